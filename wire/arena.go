@@ -1,0 +1,43 @@
+package wire
+
+const (
+	firstChunk   = 8
+	largestChunk = 256
+)
+
+// propertyArena hands out the properties of decoded PUBLISH packets from chunks. Without recycling a
+// chunk lives as long as one of its entries is in use; with it, one chunk that has grown to fit what is
+// taken between two calls serves again and again.
+type propertyArena struct {
+	chunk []propertyEntry
+	used  int // of chunk
+	taken int // since the last recycling
+}
+
+// propertyEntry has room for what the properties point to in the usual cases.
+type propertyEntry struct {
+	PublishProperties
+	expiry uint32
+	ids    [3]uint32
+}
+
+func (a *propertyArena) take() *propertyEntry {
+	if a.used == len(a.chunk) {
+		a.chunk, a.used = make([]propertyEntry, max(firstChunk, len(a.chunk))), 0
+	}
+	entry := &a.chunk[a.used]
+	entry.PublishProperties = PublishProperties{}
+	a.used++
+	a.taken++
+	return entry
+}
+
+func (a *propertyArena) recycle() {
+	switch want := min(a.taken, largestChunk); {
+	case want > len(a.chunk):
+		a.chunk = make([]propertyEntry, want)
+	case want == 0 && len(a.chunk) > firstChunk:
+		a.chunk = nil // it is quiet again
+	}
+	a.used, a.taken = 0, 0
+}

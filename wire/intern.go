@@ -1,0 +1,52 @@
+package wire
+
+const (
+	maxTopics      = 256 // names remembered per decoder
+	maxTopicLength = 256 // a longer name is not remembered
+)
+
+// topicTable remembers valid topic names, so that a name that comes again costs neither a check nor an
+// allocation. It is bounded: a full table starts anew.
+type topicTable struct{ names map[string]string }
+
+func (t *topicTable) add(name []byte) string {
+	s := string(name)
+	if len(s) > maxTopicLength {
+		return s
+	}
+	switch {
+	case t.names == nil:
+		t.names = make(map[string]string)
+	case len(t.names) == maxTopics:
+		clear(t.names)
+	}
+	t.names[s] = s
+	return s
+}
+
+// topic checks a received topic name, which may be empty, and returns it as a string.
+func (d *Decoder) topic(name []byte) (string, error) {
+	if len(name) == 0 {
+		return "", nil
+	}
+	if s, ok := d.topics.names[string(name)]; ok {
+		d.lastTopic = s
+		return s, nil
+	}
+	switch {
+	case !validText(name):
+		return "", malformed(TypePublish, "topic is not UTF-8 or holds U+0000") // [MQTT-3.3.2-1]
+	case !validTopicName(name):
+		return "", protocolError(TypePublish, "topic holds a wildcard") // [MQTT-3.3.2-2]
+	}
+	d.lastTopic = d.topics.add(name)
+	return d.lastTopic, nil
+}
+
+// intern returns a topic name that was checked already as a string.
+func (d *Decoder) intern(name []byte) string {
+	if s, ok := d.topics.names[string(name)]; ok {
+		return s
+	}
+	return d.topics.add(name)
+}

@@ -1,0 +1,98 @@
+package wire
+
+// block is a property block that a cursor walks through.
+type block struct {
+	where PacketType
+	seen  uint64 // one bit per identifier
+	after []byte // what follows the block
+}
+
+// received is one property: depending on its kind, number, data or data and value hold what it says.
+type received struct {
+	id     propertyID
+	number uint32
+	data   []byte // string, binary, or a user property's name; aliases the body
+	value  []byte // a user property's value
+}
+
+// properties enters a property block of the packet, or of the will when where is willBlock. Each call of
+// next then goes to the next property, until it returns false and the cursor stands behind the block.
+func (c *cursor) properties(where PacketType) {
+	length := c.varint()
+	content := c.take(int(length))
+	c.block = block{where: where, after: c.b}
+	c.b = content
+}
+
+func (c *cursor) next() bool {
+	if c.err != nil {
+		return false
+	}
+	if len(c.b) == 0 {
+		c.b = c.block.after
+		return false
+	}
+	// Identifiers are variable byte integers, but all of them fit one byte.
+	id := propertyID(c.byte())
+	if int(id) >= len(propertyTable) || !propertyTable[id].blocks.has(c.block.where) {
+		c.malformed("property not known here")
+		return false
+	}
+	property := &propertyTable[id]
+	bit := uint64(1) << id
+	if c.block.seen&bit != 0 && !property.repeats.has(c.block.where) {
+		c.protocolError(property.name + " more than once")
+		return false
+	}
+	c.block.seen |= bit
+	c.property.id = id
+	c.readProperty(property)
+	return c.err == nil
+}
+
+func (c *cursor) readProperty(property *property) {
+	r := &c.property
+	switch property.kind {
+	case kindByte:
+		r.number = uint32(c.byte())
+	case kindUint16:
+		r.number = uint32(c.uint16())
+	case kindUint32:
+		r.number = c.uint32()
+	case kindVarint:
+		r.number = c.varint()
+	case kindBinary:
+		r.data = c.binary()
+		return
+	case kindPair:
+		r.data, r.value = c.text(), c.text() // [MQTT-1.5.7-1]
+		return
+	case kindTopic:
+		r.data = c.text()
+		if c.err == nil && !validTopicName(r.data) {
+			c.protocolError(property.name + " is not a topic name") // [MQTT-3.3.2-14]
+		}
+		return
+	default:
+		r.data = c.text()
+		return
+	}
+	if c.err == nil && (r.number < property.min || r.number > property.max) {
+		reason := ProtocolError
+		if r.id == propTopicAlias {
+			reason = TopicAliasInvalid // [MQTT-3.3.2-8]
+		}
+		c.fail(&Error{Packet: c.packet, Reason: reason, Detail: property.name + " out of range"})
+	}
+}
+
+// flag returns the value of a property that is 0 or 1.
+func (r *received) flag() *bool { return new(r.number != 0) }
+
+// string returns a copy of the value of a string property.
+func (r *received) string() string { return string(r.data) }
+
+// userProperty returns a copy of a user property.
+func (r *received) userProperty() UserProperty {
+	return UserProperty{Name: string(r.data), Value: string(r.value)}
+}

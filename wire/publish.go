@@ -1,0 +1,149 @@
+package wire
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// Publish carries an application message.
+//
+// Append does not look for ill-formed UTF-8 or wildcards in Topic, since it runs for every message:
+// match.ValidateTopic is the caller's duty.
+type Publish struct {
+	Topic      string             // may be empty together with a topic alias
+	Payload    []byte             // aliases the body when decoded
+	Properties *PublishProperties // nil: none
+	PacketID   uint16             // 0 at QoS 0
+	QoS        QoS
+	Retain     bool
+	Duplicate  bool // false at QoS 0
+}
+
+// PublishProperties are the 5.0 properties of a PUBLISH.
+type PublishProperties struct {
+	PayloadFormatUTF8     bool    // the payload is UTF-8 text; not checked
+	MessageExpiryInterval *uint32 // seconds; nil: never expires
+	TopicAlias            uint16  // 0: absent
+	ResponseTopic         string
+	CorrelationData       []byte // nil: absent; empty: present and empty
+	UserProperties        []UserProperty
+	SubscriptionIDs       []uint32 // only a server sends them
+	ContentType           string
+}
+
+// Type returns TypePublish.
+func (p *Publish) Type() PacketType { return TypePublish }
+
+// Size returns the size of the encoded packet.
+func (p *Publish) Size(v Version) int {
+	properties, _ := p.propertiesSize(v)
+	return packetSize(p.remaining(properties))
+}
+
+// remaining returns the remaining length. properties is the size of the property block with its length.
+func (p *Publish) remaining(properties int) int {
+	n := 2 + len(p.Topic) + properties + len(p.Payload)
+	if p.QoS > AtMostOnce {
+		n += 2
+	}
+	return n
+}
+
+// Append appends the packet to b. It does not allocate when b has room.
+func (p *Publish) Append(b []byte, v Version) ([]byte, error) {
+	properties := 0
+	if v == V5 {
+		properties = 1
+	}
+	if p.Properties != nil {
+		var err error
+		if properties, err = p.propertiesSize(v); err != nil {
+			return b, err
+		}
+	}
+	remaining := p.remaining(properties)
+	if err := p.check(remaining); err != nil {
+		return b, err
+	}
+
+	first := byte(TypePublish)<<4 | byte(p.QoS)<<1
+	if p.Retain {
+		first |= 1
+	}
+	if p.Duplicate {
+		first |= 8
+	}
+	b = slices.Grow(b, packetSize(remaining))
+	b = appendVarint(append(b, first), remaining)
+	b = append(b, byte(len(p.Topic)>>8), byte(len(p.Topic)))
+	b = append(b, p.Topic...)
+	if p.QoS > AtMostOnce {
+		b = binary.BigEndian.AppendUint16(b, p.PacketID)
+	}
+	switch properties {
+	case 0:
+	case 1:
+		b = append(b, 0) // [MQTT-2.2.2-1]
+	default:
+		e := encoder{b: b, writing: true, packet: TypePublish, version: v}
+		p.Properties.encode(&e)
+		b = e.b
+	}
+	return append(b, p.Payload...), nil
+}
+
+// check looks for what keeps the packet from being encoded, apart from its properties.
+func (p *Publish) check(remaining int) error {
+	fail := func(field, problem string) error {
+		return &FieldError{Packet: TypePublish, Field: field, Problem: problem}
+	}
+	switch {
+	case p.QoS > ExactlyOnce: // [MQTT-3.3.1-4]
+		return fail("QoS", "is above 2")
+	case (p.QoS == AtMostOnce) != (p.PacketID == 0): // [MQTT-2.2.1-2] [MQTT-2.2.1-3]
+		return fail("PacketID", "is needed above QoS 0, and only there")
+	case p.Duplicate && p.QoS == AtMostOnce: // [MQTT-3.3.1-2]
+		return fail("Duplicate", "is set at QoS 0")
+	case p.Topic == "" && (p.Properties == nil || p.Properties.TopicAlias == 0):
+		return fail("Topic", "is empty") // [MQTT-4.7.3-1]
+	case len(p.Topic) > maxField: // [MQTT-4.7.3-3]
+		return fail("Topic", "is longer than 65535 bytes")
+	case remaining > MaxRemainingLength:
+		return fail("Payload", "is too large for a remaining length")
+	}
+	return nil
+}
+
+// propertiesSize checks the properties and returns the size of their block with its length field.
+func (p *Publish) propertiesSize(v Version) (int, error) {
+	switch {
+	case p.Properties != nil:
+		e := encoder{packet: TypePublish, version: v}
+		p.Properties.encode(&e)
+		if v == V5 {
+			return e.size, e.err
+		}
+		e.only5(e.size > 1, "Properties")
+		return 0, e.err
+	case v == V5:
+		return 1, nil
+	}
+	return 0, nil
+}
+
+func (p *PublishProperties) encode(e *encoder) {
+	mark := e.open()
+	if p.PayloadFormatUTF8 {
+		e.byteProperty(propPayloadFormatIndicator, 1)
+	}
+	e.uint32Property(propMessageExpiryInterval, p.MessageExpiryInterval)
+	e.uint16Property(propTopicAlias, p.TopicAlias)
+	e.topicProperty(propResponseTopic, p.ResponseTopic) // [MQTT-3.3.2-14]
+	e.binaryProperty(propCorrelationData, p.CorrelationData)
+	e.userProperties(p.UserProperties)
+	for _, id := range p.SubscriptionIDs {
+		e.subscriptionID(id)
+	}
+	e.stringProperty(propContentType, p.ContentType)
+	e.close(mark)
+}

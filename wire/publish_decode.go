@@ -1,0 +1,89 @@
+package wire
+
+// Publish decodes a PUBLISH into p, which it overwrites entirely; on error p means nothing. p.Payload
+// and the correlation data alias body. For a topic seen before, and without string properties, it does
+// not allocate beyond the arena. h is what [ParseHeader] returned.
+func (d *Decoder) Publish(p *Publish, h Header, body []byte) error {
+	if len(body) < 2 {
+		return malformed(TypePublish, "ends before the topic")
+	}
+	next := 2 + (int(body[0])<<8 | int(body[1]))
+	if next > len(body) {
+		return malformed(TypePublish, "topic runs past the end")
+	}
+	topic := d.lastTopic
+	if name := body[2:next]; string(name) != topic || topic == "" {
+		var err error
+		if topic, err = d.topic(name); err != nil {
+			return err
+		}
+	}
+	*p = Publish{Topic: topic, QoS: QoS(h.Flags >> 1 & 3), Retain: h.Flags&1 != 0}
+	if p.QoS != AtMostOnce {
+		if next+2 > len(body) {
+			return malformed(TypePublish, "ends before the packet identifier")
+		}
+		p.PacketID = uint16(body[next])<<8 | uint16(body[next+1])
+		if p.PacketID == 0 {
+			return protocolError(TypePublish, "packet identifier 0") // [MQTT-2.2.1-4]
+		}
+		p.Duplicate = h.Flags&8 != 0 // at QoS 0 the bit has no meaning
+		next += 2
+	}
+	if d.Version == V5 {
+		if next == len(body) {
+			return malformed(TypePublish, "ends before the properties")
+		}
+		if body[next] != 0 {
+			return d.publishWithProperties(p, body[next:])
+		}
+		next++
+	}
+	if topic == "" {
+		return protocolError(TypePublish, "empty topic without an alias")
+	}
+	p.Payload = body[next:]
+	return nil
+}
+
+func (d *Decoder) publishWithProperties(p *Publish, b []byte) error {
+	c := cursor{b: b, packet: TypePublish}
+	entry := d.arena.take()
+	q := &entry.PublishProperties
+	c.properties(TypePublish)
+	for c.next() {
+		switch c.property.id {
+		case propPayloadFormatIndicator:
+			q.PayloadFormatUTF8 = c.property.number == 1
+		case propMessageExpiryInterval:
+			entry.expiry = c.property.number
+			q.MessageExpiryInterval = &entry.expiry
+		case propTopicAlias:
+			q.TopicAlias = uint16(c.property.number)
+		case propResponseTopic:
+			q.ResponseTopic = d.intern(c.property.data)
+		case propCorrelationData:
+			q.CorrelationData = c.property.data
+		case propUserProperty:
+			q.UserProperties = append(q.UserProperties, c.property.userProperty())
+		case propSubscriptionID:
+			if d.From == FromClient { // [MQTT-3.3.4-6]
+				c.protocolError("Subscription Identifier from a client")
+			}
+			if q.SubscriptionIDs == nil {
+				q.SubscriptionIDs = entry.ids[:0]
+			}
+			q.SubscriptionIDs = append(q.SubscriptionIDs, c.property.number)
+		case propContentType:
+			q.ContentType = c.property.string()
+		}
+	}
+	switch {
+	case c.err != nil:
+		return c.err
+	case p.Topic == "" && q.TopicAlias == 0:
+		return protocolError(TypePublish, "empty topic without an alias")
+	}
+	p.Properties, p.Payload = q, c.b
+	return nil
+}

@@ -1,0 +1,94 @@
+package wire
+
+import "sync"
+
+const (
+	smallBuffer = 4 << 10
+	largeBuffer = 64 << 10
+)
+
+// largeBuffers holds the large buffers that no reader needs right now.
+var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+
+// readBuffer holds what was read and not yet taken. It works in its own small buffer, a borrowed
+// large one, or one that was made for a packet that fits neither.
+type readBuffer struct {
+	b          []byte // the buffer in use
+	start, end int    // what is unread: b[start:end]
+	lastRead   int    // bytes that the last read returned
+	filled     bool   // the last read left no room
+
+	small    []byte
+	borrowed *[largeBuffer]byte // nil unless b is it
+}
+
+func (r *readBuffer) unread() []byte { return r.b[r.start:r.end] }
+
+// take takes the next n bytes. They stay where they are until room is called.
+func (r *readBuffer) take(n int) []byte {
+	taken := r.b[r.start : r.start+n : r.start+n]
+	r.start += n
+	return taken
+}
+
+// wrote says that the source has put n bytes into the room.
+func (r *readBuffer) wrote(n int) {
+	r.end += n
+	r.lastRead, r.filled = n, r.end == len(r.b)
+}
+
+// room returns space to read into. size is the size of the packet that begins the unread bytes, or 0 if
+// it is not known yet.
+func (r *readBuffer) room(size int) []byte {
+	switch {
+	case r.start == r.end:
+		r.reset()
+	case r.start > 0 && (r.start+size > len(r.b) || r.end == len(r.b)):
+		r.end = copy(r.b, r.unread())
+		r.start = 0
+	}
+	switch {
+	case r.filled && len(r.b) < largeBuffer:
+		r.borrow()
+	case r.end == len(r.b):
+		r.grow(size)
+	}
+	return r.b[r.end:]
+}
+
+// reset begins again at the front, when nothing is unread. A large buffer that the last read had no
+// need of goes back, one that was made for a large packet is dropped.
+func (r *readBuffer) reset() {
+	r.start, r.end = 0, 0
+	if r.borrowed != nil && r.lastRead > smallBuffer {
+		return
+	}
+	r.giveBack()
+	if r.small == nil {
+		r.small = make([]byte, smallBuffer)
+	}
+	r.b = r.small
+}
+
+func (r *readBuffer) borrow() {
+	borrowed := largeBuffers.Get().(*[largeBuffer]byte)
+	r.end = copy(borrowed[:], r.unread())
+	r.start = 0
+	r.borrowed, r.b = borrowed, borrowed[:]
+}
+
+// grow doubles a buffer that is full with one packet, but not beyond the packet.
+func (r *readBuffer) grow(size int) {
+	b := make([]byte, min(2*len(r.b), size))
+	r.end = copy(b, r.unread())
+	r.start = 0
+	r.giveBack()
+	r.b = b
+}
+
+func (r *readBuffer) giveBack() {
+	if r.borrowed != nil {
+		largeBuffers.Put(r.borrowed)
+		r.borrowed = nil
+	}
+}

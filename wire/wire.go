@@ -1,0 +1,52 @@
+// Package wire turns MQTT control packets into bytes and back, for the versions 3.1, 3.1.1 and 5.0.
+//
+// Packets are plain structs with an Append and a Size method. A [Reader] cuts a byte stream into
+// packets, a [Decoder] turns one packet's bytes into its struct. The package holds no state of a
+// connection: whatever can be judged from the bytes, the version and the sender is checked here;
+// whatever depends on what was said before (aliases, limits, pending requests) is not.
+//
+// # Who owns what
+//
+// Decoding copies no payload. Publish.Payload, Will.Payload, Connect.Password and every
+// CorrelationData and AuthenticationData alias the body they were decoded from. A body handed out by
+// [Reader.Next] stays valid until the next call of [Reader.Fill]; who keeps such a slice longer clones
+// it. Strings are copies and may be kept; a topic seen before is the same string again.
+//
+// Publish.Properties, and the SubscriptionIDs and MessageExpiryInterval in it, belong to the
+// decoder's arena. They may be kept unless [Decoder.Recycle] is called, which takes all of them back.
+//
+// Append keeps no reference to the packet, and never changes it.
+//
+// # Errors
+//
+// Bytes that are refused give an [*Error] with the reason code to answer with: [MalformedPacket]
+// when they can not be parsed, [ProtocolError] or a more specific code when they can, but say what
+// is not allowed. A packet that can not be encoded gives a [*FieldError].
+//
+// # Left to the receiver
+//
+// Where the specification leaves the choice, this package is lenient: control characters and
+// noncharacters are accepted in strings, a payload marked as UTF-8 is not checked, DUP on a PUBLISH
+// of QoS 0 is ignored, so is Session Present in a CONNACK that refuses. Before 5.0 a remaining length
+// need not be in its shortest form. On 3.1 unused header bits and connect flags are ignored, and a user name
+// that its flag announces may be missing. A 5.0 connection understands the refusal of a server that
+// knows only 3.1.1. An AUTH without a method is a protocol error even when it is empty.
+//
+// Reader and Decoder are for one goroutine at a time; everything else is safe for concurrent use.
+package wire
+
+// MaxRemainingLength is the largest remaining length that a fixed header can carry.
+const MaxRemainingLength = 268_435_455
+
+// UserProperty is one name and value pair. A name may occur more than once; order is kept.
+type UserProperty struct{ Name, Value string }
+
+// Packet is a control packet. The types that implement it do so with pointer receivers.
+type Packet interface {
+	// Type says which packet it is.
+	Type() PacketType
+	// Append appends the packet to b as version v spells it. On error b is returned at its old length.
+	Append(b []byte, v Version) ([]byte, error)
+	// Size returns how many bytes Append appends, fixed header included, as long as it does not refuse the packet.
+	Size(v Version) int
+}

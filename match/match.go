@@ -1,0 +1,83 @@
+// Package match holds the rules for MQTT Topic Names and Topic Filters: which
+// are valid, which filter matches which name, and two trees that answer the
+// same question for many filters or many names at once.
+//
+//   - [Match], [ValidateTopic], [ValidateFilter] and [SplitShared] look at one
+//     name or filter.
+//   - [Tree] holds filters and finds those that match a topic: routing.
+//   - [TopicTree] holds topics and finds those that match a filter: retained
+//     messages.
+//
+// The functions without Plain in their name follow MQTT 5.0, where
+// $share/name/filter is a shared subscription to filter. For MQTT 3.1 and 3.1.1
+// such text is an ordinary filter: [ValidatePlainFilter] and [MatchPlain].
+//
+// The functions are safe for concurrent use, the trees are not.
+package match
+
+import "strings"
+
+// sharedLevel is the first level of every shared filter.
+const sharedLevel = "$share"
+
+// Match reports whether filter matches topic by the rules of MQTT 5.0: of a
+// shared filter only the part after the share name counts. Both must be valid;
+// the empty string matches nothing.
+func Match(filter, topic string) bool {
+	_, rest, _ := SplitShared(filter)
+	return MatchPlain(rest, topic)
+}
+
+// MatchPlain is [Match] for MQTT 3.1 and 3.1.1, where $share has no meaning.
+//
+// Levels are compared byte for byte, without folding case, trimming or
+// normalising. [MQTT-4.7.3-4]
+func MatchPlain(filter, topic string) bool {
+	if filter == "" || topic == "" {
+		return false
+	}
+	// Topics of the server's own are not for filters that start with a
+	// wildcard. [MQTT-4.7.2-1]
+	if topic[0] == '$' && (filter[0] == '#' || filter[0] == '+') {
+		return false
+	}
+	for {
+		want, restFilter, moreFilter := strings.Cut(filter, "/")
+		if want == "#" && !moreFilter {
+			return true
+		}
+		level, restTopic, moreTopic := strings.Cut(topic, "/")
+		if want != "+" && want != level {
+			return false
+		}
+		if !moreTopic {
+			// # stands for the level above it too: a/# matches a.
+			return !moreFilter || restFilter == "#"
+		}
+		if !moreFilter {
+			return false
+		}
+		filter, topic = restFilter, restTopic
+	}
+}
+
+// HasWildcard reports whether filter has a wildcard, # or +. One without matches
+// exactly the topic that reads the same.
+func HasWildcard(filter string) bool {
+	return strings.IndexByte(filter, '+') >= 0 || strings.IndexByte(filter, '#') >= 0
+}
+
+// SplitShared takes $share/share/rest apart; rest is the filter that topics are
+// matched against. When filter is not of that form ok is false, share is empty
+// and rest is the whole filter. It does not validate rest.
+func SplitShared(filter string) (share, rest string, ok bool) {
+	tail, found := strings.CutPrefix(filter, sharedLevel+"/")
+	if !found {
+		return "", filter, false
+	}
+	share, rest, found = strings.Cut(tail, "/")
+	if !found || sharedProblem(share, rest) != "" {
+		return "", filter, false
+	}
+	return share, rest, true
+}

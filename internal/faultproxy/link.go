@@ -1,0 +1,266 @@
+package faultproxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// pieceSize is how much a link reads at once, per direction.
+const pieceSize = 64 << 10
+
+// link is one client's connection and the one to the server that belongs to it.
+type link struct {
+	proxy  *Proxy
+	client net.Conn
+	ctx    context.Context // ends with the link
+	cancel context.CancelFunc
+	done   chan struct{} // closed when nothing of the link runs any more
+
+	// Guarded by proxy.mu.
+	server  net.Conn // nil until dialled
+	ended   bool
+	reset   bool      // how it ended
+	cut     cut       // what is left of it
+	wasCut  bool      // counted; both directions may reach their cut at once
+	writing Direction // directions with a Write under way
+}
+
+func newLink(p *Proxy, client net.Conn, c cut) *link {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &link{proxy: p, client: client, ctx: ctx, cancel: cancel, done: make(chan struct{}), cut: c}
+}
+
+func (l *link) run() {
+	defer close(l.done)
+	server, err := l.proxy.dial(l.ctx)
+	if err != nil {
+		l.end(false) // not a reset, which could fail the client's dialling already
+		return
+	}
+	if !l.attach(server) {
+		return
+	}
+	var pumps sync.WaitGroup
+	pumps.Go(func() { l.pump(Up, l.client, server) })
+	pumps.Go(func() { l.pump(Down, server, l.client) })
+	pumps.Wait()
+	l.end(false)
+}
+
+// attach takes the server's connection, and closes it and returns false when the
+// link has ended meanwhile.
+func (l *link) attach(server net.Conn) bool {
+	l.proxy.mu.Lock()
+	if l.ended {
+		reset := l.reset
+		l.proxy.mu.Unlock()
+		shut(server, reset)
+		return false
+	}
+	l.server = server
+	cutNow := l.cut.up == 0 || l.cut.down == 0
+	l.proxy.mu.Unlock()
+	if cutNow {
+		l.endCut()
+	}
+	return true
+}
+
+// pump carries one direction until it or the link ends.
+func (l *link) pump(dir Direction, src, dst net.Conn) {
+	piece := make([]byte, pieceSize)
+	for {
+		n, err := src.Read(piece)
+		if n > 0 && !l.forward(dir, dst, piece[:n]) {
+			return
+		}
+		if err == nil {
+			continue
+		}
+		// The end of a connection gets lost in a black hole like everything else.
+		if _, ok := l.enter(dir, 0); !ok {
+			return
+		}
+		half, ok := dst.(interface{ CloseWrite() error })
+		if err == io.EOF && ok {
+			_ = half.CloseWrite()
+			l.leave(dir, 0)
+			return
+		}
+		l.leave(dir, 0)
+		l.end(err != io.EOF)
+		return
+	}
+}
+
+// forward passes b on, through whatever is set against it, and reports whether
+// the link goes on.
+func (l *link) forward(dir Direction, dst net.Conn, b []byte) bool {
+	l.proxy.mu.Lock()
+	delay, hold := l.proxy.faults.delay, l.proxy.faults.hold
+	l.proxy.mu.Unlock()
+	if delay > 0 && !l.pause(delay) {
+		return false
+	}
+	if hold != nil && dir == Down {
+		if err := hold(l.ctx); err != nil {
+			l.end(true)
+			return false
+		}
+	}
+	for len(b) > 0 {
+		n, ok := l.enter(dir, len(b))
+		if !ok {
+			return false
+		}
+		n, err := dst.Write(b[:n])
+		b = b[n:]
+		if l.leave(dir, n) {
+			l.endCut()
+			return false
+		}
+		// A black hole interrupts a Write with a deadline; the rest waits in enter.
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			l.end(true)
+			return false
+		}
+	}
+	return true
+}
+
+func (l *link) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.ctx.Done():
+		return false
+	}
+}
+
+// enter waits until the direction is open and reserves it for a Write of up to n
+// bytes; it returns how many may be written before the cut, and false when the
+// link has ended. After true, leave must follow.
+func (l *link) enter(dir Direction, n int) (int, bool) {
+	p := l.proxy
+	for {
+		p.mu.Lock()
+		if l.ended {
+			p.mu.Unlock()
+			return 0, false
+		}
+		if p.faults.blackhole&dir == 0 {
+			l.writing |= dir
+			if left := *l.left(dir); left >= 0 {
+				n = int(min(left, int64(n)))
+			}
+			p.mu.Unlock()
+			return n, true
+		}
+		changed := p.watch()
+		p.mu.Unlock()
+		<-changed
+	}
+}
+
+// leave counts the n bytes that were written and reports whether the connection
+// is to be cut here.
+func (l *link) leave(dir Direction, n int) bool {
+	p := l.proxy
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.notify()
+	l.writing &^= dir
+	if dir == Up {
+		p.stats.Up += int64(n)
+	} else {
+		p.stats.Down += int64(n)
+	}
+	left := l.left(dir)
+	if *left < 0 || n == 0 {
+		return false
+	}
+	*left -= int64(n)
+	return *left == 0
+}
+
+func (l *link) left(dir Direction) *int64 {
+	if dir == Up {
+		return &l.cut.up
+	}
+	return &l.cut.down
+}
+
+// interrupt ends a Write that is under way in a direction which has just been
+// closed, and returns when it has ended.
+func (l *link) interrupt(dir Direction) {
+	p := l.proxy
+	p.mu.Lock()
+	dst := l.client
+	if dir == Up {
+		dst = l.server
+	}
+	p.mu.Unlock()
+	if dst == nil {
+		return
+	}
+	_ = dst.SetWriteDeadline(time.Unix(1, 0))
+	for {
+		p.mu.Lock()
+		over := l.ended || l.writing&dir == 0
+		changed := p.watch()
+		p.mu.Unlock()
+		if over {
+			break
+		}
+		<-changed
+	}
+	_ = dst.SetWriteDeadline(time.Time{})
+}
+
+func (l *link) endCut() {
+	l.proxy.mu.Lock()
+	reset := l.cut.reset
+	if !l.ended && !l.wasCut {
+		l.wasCut = true
+		l.proxy.stats.Cut++
+	}
+	l.proxy.mu.Unlock()
+	l.end(reset)
+}
+
+// end closes both connections, once. It does not wait for the pumps, which call
+// it themselves.
+func (l *link) end(reset bool) {
+	p := l.proxy
+	p.mu.Lock()
+	if l.ended {
+		p.mu.Unlock()
+		return
+	}
+	l.ended, l.reset = true, reset
+	server := l.server
+	delete(p.links, l)
+	p.stats.Open--
+	p.notify()
+	p.mu.Unlock()
+
+	l.cancel()
+	shut(l.client, reset)
+	if server != nil {
+		shut(server, reset)
+	}
+}
+
+func shut(c net.Conn, reset bool) {
+	if lingerer, ok := c.(interface{ SetLinger(int) error }); ok && reset {
+		_ = lingerer.SetLinger(0)
+	}
+	c.Close()
+}

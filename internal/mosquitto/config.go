@@ -1,0 +1,115 @@
+package mosquitto
+
+import (
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha512"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// programs are the places to find the server at. Debian installs it where the
+// search path of an ordinary user does not lead.
+var programs = []string{"mosquitto", "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"}
+
+func find() (string, error) {
+	if !supported {
+		return "", errors.New("tests with Mosquitto need Linux")
+	}
+	for _, name := range programs {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("needs Mosquitto: apt-get install mosquitto")
+}
+
+func (s *Server) writeConfig() error {
+	var conf strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&conf, format+"\n", args...) }
+
+	line("allow_anonymous %t", s.opts.Users == nil)
+	if s.opts.Users != nil {
+		line("password_file %s", s.path("passwords"))
+	}
+	if os.Getuid() == 0 {
+		// It would become the user mosquitto, who can neither read the
+		// certificates nor write the database in our directory.
+		line("user root")
+	}
+	line("log_dest stderr")
+	line("log_timestamp_format %%H:%%M:%%S")
+	for _, kind := range []string{"error", "warning", "notice"} {
+		line("log_type %s", kind)
+	}
+	// A save that nothing else hastens is hastened by a connection, which would
+	// fill the log.
+	line("connection_messages %t", !s.opts.Durable)
+	line("set_tcp_nodelay true")
+	line("max_inflight_messages %d", s.opts.MaxInflight)
+	line("max_queued_messages %d", s.opts.MaxQueued)
+	if s.opts.Persistence {
+		line("persistence true")
+		line("persistence_location %s/", s.dir)
+		line("persistence_file %s", database)
+		line("autosave_on_changes %t", s.opts.Autosave)
+		if s.opts.Autosave {
+			line("autosave_interval 1")
+		} else {
+			line("autosave_interval 0") // never by itself
+		}
+	}
+
+	if s.opts.Unix {
+		line("listener 0 %s", s.unix)
+	}
+	if s.opts.TLS {
+		line("listener %d 127.0.0.1", s.tlsPort)
+		line("cafile %s", s.path("ca.crt"))
+		line("certfile %s", s.path("server.crt"))
+		line("keyfile %s", s.path("server.key"))
+		line("require_certificate true")
+	}
+	line("listener %d 127.0.0.1", s.port)
+	for _, extra := range s.opts.Config {
+		line("%s", extra)
+	}
+	return os.WriteFile(s.path("mosquitto.conf"), []byte(conf.String()), 0o600)
+}
+
+// writePasswords writes Mosquitto's password file: PBKDF2 with SHA-512, named $7$.
+func writePasswords(path string, users map[string]string) error {
+	const rounds = 101
+	var file strings.Builder
+	encode := base64.StdEncoding.EncodeToString
+	for name, password := range users {
+		salt := make([]byte, 12)
+		_, _ = rand.Read(salt)
+		hash, err := pbkdf2.Key(sha512.New, password, salt, rounds, sha512.Size)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&file, "%s:$7$%d$%s$%s\n", name, rounds, encode(salt), encode(hash))
+	}
+	return os.WriteFile(path, []byte(file.String()), 0o600)
+}
+
+// freePort finds a port that nothing listens on. It lies below the ports that the
+// operating system hands to outgoing connections, one of which could take it
+// while the server is down between Kill and Restart.
+func freePort() (int, error) {
+	for range 100 {
+		port := 10240 + mathrand.IntN(32768-10240)
+		l, err := net.Listen("tcp", loopback(port))
+		if err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, errors.New("no free port")
+}

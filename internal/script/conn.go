@@ -1,0 +1,203 @@
+package script
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Conn is the server's side of one connection.
+type Conn struct {
+	t       testing.TB
+	net     net.Conn
+	version wire.Version
+	reader  *wire.Reader
+	decoder wire.Decoder
+}
+
+func newConn(t testing.TB, nc net.Conn, v wire.Version) *Conn {
+	t.Cleanup(func() { nc.Close() })
+	return &Conn{
+		t:       t,
+		net:     nc,
+		version: v,
+		reader:  wire.NewReader(nc, v, 0),
+		decoder: wire.Decoder{Version: v, From: wire.FromClient},
+	}
+}
+
+// Send sends packets.
+func (c *Conn) Send(packets ...wire.Packet) {
+	c.t.Helper()
+	var b []byte
+	for _, p := range packets {
+		var err error
+		if b, err = p.Append(b, c.version); err != nil {
+			c.t.Fatalf("the script can not send: %v", err)
+		}
+	}
+	c.Write(b)
+}
+
+// SendRaw sends bytes that are written in hexadecimal, with spaces anywhere.
+func (c *Conn) SendRaw(text string) {
+	c.t.Helper()
+	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
+	if err != nil {
+		c.t.Fatalf("the script can not send: %v", err)
+	}
+	c.Write(b)
+}
+
+// Write sends bytes.
+func (c *Conn) Write(b []byte) {
+	c.t.Helper()
+	if _, err := c.net.Write(b); err != nil {
+		c.t.Fatalf("the script can not send: %v", err)
+	}
+}
+
+// Want waits for these packets, byte for byte, in this order.
+func (c *Conn) Want(packets ...wire.Packet) {
+	c.t.Helper()
+	for _, want := range packets {
+		wanted, err := want.Append(nil, c.version)
+		if err != nil {
+			c.t.Fatalf("the script can not want: %v", err)
+		}
+		raw, got, err := c.next(Patience)
+		switch {
+		case err != nil:
+			c.t.Fatalf("want %v, got %v", show(want), err)
+		case !bytes.Equal(wanted, raw):
+			c.t.Fatalf("want %v (%.40x)\n got %v (%.40x)", show(want), wanted, show(got), raw)
+		}
+	}
+}
+
+// WantConnect waits for CONNECT.
+func (c *Conn) WantConnect() *wire.Connect {
+	c.t.Helper()
+	return Take[*wire.Connect](c)
+}
+
+// WantDisconnect waits for DISCONNECT with this reason, which a version before
+// 5.0 does not tell, and for the end of the connection.
+func (c *Conn) WantDisconnect(reason wire.ReasonCode) {
+	c.t.Helper()
+	if p := Take[*wire.Disconnect](c); p.ReasonCode != reason {
+		c.t.Fatalf("want DISCONNECT with %v, got %v", reason, show(p))
+	}
+	c.WantClosed()
+}
+
+// WantClosed waits for the end of the connection without another packet, and
+// closes it on this side, too.
+func (c *Conn) WantClosed() {
+	c.t.Helper()
+	_, p, err := c.next(Patience)
+	if err == nil {
+		c.t.Fatalf("want the end of the connection, got %v", show(p))
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Fatalf("the connection did not end within %v", Patience)
+	}
+	c.Close()
+}
+
+// WantIdle fails when a packet comes before everything in the bubble waits.
+func (c *Conn) WantIdle() {
+	c.t.Helper()
+	c.WantIdleFor(time.Nanosecond)
+}
+
+// WantIdleFor fails when a packet comes, or the connection ends, within d.
+func (c *Conn) WantIdleFor(d time.Duration) {
+	c.t.Helper()
+	_, p, err := c.next(d)
+	switch {
+	case err == nil:
+		c.t.Fatalf("want nothing, got %v", show(p))
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		c.t.Fatalf("want nothing, got %v", err)
+	}
+}
+
+// Skip reads and forgets all that comes before everything in the bubble waits.
+func (c *Conn) Skip() {
+	for {
+		if _, _, err := c.next(time.Nanosecond); err != nil {
+			return
+		}
+	}
+}
+
+// Read waits for bytes, for tests that look at less than a packet.
+func (c *Conn) Read(b []byte) (int, error) {
+	c.net.SetReadDeadline(time.Now().Add(Patience))
+	return c.net.Read(b)
+}
+
+// Close closes the connection without a word. Bytes that the client has not
+// read yet still reach it.
+func (c *Conn) Close() { c.net.Close() }
+
+// Take waits for the next packet, which has to be of type P.
+func Take[P wire.Packet](c *Conn) P {
+	c.t.Helper()
+	var want P
+	_, p, err := c.next(Patience)
+	if err != nil {
+		c.t.Fatalf("want %T, got %v", want, err)
+	}
+	got, ok := p.(P)
+	if !ok {
+		c.t.Fatalf("want %T, got %v", want, show(p))
+	}
+	return got
+}
+
+// next returns the next packet, as bytes and decoded, within d.
+func (c *Conn) next(d time.Duration) (raw []byte, p wire.Packet, err error) {
+	c.t.Helper()
+	if err := c.net.SetReadDeadline(time.Now().Add(d)); err != nil {
+		return nil, nil, err
+	}
+	h, body, err := c.reader.ReadPacket()
+	if err == io.ErrUnexpectedEOF {
+		c.t.Fatalf("the client closed the connection within a packet")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	body = bytes.Clone(body)
+	if p, err = c.decoder.Decode(h, body); err != nil {
+		c.t.Fatalf("the client sent what is no packet: %v", err)
+	}
+	// What was decoded without a fault is spelled in one way only.
+	if raw, err = p.Append(nil, c.version); err != nil {
+		c.t.Fatalf("the client sent what can not be sent: %v", err)
+	}
+	return raw, p, nil
+}
+
+// show shows a packet for people.
+func show(p wire.Packet) string {
+	if p, ok := p.(*wire.Publish); ok {
+		text := fmt.Sprintf("PUBLISH %q id=%d qos=%d dup=%t retain=%t %.40q", p.Topic, p.PacketID, p.QoS, p.Duplicate, p.Retain, p.Payload)
+		if p.Properties != nil {
+			text += fmt.Sprintf(" %+v", *p.Properties)
+		}
+		return text
+	}
+	return fmt.Sprintf("%v %+v", p.Type(), p)
+}

@@ -1,0 +1,138 @@
+package session
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+func benchClient(b *testing.B, inflight int) (*Client, time.Time) {
+	b.Helper()
+	now := time.Unix(1, 0)
+	c := NewClient(ClientSettings{Inflight: inflight})
+	if err := c.Connect(wire.V5, keeping(wire.V5), now); err != nil {
+		b.Fatal(err)
+	}
+	benchHandle(b, c, &wire.Connack{}, now)
+	return c, now
+}
+
+func benchHandle(b *testing.B, c *Client, p wire.Packet, now time.Time) {
+	b.Helper()
+	body, err := p.Append(nil, wire.V5)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := feed(c, wire.V5, body, now); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkPublishAtLeastOnce is one Submit and one PUBACK, with 256 messages
+// always open. The message itself comes from the caller and is reused.
+func BenchmarkPublishAtLeastOnce(b *testing.B) {
+	const window = 256
+	c, now := benchClient(b, window)
+	payload := make([]byte, 64)
+	ring := make([]*Outgoing, window)
+	submit := func(i int) {
+		o := ring[i%window]
+		*o = Outgoing{Publish: wire.Publish{Topic: "sensors/7/temp", Payload: payload, QoS: 1}}
+		c.Sender.Submit(o, now)
+	}
+	for i := range ring {
+		ring[i] = new(Outgoing)
+		submit(i)
+	}
+	var done []*Outgoing
+	var spare []byte
+	h := wire.Header{Type: wire.TypePuback, Length: 2, Size: 4}
+	body := make([]byte, 2)
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		id := ring[i%window].Publish.PacketID
+		body[0], body[1] = byte(id>>8), byte(id)
+		if err := c.Handle(h, body, now); err != nil {
+			b.Fatal(err)
+		}
+		if done = c.Sender.Completed(done[:0]); len(done) != 1 {
+			b.Fatal("not completed")
+		}
+		submit(i)
+		if i++; i%64 == 0 {
+			spare = c.Take(spare, now)
+		}
+	}
+}
+
+func BenchmarkSendAtMostOnce(b *testing.B) {
+	c, now := benchClient(b, 0)
+	p := &wire.Publish{Topic: "sensors/7/temp", Payload: make([]byte, 64)}
+	var spare []byte
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		if sent, err := c.Sender.SendAtMostOnce(p); !sent || err != nil {
+			b.Fatal(sent, err)
+		}
+		if i++; i%64 == 0 {
+			spare = c.Take(spare, now)
+		}
+	}
+}
+
+func BenchmarkHandlePublish(b *testing.B) {
+	for qos := wire.AtMostOnce; qos <= wire.AtLeastOnce; qos++ {
+		b.Run(fmt.Sprintf("qos%d", qos), func(b *testing.B) {
+			c, now := benchClient(b, 0)
+			p := &wire.Publish{Topic: "sensors/7/temp", Payload: make([]byte, 64), QoS: qos}
+			if qos > 0 {
+				p.PacketID = 7
+			}
+			packet, err := p.Append(nil, wire.V5)
+			if err != nil {
+				b.Fatal(err)
+			}
+			h, n, err := wire.ParseHeader(packet, wire.V5)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var spare []byte
+			i := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := c.Handle(h, packet[n:], now); err != nil {
+					b.Fatal(err)
+				}
+				for _, m := range c.Received() {
+					if err := c.Receiver.Ack(m.Token, wire.Success); err != nil {
+						b.Fatal(err)
+					}
+				}
+				c.Recycle()
+				if i++; i%64 == 0 {
+					spare = c.Take(spare, now)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkResume is a reconnect with 1000 open messages.
+func BenchmarkResume(b *testing.B) {
+	c, now := benchClient(b, 0)
+	for range 1000 {
+		c.Sender.Submit(&Outgoing{Publish: wire.Publish{Topic: "sensors/7/temp", Payload: make([]byte, 64), QoS: 1}}, now)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Lost(false)
+		if err := c.Connect(wire.V5, keeping(wire.V5), now); err != nil {
+			b.Fatal(err)
+		}
+		benchHandle(b, c, &wire.Connack{SessionPresent: true}, now)
+	}
+}

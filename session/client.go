@@ -1,0 +1,249 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Client is the client side of MQTT. One value serves any number of
+// connections, one after the other:
+//
+//	Connect, Handle for every packet received, … , Lost
+//
+// In between, requests go in (Sender.Submit, Request, Receiver.Ack,
+// Disconnect), bytes come out (Take), and Tick is called at Deadline. What the
+// packets brought is collected until the caller takes it (Received, Completed,
+// Answered).
+type Client struct {
+	Sender   *Sender
+	Receiver *Receiver
+
+	link       Link
+	phase      phase
+	connect    *wire.Connect // of this connection
+	connack    *wire.Connack
+	decoder    wire.Decoder
+	keepAlive  keepAlive
+	requests   requests
+	hasSession bool
+	settings   ClientSettings
+	received   []Received
+	scratch    scratch
+}
+
+// ClientSettings are what a Client needs to know besides its CONNECT packets.
+type ClientSettings struct {
+	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send.
+	// Zero means the server's Receive Maximum alone limits them.
+	Inflight int
+	// PingTimeout is how long the server may take to answer a PINGREQ. Zero
+	// means half of the keep-alive interval.
+	PingTimeout time.Duration
+	// HasSession says that the server may hold a session of this client from
+	// before, although this Client is new. Without it a Session Present in the
+	// first CONNACK is a protocol error.
+	HasSession bool
+	// Established, if set, is called when the server has accepted the
+	// connection and before any message is sent: what it requests goes first.
+	Established func(*wire.Connack)
+}
+
+// Received is a message from the server. Payload and CorrelationData alias the
+// bytes given to Handle, Properties is reused: both are valid until
+// [Client.Recycle].
+type Received struct {
+	Publish wire.Publish
+	Token   Token
+}
+
+type phase uint8
+
+const (
+	idle phase = iota
+	connecting
+	connected
+	ended // by an error, DISCONNECT in either direction
+)
+
+// scratch keeps the packets of the hot path off the heap.
+type scratch struct {
+	publish wire.Publish
+	puback  wire.Puback
+	pubrec  wire.Pubrec
+	pubrel  wire.Pubrel
+	pubcomp wire.Pubcomp
+}
+
+// NewClient returns an engine without a connection.
+func NewClient(s ClientSettings) *Client {
+	c := &Client{settings: s, hasSession: s.HasSession}
+	c.Sender = NewSender(&c.link, s.Inflight)
+	c.Receiver = NewReceiver(&c.link)
+	return c
+}
+
+// Connect begins a connection of version v with the packet p, which it keeps.
+func (c *Client) Connect(v wire.Version, p *wire.Connect, now time.Time) error {
+	if p.CleanStart {
+		// [MQTT-3.1.2-4] our own session state goes too; its messages become new ones.
+		c.hasSession = false
+	}
+	// The link opens with CONNACK, which says what the server allows.
+	c.link = Link{Version: v, Limits: NoLimits()}
+	c.decoder.Version = v
+	c.phase, c.connect, c.connack = connecting, p, nil
+	c.keepAlive = keepAlive{}
+	return c.link.Append(p)
+}
+
+// Handle takes one packet. The returned error ends the connection: a
+// [*wire.Error] or [*ServerError]. A DISCONNECT that tells the server why, if
+// it is owed one, then waits in Take.
+func (c *Client) Handle(h wire.Header, body []byte, now time.Time) error {
+	err := c.handle(h, body, now)
+	if err != nil {
+		c.fail(err)
+		return err
+	}
+	c.retryRequests()
+	return nil
+}
+
+// Fail ends the connection because of err, found by the caller, for example by
+// its [wire.Reader].
+func (c *Client) Fail(err error) { c.fail(err) }
+
+// HasSession reports whether the server may hold a session of this client.
+func (c *Client) HasSession() bool { return c.hasSession }
+
+// Connack returns the CONNACK of the connection, or nil before it came.
+func (c *Client) Connack() *wire.Connack { return c.connack }
+
+// Version returns the version of the connection.
+func (c *Client) Version() wire.Version { return c.link.Version }
+
+// Limits returns what the server allows on this connection.
+func (c *Client) Limits() Limits { return c.link.Limits }
+
+// Connected reports whether CONNACK came and the connection has not ended.
+func (c *Client) Connected() bool { return c.phase == connected }
+
+// Pending returns how many bytes wait to be taken.
+func (c *Client) Pending() int { return c.link.Pending() }
+
+// Take returns the bytes to write next and continues with spare as its buffer.
+// It then fills the buffer with queued messages that found no room before.
+func (c *Client) Take(spare []byte, now time.Time) []byte {
+	b := c.link.Take(spare)
+	c.keepAlive.taken()
+	c.Sender.Pump(now)
+	return b
+}
+
+// Wrote says that what Take returned was written completely.
+func (c *Client) Wrote(now time.Time) { c.keepAlive.wrote(now) }
+
+// Alive says that bytes arrived from the server at time now, even if they do
+// not yet make a packet.
+func (c *Client) Alive(now time.Time) { c.keepAlive.alive(now) }
+
+// Deadline returns when Tick wants to be called; zero means never.
+func (c *Client) Deadline() time.Time {
+	if c.phase != connected {
+		return time.Time{}
+	}
+	return c.keepAlive.deadline()
+}
+
+// Tick does what is due at time now. ErrKeepAlive ends the connection.
+func (c *Client) Tick(now time.Time) error {
+	if c.phase != connected {
+		return nil
+	}
+	send, err := c.keepAlive.tick(now)
+	if send {
+		c.link.buf, _ = (*wire.Pingreq)(nil).Append(c.link.buf, c.link.Version)
+	}
+	if err != nil {
+		c.end()
+	}
+	return err
+}
+
+// Received returns the messages that packets brought since the last Recycle.
+func (c *Client) Received() []Received { return c.received }
+
+// Recycle says that the caller is done with what Received returned.
+func (c *Client) Recycle() {
+	clear(c.received)
+	c.received = c.received[:0]
+	c.decoder.Recycle()
+}
+
+// Answered appends the requests that ended since the last call to dst.
+func (c *Client) Answered(dst []*Request) []*Request {
+	dst = append(dst, c.requests.answered...)
+	c.requests.answered = nil
+	return dst
+}
+
+// Disconnect says goodbye. Nothing is sent after it [MQTT-3.14.4-1]. The
+// reason string and the user properties are left out where they do not fit.
+func (c *Client) Disconnect(p *wire.Disconnect) error {
+	if c.phase != connected {
+		return ErrNotConnected
+	}
+	expiry := p.SessionExpiryInterval
+	if expiry != nil && *expiry > 0 && c.connect.SessionExpiryInterval == 0 {
+		return &wire.FieldError{Packet: wire.TypeDisconnect, Field: "SessionExpiryInterval", Problem: "must be 0 after 0 in CONNECT"}
+	}
+	err := c.link.Append(p)
+	if errors.Is(err, wire.PacketTooLarge) {
+		// [MQTT-3.14.2-3], [MQTT-3.14.2-4]
+		short := *p
+		short.ReasonString, short.UserProperties = "", nil
+		err = c.link.Append(&short)
+	}
+	if err != nil {
+		return err
+	}
+	if expiry != nil {
+		c.hasSession = *expiry > 0
+	}
+	c.end()
+	return nil
+}
+
+// Lost says that the connection is gone. byServer says that the server closed
+// it, as opposed to us or the network.
+func (c *Client) Lost(byServer bool) {
+	wasUp := c.connack != nil && !c.connack.ReasonCode.Failed()
+	c.phase = idle
+	c.link.Close()
+	if wasUp {
+		c.Sender.Stop(byServer)
+	}
+	c.Receiver.Stop()
+	c.endRequests()
+	c.connack = nil
+}
+
+// end stops the sending of anything further.
+func (c *Client) end() {
+	c.phase = ended
+	c.link.Shut()
+}
+
+// fail tells a 5.0 server why the connection ends, once it is established and
+// the fault is the server's.
+func (c *Client) fail(err error) {
+	was := c.phase
+	c.end()
+	fault, ok := errors.AsType[*wire.Error](err)
+	if !ok || was != connected || c.link.Version != wire.V5 {
+		return
+	}
+	c.link.buf, _ = (&wire.Disconnect{ReasonCode: fault.Reason}).Append(c.link.buf, c.link.Version)
+}

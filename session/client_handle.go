@@ -1,0 +1,115 @@
+package session
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+func (c *Client) handle(h wire.Header, body []byte, now time.Time) error {
+	if c.phase != connecting && c.phase != connected {
+		return nil // after DISCONNECT nothing matters any more
+	}
+	// [MQTT-3.1.2-24] nothing larger than we announced.
+	if limit := c.connect.MaximumPacketSize; limit > 0 && uint32(h.Size) > limit {
+		return protocolError(h.Type, wire.PacketTooLarge, "packet of %d bytes, more than our maximum of %d", h.Size, limit)
+	}
+	if c.phase == connecting {
+		return c.handleFirst(h, body, now)
+	}
+	c.keepAlive.alive(now)
+	c.Sender.now = now
+	s := &c.scratch
+	switch h.Type {
+	case wire.TypePublish:
+		return c.handlePublish(h, body)
+	case wire.TypePuback:
+		if err := c.decoder.Puback(&s.puback, h, body); err != nil {
+			return err
+		}
+		if err := c.checkProblemInformation(h.Type, s.puback.ReasonString, s.puback.UserProperties); err != nil {
+			return err
+		}
+		return c.Sender.Puback(&s.puback)
+	case wire.TypePubrec:
+		if err := c.decoder.Pubrec(&s.pubrec, h, body); err != nil {
+			return err
+		}
+		if err := c.checkProblemInformation(h.Type, s.pubrec.ReasonString, s.pubrec.UserProperties); err != nil {
+			return err
+		}
+		return c.Sender.Pubrec(&s.pubrec)
+	case wire.TypePubrel:
+		if err := c.decoder.Pubrel(&s.pubrel, h, body); err != nil {
+			return err
+		}
+		if err := c.checkProblemInformation(h.Type, s.pubrel.ReasonString, s.pubrel.UserProperties); err != nil {
+			return err
+		}
+		return c.Receiver.Pubrel(&s.pubrel)
+	case wire.TypePubcomp:
+		if err := c.decoder.Pubcomp(&s.pubcomp, h, body); err != nil {
+			return err
+		}
+		if err := c.checkProblemInformation(h.Type, s.pubcomp.ReasonString, s.pubcomp.UserProperties); err != nil {
+			return err
+		}
+		return c.Sender.Pubcomp(&s.pubcomp)
+	}
+	return c.handleRare(h, body)
+}
+
+func (c *Client) handlePublish(h wire.Header, body []byte) error {
+	p := &c.scratch.publish
+	if err := c.decoder.Publish(p, h, body); err != nil {
+		return err
+	}
+	deliver, token, err := c.Receiver.Publish(p)
+	if err != nil {
+		return err
+	}
+	if deliver {
+		c.received = append(c.received, Received{*p, token})
+	}
+	return nil
+}
+
+// handleRare takes the packets that do not come often.
+func (c *Client) handleRare(h wire.Header, body []byte) error {
+	packet, err := c.decoder.Decode(h, body)
+	if err != nil {
+		return err
+	}
+	switch p := packet.(type) {
+	case *wire.Suback:
+		if err := c.checkProblemInformation(h.Type, p.ReasonString, p.UserProperties); err != nil {
+			return err
+		}
+		return c.answer(h.Type, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
+	case *wire.Unsuback:
+		if err := c.checkProblemInformation(h.Type, p.ReasonString, p.UserProperties); err != nil {
+			return err
+		}
+		return c.answer(h.Type, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
+	case *wire.Pingresp:
+		return nil // proof of life like any packet
+	case *wire.Disconnect:
+		return &ServerError{Packet: h.Type, ReasonCode: p.ReasonCode, ReasonString: p.ReasonString,
+			ServerReference: p.ServerReference, UserProperties: p.UserProperties}
+	case *wire.Connack:
+		// [MQTT-3.2.0-2] one per connection.
+		return protocolError(h.Type, wire.ProtocolError, "second CONNACK")
+	case *wire.Auth:
+		// [MQTT-4.12.0-6] none without a method in CONNECT.
+		return protocolError(h.Type, wire.ProtocolError, "AUTH without an authentication method")
+	}
+	return protocolError(h.Type, wire.ProtocolError, "%v from a server", h.Type)
+}
+
+// checkProblemInformation obeys [MQTT-3.1.2-29].
+func (c *Client) checkProblemInformation(t wire.PacketType, text string, props []wire.UserProperty) error {
+	if wanted := c.connect.RequestProblemInformation; wanted == nil || *wanted || text == "" && len(props) == 0 {
+		return nil
+	}
+	return protocolError(t, wire.ProtocolError, "problem information although we asked for none")
+}

@@ -1,0 +1,136 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// invariants says what is wrong inside the engine, if anything.
+func invariants(c *Client) error {
+	return errors.Join(senderInvariants(c.Sender), receiverInvariants(c.Receiver))
+}
+
+func senderInvariants(s *Sender) error {
+	open := map[*Outgoing]bool{}
+	counted, bytes := 0, 0
+	for _, l := range []struct {
+		name  string
+		list  *outgoingList
+		state outgoingState
+	}{
+		{"queue", &s.queue, outgoingQueued},
+		{"published", &s.published, outgoingPublished},
+		{"released", &s.released, outgoingReleased},
+	} {
+		n := 0
+		var last *Outgoing
+		for o := l.list.head; o != nil; o = o.next {
+			if open[o] {
+				return fmt.Errorf("%s holds a message twice", l.name)
+			}
+			open[o] = true
+			n++
+			if o.prev != last {
+				return fmt.Errorf("%s: broken backward link", l.name)
+			}
+			last = o
+			if o.state != l.state {
+				return fmt.Errorf("%s: message in state %d", l.name, o.state)
+			}
+			if l.state == outgoingQueued {
+				bytes += o.size()
+				if o.counted || o.Publish.PacketID != 0 {
+					return fmt.Errorf("queued message with quota %t and identifier %d", o.counted, o.Publish.PacketID)
+				}
+				continue
+			}
+			if o.counted {
+				counted++
+			}
+			if o.Publish.QoS == wire.AtMostOnce || s.ids.message(o.Publish.PacketID) != o || o.Publish.PacketID == 0 {
+				return fmt.Errorf("%s: identifier %d of an open message is not its own", l.name, o.Publish.PacketID)
+			}
+		}
+		if l.list.tail != last || l.list.len != n {
+			return fmt.Errorf("%s: tail or length is wrong (%d, %d)", l.name, l.list.len, n)
+		}
+	}
+	if bytes != s.queuedBytes {
+		return fmt.Errorf("%d bytes queued, counted %d", bytes, s.queuedBytes)
+	}
+	if s.link.open && counted != s.quota.used {
+		return fmt.Errorf("quota says %d, %d messages hold it", s.quota.used, counted)
+	}
+	if s.quota.used < 0 || s.link.open && s.quota.used > s.quota.limit {
+		return fmt.Errorf("quota %d of %d", s.quota.used, s.quota.limit)
+	}
+	if s.resend != nil && s.resend.state != outgoingPublished {
+		return errors.New("resend points at a message that is not published")
+	}
+	used := len(s.ids.requests)
+	for id, o := range s.ids.messages {
+		if o == nil {
+			continue
+		}
+		used++
+		if o == abandoned {
+			continue
+		}
+		if !open[o] || int(o.Publish.PacketID) != id {
+			return fmt.Errorf("identifier %d is held by a message that is not open", id)
+		}
+		if s.ids.requests[uint16(id)] != nil {
+			return fmt.Errorf("identifier %d stands for a message and a request", id)
+		}
+	}
+	if used != s.ids.used {
+		return fmt.Errorf("%d identifiers in use, counted %d", used, s.ids.used)
+	}
+	for _, o := range s.completed {
+		if o.state != outgoingIdle || open[o] {
+			return errors.New("completed message is still open")
+		}
+	}
+	return nil
+}
+
+func receiverInvariants(r *Receiver) error {
+	listed := map[*incoming]bool{}
+	var last *incoming
+	for in := r.arrived.head; in != nil; in = in.next {
+		if listed[in] || !in.listed || in.prev != last {
+			return errors.New("arrived: broken list")
+		}
+		listed[in] = true
+		last = in
+		if r.byID[in.id] != in {
+			return fmt.Errorf("arrived: identifier %d is another's", in.id)
+		}
+	}
+	if r.arrived.tail != last {
+		return errors.New("arrived: tail is wrong")
+	}
+	if in := r.arrived.head; r.link.open && in != nil && in.state == incomingAcknowledged {
+		return fmt.Errorf("answer for %d is due and was not sent", in.id)
+	}
+	open := 0
+	for id, in := range r.byID {
+		if in.id != id || in.listed != listed[in] {
+			return fmt.Errorf("byID: entry %d is wrong", id)
+		}
+		if in.counted {
+			open++
+		}
+	}
+	if open != r.open || r.max > 0 && open > r.max {
+		return fmt.Errorf("%d messages count, %d noted, maximum %d", open, r.open, r.max)
+	}
+	for in := r.unused; in != nil; in = in.next {
+		if r.byID[in.id] == in && in.id != 0 || in.listed {
+			return errors.New("free list holds an entry in use")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package session
+
+import "time"
+
+// keepAlive decides when to send PINGREQ and when to give up on the peer.
+//
+// Two silences call for a PINGREQ: ours, because the server closes a
+// connection on which it hears nothing for one and a half intervals, and the
+// server's, because bytes that we write prove nothing about a half-open
+// connection. Whatever arrives is proof of life.
+type keepAlive struct {
+	interval time.Duration // 0: off
+	timeout  time.Duration // how long an answer may take
+	sent     time.Time     // end of the last write
+	received time.Time     // last proof of life
+	ping     pingState
+	pinged   time.Time // when the PINGREQ was queued, then when it was written
+}
+
+type pingState uint8
+
+const (
+	pingNone   pingState = iota
+	pingQueued           // behind other bytes, perhaps while those before it are being written
+	pingTaken            // in the hands of the writer
+	pingSent
+)
+
+// newKeepAlive takes the interval in force. Pings go out a tenth early, so that
+// the gap between two packets stays within it [MQTT-3.1.2-20] although timers
+// are late.
+func newKeepAlive(interval, timeout time.Duration, now time.Time) keepAlive {
+	if timeout <= 0 {
+		timeout = interval / 2
+	}
+	return keepAlive{interval: interval - interval/10, timeout: min(timeout, interval), sent: now, received: now}
+}
+
+func (k *keepAlive) alive(now time.Time) {
+	if now.After(k.received) {
+		k.received = now
+	}
+	// The answer may be read before the writer comes to say that it is done.
+	if k.ping >= pingTaken && !k.received.Before(k.pinged) {
+		k.ping = pingNone
+	}
+}
+
+func (k *keepAlive) taken() {
+	if k.ping == pingQueued {
+		k.ping = pingTaken
+	}
+}
+
+func (k *keepAlive) wrote(now time.Time) {
+	k.sent = now
+	if k.ping == pingTaken {
+		k.ping, k.pinged = pingSent, now
+	}
+}
+
+// deadline returns when tick has something to do; zero: never.
+func (k *keepAlive) deadline() time.Time {
+	switch {
+	case k.interval == 0:
+		return time.Time{}
+	case k.ping != pingNone:
+		return k.pinged.Add(k.timeout)
+	case k.received.Before(k.sent):
+		return k.received.Add(k.interval)
+	}
+	return k.sent.Add(k.interval)
+}
+
+// tick says whether to send a PINGREQ now.
+func (k *keepAlive) tick(now time.Time) (send bool, err error) {
+	due := k.deadline()
+	if due.IsZero() || now.Before(due) {
+		return false, nil
+	}
+	switch k.ping {
+	case pingSent:
+		// [MQTT-3.12.4-1] the answer did not come in a reasonable time.
+		return false, ErrKeepAlive
+	case pingQueued, pingTaken:
+		// It waits behind other bytes. That they get out is the writer's concern.
+		k.pinged = now
+		return false, nil
+	}
+	k.ping, k.pinged = pingQueued, now
+	return true, nil
+}

@@ -1,0 +1,80 @@
+package session
+
+import "github.com/seed65a45251/mqtt/wire"
+
+// highWater is how many bytes may wait for the writer before new messages
+// wait in the queue instead.
+const highWater = 256 << 10
+
+// Link is the sending side of one connection: the version spoken on it, the
+// peer's limits, and the bytes that wait to be written. Sender and Receiver of
+// a session share it.
+type Link struct {
+	Version wire.Version
+	Limits  Limits
+	open    bool
+	buf     []byte
+}
+
+// Open says that the handshake is over: messages may be sent from now on. What
+// already waits to be written stays.
+func (l *Link) Open(v wire.Version, limits Limits) {
+	l.Version, l.Limits, l.open = v, limits, true
+}
+
+// Shut stops the sending of messages; what waits can still be taken.
+func (l *Link) Shut() { l.open = false }
+
+// Close ends the connection and drops what was not written.
+func (l *Link) Close() { *l = Link{} }
+
+// Pending returns how many bytes wait to be written.
+func (l *Link) Pending() int { return len(l.buf) }
+
+// Take returns the bytes to write and goes on with spare as the next buffer.
+// The caller owns the result until it gives it back as spare.
+func (l *Link) Take(spare []byte) []byte {
+	b := l.buf
+	l.buf = spare[:0]
+	return b
+}
+
+// Append encodes p behind what is already waiting. It refuses what is larger
+// than the peer's maximum packet size.
+func (l *Link) Append(p wire.Packet) error {
+	n := len(l.buf)
+	b, err := p.Append(l.buf, l.Version)
+	if err != nil {
+		return err
+	}
+	if err := l.Limits.checkSize(len(b) - n); err != nil {
+		return err
+	}
+	l.buf = b
+	return nil
+}
+
+func (l *Link) full() bool { return len(l.buf) >= highWater }
+
+// The four acknowledgements carry no text and therefore fit every limit that a
+// peer can usefully announce. The concrete types keep them off the heap.
+
+func (l *Link) puback(id uint16, code wire.ReasonCode) {
+	p := wire.Puback{PacketID: id, ReasonCode: code}
+	l.buf, _ = p.Append(l.buf, l.Version)
+}
+
+func (l *Link) pubrec(id uint16, code wire.ReasonCode) {
+	p := wire.Pubrec{PacketID: id, ReasonCode: code}
+	l.buf, _ = p.Append(l.buf, l.Version)
+}
+
+func (l *Link) pubrel(id uint16, code wire.ReasonCode) {
+	p := wire.Pubrel{PacketID: id, ReasonCode: code}
+	l.buf, _ = p.Append(l.buf, l.Version)
+}
+
+func (l *Link) pubcomp(id uint16, code wire.ReasonCode) {
+	p := wire.Pubcomp{PacketID: id, ReasonCode: code}
+	l.buf, _ = p.Append(l.buf, l.Version)
+}

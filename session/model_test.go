@@ -1,0 +1,576 @@
+package session
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+var (
+	modelSeeds = flag.Int("model.seeds", 2000, "how many random conversations the model test plays")
+	modelSeed  = flag.Uint64("model.seed", 0, "play only this one and show it")
+)
+
+// world is a Client, a model server, an application on either side and the
+// bytes between them. What goes wrong first is kept in fault.
+type world struct {
+	v      wire.Version
+	c      *Client
+	server *modelServer
+	now    time.Time
+	fault  error
+	log    []string // only when recording
+	record bool
+
+	up                 bool
+	toServer, toClient []byte // in flight
+	partial            []byte // arrived at the client, not a whole packet yet
+	cut                [2]int // how many bytes still get through to the server and to the client; -1: all
+	passed             [2]int // how many did on this connection
+	lastTCP            bool   // on a break, what is in flight still arrives at the server
+	clientMax          uint16
+	serverMax          int
+	nextCut            *[2]int // of the connection after the first cut
+	forgetAt           int     // the connection before which the server loses its session; 0: none
+	forgot             bool    // the server lost its session at least once
+	reconnects         int
+
+	outgoing  []*Outgoing
+	withdrawn map[*Outgoing]bool
+	completed map[*Outgoing]int
+	requests  map[*Request]int
+	held      []heldMessage // the application has them and has not acknowledged them
+	got       []string
+	n         int
+}
+
+type heldMessage struct {
+	payload string
+	token   Token
+}
+
+const (
+	towardsServer = 0
+	towardsClient = 1
+)
+
+func newWorld(v wire.Version) *world {
+	return &world{
+		v: v, c: NewClient(ClientSettings{}), server: &modelServer{v: v},
+		now: time.Unix(1, 0), cut: [2]int{-1, -1}, serverMax: 65535,
+		withdrawn: map[*Outgoing]bool{}, completed: map[*Outgoing]int{}, requests: map[*Request]int{},
+	}
+}
+
+func (w *world) note(format string, args ...any) {
+	if w.record {
+		w.log = append(w.log, fmt.Sprintf(format, args...))
+	}
+}
+
+func (w *world) fail(format string, args ...any) {
+	if w.fault == nil {
+		w.fault = fmt.Errorf(format, args...)
+		w.note("FAULT %v", w.fault)
+	}
+}
+
+func (w *world) check() {
+	if w.server.fault != nil {
+		w.fail("%w", w.server.fault)
+	}
+	if err := invariants(w.c); err != nil {
+		w.fail("invariants: %w", err)
+	}
+}
+
+func (w *world) connect() {
+	if w.up {
+		return
+	}
+	w.note("--- connect, session at the server: %t", w.server.session != nil)
+	w.up, w.passed = true, [2]int{}
+	w.reconnects++
+	if w.reconnects == w.forgetAt {
+		w.server.forget()
+		w.forgot = true
+	}
+	w.server.accept(w.serverMax)
+	p := keeping(w.v)
+	if w.v == wire.V5 {
+		p.ReceiveMaximum = w.clientMax
+	}
+	if err := w.c.Connect(w.v, p, w.now); err != nil {
+		w.fail("connect: %w", err)
+	}
+	w.collect()
+}
+
+func (w *world) lose(byServer bool) {
+	if !w.up {
+		return
+	}
+	w.note("--- lost, by server: %t", byServer)
+	if w.lastTCP {
+		w.server.receive(w.toServer)
+	}
+	w.up, w.toServer, w.toClient, w.partial = false, nil, nil, nil
+	w.server.lost()
+	w.c.Lost(byServer)
+	w.harvest()
+	w.check()
+}
+
+// collect puts what both sides want to send in flight.
+func (w *world) collect() {
+	for w.up && w.c.Pending() > 0 {
+		b := w.c.Take(nil, w.now)
+		w.c.Wrote(w.now)
+		for _, line := range w.lines(b) {
+			w.note("C %s", line)
+		}
+		w.toServer = append(w.toServer, b...)
+	}
+	if len(w.server.out) > 0 {
+		for _, line := range w.lines(w.server.out) {
+			w.note("                                S %s", line)
+		}
+		w.toClient = append(w.toClient, w.server.out...)
+		w.server.out = nil
+	}
+}
+
+func (w *world) lines(b []byte) []string {
+	if !w.record {
+		return nil
+	}
+	return lines(w.v, b)
+}
+
+// arrive lets up to n bytes in flight arrive, and breaks the connection at its cut.
+func (w *world) arrive(direction, n int) {
+	if !w.up {
+		return
+	}
+	w.collect()
+	flight := &w.toServer
+	if direction == towardsClient {
+		flight = &w.toClient
+	}
+	n = min(n, len(*flight))
+	limit := w.cut[direction]
+	if limit >= 0 {
+		n = min(n, limit-w.passed[direction])
+	}
+	b := slices.Clone((*flight)[:n])
+	*flight = (*flight)[n:]
+	w.passed[direction] += n
+	if direction == towardsServer {
+		w.server.receive(b)
+	} else {
+		w.partial = append(w.partial, b...)
+		w.read()
+	}
+	w.check()
+	if limit >= 0 && w.passed[direction] >= limit {
+		w.note("--- cut after %d bytes", w.passed[direction])
+		w.cut = [2]int{-1, -1}
+		if w.nextCut != nil {
+			w.cut, w.nextCut = *w.nextCut, nil
+		}
+		w.lose(false)
+		return
+	}
+	w.collect()
+}
+
+// read lets the client handle the whole packets that arrived.
+func (w *world) read() {
+	for {
+		h, n, err := wire.ParseHeader(w.partial, w.v)
+		if err != nil {
+			w.fail("header: %w", err)
+			return
+		}
+		if n == 0 || len(w.partial) < h.Size {
+			break
+		}
+		if err := w.c.Handle(h, w.partial[n:h.Size], w.now); err != nil {
+			w.fail("client: %w", err)
+			return
+		}
+		w.partial = w.partial[h.Size:]
+	}
+	w.server.confirmed = w.c.Connected()
+	w.harvest()
+}
+
+// harvest takes what the engine has for the application.
+func (w *world) harvest() {
+	for _, m := range w.c.Received() {
+		payload := string(m.Publish.Payload)
+		w.note("APP gets %s", payload)
+		w.got = append(w.got, payload)
+		if !m.Token.IsZero() {
+			w.held = append(w.held, heldMessage{payload, m.Token})
+		}
+	}
+	w.c.Recycle()
+	for _, o := range w.c.Sender.Completed(nil) {
+		w.note("APP completed %s", o.Publish.Payload)
+		w.completed[o]++
+		if o.Result.Err != nil {
+			w.fail("%s ended with %w", o.Publish.Payload, o.Result.Err)
+		}
+	}
+	for _, r := range w.c.Answered(nil) {
+		w.requests[r]++
+		if r.Err != nil && !errors.Is(r.Err, ErrConnectionLost) {
+			w.fail("request ended with %w", r.Err)
+		}
+	}
+}
+
+func (w *world) publish(qos wire.QoS) {
+	w.n++
+	o := &Outgoing{Publish: wire.Publish{Topic: "t", Payload: fmt.Appendf(nil, "c%d-%d", qos, w.n), QoS: qos}}
+	w.outgoing = append(w.outgoing, o)
+	w.c.Sender.Submit(o, w.now)
+	w.harvest()
+	w.check()
+}
+
+func (w *world) serverPublish(qos wire.QoS) {
+	w.n++
+	w.server.publish(fmt.Sprintf("s%d-%d", qos, w.n), qos)
+	w.check()
+}
+
+func (w *world) request(r *Request) {
+	if err := w.c.Request(r); err == nil {
+		w.requests[r] = 0
+	} else if !errors.Is(err, ErrNotConnected) {
+		w.fail("request: %w", err)
+	}
+	w.check()
+}
+
+func (w *world) ack(i int) {
+	m := w.held[i]
+	w.held = slices.Delete(w.held, i, i+1)
+	w.note("APP acknowledges %s", m.payload)
+	if err := w.c.Receiver.Ack(m.token, wire.Success); err != nil && !(w.forgot && errors.Is(err, ErrStale)) {
+		w.fail("ack of %s: %w", m.payload, err)
+	}
+	w.check()
+}
+
+func (w *world) withdraw(o *Outgoing) {
+	if w.c.Sender.Withdraw(o) {
+		w.withdrawn[o] = true
+	}
+	w.check()
+}
+
+// exchange lets everything in flight arrive until nothing moves.
+func (w *world) exchange() {
+	for w.up && w.fault == nil {
+		w.collect()
+		if len(w.toServer)+len(w.toClient) == 0 {
+			return
+		}
+		w.arrive(towardsServer, len(w.toServer))
+		w.arrive(towardsClient, len(w.toClient))
+	}
+}
+
+// settle ends the conversation in peace and compares what both sides have.
+func (w *world) settle() error {
+	w.server.lazy = false
+	for range 50 {
+		w.connect()
+		w.server.flush(len(w.server.answers))
+		w.exchange()
+		for len(w.held) > 0 {
+			w.ack(0)
+		}
+		w.exchange()
+		if w.fault != nil {
+			return w.fault
+		}
+	}
+	s, r := w.c.Sender, w.c.Receiver
+	queued, bytes := s.Queued()
+	if s.Inflight()+queued+bytes+r.Unfinished()+s.ids.used != 0 {
+		w.fail("left over: %d in flight, %d queued (%d bytes), %d unfinished, %d identifiers", s.Inflight(), queued, bytes, r.Unfinished(), s.ids.used)
+	}
+	if m := w.server.session; len(m.open)+len(m.queue)+len(m.held)+len(m.inUse) != 0 {
+		w.fail("left over at the server: %+v", *m)
+	}
+	for r, n := range w.requests {
+		if n != 1 {
+			w.fail("request %+v was answered %d times", *r, n)
+		}
+	}
+	var sent []string
+	for _, o := range w.outgoing {
+		want := 1
+		if w.withdrawn[o] {
+			want = 0
+		} else {
+			sent = append(sent, string(o.Publish.Payload))
+		}
+		if w.completed[o] != want {
+			w.fail("%s was completed %d times, want %d", o.Publish.Payload, w.completed[o], want)
+		}
+	}
+	w.compare("to server", sent, w.server.got, true)
+	w.compare("to client", w.server.sent, w.got, !w.forgot)
+	return w.fault
+}
+
+// compare checks the guarantees: QoS 0 at most once, 1 at least once, 2 exactly
+// once, first deliveries in order. A server that loses its session loses the
+// messages in it (complete false) and may see messages of ours twice.
+func (w *world) compare(direction string, sent, got []string, complete bool) {
+	count := map[string]int{}
+	next := 0
+	for _, payload := range got {
+		if count[payload]++; count[payload] > 1 {
+			continue
+		}
+		i := slices.Index(sent[next:], payload)
+		if i < 0 {
+			w.fail("%s: %s is out of order or was never sent", direction, payload)
+			return
+		}
+		next += i + 1
+	}
+	for _, payload := range sent {
+		n := count[payload]
+		least, most := 0, 1
+		switch {
+		case strings.Contains(payload, "1-"):
+			least, most = 1, 1<<20
+		case strings.Contains(payload, "2-"):
+			least = 1
+			if w.forgot && direction == "to server" {
+				most = 1 << 20
+			}
+		}
+		if !complete {
+			least = 0
+		}
+		if n < least || n > most {
+			w.fail("%s: %s arrived %d times", direction, payload, n)
+		}
+	}
+}
+
+// conversation is a fixed exchange with everything in it.
+func conversation(w *world) {
+	steps := []func(){
+		func() { w.publish(2); w.publish(1); w.publish(0); w.publish(2) },
+		func() { w.request(subscribe("t")) },
+		w.exchange,
+		func() { w.serverPublish(2); w.serverPublish(1); w.serverPublish(0); w.serverPublish(2) },
+		func() { w.publish(1); w.publish(2) },
+		w.exchange,
+		func() {
+			if len(w.held) > 1 {
+				w.ack(len(w.held) - 1)
+			}
+		},
+		w.exchange,
+		func() { w.request(unsubscribe("t")); w.publish(2) },
+		func() {
+			for len(w.held) > 0 {
+				w.ack(len(w.held) - 1)
+			}
+		},
+		w.exchange,
+	}
+	for _, step := range steps {
+		w.connect()
+		step()
+	}
+}
+
+func TestEveryCutOfAConversation(t *testing.T) {
+	for _, v := range versions {
+		for _, forget := range []bool{false, true} {
+			if forget && v == wire.V31 {
+				continue // a 3.1 server can not say that it lost the session
+			}
+			t.Run(fmt.Sprintf("%v forget=%t", v, forget), func(t *testing.T) {
+				play := func(cuts [2]int, last, record bool) (*world, error) {
+					w := newWorld(v)
+					w.cut, w.lastTCP, w.record = cuts, last, record
+					w.serverMax, w.clientMax = 3, 3
+					if forget {
+						w.forgetAt = 2
+					}
+					conversation(w)
+					return w, w.settle()
+				}
+				whole, err := play([2]int{-1, -1}, false, false)
+				require.NoError(t, err)
+				require.Greater(t, whole.passed[0], 100)
+				for direction := range 2 {
+					for n := 1; n <= whole.passed[direction]; n++ {
+						for _, last := range []bool{false, true} {
+							cuts := [2]int{-1, -1}
+							cuts[direction] = n
+							if _, err := play(cuts, last, false); err != nil {
+								w, _ := play(cuts, last, true)
+								t.Fatalf("cut %v, last bytes arrive %t: %v\n%s", cuts, last, err, strings.Join(w.log, "\n"))
+							}
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestEveryPairOfCuts(t *testing.T) {
+	// One message each way, cut in two successive connections at every byte.
+	short := func(w *world) {
+		for _, step := range []func(){
+			func() { w.publish(2) }, w.exchange, func() { w.serverPublish(2) }, w.exchange,
+			func() {
+				for len(w.held) > 0 {
+					w.ack(0)
+				}
+			}, w.exchange,
+		} {
+			w.connect()
+			step()
+		}
+	}
+	for _, v := range []wire.Version{wire.V311, wire.V5} {
+		play := func(first, second [2]int, record bool) (*world, error) {
+			w := newWorld(v)
+			w.cut, w.nextCut, w.record = first, &second, record
+			short(w)
+			return w, w.settle()
+		}
+		whole, err := play([2]int{-1, -1}, [2]int{-1, -1}, false)
+		require.NoError(t, err)
+		for a := range 2 {
+			for n := 1; n <= whole.passed[a]; n++ {
+				for b := range 2 {
+					for m := 1; m <= whole.passed[b]; m++ {
+						first, second := [2]int{-1, -1}, [2]int{-1, -1}
+						first[a], second[b] = n, m
+						if _, err := play(first, second, false); err != nil {
+							w, _ := play(first, second, true)
+							t.Fatalf("cuts %v %v: %v\n%s", first, second, err, strings.Join(w.log, "\n"))
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// random plays a long conversation in which everything happens at any time.
+func random(seed uint64, record bool) (*world, error) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	w := newWorld(versions[rng.IntN(3)])
+	w.record = record
+	w.server.lazy = rng.IntN(3) > 0
+	mayForget := w.v != wire.V31 && rng.IntN(3) == 0
+	maxima := []int{1, 2, 3, 8, 65535}
+	w.serverMax = maxima[rng.IntN(len(maxima))]
+	w.clientMax = uint16(1 + rng.IntN(11))
+	steps := 20 + rng.IntN(150)
+	calm := 1 + rng.IntN(40) // how many steps between two breaks
+	for range steps {
+		if w.fault != nil {
+			break
+		}
+		w.step(rng, mayForget, calm)
+	}
+	if w.fault != nil {
+		return w, w.fault
+	}
+	return w, w.settle()
+}
+
+func (w *world) step(rng *rand.Rand, mayForget bool, calm int) {
+	if !w.up && rng.IntN(4) > 0 {
+		w.serverMax = max(1, w.serverMax+rng.IntN(3)-1)
+		w.connect()
+	}
+	if rng.IntN(calm) == 0 {
+		w.arrive(rng.IntN(2), 1+rng.IntN(60))
+		w.lastTCP = rng.IntN(2) == 0
+		w.lose(rng.IntN(10) == 0)
+		if mayForget && rng.IntN(4) == 0 {
+			w.note("--- server forgets")
+			w.server.forget()
+			w.forgot = true
+		}
+		return
+	}
+	switch rng.IntN(16) {
+	case 0, 1, 2:
+		w.publish(wire.QoS(rng.IntN(3)))
+	case 3, 4, 5:
+		w.serverPublish(wire.QoS(rng.IntN(3)))
+	case 6:
+		w.request(subscribe("t", "u"))
+	case 7:
+		w.request(unsubscribe("t"))
+	case 8, 9:
+		if len(w.held) > 0 {
+			w.ack(rng.IntN(len(w.held)))
+		}
+	case 10:
+		if len(w.outgoing) > 0 {
+			w.withdraw(w.outgoing[len(w.outgoing)-1-rng.IntN(min(3, len(w.outgoing)))])
+		}
+	case 11:
+		w.server.flush(rng.IntN(len(w.server.answers) + 1))
+		w.check()
+	case 12, 13:
+		w.arrive(towardsServer, 1+rng.IntN(80))
+	case 14, 15:
+		w.arrive(towardsClient, 1+rng.IntN(80))
+	}
+}
+
+func TestRandomConversations(t *testing.T) {
+	if *modelSeed != 0 {
+		w, err := random(*modelSeed, true)
+		t.Logf("%s", strings.Join(w.log, "\n"))
+		require.NoError(t, err)
+		return
+	}
+	reconnects, messages, forgot := 0, 0, 0
+	for seed := uint64(1); seed <= uint64(*modelSeeds); seed++ {
+		w, err := random(seed, false)
+		if err != nil {
+			w, _ = random(seed, true)
+			t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(w.log, "\n"))
+		}
+		reconnects += w.reconnects
+		messages += len(w.got) + len(w.server.got)
+		if w.forgot {
+			forgot++
+		}
+	}
+	t.Logf("%d connections, %d deliveries, %d conversations with a lost session", reconnects, messages, forgot)
+	require.Greater(t, reconnects, 3**modelSeeds)
+	require.NotZero(t, forgot)
+}

@@ -1,0 +1,104 @@
+package session
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Outgoing is one application message on its way to the peer. The caller sets
+// Publish (without PacketID and Duplicate), Expires and Owner, hands it to
+// [Sender.Submit] and leaves it alone until it comes back as completed. What
+// Publish points to is only read.
+type Outgoing struct {
+	Publish wire.Publish
+	Expires time.Time // when the message expiry interval runs out; zero: never
+	Owner   any       // the caller's own; the engine does not look at it
+
+	// Result is set when the message is completed.
+	Result Result
+
+	state      outgoingState
+	sent       bool  // was written to a connection at least once
+	counted    bool  // holds one of the send quota of this connection
+	attempts   uint8 // connections that the server closed while this message was alone on it
+	seq        uint64
+	prev, next *Outgoing
+}
+
+// Result is how an exchange ended.
+type Result struct {
+	Err            error           // nil: accepted by the peer (QoS 0: handed to the connection)
+	ReasonCode     wire.ReasonCode // of PUBACK, PUBREC or PUBCOMP
+	ReasonString   string
+	UserProperties []wire.UserProperty
+}
+
+type outgoingState uint8
+
+const (
+	outgoingIdle      outgoingState = iota // not in the sender
+	outgoingQueued                         // waits for a connection, quota or room
+	outgoingPublished                      // PUBLISH sent; waits for PUBACK or PUBREC
+	outgoingReleased                       // PUBREL sent; waits for PUBCOMP
+)
+
+// Queued reports whether the message still waits for its first transmission.
+func (o *Outgoing) Queued() bool { return o.state == outgoingQueued }
+
+// Sent reports whether the message was ever handed to a connection. The peer
+// can not have seen a message that was not.
+func (o *Outgoing) Sent() bool { return o.sent }
+
+// Seq numbers messages in the order in which they were submitted, from 1.
+func (o *Outgoing) Seq() uint64 { return o.seq }
+
+func (o *Outgoing) size() int { return len(o.Publish.Topic) + len(o.Publish.Payload) }
+
+// outgoingList is a list through the messages themselves, so that queueing
+// allocates nothing and removing from the middle costs nothing.
+type outgoingList struct {
+	head, tail *Outgoing
+	len        int
+}
+
+func (l *outgoingList) push(o *Outgoing) {
+	o.prev, o.next = l.tail, nil
+	if l.tail == nil {
+		l.head = o
+	} else {
+		l.tail.next = o
+	}
+	l.tail = o
+	l.len++
+}
+
+func (l *outgoingList) remove(o *Outgoing) {
+	if o.prev == nil {
+		l.head = o.next
+	} else {
+		o.prev.next = o.next
+	}
+	if o.next == nil {
+		l.tail = o.prev
+	} else {
+		o.next.prev = o.prev
+	}
+	o.prev, o.next = nil, nil
+	l.len--
+}
+
+// prepend puts the messages of front, in their order, before those of l.
+func (l *outgoingList) prepend(front []*Outgoing) {
+	for i := len(front) - 1; i >= 0; i-- {
+		o := front[i]
+		o.prev, o.next = nil, l.head
+		if l.head == nil {
+			l.tail = o
+		} else {
+			l.head.prev = o
+		}
+		l.head = o
+		l.len++
+	}
+}

@@ -1,0 +1,279 @@
+package session
+
+import (
+	"hash/maphash"
+	"math/bits"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Receiver is the half of a session that receives application messages: which
+// QoS 1 and 2 messages still have to be acknowledged, in which order, and which
+// QoS 2 identifiers must not be delivered again. The zero value is not ready;
+// use [NewReceiver].
+type Receiver struct {
+	link    *Link
+	byID    map[uint16]*incoming
+	arrived incomingList // this connection's messages that still lack PUBACK or PUBREC, in order of arrival
+	epoch   uint32       // numbers connections
+	open    int          // messages of this connection that count against the receive maximum
+	max     int          // our receive maximum; 0: not enforced
+	aliases aliases
+	unused  *incoming // free list
+}
+
+// incoming is the exchange of one received message.
+type incoming struct {
+	id         uint16
+	qos        wire.QoS
+	state      incomingState
+	reason     wire.ReasonCode
+	listed     bool   // is in arrived
+	counted    bool   // counts against the receive maximum
+	epoch      uint32 // the last connection that brought the PUBLISH
+	digest     uint64 // of topic and payload
+	generation uint32 // tells tokens of earlier uses from those of this one
+	prev, next *incoming
+}
+
+type incomingState uint8
+
+const (
+	incomingDelivered    incomingState = iota // handed out; not acknowledged by the application
+	incomingAcknowledged                      // acknowledged by the application; the answer waits for its turn
+	incomingReceived                          // QoS 2: PUBREC sent; waits for PUBREL
+)
+
+// Token stands for a received QoS 1 or 2 message until it is acknowledged. The
+// zero Token is that of a QoS 0 message, which needs none.
+type Token struct {
+	in         *incoming
+	generation uint32
+}
+
+// IsZero reports whether there is nothing to acknowledge.
+func (t Token) IsZero() bool { return t.in == nil }
+
+// NewReceiver returns a receiver that writes to link.
+func NewReceiver(link *Link) *Receiver {
+	return &Receiver{link: link, byID: make(map[uint16]*incoming)}
+}
+
+// Start begins a connection on which the peer may keep max QoS 1 and 2
+// messages open (0: not limited) and use topic aliases up to aliasMax. Without
+// resumed the peer has forgotten the session, and all tokens become stale.
+func (r *Receiver) Start(resumed bool, max int, aliasMax uint16) {
+	r.Stop()
+	r.epoch++
+	r.max = max
+	r.aliases = aliases{max: aliasMax}
+	if !resumed {
+		r.Forget()
+	}
+}
+
+// Stop ends the connection. Messages that it delivered stay known: when a
+// resumed session brings them again, they are not delivered twice.
+func (r *Receiver) Stop() {
+	for r.arrived.head != nil {
+		r.arrived.remove(r.arrived.head)
+	}
+	for _, in := range r.byID {
+		in.counted = false
+	}
+	r.open = 0
+	r.aliases = aliases{}
+}
+
+// Forget drops the session state.
+func (r *Receiver) Forget() {
+	for _, in := range r.byID {
+		r.release(in)
+	}
+}
+
+// Unfinished returns how many exchanges the receiver remembers.
+func (r *Receiver) Unfinished() int { return len(r.byID) }
+
+// Publish takes a PUBLISH and says whether the application gets it. It resolves
+// topic aliases in place. What is delivered with QoS 1 or 2 is acknowledged by
+// [Receiver.Ack] with the token.
+func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
+	// [MQTT-3.3.2-7] mappings belong to the connection; a repeat sets its mapping too.
+	if err := r.aliases.resolve(p); err != nil {
+		return false, Token{}, err
+	}
+	if p.QoS == wire.AtMostOnce {
+		return true, Token{}, nil
+	}
+	in := r.byID[p.PacketID]
+	if in != nil && !r.isRepeat(in, p) {
+		if in.epoch == r.epoch {
+			return false, Token{}, protocolError(wire.TypePublish, wire.ProtocolError, "packet identifier %d is still in use", p.PacketID)
+		}
+		r.release(in)
+		in = nil
+	}
+	deliver = in == nil
+	if deliver {
+		in = r.take(p)
+	}
+	in.epoch = r.epoch
+	if err := r.count(in); err != nil {
+		if deliver {
+			r.release(in) // not delivered, so its repeat is none
+		}
+		return false, Token{}, err
+	}
+	if !in.listed {
+		r.arrived.push(in)
+	}
+	if in.state == incomingReceived {
+		// [MQTT-4.3.3-10] a repeat is answered with PUBREC and not delivered.
+		in.state = incomingAcknowledged
+	}
+	r.flush()
+	return deliver, Token{in, in.generation}, nil
+}
+
+// isRepeat says whether p brings a message again. Between PUBREC and PUBREL
+// only the identifier counts [MQTT-4.3.3-10]. Before the acknowledgement a
+// sender repeats with DUP set [MQTT-3.3.1-1], and only on a later connection.
+// The content is compared too: a peer may have given up the first message and
+// failed to get another one through under the same identifier.
+func (r *Receiver) isRepeat(in *incoming, p *wire.Publish) bool {
+	if in.qos != p.QoS {
+		return false
+	}
+	return in.state == incomingReceived || p.Duplicate && in.digest == digestOf(p)
+}
+
+var digestSeed = maphash.MakeSeed()
+
+func digestOf(p *wire.Publish) uint64 {
+	return bits.RotateLeft64(maphash.String(digestSeed, p.Topic), 1) ^ maphash.Bytes(digestSeed, p.Payload)
+}
+
+// count obeys [MQTT-3.3.4-9]: more open messages than our receive maximum are
+// an error. A repeat does not count twice.
+func (r *Receiver) count(in *incoming) error {
+	if in.counted {
+		return nil
+	}
+	if r.max > 0 && r.open >= r.max {
+		return protocolError(wire.TypePublish, wire.ReceiveMaximumExceeded, "more than %d unacknowledged messages", r.max)
+	}
+	in.counted = true
+	r.open++
+	return nil
+}
+
+// Ack acknowledges the message of t, with a failure if code says so. The
+// answer is sent in its turn: [MQTT-4.6.0-2], [MQTT-4.6.0-3] in the order of
+// arrival. Without a connection the acknowledgement is remembered until the
+// peer repeats the message. ErrStale says that the session is gone or that the
+// message was acknowledged already.
+func (r *Receiver) Ack(t Token, code wire.ReasonCode) error {
+	in := t.in
+	if in == nil {
+		return nil
+	}
+	if in.generation != t.generation || in.state != incomingDelivered {
+		return ErrStale
+	}
+	in.state = incomingAcknowledged
+	in.reason = code
+	r.flush()
+	return nil
+}
+
+// flush sends the answers whose turn it is.
+func (r *Receiver) flush() {
+	if !r.link.open {
+		return
+	}
+	for in := r.arrived.head; in != nil && in.state == incomingAcknowledged; in = r.arrived.head {
+		r.arrived.remove(in)
+		if in.qos == wire.AtLeastOnce {
+			r.link.puback(in.id, in.reason)
+			// [MQTT-4.3.2-5] from now on the identifier means a new message.
+			r.release(in)
+			continue
+		}
+		r.link.pubrec(in.id, in.reason)
+		if in.reason.Failed() && r.link.Version == wire.V5 {
+			// [MQTT-4.3.3-9] a failing PUBREC ends the exchange. Before 5.0 there is none.
+			r.release(in)
+			continue
+		}
+		in.state = incomingReceived
+	}
+}
+
+// Pubrel takes a PUBREL, answers it with PUBCOMP and forgets the identifier.
+func (r *Receiver) Pubrel(p *wire.Pubrel) error {
+	in := r.byID[p.PacketID]
+	if in == nil {
+		r.link.pubcomp(p.PacketID, wire.PacketIdentifierNotFound)
+		return nil
+	}
+	if in.state == incomingDelivered || in.qos != wire.ExactlyOnce {
+		return protocolError(wire.TypePubrel, wire.ProtocolError, "PUBREL for packet %d before its PUBREC", p.PacketID)
+	}
+	// [MQTT-4.3.3-11], [MQTT-4.3.3-12]
+	r.release(in)
+	r.link.pubcomp(p.PacketID, wire.Success)
+	return nil
+}
+
+func (r *Receiver) take(p *wire.Publish) *incoming {
+	in := r.unused
+	if in == nil {
+		in = new(incoming)
+	} else {
+		r.unused = in.next
+	}
+	*in = incoming{id: p.PacketID, qos: p.QoS, digest: digestOf(p), generation: in.generation}
+	r.byID[p.PacketID] = in
+	return in
+}
+
+// release ends an exchange. Tokens for it become stale.
+func (r *Receiver) release(in *incoming) {
+	if in.listed {
+		r.arrived.remove(in)
+	}
+	if in.counted {
+		r.open--
+	}
+	delete(r.byID, in.id)
+	*in = incoming{generation: in.generation + 1, next: r.unused}
+	r.unused = in
+}
+
+type incomingList struct{ head, tail *incoming }
+
+func (l *incomingList) push(in *incoming) {
+	in.listed = true
+	in.prev, in.next = l.tail, nil
+	if l.tail == nil {
+		l.head = in
+	} else {
+		l.tail.next = in
+	}
+	l.tail = in
+}
+
+func (l *incomingList) remove(in *incoming) {
+	if in.prev == nil {
+		l.head = in.next
+	} else {
+		in.prev.next = in.next
+	}
+	if in.next == nil {
+		l.tail = in.prev
+	} else {
+		in.next.prev = in.prev
+	}
+	in.listed, in.prev, in.next = false, nil, nil
+}

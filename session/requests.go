@@ -1,0 +1,144 @@
+package session
+
+import (
+	"errors"
+
+	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Request is a SUBSCRIBE or UNSUBSCRIBE on its way. Exactly one of the two is
+// set; its PacketID is the engine's. Requests belong to the connection: when it
+// is lost they end with ErrConnectionLost.
+type Request struct {
+	Subscribe   *wire.Subscribe
+	Unsubscribe *wire.Unsubscribe
+	Owner       any // the caller's own; the engine does not look at it
+
+	// What the server answered, set when the request is answered.
+	ReasonCodes    []wire.ReasonCode // one per filter; none for UNSUBACK before 5.0
+	ReasonString   string
+	UserProperties []wire.UserProperty
+	Err            error // the request got no valid answer
+}
+
+var errNoRequest = errors.New("request is not exactly one of SUBSCRIBE and UNSUBSCRIBE")
+
+// requests are the SUBSCRIBEs and UNSUBSCRIBEs of one connection.
+type requests struct {
+	waiting  []*Request // for a free packet identifier
+	answered []*Request
+}
+
+// Request sends r. It fails at once without a connection and when r breaks one
+// of the server's limits; nothing was sent then.
+func (c *Client) Request(r *Request) error {
+	if c.phase != connected {
+		return ErrNotConnected
+	}
+	if err := c.checkRequest(r); err != nil {
+		return err
+	}
+	id := c.Sender.ids.take()
+	if id == 0 {
+		c.requests.waiting = append(c.requests.waiting, r)
+		c.Sender.ids.waiting++
+		return nil
+	}
+	if err := c.sendRequest(r, id); err != nil {
+		c.Sender.ids.used--
+		return err
+	}
+	c.Sender.ids.setRequest(id, r)
+	return nil
+}
+
+func (c *Client) sendRequest(r *Request, id uint16) error {
+	if r.Subscribe != nil {
+		r.Subscribe.PacketID = id
+		return c.link.Append(r.Subscribe)
+	}
+	r.Unsubscribe.PacketID = id
+	return c.link.Append(r.Unsubscribe)
+}
+
+func (c *Client) checkRequest(r *Request) error {
+	if (r.Subscribe == nil) == (r.Unsubscribe == nil) {
+		return errNoRequest
+	}
+	if r.Subscribe == nil {
+		return nil
+	}
+	l := &c.link.Limits
+	if r.Subscribe.SubscriptionID != 0 && l.NoSubscriptionIDs {
+		return &LimitError{wire.SubscriptionIdentifiersNotSupported, "server does not support subscription identifiers"}
+	}
+	for _, f := range r.Subscribe.Filters {
+		if l.NoWildcards && match.HasWildcard(f.Filter) {
+			return &LimitError{wire.WildcardSubscriptionsNotSupported, "server does not support wildcard subscriptions"}
+		}
+		if _, _, shared := match.SplitShared(f.Filter); shared && l.NoShared {
+			return &LimitError{wire.SharedSubscriptionsNotSupported, "server does not support shared subscriptions"}
+		}
+	}
+	return nil
+}
+
+// answer takes a SUBACK or UNSUBACK. One that nobody waits for changes nothing.
+func (c *Client) answer(t wire.PacketType, id uint16, codes []wire.ReasonCode, text string, props []wire.UserProperty) error {
+	r := c.Sender.ids.requests[id]
+	if r == nil {
+		return nil
+	}
+	want := 0
+	switch {
+	case r.Subscribe != nil && t == wire.TypeSuback:
+		want = len(r.Subscribe.Filters)
+	case r.Unsubscribe != nil && t == wire.TypeUnsuback:
+		if c.link.Version == wire.V5 {
+			want = len(r.Unsubscribe.Filters)
+		}
+	default:
+		return protocolError(t, wire.ProtocolError, "%v for packet %d, which is another request", t, id)
+	}
+	// [MQTT-3.8.4-6], [MQTT-3.11.3-1] one code per filter.
+	if len(codes) != want {
+		return protocolError(t, wire.ProtocolError, "%d reason codes for %d filters", len(codes), want)
+	}
+	c.Sender.ids.freeRequest(id)
+	r.ReasonCodes, r.ReasonString, r.UserProperties = codes, text, props
+	c.requests.answered = append(c.requests.answered, r)
+	c.Sender.Pump(c.Sender.now) // a message may have waited for the identifier
+	return nil
+}
+
+// retryRequests sends requests that waited for an identifier.
+func (c *Client) retryRequests() {
+	for len(c.requests.waiting) > 0 {
+		r := c.requests.waiting[0]
+		if c.Sender.ids.used >= maxIDTable-1 {
+			return
+		}
+		c.requests.waiting = c.requests.waiting[1:]
+		c.Sender.ids.waiting--
+		if err := c.Request(r); err != nil {
+			r.Err = err
+			c.requests.answered = append(c.requests.answered, r)
+		}
+	}
+}
+
+// endRequests ends what can no longer be answered.
+func (c *Client) endRequests() {
+	for id, r := range c.Sender.ids.requests {
+		c.Sender.ids.freeRequest(id)
+		r.Err = ErrConnectionLost
+		c.requests.answered = append(c.requests.answered, r)
+	}
+	for _, r := range c.requests.waiting {
+		r.Err = ErrConnectionLost
+		c.requests.answered = append(c.requests.answered, r)
+	}
+	c.requests.waiting = nil
+	c.Sender.ids.waiting = 0
+}

@@ -1,0 +1,328 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Sender is the half of a session that sends application messages: the queue
+// of those not sent yet, those the peer has not acknowledged, and the send
+// quota. The zero value is not ready; use [NewSender].
+//
+// All messages go through one queue in the order of Submit. A message gets its
+// packet identifier when it is sent, so the queue may be longer than there are
+// identifiers.
+type Sender struct {
+	link *Link
+	ids  idTable
+
+	queue     outgoingList // not sent yet
+	published outgoingList // PUBLISH sent, in the order of the first sending
+	released  outgoingList // PUBREL sent, in the order of the PUBRECs
+	resend    *Outgoing    // the next of published that this connection has yet to repeat
+
+	quota       quota
+	suspicion   suspicion
+	queuedBytes int
+	seq         uint64
+	now         time.Time
+	completed   []*Outgoing
+}
+
+// quota counts the open QoS 1 and 2 messages of one connection.
+type quota struct {
+	limit, used int
+	max         int // the caller's own limit; 0: none
+}
+
+func (q *quota) free() bool { return q.used < q.limit }
+
+// NewSender returns a sender that writes to link and keeps at most inflight
+// QoS 1 and 2 messages open, whatever the peer allows. Zero inflight means no
+// limit but the peer's.
+func NewSender(link *Link, inflight int) *Sender {
+	return &Sender{link: link, quota: quota{max: inflight}}
+}
+
+// Submit takes charge of o and sends it as soon as order, quota and room
+// allow. now may be zero when o does not expire.
+func (s *Sender) Submit(o *Outgoing, now time.Time) {
+	s.seq++
+	o.seq = s.seq
+	o.state = outgoingQueued
+	// [MQTT-4.3.2-2], [MQTT-4.3.3-2] a new message, even if o or its PUBLISH was used before.
+	o.sent, o.attempts = false, 0
+	o.Publish.PacketID, o.Publish.Duplicate = 0, false
+	s.queue.push(o)
+	s.queuedBytes += o.size()
+	s.Pump(now)
+}
+
+// SendAtMostOnce writes a QoS 0 message at once if nothing is in its way.
+// Otherwise it does nothing and returns false: the message has to be submitted.
+func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
+	if !s.link.open || s.queue.len > 0 || s.resend != nil || s.link.full() {
+		return false, nil
+	}
+	if err := s.link.Limits.CheckPublish(p, s.link.Version); err != nil {
+		return false, err
+	}
+	if s.link.buf, err = p.Append(s.link.buf, s.link.Version); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// Withdraw takes o back if it was never sent.
+func (s *Sender) Withdraw(o *Outgoing) bool {
+	if o.state != outgoingQueued || o.sent {
+		return false
+	}
+	s.dequeue(o)
+	o.state = outgoingIdle
+	return true
+}
+
+// Completed appends the messages completed since the last call to dst.
+func (s *Sender) Completed(dst []*Outgoing) []*Outgoing {
+	if len(s.completed) == 0 {
+		return dst
+	}
+	dst = append(dst, s.completed...)
+	clear(s.completed)
+	s.completed = s.completed[:0]
+	return dst
+}
+
+// Queued returns how many messages wait for their first transmission, and
+// their size in bytes.
+func (s *Sender) Queued() (messages, bytes int) { return s.queue.len, s.queuedBytes }
+
+// Inflight returns how many QoS 1 and 2 messages are sent and not completed.
+func (s *Sender) Inflight() int { return s.published.len + s.released.len }
+
+// LastSeq returns the number of the last submitted message.
+func (s *Sender) LastSeq() uint64 { return s.seq }
+
+// Outstanding returns how many messages up to number seq are not completed.
+func (s *Sender) Outstanding(seq uint64) int {
+	n := 0
+	for _, l := range []*outgoingList{&s.queue, &s.published, &s.released} {
+		for o := l.head; o != nil; o = o.next {
+			if o.seq <= seq {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Start begins a connection. With resumed the peer still has the session:
+// what it did not acknowledge is sent again under the same identifiers.
+// Otherwise it is sent as new, before everything queued.
+func (s *Sender) Start(resumed bool, now time.Time) {
+	s.quota.used = 0
+	s.quota.limit = int(s.link.Limits.ReceiveMaximum)
+	if s.quota.max > 0 {
+		s.quota.limit = min(s.quota.limit, s.quota.max)
+	}
+	s.suspicion.start()
+	if resumed {
+		s.repeat()
+	} else {
+		s.Renew()
+	}
+	s.Pump(now)
+}
+
+// repeat obeys [MQTT-4.4.0-1]. PUBRELs go first and take no quota: they finish
+// what the peer already has.
+func (s *Sender) repeat() {
+	for o := s.published.head; o != nil; o = o.next {
+		o.counted = false
+		o.Publish.Duplicate = true
+	}
+	s.resend = s.published.head
+	// [MQTT-4.6.0-4] in the order in which the PUBRECs came.
+	for o := s.released.head; o != nil; o = o.next {
+		o.counted = false
+		s.link.pubrel(o.Publish.PacketID, wire.Success)
+	}
+}
+
+// Renew forgets the session: what was sent and not completed becomes new
+// messages at the head of the queue, in the order of their first sending.
+func (s *Sender) Renew() {
+	var open []*Outgoing
+	for _, l := range []*outgoingList{&s.published, &s.released} {
+		for l.head != nil {
+			o := l.head
+			l.remove(o)
+			s.ids.freeMessage(o)
+			o.Publish.Duplicate = false
+			o.counted = false
+			o.state = outgoingQueued
+			s.queuedBytes += o.size()
+			open = append(open, o)
+		}
+	}
+	slices.SortFunc(open, func(a, b *Outgoing) int {
+		if a.seq < b.seq {
+			return -1
+		}
+		return 1
+	})
+	s.queue.prepend(open)
+	s.ids.freeAbandoned()
+	s.resend, s.quota.used = nil, 0
+}
+
+// Stop ends the connection. byPeer says that the peer closed it on its own,
+// which makes a message suspicious that was alone on the connection.
+func (s *Sender) Stop(byPeer bool) {
+	s.resend = nil
+	if o := s.suspicion.stop(byPeer, s.published.head); o != nil {
+		s.giveUp(o, ErrUndeliverable)
+	}
+}
+
+// Pump sends what order, quota and room allow: first what has to be repeated,
+// then the queue. Call it after bytes were taken from the link.
+func (s *Sender) Pump(now time.Time) {
+	if !now.IsZero() {
+		s.now = now
+	}
+	if !s.link.open {
+		return
+	}
+	for s.resend != nil && s.mayPublish() {
+		o := s.resend
+		s.resend = o.next
+		s.publishAgain(o)
+	}
+	for s.resend == nil && s.queue.head != nil && !s.link.full() {
+		o := s.queue.head
+		if o.Publish.QoS > wire.AtMostOnce && !s.mayPublish() {
+			return
+		}
+		if !s.publish(o) {
+			return
+		}
+	}
+}
+
+// mayPublish obeys [MQTT-4.9.0-2]: no QoS 1 or 2 PUBLISH without quota.
+func (s *Sender) mayPublish() bool {
+	return s.quota.free() && !s.link.full() && (!s.suspicion.alone || s.quota.used == 0)
+}
+
+// publish sends the message at the head of the queue for the first time. It
+// returns false when all packet identifiers are in use.
+func (s *Sender) publish(o *Outgoing) bool {
+	if err := s.ready(o); err != nil {
+		s.dequeue(o)
+		s.complete(o, Result{Err: err})
+		return true
+	}
+	if o.Publish.QoS == wire.AtMostOnce {
+		s.dequeue(o)
+		err := s.link.Append(&o.Publish)
+		o.sent = err == nil
+		s.complete(o, Result{Err: err})
+		return true
+	}
+	id := s.ids.takeForMessage()
+	if id == 0 {
+		return false
+	}
+	s.ids.messages[id] = o
+	o.Publish.PacketID = id
+	s.dequeue(o)
+	if err := s.link.Append(&o.Publish); err != nil {
+		s.ids.freeMessage(o)
+		s.complete(o, Result{Err: err})
+		return true
+	}
+	o.state = outgoingPublished
+	o.sent = true
+	s.published.push(o)
+	s.count(o)
+	return true
+}
+
+// ready checks what may have changed while o waited: its age and the limits of
+// the connection. The message expiry interval becomes what is left of it.
+func (s *Sender) ready(o *Outgoing) error {
+	if !o.Expires.IsZero() && !s.now.IsZero() {
+		left := o.Expires.Sub(s.now)
+		if left <= 0 {
+			return ErrExpired
+		}
+		seconds := uint32((left + time.Second - 1) / time.Second)
+		if p := o.Publish.Properties; p != nil && p.MessageExpiryInterval != nil && *p.MessageExpiryInterval != seconds {
+			aged := *p
+			aged.MessageExpiryInterval = &seconds
+			o.Publish.Properties = &aged
+		}
+	}
+	return s.link.Limits.CheckPublish(&o.Publish, s.link.Version)
+}
+
+// publishAgain repeats a PUBLISH of an earlier connection with its identifier
+// and DUP. [MQTT-4.3.3-7] its age no longer matters, but a limit of the new
+// connection does: what the peer can't take any more fails alone.
+func (s *Sender) publishAgain(o *Outgoing) {
+	err := s.link.Limits.CheckPublish(&o.Publish, s.link.Version)
+	if err == nil {
+		err = s.link.Append(&o.Publish)
+	}
+	if err != nil {
+		s.giveUp(o, err)
+		return
+	}
+	s.count(o)
+}
+
+// giveUp ends an exchange without the peer. The peer may know the identifier
+// of a QoS 2 message, and would take another message under it for a repeat.
+func (s *Sender) giveUp(o *Outgoing, err error) {
+	s.published.remove(o)
+	if o.Publish.QoS == wire.ExactlyOnce {
+		s.ids.abandon(o)
+	} else {
+		s.ids.freeMessage(o)
+	}
+	s.complete(o, Result{Err: err})
+}
+
+func (s *Sender) count(o *Outgoing) {
+	o.counted = true
+	s.quota.used++
+}
+
+func (s *Sender) dequeue(o *Outgoing) {
+	s.queue.remove(o)
+	s.queuedBytes -= o.size()
+}
+
+// finish ends an exchange: identifier and quota are free again.
+func (s *Sender) finish(o *Outgoing, from *outgoingList, r Result) {
+	if s.resend == o {
+		s.resend = o.next
+	}
+	from.remove(o)
+	s.ids.freeMessage(o)
+	if o.counted {
+		o.counted = false
+		s.quota.used--
+	}
+	s.complete(o, r)
+}
+
+func (s *Sender) complete(o *Outgoing, r Result) {
+	o.state = outgoingIdle
+	o.Result = r
+	s.completed = append(s.completed, o)
+}

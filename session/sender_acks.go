@@ -1,0 +1,95 @@
+package session
+
+import "github.com/seed65a45251/mqtt/wire"
+
+// Puback takes a PUBACK. One for an identifier that is not in use changes
+// nothing; one for a QoS 2 message is a protocol error.
+func (s *Sender) Puback(p *wire.Puback) error {
+	o := s.ids.message(p.PacketID)
+	if o == nil {
+		return s.unknown(wire.TypePuback, p.PacketID)
+	}
+	if o.Publish.QoS != wire.AtLeastOnce {
+		return protocolError(wire.TypePuback, wire.ProtocolError, "PUBACK for packet %d, which is QoS 2", p.PacketID)
+	}
+	s.suspicion.clear()
+	s.finish(o, &s.published, resultOf(wire.TypePuback, p.ReasonCode, p.ReasonString, p.UserProperties))
+	s.Pump(s.now)
+	return nil
+}
+
+// Pubrec takes a PUBREC and answers it with PUBREL, or ends the exchange when
+// it brings a failure.
+func (s *Sender) Pubrec(p *wire.Pubrec) error {
+	o := s.ids.message(p.PacketID)
+	switch {
+	case o == nil:
+		if err := s.unknown(wire.TypePubrec, p.PacketID); err != nil {
+			return err
+		}
+		if !p.ReasonCode.Failed() {
+			s.link.pubrel(p.PacketID, wire.PacketIdentifierNotFound)
+		}
+		return nil
+	case o.Publish.QoS != wire.ExactlyOnce:
+		return protocolError(wire.TypePubrec, wire.ProtocolError, "PUBREC for packet %d, which is QoS 1", p.PacketID)
+	}
+	s.suspicion.clear()
+	if p.ReasonCode.Failed() {
+		if o.state == outgoingReleased {
+			return protocolError(wire.TypePubrec, wire.ProtocolError, "failure in a repeated PUBREC for packet %d", p.PacketID)
+		}
+		// [MQTT-4.3.3-4] a failure ends the exchange without PUBREL.
+		s.finish(o, &s.published, resultOf(wire.TypePubrec, p.ReasonCode, p.ReasonString, p.UserProperties))
+		s.Pump(s.now)
+		return nil
+	}
+	if o.state == outgoingPublished {
+		if s.resend == o {
+			s.resend = o.next
+		}
+		// [MQTT-4.3.3-6] from now on PUBREL is repeated, never PUBLISH.
+		s.published.remove(o)
+		o.state = outgoingReleased
+		s.released.push(o)
+		o.Result = Result{ReasonCode: p.ReasonCode, ReasonString: p.ReasonString, UserProperties: p.UserProperties}
+	}
+	s.link.pubrel(p.PacketID, wire.Success)
+	return nil
+}
+
+// Pubcomp takes a PUBCOMP, which ends a QoS 2 exchange whatever its code.
+func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
+	o := s.ids.message(p.PacketID)
+	if o == nil {
+		return s.unknown(wire.TypePubcomp, p.PacketID)
+	}
+	if o.state != outgoingReleased {
+		return protocolError(wire.TypePubcomp, wire.ProtocolError, "PUBCOMP for packet %d before its PUBREL", p.PacketID)
+	}
+	s.suspicion.clear()
+	r := o.Result // PUBREC said whether somebody was listening
+	if p.ReasonCode.Failed() && p.ReasonCode != wire.PacketIdentifierNotFound {
+		r = resultOf(wire.TypePubcomp, p.ReasonCode, p.ReasonString, p.UserProperties)
+	}
+	s.finish(o, &s.released, r)
+	s.Pump(s.now)
+	return nil
+}
+
+// unknown judges an acknowledgement whose identifier stands for no message:
+// harmless if it is free, wrong if it is a SUBSCRIBE or UNSUBSCRIBE.
+func (s *Sender) unknown(t wire.PacketType, id uint16) error {
+	if s.ids.requests[id] != nil {
+		return protocolError(t, wire.ProtocolError, "%v for packet %d, which is no PUBLISH", t, id)
+	}
+	return nil
+}
+
+func resultOf(t wire.PacketType, code wire.ReasonCode, text string, props []wire.UserProperty) Result {
+	r := Result{ReasonCode: code, ReasonString: text, UserProperties: props}
+	if code.Failed() {
+		r.Err = &ServerError{Packet: t, ReasonCode: code, ReasonString: text, UserProperties: props}
+	}
+	return r
+}

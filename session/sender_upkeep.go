@@ -1,0 +1,26 @@
+package session
+
+import "time"
+
+// DropProperties takes the 5.0 properties off every message that is not
+// completed, for a session that goes on with an older version.
+func (s *Sender) DropProperties() {
+	for _, l := range []*outgoingList{&s.queue, &s.published, &s.released} {
+		for o := l.head; o != nil; o = o.next {
+			o.Publish.Properties = nil
+		}
+	}
+}
+
+// DropExpired completes with [ErrExpired] every message that got too old while it
+// waited for its first transmission, so that its room can be used.
+func (s *Sender) DropExpired(now time.Time) {
+	for o := s.queue.head; o != nil; {
+		next := o.next
+		if !o.sent && !o.Expires.IsZero() && !now.Before(o.Expires) {
+			s.dequeue(o)
+			s.complete(o, Result{Err: ErrExpired})
+		}
+		o = next
+	}
+}

@@ -1,0 +1,196 @@
+package broker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// client is the session of one client identifier, and the way to its connection
+// while it has one. A clean start makes a new one.
+type client struct {
+	id     string
+	number uint64      // in the order of creation
+	online atomic.Bool // conn is not nil; a hint for who does not hold mu
+
+	subscriptions map[string]*subscription // by whole filter; guarded by Broker.mu
+
+	mu       sync.Mutex // guards everything below
+	conn     *conn      // nil while the client is away
+	link     session.Link
+	sender   *session.Sender
+	receiver *session.Receiver
+	held     held
+	done     []*session.Outgoing // scratch of settle
+	expiry   uint32              // session expiry interval in seconds
+	will     *will
+	alarm    alarm
+}
+
+// held counts what the sender holds: messages that wait or are not acknowledged.
+type held struct {
+	messages, bytes int
+	swept           time.Time // when those too old were last looked for
+}
+
+func (h *held) add(p *wire.Publish, sign int) {
+	h.messages += sign
+	h.bytes += sign * (len(p.Topic) + len(p.Payload))
+}
+
+func newClient(id string, number uint64) *client {
+	cl := &client{id: id, number: number, subscriptions: make(map[string]*subscription)}
+	cl.sender = session.NewSender(&cl.link, 0)
+	cl.receiver = session.NewReceiver(&cl.link)
+	return cl
+}
+
+// open begins the connection c. What waits for the client follows the CONNACK.
+func (cl *client) open(c *conn, limits session.Limits, ack *wire.Connack, resumed bool, now time.Time) error {
+	cl.link = session.Link{Version: c.version, Limits: limits}
+	// [MQTT-3.2.0-1] CONNACK comes first.
+	if err := cl.link.Append(ack); err != nil {
+		cl.link.Close()
+		return err
+	}
+	cl.conn = c
+	cl.online.Store(true)
+	cl.link.Open(c.version, limits)
+	receiveMaximum := 0
+	if c.version == wire.V5 {
+		receiveMaximum = int(c.b.cfg.ReceiveMaximum)
+	} else {
+		cl.sender.DropProperties()
+	}
+	cl.receiver.Start(resumed, receiveMaximum, uint16(c.b.cfg.TopicAliasMaximum))
+	cl.sender.Start(resumed, now)
+	cl.settle(&c.b.counts)
+	return nil
+}
+
+// close ends the connection and leaves its last bytes to the connection's
+// writer. [MQTT-4.4.0-1] what is not acknowledged waits for the next one.
+func (cl *client) close(e ending) *conn {
+	c := cl.conn
+	if e.tell && cl.link.Version == wire.V5 {
+		// [MQTT-3.14.4-1] nothing follows. It is too small to break a limit.
+		_ = cl.link.Append(&wire.Disconnect{ReasonCode: e.reason})
+		c.last.told = true
+	}
+	c.last.bytes = cl.link.Take(nil)
+	cl.link.Close()
+	cl.sender.Stop(false)
+	cl.receiver.Stop()
+	cl.conn = nil
+	cl.online.Store(false)
+	return c
+}
+
+// deliver sends m to the client or queues it. It notes the connection in r when
+// its writer has to be woken.
+func (cl *client) deliver(m *message, t *target, r *router, now time.Time) {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	idle := cl.link.Pending() == 0
+	p := m.publish
+	// [MQTT-3.8.4-8] the lower of the published and the granted QoS.
+	p.QoS = min(p.QoS, t.qos)
+	p.Retain = t.retain
+	if p.QoS == wire.AtMostOnce && !t.stored {
+		cl.deliverAtMostOnce(&p, m, t, r, now)
+	} else {
+		cl.enqueue(&p, m, t, now)
+	}
+	if idle && cl.link.Pending() > 0 {
+		r.dirty = append(r.dirty, cl.conn)
+	}
+}
+
+func (cl *client) deliverAtMostOnce(p *wire.Publish, m *message, t *target, r *router, now time.Time) {
+	if cl.conn == nil {
+		return
+	}
+	if cl.link.Version < wire.V5 {
+		p.Properties = nil
+	} else if len(t.ids) > 0 {
+		r.properties = withIDs(p.Properties, t.ids)
+		p.Properties = &r.properties
+	}
+	sent, err := cl.sender.SendAtMostOnce(p)
+	switch {
+	case sent:
+		cl.conn.b.counts.sent.Add(1)
+	case err != nil:
+		// [MQTT-3.1.2-25] too large for this client: as if delivered.
+		cl.conn.b.counts.expired.Add(1)
+	default:
+		cl.enqueue(p, m, t, now)
+	}
+}
+
+// enqueue hands the message to the sender, unless too much waits already.
+func (cl *client) enqueue(p *wire.Publish, m *message, t *target, now time.Time) {
+	counts := &m.b.counts
+	if !cl.room(m, now) {
+		counts.dropped.Add(1)
+		return
+	}
+	kept := m.keep()
+	p.Payload, p.Properties = kept.publish.Payload, kept.publish.Properties
+	switch {
+	case cl.conn != nil && cl.link.Version < wire.V5:
+		p.Properties = nil
+	case len(t.ids) > 0:
+		// [MQTT-3.3.4-3] the message carries the identifiers of the subscriptions.
+		p.Properties = new(withIDs(p.Properties, append([]uint32(nil), t.ids...)))
+	}
+	counts.sent.Add(1)
+	cl.held.add(p, 1)
+	cl.sender.Submit(&session.Outgoing{Publish: *p, Expires: m.expires}, now)
+	cl.settle(counts)
+}
+
+// sweepInterval keeps a full queue from being searched for every new message.
+const sweepInterval = time.Second
+
+// room reports whether m may join what waits. A full queue is first rid of
+// messages that got too old.
+func (cl *client) room(m *message, now time.Time) bool {
+	fits := func() bool {
+		return cl.held.messages < m.b.cfg.QueuedMessages && cl.held.bytes+m.size() <= m.b.cfg.QueuedBytes
+	}
+	if fits() {
+		return true
+	}
+	if now.Sub(cl.held.swept) < sweepInterval {
+		return false
+	}
+	cl.held.swept = now
+	cl.sender.DropExpired(now)
+	cl.settle(&m.b.counts)
+	return fits()
+}
+
+func withIDs(base *wire.PublishProperties, ids []uint32) wire.PublishProperties {
+	var p wire.PublishProperties
+	if base != nil {
+		p = *base
+	}
+	p.SubscriptionIDs = ids
+	return p
+}
+
+// settle gives back the room of messages that the sender has completed.
+func (cl *client) settle(counts *counters) {
+	cl.done = cl.sender.Completed(cl.done[:0])
+	for _, o := range cl.done {
+		cl.held.add(&o.Publish, -1)
+		if o.Result.Err != nil && !isRefusal(o.Result.Err) {
+			counts.expired.Add(1)
+		}
+	}
+	clear(cl.done)
+}

@@ -1,0 +1,150 @@
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Config holds the settings of a [Broker]. The zero value is ready to use: it
+// lets everybody in and bounds what one client can cost.
+type Config struct {
+	// Logger gets one line per connection and per refusal, never payloads or
+	// passwords. Zero means silence.
+	Logger *slog.Logger
+
+	// Versions are the protocol versions to accept. Zero means all three.
+	Versions []wire.Version
+	// MaximumQoS is the highest QoS of messages; subscriptions are granted at
+	// most that. Zero means ExactlyOnce.
+	MaximumQoS *wire.QoS
+	// NoRetained refuses retained messages.
+	NoRetained bool
+	// NoWildcards refuses subscriptions with wildcards.
+	NoWildcards bool
+	// NoShared refuses shared subscriptions.
+	NoShared bool
+	// NoSubscriptionIDs refuses subscription identifiers.
+	NoSubscriptionIDs bool
+
+	// ConnectTimeout is how long a client may take until its CONNECT is here,
+	// TLS handshake included, and how long Authenticate may take. Zero means 10
+	// seconds.
+	ConnectTimeout time.Duration
+	// WriteTimeout is how long the peer may take to accept one write. Zero means
+	// 20 seconds.
+	WriteTimeout time.Duration
+	// KeepAliveMaximum bounds the keep-alive interval of 5.0 clients, which learn
+	// it from CONNACK; whole seconds. Zero means that the client decides.
+	KeepAliveMaximum time.Duration
+	// SessionExpiryMaximum bounds how long the session of an absent client is
+	// kept. Zero means one week.
+	SessionExpiryMaximum time.Duration
+
+	// MaximumPacketSize bounds the packets that clients send, in bytes. Zero
+	// means 16 MiB.
+	MaximumPacketSize int
+	// ReceiveMaximum bounds the QoS 2 messages that a 5.0 client may have open.
+	// Zero means 1024.
+	ReceiveMaximum uint16
+	// TopicAliasMaximum is how many topic aliases a 5.0 client may set. Zero means
+	// 64, a negative number none.
+	TopicAliasMaximum int
+
+	// Connections bounds the connections at one time. Zero means 10,000.
+	Connections int
+	// Sessions bounds the sessions of present and absent clients. Zero means
+	// 100,000.
+	Sessions int
+	// SubscriptionsPerClient bounds the filters of one session. Zero means 10,000.
+	SubscriptionsPerClient int
+	// QueuedMessages bounds the messages that wait for one client or for its
+	// acknowledgement. What comes when the limit is reached is dropped for that
+	// client and counted. Zero means 65,536.
+	QueuedMessages int
+	// QueuedBytes bounds the topics and payloads of those messages. Zero means 32
+	// MiB.
+	QueuedBytes int
+	// RetainedMessages bounds the topics with a retained message. What would go
+	// beyond it is refused: sent to nobody, and answered with Quota exceeded where
+	// the version can say so. Zero means 100,000.
+	RetainedMessages int
+	// RetainedBytes bounds the topics and payloads of retained messages in the
+	// same way. Zero means 256 MiB.
+	RetainedBytes int
+
+	// Authenticate decides who may connect. It runs on the client's own goroutine
+	// and may take its time, at most ConnectTimeout; ctx ends with the broker too.
+	// Success lets the client in, any other code is sent in CONNACK. Zero means
+	// that everybody may.
+	Authenticate func(ctx context.Context, l *Login) wire.ReasonCode
+	// AuthorizePublish decides about one message, which it must not keep. It may
+	// be called by many goroutines at once, and also for wills. Zero means that
+	// everything is allowed.
+	AuthorizePublish func(p *Peer, m *wire.Publish) wire.ReasonCode
+	// AuthorizeSubscribe decides about one filter. It may be called by many
+	// goroutines at once. Zero means that everything is allowed.
+	AuthorizeSubscribe func(p *Peer, f *wire.SubscribeFilter) wire.ReasonCode
+}
+
+// withDefaults returns a copy in which every zero has its meaning.
+func (cfg Config) withDefaults() Config {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Versions = slices.Clone(cfg.Versions)
+	if len(cfg.Versions) == 0 {
+		cfg.Versions = []wire.Version{wire.V31, wire.V311, wire.V5}
+	}
+	if cfg.MaximumQoS == nil {
+		cfg.MaximumQoS = new(wire.ExactlyOnce)
+	} else {
+		cfg.MaximumQoS = new(min(*cfg.MaximumQoS, wire.ExactlyOnce))
+	}
+	setDefault(&cfg.ConnectTimeout, 10*time.Second)
+	setDefault(&cfg.WriteTimeout, 20*time.Second)
+	setDefault(&cfg.SessionExpiryMaximum, 7*24*time.Hour)
+	setDefault(&cfg.MaximumPacketSize, 16<<20)
+	cfg.MaximumPacketSize = min(cfg.MaximumPacketSize, math.MaxInt32)
+	setDefault(&cfg.ReceiveMaximum, 1024)
+	setDefault(&cfg.TopicAliasMaximum, 64)
+	cfg.TopicAliasMaximum = min(max(cfg.TopicAliasMaximum, 0), math.MaxUint16)
+	setDefault(&cfg.Connections, 10_000)
+	setDefault(&cfg.Sessions, 100_000)
+	setDefault(&cfg.SubscriptionsPerClient, 10_000)
+	setDefault(&cfg.QueuedMessages, 65_536)
+	setDefault(&cfg.QueuedBytes, 32<<20)
+	setDefault(&cfg.RetainedMessages, 100_000)
+	setDefault(&cfg.RetainedBytes, 256<<20)
+	return cfg
+}
+
+func setDefault[T comparable](field *T, value T) {
+	if *field == *new(T) {
+		*field = value
+	}
+}
+
+// keepAlive returns the interval in seconds to use for a client that asks for
+// requested, and whether the client has to be told.
+func (cfg *Config) keepAlive(requested uint16, v wire.Version) (seconds uint16, tell bool) {
+	limit := uint16(min(cfg.KeepAliveMaximum/time.Second, math.MaxUint16))
+	if limit == 0 || v < wire.V5 || requested > 0 && requested <= limit {
+		return requested, false
+	}
+	return limit, true
+}
+
+// forever is the session expiry interval that never runs out.
+const forever = math.MaxUint32
+
+// sessionExpiry returns the interval in seconds to use for a client that asks
+// for requested.
+func (cfg *Config) sessionExpiry(requested uint32) uint32 {
+	limit := min(cfg.SessionExpiryMaximum/time.Second, forever)
+	return min(requested, uint32(limit))
+}

@@ -1,0 +1,213 @@
+package broker
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// pendingMaximum is how many bytes of answers may wait for a client before the
+// next of its packets is handled.
+const pendingMaximum = 256 << 10
+
+// errGone says that the connection has lost its session or its writer.
+var errGone = errors.New("connection was ended")
+
+// conn is one network connection. Its reader handles packets and its writer
+// sends what the session's link holds; all answers to what one read brought go
+// out in one write.
+type conn struct {
+	b        *Broker
+	net      net.Conn
+	listener *listener // nil when there is none
+	signals  signals
+	client   *client // set once, under Broker.mu
+	last     last    // guarded by client.mu
+
+	// Of the reader.
+	reader    *wire.Reader
+	decoder   wire.Decoder
+	packets   packets
+	router    router
+	version   wire.Version
+	bridge    bool
+	keepAlive time.Duration // silence after which the connection ends; 0: never
+	peer      *Peer
+}
+
+// signals are how the goroutines of a connection wake each other.
+type signals struct {
+	wakeup   chan struct{} // has room for one: there is something to write
+	drained  chan struct{} // has room for one: something was written
+	noReader chan struct{} // closed when the reader is done
+	noWriter chan struct{} // closed when the writer is done
+	gone     chan struct{} // closed when nothing is left
+}
+
+// last is what is still written when the session was taken away.
+type last struct {
+	bytes []byte
+	told  bool // they end with a reason: make sure that the peer can read it
+}
+
+// packets keeps those of the hot path off the heap.
+type packets struct {
+	publish wire.Publish
+	puback  wire.Puback
+	pubrec  wire.Pubrec
+	pubrel  wire.Pubrel
+	pubcomp wire.Pubcomp
+	message message
+}
+
+// ending says how a connection ends.
+type ending struct {
+	reason wire.ReasonCode
+	tell   bool // send DISCONNECT with the reason, if the version has it
+	will   bool // the will is published
+}
+
+func newConn(b *Broker, nc net.Conn, l *listener) *conn {
+	return &conn{
+		b:        b,
+		net:      nc,
+		listener: l,
+		decoder:  wire.Decoder{From: wire.FromClient},
+		signals: signals{
+			wakeup:   make(chan struct{}, 1),
+			drained:  make(chan struct{}, 1),
+			noReader: make(chan struct{}),
+			noWriter: make(chan struct{}),
+			gone:     make(chan struct{}),
+		},
+	}
+}
+
+// run serves the connection until it is over.
+func (c *conn) run() {
+	defer c.net.Close()
+	if err := c.handshake(); err != nil {
+		c.b.counts.refused.Add(1)
+		c.b.cfg.Logger.Info("connection refused", "remote", c.net.RemoteAddr(), "reason", err)
+		return
+	}
+	log := c.b.cfg.Logger.With("client", c.peer.ClientID, "remote", c.net.RemoteAddr())
+	log.Info("client connected", "version", c.version.String())
+
+	var writer sync.WaitGroup
+	writer.Go(c.write)
+	err := c.read()
+	c.router.flush()
+	c.b.leave(c, endingFor(err))
+	c.discard()
+	close(c.signals.noReader)
+	writer.Wait()
+	log.Info("client gone", "reason", err)
+}
+
+// read handles packets until the connection is over and says why.
+func (c *conn) read() error {
+	if c.keepAlive == 0 {
+		// The deadline of the handshake.
+		if err := c.net.SetReadDeadline(time.Time{}); err != nil {
+			return err
+		}
+	}
+	for {
+		if c.keepAlive > 0 {
+			if err := c.net.SetReadDeadline(time.Now().Add(c.keepAlive)); err != nil {
+				return err
+			}
+		}
+		if err := c.reader.Fill(); err != nil {
+			return err
+		}
+		if err := c.handleBuffered(time.Now()); err != nil {
+			return err
+		}
+	}
+}
+
+// handleBuffered handles all packets that one read brought.
+func (c *conn) handleBuffered(now time.Time) error {
+	if !c.begin(now) {
+		return errGone
+	}
+	for {
+		h, body, ok, err := c.reader.Next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		if err := c.handle(h, body, now); err != nil {
+			return err
+		}
+	}
+	c.decoder.Recycle()
+	c.router.flush()
+	c.wake()
+	return c.awaitRoom()
+}
+
+// begin tells the sender the time, for messages that get too old.
+func (c *conn) begin(now time.Time) bool {
+	cl := c.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if cl.conn != c {
+		return false
+	}
+	cl.sender.Pump(now)
+	cl.settle(&c.b.counts)
+	return true
+}
+
+// awaitRoom keeps a client that does not read its answers from asking for more.
+func (c *conn) awaitRoom() error {
+	for {
+		c.client.mu.Lock()
+		gone, pending := c.client.conn != c, c.client.link.Pending()
+		c.client.mu.Unlock()
+		if gone {
+			return errGone
+		}
+		if pending <= pendingMaximum {
+			return nil
+		}
+		select {
+		case <-c.signals.drained:
+		case <-c.signals.noWriter:
+			return errGone
+		}
+	}
+}
+
+// endingFor says what follows from what read returned.
+func endingFor(err error) ending {
+	if bye, ok := errors.AsType[*goodbye](err); ok {
+		return ending{will: bye.will}
+	}
+	if fault, ok := errors.AsType[*wire.Error](err); ok {
+		return ending{reason: fault.Reason, tell: true, will: true}
+	}
+	if limit, ok := errors.AsType[*session.LimitError](err); ok {
+		return ending{reason: limit.ReasonCode, tell: true, will: true}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// [MQTT-3.1.2-22] silence for one and a half keep-alive intervals.
+		return ending{reason: wire.KeepAliveTimeout, tell: true, will: true}
+	}
+	return ending{will: true}
+}
+
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*session.ServerError](err)
+	return ok
+}

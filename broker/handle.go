@@ -1,0 +1,122 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// goodbye is the client's DISCONNECT.
+type goodbye struct {
+	reason wire.ReasonCode
+	will   bool // the client wants its will published
+}
+
+// Error returns the client's reason.
+func (g *goodbye) Error() string { return "client disconnected: " + g.reason.Error() }
+
+// handle takes one packet. An error ends the connection.
+func (c *conn) handle(h wire.Header, body []byte, now time.Time) error {
+	switch h.Type {
+	case wire.TypePublish:
+		return c.handlePublish(h, body, now)
+	case wire.TypePuback:
+		p := &c.packets.puback
+		if err := c.decoder.Puback(p, h, body); err != nil {
+			return err
+		}
+		return c.settle(func(s *session.Sender) error { return s.Puback(p) })
+	case wire.TypePubrec:
+		p := &c.packets.pubrec
+		if err := c.decoder.Pubrec(p, h, body); err != nil {
+			return err
+		}
+		return c.settle(func(s *session.Sender) error { return s.Pubrec(p) })
+	case wire.TypePubcomp:
+		p := &c.packets.pubcomp
+		if err := c.decoder.Pubcomp(p, h, body); err != nil {
+			return err
+		}
+		return c.settle(func(s *session.Sender) error { return s.Pubcomp(p) })
+	case wire.TypePubrel:
+		p := &c.packets.pubrel
+		if err := c.decoder.Pubrel(p, h, body); err != nil {
+			return err
+		}
+		return c.release(p)
+	case wire.TypeConnect:
+		// [MQTT-3.1.0-2] only once.
+		return &wire.Error{Packet: wire.TypeConnect, Reason: wire.ProtocolError, Detail: "second one"}
+	}
+	packet, err := c.decoder.Decode(h, body)
+	if err != nil {
+		return err
+	}
+	switch p := packet.(type) {
+	case *wire.Subscribe:
+		return c.handleSubscribe(p, now)
+	case *wire.Unsubscribe:
+		return c.handleUnsubscribe(p)
+	case *wire.Pingreq:
+		// [MQTT-3.12.4-1]
+		return c.answer(&wire.Pingresp{})
+	case *wire.Disconnect:
+		return c.handleDisconnect(p)
+	}
+	// [MQTT-4.12.0-7] AUTH, although CONNECT named no method.
+	return &wire.Error{Packet: h.Type, Reason: wire.ProtocolError, Detail: "not expected"}
+}
+
+// settle hands an acknowledgement to the sender of the session.
+func (c *conn) settle(ack func(*session.Sender) error) error {
+	cl := c.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if cl.conn != c {
+		return errGone
+	}
+	err := ack(cl.sender)
+	cl.settle(&c.b.counts)
+	return err
+}
+
+func (c *conn) release(p *wire.Pubrel) error {
+	cl := c.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if cl.conn != c {
+		return errGone
+	}
+	return cl.receiver.Pubrel(p)
+}
+
+// answer sends p, which carries no text, so that neither the size limit nor the
+// wish for no problem information of the client matters.
+func (c *conn) answer(p wire.Packet) error {
+	cl := c.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if cl.conn != c {
+		return errGone
+	}
+	return cl.link.Append(p)
+}
+
+// handleDisconnect takes the client's goodbye.
+func (c *conn) handleDisconnect(p *wire.Disconnect) error {
+	cl := c.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if cl.conn != c {
+		return errGone
+	}
+	if interval := p.SessionExpiryInterval; interval != nil {
+		if cl.expiry == 0 && *interval > 0 {
+			return &wire.Error{Packet: wire.TypeDisconnect, Reason: wire.ProtocolError, Detail: "session expiry interval after none in CONNECT"}
+		}
+		cl.expiry = c.b.cfg.sessionExpiry(*interval)
+	}
+	// [MQTT-3.14.4-3] only a normal goodbye deletes the will.
+	return &goodbye{reason: p.ReasonCode, will: p.ReasonCode != wire.Success}
+}

@@ -1,0 +1,193 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// connectMaximum bounds the CONNECT packet, which comes from somebody unknown.
+const connectMaximum = 1 << 20
+
+// handshake takes CONNECT and answers it. After an error nothing that followed
+// CONNECT is looked at [MQTT-3.1.4-6].
+func (c *conn) handshake() error {
+	deadline := time.Now().Add(c.b.cfg.ConnectTimeout)
+	if err := c.net.SetReadDeadline(deadline); err != nil {
+		return err
+	}
+	connect, err := c.readConnect()
+	if err != nil {
+		return c.refuse(err)
+	}
+	if err := c.judge(connect); err != nil {
+		return c.refuse(err)
+	}
+	if err := c.authenticate(connect, deadline); err != nil {
+		return c.refuse(err)
+	}
+	if err := c.b.enter(c, connect); err != nil {
+		return c.refuse(err)
+	}
+	c.reader.SetVersion(c.version)
+	c.reader.SetMaxPacketSize(c.b.cfg.MaximumPacketSize)
+	return nil
+}
+
+func (c *conn) readConnect() (*wire.Connect, error) {
+	c.reader = wire.NewReader(c.net, 0, min(connectMaximum, c.b.cfg.MaximumPacketSize))
+	h, body, err := c.reader.ReadPacket()
+	if err != nil {
+		return nil, err
+	}
+	// [MQTT-3.1.0-1] the decoder knows nothing but CONNECT yet.
+	p, err := c.decoder.Decode(h, body)
+	c.version = c.decoder.Version
+	if err != nil {
+		if errors.Is(err, wire.UnsupportedProtocolVersion) {
+			c.version = refusalVersion(body)
+		}
+		return nil, err
+	}
+	return p.(*wire.Connect), nil
+}
+
+// refusalVersion says in which shape a version that we do not speak is refused;
+// 0 means not at all. Nobody knows the CONNACK of a level above 5; the last known
+// one is the best guess. [MQTT-3.1.2-2]
+func refusalVersion(body []byte) wire.Version {
+	for _, name := range []string{"\x00\x04MQTT", "\x00\x06MQIsdp"} {
+		if len(body) > len(name) && string(body[:len(name)]) == name {
+			if wire.Version(body[len(name)]) > wire.V5 {
+				return wire.V5
+			}
+			return wire.V311
+		}
+	}
+	// [MQTT-3.1.2-1] another protocol.
+	return 0
+}
+
+// judge checks what the packet asks for.
+func (c *conn) judge(p *wire.Connect) error {
+	cfg := &c.b.cfg
+	refuse := func(code wire.ReasonCode, detail string) error {
+		return &wire.Error{Packet: wire.TypeConnect, Reason: code, Detail: detail}
+	}
+	switch {
+	case !slices.Contains(cfg.Versions, p.Version):
+		return refuse(wire.UnsupportedProtocolVersion, "version is switched off")
+	case p.AuthenticationMethod != "":
+		// [MQTT-4.12.0-1]
+		return refuse(wire.BadAuthenticationMethod, "no enhanced authentication")
+	case p.Will != nil && p.Will.QoS > *cfg.MaximumQoS:
+		// [MQTT-3.2.2-12]
+		return refuse(wire.QoSNotSupported, "QoS of the will")
+	case p.Will != nil && p.Will.Retain && cfg.NoRetained:
+		// [MQTT-3.2.2-13]
+		return refuse(wire.RetainNotSupported, "will is retained")
+	}
+	return nil
+}
+
+func (c *conn) authenticate(p *wire.Connect, deadline time.Time) error {
+	c.bridge = p.Bridge
+	c.peer = &Peer{ClientID: p.ClientID, Version: p.Version}
+	if p.Username != nil {
+		c.peer.Username = *p.Username
+	}
+	if c.b.cfg.Authenticate == nil {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(c.b.ctx, deadline)
+	defer cancel()
+	code := c.b.cfg.Authenticate(ctx, &Login{Peer: *c.peer, Password: p.Password, Conn: c.net})
+	if code != wire.Success {
+		return fmt.Errorf("authentication of user %q: %w", c.peer.Username, code)
+	}
+	return nil
+}
+
+// refuse answers CONNECT with the reason in err, if the version has a CONNACK for
+// it, and returns err. [MQTT-3.2.2-6], [MQTT-3.2.2-7] without session; run closes.
+func (c *conn) refuse(err error) error {
+	code, ok := errors.AsType[wire.ReasonCode](err)
+	if !ok || c.version == 0 || c.client != nil {
+		return err
+	}
+	// [MQTT-3.1.4-1] faults end a 3.1.1 connection without CONNACK, which is also
+	// what a code without counterpart in that version does [MQTT-3.2.2-8].
+	b, unknown := (&wire.Connack{ReasonCode: code}).Append(nil, c.version)
+	if unknown != nil {
+		return err
+	}
+	if c.writeLast(b) && c.net.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
+		c.discard()
+	}
+	return err
+}
+
+// assignedID makes a client identifier for a client that has none.
+// [MQTT-3.1.3-6], [MQTT-3.2.2-16] nobody else has it.
+func assignedID() string { return "auto-" + rand.Text() }
+
+// accept builds the CONNACK for p and sets what of it the connection keeps.
+func (c *conn) accept(p *wire.Connect, assigned bool, present bool, expiry uint32) *wire.Connack {
+	cfg := &c.b.cfg
+	seconds, tell := cfg.keepAlive(p.KeepAlive, c.version)
+	c.keepAlive = time.Duration(seconds) * time.Second * 3 / 2
+	ack := &wire.Connack{SessionPresent: present}
+	if c.version < wire.V5 {
+		return ack
+	}
+	if tell {
+		ack.ServerKeepAlive = &seconds
+	}
+	if assigned {
+		// [MQTT-3.1.3-7]
+		ack.AssignedClientID = c.peer.ClientID
+	}
+	if expiry != p.SessionExpiryInterval {
+		ack.SessionExpiryInterval = &expiry
+	}
+	if *cfg.MaximumQoS < wire.ExactlyOnce {
+		// [MQTT-3.2.2-9]
+		ack.MaximumQoS = cfg.MaximumQoS
+	}
+	ack.ReceiveMaximum = cfg.ReceiveMaximum
+	ack.MaximumPacketSize = uint32(cfg.MaximumPacketSize)
+	ack.TopicAliasMaximum = uint16(cfg.TopicAliasMaximum)
+	ack.RetainAvailable = unavailable(cfg.NoRetained)
+	ack.WildcardSubscriptionAvailable = unavailable(cfg.NoWildcards)
+	ack.SharedSubscriptionAvailable = unavailable(cfg.NoShared)
+	ack.SubscriptionIDAvailable = unavailable(cfg.NoSubscriptionIDs)
+	return ack
+}
+
+// unavailable leaves out what is available, as that is the default.
+func unavailable(no bool) *bool {
+	if !no {
+		return nil
+	}
+	return new(false)
+}
+
+// limitsOf returns what the client announced.
+func limitsOf(p *wire.Connect) session.Limits {
+	l := session.NoLimits()
+	if p.Version < wire.V5 {
+		return l
+	}
+	if p.ReceiveMaximum > 0 {
+		l.ReceiveMaximum = p.ReceiveMaximum
+	}
+	l.MaximumPacketSize = p.MaximumPacketSize
+	l.TopicAliasMaximum = p.TopicAliasMaximum
+	return l
+}

@@ -1,0 +1,229 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// alarm wakes an absent client's session when its will or its end is due. It is
+// guarded by client.mu.
+type alarm struct {
+	timer *time.Timer // nil: none is set
+	will  time.Time   // zero: nothing to publish
+	end   time.Time   // zero: never
+}
+
+// enter gives c the session that p asks for and sends CONNACK.
+func (b *Broker) enter(c *conn, p *wire.Connect) error {
+	assigned := p.ClientID == ""
+	if assigned {
+		p.ClientID = assignedID()
+		c.peer.ClientID = p.ClientID
+	}
+	var due []*will
+	now := time.Now()
+	left, err := b.enterLocked(c, p, assigned, &due, now)
+	if left != nil {
+		left.hurry()
+	}
+	for _, w := range due {
+		w.publish(b, now)
+	}
+	c.wake()
+	return err
+}
+
+func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, due *[]*will, now time.Time) (left *conn, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	// Serve may have ended the listener and looked for connections with a
+	// session already.
+	if b.closed || c.listener != nil && c.listener.ended {
+		return nil, wire.ServerUnavailable
+	}
+	cl := b.clients[p.ClientID]
+	resumed := cl != nil && !p.CleanStart
+	if cl == nil && len(b.clients) >= b.cfg.Sessions {
+		return nil, wire.ServerUnavailable
+	}
+	if cl != nil {
+		// [MQTT-3.1.4-3] the older connection of the same client goes.
+		left = b.displace(cl, resumed, due, now)
+	}
+	if !resumed {
+		// [MQTT-3.1.2-4], [MQTT-3.1.4-4] a clean start forgets, before CONNACK.
+		if cl != nil {
+			b.forget(cl)
+		}
+		b.created++
+		cl = newClient(p.ClientID, b.created)
+		b.clients[cl.id] = cl
+	}
+
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	asked := p.SessionExpiryInterval
+	if p.Version < wire.V5 && !p.CleanStart {
+		asked = forever
+	}
+	cl.expiry = b.cfg.sessionExpiry(asked)
+	cl.will = newWill(c, p.Will)
+	ack := c.accept(p, assigned, resumed, cl.expiry)
+	if err := cl.open(c, limitsOf(p), ack, resumed, now); err != nil {
+		// The client takes no packet of the size of our CONNACK.
+		cl.will = nil
+		if !resumed {
+			b.forget(cl)
+		} else {
+			b.setAlarm(cl, now)
+		}
+		return left, err
+	}
+	c.client = cl
+	return left, nil
+}
+
+// displace ends the connection of cl, if it has one, in favour of a new one. The
+// will is due unless the session goes on and the will has a delay.
+// [MQTT-3.1.3-9]
+func (b *Broker) displace(cl *client, resumed bool, due *[]*will, now time.Time) (left *conn) {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	b.cancelAlarm(cl)
+	if cl.conn != nil {
+		left = cl.close(ending{reason: wire.SessionTakenOver, tell: true})
+		if cl.will != nil && cl.will.delay == 0 {
+			*due = append(*due, cl.will)
+			cl.will = nil
+		}
+	}
+	if cl.will != nil && !resumed {
+		*due = append(*due, cl.will)
+	}
+	cl.will = nil
+	return left
+}
+
+// leave ends c and starts what follows for its session. It reports whether c
+// still had one.
+func (b *Broker) leave(c *conn, e ending) bool {
+	now := time.Now()
+	b.mu.Lock()
+	cl := c.client
+	if cl == nil {
+		b.mu.Unlock()
+		c.net.Close() // in the middle of the handshake
+		return false
+	}
+	cl.mu.Lock()
+	attached := cl.conn == c
+	var due *will
+	if attached {
+		cl.close(e)
+		if !e.will || b.closed {
+			// [MQTT-3.14.4-3]
+			cl.will = nil
+		}
+		due = b.away(cl, now)
+	}
+	cl.mu.Unlock()
+	b.mu.Unlock()
+
+	c.hurry()
+	if due != nil {
+		due.publish(b, now)
+	}
+	return attached
+}
+
+// away decides what becomes of the session of a client that has just gone. It
+// returns the will if that is due.
+func (b *Broker) away(cl *client, now time.Time) (due *will) {
+	due = cl.will
+	// [MQTT-3.1.2-8] the will waits for its delay or the end of the session.
+	if due != nil && due.delay > 0 && cl.expiry > 0 {
+		due = nil
+	} else {
+		cl.will = nil
+	}
+	if cl.expiry == 0 {
+		b.forget(cl)
+		return due
+	}
+	b.setAlarm(cl, now)
+	return due
+}
+
+// setAlarm starts the clock of an absent client.
+func (b *Broker) setAlarm(cl *client, now time.Time) {
+	cl.alarm = alarm{}
+	if cl.expiry != forever {
+		cl.alarm.end = now.Add(time.Duration(cl.expiry) * time.Second)
+	}
+	if cl.will != nil {
+		cl.alarm.will = now.Add(cl.will.delay)
+	}
+	b.startAlarm(cl, now)
+}
+
+func (b *Broker) startAlarm(cl *client, now time.Time) {
+	next := cl.alarm.end
+	if w := cl.alarm.will; !w.IsZero() && (next.IsZero() || w.Before(next)) {
+		next = w
+	}
+	if next.IsZero() || b.closed {
+		return
+	}
+	b.routines.Add(1)
+	cl.alarm.timer = time.AfterFunc(next.Sub(now), func() {
+		defer b.routines.Done()
+		b.ring(cl)
+	})
+}
+
+func (b *Broker) cancelAlarm(cl *client) {
+	if cl.alarm.timer != nil && cl.alarm.timer.Stop() {
+		b.routines.Done()
+	}
+	cl.alarm = alarm{}
+}
+
+// ring does what is due for an absent client.
+func (b *Broker) ring(cl *client) {
+	now := time.Now()
+	b.mu.Lock()
+	cl.mu.Lock()
+	var due *will
+	// A timer that was stopped too late finds no alarm, or one of a later absence.
+	if cl.alarm.timer != nil && !b.closed {
+		ended := !cl.alarm.end.IsZero() && !now.Before(cl.alarm.end)
+		if cl.will != nil && (ended || !now.Before(cl.alarm.will)) {
+			due, cl.will = cl.will, nil
+			cl.alarm.will = time.Time{}
+		}
+		cl.alarm.timer = nil
+		if ended {
+			// [MQTT-4.1.0-2] the session is over.
+			b.forget(cl)
+		} else {
+			b.startAlarm(cl, now)
+		}
+	}
+	cl.mu.Unlock()
+	b.mu.Unlock()
+	if due != nil {
+		due.publish(b, now)
+	}
+}
+
+// forget drops the session of cl; Broker.mu is held.
+func (b *Broker) forget(cl *client) {
+	for _, s := range cl.subscriptions {
+		b.removeSubscription(s)
+	}
+	clear(cl.subscriptions)
+	if b.clients[cl.id] == cl {
+		delete(b.clients, cl.id)
+	}
+}

@@ -1,0 +1,76 @@
+package broker
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// message is a published message on its way to the subscribers. Most are written
+// to connections at once and never copied.
+type message struct {
+	b       *Broker
+	publish wire.Publish // without PacketID, Duplicate, topic alias and subscription identifiers
+	expires time.Time    // zero: never
+	from    string       // client identifier of the publisher; empty: none
+	kept    *message     // copy that owns its memory
+}
+
+// newMessage returns a message that shares the payload of p, but not its properties.
+func newMessage(p *wire.Publish, from string, now time.Time) *message {
+	own := *p
+	own.Properties = copyProperties(p.Properties)
+	m := new(message)
+	m.set(&own, from, now)
+	return m
+}
+
+// set makes m stand for p, whose memory it shares and whose properties it adapts.
+func (m *message) set(p *wire.Publish, from string, now time.Time) {
+	*m = message{publish: *p, from: from}
+	// [MQTT-3.3.1-3] DUP is about one exchange, not about the message.
+	m.publish.PacketID, m.publish.Duplicate = 0, false
+	properties := p.Properties
+	if properties == nil {
+		return
+	}
+	properties.TopicAlias, properties.SubscriptionIDs = 0, nil
+	if interval := properties.MessageExpiryInterval; interval != nil {
+		m.expires = now.Add(time.Duration(*interval) * time.Second)
+	}
+}
+
+// keep returns m as it can be kept: with memory of its own, shared by all who
+// keep it.
+func (m *message) keep() *message {
+	if m.kept == nil {
+		kept := *m
+		kept.publish.Payload = bytes.Clone(m.publish.Payload)
+		kept.publish.Properties = copyProperties(m.publish.Properties)
+		kept.kept = &kept
+		m.kept = &kept
+	}
+	return m.kept
+}
+
+func (m *message) size() int { return len(m.publish.Topic) + len(m.publish.Payload) }
+
+func (m *message) expired(now time.Time) bool {
+	return !m.expires.IsZero() && !now.Before(m.expires)
+}
+
+func copyProperties(p *wire.PublishProperties) *wire.PublishProperties {
+	if p == nil {
+		return nil
+	}
+	q := *p
+	if p.MessageExpiryInterval != nil {
+		q.MessageExpiryInterval = new(*p.MessageExpiryInterval)
+	}
+	q.CorrelationData = bytes.Clone(p.CorrelationData)
+	q.UserProperties = slices.Clone(p.UserProperties)
+	q.SubscriptionIDs = slices.Clone(p.SubscriptionIDs)
+	return &q
+}

@@ -1,0 +1,97 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// retained holds the last retained message of each topic.
+type retained struct {
+	topics match.TopicTree[*message]
+	bytes  int
+}
+
+// store keeps m as the retained message of its topic, or removes that if m is
+// empty. It changes nothing and returns false if there is no room.
+func (r *retained) store(m *message, cfg *Config, now time.Time) bool {
+	topic := m.publish.Topic
+	if len(m.publish.Payload) == 0 {
+		// [MQTT-3.3.1-6], [MQTT-3.3.1-7]
+		r.remove(topic)
+		return true
+	}
+	if !r.room(m, cfg) {
+		r.purge(now)
+		if !r.room(m, cfg) {
+			return false
+		}
+	}
+	// [MQTT-3.3.1-5] it replaces what was there.
+	r.remove(topic)
+	r.topics.Set(topic, m.keep())
+	r.bytes += m.size()
+	return true
+}
+
+func (r *retained) room(m *message, cfg *Config) bool {
+	count, bytes := r.topics.Len()+1, r.bytes+m.size()
+	if old, ok := r.topics.Get(m.publish.Topic); ok {
+		count, bytes = count-1, bytes-old.size()
+	}
+	return count <= cfg.RetainedMessages && bytes <= cfg.RetainedBytes
+}
+
+func (r *retained) remove(topic string) {
+	if old, ok := r.topics.Get(topic); ok {
+		r.topics.Delete(topic)
+		r.bytes -= old.size()
+	}
+}
+
+// purge removes what has expired, outside the topics of servers.
+func (r *retained) purge(now time.Time) { r.matching("#", now) }
+
+// matching returns the messages that match filter and removes those that have
+// expired.
+func (r *retained) matching(filter string, now time.Time) []*message {
+	var found, old []*message
+	for _, m := range r.topics.Match(filter) {
+		if m.expired(now) {
+			old = append(old, m)
+		} else {
+			found = append(found, m)
+		}
+	}
+	for _, m := range old {
+		r.remove(m.publish.Topic)
+	}
+	return found
+}
+
+// sendRetained sends a new subscriber what is retained. [MQTT-3.3.1-9]
+func (b *Broker) sendRetained(s *subscription, r *router, now time.Time) {
+	t := target{client: s.client, qos: s.qos, retain: true, stored: true}
+	if s.id != 0 {
+		t.ids = []uint32{s.id}
+	}
+	for _, m := range b.retained.matching(s.filter, now) {
+		if !s.noLocal || m.from != s.client.id {
+			s.client.deliver(m, &t, r, now)
+		}
+	}
+}
+
+// wantsRetained says whether a subscription is sent the retained messages.
+func wantsRetained(f *wire.SubscribeFilter, isNew bool) bool {
+	switch f.RetainHandling {
+	case wire.SendRetained:
+		return true
+	case wire.SendRetainedIfNew:
+		// [MQTT-3.3.1-10]
+		return isNew
+	}
+	// [MQTT-3.3.1-11]
+	return false
+}

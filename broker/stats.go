@@ -1,0 +1,43 @@
+package broker
+
+import "sync/atomic"
+
+// Stats are figures about a broker since it was made.
+type Stats struct {
+	Connections   int // open now, those without CONNECT included
+	Sessions      int // of present and absent clients
+	Subscriptions int // filters, shared ones once per client
+	Retained      int // retained messages
+
+	Received uint64 // messages that clients published
+	Sent     uint64 // messages handed to connections or queues of clients
+	Dropped  uint64 // messages not delivered to one client because its queue was full
+	Expired  uint64 // messages not delivered to one client because they got too old or too large for it
+	Denied   uint64 // messages and filters that a hook refused
+	Refused  uint64 // connections that ended without a successful CONNACK
+}
+
+type counters struct {
+	received, sent, dropped, expired, denied, refused atomic.Uint64
+}
+
+// Stats returns the figures of the moment.
+func (b *Broker) Stats() Stats {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	s := Stats{
+		Connections: len(b.conns),
+		Sessions:    len(b.clients),
+		Retained:    b.retained.topics.Len(),
+		Received:    b.counts.received.Load(),
+		Sent:        b.counts.sent.Load(),
+		Dropped:     b.counts.dropped.Load(),
+		Expired:     b.counts.expired.Load(),
+		Denied:      b.counts.denied.Load(),
+		Refused:     b.counts.refused.Load(),
+	}
+	for _, cl := range b.clients {
+		s.Subscriptions += len(cl.subscriptions)
+	}
+	return s
+}

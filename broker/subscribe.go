@@ -1,0 +1,174 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// subscription is one filter of one client, or the place of a shared one in the
+// routing tree. It never changes: a SUBSCRIBE for the same filter replaces it.
+type subscription struct {
+	client            *client // nil: stands for group in the tree
+	whole             string  // the filter as the client wrote it
+	filter            string  // what topics are matched against
+	qos               wire.QoS
+	noLocal           bool
+	retainAsPublished bool
+	id                uint32 // subscription identifier; 0: none
+	group             *group // nil: not shared
+}
+
+// order sorts subscriptions so that those of one client stand together.
+func (s *subscription) order() uint64 {
+	if s.client == nil {
+		return 0
+	}
+	return s.client.number
+}
+
+// handleSubscribe takes a SUBSCRIBE and answers it.
+func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
+	if err := c.checkSubscribe(p); err != nil {
+		return err
+	}
+	ack := &wire.Suback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
+	for i := range p.Filters {
+		ack.ReasonCodes[i] = c.authorizeSubscribe(&p.Filters[i])
+	}
+
+	b := c.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var send []*subscription
+	for i := range p.Filters {
+		if ack.ReasonCodes[i].Failed() {
+			continue
+		}
+		f := &p.Filters[i]
+		s, isNew := b.subscribe(c, f, p.SubscriptionID)
+		if s == nil {
+			ack.ReasonCodes[i] = wire.QuotaExceeded
+			continue
+		}
+		ack.ReasonCodes[i] = wire.ReasonCode(s.qos)
+		if s.group == nil && wantsRetained(f, isNew) {
+			send = append(send, s)
+		}
+	}
+	// [MQTT-3.8.4-1] before the retained messages, so that the client knows what
+	// they are.
+	if err := c.answer(ack); err != nil {
+		return err
+	}
+	for _, s := range send {
+		b.sendRetained(s, &c.router, now)
+	}
+	return nil
+}
+
+// checkSubscribe checks what CONNACK announces.
+func (c *conn) checkSubscribe(p *wire.Subscribe) error {
+	cfg := &c.b.cfg
+	fault := func(code wire.ReasonCode) error {
+		return &wire.Error{Packet: wire.TypeSubscribe, Reason: code, Detail: "was announced as not available"}
+	}
+	if cfg.NoSubscriptionIDs && p.SubscriptionID != 0 {
+		return fault(wire.SubscriptionIdentifiersNotSupported)
+	}
+	if c.version < wire.V5 {
+		return nil
+	}
+	for i := range p.Filters {
+		_, filter, shared := match.SplitShared(p.Filters[i].Filter)
+		switch {
+		case cfg.NoShared && shared:
+			return fault(wire.SharedSubscriptionsNotSupported)
+		case cfg.NoWildcards && match.HasWildcard(filter):
+			return fault(wire.WildcardSubscriptionsNotSupported)
+		}
+	}
+	return nil
+}
+
+func (c *conn) authorizeSubscribe(f *wire.SubscribeFilter) wire.ReasonCode {
+	if c.version < wire.V5 && c.b.cfg.NoWildcards && match.HasWildcard(f.Filter) {
+		return wire.WildcardSubscriptionsNotSupported
+	}
+	if c.b.cfg.AuthorizeSubscribe == nil {
+		return wire.Success
+	}
+	code := c.b.cfg.AuthorizeSubscribe(c.peer, f)
+	if code == wire.Success {
+		return code
+	}
+	c.b.counts.denied.Add(1)
+	switch code {
+	case wire.UnspecifiedError, wire.ImplementationSpecificError, wire.TopicFilterInvalid, wire.QuotaExceeded:
+		return code
+	}
+	// [MQTT-3.9.3-2] only codes that SUBACK has.
+	return wire.NotAuthorized
+}
+
+// subscribe makes or replaces a subscription; Broker.mu is held. It returns nil
+// when the client has too many.
+func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subscription, isNew bool) {
+	cl := c.client
+	s = &subscription{
+		client: cl,
+		whole:  f.Filter,
+		filter: f.Filter,
+		// [MQTT-3.2.2-10] any QoS may be asked for.
+		qos: min(f.QoS, *b.cfg.MaximumQoS),
+		// A bridge says by its protocol level that it wants these two.
+		noLocal:           f.NoLocal || c.bridge,
+		retainAsPublished: f.RetainAsPublished || c.bridge,
+		id:                id,
+	}
+	old := cl.subscriptions[s.whole]
+	if old == nil && len(cl.subscriptions) >= b.cfg.SubscriptionsPerClient {
+		return nil, false
+	}
+	if old != nil {
+		// [MQTT-3.8.4-3] the new one takes its place; nobody publishes meanwhile.
+		b.removeSubscription(old)
+	}
+	if _, filter, shared := match.SplitShared(s.whole); shared && c.version == wire.V5 {
+		s.filter = filter
+		b.join(s)
+	} else {
+		b.routes.Insert(s.filter, s)
+	}
+	cl.subscriptions[s.whole] = s
+	return s, old == nil
+}
+
+// removeSubscription takes s out of the routing; Broker.mu is held.
+func (b *Broker) removeSubscription(s *subscription) {
+	if s.group != nil {
+		b.part(s)
+		return
+	}
+	b.routes.Delete(s.filter, s)
+}
+
+// handleUnsubscribe takes an UNSUBSCRIBE and answers it. [MQTT-3.10.4-1] filters
+// are compared byte for byte.
+func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
+	ack := &wire.Unsuback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
+	b, cl := c.b, c.client
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, filter := range p.Filters {
+		s := cl.subscriptions[filter]
+		if s == nil {
+			ack.ReasonCodes[i] = wire.NoSubscriptionExisted
+			continue
+		}
+		b.removeSubscription(s)
+		delete(cl.subscriptions, filter)
+	}
+	return c.answer(ack)
+}

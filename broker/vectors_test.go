@@ -100,8 +100,9 @@ func (v *vector) awaitsConnect() bool {
 func TestVectors(t *testing.T) {
 	for _, v := range clientVectors(t) {
 		t.Run(v.ID, func(t *testing.T) {
-			if v.Context.AuthMethod != nil {
-				t.Skip("enhanced authentication is not implemented")
+			if method := v.Context.AuthMethod; method != nil {
+				refusesMethod(t, *method)
+				return
 			}
 			run(t, v.config(), func(t *testing.T, b *Broker) {
 				bystander := clean(t, b, "bystander")
@@ -125,6 +126,17 @@ func TestVectors(t *testing.T) {
 			})
 		})
 	}
+}
+
+// refusesMethod checks that a connection on which AUTH would be legal does not
+// come about: the broker has no enhanced authentication. [MQTT-4.12.0-1]
+func refusesMethod(t *testing.T, method string) {
+	run(t, Config{}, func(t *testing.T, b *Broker) {
+		s := dial(t, b, wire.V5)
+		s.send(&wire.Connect{ClientID: "c1", CleanStart: true, AuthenticationMethod: method})
+		s.want(&wire.Connack{ReasonCode: wire.BadAuthenticationMethod})
+		s.closed()
+	})
 }
 
 // accepted checks that the connection goes on.

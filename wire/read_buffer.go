@@ -3,7 +3,7 @@ package wire
 import "sync"
 
 const (
-	smallBuffer = 4 << 10
+	smallBuffer = 1 << 10
 	largeBuffer = 64 << 10
 )
 

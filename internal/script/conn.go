@@ -48,6 +48,15 @@ func (c *Conn) Send(packets ...wire.Packet) {
 	c.Write(b)
 }
 
+// Offer sends packets that the client may no longer be there to take.
+func (c *Conn) Offer(packets ...wire.Packet) {
+	for _, p := range packets {
+		if b, err := p.Append(nil, c.version); err == nil {
+			c.net.Write(b)
+		}
+	}
+}
+
 // SendRaw sends bytes that are written in hexadecimal, with spaces anywhere.
 func (c *Conn) SendRaw(text string) {
 	c.t.Helper()
@@ -164,6 +173,20 @@ func Take[P wire.Packet](c *Conn) P {
 		c.t.Fatalf("want %T, got %v", want, show(p))
 	}
 	return got
+}
+
+// TakeWithin is Take for a packet that may not come; it waits for it no longer
+// than d.
+func TakeWithin[P wire.Packet](c *Conn, d time.Duration) (got P, ok bool) {
+	c.t.Helper()
+	_, p, err := c.next(d)
+	if err != nil {
+		return got, false
+	}
+	if got, ok = p.(P); !ok {
+		c.t.Fatalf("want %T, got %v", got, show(p))
+	}
+	return got, true
 }
 
 // next returns the next packet, as bytes and decoded, within d.

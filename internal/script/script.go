@@ -19,6 +19,7 @@ package script
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ type Server struct {
 	Version wire.Version // of connections accepted from now on
 
 	t        testing.TB
-	listener *pipe.Listener
+	listener atomic.Pointer[pipe.Listener] // the client dials from goroutines of its own
 }
 
 // New returns a server that ends with the test.
@@ -44,23 +45,26 @@ func New(t testing.TB, v wire.Version) *Server { return NewBuffered(t, v, 0) }
 // NewBuffered returns a server whose connections hold that many bytes per
 // direction, so that a stalled one is noticed soon.
 func NewBuffered(t testing.TB, v wire.Version, buffer int) *Server {
-	s := &Server{Version: v, t: t, listener: pipe.Listen(buffer)}
-	t.Cleanup(func() { s.listener.Close() })
+	s := &Server{Version: v, t: t}
+	s.listen(buffer)
 	return s
 }
 
 // Dial has the shape of Config.Dial.
 func (s *Server) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	return s.listener.Dial(ctx)
+	return s.listener.Load().Dial(ctx)
 }
 
 // Refuse refuses connections from now on.
-func (s *Server) Refuse() { s.listener.Close() }
+func (s *Server) Refuse() { s.listener.Load().Close() }
 
 // Listen accepts connections again after Refuse.
-func (s *Server) Listen() {
-	s.listener = pipe.Listen(0)
-	s.t.Cleanup(func() { s.listener.Close() })
+func (s *Server) Listen() { s.listen(0) }
+
+func (s *Server) listen(buffer int) {
+	l := pipe.Listen(buffer)
+	s.listener.Store(l)
+	s.t.Cleanup(func() { l.Close() })
 }
 
 // Accept waits for the next connection.
@@ -93,8 +97,9 @@ func (s *Server) Connected(ack *wire.Connack) *Conn {
 func (s *Server) accept(d time.Duration) *Conn {
 	accepted := make(chan net.Conn, 1)
 	gaveUp := make(chan struct{})
+	l := s.listener.Load()
 	go func() {
-		if nc, err := s.listener.Accept(); err == nil {
+		if nc, err := l.Accept(); err == nil {
 			select {
 			case accepted <- nc:
 			case <-gaveUp:

@@ -1,0 +1,203 @@
+package mqtt_test
+
+import (
+	"errors"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+func TestBadServersAreToldWhyAndLeft(t *testing.T) {
+	for name, test := range map[string]struct {
+		raw    string // sent by a 5.0 server
+		old    string // sent by a 3.1.1 server; empty: the case does not exist there
+		reason wire.ReasonCode
+	}{
+		"reserved packet type":          {"00 00", "00 00", wire.MalformedPacket},
+		"AUTH without a method":         {"f0 00", "f0 00", wire.ProtocolError},
+		"reserved flags":                {"41 02 00 01", "41 02 00 01", wire.MalformedPacket},
+		"length of five bytes":          {"30 ff ff ff ff 7f", "30 ff ff ff ff 7f", wire.MalformedPacket},
+		"QoS 3":                         {"36 06 00 01 74 00 01 00", "36 05 00 01 74 00 01", wire.MalformedPacket},
+		"topic longer than the packet":  {"30 03 00 09 74", "30 03 00 09 74", wire.MalformedPacket},
+		"topic with a wildcard":         {"30 04 00 01 23 00", "30 03 00 01 23", wire.ProtocolError},
+		"topic that is no UTF-8":        {"30 04 00 01 ff 00", "30 03 00 01 ff", wire.MalformedPacket},
+		"packet identifier 0":           {"32 06 00 01 74 00 00 00", "32 05 00 01 74 00 00", wire.ProtocolError},
+		"second CONNACK":                {"20 03 00 00 00", "20 02 00 00", wire.ProtocolError},
+		"CONNECT":                       {"10 00", "10 00", wire.ProtocolError},
+		"SUBSCRIBE":                     {"82 06 00 01 00 00 00 00", "82 05 00 01 00 00 00", wire.ProtocolError},
+		"PINGREQ":                       {"c0 00", "c0 00", wire.ProtocolError},
+		"truncated PUBACK":              {"40 01 00", "40 01 00", wire.MalformedPacket},
+		"PUBACK for QoS 2":              {"40 02 00 01", "40 02 00 01", wire.ProtocolError},
+		"PUBCOMP before PUBREL":         {"70 02 00 01", "70 02 00 01", wire.ProtocolError},
+		"PUBACK for a SUBSCRIBE":        {"40 02 00 02", "40 02 00 02", wire.ProtocolError},
+		"SUBACK with too many codes":    {"90 05 00 02 00 00 00", "90 04 00 02 00 00", wire.ProtocolError},
+		"SUBACK without codes":          {"90 03 00 02 00", "90 02 00 02", wire.ProtocolError},
+		"UNSUBACK for a SUBSCRIBE":      {"b0 04 00 02 00 00", "b0 02 00 02", wire.ProtocolError},
+		"unknown reason code":           {"40 03 00 01 ff", "", wire.ProtocolError},
+		"unknown property":              {"30 07 00 01 74 02 7f 00 78", "", wire.MalformedPacket},
+		"property twice":                {"30 08 00 01 74 04 01 00 01 00", "", wire.ProtocolError},
+		"alias above the maximum":       {"30 07 00 01 74 03 23 00 09", "", wire.TopicAliasInvalid},
+		"alias 0":                       {"30 07 00 01 74 03 23 00 00", "", wire.TopicAliasInvalid},
+		"alias that was never set":      {"30 06 00 00 03 23 00 01", "", wire.ProtocolError},
+		"packet larger than announced":  {"30 ac 02 00", "30 ac 02 00", wire.PacketTooLarge},
+		"claim of the largest packet":   {"30 ff ff ff 7f 00", "30 ff ff ff 7f 00", wire.PacketTooLarge},
+		"no topic and no alias":         {"30 03 00 00 00", "30 02 00 00", wire.ProtocolError},
+		"subscription identifier 0":     {"30 06 00 01 74 02 0b 00", "", wire.ProtocolError},
+		"session expiry in DISCONNECT":  {"e0 07 00 05 11 00 00 00 01", "", wire.ProtocolError},
+		"DISCONNECT before version 5.0": {"", "e0 00", 0},
+	} {
+		for v, raw := range map[wire.Version]string{wire.V5: test.raw, wire.V311: test.old} {
+			if raw == "" {
+				continue
+			}
+			t.Run(name+" "+v.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					srv := script.New(t, v)
+					cfg := quiet(srv)
+					cfg.MaximumPacketSize, cfg.TopicAliasMaximum = 300, 5
+					client, conn := open(t, srv, cfg)
+					events := client.Watch(t.Context())
+					// Packet 1 is a QoS 2 PUBLISH, packet 2 a SUBSCRIBE.
+					d := publishAsync(t, client, "x", 2)
+					s := beginSubscribe(t.Context(), client, filters("a")...)
+					conn.Want(pub(1, 2, "x"))
+					script.Take[*wire.Subscribe](conn)
+
+					conn.SendRaw(raw)
+					if v == wire.V5 {
+						conn.WantDisconnect(test.reason)
+					} else {
+						conn.WantClosed()
+					}
+					conn = srv.Connected(resumed0(v))
+					obey(conn)
+					require.True(t, settled(d))
+					require.NoError(t, s.wait())
+					require.True(t, seen(events, func(e mqtt.Event) bool {
+						_, fault := errors.AsType[*wire.Error](e.Err)
+						return e.State == mqtt.Reconnecting && fault
+					}))
+				})
+			})
+		}
+	}
+}
+
+// resumed0 is the CONNACK of a server that has the session if the version
+// keeps it by default.
+func resumed0(v wire.Version) *wire.Connack { return &wire.Connack{SessionPresent: v == wire.V5} }
+
+func TestBadHandshakesAreErrors(t *testing.T) {
+	for name, raw := range map[string]string{
+		"garbage":                   "48 54 54 50 2f 31 2e 31 20 34 30 30",
+		"another packet first":      "d0 00",
+		"PUBLISH first":             "30 04 00 01 74 00",
+		"truncated CONNACK":         "20 01 00",
+		"reserved CONNACK flags":    "20 03 02 00 00",
+		"session after clean start": "20 03 01 00 00",
+		"unknown reason code":       "20 03 00 42 00",
+		"receive maximum 0":         "20 06 00 00 03 21 00 00",
+		"authentication unasked":    "20 07 00 00 04 15 00 01 78",
+		"claim of a huge packet":    "20 ff ff ff 7f",
+		"half a packet":             "20 03 00",
+		"nothing at all":            "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := script.New(t, wire.V5)
+				cfg := quiet(srv)
+				cfg.MaximumPacketSize = 1000
+				d := dial(t, cfg)
+				conn := srv.Accept()
+				conn.WantConnect()
+				conn.SendRaw(raw)
+				conn.WantClosed()
+				require.Error(t, d.call.wait())
+				require.False(t, mqtt.IsPermanent(d.call.err))
+			})
+		})
+	}
+}
+
+func TestHungUpHalfwayIsALostConnection(t *testing.T) {
+	for _, raw := range []string{"30", "30 05 00", "90 05"} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := script.New(t, wire.V5)
+			client, conn := open(t, srv, quiet(srv))
+			conn.SendRaw(raw)
+			conn.Close()
+			srv.Connected(resumed()).WantIdle()
+			require.Equal(t, uint64(2), client.Stats().Connections)
+		})
+	}
+}
+
+func TestClaimedLengthAllocatesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		_, conn := open(t, srv, quiet(srv))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		conn.SendRaw("30 ff ff ff 7f 00 01 74 00") // 256 MiB are to come
+		synctest.Wait()
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
+	})
+}
+
+func TestSecondUseOfAnOpenIdentifierIsAProtocolError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: filters("t"), ManualAck: true})
+		conn.Send(pub(1, 1, "1"), pub(1, 1, "2"))
+		conn.WantDisconnect(wire.ProtocolError)
+		wantMessages(t, sub, "1")
+	})
+}
+
+func TestMessagesBeforeTheFaultAreDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		sub := subscribe(t, client, conn, "t", 1)
+		conn.SendRaw("30 05 00 01 74 00 31  00 00  30 05 00 01 74 00 32")
+		conn.WantDisconnect(wire.MalformedPacket)
+		wantMessages(t, sub, "1")
+	})
+}
+
+func TestAcknowledgementsOfNothingAreHarmless(t *testing.T) {
+	each(t, func(t *testing.T, v wire.Version) {
+		srv := script.New(t, v)
+		client, conn := open(t, srv, quiet(srv))
+		conn.Send(puback(9), pubcomp(9), &wire.Suback{PacketID: 9, ReasonCodes: []wire.ReasonCode{0}}, pubrel(9), &wire.Pingresp{})
+		p := script.Take[*wire.Pubcomp](conn)
+		require.Equal(t, uint16(9), p.PacketID)
+		conn.WantIdle()
+		require.Zero(t, client.Stats().Lost)
+	})
+}
+
+func TestServerThatTakesAndSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.NewBuffered(t, wire.V5, 256)
+		cfg := quiet(srv)
+		cfg.KeepAlive = 10 * time.Second
+		client, _ := open(t, srv, cfg)
+		call := publish(t, client, string(make([]byte, 10_000)), 1)
+		for range 3 {
+			srv.Connected(resumed()) // and then it reads nothing
+		}
+		require.False(t, call.over())
+		require.NoError(t, client.Close())
+		require.ErrorIs(t, call.wait(), mqtt.ErrClosed)
+	})
+}

@@ -1,0 +1,475 @@
+package mqtt_test
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+func TestCloseSaysDisconnectAndEndsEveryWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.SessionExpiry = -1
+		cfg.QueueMessages = 1
+		client, conn := openWith(t, srv, cfg, &wire.Connack{ReceiveMaximum: 1})
+		sub := subscribe(t, client, conn, "a", 1)
+		sent := publish(t, client, "sent", 1)
+		conn.Want(pub(2, 1, "sent"))
+		queued := publish(t, client, "queued", 1)
+		synctest.Wait()
+		noRoom := publish(t, client, "no room", 1)
+		waits := []*call{
+			begin(func() error { return client.Flush(t.Context()) }),
+			begin(func() error { _, err := sub.Next(t.Context()); return err }),
+			begin(func() error { _, err := client.Subscribe(t.Context(), "b", 0); return err }),
+			begin(func() error { return client.Unsubscribe(t.Context(), "c") }),
+		}
+		messages := begin(func() error {
+			for range sub.Messages() {
+			}
+			return sub.Err()
+		})
+		synctest.Wait()
+		end := begin(client.Close)
+		script.Take[wire.Packet](conn) // SUBSCRIBE and UNSUBSCRIBE, in any order
+		script.Take[wire.Packet](conn)
+		conn.Want(&wire.Disconnect{})
+		conn.WantClosed()
+		require.NoError(t, end.wait())
+		for _, w := range append(waits, messages, sent, queued, noRoom) {
+			require.True(t, w.over())
+			require.ErrorIs(t, w.wait(), mqtt.ErrClosed)
+		}
+		require.False(t, mqtt.NotSent(sent.wait()))
+		require.True(t, mqtt.NotSent(queued.wait()))
+		require.True(t, mqtt.NotSent(noRoom.wait()))
+		require.Equal(t, mqtt.Closed, client.State())
+		require.ErrorIs(t, client.Err(), mqtt.ErrClosed)
+	})
+}
+
+func TestEverythingAfterCloseSaysClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		sub := subscribe(t, client, conn, "a", 1)
+		unread := subscribe(t, client, conn, "b", 1)
+		conn.Send(to("a", ids(pub(1, 1, "late"), 1)))
+		synctest.Wait()
+		m, err := sub.Next(t.Context())
+		require.NoError(t, err)
+		end := begin(client.Close)
+		conn.Skip()
+		conn.Close()
+		require.NoError(t, end.wait())
+		<-client.Done()
+
+		ctx := t.Context()
+		for qos := range mqtt.QoS(3) {
+			err := client.Publish(ctx, "t", nil, qos)
+			require.ErrorIs(t, err, mqtt.ErrClosed)
+			require.True(t, mqtt.NotSent(err))
+		}
+		_, err = client.PublishAsync(ctx, &mqtt.Message{Topic: "t"})
+		require.ErrorIs(t, err, mqtt.ErrClosed)
+		_, err = client.Subscribe(ctx, "a", 0)
+		require.ErrorIs(t, err, mqtt.ErrClosed)
+		require.True(t, mqtt.NotSent(err))
+		err = client.Unsubscribe(ctx, "a")
+		require.ErrorIs(t, err, mqtt.ErrClosed)
+		require.True(t, mqtt.NotSent(err))
+		require.ErrorIs(t, client.Flush(ctx), mqtt.ErrClosed)
+		_, err = sub.Next(ctx)
+		require.ErrorIs(t, err, mqtt.ErrClosed)
+		_, open := <-unread.Messages()
+		require.False(t, open)
+		require.ErrorIs(t, unread.Err(), mqtt.ErrClosed)
+		for _, err := range sub.All(ctx) {
+			require.ErrorIs(t, err, mqtt.ErrClosed)
+		}
+		m.Ack()
+		sub.Unsubscribe(ctx)
+		sub.Drain(ctx)
+		_, open = <-client.Watch(ctx)
+		require.False(t, open)
+		require.NoError(t, client.Close())
+		require.NoError(t, client.Disconnect(ctx))
+		require.Equal(t, mqtt.Closed, client.State())
+		client.Stats()
+		client.ServerInfo()
+	})
+}
+
+func TestCloseReturnsAlthoughTheServerDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.NewBuffered(t, wire.V5, 512)
+		client, _ := open(t, srv, quiet(srv))
+		require.NoError(t, client.Publish(t.Context(), "t", make([]byte, 64<<10), 0))
+		synctest.Wait() // the writer is stuck
+		begun := time.Now()
+		require.NoError(t, client.Close())
+		require.LessOrEqual(t, time.Since(begun), 2*time.Second)
+	})
+}
+
+// hurriedConn begins a Close while the writer is about to set its deadline.
+type hurriedConn struct {
+	net.Conn
+	close   atomic.Pointer[func()]
+	hurried chan struct{}
+}
+
+func (c *hurriedConn) SetWriteDeadline(t time.Time) error {
+	if f := c.close.Swap(nil); f != nil {
+		go (*f)()
+		<-c.hurried
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+func (c *hurriedConn) SetDeadline(t time.Time) error {
+	defer close(c.hurried)
+	return c.Conn.SetDeadline(t)
+}
+
+func TestCloseIsNotHeldUpByAWriteThatJustBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.NewBuffered(t, wire.V5, 512)
+		cfg := quiet(srv)
+		conn := &hurriedConn{hurried: make(chan struct{})}
+		cfg.Dial = func(ctx context.Context, network, address string) (nc net.Conn, err error) {
+			conn.Conn, err = srv.Dial(ctx, network, address)
+			return conn, err
+		}
+		client, _ := open(t, srv, cfg)
+		begun := time.Now()
+		conn.close.Store(new(func() { client.Close() }))
+		require.NoError(t, client.Publish(t.Context(), "t", make([]byte, 64<<10), 0))
+		<-client.Done()
+		require.LessOrEqual(t, time.Since(begun), 2*time.Second)
+	})
+}
+
+func TestCloseReturnsAlthoughTheServerDoesNotClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		begun := time.Now()
+		require.NoError(t, client.Close())
+		require.LessOrEqual(t, time.Since(begun), 2*time.Second)
+		script.Take[*wire.Disconnect](conn)
+	})
+}
+
+func TestCloseWhileAServerTalksWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		end := begin(client.Close)
+		script.Take[*wire.Disconnect](conn)
+		conn.Offer(pub(1, 1, "x"), &wire.Pingresp{}, pub(0, 0, "x"), &wire.Disconnect{ReasonCode: wire.ServerShuttingDown})
+		require.NoError(t, end.wait())
+		require.ErrorIs(t, client.Err(), mqtt.ErrClosed)
+		conn.WantClosed()
+	})
+}
+
+func TestConcurrentClosesAllReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		var ends []*call
+		for range 5 {
+			ends = append(ends, begin(client.Close), begin(func() error { return client.Disconnect(t.Context()) }))
+		}
+		script.Take[*wire.Disconnect](conn)
+		conn.WantClosed() // and nothing behind DISCONNECT
+		for _, end := range ends {
+			require.NoError(t, end.wait())
+		}
+	})
+}
+
+func TestCloseWhileWaitingToReconnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		srv.Refuse()
+		conn.Close()
+		srv.WantNone(time.Minute)
+		require.NotEqual(t, mqtt.Connected, client.State())
+		begun := time.Now()
+		require.NoError(t, client.Close())
+		require.Zero(t, time.Since(begun))
+		require.ErrorIs(t, client.Err(), mqtt.ErrClosed)
+	})
+}
+
+func TestCloseWhileDialling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		var stuck atomic.Bool
+		cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if stuck.Load() {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return srv.Dial(ctx, network, address)
+		}
+		client, conn := open(t, srv, cfg)
+		stuck.Store(true)
+		conn.Close()
+		srv.WantNone(time.Second)
+		require.Equal(t, mqtt.Connecting, client.State())
+		begun := time.Now()
+		require.NoError(t, client.Close())
+		require.Zero(t, time.Since(begun))
+	})
+}
+
+func TestCloseDuringTheHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		conn.Close()
+		conn = srv.Accept()
+		conn.WantConnect()
+		begun := time.Now()
+		require.NoError(t, client.Close())
+		require.Zero(t, time.Since(begun))
+		conn.WantClosed()
+	})
+}
+
+func TestCloseRacesWithConnack(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			srv := script.New(t, wire.V5)
+			client, conn := open(t, srv, quiet(srv))
+			conn.Close()
+			conn = srv.Accept()
+			conn.WantConnect()
+			end := begin(client.Close)
+			conn.Offer(&wire.Connack{SessionPresent: true})
+			// Perhaps a DISCONNECT, certainly the end.
+			if _, ok := script.TakeWithin[*wire.Disconnect](conn, time.Minute); ok {
+				conn.WantClosed()
+			}
+			require.NoError(t, end.wait())
+			require.ErrorIs(t, client.Err(), mqtt.ErrClosed)
+			srv.WantNone(time.Minute)
+		})
+	}
+}
+
+func TestCloseFromADialFunction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		var client atomic.Pointer[mqtt.Client]
+		closed := make(chan error, 1)
+		cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if c := client.Load(); c != nil {
+				closed <- c.Close()
+			}
+			return srv.Dial(ctx, network, address)
+		}
+		c, conn := open(t, srv, cfg)
+		client.Store(c)
+		conn.Close()
+		require.NoError(t, <-closed)
+		<-c.Done()
+	})
+}
+
+func TestCloseRacesWithEverything(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			srv := script.New(t, wire.V5)
+			cfg := quiet(srv)
+			cfg.QueueMessages = 2
+			client, conn := openWith(t, srv, cfg, &wire.Connack{ReceiveMaximum: 2})
+			sub := subscribe(t, client, conn, "t", 2)
+			drained := subscribe(t, client, conn, "d", 2)
+			consume := begin(func() error {
+				for range sub.Messages() {
+				}
+				return sub.Err()
+			})
+			calls := []*call{
+				begin(func() error { _, err := client.Subscribe(t.Context(), "x", 1); return err }),
+				begin(func() error { return client.Unsubscribe(t.Context(), "y") }),
+				begin(func() error { return drained.Drain(t.Context()) }),
+				begin(func() error { return client.Flush(t.Context()) }),
+				begin(func() error { return client.Disconnect(t.Context()) }),
+				begin(func() error {
+					for range client.Watch(t.Context()) {
+					}
+					return nil
+				}),
+			}
+			for range 4 {
+				for qos := range mqtt.QoS(3) {
+					calls = append(calls, publish(t, client, "x", qos))
+				}
+			}
+			conn.Send(pub(1, 1, "m"), pub(2, 2, "m"), pub(0, 0, "m"))
+			begin(func() error { conn.Close(); return nil })
+			require.NoError(t, client.Close())
+			for i, c := range calls {
+				require.True(t, c.over(), "call %d", i)
+			}
+			require.ErrorIs(t, consume.wait(), mqtt.ErrClosed)
+		})
+	}
+}
+
+func TestDrainReturnsWhenTheClientCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		sub := subscribe(t, client, conn, "t", 1)
+		conn.Send(pub(1, 1, "nobody takes it"))
+		synctest.Wait()
+		drain := begin(func() error { return sub.Drain(t.Context()) })
+		p := script.Take[*wire.Unsubscribe](conn)
+		conn.Send(&wire.Unsuback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.Success}})
+		require.False(t, drain.over())
+		require.NoError(t, client.Close())
+		require.True(t, drain.over())
+		require.ErrorIs(t, drain.wait(), mqtt.ErrClosed)
+	})
+}
+
+func TestDisconnectWaitsForWhatIsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{ReceiveMaximum: 1})
+		one, two := publishAsync(t, client, "1", 1), publishAsync(t, client, "2", 2)
+		end := begin(func() error { return client.Disconnect(t.Context()) })
+		conn.Want(pub(1, 1, "1"))
+		require.False(t, end.over())
+		conn.Send(puback(1))
+		conn.Want(pub(2, 2, "2"))
+		conn.Send(pubrec(2))
+		conn.Want(pubrel(2))
+		require.False(t, end.over())
+		conn.Send(pubcomp(2))
+		conn.Want(&wire.Disconnect{SessionExpiryInterval: new(uint32(0))})
+		conn.WantClosed()
+		require.NoError(t, end.wait())
+		for _, d := range []*mqtt.Delivery{one, two} {
+			_, err := d.Wait(t.Context())
+			require.NoError(t, err)
+		}
+	})
+}
+
+func TestDisconnectSurvivesALostConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		publishAsync(t, client, "1", 1)
+		end := begin(func() error { return client.Disconnect(t.Context()) })
+		conn.Want(pub(1, 1, "1"))
+		conn.Close()
+		conn = srv.Connected(resumed())
+		conn.Want(dup(1, 1, "1"))
+		conn.Send(puback(1))
+		conn.WantDisconnect(wire.NormalDisconnection)
+		require.NoError(t, end.wait())
+	})
+}
+
+func TestDisconnectClosesWhenItsContextEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		d := publishAsync(t, client, "1", 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		end := begin(func() error { return client.Disconnect(ctx) })
+		conn.Want(pub(1, 1, "1"))
+		conn.WantDisconnect(wire.NormalDisconnection)
+		err := end.wait()
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "1 messages not acknowledged")
+		_, err = d.Wait(t.Context())
+		require.ErrorIs(t, err, mqtt.ErrClosed)
+		require.False(t, mqtt.NotSent(err))
+	})
+}
+
+func TestDisconnectGivesItsReason(t *testing.T) {
+	each(t, func(t *testing.T, v wire.Version) {
+		srv := script.New(t, v)
+		cfg := quiet(srv)
+		cfg.SessionExpiry = -1
+		client, conn := open(t, srv, cfg)
+		require.ErrorIs(t, client.Disconnect(t.Context(), mqtt.ServerBusy), mqtt.ErrInvalid)
+		require.Equal(t, mqtt.Connected, client.State(), "a code that only servers give ends nothing")
+		end := begin(func() error { return client.Disconnect(t.Context(), mqtt.DisconnectWithWill) })
+		if v == wire.V5 {
+			conn.WantDisconnect(wire.DisconnectWithWill)
+		} else {
+			conn.WantClosed() // a DISCONNECT would drop the will
+		}
+		require.NoError(t, end.wait())
+	})
+}
+
+func TestCloseWithABlockedSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: []mqtt.Filter{{Filter: "t"}}, BufferMessages: 1, Overflow: mqtt.Block})
+		conn.Send(pub(0, 0, "1"), pub(0, 0, "2"), pub(0, 0, "3"))
+		synctest.Wait() // the reader waits for room
+		begun := time.Now()
+		require.NoError(t, client.Close())
+		require.LessOrEqual(t, time.Since(begun), 2*time.Second)
+	})
+}
+
+func TestCloseFromPermanent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		var client *mqtt.Client
+		closed := make(chan error, 1)
+		cfg.Permanent = func(error) bool {
+			closed <- client.Close()
+			return false
+		}
+		client, conn := open(t, srv, cfg)
+		conn.Close()
+		<-client.Done()
+		require.NoError(t, <-closed)
+		require.ErrorIs(t, client.Err(), mqtt.ErrClosed)
+	})
+}
+
+func TestDisconnectCutShortByCloseSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		publishAsync(t, client, "never acknowledged", 1)
+		script.Take[*wire.Publish](conn)
+		disconnect := begin(func() error { return client.Disconnect(t.Context()) })
+		synctest.Wait()
+		require.NoError(t, client.Close())
+		require.ErrorIs(t, disconnect.wait(), mqtt.ErrClosed)
+		require.NoError(t, client.Disconnect(t.Context()), "it has ended already")
+	})
+}

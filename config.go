@@ -1,0 +1,307 @@
+package mqtt
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/seed65a45251/mqtt/reconnect"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Config holds every setting of a client. The zero value works. Connect copies
+// it; changes afterwards have no effect.
+type Config struct {
+	// Version is the version of MQTT to speak. Zero means Auto: 5.0, or 3.1.1
+	// where the server refuses 5.0.
+	Version Version
+	// ClientID names the client and its session. Zero means that the library
+	// makes one and keeps it for the life of the Client.
+	ClientID string
+	// Username and Password go to the server with every connection. Zero means
+	// none, or those of the server URL.
+	Username string
+	Password Secret
+	// Will is published by the server when the client goes without Disconnect
+	// or Close. Zero means none.
+	Will *Will
+
+	// Resume asks for the session that an earlier process left under ClientID,
+	// and leaves the session on the server at the end. It needs a ClientID. Zero
+	// means that the client starts clean and leaves nothing behind.
+	Resume bool
+	// SessionExpiry is how long the server keeps the session without a
+	// connection (5.0), in whole seconds. Zero means five minutes; negative means
+	// that it ends with the connection. Before 5.0 the session ends with the
+	// connection unless Resume is set, and never by age.
+	SessionExpiry time.Duration
+	// HoldUnclaimed bounds how many messages of a resumed session may wait for
+	// a Subscription that claims them, unacknowledged, before further ones are
+	// acknowledged and dropped. Zero means 1,000; negative means none wait.
+	HoldUnclaimed int
+
+	// KeepAlive is the longest silence on the connection, in whole seconds;
+	// a server that does not answer is noticed within one and a half of it.
+	// Zero means one minute; negative switches keep-alive off.
+	KeepAlive time.Duration
+	// PingTimeout is how long the server may take to answer a ping. Zero means
+	// half of the keep-alive interval in force.
+	PingTimeout time.Duration
+	// ConnectTimeout bounds one attempt from dialling to CONNACK. Zero means 15 seconds.
+	ConnectTimeout time.Duration
+	// WriteTimeout bounds the time in which the network accepts no byte of what
+	// is written. Zero means 15 seconds.
+	WriteTimeout time.Duration
+
+	// ReceiveMaximum is how many QoS 1 and 2 messages the server may send
+	// without an acknowledgement (5.0). It bounds the memory that consumers can
+	// occupy by being slow. A server that exceeds it is disconnected with
+	// ReceiveMaximumExceeded and allowed eight times as many on the next
+	// connection, because it would do it again. Before 5.0 only the server's own
+	// limit and the 65,535 packet identifiers bound it. Zero means 1,024.
+	ReceiveMaximum uint16
+	// MaximumPacketSize is the largest packet accepted, in bytes. A larger one
+	// ends the connection. Zero means what the protocol allows, 256 MiB.
+	MaximumPacketSize uint32
+	// TopicAliasMaximum is how many topic aliases the server may use (5.0).
+	// Zero means none.
+	TopicAliasMaximum uint16
+
+	// Inflight is how many QoS 1 and 2 messages may be sent without an
+	// acknowledgement, within what the server allows. Zero means 1,024.
+	Inflight int
+	// QueueMessages and QueueBytes bound the messages that wait to be sent: for
+	// a connection, for an acknowledgement of earlier ones, for room on the
+	// network. Beyond, publishing waits. Zero means 10,000 messages and 64 MiB.
+	QueueMessages int
+	QueueBytes    int
+
+	// Reconnect says how long to wait between attempts. Zero values have their own defaults.
+	Reconnect reconnect.Policy
+	// RetryFirst lets Connect go on trying under its context instead of
+	// returning the first failure. A permanent refusal is returned all the same.
+	RetryFirst bool
+	// Permanent decides whether the client gives up because of err instead of
+	// trying again. Zero means IsPermanent.
+	Permanent func(err error) bool
+
+	// TLS is used for mqtts. Zero means the system's roots and the host of the URL.
+	TLS *tls.Config
+	// Dial makes the network connection in place of the library, for any scheme;
+	// TLS, if the scheme asks for it, comes on top. network is "tcp" or "unix".
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// UserProperties go with CONNECT (5.0).
+	UserProperties []UserProperty
+	// Logger gets what happens to the connection, never payloads or secrets. Its
+	// handler must not wait for the client, by Close for example.
+	// Zero means silence.
+	Logger *slog.Logger
+}
+
+// Will is the message that the server publishes when a client is gone.
+type Will struct {
+	Message
+	// DelayInterval is how long the server waits for the client to come back
+	// before it publishes the will (5.0), in whole seconds.
+	DelayInterval time.Duration
+}
+
+// Secret is text that no log line and no formatted value shows.
+type Secret string
+
+const redacted = "[redacted]"
+
+// String returns a placeholder.
+func (Secret) String() string { return redacted }
+
+// GoString returns a placeholder.
+func (Secret) GoString() string { return redacted }
+
+// LogValue returns a placeholder.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns a placeholder.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// withDefaults returns the validated configuration with every zero resolved.
+func (c Config) withDefaults() (Config, error) {
+	if err := c.validate(); err != nil {
+		return c, err
+	}
+	if c.ClientID == "" {
+		c.ClientID = newClientID()
+	}
+	c.UserProperties = slices.Clone(c.UserProperties)
+	if c.Will != nil {
+		will := *c.Will
+		will.Payload = bytes.Clone(will.Payload)
+		will.CorrelationData = bytes.Clone(will.CorrelationData)
+		will.UserProperties = slices.Clone(will.UserProperties)
+		c.Will = &will
+	}
+	c.SessionExpiry = defaultTo(c.SessionExpiry, 5*time.Minute)
+	c.HoldUnclaimed = defaultTo(c.HoldUnclaimed, 1000)
+	c.KeepAlive = defaultTo(c.KeepAlive, time.Minute)
+	c.ConnectTimeout = defaultTo(c.ConnectTimeout, 15*time.Second)
+	c.WriteTimeout = defaultTo(c.WriteTimeout, 15*time.Second)
+	c.ReceiveMaximum = defaultTo(c.ReceiveMaximum, 1024)
+	c.Inflight = defaultTo(c.Inflight, 1024)
+	c.QueueMessages = defaultTo(c.QueueMessages, 10_000)
+	c.QueueBytes = defaultTo(c.QueueBytes, 64<<20)
+	if c.Permanent == nil {
+		c.Permanent = IsPermanent
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+func defaultTo[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func (c *Config) validate() error {
+	if c.Version != Auto && (c.Version < V31 || c.Version > V5) {
+		return invalid("Config.Version", "%d is not Auto, V31, V311 or V5", c.Version)
+	}
+	if err := c.validateIdentity(); err != nil {
+		return err
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+		max   time.Duration
+	}{
+		{"KeepAlive", c.KeepAlive, math.MaxUint16 * time.Second},
+		{"SessionExpiry", c.SessionExpiry, math.MaxUint32 * time.Second},
+	} {
+		if d.value > d.max {
+			return invalid("Config."+d.name, "%v is more than %v", d.value, d.max)
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"PingTimeout": c.PingTimeout, "ConnectTimeout": c.ConnectTimeout, "WriteTimeout": c.WriteTimeout,
+	} {
+		if d < 0 {
+			return invalid("Config."+name, "%v is negative", d)
+		}
+	}
+	for name, n := range map[string]int{"Inflight": c.Inflight, "QueueMessages": c.QueueMessages, "QueueBytes": c.QueueBytes} {
+		if n < 0 {
+			return invalid("Config."+name, "%d is negative", n)
+		}
+	}
+	if err := c.Reconnect.Validate(); err != nil {
+		return invalid("Config.Reconnect", "%w", err)
+	}
+	if err := validateUserProperties(c.UserProperties); err != nil {
+		return invalid("Config.UserProperties", "%w", err)
+	}
+	if len(c.UserProperties) > 0 && (c.Version == V31 || c.Version == V311) {
+		return invalid("Config.UserProperties", "MQTT %v has none", c.Version)
+	}
+	return c.validateWill()
+}
+
+func (c *Config) validateIdentity() error {
+	if err := validateText("Config.ClientID", c.ClientID); err != nil {
+		return err
+	}
+	if c.Version == V31 && len(c.ClientID) > 23 {
+		return invalid("Config.ClientID", "%d bytes, MQTT 3.1 allows 23", len(c.ClientID))
+	}
+	if c.Resume && c.ClientID == "" {
+		return invalid("Config.Resume", "needs a ClientID")
+	}
+	if err := validateText("Config.Username", c.Username); err != nil {
+		return err
+	}
+	if len(c.Password) > math.MaxUint16 {
+		return invalid("Config.Password", "%d bytes, more than 65535", len(c.Password))
+	}
+	// [MQTT-3.1.2-22] of 3.1.1
+	if c.Password != "" && c.Username == "" && (c.Version == V31 || c.Version == V311) {
+		return invalid("Config.Password", "MQTT %v needs a Username with it", c.Version)
+	}
+	return nil
+}
+
+func (c *Config) validateWill() error {
+	if c.Will == nil {
+		return nil
+	}
+	w := c.Will
+	if err := w.validate(); err != nil {
+		return invalid("Config.Will", "%w", err)
+	}
+	if len(w.Payload) > math.MaxUint16 {
+		return invalid("Config.Will", "payload of %d bytes, more than 65535", len(w.Payload))
+	}
+	if w.DelayInterval < 0 || w.DelayInterval > math.MaxUint32*time.Second {
+		return invalid("Config.Will", "delay interval of %v is not between 0 and %v", w.DelayInterval, math.MaxUint32*time.Second)
+	}
+	if p := w.publish(); (p.Properties != nil || w.DelayInterval > 0) && (c.Version == V31 || c.Version == V311) {
+		return invalid("Config.Will", "MQTT %v has no properties", c.Version)
+	}
+	return nil
+}
+
+// newClientID makes an identifier of 22 letters and digits: every server takes
+// up to 23 [MQTT-3.1.3-5].
+func newClientID() string { return "go" + rand.Text()[:20] }
+
+// connectPacket builds the CONNECT of one attempt.
+func (c *Config) connectPacket(v Version, clean bool, username string, password Secret) *wire.Connect {
+	p := &wire.Connect{Version: v, ClientID: c.ClientID, CleanStart: clean}
+	if c.KeepAlive > 0 {
+		p.KeepAlive = uint16(min(seconds(c.KeepAlive), math.MaxUint16))
+	}
+	if username != "" {
+		p.Username = &username
+	}
+	if password != "" {
+		p.Password = []byte(password)
+	}
+	if w := c.Will; w != nil {
+		p.Will = &wire.Will{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain}
+		if v == V5 {
+			w.addProperties(p.Will)
+		}
+	}
+	if v == V5 {
+		p.SessionExpiryInterval = seconds(max(c.SessionExpiry, 0))
+		p.MaximumPacketSize = c.MaximumPacketSize
+		p.TopicAliasMaximum = c.TopicAliasMaximum
+		p.UserProperties = c.UserProperties
+	}
+	return p
+}
+
+func (w *Will) addProperties(p *wire.Will) {
+	p.DelayInterval = seconds(w.DelayInterval)
+	if q := w.publish().Properties; q != nil {
+		p.PayloadFormatUTF8 = q.PayloadFormatUTF8
+		p.MessageExpiryInterval = q.MessageExpiryInterval
+		p.ContentType = q.ContentType
+		p.ResponseTopic = q.ResponseTopic
+		p.CorrelationData = q.CorrelationData
+		p.UserProperties = q.UserProperties
+	}
+}
+
+// String shows the configuration without secrets.
+func (c Config) String() string {
+	return fmt.Sprintf("mqtt.Config{ClientID: %q, Version: %v}", c.ClientID, c.Version)
+}

@@ -1,0 +1,599 @@
+package mqtt_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/reconnect"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+func TestConnectSpeaksTheVersionAskedFor(t *testing.T) {
+	each(t, func(t *testing.T, v wire.Version) {
+		srv := script.New(t, v)
+		d := dial(t, quiet(srv))
+		conn := srv.Accept()
+		p := conn.WantConnect()
+		require.Equal(t, v, p.Version)
+		require.Equal(t, "c1", p.ClientID)
+		require.True(t, p.CleanStart)
+		require.False(t, d.call.over())
+		conn.Send(&wire.Connack{})
+		client := d.client(t)
+		require.Equal(t, mqtt.Connected, client.State())
+		info := client.ServerInfo()
+		require.Equal(t, v, info.Version)
+		require.NoError(t, info.Fallback)
+		require.Equal(t, "c1", info.ClientID)
+	})
+}
+
+func TestConnectPacketCarriesTheConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.Username, cfg.Password = "user", "pass"
+		cfg.KeepAlive = 90 * time.Second
+		cfg.SessionExpiry = time.Hour
+		cfg.ReceiveMaximum, cfg.MaximumPacketSize, cfg.TopicAliasMaximum = 7, 4096, 5
+		cfg.UserProperties = []mqtt.UserProperty{{Name: "a", Value: "b"}}
+		cfg.Will = &mqtt.Will{
+			Message: mqtt.Message{Topic: "w", Payload: []byte("gone"), QoS: 1, Retain: true, ContentType: "text/plain",
+				PayloadFormatUTF8: true, MessageExpiryInterval: new(time.Minute), ResponseTopic: "r", CorrelationData: []byte{1},
+				UserProperties: []mqtt.UserProperty{{Name: "c", Value: "d"}}},
+			DelayInterval: 2 * time.Second,
+		}
+		d := dial(t, cfg)
+		conn := srv.Accept()
+		conn.Want(&wire.Connect{
+			ClientID: "c1", CleanStart: true, KeepAlive: 90, Username: new("user"), Password: []byte("pass"),
+			SessionExpiryInterval: 3600, ReceiveMaximum: 7, MaximumPacketSize: 4096, TopicAliasMaximum: 5,
+			UserProperties: cfg.UserProperties,
+			Will: &wire.Will{Topic: "w", Payload: []byte("gone"), QoS: 1, Retain: true, DelayInterval: 2, ContentType: "text/plain",
+				PayloadFormatUTF8: true, MessageExpiryInterval: new(uint32(60)), ResponseTopic: "r", CorrelationData: []byte{1},
+				UserProperties: []mqtt.UserProperty{{Name: "c", Value: "d"}}},
+		})
+		conn.Send(&wire.Connack{})
+		d.client(t)
+	})
+}
+
+func TestConfigMayChangeAfterConnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.Will = &mqtt.Will{Message: mqtt.Message{Topic: "w", Payload: []byte("good")}}
+		cfg.UserProperties = []mqtt.UserProperty{{Name: "a", Value: "good"}}
+		_, conn := open(t, srv, cfg)
+		cfg.Will.Topic = "evil"
+		copy(cfg.Will.Payload, "evil")
+		cfg.UserProperties[0].Value = "evil"
+		conn.Close()
+		p := srv.Accept().WantConnect()
+		require.Equal(t, "w", p.Will.Topic)
+		require.Equal(t, "good", string(p.Will.Payload))
+		require.Equal(t, "good", p.UserProperties[0].Value)
+	})
+}
+
+func TestOlderVersionsHaveNoProperties(t *testing.T) {
+	each(t, func(t *testing.T, v wire.Version) {
+		if v == wire.V5 {
+			return
+		}
+		srv := script.New(t, v)
+		cfg := quiet(srv)
+		cfg.SessionExpiry, cfg.TopicAliasMaximum = time.Hour, 5
+		cfg.Will = &mqtt.Will{Message: mqtt.Message{Topic: "w"}}
+		d := dial(t, cfg)
+		conn := srv.Accept()
+		conn.Want(&wire.Connect{ClientID: "c1", CleanStart: true, Will: &wire.Will{Topic: "w"}})
+		conn.Send(&wire.Connack{})
+		d.client(t)
+	})
+}
+
+func TestAutoFallsBackTo311(t *testing.T) {
+	for name, test := range map[string]struct {
+		refuse func(*script.Conn)
+		why    func(*testing.T, error)
+	}{
+		"reason code 0x84": {
+			func(c *script.Conn) { c.Send(&wire.Connack{ReasonCode: wire.UnsupportedProtocolVersion}) },
+			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.UnsupportedProtocolVersion) }},
+		"return code 1": {
+			func(c *script.Conn) { c.SendRaw("20 02 00 01") },
+			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.UnsupportedProtocolVersion) }},
+		"hangs up": {
+			func(*script.Conn) {},
+			func(t *testing.T, err error) { require.ErrorContains(t, err, "server closed the connection") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := script.New(t, wire.V5)
+				cfg := quiet(srv)
+				cfg.Version = mqtt.Auto
+				d := dial(t, cfg)
+				conn := srv.Accept()
+				require.Equal(t, wire.V5, conn.WantConnect().Version)
+				test.refuse(conn)
+				conn.Close()
+				srv.Version = wire.V311
+				conn = srv.Connected(&wire.Connack{})
+				client := d.client(t)
+				info := client.ServerInfo()
+				require.Equal(t, mqtt.V311, info.Version)
+				test.why(t, info.Fallback)
+
+				conn.Close()
+				require.Equal(t, wire.V311, srv.Accept().WantConnect().Version, "what was found out is kept")
+			})
+		})
+	}
+}
+
+func TestAutoDoesNotFallBackOnceAServerHasSpoken5(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.Version = mqtt.Auto
+		_, conn := open(t, srv, cfg)
+		conn.Close()
+		for range 3 {
+			conn = srv.Accept()
+			require.Equal(t, wire.V5, conn.WantConnect().Version)
+			conn.Close()
+		}
+	})
+}
+
+func TestAutoReturnsWhatTheOlderVersionSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.Version = mqtt.Auto
+		d := dial(t, cfg)
+		conn := srv.Accept()
+		conn.WantConnect()
+		conn.Close()
+		srv.Version = wire.V311
+		srv.Connected(&wire.Connack{ReasonCode: wire.BadUserNameOrPassword})
+		require.ErrorIs(t, d.call.wait(), mqtt.BadUserNameOrPassword)
+	})
+}
+
+func TestRefusedConnectReturnsTheReasonCode(t *testing.T) {
+	for _, test := range []struct {
+		version wire.Version
+		connack *wire.Connack
+	}{
+		{wire.V31, &wire.Connack{ReasonCode: wire.BadUserNameOrPassword}},
+		{wire.V311, &wire.Connack{ReasonCode: wire.NotAuthorized}},
+		{wire.V311, &wire.Connack{ReasonCode: wire.ServerUnavailable}},
+		{wire.V5, &wire.Connack{ReasonCode: wire.Banned, ReasonString: "go away"}},
+		{wire.V5, &wire.Connack{ReasonCode: wire.UseAnotherServer, ServerReference: "other:1883"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := script.New(t, test.version)
+			d := dial(t, quiet(srv))
+			conn := srv.Connected(test.connack)
+			err := d.call.wait()
+			require.ErrorIs(t, err, test.connack.ReasonCode)
+			var said *mqtt.ServerError
+			require.ErrorAs(t, err, &said)
+			require.Equal(t, wire.TypeConnack, said.Packet)
+			require.Equal(t, test.connack.ReasonString, said.ReasonString)
+			require.Equal(t, test.connack.ServerReference, said.ServerReference)
+			require.Nil(t, d.result)
+			conn.WantClosed()
+		})
+	}
+}
+
+func TestConnectTimeoutCoversConnack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.ConnectTimeout = 3 * time.Second
+		begun := time.Now()
+		d := dial(t, cfg)
+		conn := srv.Accept()
+		conn.WantConnect()
+		conn.SendRaw("20 05") // half a CONNACK
+		require.ErrorContains(t, d.call.wait(), "no CONNACK within the connect timeout")
+		require.Equal(t, 3*time.Second, time.Since(begun))
+		conn.WantClosed()
+	})
+}
+
+func TestConnectTimeoutCoversDialling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := mqtt.Config{ConnectTimeout: 3 * time.Second, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		begun := time.Now()
+		_, err := mqtt.Connect(t.Context(), "mqtt://server", cfg)
+		require.ErrorContains(t, err, "connect timeout")
+		require.Equal(t, 3*time.Second, time.Since(begun))
+	})
+}
+
+func TestContextEndsConnectWhileDialling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		cfg := mqtt.Config{Dial: func(context.Context, string, string) (net.Conn, error) {
+			<-release // does not care about ctx
+			a, b := net.Pipe()
+			t.Cleanup(func() {
+				_, err := b.Write([]byte{0})
+				require.Error(t, err, "a connection that came too late is closed")
+			})
+			return a, nil
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := mqtt.Connect(ctx, "mqtt://server", cfg)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		close(release)
+		synctest.Wait()
+	})
+}
+
+func TestContextEndsConnectDuringTheHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		call := begin(func() error {
+			_, err := mqtt.Connect(ctx, "mqtt://server", quiet(srv))
+			return err
+		})
+		conn := srv.Accept()
+		conn.WantConnect()
+		reason := errors.New("changed my mind")
+		cancel(reason)
+		require.ErrorIs(t, call.wait(), reason)
+		conn.WantClosed()
+	})
+}
+
+func TestContextOfConnectDoesNotEndTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		ctx, cancel := context.WithCancel(t.Context())
+		d := new(dialing)
+		d.call = begin(func() (err error) {
+			d.result, err = mqtt.Connect(ctx, "mqtt://server", quiet(srv))
+			return err
+		})
+		conn := srv.Connected(&wire.Connack{})
+		client := d.client(t)
+		cancel()
+		conn.WantIdle()
+		require.NoError(t, client.Publish(t.Context(), "t", nil, 0))
+		conn.Want(pub(0, 0, ""))
+	})
+}
+
+func TestFirstFailureIsReturned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		d := dial(t, quiet(srv))
+		srv.Connected(&wire.Connack{ReasonCode: wire.ServerUnavailable})
+		require.ErrorIs(t, d.call.wait(), mqtt.ServerUnavailable)
+	})
+}
+
+func TestRetryFirstGoesOnUntilConnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.RetryFirst = true
+		d := dial(t, cfg)
+		srv.Accept().Close()
+		srv.Connected(&wire.Connack{ReasonCode: wire.ServerUnavailable})
+		srv.Connected(&wire.Connack{})
+		require.Equal(t, mqtt.Connected, d.client(t).State())
+	})
+}
+
+func TestRetryFirstEndsWithItsContextAndTellsTheLastFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		srv.Refuse()
+		cfg := quiet(srv)
+		cfg.RetryFirst = true
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		begun := time.Now()
+		_, err := mqtt.Connect(ctx, "mqtt://server", cfg)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "refused")
+		require.Equal(t, time.Minute, time.Since(begun))
+	})
+}
+
+func TestRetryFirstReturnsAPermanentRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.RetryFirst = true
+		d := dial(t, cfg)
+		srv.Connected(&wire.Connack{ReasonCode: wire.NotAuthorized})
+		require.ErrorIs(t, d.call.wait(), mqtt.NotAuthorized)
+	})
+}
+
+func TestRetryFirstObeysMaxAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		srv.Refuse()
+		cfg := quiet(srv)
+		cfg.RetryFirst = true
+		cfg.Reconnect = reconnect.Policy{MaxAttempts: 3}
+		_, err := mqtt.Connect(t.Context(), "mqtt://server", cfg)
+		require.ErrorIs(t, err, mqtt.ErrRetriesExhausted)
+		require.ErrorContains(t, err, "refused")
+	})
+}
+
+func TestCredentialsOfTheURLAreUsedUnlessConfigured(t *testing.T) {
+	for url, want := range map[string]struct {
+		cfg            mqtt.Config
+		user, password string
+	}{
+		"mqtt://u:p%40w@server":   {mqtt.Config{}, "u", "p@w"},
+		"mqtt://only@server":      {mqtt.Config{}, "only", ""},
+		"mqtt://u:p@server":       {mqtt.Config{Username: "cu", Password: "cp"}, "cu", "cp"},
+		"mqtt://x:y@server:1":     {mqtt.Config{Username: "alone"}, "alone", ""},
+		"mqtt://server/":          {mqtt.Config{}, "", ""},
+		"mqtt://:tok@server":      {mqtt.Config{}, "", "tok"},
+		"unix://u:p@/run/mqtt.so": {mqtt.Config{}, "u", "p"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := script.New(t, wire.V5)
+			want.cfg.Dial = srv.Dial
+			call := begin(func() error {
+				_, err := mqtt.Connect(t.Context(), url, want.cfg)
+				return err
+			})
+			conn := srv.Accept()
+			p := conn.WantConnect()
+			user := ""
+			if p.Username != nil {
+				user = *p.Username
+			}
+			require.Equal(t, want.user, user, url)
+			require.Equal(t, want.password, string(p.Password), url)
+			conn.Send(&wire.Connack{ReasonCode: wire.Banned})
+			require.Error(t, call.wait())
+		})
+	}
+}
+
+func TestDialGetsNetworkAndAddress(t *testing.T) {
+	for url, want := range map[string][2]string{
+		"mqtt://host":             {"tcp", "host:1883"},
+		"tcp://host:1":            {"tcp", "host:1"},
+		"MQTT://host/":            {"tcp", "host:1883"},
+		"mqtt://[::1]":            {"tcp", "[::1]:1883"},
+		"mqtts://host":            {"tcp", "host:8883"},
+		"tls://host":              {"tcp", "host:8883"},
+		"ssl://host:2":            {"tcp", "host:2"},
+		"unix:///run/mqtt.sock":   {"unix", "/run/mqtt.sock"},
+		"unix://relative/mqtt.so": {"unix", "relative/mqtt.so"},
+	} {
+		failed := errors.New("no network here")
+		var got [2]string
+		_, err := mqtt.Connect(t.Context(), url, mqtt.Config{Dial: func(_ context.Context, network, address string) (net.Conn, error) {
+			got = [2]string{network, address}
+			return nil, failed
+		}})
+		require.ErrorIs(t, err, failed)
+		require.Equal(t, want, got, url)
+	}
+}
+
+func TestDialThatReturnsNothingIsAnError(t *testing.T) {
+	_, err := mqtt.Connect(t.Context(), "mqtt://host", mqtt.Config{
+		Dial: func(context.Context, string, string) (net.Conn, error) { return nil, nil }})
+	require.ErrorContains(t, err, "neither a connection nor an error")
+}
+
+// accept answers the CONNECT of one connection on a real socket and reads until
+// its end.
+func accept(l net.Listener) *call {
+	return begin(func() error {
+		nc, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		defer nc.Close()
+		r := wire.NewReader(nc, wire.V5, 0)
+		if _, _, err := r.ReadPacket(); err != nil {
+			return err
+		}
+		if _, err := nc.Write([]byte{0x20, 3, 0, 0, 0}); err != nil {
+			return err
+		}
+		for err == nil {
+			_, _, err = r.ReadPacket()
+		}
+		return nil
+	})
+}
+
+func TestConnectOverAUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mqtt.sock")
+	l, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	defer l.Close()
+	served := accept(l)
+	client, err := mqtt.Connect(t.Context(), "unix://"+path, mqtt.Config{Version: mqtt.V5})
+	require.NoError(t, err)
+	require.NoError(t, client.Close())
+	require.NoError(t, served.wait())
+}
+
+func TestConnectOverTLSVerifiesTheHost(t *testing.T) {
+	// The test server's certificate is for example.com and 127.0.0.1.
+	https := httptest.NewTLSServer(nil)
+	defer https.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(https.Certificate())
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: https.TLS.Certificates})
+	require.NoError(t, err)
+	defer l.Close()
+	toListener := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+	}
+	cfg := mqtt.Config{Version: mqtt.V5, TLS: &tls.Config{RootCAs: roots}, Dial: toListener}
+
+	served := accept(l)
+	client, err := mqtt.Connect(t.Context(), "mqtts://example.com", cfg)
+	require.NoError(t, err)
+	require.NoError(t, client.Close())
+	require.NoError(t, served.wait())
+
+	served = accept(l)
+	_, err = mqtt.Connect(t.Context(), "mqtts://example.org", cfg)
+	var wrong x509.HostnameError
+	require.ErrorAs(t, err, &wrong)
+	require.Error(t, served.wait())
+}
+
+func TestGeneratedClientIDIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.ClientID = ""
+		d := dial(t, cfg)
+		conn := srv.Accept()
+		id := conn.WantConnect().ClientID
+		require.Regexp(t, "^[0-9A-Za-z]{10,23}$", id)
+		conn.Send(&wire.Connack{})
+		require.Equal(t, id, d.client(t).ServerInfo().ClientID)
+		conn.Close()
+		conn = srv.Accept()
+		require.Equal(t, id, conn.WantConnect().ClientID)
+	})
+}
+
+func TestSessionExpiry(t *testing.T) {
+	for set, want := range map[time.Duration]uint32{0: 300, -1: 0, time.Second: 1, 1500 * time.Millisecond: 2} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := script.New(t, wire.V5)
+			cfg := quiet(srv)
+			cfg.SessionExpiry = set
+			d := dial(t, cfg)
+			conn := srv.Accept()
+			require.Equal(t, want, conn.WantConnect().SessionExpiryInterval)
+			conn.Send(&wire.Connack{SessionExpiryInterval: new(uint32(5))})
+			require.Equal(t, 5*time.Second, d.client(t).ServerInfo().SessionExpiry)
+		})
+	}
+}
+
+func TestResumeAsksForTheSessionAndKeepsItAtTheEnd(t *testing.T) {
+	each(t, func(t *testing.T, v wire.Version) {
+		srv := script.New(t, v)
+		cfg := quiet(srv)
+		cfg.Resume = true
+		d := dial(t, cfg)
+		conn := srv.Accept()
+		require.False(t, conn.WantConnect().CleanStart)
+		conn.Send(&wire.Connack{SessionPresent: true})
+		client := d.client(t)
+		require.True(t, client.ServerInfo().SessionPresent)
+		end := begin(client.Close)
+		conn.Want(&wire.Disconnect{}) // with the session expiry interval as it is
+		conn.WantClosed()
+		require.NoError(t, end.wait())
+	})
+}
+
+func TestNothingIsLeftBehindWithoutResume(t *testing.T) {
+	each(t, func(t *testing.T, v wire.Version) {
+		srv := script.New(t, v)
+		client, conn := open(t, srv, quiet(srv))
+		end := begin(client.Close)
+		want := &wire.Disconnect{}
+		if v == wire.V5 {
+			want.SessionExpiryInterval = new(uint32(0))
+		}
+		conn.Want(want)
+		conn.WantClosed()
+		require.NoError(t, end.wait())
+	})
+}
+
+func TestSecretsAreNeverShown(t *testing.T) {
+	const secret = "s3cr3t"
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		var log bytes.Buffer
+		cfg := quiet(srv)
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		cfg.Username, cfg.Password = "user", secret
+		shown := fmt.Sprintf("%v %+v %#v %s %q", cfg, cfg, cfg, cfg, cfg)
+		shown += fmt.Sprintf("%v %+v %#v %s %q %x", &cfg, &cfg, &cfg, cfg.Password, cfg.Password, cfg.Password)
+		cfg.Logger.Info("configuration", "cfg", cfg, "password", cfg.Password)
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("configuration", "password", cfg.Password)
+
+		client, conn := open(t, srv, cfg)
+		shown += fmt.Sprintf("%v %+v %#v %s", client, client, client, client)
+		conn.Send(&wire.Disconnect{ReasonCode: wire.NotAuthorized})
+		conn.WantClosed()
+		<-client.Done()
+		shown += client.Err().Error() + log.String()
+		require.NotContains(t, shown, secret)
+		require.NotContains(t, shown, hex.EncodeToString([]byte(secret)))
+		require.Contains(t, shown, "redacted")
+	})
+}
+
+func TestURLErrorsShowNoPassword(t *testing.T) {
+	for _, url := range []string{
+		"mqtt://user:s3cr3t@",
+		"mqtt://user:s3cr3t@host:port",
+		"mqtt://user:s3cr3t%zz@host",
+		"mqtt://user:s3cr3t@host/path",
+		"mqtt://user:s3cr3t@host?query",
+		"mqtt://user:s3cr3t/@host",
+		"mqtt://user:12/s3cr3t@host",
+		"mqtt://user:12?s3cr3t@host",
+		"mqtt://user:12#s3cr3t@host",
+		"mqtt:user:s3cr3t@host",
+		"user:s3cr3t@host:1883",
+		"//user:s3cr3t@host:1883",
+		"http://user:s3cr3t@host",
+		"unix://user:s3cr3t@",
+		"mqtt://user:s3cr3t\x00@host",
+		"mqtt://us er:s3cr3t@host",
+		"mqtt://user:s3cr3t@[::1",
+	} {
+		_, err := mqtt.Connect(t.Context(), url, mqtt.Config{Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("dialled")
+		}})
+		require.ErrorIs(t, err, mqtt.ErrInvalid, url)
+		require.NotContains(t, err.Error(), "s3cr3t")
+		require.True(t, strings.HasPrefix(err.Error(), "mqtt: "), "%v", err)
+	}
+}

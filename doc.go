@@ -1,0 +1,69 @@
+// Package mqtt is a client for MQTT 3.1, 3.1.1 and 5.0 that is made of Go's
+// own ideas: calls block until the server has answered and are cancelled by a
+// context, messages arrive on a channel, and a broken connection is the
+// library's business, not the caller's.
+//
+//	client, err := mqtt.Connect(ctx, "mqtt://localhost:1883", mqtt.Config{})
+//	defer client.Close()
+//
+//	sub, err := client.Subscribe(ctx, "sensors/+/temp", mqtt.AtLeastOnce)
+//	for msg := range sub.Messages() { … }
+//
+//	err = client.Publish(ctx, "sensors/7/temp", []byte("21.5"), mqtt.ExactlyOnce)
+//
+// # What is guaranteed
+//
+// While the server keeps the session, an accepted QoS 1 message arrives at
+// least once and an accepted QoS 2 message exactly once, in the order in which
+// one goroutine published them, however often the connection breaks. When the
+// server has lost the session, the client subscribes again and publishes again
+// what was not acknowledged: nothing is lost, but a message may then arrive
+// twice, also at QoS 2. Watch tells when that has happened.
+//
+// A consumer that is slow, or gone, holds up nothing but itself: the goroutine
+// that reads from the network never waits for it. QoS 1 and 2 messages are
+// bounded by withholding acknowledgements (Config.ReceiveMaximum), QoS 0
+// messages by the limits of the Subscription. All methods may be called from
+// anywhere, also from inside a loop over messages, and by any number of
+// goroutines.
+//
+// After Close nothing of the client is left running, and every call that
+// waited has returned.
+//
+// # Errors
+//
+// NotSent(err) says whether the request is certain not to have reached the
+// server. What the server said is a *ServerError, a limit of the server that a
+// request breaks a *LimitError; both unwrap to a ReasonCode, so that
+// errors.Is(err, mqtt.NotAuthorized) works. What could never work matches
+// ErrInvalid, or is a *wire.FieldError for what the connection's version of MQTT
+// does not have.
+//
+//	method                 error                                  NotSent
+//	Connect                *ServerError: refused; network errors; n/a
+//	                       ErrInvalid: URL or Config
+//	Publish, Publish-      ErrInvalid, *wire.FieldError           true
+//	Message                *LimitError                            true unless repeated on a new connection
+//	                       ErrExpired in the queue                true unless repeated on a new connection
+//	                       context ended, not sent yet            true
+//	                       context ended, sent: goes on           false
+//	                       *ServerError: refused                  false
+//	                       ErrUndeliverable                       false
+//	                       ErrClosed                              true if not sent yet
+//	PublishAsync           ErrInvalid; ErrQueueFull: no room      true
+//	                       until ctx ended; ErrClosed
+//	Delivery.Wait          as Publish; context ended: goes on     as Publish; false
+//	Subscribe,             ErrInvalid, *LimitError,               true
+//	SubscribeWith          *wire.FieldError
+//	                       *ServerError: a filter was refused     false
+//	                       context ended, ErrClosed               true if not sent yet
+//	Unsubscribe            ErrInvalid                             true
+//	                       *ServerError                           false
+//	                       context ended: goes on                 false
+//	                       ErrClosed                              true if not sent yet
+//	Flush, Disconnect      context ended; ErrConnectionLost:      false
+//	                       QoS 0 messages were not written
+//	Message.Ack            ErrStale: the session is gone          n/a
+//	Next, All              context ended, ErrClosed, what ended   n/a
+//	                       the Subscription
+package mqtt

@@ -1,0 +1,90 @@
+package mqtt
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed65a45251/mqtt/session"
+)
+
+// States that end or refuse a request. Test with errors.Is.
+var (
+	// ErrClosed says that Close or Disconnect ended the client.
+	ErrClosed = errors.New("client closed")
+	// ErrConnectionLost says that the answer to a request can no longer come
+	// because its connection ended.
+	ErrConnectionLost = session.ErrConnectionLost
+	// ErrExpired says that a message's expiry interval ran out in the queue.
+	ErrExpired = session.ErrExpired
+	// ErrStale says that a message can no longer be acknowledged: the server has
+	// lost the session, or it was acknowledged before.
+	ErrStale = session.ErrStale
+	// ErrUndeliverable says that the server closed the connection whenever it
+	// got this message, ten times in a row with nothing else on the connection.
+	ErrUndeliverable = session.ErrUndeliverable
+	// ErrKeepAlive says that the server stopped answering.
+	ErrKeepAlive = session.ErrKeepAlive
+	// ErrUnsubscribed is what Next says after Unsubscribe.
+	ErrUnsubscribed = errors.New("unsubscribed")
+	// ErrQueueFull says that a message or filter found no room within its context.
+	ErrQueueFull = errors.New("queue full")
+	// ErrInvalid is in every error about an argument or a Config that can not work.
+	ErrInvalid = errors.New("invalid argument")
+)
+
+// ServerError is what the server said in CONNACK, PUBACK, PUBREC, PUBCOMP,
+// SUBACK, UNSUBACK or DISCONNECT. It unwraps to its ReasonCode.
+type ServerError = session.ServerError
+
+// LimitError says that a request breaks a limit that the server announced. It
+// was not sent. It unwraps to the fitting ReasonCode.
+type LimitError = session.LimitError
+
+// NotSent reports whether err, returned by a method of Client, guarantees that
+// the request never reached the server: doing it again can not do it twice.
+// False means that the server may have seen it.
+func NotSent(err error) bool {
+	e, ok := errors.AsType[*requestError](err)
+	return ok && !e.sent
+}
+
+// requestError wraps what ended a request and knows whether it was sent.
+type requestError struct {
+	op   string // "publish", "subscribe", …
+	name string // topic or filter
+	sent bool
+	err  error
+}
+
+func (e *requestError) Error() string {
+	text := "mqtt: " + e.op
+	if e.name != "" {
+		text += fmt.Sprintf(" %.80q", e.name)
+	}
+	text += ": " + e.err.Error()
+	if !e.sent {
+		text += " (not sent)"
+	}
+	return text
+}
+
+func (e *requestError) Unwrap() error { return e.err }
+
+// argumentError is a refusal of something that the caller gave.
+type argumentError struct {
+	what string
+	err  error
+}
+
+func invalid(what string, format string, args ...any) error {
+	return &argumentError{what, fmt.Errorf(format, args...)}
+}
+
+func (e *argumentError) Error() string {
+	if e.what == "" { // err names it
+		return e.err.Error()
+	}
+	return e.what + ": " + e.err.Error()
+}
+
+func (e *argumentError) Unwrap() []error { return []error{ErrInvalid, e.err} }

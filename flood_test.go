@@ -1,0 +1,66 @@
+package mqtt_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+func TestServerThatBreaksTheReceiveMaximumIsToldAndThenIndulged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.ReceiveMaximum = 2
+		client, conn := open(t, srv, cfg)
+		sub, err := client.Route("#")
+		require.NoError(t, err)
+		for id, want := range []uint16{16, 128} {
+			for i := range int(want) {
+				conn.Offer(pub(uint16(i+1+1000*id), 1, fmt.Sprint(i)))
+			}
+			conn.WantDisconnect(wire.ReceiveMaximumExceeded)
+			conn = srv.Accept()
+			require.Equal(t, want, conn.WantConnect().ReceiveMaximum)
+			conn.Send(resumed())
+		}
+		// Now all that the server insists on gets through.
+		for i := range 128 {
+			conn.Send(pub(uint16(i+30_001), 1, "insisted"))
+		}
+		for count := 0; count < 128; {
+			msg, err := sub.Next(t.Context())
+			require.NoError(t, err)
+			if string(msg.Payload) == "insisted" {
+				count++
+			}
+		}
+	})
+}
+
+func TestServerThatAsksWithoutReadingIsNotAnsweredWithoutBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.NewBuffered(t, wire.V5, 1<<10)
+		cfg := quiet(srv)
+		cfg.WriteTimeout = 10 * time.Second
+		client, conn := open(t, srv, cfg)
+		// Each PUBREL for an unknown identifier is owed a PUBCOMP.
+		flood := make([]wire.Packet, 10_000)
+		for i := range flood {
+			flood[i] = pubrel(7)
+		}
+		start := time.Now()
+		for client.State() == mqtt.Connected {
+			conn.Offer(flood...)
+		}
+		require.Less(t, client.Stats().BytesReceived, uint64(16<<20))
+		require.LessOrEqual(t, time.Since(start), 20*time.Second)
+		require.Equal(t, uint64(1), client.Stats().Lost)
+	})
+}

@@ -1,0 +1,188 @@
+package mqtt_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+func lively(srv *script.Server, keepAlive time.Duration) mqtt.Config {
+	cfg := quiet(srv)
+	cfg.KeepAlive = keepAlive
+	return cfg
+}
+
+func TestIdleClientPingsWithinTheInterval(t *testing.T) {
+	each(t, func(t *testing.T, v wire.Version) {
+		srv := script.New(t, v)
+		client, conn := open(t, srv, lively(srv, time.Minute))
+		last := time.Now()
+		for range 100 {
+			script.Take[*wire.Pingreq](conn)
+			require.LessOrEqual(t, time.Since(last), time.Minute)
+			require.Greater(t, time.Since(last), 30*time.Second)
+			last = time.Now()
+			conn.Send(&wire.Pingresp{})
+		}
+		require.Equal(t, uint64(1), client.Stats().Connections)
+	})
+}
+
+func TestServerKeepAliveReplacesOurs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := openWith(t, srv, lively(srv, time.Hour), &wire.Connack{ServerKeepAlive: new(uint16(10))})
+		require.Equal(t, 10*time.Second, client.ServerInfo().KeepAlive)
+		begun := time.Now()
+		script.Take[*wire.Pingreq](conn)
+		require.LessOrEqual(t, time.Since(begun), 10*time.Second)
+	})
+}
+
+func TestServerMaySwitchKeepAliveOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := openWith(t, srv, lively(srv, time.Minute), &wire.Connack{ServerKeepAlive: new(uint16(0))})
+		require.Zero(t, client.ServerInfo().KeepAlive)
+		conn.WantIdleFor(24 * time.Hour)
+	})
+}
+
+func TestNegativeKeepAliveIsOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		d := dial(t, lively(srv, -1))
+		conn := srv.Accept()
+		require.Zero(t, conn.WantConnect().KeepAlive)
+		conn.Send(&wire.Connack{})
+		d.client(t)
+		conn.WantIdleFor(24 * time.Hour)
+	})
+}
+
+func TestHalfOpenConnectionIsNoticedWhileIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, lively(srv, time.Minute))
+		events := client.Watch(t.Context())
+		begun := time.Now()
+		script.Take[*wire.Pingreq](conn) // and no answer
+		conn.WantClosed()
+		require.LessOrEqual(t, time.Since(begun), 90*time.Second)
+		srv.Accept()
+		require.True(t, seen(events, func(e mqtt.Event) bool { return e.State == mqtt.Reconnecting && e.Err == mqtt.ErrKeepAlive }))
+	})
+}
+
+func TestHalfOpenConnectionIsNoticedUnderAOneWayFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, lively(srv, time.Minute))
+		begun := time.Now()
+		pings := 0
+		for client.Stats().Lost == 0 {
+			require.LessOrEqual(t, time.Since(begun), 91*time.Second)
+			flood(t, client)
+			for {
+				p, ok := script.TakeWithin[wire.Packet](conn, time.Second)
+				if !ok {
+					break
+				}
+				if p.Type() == wire.TypePingreq {
+					pings++
+				}
+			}
+		}
+		require.Equal(t, 1, pings)
+	})
+}
+
+// flood publishes unless the connection is lost at this very moment.
+func flood(t *testing.T, client *mqtt.Client) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := client.Publish(ctx, "t", []byte("x"), 0); err != nil {
+		require.True(t, mqtt.NotSent(err))
+	}
+}
+
+func TestHalfOpenConnectionIsNoticedWhenTheNetworkTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.NewBuffered(t, wire.V5, 512)
+		cfg := lively(srv, time.Minute)
+		client, _ := open(t, srv, cfg)
+		begun := time.Now()
+		require.NoError(t, client.Publish(t.Context(), "t", make([]byte, 4096), 0))
+		srv.Accept()
+		require.LessOrEqual(t, time.Since(begun), 90*time.Second)
+	})
+}
+
+func TestStalledWriteEndsTheConnectionByItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.NewBuffered(t, wire.V5, 512)
+		cfg := quiet(srv)
+		cfg.WriteTimeout = 3 * time.Second
+		client, _ := open(t, srv, cfg)
+		begun := time.Now()
+		require.NoError(t, client.Publish(t.Context(), "t", make([]byte, 4096), 0))
+		srv.Accept()
+		require.Less(t, time.Since(begun), 4*time.Second)
+		require.Equal(t, uint64(1), client.Stats().Lost)
+	})
+}
+
+func TestSlowReaderIsNoStalledOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.NewBuffered(t, wire.V5, 64<<10)
+		cfg := quiet(srv)
+		cfg.WriteTimeout = 3 * time.Second
+		client, conn := open(t, srv, cfg)
+		require.NoError(t, client.Publish(t.Context(), "t", make([]byte, 1<<20), 0))
+		b := make([]byte, 64<<10)
+		for total := 0; total < 1<<20; {
+			n, err := conn.Read(b)
+			require.NoError(t, err)
+			total += n
+			srv.WantNone(time.Second)
+		}
+		require.Zero(t, client.Stats().Lost)
+	})
+}
+
+func TestLargeSlowPacketIsProofOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, lively(srv, 10*time.Second))
+		sub := subscribe(t, client, conn, "t", 0)
+		b, err := pub(0, 0, string(make([]byte, 1000))).Append(nil, wire.V5)
+		require.NoError(t, err)
+		for _, one := range b[:200] { // one byte each three seconds, ten minutes long
+			conn.Write([]byte{one})
+			script.TakeWithin[*wire.Pingreq](conn, 3*time.Second)
+		}
+		conn.Write(b[200:])
+		require.Len(t, next(t, sub).Payload, 1000)
+		require.Zero(t, client.Stats().Lost)
+	})
+}
+
+func TestPingTimeoutIsConfigurable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := lively(srv, time.Minute)
+		cfg.PingTimeout = 2 * time.Second
+		_, conn := open(t, srv, cfg)
+		script.Take[*wire.Pingreq](conn)
+		pinged := time.Now()
+		conn.WantClosed()
+		require.Equal(t, 2*time.Second, time.Since(pinged).Round(time.Millisecond))
+	})
+}

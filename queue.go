@@ -1,0 +1,224 @@
+package mqtt
+
+import "sync"
+
+// Overflow says what a Subscription does with a QoS 0 message for which its
+// buffer has no room. QoS 1 and 2 messages always have room: what the server
+// may send without an acknowledgement bounds them.
+type Overflow uint8
+
+// What to do when the buffer is full.
+const (
+	DropNewest Overflow = iota // drop the message that just came
+	DropOldest                 // drop the QoS 0 message that has waited longest
+	// Block stops reading from the connection until there is room. It slows the
+	// server down by TCP back-pressure, and with it everything else on the
+	// connection: other subscriptions, acknowledgements, keep-alive.
+	Block
+)
+
+// queue holds the messages of one Subscription between the reader, which never
+// waits for a consumer, and its consumers.
+type queue struct {
+	mu      sync.Mutex
+	items   []*Message
+	head    int // items[:head] were taken
+	lossy   int // QoS 0 messages in the queue
+	bytes   int // of their payloads
+	dropped uint64
+	losing  bool // the last QoS 0 message was dropped: an episode is reported once
+	closed  error
+	final   bool // no more will come; closed when empty
+	ended   bool // cut is closed
+
+	maxMessages, maxBytes int
+	overflow              Overflow
+
+	ready chan struct{} // one token: there is something to take, or the end
+	room  chan struct{} // one token: something was taken; for Block
+	over  chan struct{} // closed when nothing comes out any more
+	cut   chan struct{} // closed by close: also what a pump holds is not wanted
+}
+
+func (q *queue) init(o *SubscribeOptions) {
+	q.maxMessages = defaultTo(o.BufferMessages, 4096)
+	q.maxBytes = defaultTo(o.BufferBytes, 16<<20)
+	q.overflow = o.Overflow
+	q.ready = make(chan struct{}, 1)
+	q.room = make(chan struct{}, 1)
+	q.over = make(chan struct{})
+	q.cut = make(chan struct{})
+}
+
+// pushed says what became of a message.
+type pushed uint8
+
+const (
+	pushTaken   pushed = iota
+	pushFull           // Block: try again when there is room
+	pushDropped        // one was dropped
+	pushEpisode        // one was dropped, the first of its kind
+	pushClosed         // nobody wants it any more
+)
+
+func (q *queue) push(m *Message) pushed {
+	q.mu.Lock()
+	result := q.add(m)
+	wake := len(q.items) > q.head
+	q.mu.Unlock()
+	if wake {
+		token(q.ready)
+	}
+	return result
+}
+
+func (q *queue) add(m *Message) pushed {
+	if q.closed != nil || q.final {
+		return pushClosed
+	}
+	if m.QoS > AtMostOnce {
+		q.items = append(q.items, m)
+		return pushTaken
+	}
+	result := pushTaken
+	if q.lossy > 0 && (q.lossy >= q.maxMessages || q.bytes+len(m.Payload) > q.maxBytes) {
+		if q.overflow == Block {
+			return pushFull
+		}
+		result = pushDropped
+		if !q.losing {
+			q.losing = true
+			result = pushEpisode
+		}
+		q.dropped++
+		if q.overflow == DropNewest {
+			return result
+		}
+		q.dropOldest(len(m.Payload))
+	} else {
+		q.losing = false
+	}
+	q.items = append(q.items, m)
+	q.lossy++
+	q.bytes += len(m.Payload)
+	return result
+}
+
+// dropOldest makes room for a QoS 0 message of size bytes.
+func (q *queue) dropOldest(size int) {
+	extra := uint64(0)
+	kept := q.items[q.head:q.head]
+	for _, m := range q.items[q.head:] {
+		if m.QoS == AtMostOnce && (q.lossy >= q.maxMessages || q.lossy > 0 && q.bytes+size > q.maxBytes) {
+			q.lossy--
+			q.bytes -= len(m.Payload)
+			extra++
+			continue
+		}
+		kept = append(kept, m)
+	}
+	clear(q.items[q.head+len(kept):])
+	q.items = q.items[:q.head+len(kept)]
+	if extra > 1 {
+		q.dropped += extra - 1
+	}
+}
+
+// pop takes the next message. ok is false when there is none now; then err says
+// whether there will never be one.
+func (q *queue) pop() (m *Message, ok bool, err error) {
+	q.mu.Lock()
+	if q.closed != nil {
+		err = q.closed
+		q.mu.Unlock()
+		token(q.ready) // for the next consumer to see the end
+		return nil, false, err
+	}
+	if q.head == len(q.items) {
+		q.mu.Unlock()
+		return nil, false, nil
+	}
+	m = q.items[q.head]
+	q.items[q.head] = nil
+	q.head++
+	if m.QoS == AtMostOnce {
+		q.lossy--
+		q.bytes -= len(m.Payload)
+	}
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+		if cap(q.items) > 1024 {
+			q.items = nil // a burst is over
+		}
+		if q.final {
+			q.finish(ErrUnsubscribed)
+		}
+	} else if q.head >= 1024 && 2*q.head >= len(q.items) {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	more := q.head < len(q.items)
+	q.mu.Unlock()
+	if more {
+		token(q.ready)
+	}
+	if q.overflow == Block {
+		token(q.room)
+	}
+	return m, true, nil
+}
+
+// close ends the queue with err and returns the messages nobody took.
+func (q *queue) close(err error) []*Message {
+	q.mu.Lock()
+	left := q.items[q.head:]
+	q.items, q.head, q.lossy, q.bytes = nil, 0, 0, 0
+	q.finish(err)
+	if !q.ended {
+		q.ended = true
+		close(q.cut)
+	}
+	q.mu.Unlock()
+	token(q.ready)
+	return left
+}
+
+// drain lets consumers take what is there and then ends the queue.
+func (q *queue) drain() {
+	q.mu.Lock()
+	q.final = true
+	if q.head == len(q.items) {
+		q.finish(ErrUnsubscribed)
+	}
+	q.mu.Unlock()
+	token(q.ready)
+}
+
+// finish is called with q.mu held.
+func (q *queue) finish(err error) {
+	if q.closed == nil {
+		q.closed = err
+		close(q.over)
+	}
+}
+
+func (q *queue) err() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
+}
+
+func (q *queue) lost() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.dropped
+}
+
+// token leaves a token in ch unless there is one.
+func token(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}

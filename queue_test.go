@@ -1,0 +1,177 @@
+package mqtt
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func newQueue(o SubscribeOptions) *queue {
+	q := new(queue)
+	q.init(&o)
+	return q
+}
+
+func queued(qos QoS, payload string) *Message { return &Message{QoS: qos, Payload: []byte(payload)} }
+
+func wantQueued(t *testing.T, q *queue, payloads ...string) {
+	t.Helper()
+	for _, want := range payloads {
+		m, ok, err := q.pop()
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, want, string(m.Payload))
+	}
+}
+
+// hasToken reports whether there is a token, and takes it.
+func hasToken(ch chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestQueueKeepsOrderThroughCompaction(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	in, out := 0, 0
+	for round := range 50 {
+		for range 100 + round*10 {
+			require.Equal(t, pushTaken, q.push(queued(1, fmt.Sprint(in))))
+			in++
+		}
+		for range 90 + round*10 {
+			wantQueued(t, q, fmt.Sprint(out))
+			out++
+		}
+	}
+	for ; out < in; out++ {
+		wantQueued(t, q, fmt.Sprint(out))
+	}
+	_, ok, err := q.pop()
+	require.NoError(t, err)
+	require.False(t, ok)
+	require.LessOrEqual(t, cap(q.items), 1024, "a burst leaves no large buffer")
+}
+
+func TestQueueCountsBytesAndMessagesOfQoS0Only(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: 2, BufferBytes: 10})
+	for range 5 {
+		require.Equal(t, pushTaken, q.push(queued(1, "0123456789")))
+	}
+	require.Equal(t, pushTaken, q.push(queued(0, "01234567")))
+	require.Equal(t, pushEpisode, q.push(queued(0, "012")))
+	require.Equal(t, pushTaken, q.push(queued(0, "01")))
+	require.Equal(t, pushEpisode, q.push(queued(0, "")), "a new episode, after one found room")
+	require.Equal(t, pushDropped, q.push(queued(0, "")))
+	require.Equal(t, uint64(3), q.lost())
+	require.Equal(t, 10, q.bytes)
+	wantQueued(t, q, "0123456789", "0123456789", "0123456789", "0123456789", "0123456789", "01234567", "01")
+	require.Zero(t, q.bytes)
+	require.Zero(t, q.lossy)
+}
+
+func TestQueueTakesOneMessageLargerThanItself(t *testing.T) {
+	for _, policy := range []Overflow{DropNewest, DropOldest, Block} {
+		q := newQueue(SubscribeOptions{BufferBytes: 1, Overflow: policy})
+		require.Equal(t, pushTaken, q.push(queued(0, "large")))
+		wantQueued(t, q, "large")
+	}
+}
+
+func TestQueueDropsAsManyOldOnesAsNeeded(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferBytes: 6, Overflow: DropOldest})
+	for _, text := range []string{"11", "22", "33"} {
+		require.Equal(t, pushTaken, q.push(queued(0, text)))
+	}
+	require.Equal(t, pushTaken, q.push(queued(2, "kept")))
+	require.Equal(t, pushEpisode, q.push(queued(0, "4444")))
+	require.Equal(t, uint64(2), q.lost())
+	wantQueued(t, q, "33", "kept", "4444")
+}
+
+func TestBlockingQueueAsksToTryAgain(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: 1, Overflow: Block})
+	require.Equal(t, pushTaken, q.push(queued(0, "1")))
+	require.Equal(t, pushFull, q.push(queued(0, "2")))
+	require.False(t, hasToken(q.room))
+	wantQueued(t, q, "1")
+	require.True(t, hasToken(q.room))
+	require.Equal(t, pushTaken, q.push(queued(0, "2")))
+	require.Zero(t, q.lost())
+}
+
+func TestQueueWakesAnotherConsumerWhileThereIsMore(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	q.push(queued(0, "1"))
+	q.push(queued(0, "2"))
+	require.True(t, hasToken(q.ready))
+	wantQueued(t, q, "1")
+	require.True(t, hasToken(q.ready))
+	wantQueued(t, q, "2")
+	require.False(t, hasToken(q.ready))
+}
+
+func TestClosedQueueTellsEveryConsumer(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	q.push(queued(1, "1"))
+	reason := errors.New("reason")
+	left := q.close(reason)
+	require.Len(t, left, 1)
+	for range 3 {
+		require.True(t, hasToken(q.ready))
+		_, ok, err := q.pop()
+		require.False(t, ok)
+		require.ErrorIs(t, err, reason)
+	}
+	require.Equal(t, pushClosed, q.push(queued(1, "2")))
+	require.Empty(t, q.close(errors.New("another")))
+	require.Equal(t, reason, q.err())
+}
+
+func TestDrainedQueueEndsWithItsLastMessage(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	q.push(queued(1, "1"))
+	q.push(queued(1, "2"))
+	q.drain()
+	require.Equal(t, pushClosed, q.push(queued(1, "late")))
+	require.NoError(t, q.err())
+	wantQueued(t, q, "1", "2")
+	require.ErrorIs(t, q.err(), ErrUnsubscribed)
+	require.True(t, hasToken(q.ready), "other consumers have to see the end")
+	_, _, err := q.pop()
+	require.ErrorIs(t, err, ErrUnsubscribed)
+}
+
+func TestEmptyQueueDrainsAtOnce(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	q.drain()
+	require.ErrorIs(t, q.err(), ErrUnsubscribed)
+	require.True(t, hasToken(q.ready))
+}
+
+func TestGroupsOfShortSubscriptionsAreForgotten(t *testing.T) {
+	var r router
+	r.init(0)
+	add := func() *Subscription {
+		s := &Subscription{options: SubscribeOptions{Filters: []Filter{{Filter: "t"}}}}
+		require.NoError(t, r.add(s, nil))
+		return s
+	}
+	long := add()
+	for range 100 {
+		r.granted(long, nil, nil)
+		short := add()
+		r.granted(short, nil, []ReasonCode{Success})
+		require.Empty(t, r.remove(short))
+	}
+	require.LessOrEqual(t, len(r.groups), 3)
+	require.LessOrEqual(t, len(r.routes["t"].groups), 3)
+	require.Equal(t, []string{"t"}, r.remove(long))
+	require.Empty(t, r.groups)
+	require.Empty(t, r.routes)
+}

@@ -1,0 +1,397 @@
+package mqtt
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// router finds the Subscriptions of a message.
+//
+// Each SUBSCRIBE carries a subscription identifier of its own where the server
+// has them, so that a message says to whom it belongs even where filters
+// overlap. Without identifiers the tree of filters decides. Several
+// Subscriptions may have the same filter: the server knows it once, and sends
+// UNSUBSCRIBE only after the last of them.
+type router struct {
+	mu     sync.Mutex
+	routes map[string]*route // by filter as subscribed
+	tree   match.Tree[*route]
+	groups map[uint32]*group // by subscription identifier
+	lastID uint32
+	subs   []*Subscription
+	drains []*Subscription // that end when their consumers are done
+	closed error
+
+	unclaimed unclaimed
+	scratch   []*route
+}
+
+// route is one filter and who wants it.
+type route struct {
+	filter string // as subscribed, with $share
+	topics string // what topics are matched against
+	subs   []*Subscription
+	groups []*group // whose SUBSCRIBE named the filter
+}
+
+// group is what one SUBSCRIBE asked for.
+type group struct {
+	id     uint32
+	sub    *Subscription
+	routes []*route
+}
+
+// maxSubscriptionID is the largest a server accepts.
+const maxSubscriptionID = wire.MaxRemainingLength
+
+func (r *router) init(hold int) {
+	r.routes = make(map[string]*route)
+	r.groups = make(map[uint32]*group)
+	r.unclaimed.max = hold
+}
+
+// add registers s, so that messages reach it from now on, with its first call,
+// which is nil for a local Subscription.
+func (r *router) add(s *Subscription, call *subscribeCall) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed != nil {
+		return r.closed
+	}
+	s.pending = call
+	s.group = group{id: r.newID(), sub: s}
+	r.groups[s.group.id] = &s.group
+	r.subs = append(r.subs, s)
+	for _, f := range s.options.Filters {
+		t := r.routes[f.Filter]
+		if t == nil {
+			t = &route{filter: f.Filter, topics: f.Filter}
+			if _, rest, shared := match.SplitShared(f.Filter); shared {
+				t.topics = rest
+			}
+			r.routes[f.Filter] = t
+			r.tree.Insert(t.topics, t)
+		}
+		t.subs = append(t.subs, s)
+		t.groups = append(t.groups, &s.group)
+		s.group.routes = append(s.group.routes, t)
+	}
+	for _, m := range r.unclaimed.claim(s.group.routes) {
+		s.queue.push(m)
+	}
+	return nil
+}
+
+func (r *router) newID() uint32 {
+	for {
+		r.lastID = r.lastID%maxSubscriptionID + 1
+		if r.groups[r.lastID] == nil {
+			return r.lastID
+		}
+	}
+}
+
+// remove takes s out and returns the filters that nobody wants any more.
+// Removing it again does nothing.
+func (r *router) remove(s *Subscription) (unused []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.Index(r.subs, s)
+	if i < 0 {
+		return nil
+	}
+	r.subs = slices.Delete(r.subs, i, i+1)
+	for _, t := range s.group.routes {
+		t.subs = slices.DeleteFunc(t.subs, func(o *Subscription) bool { return o == s })
+		if !s.local && !s.draining && !t.wanted() {
+			unused = append(unused, t.filter)
+		}
+		if len(t.subs) > 0 {
+			continue
+		}
+		delete(r.routes, t.filter)
+		r.tree.Delete(t.topics, t)
+		r.unclaimed.disown(t.topics)
+	}
+	// The server may still use an identifier for a filter that others want.
+	for _, t := range s.group.routes {
+		for _, g := range t.groups {
+			r.forgetUnused(g)
+		}
+	}
+	return unused
+}
+
+// forgetUnused forgets the identifier of g if the server uses it for no filter
+// that anybody has.
+func (r *router) forgetUnused(g *group) {
+	used := func(t *route) bool { return len(t.subs) > 0 && slices.Contains(t.groups, g) }
+	if r.groups[g.id] == g && !slices.ContainsFunc(g.routes, used) {
+		delete(r.groups, g.id)
+	}
+}
+
+// replaced notes that the server now uses the identifier of g, and no earlier
+// one, for the filter of t.
+func (r *router) replaced(t *route, g *group) {
+	before := t.groups
+	t.groups = []*group{g}
+	for _, old := range before {
+		r.forgetUnused(old)
+	}
+}
+
+// wanted says whether a Subscription needs the filter that is not about to end.
+func (t *route) wanted() bool {
+	return slices.ContainsFunc(t.subs, func(s *Subscription) bool { return !s.draining })
+}
+
+// drain notes that s is about to end and returns the filters that nobody else
+// wants. Messages still reach s until it is removed. first is false when s is
+// ending already.
+func (r *router) drain(s *Subscription) (unused []string, first bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.draining || !slices.Contains(r.subs, s) {
+		return nil, false
+	}
+	s.draining = true
+	r.drains = append(r.drains, s)
+	for _, t := range s.group.routes {
+		if !s.local && !t.wanted() {
+			unused = append(unused, t.filter)
+		}
+	}
+	return unused, true
+}
+
+// drained notes that nobody waits for the messages of s any more.
+func (r *router) drained(s *Subscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drains = slices.DeleteFunc(r.drains, func(o *Subscription) bool { return o == s })
+}
+
+// unrouted returns those of filters that no Subscription wants.
+func (r *router) unrouted(filters []string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(filters), func(f string) bool {
+		t := r.routes[f]
+		return t != nil && t.wanted()
+	})
+}
+
+// due returns the calls that a new connection has to send: those not answered,
+// and, if the server has lost the session, renewals for all others.
+func (r *router) due(all bool) []*subscribeCall {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var calls []*subscribeCall
+	for _, s := range r.subs {
+		if s.draining {
+			continue
+		}
+		if s.pending == nil && all && !s.local {
+			s.pending = &subscribeCall{sub: s, done: make(chan struct{})}
+		}
+		if s.pending != nil {
+			calls = append(calls, s.pending)
+		}
+	}
+	return calls
+}
+
+// granted notes the answer to call.
+func (r *router) granted(s *Subscription, call *subscribeCall, codes []ReasonCode) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if codes != nil {
+		s.granted = codes
+	}
+	for i, code := range codes {
+		if !code.Failed() {
+			r.replaced(s.group.routes[i], &s.group)
+		}
+	}
+	if s.pending == call {
+		s.pending = nil
+	}
+}
+
+// subscribePacket builds the SUBSCRIBE of s. The server keeps one set of
+// options per filter, the last one sent, so it has to satisfy all who share it.
+func (r *router) subscribePacket(s *Subscription, engine *session.Client) *wire.Subscribe {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := &wire.Subscribe{UserProperties: s.options.UserProperties}
+	limits := engine.Limits()
+	if r.groups[s.group.id] != &s.group { // a later one had taken its place
+		s.group.id = r.newID()
+		r.groups[s.group.id] = &s.group
+	}
+	if !limits.NoSubscriptionIDs {
+		p.SubscriptionID = s.group.id
+	}
+	for i, f := range s.options.Filters {
+		for _, other := range s.group.routes[i].subs {
+			o := other.optionsOf(f.Filter)
+			f.QoS = max(f.QoS, o.QoS)
+			f.NoLocal = f.NoLocal && o.NoLocal
+			f.RetainAsPublished = f.RetainAsPublished || o.RetainAsPublished
+		}
+		if t := s.group.routes[i]; !slices.Contains(t.groups, &s.group) {
+			t.groups = append(t.groups, &s.group)
+		}
+		p.Filters = append(p.Filters, f)
+	}
+	return p
+}
+
+func (s *Subscription) optionsOf(filter string) Filter {
+	i := slices.IndexFunc(s.options.Filters, func(f Filter) bool { return f.Filter == filter })
+	return s.options.Filters[i]
+}
+
+// find appends the Subscriptions that get p to dst, each once. Called with r.mu
+// held.
+func (r *router) find(dst []*Subscription, p *wire.Publish) []*Subscription {
+	if known, dst := r.findByID(dst, p); known {
+		return dst
+	}
+	r.scratch = r.tree.Append(r.scratch[:0], p.Topic)
+	for _, t := range r.scratch {
+		for _, s := range t.subs {
+			if !slices.Contains(dst, s) {
+				dst = append(dst, s)
+			}
+		}
+	}
+	return dst
+}
+
+// findByID routes by subscription identifiers. It knows nothing if there are
+// none or one is not ours: then the filters decide.
+func (r *router) findByID(dst []*Subscription, p *wire.Publish) (known bool, _ []*Subscription) {
+	if p.Properties == nil || len(p.Properties.SubscriptionIDs) == 0 {
+		return false, dst
+	}
+	for _, id := range p.Properties.SubscriptionIDs {
+		if r.groups[id] == nil {
+			return false, dst
+		}
+	}
+	for _, id := range p.Properties.SubscriptionIDs {
+		g := r.groups[id]
+		for _, t := range g.routes {
+			if len(g.routes) > 1 && !match.MatchPlain(t.topics, p.Topic) {
+				continue
+			}
+			for _, s := range t.subs {
+				if !slices.Contains(dst, s) && (s == g.sub || !g.onlyForOwner(t, p)) {
+					dst = append(dst, s)
+				}
+			}
+		}
+	}
+	return true, dst
+}
+
+// onlyForOwner says that p is a retained message which the SUBSCRIBE of g
+// brought: others who have the same filter got it when they subscribed.
+func (g *group) onlyForOwner(t *route, p *wire.Publish) bool {
+	return p.Retain && slices.Contains(t.subs, g.sub) &&
+		!slices.ContainsFunc(t.subs, func(s *Subscription) bool { return s.optionsOf(t.filter).RetainAsPublished })
+}
+
+// close ends all Subscriptions with err.
+func (r *router) close(err error) {
+	r.mu.Lock()
+	r.closed = err
+	subs := slices.Concat(r.subs, r.drains)
+	r.subs, r.drains = nil, nil
+	r.unclaimed.held = nil
+	r.mu.Unlock()
+	for _, s := range subs {
+		r.mu.Lock()
+		call := s.pending
+		r.mu.Unlock()
+		s.queue.close(err)
+		if call != nil {
+			call.conclude(err)
+		}
+	}
+}
+
+func (r *router) resumed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unclaimed.holding = true
+}
+
+// disclaim returns the held messages that match filters: nobody will claim them.
+func (r *router) disclaim(filters []string) (dropped []*Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range filters {
+		if _, rest, shared := match.SplitShared(f); shared {
+			f = rest
+		}
+		dropped = append(dropped, r.unclaimed.claim([]*route{{topics: f}})...)
+		r.unclaimed.disown(f) // after the claim, which would undo it
+	}
+	return dropped
+}
+
+// unclaimed holds QoS 1 and 2 messages of a resumed session until a
+// Subscription claims them. They stay unacknowledged meanwhile.
+type unclaimed struct {
+	max      int
+	holding  bool // the session is that of an earlier process
+	held     []*Message
+	disowned map[string]bool // filters that this process has given up
+}
+
+// hold keeps m if a Subscription may still come for it.
+func (u *unclaimed) hold(m *Message) bool {
+	if !u.holding || m.QoS == AtMostOnce || len(u.held) >= u.max {
+		return false
+	}
+	for f := range u.disowned {
+		if match.MatchPlain(f, m.Topic) {
+			return false
+		}
+	}
+	u.held = append(u.held, m)
+	return true
+}
+
+func (u *unclaimed) claim(routes []*route) (claimed []*Message) {
+	for _, t := range routes {
+		delete(u.disowned, t.topics)
+	}
+	u.held = slices.DeleteFunc(u.held, func(m *Message) bool {
+		mine := slices.ContainsFunc(routes, func(t *route) bool { return match.MatchPlain(t.topics, m.Topic) })
+		if mine {
+			claimed = append(claimed, m)
+		}
+		return mine
+	})
+	return claimed
+}
+
+func (u *unclaimed) disown(filter string) {
+	if u.holding {
+		if u.disowned == nil {
+			u.disowned = make(map[string]bool)
+		}
+		if len(u.disowned) >= u.max {
+			clear(u.disowned) // too old to matter: what they matched has long arrived
+		}
+		u.disowned[filter] = true
+	}
+}

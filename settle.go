@@ -1,0 +1,90 @@
+package mqtt
+
+import "github.com/seed65a45251/mqtt/session"
+
+// effects are what a call into the engine has left to do once the lock is
+// released: waiters to wake, requests to finish, the writer to rouse. Nobody is
+// told anything while the lock is held.
+type effects struct {
+	completed []*session.Outgoing
+	answered  []*session.Request
+	refused   []refusal
+	room      []chan struct{}
+	flushes   []*flush
+	writer    *conn
+}
+
+// settle collects the effects of what was just done to the engine. Called with
+// c.mu held.
+func (c *Client) settle(e *effects) {
+	e.completed = c.engine.Sender.Completed(e.completed)
+	e.answered = c.engine.Answered(e.answered)
+	if len(c.refused) > 0 {
+		e.refused, c.refused = append(e.refused, c.refused...), nil
+	}
+	for _, o := range e.completed {
+		o.Owner.(*Delivery).settled = true
+		if k := c.conn; k != nil && o.Publish.QoS == AtMostOnce && o.Sent() {
+			k.lossy = k.taken + 1
+		}
+		if len(c.flushes) > 0 {
+			c.countFlushes(e, o.Seq())
+		}
+	}
+	if len(c.roomWaiters) > 0 {
+		c.offerRoom(e)
+	}
+	if k := c.conn; k != nil && k.asleep && c.engine.Pending() > 0 {
+		k.asleep = false
+		e.writer = k
+	}
+}
+
+// perform does what settle collected and leaves e empty for reuse.
+func (e *effects) perform() {
+	if e.writer != nil {
+		e.writer.wakeUp()
+		e.writer = nil
+	}
+	for i, o := range e.completed {
+		e.completed[i] = nil
+		o.Owner.(*Delivery).finish()
+	}
+	e.completed = e.completed[:0]
+	for i, r := range e.answered {
+		e.answered[i] = nil
+		r.Owner.(answerer).answer(r)
+	}
+	e.answered = e.answered[:0]
+	for _, r := range e.refused {
+		r.call.conclude(r.err)
+	}
+	e.refused = e.refused[:0]
+	for _, w := range e.room {
+		w <- struct{}{} // has room for it
+	}
+	e.room = e.room[:0]
+	for _, f := range e.flushes {
+		close(f.done)
+	}
+	e.flushes = e.flushes[:0]
+}
+
+// answerer is what waits for a SUBACK or UNSUBACK.
+type answerer interface{ answer(*session.Request) }
+
+// do runs f on the engine under the lock and performs what follows from it.
+func (c *Client) do(f func(*session.Client)) {
+	var e effects
+	c.mu.Lock()
+	f(c.engine)
+	c.settle(&e)
+	c.mu.Unlock()
+	e.perform()
+}
+
+// acknowledge acknowledges a received message.
+func (c *Client) acknowledge(t session.Token) (err error) {
+	c.do(func(engine *session.Client) { err = engine.Receiver.Ack(t, Success) })
+	return err
+}

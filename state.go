@@ -1,0 +1,111 @@
+package mqtt
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+)
+
+// State is what the client is doing.
+type State uint8
+
+// The states of a client.
+const (
+	Connecting   State = iota // an attempt is under way
+	Connected                 // the server has accepted the connection
+	Reconnecting              // waiting before the next attempt
+	Closed                    // ended for good
+)
+
+// String returns the state's name.
+func (s State) String() string {
+	switch s {
+	case Connecting:
+		return "connecting"
+	case Connected:
+		return "connected"
+	case Reconnecting:
+		return "reconnecting"
+	}
+	return "closed"
+}
+
+// ServerInfo is what is known of the server and agreed with it, as of the last
+// connection.
+type ServerInfo struct {
+	Version        Version
+	Fallback       error // why Version is not 5.0, with Auto
+	ClientID       string
+	SessionPresent bool
+	KeepAlive      time.Duration // zero: off
+	SessionExpiry  time.Duration // how long the server keeps the session without a connection (5.0)
+	Limits         session.Limits
+
+	ResponseInformation string
+	ReasonString        string
+	UserProperties      []UserProperty
+}
+
+// status is guarded by Client.mu.
+type status struct {
+	state State
+	err   error // of a closed client
+	info  ServerInfo
+}
+
+// State returns what the client is doing now. It may have changed before the
+// caller looks at it: to act on a change use Watch, to publish just publish.
+func (c *Client) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.status.state
+}
+
+// ServerInfo returns what the last connection agreed on.
+func (c *Client) ServerInfo() ServerInfo {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.status.info
+}
+
+// established notes a new connection and returns the event to report. Called
+// with c.mu held.
+func (c *Client) established(k *conn) Event {
+	ack := c.engine.Connack()
+	event := Event{State: Connected}
+	switch {
+	case ack.SessionPresent:
+		event.Session = SessionResumed
+	case c.counters.connections > 0:
+		event.Session = SessionLost
+	}
+	if ack.SessionPresent && c.counters.connections == 0 {
+		c.router.resumed()
+	}
+	c.conn = k
+	c.counters.connections++
+	c.status.info = ServerInfo{
+		Version:             c.engine.Version(),
+		Fallback:            c.status.info.Fallback,
+		ClientID:            c.cfg.ClientID,
+		SessionPresent:      ack.SessionPresent,
+		KeepAlive:           c.engine.KeepAlive(),
+		SessionExpiry:       time.Duration(c.engine.SessionExpiryInterval()) * time.Second,
+		Limits:              c.engine.Limits(),
+		ResponseInformation: ack.ResponseInformation,
+		ReasonString:        ack.ReasonString,
+		UserProperties:      ack.UserProperties,
+	}
+	c.status.state = Connected
+	return event
+}
+
+// setState changes the state of a client that is not connected.
+func (c *Client) setState(e Event) {
+	c.mu.Lock()
+	c.status.state = e.State
+	c.mu.Unlock()
+	c.watchers.send(e)
+	c.cfg.Logger.Debug("mqtt client state", "client_id", c.cfg.ClientID, "state", e.State.String(),
+		"attempt", e.Attempt, "delay", e.Delay, "cause", e.Err)
+}

@@ -1,0 +1,51 @@
+package mqtt
+
+import (
+	"sync/atomic"
+)
+
+// Stats are counts since Connect and the present fill of the queues.
+type Stats struct {
+	Connections uint64 // established so far
+	Lost        uint64 // of them, ended
+
+	BytesSent     uint64
+	BytesReceived uint64
+
+	Published uint64 // messages accepted for publishing
+	Received  uint64 // messages from the server
+	Dropped   uint64 // received messages dropped by a Subscription's limits
+	Unclaimed uint64 // received messages that matched no Subscription and were dropped
+
+	Queued      int // messages waiting to be sent
+	QueuedBytes int
+	Inflight    int // messages sent and not acknowledged
+	Unfinished  int // received QoS 1 and 2 messages whose exchange is not finished
+}
+
+// counters are guarded by Client.mu, except the atomic ones.
+type counters struct {
+	connections, lost, published, received uint64
+
+	bytesSent, bytesReceived, dropped, unclaimed atomic.Uint64
+}
+
+// Stats returns the client's counters. It is cheap.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := Stats{
+		Connections:   c.counters.connections,
+		Lost:          c.counters.lost,
+		BytesSent:     c.counters.bytesSent.Load(),
+		BytesReceived: c.counters.bytesReceived.Load(),
+		Published:     c.counters.published,
+		Received:      c.counters.received,
+		Dropped:       c.counters.dropped.Load(),
+		Unclaimed:     c.counters.unclaimed.Load(),
+		Inflight:      c.engine.Sender.Inflight(),
+		Unfinished:    c.engine.Receiver.Unfinished(),
+	}
+	s.Queued, s.QueuedBytes = c.engine.Sender.Queued()
+	return s
+}

@@ -1,0 +1,192 @@
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Subscribe subscribes to one filter and returns after the server's SUBACK.
+// The Subscription already receives by then: what the server sends before the
+// SUBACK is not lost. Without a connection it waits for one under ctx.
+func (c *Client) Subscribe(ctx context.Context, filter string, qos QoS) (*Subscription, error) {
+	return c.SubscribeWith(ctx, SubscribeOptions{Filters: []Filter{{Filter: filter, QoS: qos}}})
+}
+
+// SubscribeWith subscribes with all options. If the server grants some filters
+// and refuses others, the Subscription is returned together with a *ServerError
+// about the first refusal; Granted has them all.
+func (c *Client) SubscribeWith(ctx context.Context, o SubscribeOptions) (*Subscription, error) {
+	name := ""
+	if len(o.Filters) > 0 {
+		name = o.Filters[0].Filter
+	}
+	if err := o.validate(); err != nil {
+		return nil, &requestError{"subscribe", name, false, err}
+	}
+	if ctx.Err() != nil {
+		return nil, &requestError{"subscribe", name, false, context.Cause(ctx)}
+	}
+	o.Filters = slices.Clone(o.Filters)
+	s := &Subscription{client: c, options: o}
+	s.queue.init(&s.options)
+	r := &subscribeCall{sub: s, first: true, done: make(chan struct{})}
+	if err := c.router.add(s, r); err != nil {
+		return nil, &requestError{"subscribe", name, false, err}
+	}
+	c.do(r.send)
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return nil, c.giveUp(s, r, name, context.Cause(ctx))
+	}
+	if r.err == nil {
+		return s, nil
+	}
+	err := &requestError{"subscribe", name, r.sent, r.err}
+	if r.partly {
+		return s, err
+	}
+	return nil, err
+}
+
+// Route returns a Subscription for messages that the server sends without
+// having been asked by this client: those of subscriptions that an earlier
+// process left in a resumed session, or that the server makes on its own. It
+// sends nothing, now or after a reconnect, and gets what arrives on the filter
+// and no subscription identifier assigns to another Subscription.
+func (c *Client) Route(filter string) (*Subscription, error) {
+	o := SubscribeOptions{Filters: []Filter{{Filter: filter, QoS: ExactlyOnce}}}
+	if err := o.validate(); err != nil {
+		return nil, &requestError{"route", filter, false, err}
+	}
+	s := &Subscription{client: c, options: o, local: true}
+	s.queue.init(&s.options)
+	if err := c.router.add(s, nil); err != nil {
+		return nil, &requestError{"route", filter, false, err}
+	}
+	return s, nil
+}
+
+// giveUp ends a Subscription whose SUBACK was not waited for.
+func (c *Client) giveUp(s *Subscription, r *subscribeCall, name string, cause error) error {
+	s.discard(cause)
+	filters := c.router.remove(s)
+	sent := false
+	c.do(func(engine *session.Client) {
+		sent = r.sent
+		r.abandoned = true
+		if sent && len(filters) > 0 {
+			// The server may have subscribed us; nobody waits for the answer.
+			c.addUnsubscribe(filters)
+		}
+	})
+	return &requestError{"subscribe", name, sent, cause}
+}
+
+// subscribeCall is one SUBSCRIBE for a Subscription: the first one, which
+// somebody waits for, or its renewal on a later connection. It is sent once on
+// every connection until it is answered.
+type subscribeCall struct {
+	sub   *Subscription
+	first bool
+
+	// Guarded by Client.mu.
+	epoch     uint64 // of the connection that it was last sent on
+	sent      bool
+	abandoned bool
+
+	once   sync.Once // finish
+	partly bool      // set before done is closed, as is err
+	err    error
+	done   chan struct{}
+}
+
+// send hands the request to the engine. Without a connection it does nothing:
+// the next connection sends it. Called with Client.mu held.
+func (r *subscribeCall) send(engine *session.Client) {
+	c := r.sub.client
+	if r.abandoned || r.epoch == c.epoch {
+		return
+	}
+	if !engine.Connected() {
+		if c.ending != nil {
+			c.refused = append(c.refused, refusal{r, c.ending})
+		}
+		return
+	}
+	p := c.router.subscribePacket(r.sub, engine)
+	if err := engine.Request(&session.Request{Subscribe: p, Owner: r}); err != nil {
+		c.refused = append(c.refused, refusal{r, err})
+		return
+	}
+	r.sent, r.epoch = true, c.epoch
+}
+
+// conclude ends the call without an answer.
+func (r *subscribeCall) conclude(err error) { r.finish(nil, err, false) }
+
+// refusal is a SUBSCRIBE or UNSUBSCRIBE that ends without having been sent.
+type refusal struct {
+	call interface{ conclude(error) }
+	err  error
+}
+
+// answer takes the SUBACK. When none comes because the connection is lost, the
+// next one sends the request again.
+func (r *subscribeCall) answer(q *session.Request) {
+	if q.Err != nil {
+		return
+	}
+	var err error
+	failed := 0
+	for i, code := range q.ReasonCodes {
+		if !code.Failed() {
+			continue
+		}
+		if failed == 0 {
+			err = fmt.Errorf("filter %.80q: %w", r.sub.options.Filters[i].Filter, &ServerError{
+				Packet: wire.TypeSuback, ReasonCode: code, ReasonString: q.ReasonString, UserProperties: q.UserProperties})
+		}
+		failed++
+	}
+	r.finish(q.ReasonCodes, err, failed > 0 && failed < len(q.ReasonCodes))
+}
+
+// finish ends the call; a Subscription of which nothing was granted ends too.
+func (r *subscribeCall) finish(codes []ReasonCode, err error, partly bool) {
+	r.once.Do(func() {
+		c := r.sub.client
+		r.err, r.partly = err, partly
+		c.router.granted(r.sub, r, codes)
+		if err != nil && !partly {
+			c.router.remove(r.sub)
+			r.sub.discard(err)
+		}
+		if err != nil && !r.first {
+			c.watchers.send(Event{State: c.State(), Err: err, Subscription: r.sub})
+		}
+		close(r.done)
+	})
+}
+
+// resubscribe is called by the engine, under Client.mu, when a connection is
+// established: before any message goes out, what the server does not know is
+// subscribed again.
+func (c *Client) resubscribe(ack *wire.Connack) {
+	for _, r := range c.router.due(!ack.SessionPresent) {
+		r.send(c.engine)
+	}
+	for _, u := range c.unsubscribes {
+		if !ack.SessionPresent {
+			// There is nothing left to end.
+			c.refused = append(c.refused, refusal{u, nil})
+			continue
+		}
+		u.send(c.engine)
+	}
+}

@@ -1,0 +1,277 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed65a45251/mqtt/match"
+)
+
+// SubscribeOptions describe a Subscription in full.
+type SubscribeOptions struct {
+	// Filters are what to subscribe to, at least one. $share/group/filter is a
+	// shared subscription.
+	Filters []Filter
+	// ManualAck leaves the acknowledgement of QoS 1 and 2 messages to
+	// Message.Ack. Otherwise a message is acknowledged when it is handed over:
+	// by Messages and Next when the consumer has it, by All when the loop body
+	// is done with it.
+	ManualAck bool
+
+	// BufferMessages and BufferBytes (of payload) bound the QoS 0 messages that
+	// wait for a consumer; Overflow says what happens beyond. Zero means 4,096
+	// messages and 16 MiB. QoS 1 and 2 messages are bounded by
+	// Config.ReceiveMaximum: what is not acknowledged is not sent.
+	BufferMessages int
+	BufferBytes    int
+	Overflow       Overflow
+
+	// UserProperties go with SUBSCRIBE (5.0).
+	UserProperties []UserProperty
+}
+
+func (o *SubscribeOptions) validate() error {
+	if len(o.Filters) == 0 {
+		return invalid("filters", "none given")
+	}
+	seen := make(map[string]bool, len(o.Filters))
+	for _, f := range o.Filters {
+		if err := match.ValidateFilter(f.Filter); err != nil {
+			return &argumentError{err: err}
+		}
+		if f.QoS > ExactlyOnce {
+			return invalid("QoS", "%d is not 0, 1 or 2", f.QoS)
+		}
+		if f.RetainHandling > DontSendRetained {
+			return invalid("retain handling", "%d is not 0, 1 or 2", f.RetainHandling)
+		}
+		// [MQTT-3.8.3-4]
+		if _, _, shared := match.SplitShared(f.Filter); shared && f.NoLocal {
+			return invalid("filter", "%q is shared and can not be NoLocal", f.Filter)
+		}
+		if seen[f.Filter] {
+			return invalid("filter", "%q is given twice", f.Filter)
+		}
+		seen[f.Filter] = true
+	}
+	if o.BufferMessages < 0 || o.BufferBytes < 0 {
+		return invalid("buffer", "limit is negative")
+	}
+	if o.Overflow > Block {
+		return invalid("overflow", "unknown policy %d", o.Overflow)
+	}
+	return validateUserProperties(o.UserProperties)
+}
+
+// Subscription is a stream of messages. It lives, across reconnects and lost
+// sessions, until Unsubscribe, Drain, the end of the client, or until the
+// server refuses to renew it.
+//
+// Receive in one way, by Messages, Next or All; several goroutines may share
+// it, and each message goes to one of them. (After a call of Messages one
+// message is always on its way to the channel, where Next would not see it.)
+type Subscription struct {
+	client  *Client
+	options SubscribeOptions
+	queue   queue
+	local   bool // made by Route: the server knows nothing of it
+
+	// Guarded by client.router.mu.
+	group    group
+	granted  []ReasonCode
+	pending  *subscribeCall // not answered yet
+	draining bool           // UNSUBSCRIBE is on its way; messages are still welcome
+
+	channel struct {
+		once sync.Once
+		ch   chan *Message
+		done atomic.Pointer[chan struct{}] // closed when the pump has ended; nil: there is none
+	}
+}
+
+// Messages returns the channel on which messages arrive. It is closed when the
+// Subscription ends; Err then says why. Messages that were not taken by then
+// are gone, unless it ends by Drain.
+func (s *Subscription) Messages() <-chan *Message {
+	s.channel.once.Do(func() {
+		s.channel.ch = make(chan *Message)
+		done := make(chan struct{})
+		s.channel.done.Store(&done)
+		if !s.client.pumps.start(s.pump) {
+			close(done)
+			close(s.channel.ch)
+		}
+	})
+	return s.channel.ch
+}
+
+// pump feeds the channel. Only it sends and closes.
+func (s *Subscription) pump() {
+	ch := s.channel.ch
+	defer close(*s.channel.done.Load())
+	defer close(ch)
+	for {
+		m, err := s.take(context.Background())
+		if err != nil {
+			return
+		}
+		select {
+		case ch <- m:
+			s.handedOver(m)
+		case <-s.queue.cut:
+			m.Ack() // dropped like those in the queue
+			return
+		}
+	}
+}
+
+// handedOver acknowledges a message that a consumer has.
+func (s *Subscription) handedOver(m *Message) {
+	if !s.options.ManualAck {
+		m.Ack()
+	}
+}
+
+// take waits for the next message.
+func (s *Subscription) take(ctx context.Context) (*Message, error) {
+	for {
+		m, ok, err := s.queue.pop()
+		if ok || err != nil {
+			return m, err
+		}
+		select {
+		case <-s.queue.ready:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// Next waits for the next message. After the end of the Subscription it
+// returns what Err returns, or ErrUnsubscribed.
+func (s *Subscription) Next(ctx context.Context) (*Message, error) {
+	m, err := s.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.handedOver(m)
+	return m, nil
+}
+
+// All returns an iterator over the messages. Each is acknowledged after the
+// loop body, unless ManualAck is set. The loop ends silently with Unsubscribe
+// and Drain; when ctx or the Subscription ends otherwise, the last step yields
+// a nil message and the reason.
+func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
+	return func(yield func(*Message, error) bool) {
+		for {
+			m, err := s.take(ctx)
+			if errors.Is(err, ErrUnsubscribed) {
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			goOn := yield(m, nil)
+			s.handedOver(m)
+			if !goOn {
+				return
+			}
+		}
+	}
+}
+
+// Err returns why the Subscription ended: nil while it lives and after
+// Unsubscribe and Drain.
+func (s *Subscription) Err() error {
+	if err := s.queue.err(); !errors.Is(err, ErrUnsubscribed) {
+		return err
+	}
+	return nil
+}
+
+// Granted returns the server's answer for each filter, in the order of the
+// filters: the granted QoS or why it was refused.
+func (s *Subscription) Granted() []ReasonCode {
+	s.client.router.mu.Lock()
+	defer s.client.router.mu.Unlock()
+	return append([]ReasonCode(nil), s.granted...)
+}
+
+// Dropped returns how many QoS 0 messages found no room in the buffer.
+func (s *Subscription) Dropped() uint64 { return s.queue.lost() }
+
+// Unsubscribe ends the Subscription at once. Messages that nobody has taken
+// are dropped, acknowledged so that they do not come again. It then waits for
+// the server's answer, unless another Subscription still needs the filters; an
+// error says that the answer did not come, and the server may go on sending.
+func (s *Subscription) Unsubscribe(ctx context.Context) error {
+	s.discard(ErrUnsubscribed)
+	return s.client.release(ctx, s)
+}
+
+// discard ends the queue because of err. What nobody took is acknowledged: it
+// must not hold up the acknowledgements of what came later.
+func (s *Subscription) discard(err error) {
+	for _, m := range s.queue.close(err) {
+		m.Ack()
+	}
+}
+
+// Drain unsubscribes and lets the consumers take what the server sends before
+// its answer; then the Subscription ends. Drain returns when they have, or with
+// ctx, which leaves what is still there to Unsubscribe.
+func (s *Subscription) Drain(ctx context.Context) error {
+	var err error
+	if filters, first := s.client.router.drain(s); first {
+		if len(filters) > 0 {
+			err = s.client.unsubscribe(ctx, filters)
+		}
+		s.client.router.remove(s)
+		s.queue.drain()
+	}
+	over := (<-chan struct{})(s.queue.over)
+	if pump := s.channel.done.Load(); pump != nil {
+		over = *pump // which may still hold the last message
+	}
+	select {
+	case <-over:
+		s.client.router.drained(s)
+		if ended := s.Err(); err == nil && ended != nil {
+			err = &requestError{"drain", s.options.Filters[0].Filter, true, ended}
+		}
+		return err
+	case <-ctx.Done():
+		return errors.Join(err, &requestError{"drain", s.options.Filters[0].Filter, true, context.Cause(ctx)})
+	}
+}
+
+// pumps are the goroutines behind the channels of Messages.
+type pumps struct {
+	mu     sync.Mutex
+	wg     sync.WaitGroup
+	closed bool
+}
+
+// start runs f unless the client has ended.
+func (p *pumps) start(f func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.wg.Go(f)
+	return true
+}
+
+func (p *pumps) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+}
+
+func (p *pumps) wait() { p.wg.Wait() }

@@ -1,0 +1,123 @@
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// release ends what s needs of the server.
+func (c *Client) release(ctx context.Context, s *Subscription) error {
+	filters := c.router.remove(s)
+	c.router.drained(s)
+	if len(filters) == 0 {
+		return nil
+	}
+	return c.unsubscribe(ctx, filters)
+}
+
+// Unsubscribe ends subscriptions that the server holds for this client and
+// that belong to no Subscription: those of an earlier process in a resumed
+// session. It waits for the server's answer.
+func (c *Client) Unsubscribe(ctx context.Context, filters ...string) error {
+	if len(filters) == 0 {
+		return &requestError{"unsubscribe", "", false, invalid("filters", "none given")}
+	}
+	for _, f := range filters {
+		if err := match.ValidateFilter(f); err != nil {
+			return &requestError{"unsubscribe", f, false, &argumentError{err: err}}
+		}
+	}
+	for _, m := range c.router.disclaim(filters) {
+		m.Ack()
+	}
+	return c.unsubscribe(ctx, slices.Clone(filters))
+}
+
+func (c *Client) unsubscribe(ctx context.Context, filters []string) error {
+	var u *unsubscribeCall
+	c.do(func(*session.Client) { u = c.addUnsubscribe(filters) })
+	select {
+	case <-u.done:
+	case <-ctx.Done():
+		// Sent or not, the request goes on without us.
+		return &requestError{"unsubscribe", filters[0], true, context.Cause(ctx)}
+	}
+	if u.err != nil {
+		return &requestError{"unsubscribe", filters[0], u.epoch > 0, u.err}
+	}
+	return nil
+}
+
+// unsubscribeCall is one UNSUBSCRIBE. It is sent on every connection that
+// resumes the session until it is answered, whether somebody waits or not.
+type unsubscribeCall struct {
+	client  *Client
+	filters []string
+	epoch   uint64 // of the connection that it was last sent on; guarded by Client.mu
+
+	once sync.Once // conclude
+	err  error     // set before done is closed
+	done chan struct{}
+}
+
+// addUnsubscribe begins a call. Called with c.mu held.
+func (c *Client) addUnsubscribe(filters []string) *unsubscribeCall {
+	u := &unsubscribeCall{client: c, filters: filters, done: make(chan struct{})}
+	c.unsubscribes = append(c.unsubscribes, u)
+	u.send(c.engine)
+	return u
+}
+
+// send is called with Client.mu held. Filters that have a Subscription again
+// are left out.
+func (u *unsubscribeCall) send(engine *session.Client) {
+	c := u.client
+	if u.epoch == c.epoch || !engine.Connected() {
+		if c.ending != nil {
+			c.refused = append(c.refused, refusal{u, c.ending})
+		}
+		return
+	}
+	u.filters = c.router.unrouted(u.filters)
+	if len(u.filters) == 0 {
+		c.refused = append(c.refused, refusal{u, nil})
+		return
+	}
+	p := &wire.Unsubscribe{Filters: u.filters}
+	if err := engine.Request(&session.Request{Unsubscribe: p, Owner: u}); err != nil {
+		c.refused = append(c.refused, refusal{u, err})
+		return
+	}
+	u.epoch = c.epoch
+}
+
+func (u *unsubscribeCall) answer(q *session.Request) {
+	if q.Err != nil {
+		return // the next connection sends it again
+	}
+	for i, code := range q.ReasonCodes {
+		if code.Failed() {
+			u.conclude(fmt.Errorf("filter %.80q: %w", q.Unsubscribe.Filters[i], &ServerError{
+				Packet: wire.TypeUnsuback, ReasonCode: code, ReasonString: q.ReasonString, UserProperties: q.UserProperties}))
+			return
+		}
+	}
+	u.conclude(nil)
+}
+
+// refuse ends the call; nil means that the filters are gone.
+func (u *unsubscribeCall) conclude(err error) {
+	u.once.Do(func() {
+		u.client.mu.Lock()
+		u.client.unsubscribes = slices.DeleteFunc(u.client.unsubscribes, func(o *unsubscribeCall) bool { return o == u })
+		u.client.mu.Unlock()
+		u.err = err
+		close(u.done)
+	})
+}

@@ -1,0 +1,118 @@
+package mqtt
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// SessionState says what became of the session with a new connection.
+type SessionState uint8
+
+// What can become of a session.
+const (
+	SessionNew     SessionState = iota // the server had none, and none was expected
+	SessionResumed                     // the server still had it
+	SessionLost                        // the server no longer had it
+)
+
+// Event is a change that Watch reports.
+type Event struct {
+	Time  time.Time
+	State State
+	// Err is why the connection or the client ended, or why a Subscription
+	// could not be renewed or dropped messages.
+	Err error
+	// Attempt counts the attempts since the connection was lost, from 1; Delay
+	// is how long the client waits before it. With Connecting and Reconnecting.
+	Attempt int
+	Delay   time.Duration
+	// Session says what became of the session. With Connected.
+	Session SessionState
+	// Subscription is the one that Err is about, if any.
+	Subscription *Subscription
+}
+
+// Watch returns a channel of what happens to the client from now on. It is
+// closed after the event of the client's end, or when ctx ends. A watcher that
+// does not keep up loses the oldest events, never the newest.
+func (c *Client) Watch(ctx context.Context) <-chan Event {
+	w := &watcher{ch: make(chan Event, 64)}
+	w.unwatch = context.AfterFunc(ctx, func() { c.watchers.remove(w) })
+	if !c.watchers.add(w) {
+		w.unwatch()
+		close(w.ch)
+	}
+	return w.ch
+}
+
+// watcher is one call of Watch.
+type watcher struct {
+	ch      chan Event
+	unwatch func() bool // forgets its context
+}
+
+// send never waits: it drops the oldest event to make room.
+func (w *watcher) send(e Event) {
+	for {
+		select {
+		case w.ch <- e:
+			return
+		default:
+		}
+		select {
+		case <-w.ch:
+		default:
+		}
+	}
+}
+
+// watchers are the calls of Watch. The lock guards sends, which never wait,
+// against closing.
+type watchers struct {
+	mu     sync.Mutex
+	all    []*watcher
+	closed bool
+}
+
+func (ws *watchers) add(w *watcher) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.closed {
+		return false
+	}
+	ws.all = append(ws.all, w)
+	return true
+}
+
+func (ws *watchers) remove(w *watcher) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if i := slices.Index(ws.all, w); i >= 0 {
+		ws.all = slices.Delete(ws.all, i, i+1)
+		close(w.ch)
+	}
+}
+
+func (ws *watchers) send(e Event) {
+	e.Time = time.Now()
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, w := range ws.all {
+		w.send(e)
+	}
+}
+
+// close reports the last event and closes all channels.
+func (ws *watchers) close(last Event) {
+	ws.send(last)
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.closed = true
+	for _, w := range ws.all {
+		w.unwatch()
+		close(w.ch)
+	}
+	ws.all = nil
+}

@@ -63,9 +63,9 @@ type Config struct {
 	// ReceiveMaximum is how many QoS 1 and 2 messages the server may send
 	// without an acknowledgement (5.0). It bounds the memory that consumers can
 	// occupy by being slow. A server that exceeds it is disconnected with
-	// ReceiveMaximumExceeded and allowed eight times as many on the next
-	// connection, because it would do it again. Before 5.0 only the server's own
-	// limit and the 65,535 packet identifiers bound it. Zero means 1,024.
+	// ReceiveMaximumExceeded and may exceed it eightfold on the next connection,
+	// because it would do it again. Before 5.0 only the server's own limit and the
+	// 65,535 packet identifiers bound it. Zero means 1,024.
 	ReceiveMaximum uint16
 	// MaximumPacketSize is the largest packet accepted, in bytes. A larger one
 	// ends the connection. Zero means what the protocol allows, 256 MiB.
@@ -282,6 +282,7 @@ func (c *Config) connectPacket(v Version, clean bool, username string, password 
 	}
 	if v == V5 {
 		p.SessionExpiryInterval = seconds(max(c.SessionExpiry, 0))
+		p.ReceiveMaximum = c.ReceiveMaximum
 		p.MaximumPacketSize = c.MaximumPacketSize
 		p.TopicAliasMaximum = c.TopicAliasMaximum
 		p.UserProperties = c.UserProperties

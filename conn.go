@@ -8,6 +8,7 @@ import (
 	"net"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -89,7 +90,7 @@ func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect) (err e
 	n, err := k.nc.Write(hello)
 	c.counters.bytesSent.Add(uint64(n))
 	if err != nil {
-		return err
+		return k.lastWords(err)
 	}
 	for {
 		if err := k.reader.Fill(); err != nil {
@@ -100,6 +101,20 @@ func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect) (err e
 			return err
 		}
 	}
+}
+
+// lastWords returns what the server said before it reset the connection, so
+// that CONNECT failed with err: with TLS 1.3 it refuses our certificate when our
+// part of the handshake is over.
+func (k *conn) lastWords(err error) error {
+	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	said := k.reader.Fill()
+	if said == nil || said == io.EOF || errors.Is(said, syscall.ECONNRESET) {
+		return err
+	}
+	return readError(said)
 }
 
 // takeConnack handles buffered packets up to CONNACK and no further.

@@ -54,8 +54,8 @@ type linkage struct {
 	settled  bool    // a server has accepted version
 	fallback error   // why it is not 5.0, with Auto
 	backoff  *reconnect.Backoff
-	// receiveMaximum is what the next CONNECT announces; see indulge.
-	receiveMaximum uint16
+	// indulgence is the receive maximum enforced; 0: the one announced. See indulge.
+	indulgence int
 }
 
 // Connect connects to server, a URL such as mqtt://host:1883, mqtts://host:8883
@@ -107,7 +107,6 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		c.link.version = V5
 	}
 	c.link.settled = cfg.Version != Auto
-	c.link.receiveMaximum = cfg.ReceiveMaximum
 	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
 	c.router.init(cfg.HoldUnclaimed)
 	return c, nil

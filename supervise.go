@@ -26,21 +26,26 @@ func (c *Client) supervise(k *conn) error {
 		err := k.serve(c.ctx)
 		c.forget(k, err)
 		c.link.backoff.Lost(time.Now())
-		c.link.indulge(err)
+		c.indulge(err)
 		if k, err = c.reconnect(err); err != nil {
 			return err
 		}
 	}
 }
 
-// indulge raises the receive maximum for the next connection after a server
-// has broken it. Some do whenever they resume a session in which more had
-// gathered (Mosquitto 2.0 without max_inflight_messages is one), and would be
-// turned away for ever.
-func (l *linkage) indulge(err error) {
-	if fault, ok := errors.AsType[*wire.Error](err); ok && fault.Reason == ReceiveMaximumExceeded {
-		l.receiveMaximum = uint16(min(8*int(l.receiveMaximum), math.MaxUint16))
+// indulge lets a server that was disconnected for exceeding our receive maximum
+// exceed it by more on the next connection. Some exceed it whenever they resume
+// a session (Mosquitto 2.0 adds what came meanwhile to what was in flight), and
+// would be turned away for ever.
+func (c *Client) indulge(err error) {
+	fault, ok := errors.AsType[*wire.Error](err)
+	if !ok || fault.Reason != ReceiveMaximumExceeded {
+		return
 	}
+	c.link.indulgence = min(8*max(c.link.indulgence, int(c.cfg.ReceiveMaximum)), math.MaxUint16)
+	c.mu.Lock()
+	c.engine.Indulge(c.link.indulgence)
+	c.mu.Unlock()
 }
 
 // connectFirst makes the first connection under ctx.
@@ -170,11 +175,7 @@ func (c *Client) connectPacket(v Version) *wire.Connect {
 	if username == "" && password == "" {
 		username, password = c.server.username, c.server.password
 	}
-	p := c.cfg.connectPacket(v, clean, username, password)
-	if v == V5 {
-		p.ReceiveMaximum = c.link.receiveMaximum
-	}
-	return p
+	return c.cfg.connectPacket(v, clean, username, password)
 }
 
 // forget ends the engine's part of connection k, which err ended.

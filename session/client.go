@@ -31,6 +31,7 @@ type Client struct {
 	settings   ClientSettings
 	received   []Received
 	scratch    scratch
+	indulgence int // see Indulge
 }
 
 // ClientSettings are what a Client needs to know besides its CONNECT packets.
@@ -114,6 +115,10 @@ func (c *Client) Handle(h wire.Header, body []byte, now time.Time) error {
 // Fail ends the connection because of err, found by the caller, for example by
 // its [wire.Reader].
 func (c *Client) Fail(err error) { c.fail(err) }
+
+// Indulge lets the server keep max QoS 1 and 2 messages open on the next
+// connections although CONNECT announces fewer.
+func (c *Client) Indulge(max int) { c.indulgence = max }
 
 // HasSession reports whether the server may hold a session of this client.
 func (c *Client) HasSession() bool { return c.hasSession }

@@ -67,6 +67,9 @@ func (c *Client) accepted(p *wire.Connack, now time.Time) error {
 	receiveMax := 0
 	if v == wire.V5 {
 		receiveMax = int(c.connect.ReceiveMaximum)
+		if receiveMax > 0 {
+			receiveMax = max(receiveMax, c.indulgence)
+		}
 	}
 	c.Receiver.Start(present, receiveMax, c.connect.TopicAliasMaximum)
 	if c.settings.Established != nil {

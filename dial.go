@@ -99,7 +99,7 @@ func (c *Config) dialNetwork(ctx context.Context, s server) (net.Conn, error) {
 	go func() {
 		nc, err := c.Dial(ctx, s.network, s.address)
 		if err == nil && nc == nil {
-			err = errors.New("Dial returned neither a connection nor an error")
+			err = errors.New("the Dial function returned neither a connection nor an error")
 		}
 		done <- result{nc, err}
 	}()

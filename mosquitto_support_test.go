@@ -131,15 +131,6 @@ func mosquittoAwaitSession(t *testing.T, events <-chan mqtt.Event, want mqtt.Ses
 	require.Equal(t, want, e.Session, "0: new, 1: resumed, 2: lost")
 }
 
-func mosquittoAwaitDone(t *testing.T, client *mqtt.Client) {
-	t.Helper()
-	select {
-	case <-client.Done():
-	case <-mosquittoContext(t).Done():
-		t.Fatalf("the client did not end; it is %v", client.State())
-	}
-}
-
 // mosquittoFrame is a function of the library in the trace of a goroutine.
 var mosquittoFrame = regexp.MustCompile(`(?m)^(created by )?github\.com/seed65a45251/mqtt(/session|/wire|/match)?\.`)
 

@@ -50,10 +50,9 @@ type Client struct {
 // linkage is what successive attempts to connect know. Only one goroutine, at
 // first that of Connect, then supervise, touches it.
 type linkage struct {
-	version  Version // spoken with the next attempt
-	settled  bool    // a server has accepted version
-	fallback error   // why it is not 5.0, with Auto
-	backoff  *reconnect.Backoff
+	version Version // spoken with the next attempt
+	settled bool    // a server has accepted version
+	backoff *reconnect.Backoff
 	// indulgence is the receive maximum enforced; 0: the one announced. See indulge.
 	indulgence int
 }

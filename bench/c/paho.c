@@ -1,0 +1,50 @@
+/* The asynchronous client of Eclipse Paho C, 3.1.1. */
+#include "bench.h"
+#include <MQTTAsync.h>
+
+static MQTTAsync client;
+
+static void acknowledged(void *x, MQTTAsync_successData *d) { give_place(); }
+static void prepared(void *x, MQTTAsync_successData *d) { atomic_fetch_add(&ready, 1); }
+static void failed(void *x, MQTTAsync_failureData *d) { fail("refused", d ? d->code : -1); }
+
+static void publish(int q) {
+  MQTTAsync_message m = MQTTAsync_message_initializer;
+  MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
+  m.payload = payload, m.payloadlen = size, m.qos = q;
+  o.onSuccess = acknowledged, o.onFailure = failed;
+  int rc = MQTTAsync_sendMessage(client, topic, &m, &o);
+  if (rc != MQTTASYNC_SUCCESS) fail("publish", rc);
+}
+
+static int arrived(void *x, char *name, int length, MQTTAsync_message *m) {
+  message(m->payload, m->payloadlen);
+  MQTTAsync_freeMessage(&m);
+  MQTTAsync_free(name);
+  return 1;
+}
+
+int main(int argc, char **argv) {
+  char url[128];
+  const char *version = "";
+  arguments(argv);
+  for (MQTTAsync_nameValue *v = MQTTAsync_getVersionInfo(); v->name; v++)
+    if (strcmp(v->name, "Version") == 0) version = v->value;
+  snprintf(url, sizeof url, "tcp://%s:%d", host, port);
+  MQTTAsync_create(&client, url, "bench", MQTTCLIENT_PERSISTENCE_NONE, NULL);
+  MQTTAsync_setCallbacks(client, NULL, NULL, arrived, NULL);
+  MQTTAsync_connectOptions c = MQTTAsync_connectOptions_initializer;
+  c.MQTTVersion = MQTTVERSION_3_1_1;
+  c.maxInflight = window;
+  c.onSuccess = prepared, c.onFailure = failed;
+  int rc = MQTTAsync_connect(client, &c);
+  if (rc != MQTTASYNC_SUCCESS) fail("connect", rc);
+  await_ready(1);
+  if (strcmp(kind, "receive") == 0) {
+    MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
+    o.onSuccess = prepared, o.onFailure = failed;
+    if ((rc = MQTTAsync_subscribe(client, topic, qos, &o)) != MQTTASYNC_SUCCESS) fail("subscribe", rc);
+    await_ready(2);
+  }
+  run(version);
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// job is what a client process has to do.
+type job struct {
+	scenario
+	addr     string // host:port of the server
+	clientID string
+	duration time.Duration
+	warmup   time.Duration
+	payload  []byte
+	measured func() error // called when the warm-up is over
+}
+
+func (j *job) url(scheme string) string { return scheme + "://" + j.addr }
+
+// client is a connected client under measurement. What it can do beyond is said
+// by the interfaces below; the entry in the list of clients says in which
+// scenarios it takes part.
+type client interface {
+	// publish returns when the exchange is over; at QoS 0 when the library has
+	// accepted the message. It is safe for concurrent use.
+	publish(qos byte) error
+}
+
+// asyncPublisher publishes with at most window messages in flight.
+type asyncPublisher interface {
+	publishAsync(qos byte) error
+	// flush waits until all is acknowledged. extra is how many messages it had
+	// to publish for that.
+	flush() (extra uint64, err error)
+}
+
+// pumper is a hand-written loop: it publishes until stop, waits until all is
+// acknowledged and returns how many messages that were.
+type pumper interface {
+	pump(stop *atomic.Bool) (messages uint64, err error)
+}
+
+// subscriber subscribes to filters, each with a handler or consumer of its own
+// where the library has those, and counts what it gets in t.
+type subscriber interface {
+	subscribe(filters []string, qos byte, t *tally) error
+}
+
+// role is how a client is counted in ratios.
+type role string
+
+const (
+	limit role = "limit"
+	ours  role = "ours"
+	peer  role = "peer"
+	// unrouted is a peer with many filters that leaves routing to its user. It is
+	// shown and not compared with.
+	unrouted role = "unrouted"
+)
+
+// entry is one line of the list of clients.
+type entry struct {
+	name  string
+	role  role
+	kinds []kind
+	// only restricts the scenarios further. Nil: all of kinds.
+	only func(*scenario) bool
+	open func(*job) (client, error)
+	// external is how to run a client that is not written in Go. Nil: it is.
+	external *external
+}
+
+func (e *entry) takesPart(s *scenario) bool {
+	return slices.Contains(e.kinds, s.kind) && (e.only == nil || e.only(s))
+}
+
+// tally counts received messages. With a cycle it checks the numbers of the
+// firehose; then message may be called by one goroutine only.
+type tally struct {
+	n     atomic.Uint64
+	gaps  atomic.Uint64
+	next  uint32
+	cycle uint32 // 0: unchecked
+}
+
+func (t *tally) message(payload []byte) {
+	if t.cycle > 0 {
+		t.check(payload)
+	}
+	t.n.Add(1)
+}
+
+func (t *tally) check(payload []byte) {
+	n := binary.BigEndian.Uint32(payload)
+	if n != t.next {
+		t.gaps.Add(1)
+	}
+	if t.next = n + 1; t.next == t.cycle {
+		t.next = 0
+	}
+}
+
+// ring keeps what is in flight of a library that has futures but no window: a
+// place is used again when its future is done.
+type ring[F any] struct {
+	futures [window]F
+	used    [window]bool
+	at      int
+	wait    func(F) error
+}
+
+func (r *ring[F]) make() error {
+	if !r.used[r.at] {
+		return nil
+	}
+	r.used[r.at] = false
+	return r.wait(r.futures[r.at])
+}
+
+func (r *ring[F]) put(f F) {
+	r.futures[r.at], r.used[r.at] = f, true
+	r.at = (r.at + 1) % window
+}
+
+func (r *ring[F]) flush() (extra uint64, err error) {
+	for range window {
+		if err := r.make(); err != nil {
+			return 0, err
+		}
+		r.at = (r.at + 1) % window
+	}
+	return 0, nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+
+	"github.com/seed65a45251/mqtt"
+)
+
+// consumption is how our client takes messages.
+type consumption uint8
+
+const (
+	byMessages consumption = iota
+	byNext
+	byAll
+)
+
+type ourClient struct {
+	*mqtt.Client
+	job     *job
+	message mqtt.Message
+	consume consumption
+	shared  bool // all filters in one Subscription
+}
+
+// ourClients are the ways to use our client. Where they do not differ only the
+// first takes part.
+func ourClients() []entry {
+	all := []kind{publishing0, async, blocking, sequential, receiving, idling}
+	receive := []kind{receiving}
+	dispatch := []kind{dispatching}
+	return []entry{
+		{name: "mqtt", role: ours, kinds: all, open: openOurs(ourClient{})},
+		{name: "mqtt-v311", role: ours, kinds: all, open: openOurs(ourClient{}, mqtt.V311)},
+		{name: "mqtt-next", role: ours, kinds: receive, open: openOurs(ourClient{consume: byNext})},
+		{name: "mqtt-all", role: ours, kinds: receive, open: openOurs(ourClient{consume: byAll})},
+		{name: "mqtt", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll})},
+		{name: "mqtt-v311", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll}, mqtt.V311)},
+		{name: "mqtt-shared", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll, shared: true})},
+		{name: "mqtt-shared-v311", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll, shared: true}, mqtt.V311)},
+	}
+}
+
+func openOurs(how ourClient, version ...mqtt.Version) func(*job) (client, error) {
+	return func(j *job) (client, error) {
+		cfg := mqtt.Config{ClientID: j.clientID}
+		if j.kind == async {
+			cfg.Inflight = window
+		}
+		for _, v := range version {
+			cfg.Version = v
+		}
+		c, err := mqtt.Connect(context.Background(), j.url("mqtt"), cfg)
+		if err != nil {
+			return nil, err
+		}
+		o := how
+		o.Client, o.job = c, j
+		o.message = mqtt.Message{Topic: topic, Payload: j.payload, QoS: mqtt.QoS(j.qos)}
+		return &o, nil
+	}
+}
+
+func (c *ourClient) publish(qos byte) error {
+	return c.Publish(context.Background(), topic, c.job.payload, mqtt.QoS(qos))
+}
+
+func (c *ourClient) publishAsync(byte) error {
+	_, err := c.PublishAsync(context.Background(), &c.message)
+	return err
+}
+
+func (c *ourClient) flush() (uint64, error) { return 0, c.Flush(context.Background()) }
+
+// subscribe blocks the reader when a consumer is behind, as every peer does;
+// dropping would only make the figures look better.
+func (c *ourClient) subscribe(filters []string, qos byte, t *tally) error {
+	o := mqtt.SubscribeOptions{Overflow: mqtt.Block}
+	for i, f := range filters {
+		o.Filters = append(o.Filters, mqtt.Filter{Filter: f, QoS: mqtt.QoS(qos)})
+		if c.shared && i < len(filters)-1 {
+			continue
+		}
+		sub, err := c.SubscribeWith(context.Background(), o)
+		if err != nil {
+			return err
+		}
+		go c.receive(sub, t)
+		o.Filters = nil
+	}
+	return nil
+}
+
+func (c *ourClient) receive(sub *mqtt.Subscription, t *tally) {
+	switch c.consume {
+	case byMessages:
+		for m := range sub.Messages() {
+			t.message(m.Payload)
+		}
+	case byNext:
+		for {
+			m, err := sub.Next(context.Background())
+			if err != nil {
+				return
+			}
+			t.message(m.Payload)
+		}
+	case byAll:
+		for m, err := range sub.All(context.Background()) {
+			if err != nil {
+				return
+			}
+			t.message(m.Payload)
+		}
+	}
+}

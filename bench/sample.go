@@ -1,0 +1,72 @@
+package main
+
+// sample is one client in one scenario in one round: the line of JSON that a
+// client process prints.
+type sample struct {
+	Scenario string  `json:"scenario"`
+	Client   string  `json:"client"`
+	Round    int     `json:"round"`
+	Version  string  `json:"version,omitempty"` // of a client that is not a Go module
+	Messages uint64  `json:"messages,omitempty"`
+	Seconds  float64 `json:"seconds,omitempty"`
+	CPU      float64 `json:"cpu_seconds,omitempty"` // user and system
+	Mallocs  uint64  `json:"mallocs,omitempty"`
+	Bytes    uint64  `json:"bytes,omitempty"` // allocated
+	Reads    uint64  `json:"reads,omitempty"` // system calls
+	Writes   uint64  `json:"writes,omitempty"`
+
+	// Total is what the process published, with warm-up and barriers. Lost is
+	// how many of these the sink has not seen, or, for a receiver, how often the
+	// number of a message was not the one after the last.
+	Total    uint64 `json:"total,omitempty"`
+	Lost     int64  `json:"lost,omitempty"`
+	Disorder uint64 `json:"disorder,omitempty"` // acknowledgements out of order
+
+	Latency *latency `json:"latency,omitempty"`
+	Idle    *idle    `json:"idle,omitempty"`
+	Error   string   `json:"error,omitempty"`
+}
+
+// latency is in microseconds.
+type latency struct {
+	P50  float64 `json:"p50"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+}
+
+// idle is per client.
+type idle struct {
+	Heap       float64 `json:"heap"` // bytes
+	Stack      float64 `json:"stack"`
+	Goroutines float64 `json:"goroutines"`
+}
+
+// rate is in messages per second.
+func (s *sample) rate() float64 {
+	if s.Seconds == 0 {
+		return 0
+	}
+	return float64(s.Messages) / s.Seconds
+}
+
+// score is what is compared; larger is better. A scenario is about the rate,
+// the latency or the footprint.
+func (s *sample) score() float64 {
+	switch {
+	case s.Error != "":
+		return 0
+	case s.Idle != nil:
+		return 1 / (s.Idle.Heap + s.Idle.Stack)
+	case s.Latency != nil:
+		return 1 / s.Latency.P50
+	}
+	return s.rate()
+}
+
+// per returns n per message.
+func (s *sample) per(n float64) float64 {
+	if s.Messages == 0 {
+		return 0
+	}
+	return n / float64(s.Messages)
+}

@@ -1,0 +1,85 @@
+package main
+
+import "fmt"
+
+// kind is what a client does in a scenario.
+type kind string
+
+const (
+	publishing0 kind = "publish" // one goroutine, QoS 0, as fast as it is accepted
+	async       kind = "async"   // one goroutine, a window of unacknowledged messages
+	blocking    kind = "block"   // many goroutines, each waits for its acknowledgement
+	sequential  kind = "seq"     // one goroutine that waits; latency counts
+	receiving   kind = "receive" // one filter
+	dispatching kind = "filters" // many filters, each with a consumer of its own
+	idling      kind = "idle"    // many clients that do nothing
+)
+
+// scenario is one thing to measure.
+type scenario struct {
+	name       string
+	kind       kind
+	server     string // sink, firehose or mosquitto
+	qos        byte
+	size       int // bytes of payload
+	goroutines int
+	filters    int
+	clients    int
+}
+
+// window is how many messages may be unacknowledged in every scenario.
+const window = 256
+
+const topic = "bench/0"
+
+var scenarios = []scenario{
+	{name: "pub0-16", kind: publishing0, server: "sink", size: 16},
+	{name: "pub0-256", kind: publishing0, server: "sink", size: 256},
+	{name: "pub0-4096", kind: publishing0, server: "sink", size: 4096},
+	{name: "pub0-1M", kind: publishing0, server: "sink", size: 1 << 20},
+	{name: "async1-16", kind: async, server: "sink", qos: 1, size: 16},
+	{name: "async1-256", kind: async, server: "sink", qos: 1, size: 256},
+	{name: "async1-4096", kind: async, server: "sink", qos: 1, size: 4096},
+	{name: "async2-256", kind: async, server: "sink", qos: 2, size: 256},
+	{name: "block1-64", kind: blocking, server: "sink", qos: 1, size: 256, goroutines: 64},
+	{name: "block2-64", kind: blocking, server: "sink", qos: 2, size: 256, goroutines: 64},
+	{name: "seq1", kind: sequential, server: "sink", qos: 1, size: 256},
+	{name: "seq2", kind: sequential, server: "sink", qos: 2, size: 256},
+	{name: "recv0-16", kind: receiving, server: "firehose", size: 16, filters: 1},
+	{name: "recv0-256", kind: receiving, server: "firehose", size: 256, filters: 1},
+	{name: "recv0-4096", kind: receiving, server: "firehose", size: 4096, filters: 1},
+	{name: "recv1-256", kind: receiving, server: "firehose", qos: 1, size: 256, filters: 1},
+	{name: "recv2-256", kind: receiving, server: "firehose", qos: 2, size: 256, filters: 1},
+	{name: "filters-1", kind: dispatching, server: "firehose", size: 256, filters: 1},
+	{name: "filters-100", kind: dispatching, server: "firehose", size: 256, filters: 100},
+	{name: "filters-10000", kind: dispatching, server: "firehose", size: 256, filters: 10_000},
+	{name: "idle", kind: idling, server: "sink", clients: 2000},
+	{name: "mosq-pub0-256", kind: publishing0, server: "mosquitto", size: 256},
+	{name: "mosq-async1-256", kind: async, server: "mosquitto", qos: 1, size: 256},
+	{name: "mosq-seq1", kind: sequential, server: "mosquitto", qos: 1, size: 256},
+}
+
+func findScenario(name string) (scenario, error) {
+	for _, s := range scenarios {
+		if s.name == name {
+			return s, nil
+		}
+	}
+	return scenario{}, fmt.Errorf("no scenario %q", name)
+}
+
+func (s *scenario) serverSettings() serverSettings {
+	return serverSettings{kind: s.server, qos: int(s.qos), size: s.size, window: window, filters: max(1, s.filters)}
+}
+
+// names returns the filters to subscribe to.
+func (s *scenario) names() []string {
+	if s.filters == 1 {
+		return []string{topic}
+	}
+	names := make([]string, s.filters)
+	for i := range names {
+		names[i] = fmt.Sprintf("bench/%05d", i)
+	}
+	return names
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// usage is what the process has consumed so far.
+type usage struct {
+	at             time.Time
+	cpu            time.Duration
+	mallocs, bytes uint64
+	reads, writes  uint64
+}
+
+func readUsage() usage {
+	var r syscall.Rusage
+	var m runtime.MemStats
+	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	runtime.ReadMemStats(&m)
+	u := usage{
+		at:      time.Now(),
+		cpu:     time.Duration(r.Utime.Nano() + r.Stime.Nano()),
+		mallocs: m.Mallocs,
+		bytes:   m.TotalAlloc,
+	}
+	// Linux only; elsewhere the system calls are not counted.
+	io, _ := os.ReadFile("/proc/self/io")
+	u.reads, u.writes = ioCalls(io)
+	return u
+}
+
+// ioCalls finds the numbers of read and write calls in the text of /proc/self/io.
+func ioCalls(io []byte) (reads, writes uint64) {
+	for line := range bytes.Lines(io) {
+		name, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte(": "))
+		n, _ := strconv.ParseUint(string(value), 10, 64)
+		switch string(name) {
+		case "syscr":
+			reads = n
+		case "syscw":
+			writes = n
+		}
+	}
+	return reads, writes
+}
+
+// since fills in what was consumed from u to now for messages.
+func (s *sample) since(u usage, messages uint64) {
+	now := readUsage()
+	s.Messages = messages
+	s.Seconds = now.at.Sub(u.at).Seconds()
+	s.CPU = (now.cpu - u.cpu).Seconds()
+	s.Mallocs = now.mallocs - u.mallocs
+	s.Bytes = now.bytes - u.bytes
+	s.Reads = now.reads - u.reads
+	s.Writes = now.writes - u.writes
+}

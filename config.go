@@ -75,7 +75,9 @@ type Config struct {
 	TopicAliasMaximum uint16
 
 	// Inflight is how many QoS 1 and 2 messages may be sent without an
-	// acknowledgement, within what the server allows. Zero means 1,024.
+	// acknowledgement, within what the server allows. All of them are repeated
+	// after a reconnect, so on a line that breaks often few are better. Zero means
+	// 1,024, and 20 before 5.0, where a server can not say how many it holds.
 	Inflight int
 	// QueueMessages and QueueBytes bound the messages that wait to be sent: for
 	// a connection, for an acknowledgement of earlier ones, for room on the
@@ -152,7 +154,6 @@ func (c Config) withDefaults() (Config, error) {
 	c.ConnectTimeout = defaultTo(c.ConnectTimeout, 15*time.Second)
 	c.WriteTimeout = defaultTo(c.WriteTimeout, 15*time.Second)
 	c.ReceiveMaximum = defaultTo(c.ReceiveMaximum, 1024)
-	c.Inflight = defaultTo(c.Inflight, 1024)
 	c.QueueMessages = defaultTo(c.QueueMessages, 10_000)
 	c.QueueBytes = defaultTo(c.QueueBytes, 64<<20)
 	if c.Permanent == nil {

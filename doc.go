@@ -30,6 +30,14 @@
 // After Close nothing of the client is left running, and every call that
 // waited has returned.
 //
+// # Servers
+//
+// Some things depend on the server. Mosquitto 2.0 keeps a 5.0 session over its
+// own restart only if it was not opened with a clean start, that is with
+// Config.Resume; before 5.0 it loses QoS 2 messages over a reconnect when more
+// than its max_inflight_messages are in flight (see Config.Inflight); and when a
+// connection breaks while it repeats PUBRELs, it delivers those messages again.
+//
 // # Errors
 //
 // NotSent(err) says whether the request is certain not to have reached the

@@ -13,7 +13,9 @@ import (
 // SubscribeOptions describe a Subscription in full.
 type SubscribeOptions struct {
 	// Filters are what to subscribe to, at least one. $share/group/filter is a
-	// shared subscription.
+	// shared subscription. Filters of one Subscription should not overlap: a
+	// server may send a message once for each that it matches, as Mosquitto does
+	// on 5.0. Between Subscriptions they may.
 	Filters []Filter
 	// ManualAck leaves the acknowledgement of QoS 1 and 2 messages to
 	// Message.Ack. Otherwise a message is acknowledged when it is handed over:

@@ -36,8 +36,10 @@ type Client struct {
 
 // ClientSettings are what a Client needs to know besides its CONNECT packets.
 type ClientSettings struct {
-	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send.
-	// Zero means the server's Receive Maximum alone limits them.
+	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send,
+	// within the server's Receive Maximum. Zero means 1,024, and 20 before 5.0,
+	// where a server can not say what it holds: Mosquitto 2.0 loses QoS 2 messages
+	// over a reconnect when more are in flight than its own limit of 20.
 	Inflight int
 	// PingTimeout is how long the server may take to answer a PINGREQ. Zero
 	// means half of the keep-alive interval.
@@ -80,7 +82,7 @@ type scratch struct {
 // NewClient returns an engine without a connection.
 func NewClient(s ClientSettings) *Client {
 	c := &Client{settings: s, hasSession: s.HasSession}
-	c.Sender = NewSender(&c.link, s.Inflight)
+	c.Sender = NewSender(&c.link, 0)
 	c.Receiver = NewReceiver(&c.link)
 	return c
 }

@@ -72,6 +72,7 @@ func (c *Client) accepted(p *wire.Connack, now time.Time) error {
 		}
 	}
 	c.Receiver.Start(present, receiveMax, c.connect.TopicAliasMaximum)
+	c.Sender.quota.max = c.inflight(v)
 	if c.settings.Established != nil {
 		c.settings.Established(p)
 	}
@@ -79,6 +80,16 @@ func (c *Client) accepted(p *wire.Connack, now time.Time) error {
 	c.link.Open(v, c.link.Limits)
 	c.Sender.Start(present, now)
 	return nil
+}
+
+func (c *Client) inflight(v wire.Version) int {
+	switch {
+	case c.settings.Inflight > 0:
+		return c.settings.Inflight
+	case v < wire.V5:
+		return 20
+	}
+	return 1024
 }
 
 // keepsSession says whether the session outlives this connection.

@@ -476,6 +476,21 @@ func TestOwnInflightLimit(t *testing.T) {
 	})
 }
 
+func TestInflightLimitByDefault(t *testing.T) {
+	each(t, func(t *testing.T, v wire.Version) {
+		s := connectedScript(t, v)
+		for range 2000 {
+			s.publish("x", wire.AtLeastOnce)
+		}
+		s.skip()
+		want := 20
+		if v == wire.V5 {
+			want = 1024
+		}
+		require.Equal(t, want, s.c.Sender.Inflight())
+	})
+}
+
 func TestIdentifiersAreNotReusedEarly(t *testing.T) {
 	s := connectedScript(t, wire.V5)
 	held := s.publish("held", wire.AtLeastOnce)
@@ -505,7 +520,8 @@ func TestIdentifiersAreNotReusedEarly(t *testing.T) {
 }
 
 func TestAllIdentifiersInUse(t *testing.T) {
-	s := connectedScript(t, wire.V5)
+	s := newScript(t, wire.V5, ClientSettings{Inflight: 65535})
+	s.up(keeping(wire.V5), &wire.Connack{})
 	seen := make(map[uint16]bool)
 	list := make([]*Outgoing, 0, 65535)
 	for range 65535 {

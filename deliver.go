@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync/atomic"
@@ -9,44 +10,70 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
+// targets are the Subscriptions of the messages of one read: those of message
+// i end at ends[i].
+type targets struct {
+	subs []*Subscription
+	ends []int
+}
+
 // deliver hands what one read brought to the Subscriptions. It runs on the
 // reader and never waits for a consumer, except under the Block policy.
-func (c *Client) deliver(ctx context.Context, received []session.Received) {
-	var targets []*Subscription
-	for i := range received {
-		targets = c.deliverOne(ctx, &received[i], targets[:0])
+func (k *conn) deliver(ctx context.Context, received []session.Received) {
+	if len(received) == 0 {
+		return
+	}
+	c := k.client
+	unwanted := c.route(&k.targets, received)
+	k.slab.begin(len(received))
+	begin := 0
+	for i, end := range k.targets.ends {
+		k.hand(ctx, &received[i], k.targets.subs[begin:end])
+		begin = end
+	}
+	clear(k.targets.subs)
+	for _, m := range unwanted {
+		c.counters.unclaimed.Add(1)
+		m.Ack() // [MQTT-4.5.0-2] also what nobody wants
 	}
 }
 
-func (c *Client) deliverOne(ctx context.Context, in *session.Received, targets []*Subscription) []*Subscription {
+// route finds the Subscriptions of all messages under one lock, and returns the
+// messages that have none and for which none may come.
+func (c *Client) route(t *targets, received []session.Received) (unwanted []*Message) {
+	t.subs, t.ends = t.subs[:0], t.ends[:0]
 	c.router.mu.Lock()
-	targets = c.router.find(targets, &in.Publish)
-	if len(targets) == 0 {
-		m := c.message(in)
-		held := c.router.unclaimed.hold(m)
-		c.router.mu.Unlock()
-		if !held {
-			c.counters.unclaimed.Add(1)
-			m.Ack() // [MQTT-4.5.0-2] also what nobody wants
+	defer c.router.mu.Unlock()
+	for i := range received {
+		begin := len(t.subs)
+		t.subs = c.router.find(t.subs, &received[i].Publish)
+		t.ends = append(t.ends, len(t.subs))
+		if len(t.subs) == begin {
+			m := c.message(&received[i], bytes.Clone(received[i].Publish.Payload))
+			if !c.router.unclaimed.hold(m) {
+				unwanted = append(unwanted, m)
+			}
 		}
-		return targets
 	}
-	c.router.mu.Unlock()
+	return unwanted
+}
+
+// hand gives each Subscription a message of its own.
+func (k *conn) hand(ctx context.Context, in *session.Received, subs []*Subscription) {
 	var claims *atomic.Int32
-	if len(targets) > 1 {
+	if len(subs) > 1 {
 		claims = new(atomic.Int32)
-		claims.Store(int32(len(targets)))
+		claims.Store(int32(len(subs)))
 	}
-	for _, s := range targets {
-		m := c.message(in)
+	for _, s := range subs {
+		m := k.client.message(in, k.slab.clone(in.Publish.Payload))
 		m.receipt.claims = claims
 		s.accept(ctx, m)
 	}
-	return targets
 }
 
-func (c *Client) message(in *session.Received) *Message {
-	m := newMessage(&in.Publish)
+func (c *Client) message(in *session.Received, payload []byte) *Message {
+	m := newMessage(&in.Publish, payload)
 	m.receipt.client, m.receipt.token = c, in.Token
 	return m
 }

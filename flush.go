@@ -25,6 +25,16 @@ func queueFull(ctx context.Context) error {
 // QoS 0 messages were written, Flush returns ErrConnectionLost. Messages that
 // the server refused do not fail Flush; their Delivery says so.
 func (c *Client) Flush(ctx context.Context) error {
+	c.mu.Lock()
+	ending := c.ending
+	c.mu.Unlock()
+	if ending != nil {
+		return &requestError{"flush", "", true, ending}
+	}
+	return c.flush(ctx)
+}
+
+func (c *Client) flush(ctx context.Context) error {
 	if err := c.awaitOutstanding(ctx); err != nil {
 		return &requestError{"flush", "", true, err}
 	}
@@ -36,10 +46,6 @@ func (c *Client) Flush(ctx context.Context) error {
 
 func (c *Client) awaitOutstanding(ctx context.Context) error {
 	c.mu.Lock()
-	if err := c.ending; err != nil {
-		c.mu.Unlock()
-		return err
-	}
 	f := &flush{seq: c.engine.Sender.LastSeq(), done: make(chan struct{})}
 	if f.remaining = c.engine.Sender.Outstanding(f.seq); f.remaining == 0 {
 		c.mu.Unlock()

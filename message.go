@@ -71,21 +71,26 @@ type receipt struct {
 // message is not delivered again when the server repeats it. ErrStale says that
 // the server lost the session meanwhile; it may send the message as a new one.
 func (m *Message) Ack() error {
-	r := &m.receipt
-	if r.token.IsZero() || !atomic.CompareAndSwapUint32(&r.acked, 0, 1) {
+	if !m.receipt.due() {
 		return nil
 	}
-	if r.claims != nil && r.claims.Add(-1) > 0 {
-		return nil
-	}
-	return r.client.acknowledge(r.token)
+	return m.receipt.client.acknowledge(m.receipt.token)
 }
 
-// newMessage makes a message of its own from what the engine lends.
-func newMessage(p *wire.Publish) *Message {
+// due says, once, that the server has to be told.
+func (r *receipt) due() bool {
+	if r.token.IsZero() || !atomic.CompareAndSwapUint32(&r.acked, 0, 1) {
+		return false
+	}
+	return r.claims == nil || r.claims.Add(-1) == 0
+}
+
+// newMessage makes a message of its own from what the engine lends. payload is
+// a copy of the one lent.
+func newMessage(p *wire.Publish, payload []byte) *Message {
 	m := &Message{
 		Topic:     p.Topic,
-		Payload:   bytes.Clone(p.Payload),
+		Payload:   payload,
 		QoS:       p.QoS,
 		Retain:    p.Retain,
 		Duplicate: p.Duplicate,

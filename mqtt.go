@@ -160,13 +160,7 @@ func (c *Client) Disconnect(ctx context.Context, reason ...ReasonCode) error {
 	if err := checkDisconnect(p.ReasonCode); err != nil {
 		return fmt.Errorf("mqtt: disconnect: %w", err)
 	}
-	c.mu.Lock()
-	ended := c.ending != nil
-	c.mu.Unlock()
-	var err error
-	if !ended {
-		err = c.Flush(ctx)
-	}
+	err := c.flush(ctx)
 	c.leave(p)
 	<-c.done
 	return err

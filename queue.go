@@ -34,8 +34,11 @@ type queue struct {
 	maxMessages, maxBytes int
 	overflow              Overflow
 
+	waiting int  // consumers that found the queue empty and wait for ready
+	blocked bool // the reader found it full and waits for room
+
 	ready chan struct{} // one token: there is something to take, or the end
-	room  chan struct{} // one token: something was taken; for Block
+	room  chan struct{} // one token: something was taken
 	over  chan struct{} // closed when nothing comes out any more
 	cut   chan struct{} // closed by close: also what a pump holds is not wanted
 }
@@ -64,7 +67,7 @@ const (
 func (q *queue) push(m *Message) pushed {
 	q.mu.Lock()
 	result := q.add(m)
-	wake := len(q.items) > q.head
+	wake := q.waiting > 0 && len(q.items) > q.head
 	q.mu.Unlock()
 	if wake {
 		token(q.ready)
@@ -83,6 +86,7 @@ func (q *queue) add(m *Message) pushed {
 	result := pushTaken
 	if q.lossy > 0 && (q.lossy >= q.maxMessages || q.bytes+len(m.Payload) > q.maxBytes) {
 		if q.overflow == Block {
+			q.blocked = true
 			return pushFull
 		}
 		result = pushDropped
@@ -125,7 +129,8 @@ func (q *queue) dropOldest(size int) {
 }
 
 // pop takes the next message. ok is false when there is none now; then err says
-// whether there will never be one.
+// whether there will never be one. If there may be, the caller counts as
+// waiting until it calls woken.
 func (q *queue) pop() (m *Message, ok bool, err error) {
 	q.mu.Lock()
 	if q.closed != nil {
@@ -135,6 +140,7 @@ func (q *queue) pop() (m *Message, ok bool, err error) {
 		return nil, false, err
 	}
 	if q.head == len(q.items) {
+		q.waiting++
 		q.mu.Unlock()
 		return nil, false, nil
 	}
@@ -147,7 +153,7 @@ func (q *queue) pop() (m *Message, ok bool, err error) {
 	}
 	if q.head == len(q.items) {
 		q.items, q.head = q.items[:0], 0
-		if cap(q.items) > 1024 {
+		if cap(q.items) > keptItems {
 			q.items = nil // a burst is over
 		}
 		if q.final {
@@ -158,15 +164,27 @@ func (q *queue) pop() (m *Message, ok bool, err error) {
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0
 	}
-	more := q.head < len(q.items)
+	more := q.waiting > 0 && q.head < len(q.items)
+	blocked := q.blocked
+	q.blocked = false
 	q.mu.Unlock()
 	if more {
 		token(q.ready)
 	}
-	if q.overflow == Block {
+	if blocked {
 		token(q.room)
 	}
 	return m, true, nil
+}
+
+// keptItems is how many places an empty queue keeps for the next burst.
+const keptItems = 2048
+
+// woken says that a consumer no longer waits.
+func (q *queue) woken() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting--
 }
 
 // close ends the queue with err and returns the messages nobody took.

@@ -43,6 +43,7 @@ type group struct {
 	id     uint32
 	sub    *Subscription
 	routes []*route
+	index  map[string]int // of routes by filter; nil: they are few
 }
 
 // maxSubscriptionID is the largest a server accepts.
@@ -66,7 +67,10 @@ func (r *router) add(s *Subscription, call *subscribeCall) error {
 	s.group = group{id: r.newID(), sub: s}
 	r.groups[s.group.id] = &s.group
 	r.subs = append(r.subs, s)
-	for _, f := range s.options.Filters {
+	if len(s.options.Filters) > fewRoutes {
+		s.group.index = make(map[string]int, len(s.options.Filters))
+	}
+	for i, f := range s.options.Filters {
 		t := r.routes[f.Filter]
 		if t == nil {
 			t = &route{filter: f.Filter, topics: f.Filter}
@@ -79,6 +83,9 @@ func (r *router) add(s *Subscription, call *subscribeCall) error {
 		t.subs = append(t.subs, s)
 		t.groups = append(t.groups, &s.group)
 		s.group.routes = append(s.group.routes, t)
+		if s.group.index != nil {
+			s.group.index[f.Filter] = i
+		}
 	}
 	for _, m := range r.unclaimed.claim(s.group.routes) {
 		s.queue.push(m)
@@ -253,59 +260,11 @@ func (r *router) subscribePacket(s *Subscription, engine *session.Client) *wire.
 }
 
 func (s *Subscription) optionsOf(filter string) Filter {
+	if s.group.index != nil {
+		return s.options.Filters[s.group.index[filter]]
+	}
 	i := slices.IndexFunc(s.options.Filters, func(f Filter) bool { return f.Filter == filter })
 	return s.options.Filters[i]
-}
-
-// find appends the Subscriptions that get p to dst, each once. Called with r.mu
-// held.
-func (r *router) find(dst []*Subscription, p *wire.Publish) []*Subscription {
-	if known, dst := r.findByID(dst, p); known {
-		return dst
-	}
-	r.scratch = r.tree.Append(r.scratch[:0], p.Topic)
-	for _, t := range r.scratch {
-		for _, s := range t.subs {
-			if !slices.Contains(dst, s) {
-				dst = append(dst, s)
-			}
-		}
-	}
-	return dst
-}
-
-// findByID routes by subscription identifiers. It knows nothing if there are
-// none or one is not ours: then the filters decide.
-func (r *router) findByID(dst []*Subscription, p *wire.Publish) (known bool, _ []*Subscription) {
-	if p.Properties == nil || len(p.Properties.SubscriptionIDs) == 0 {
-		return false, dst
-	}
-	for _, id := range p.Properties.SubscriptionIDs {
-		if r.groups[id] == nil {
-			return false, dst
-		}
-	}
-	for _, id := range p.Properties.SubscriptionIDs {
-		g := r.groups[id]
-		for _, t := range g.routes {
-			if len(g.routes) > 1 && !match.MatchPlain(t.topics, p.Topic) {
-				continue
-			}
-			for _, s := range t.subs {
-				if !slices.Contains(dst, s) && (s == g.sub || !g.onlyForOwner(t, p)) {
-					dst = append(dst, s)
-				}
-			}
-		}
-	}
-	return true, dst
-}
-
-// onlyForOwner says that p is a retained message which the SUBSCRIBE of g
-// brought: others who have the same filter got it when they subscribed.
-func (g *group) onlyForOwner(t *route, p *wire.Publish) bool {
-	return p.Retain && slices.Contains(t.subs, g.sub) &&
-		!slices.ContainsFunc(t.subs, func(s *Subscription) bool { return s.optionsOf(t.filter).RetainAsPublished })
 }
 
 // close ends all Subscriptions with err.
@@ -345,53 +304,4 @@ func (r *router) disclaim(filters []string) (dropped []*Message) {
 		r.unclaimed.disown(f) // after the claim, which would undo it
 	}
 	return dropped
-}
-
-// unclaimed holds QoS 1 and 2 messages of a resumed session until a
-// Subscription claims them. They stay unacknowledged meanwhile.
-type unclaimed struct {
-	max      int
-	holding  bool // the session is that of an earlier process
-	held     []*Message
-	disowned map[string]bool // filters that this process has given up
-}
-
-// hold keeps m if a Subscription may still come for it.
-func (u *unclaimed) hold(m *Message) bool {
-	if !u.holding || m.QoS == AtMostOnce || len(u.held) >= u.max {
-		return false
-	}
-	for f := range u.disowned {
-		if match.MatchPlain(f, m.Topic) {
-			return false
-		}
-	}
-	u.held = append(u.held, m)
-	return true
-}
-
-func (u *unclaimed) claim(routes []*route) (claimed []*Message) {
-	for _, t := range routes {
-		delete(u.disowned, t.topics)
-	}
-	u.held = slices.DeleteFunc(u.held, func(m *Message) bool {
-		mine := slices.ContainsFunc(routes, func(t *route) bool { return match.MatchPlain(t.topics, m.Topic) })
-		if mine {
-			claimed = append(claimed, m)
-		}
-		return mine
-	})
-	return claimed
-}
-
-func (u *unclaimed) disown(filter string) {
-	if u.holding {
-		if u.disowned == nil {
-			u.disowned = make(map[string]bool)
-		}
-		if len(u.disowned) >= u.max {
-			clear(u.disowned) // too old to matter: what they matched has long arrived
-		}
-		u.disowned[filter] = true
-	}
 }

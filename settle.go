@@ -83,6 +83,33 @@ func (c *Client) do(f func(*session.Client)) {
 	e.perform()
 }
 
+const maxAcks = 64
+
+// acknowledgements gather while a consumer takes messages without a pause.
+type acknowledgements []session.Token
+
+func (a *acknowledgements) add(m *Message) {
+	if m.receipt.due() {
+		if *a == nil {
+			*a = make(acknowledgements, 0, maxAcks)
+		}
+		*a = append(*a, m.receipt.token)
+	}
+}
+
+// acknowledgeAll acknowledges what has gathered, under one lock.
+func (c *Client) acknowledgeAll(a *acknowledgements) {
+	if len(*a) == 0 {
+		return
+	}
+	c.do(func(engine *session.Client) {
+		for _, t := range *a {
+			engine.Receiver.Ack(t, Success)
+		}
+	})
+	*a = (*a)[:0]
+}
+
 // acknowledge acknowledges a received message.
 func (c *Client) acknowledge(t session.Token) (err error) {
 	c.do(func(engine *session.Client) { err = engine.Receiver.Ack(t, Success) })

@@ -115,19 +115,38 @@ func (s *Subscription) pump() {
 	ch := s.channel.ch
 	defer close(*s.channel.done.Load())
 	defer close(ch)
+	var acks acknowledgements
 	for {
-		m, err := s.take(context.Background())
+		m, ok, err := s.queue.pop()
 		if err != nil {
-			return
+			break
+		}
+		if !ok {
+			s.client.acknowledgeAll(&acks)
+			<-s.queue.ready
+			s.queue.woken()
+			continue
 		}
 		select {
 		case ch <- m:
-			s.handedOver(m)
-		case <-s.queue.cut:
-			m.Ack() // dropped like those in the queue
-			return
+		default:
+			// Nobody takes it at once. What others have may not wait for that.
+			s.client.acknowledgeAll(&acks)
+			select {
+			case ch <- m:
+			case <-s.queue.cut:
+				m.Ack() // dropped like those in the queue
+				return
+			}
+		}
+		if !s.options.ManualAck {
+			acks.add(m)
+		}
+		if len(acks) == maxAcks {
+			s.client.acknowledgeAll(&acks)
 		}
 	}
+	s.client.acknowledgeAll(&acks)
 }
 
 // handedOver acknowledges a message that a consumer has.
@@ -146,7 +165,9 @@ func (s *Subscription) take(ctx context.Context) (*Message, error) {
 		}
 		select {
 		case <-s.queue.ready:
+			s.queue.woken()
 		case <-ctx.Done():
+			s.queue.woken()
 			return nil, context.Cause(ctx)
 		}
 	}

@@ -149,6 +149,9 @@ func (c *Client) Take(spare []byte, now time.Time) []byte {
 	return b
 }
 
+// Trim gives back the buffer of Take if it is empty and larger than keep bytes.
+func (c *Client) Trim(keep int) { c.link.Trim(keep) }
+
 // Wrote says that what Take returned was written completely.
 func (c *Client) Wrote(now time.Time) { c.keepAlive.wrote(now) }
 

@@ -54,6 +54,13 @@ func (l *Link) Append(p wire.Packet) error {
 	return nil
 }
 
+// Trim gives back the buffer if it is empty and larger than keep bytes.
+func (l *Link) Trim(keep int) {
+	if len(l.buf) == 0 && cap(l.buf) > keep {
+		l.buf = nil
+	}
+}
+
 func (l *Link) full() bool { return len(l.buf) >= highWater }
 
 // The four acknowledgements carry no text and therefore fit every limit that a

@@ -1,26 +1,28 @@
 package wire
 
 const (
-	maxTopics      = 256 // names remembered per decoder
-	maxTopicLength = 256 // a longer name is not remembered
+	maxTopics      = 16384     // names remembered per decoder
+	maxTopicBytes  = 512 << 10 // what they may hold together
+	maxTopicLength = 256       // a longer name is not remembered
 )
 
 // topicTable remembers valid topic names, so that a name that comes again costs neither a check nor an
 // allocation. It is bounded: a full table starts anew.
-type topicTable struct{ names map[string]string }
+type topicTable struct {
+	names map[string]string
+	bytes int
+}
 
 func (t *topicTable) add(name []byte) string {
 	s := string(name)
 	if len(s) > maxTopicLength {
 		return s
 	}
-	switch {
-	case t.names == nil:
-		t.names = make(map[string]string)
-	case len(t.names) == maxTopics:
-		clear(t.names)
+	if t.names == nil || len(t.names) == maxTopics || t.bytes+len(s) > maxTopicBytes {
+		*t = topicTable{names: make(map[string]string)}
 	}
 	t.names[s] = s
+	t.bytes += len(s)
 	return s
 }
 

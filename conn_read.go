@@ -1,0 +1,109 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// arrivals notes when bytes arrive: even half a packet is proof of life.
+type arrivals struct{ k *conn }
+
+func (a arrivals) Read(b []byte) (int, error) {
+	n, err := a.k.nc.Read(b)
+	if n > 0 {
+		a.k.lastRead.Store(int64(time.Since(a.k.start)))
+		a.k.client.counters.bytesReceived.Add(uint64(n))
+	}
+	return n, err
+}
+
+// readLoop takes what arrives, one lock for all packets of a read, and hands
+// messages to the subscriptions. It never waits for whoever consumes them,
+// except under the Block policy.
+func (k *conn) readLoop(ctx context.Context) error {
+	var e effects
+	for {
+		if err := k.reader.Fill(); err != nil {
+			if _, fault := errors.AsType[*wire.Error](err); fault {
+				return k.breakOff(ctx, err)
+			}
+			return readError(err)
+		}
+		if err := k.takeBatch(ctx, &e); err != nil {
+			return k.breakOff(ctx, err)
+		}
+	}
+}
+
+func (k *conn) takeBatch(ctx context.Context, e *effects) error {
+	c := k.client
+	now := time.Now()
+	c.mu.Lock()
+	c.engine.Recycle()
+	err := k.handleBuffered(now)
+	received := c.engine.Received()
+	c.counters.received += uint64(len(received))
+	flooded := c.engine.Pending() > maxAnswers
+	c.settle(e)
+	c.mu.Unlock()
+	// Whoever waits for a SUBACK or UNSUBACK finds delivered what came before it.
+	answered := e.answered
+	e.answered = nil
+	e.perform()
+	k.deliver(ctx, received)
+	e.answered = answered
+	e.perform()
+	if flooded && err == nil {
+		return k.awaitWriter(ctx)
+	}
+	return err
+}
+
+// maxAnswers is how many bytes may wait to be written before the reader waits
+// for the writer. Messages stop far below it, so these are answers to a server
+// that asks and asks and does not read.
+const maxAnswers = 4 << 20
+
+// awaitWriter waits until little enough is left to write. The writer's deadline
+// bounds the wait.
+func (k *conn) awaitWriter(ctx context.Context) error {
+	for {
+		k.client.mu.Lock()
+		if k.client.engine.Pending() <= maxAnswers {
+			k.client.mu.Unlock()
+			return nil
+		}
+		progress := k.progress()
+		k.client.mu.Unlock()
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (k *conn) handleBuffered(now time.Time) error {
+	for {
+		h, body, ok, err := k.reader.Next()
+		if err != nil || !ok {
+			return err
+		}
+		if err := k.client.engine.Handle(h, body, now); err != nil {
+			return err
+		}
+	}
+}
+
+// readError words the end of the stream for people.
+func readError(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return errServerClosed
+	}
+	return fmt.Errorf("read: %w", err)
+}

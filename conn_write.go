@@ -1,0 +1,120 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+)
+
+// writeLoop writes what has gathered in the engine while the last write was
+// under way: the busier the connection, the fewer the writes.
+func (k *conn) writeLoop(ctx context.Context) error {
+	var e effects
+	for {
+		b, leaving := k.take(&e)
+		if leaving != nil {
+			return k.sayGoodbye(ctx, leaving)
+		}
+		if b == nil {
+			select {
+			case <-k.wake:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			// Let publishers that are ready to run add their packets first.
+			runtime.Gosched()
+			continue
+		}
+		if err := k.write(b); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		k.wrote(b)
+	}
+}
+
+// take returns what there is to write. If there is nothing, it returns nil and
+// the writer counts as asleep, or why the connection is to be left.
+func (k *conn) take(e *effects) (b []byte, leaving error) {
+	c := k.client
+	c.mu.Lock()
+	if c.engine.Pending() == 0 {
+		k.asleep = k.leaving == nil
+		leaving = k.leaving
+		c.mu.Unlock()
+		return nil, leaving
+	}
+	b = c.engine.Take(k.spare, time.Now())
+	k.spare = nil
+	k.taken++
+	c.settle(e)
+	c.mu.Unlock()
+	e.perform()
+	return b, nil
+}
+
+// wrote says that b was written; it becomes the next buffer but one.
+func (k *conn) wrote(b []byte) {
+	c := k.client
+	c.mu.Lock()
+	c.engine.Wrote(time.Now())
+	k.written++
+	flushed := k.flushed
+	k.flushed = nil
+	if cap(b) <= maxSpare {
+		k.spare = b[:0]
+	}
+	c.mu.Unlock()
+	if flushed != nil {
+		close(flushed)
+	}
+}
+
+// trim gives back large buffers if nothing was written since it was last
+// called. Called with client.mu held.
+func (k *conn) trim() {
+	if k.taken != k.trimmed {
+		k.trimmed = k.taken
+		return
+	}
+	if cap(k.spare) > idleBuffer {
+		k.spare = nil
+	}
+	k.client.engine.Trim(idleBuffer)
+}
+
+const (
+	maxSpare   = 4 << 20 // the largest write buffer that is used again
+	idleBuffer = 4 << 10 // the largest that an idle connection keeps
+)
+
+// write writes all of b. The deadline is for progress, not for the whole.
+func (k *conn) write(b []byte) error {
+	for len(b) > 0 {
+		deadline := time.Now().Add(k.client.cfg.WriteTimeout)
+		if by := k.leaveBy.Load(); by != 0 {
+			deadline = time.Unix(0, by)
+		}
+		if err := k.nc.SetWriteDeadline(deadline); err != nil {
+			return err
+		}
+		n, err := k.nc.Write(b[:min(k.piece, len(b))])
+		k.client.counters.bytesSent.Add(uint64(n))
+		b = b[n:]
+		if err != nil && !(k.resumable && n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && k.leaveBy.Load() == 0) {
+			return err
+		}
+	}
+	return nil
+}
+
+// progress returns a channel that is closed after the next write, or with the
+// connection. Called with client.mu held.
+func (k *conn) progress() <-chan struct{} {
+	if k.flushed == nil {
+		k.flushed = make(chan struct{})
+	}
+	return k.flushed
+}

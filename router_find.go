@@ -1,0 +1,91 @@
+package mqtt
+
+import (
+	"slices"
+
+	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// find appends the Subscriptions that get p to dst, each once. Called with r.mu
+// held.
+func (r *router) find(dst []*Subscription, p *wire.Publish) []*Subscription {
+	begin := len(dst)
+	if r.ours(p) {
+		for _, id := range p.Properties.SubscriptionIDs {
+			dst = r.findInGroup(dst, begin, r.groups[id], p)
+		}
+		return dst
+	}
+	r.scratch = r.tree.Append(r.scratch[:0], p.Topic)
+	for _, t := range r.scratch {
+		for _, s := range t.subs {
+			dst = appendOnce(dst, begin, s)
+		}
+	}
+	return dst
+}
+
+// ours says that subscription identifiers tell who gets p: there are some, and
+// all are ours.
+func (r *router) ours(p *wire.Publish) bool {
+	if p.Properties == nil || len(p.Properties.SubscriptionIDs) == 0 {
+		return false
+	}
+	for _, id := range p.Properties.SubscriptionIDs {
+		if r.groups[id] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// fewRoutes is up to how many filters are tried one by one.
+const fewRoutes = 8
+
+func (r *router) findInGroup(dst []*Subscription, begin int, g *group, p *wire.Publish) []*Subscription {
+	switch n := len(g.routes); {
+	case n == 1:
+		return g.appendTo(dst, begin, g.routes[0], p)
+	case n <= fewRoutes:
+		for _, t := range g.routes {
+			if match.MatchPlain(t.topics, p.Topic) {
+				dst = g.appendTo(dst, begin, t, p)
+			}
+		}
+		return dst
+	}
+	r.scratch = r.tree.Append(r.scratch[:0], p.Topic)
+	for _, t := range r.scratch {
+		if slices.Contains(t.groups, g) {
+			dst = g.appendTo(dst, begin, t, p)
+		}
+	}
+	return dst
+}
+
+// appendTo appends those who want what the SUBSCRIBE of g brings on t.
+func (g *group) appendTo(dst []*Subscription, begin int, t *route, p *wire.Publish) []*Subscription {
+	onlyOwner := p.Retain && g.onlyForOwner(t)
+	for _, s := range t.subs {
+		if s == g.sub || !onlyOwner {
+			dst = appendOnce(dst, begin, s)
+		}
+	}
+	return dst
+}
+
+// onlyForOwner says that retained messages which the SUBSCRIBE of g brought are
+// for its own Subscription: others who have the same filter got them when they
+// subscribed.
+func (g *group) onlyForOwner(t *route) bool {
+	return slices.Contains(t.subs, g.sub) &&
+		!slices.ContainsFunc(t.subs, func(s *Subscription) bool { return s.optionsOf(t.filter).RetainAsPublished })
+}
+
+func appendOnce(dst []*Subscription, begin int, s *Subscription) []*Subscription {
+	if slices.Contains(dst[begin:], s) {
+		return dst
+	}
+	return append(dst, s)
+}

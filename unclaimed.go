@@ -1,0 +1,56 @@
+package mqtt
+
+import (
+	"slices"
+
+	"github.com/seed65a45251/mqtt/match"
+)
+
+// unclaimed holds QoS 1 and 2 messages of a resumed session until a
+// Subscription claims them. They stay unacknowledged meanwhile.
+type unclaimed struct {
+	max      int
+	holding  bool // the session is that of an earlier process
+	held     []*Message
+	disowned map[string]bool // filters that this process has given up
+}
+
+// hold keeps m if a Subscription may still come for it.
+func (u *unclaimed) hold(m *Message) bool {
+	if !u.holding || m.QoS == AtMostOnce || len(u.held) >= u.max {
+		return false
+	}
+	for f := range u.disowned {
+		if match.MatchPlain(f, m.Topic) {
+			return false
+		}
+	}
+	u.held = append(u.held, m)
+	return true
+}
+
+func (u *unclaimed) claim(routes []*route) (claimed []*Message) {
+	for _, t := range routes {
+		delete(u.disowned, t.topics)
+	}
+	u.held = slices.DeleteFunc(u.held, func(m *Message) bool {
+		mine := slices.ContainsFunc(routes, func(t *route) bool { return match.MatchPlain(t.topics, m.Topic) })
+		if mine {
+			claimed = append(claimed, m)
+		}
+		return mine
+	})
+	return claimed
+}
+
+func (u *unclaimed) disown(filter string) {
+	if u.holding {
+		if u.disowned == nil {
+			u.disowned = make(map[string]bool)
+		}
+		if len(u.disowned) >= u.max {
+			clear(u.disowned) // too old to matter: what they matched has long arrived
+		}
+		u.disowned[filter] = true
+	}
+}

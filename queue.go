@@ -35,7 +35,7 @@ type queue struct {
 	overflow              Overflow
 
 	waiting int  // consumers that found the queue empty and wait for ready
-	blocked bool // the reader found it full and waits for room
+	blocked bool // the reader found it full and waits until it is half empty
 
 	ready chan struct{} // one token: there is something to take, or the end
 	room  chan struct{} // one token: something was taken
@@ -165,13 +165,15 @@ func (q *queue) pop() (m *Message, ok bool, err error) {
 		q.items, q.head = q.items[:n], 0
 	}
 	more := q.waiting > 0 && q.head < len(q.items)
-	blocked := q.blocked
-	q.blocked = false
+	resume := q.blocked && q.lossy <= q.maxMessages/2 && q.bytes <= q.maxBytes/2
+	if resume {
+		q.blocked = false
+	}
 	q.mu.Unlock()
 	if more {
 		token(q.ready)
 	}
-	if blocked {
+	if resume {
 		token(q.room)
 	}
 	return m, true, nil

@@ -34,7 +34,8 @@ type Config struct {
 	Will *Will
 
 	// Resume asks for the session that an earlier process left under ClientID,
-	// and leaves the session on the server at the end. It needs a ClientID. Zero
+	// and leaves the session on the server at the end, on 5.0 for SessionExpiry.
+	// It needs a ClientID. Zero
 	// means that the client starts clean and leaves nothing behind.
 	Resume bool
 	// SessionExpiry is how long the server keeps the session without a
@@ -52,7 +53,8 @@ type Config struct {
 	// Zero means one minute; negative switches keep-alive off.
 	KeepAlive time.Duration
 	// PingTimeout is how long the server may take to answer a ping. Zero means
-	// half of the keep-alive interval in force.
+	// half of the keep-alive interval in force; more than the interval counts as
+	// the interval.
 	PingTimeout time.Duration
 	// ConnectTimeout bounds one attempt from dialling to CONNACK. Zero means 15 seconds.
 	ConnectTimeout time.Duration
@@ -81,7 +83,8 @@ type Config struct {
 	Inflight int
 	// QueueMessages and QueueBytes bound the messages that wait to be sent: for
 	// a connection, for an acknowledgement of earlier ones, for room on the
-	// network. Beyond, publishing waits. Zero means 10,000 messages and 64 MiB.
+	// network. Beyond, publishing waits; an empty queue takes a message of any
+	// size. Zero means 10,000 messages and 64 MiB.
 	QueueMessages int
 	QueueBytes    int
 
@@ -91,13 +94,15 @@ type Config struct {
 	// returning the first failure. A permanent refusal is returned all the same.
 	RetryFirst bool
 	// Permanent decides whether the client gives up because of err instead of
-	// trying again. Zero means IsPermanent.
+	// trying again. Close does not wait for it. Zero means IsPermanent.
 	Permanent func(err error) bool
 
-	// TLS is used for mqtts. Zero means the system's roots and the host of the URL.
+	// TLS is used for mqtts, and must not be changed while the client lives. Zero
+	// means the system's roots and the host of the URL.
 	TLS *tls.Config
 	// Dial makes the network connection in place of the library, for any scheme;
 	// TLS, if the scheme asks for it, comes on top. network is "tcp" or "unix".
+	// Close does not wait for a function that ignores ctx. Zero means net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// UserProperties go with CONNECT (5.0).
 	UserProperties []UserProperty

@@ -159,10 +159,10 @@ func (k *conn) keepAlive(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if due.IsZero() {
-			<-ctx.Done()
-			return context.Cause(ctx)
+		wait := trimInterval
+		if !due.IsZero() {
+			wait = min(wait, time.Until(due))
 		}
-		timer.Reset(time.Until(due))
+		timer.Reset(wait)
 	}
 }

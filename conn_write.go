@@ -88,6 +88,8 @@ func (k *conn) trim() {
 const (
 	maxSpare   = 4 << 20 // the largest write buffer that is used again
 	idleBuffer = 4 << 10 // the largest that an idle connection keeps
+
+	trimInterval = time.Minute
 )
 
 // write writes all of b. The deadline is for progress, not for the whole.

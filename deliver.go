@@ -86,14 +86,10 @@ func (s *Subscription) accept(ctx context.Context, m *Message) {
 			m.Ack() // nobody wants it, and it must not hold up others
 			return
 		case pushEpisode:
-			s.client.counters.dropped.Add(1)
 			s.client.watchers.send(Event{Time: time.Now(), State: s.client.State(), Subscription: s,
 				Err: fmt.Errorf("%w: subscription %.80q drops QoS 0 messages", ErrQueueFull, s.options.Filters[0].Filter)})
 			return
-		case pushDropped:
-			s.client.counters.dropped.Add(1)
-			return
-		case pushTaken:
+		case pushTaken, pushDropped:
 			return
 		case pushFull:
 		}

@@ -21,7 +21,8 @@
 // twice, also at QoS 2. Watch tells when that has happened.
 //
 // A consumer that is slow, or gone, holds up nothing but itself: the goroutine
-// that reads from the network never waits for it. QoS 1 and 2 messages are
+// that reads from the network never waits for it, except under the Block policy,
+// with which a consumer must not wait for the server either. QoS 1 and 2 messages are
 // bounded by withholding acknowledgements (Config.ReceiveMaximum), QoS 0
 // messages by the limits of the Subscription. All methods may be called from
 // anywhere, also from inside a loop over messages, and by any number of
@@ -45,15 +46,16 @@
 // request breaks a *LimitError; both unwrap to a ReasonCode, so that
 // errors.Is(err, mqtt.NotAuthorized) works. What could never work matches
 // ErrInvalid, or is a *wire.FieldError for what the connection's version of MQTT
-// does not have.
+// does not have. ErrClosed stands for whatever ended the client: Err returns it.
 //
 //	method                 error                                  NotSent
 //	Connect                *ServerError: refused; network errors; n/a
-//	                       ErrInvalid: URL or Config
+//	                       ErrInvalid: URL or Config; context ended
 //	Publish, Publish-      ErrInvalid, *wire.FieldError           true
 //	Message                *LimitError                            true unless repeated on a new connection
 //	                       ErrExpired in the queue                true unless repeated on a new connection
-//	                       context ended, not sent yet            true
+//	                       context ended, not sent yet (no room:  true
+//	                       ErrQueueFull as well)
 //	                       context ended, sent: goes on           false
 //	                       *ServerError: refused                  false
 //	                       ErrUndeliverable                       false
@@ -61,16 +63,22 @@
 //	PublishAsync           ErrInvalid; ErrQueueFull: no room      true
 //	                       until ctx ended; ErrClosed
 //	Delivery.Wait          as Publish; context ended: goes on     as Publish; false
-//	Subscribe,             ErrInvalid, *LimitError,               true
-//	SubscribeWith          *wire.FieldError
+//	Subscribe,             ErrInvalid, *wire.FieldError           true
+//	SubscribeWith          *LimitError                            true unless sent on an earlier connection
 //	                       *ServerError: a filter was refused     false
 //	                       context ended, ErrClosed               true if not sent yet
+//	Route                  ErrInvalid, ErrClosed                  true
 //	Unsubscribe            ErrInvalid                             true
+//	                       *LimitError                            true unless sent on an earlier connection
 //	                       *ServerError                           false
 //	                       context ended: goes on                 false
 //	                       ErrClosed                              true if not sent yet
-//	Flush, Disconnect      context ended; ErrConnectionLost:      false
-//	                       QoS 0 messages were not written
+//	Drain                  as Unsubscribe; context ended, or      as Unsubscribe; false
+//	                       what ended the Subscription first
+//	Flush, Disconnect      context ended, ErrClosed;              false
+//	                       ErrConnectionLost: QoS 0 messages
+//	                       were not written
+//	Disconnect             ErrInvalid: nothing was done           false
 //	Message.Ack            ErrStale: the session is gone          n/a
 //	Next, All              context ended, ErrClosed, what ended   n/a
 //	                       the Subscription

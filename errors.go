@@ -17,7 +17,7 @@ var (
 	// ErrExpired says that a message's expiry interval ran out in the queue.
 	ErrExpired = session.ErrExpired
 	// ErrStale says that a message can no longer be acknowledged: the server has
-	// lost the session, or it was acknowledged before.
+	// lost the session, or has given the message's packet identifier to another.
 	ErrStale = session.ErrStale
 	// ErrUndeliverable says that the server closed the connection whenever it
 	// got this message, ten times in a row with nothing else on the connection.

@@ -370,3 +370,267 @@ func ExampleNotSent() {
 	// mqtt: publish "rooms/+/light": topic name "rooms/+/light" has a wildcard (not sent)
 	// true true
 }
+
+func ExampleClient_State() {
+	ctx := context.Background()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	fmt.Println(client.State())
+	client.Close()
+	fmt.Println(client.State())
+	// Output:
+	// connected
+	// closed
+}
+
+func ExampleClient_Stats() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	if err := client.Publish(ctx, "metrics", []byte("1"), mqtt.AtLeastOnce); err != nil {
+		log.Fatal(err)
+	}
+	s := client.Stats()
+	fmt.Println(s.Connections, s.Published, s.Queued, s.Inflight)
+	// Output: 1 1 0 0
+}
+
+func ExampleClient_ServerInfo() {
+	ctx := context.Background()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	info := client.ServerInfo()
+	fmt.Println(info.Version, info.KeepAlive, info.SessionPresent, info.Limits.NoShared)
+	// Output: 5.0 1m0s false false
+}
+
+func ExampleClient_Close() {
+	ctx := context.Background()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	client.Close()
+	<-client.Done() // closed by now
+	fmt.Println(client.Err())
+	fmt.Println(client.Publish(ctx, "t", nil, mqtt.AtMostOnce))
+	// Output:
+	// client closed
+	// mqtt: publish "t": client closed (not sent)
+}
+
+func ExampleClient_Done() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	config, b := exampleConfig()
+	defer b.Close()
+	config.ClientID = "pump"
+	client, err := mqtt.Connect(ctx, "mqtt://localhost", config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	b.Disconnect("pump", wire.NotAuthorized) // which is permanent
+	<-client.Done()
+	fmt.Println(errors.Is(client.Err(), mqtt.NotAuthorized))
+	// Output: true
+}
+
+func ExampleClient_Unsubscribe() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	config, b := exampleConfig()
+	defer b.Close()
+	config.ClientID, config.Resume = "billing", true
+
+	// An earlier process leaves a subscription in its session.
+	earlier, err := mqtt.Connect(ctx, "mqtt://localhost", config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := earlier.Subscribe(ctx, "invoices/old", mqtt.AtLeastOnce); err != nil {
+		log.Fatal(err)
+	}
+	earlier.Close()
+
+	client, err := mqtt.Connect(ctx, "mqtt://localhost", config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(client.Unsubscribe(ctx, "invoices/old"), b.Stats().Subscriptions)
+	// Output: <nil> 0
+}
+
+func ExampleDelivery_Wait() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	d, err := client.PublishAsync(ctx, &mqtt.Message{Topic: "log", QoS: mqtt.ExactlyOnce})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ack, err := d.Wait(ctx) // for PUBCOMP
+	fmt.Println(ack.ReasonCode == mqtt.NoMatchingSubscribers, err)
+	// Output: true <nil>
+}
+
+func ExampleDelivery_Done() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	d, err := client.PublishAsync(ctx, &mqtt.Message{Topic: "log", QoS: mqtt.AtLeastOnce})
+	if err != nil {
+		log.Fatal(err)
+	}
+	select {
+	case <-d.Done():
+		_, err := d.Wait(ctx) // does not wait any more
+		fmt.Println("done:", err)
+	case <-time.After(time.Minute):
+		fmt.Println("still on its way")
+	}
+	// Output: done: <nil>
+}
+
+func ExampleSubscription_Granted() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	b := broker.New(broker.Config{
+		AuthorizeSubscribe: func(p *broker.Peer, f *wire.SubscribeFilter) wire.ReasonCode {
+			if f.Filter == "secrets" {
+				return wire.NotAuthorized
+			}
+			return wire.Success
+		},
+	})
+	defer b.Close()
+	client, err := mqtt.Connect(ctx, "mqtt://localhost", mqtt.Config{
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) { return b.Dial(ctx) },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	sub, err := client.SubscribeWith(ctx, mqtt.SubscribeOptions{
+		Filters: []mqtt.Filter{{Filter: "news", QoS: mqtt.AtLeastOnce}, {Filter: "secrets"}},
+	})
+	fmt.Println(errors.Is(err, mqtt.NotAuthorized))
+	for _, code := range sub.Granted() {
+		fmt.Println(code)
+	}
+	// Output:
+	// true
+	// granted QoS 1 (0x01)
+	// not authorized (0x87)
+}
+
+func ExampleSubscription_Dropped() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	sub, err := client.SubscribeWith(ctx, mqtt.SubscribeOptions{
+		Filters:        []mqtt.Filter{{Filter: "ticks", QoS: mqtt.AtLeastOnce}},
+		BufferMessages: 2,
+		Overflow:       mqtt.DropOldest,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	other, err := client.Subscribe(ctx, "ticks", mqtt.AtLeastOnce)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for i := range 5 {
+		client.Publish(ctx, "ticks", fmt.Append(nil, i), mqtt.AtMostOnce)
+	}
+	for range 5 {
+		other.Next(ctx) // keeps up, so it gets all
+	}
+	fmt.Println(sub.Dropped(), other.Dropped())
+	// Output: 3 0
+}
+
+func ExampleSubscription_Unsubscribe() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	sub, err := client.Subscribe(ctx, "news", mqtt.AtLeastOnce)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(sub.Unsubscribe(ctx))
+	_, open := <-sub.Messages()
+	fmt.Println(open, sub.Err())
+	// Output:
+	// <nil>
+	// false <nil>
+}
+
+func ExampleSubscription_Err() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	sub, err := client.Subscribe(ctx, "news", mqtt.AtLeastOnce)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client.Close()
+	for range sub.Messages() {
+	}
+	fmt.Println(errors.Is(sub.Err(), mqtt.ErrClosed))
+	// Output: true
+}
+
+func ExampleMessage_Ack() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	sub, err := client.SubscribeWith(ctx, mqtt.SubscribeOptions{
+		Filters:   []mqtt.Filter{{Filter: "orders", QoS: mqtt.AtLeastOnce}},
+		ManualAck: true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	client.Publish(ctx, "orders", []byte("one chair"), mqtt.AtLeastOnce)
+	msg, err := sub.Next(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(client.Stats().Unfinished)
+	fmt.Println(msg.Ack(), client.Stats().Unfinished) // once the order is safe
+	// Output:
+	// 1
+	// <nil> 0
+}
+
+func ExampleIsPermanent() {
+	config := mqtt.Config{
+		// A server whose user database is often late.
+		Permanent: func(err error) bool {
+			return mqtt.IsPermanent(err) && !errors.Is(err, mqtt.BadUserNameOrPassword)
+		},
+	}
+	fmt.Println(mqtt.IsPermanent(mqtt.ErrKeepAlive))
+	fmt.Println(config.Permanent(&mqtt.ServerError{Packet: wire.TypeConnack, ReasonCode: mqtt.Banned}))
+	fmt.Println(config.Permanent(&mqtt.ServerError{Packet: wire.TypeConnack, ReasonCode: mqtt.BadUserNameOrPassword}))
+	// Output:
+	// false
+	// true
+	// false
+}

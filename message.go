@@ -16,8 +16,9 @@ import (
 
 // Message is an Application Message, received or to be published.
 //
-// A received message belongs to whoever received it: nothing of it is reused or
-// shared. A message to be published is only read, and must not be changed until
+// A received message belongs to whoever received it: nothing of it is used again
+// for another. (Small payloads that came together may lie side by side in one
+// piece of memory of up to 8 KiB, which lives as long as one of them.) A message to be published is only read, and must not be changed until
 // the call that publishes it has returned or, with PublishAsync, its Delivery is
 // done. A received message can be published as it is; what only the server may
 // set (Duplicate, SubscriptionIDs) is left out.
@@ -68,8 +69,10 @@ type receipt struct {
 // Subscriptions got the message, the last Ack counts.
 //
 // Ack survives reconnects: without a connection it is remembered, and the
-// message is not delivered again when the server repeats it. ErrStale says that
-// the server lost the session meanwhile; it may send the message as a new one.
+// message is not delivered again when the server repeats it. (A QoS 1 message
+// comes again when the PUBACK was sent and got lost on its way.) ErrStale says
+// that the server lost the session meanwhile; it may send the message as a new
+// one. Further calls do nothing, and so does Ack after the end of the client.
 func (m *Message) Ack() error {
 	if !m.receipt.due() {
 		return nil

@@ -143,26 +143,29 @@ func (c *Client) end(err error) {
 // returns when no goroutine of the client is left. Further calls do nothing.
 func (c *Client) Close() error {
 	c.leave(&wire.Disconnect{})
-	<-c.done
+	c.group.Wait()
 	return nil
 }
 
 // Disconnect ends the client in order: it waits until everything accepted for
 // publishing is acknowledged, then says DISCONNECT and closes like Close. The
 // reason is Success unless one is given; DisconnectWithWill asks the server to
-// publish the will all the same. When ctx ends first, the client is closed
-// nevertheless, and the error says what was left.
+// publish the will all the same. (Before 5.0 DISCONNECT has no reason: with any
+// but Success the connection is closed without it, and the server publishes the
+// will.) When ctx ends first, the client is closed nevertheless, and the error
+// says what was left. A reason that a client can not give is refused with
+// ErrInvalid, and the client goes on.
 func (c *Client) Disconnect(ctx context.Context, reason ...ReasonCode) error {
 	p := &wire.Disconnect{}
 	if len(reason) > 0 {
 		p.ReasonCode = reason[0]
 	}
 	if err := checkDisconnect(p.ReasonCode); err != nil {
-		return fmt.Errorf("mqtt: disconnect: %w", err)
+		return &requestError{"disconnect", "", false, err}
 	}
 	err := c.flush(ctx)
 	c.leave(p)
-	<-c.done
+	c.group.Wait()
 	return err
 }
 

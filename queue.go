@@ -1,6 +1,10 @@
 package mqtt
 
-import "sync"
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
 
 // Overflow says what a Subscription does with a QoS 0 message for which its
 // buffer has no room. QoS 1 and 2 messages always have room: what the server
@@ -11,9 +15,11 @@ type Overflow uint8
 const (
 	DropNewest Overflow = iota // drop the message that just came
 	DropOldest                 // drop the QoS 0 message that has waited longest
-	// Block stops reading from the connection until there is room. It slows the
-	// server down by TCP back-pressure, and with it everything else on the
-	// connection: other subscriptions, acknowledgements, keep-alive.
+	// Block stops reading from the connection until half of the buffer is free. It
+	// slows the server down by TCP back-pressure, and with it everything else on
+	// the connection: other subscriptions, acknowledgements, keep-alive. The
+	// consumer must not wait for the server, by Publish for example: the answer may
+	// be behind the message that finds no room.
 	Block
 )
 
@@ -26,7 +32,8 @@ type queue struct {
 	lossy   int // QoS 0 messages in the queue
 	bytes   int // of their payloads
 	dropped uint64
-	losing  bool // the last QoS 0 message was dropped: an episode is reported once
+	total   *atomic.Uint64 // dropped by all queues of the client
+	losing  bool           // the last QoS 0 message was dropped: an episode is reported once
 	closed  error
 	final   bool // no more will come; closed when empty
 	ended   bool // cut is closed
@@ -43,7 +50,8 @@ type queue struct {
 	cut   chan struct{} // closed by close: also what a pump holds is not wanted
 }
 
-func (q *queue) init(o *SubscribeOptions) {
+func (q *queue) init(o *SubscribeOptions, dropped *atomic.Uint64) {
+	q.total = dropped
 	q.maxMessages = defaultTo(o.BufferMessages, 4096)
 	q.maxBytes = defaultTo(o.BufferBytes, 16<<20)
 	q.overflow = o.Overflow
@@ -59,8 +67,8 @@ type pushed uint8
 const (
 	pushTaken   pushed = iota
 	pushFull           // Block: try again when there is room
-	pushDropped        // one was dropped
-	pushEpisode        // one was dropped, the first of its kind
+	pushDropped        // the message or older ones were dropped
+	pushEpisode        // likewise, for the first time since there was room
 	pushClosed         // nobody wants it any more
 )
 
@@ -94,8 +102,8 @@ func (q *queue) add(m *Message) pushed {
 			q.losing = true
 			result = pushEpisode
 		}
-		q.dropped++
 		if q.overflow == DropNewest {
+			q.drop()
 			return result
 		}
 		q.dropOldest(len(m.Payload))
@@ -108,24 +116,53 @@ func (q *queue) add(m *Message) pushed {
 	return result
 }
 
-// dropOldest makes room for a QoS 0 message of size bytes.
+// dropOldest makes room for a QoS 0 message of size bytes. Messages above QoS 0
+// stay.
 func (q *queue) dropOldest(size int) {
-	extra := uint64(0)
-	kept := q.items[q.head:q.head]
-	for _, m := range q.items[q.head:] {
-		if m.QoS == AtMostOnce && (q.lossy >= q.maxMessages || q.lossy > 0 && q.bytes+size > q.maxBytes) {
+	for i := q.head; q.lossy > 0 && (q.lossy >= q.maxMessages || q.bytes+size > q.maxBytes); {
+		switch m := q.items[i]; {
+		case m.QoS > AtMostOnce:
+			i++
+			continue
+		case i == q.head:
+			q.shift()
+			i = q.head
+		default:
+			q.items = slices.Delete(q.items, i, i+1)
 			q.lossy--
 			q.bytes -= len(m.Payload)
-			extra++
-			continue
 		}
-		kept = append(kept, m)
+		q.drop()
 	}
-	clear(q.items[q.head+len(kept):])
-	q.items = q.items[:q.head+len(kept)]
-	if extra > 1 {
-		q.dropped += extra - 1
+}
+
+// drop counts a message that is lost.
+func (q *queue) drop() {
+	q.dropped++
+	q.total.Add(1)
+}
+
+// shift takes out the head, and keeps the slice from growing for ever.
+func (q *queue) shift() *Message {
+	m := q.items[q.head]
+	q.items[q.head] = nil
+	q.head++
+	if m.QoS == AtMostOnce {
+		q.lossy--
+		q.bytes -= len(m.Payload)
 	}
+	switch {
+	case q.head == len(q.items):
+		q.items, q.head = q.items[:0], 0
+		if cap(q.items) > keptItems {
+			q.items = nil // a burst is over
+		}
+	case q.head >= 1024 && 2*q.head >= len(q.items):
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	return m
 }
 
 // pop takes the next message. ok is false when there is none now; then err says
@@ -144,25 +181,9 @@ func (q *queue) pop() (m *Message, ok bool, err error) {
 		q.mu.Unlock()
 		return nil, false, nil
 	}
-	m = q.items[q.head]
-	q.items[q.head] = nil
-	q.head++
-	if m.QoS == AtMostOnce {
-		q.lossy--
-		q.bytes -= len(m.Payload)
-	}
-	if q.head == len(q.items) {
-		q.items, q.head = q.items[:0], 0
-		if cap(q.items) > keptItems {
-			q.items = nil // a burst is over
-		}
-		if q.final {
-			q.finish(ErrUnsubscribed)
-		}
-	} else if q.head >= 1024 && 2*q.head >= len(q.items) {
-		n := copy(q.items, q.items[q.head:])
-		clear(q.items[n:])
-		q.items, q.head = q.items[:n], 0
+	m = q.shift()
+	if q.final && q.head == len(q.items) {
+		q.finish(ErrUnsubscribed)
 	}
 	more := q.waiting > 0 && q.head < len(q.items)
 	resume := q.blocked && q.lossy <= q.maxMessages/2 && q.bytes <= q.maxBytes/2

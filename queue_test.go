@@ -3,6 +3,7 @@ package mqtt
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,7 +11,7 @@ import (
 
 func newQueue(o SubscribeOptions) *queue {
 	q := new(queue)
-	q.init(&o)
+	q.init(&o, new(atomic.Uint64))
 	return q
 }
 
@@ -188,4 +189,16 @@ func TestGroupsOfShortSubscriptionsAreForgotten(t *testing.T) {
 	require.Equal(t, []string{"t"}, r.remove(long))
 	require.Empty(t, r.groups)
 	require.Empty(t, r.routes)
+}
+
+func TestStuckConsumerWithDropOldestCostsNoMoreThanItsBuffer(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: 10, Overflow: DropOldest})
+	q.push(queued(1, "kept"))
+	for i := range 100_000 {
+		q.push(queued(0, fmt.Sprint(i)))
+	}
+	require.Less(t, cap(q.items), 5000)
+	require.Equal(t, uint64(99_990), q.lost())
+	require.Equal(t, uint64(99_990), q.total.Load())
+	wantQueued(t, q, "kept", "99990", "99991")
 }

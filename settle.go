@@ -112,6 +112,10 @@ func (c *Client) acknowledgeAll(a *acknowledgements) {
 
 // acknowledge acknowledges a received message.
 func (c *Client) acknowledge(t session.Token) (err error) {
-	c.do(func(engine *session.Client) { err = engine.Receiver.Ack(t, Success) })
+	c.do(func(engine *session.Client) {
+		if err = engine.Receiver.Ack(t, Success); err == nil {
+			err = c.status.err // nobody will tell the server any more
+		}
+	})
 	return err
 }

@@ -33,7 +33,7 @@ func (c *Client) SubscribeWith(ctx context.Context, o SubscribeOptions) (*Subscr
 	}
 	o.Filters = slices.Clone(o.Filters)
 	s := &Subscription{client: c, options: o}
-	s.queue.init(&s.options)
+	s.queue.init(&s.options, &c.counters.dropped)
 	r := &subscribeCall{sub: s, first: true, done: make(chan struct{})}
 	if err := c.router.add(s, r); err != nil {
 		return nil, &requestError{"subscribe", name, false, err}
@@ -65,7 +65,7 @@ func (c *Client) Route(filter string) (*Subscription, error) {
 		return nil, &requestError{"route", filter, false, err}
 	}
 	s := &Subscription{client: c, options: o, local: true}
-	s.queue.init(&s.options)
+	s.queue.init(&s.options, &c.counters.dropped)
 	if err := c.router.add(s, nil); err != nil {
 		return nil, &requestError{"route", filter, false, err}
 	}

@@ -231,7 +231,8 @@ func (s *Subscription) Dropped() uint64 { return s.queue.lost() }
 // Unsubscribe ends the Subscription at once. Messages that nobody has taken
 // are dropped, acknowledged so that they do not come again. It then waits for
 // the server's answer, unless another Subscription still needs the filters; an
-// error says that the answer did not come, and the server may go on sending.
+// error says that the server did not agree or that the answer did not come, so
+// that it may go on sending. The request goes on when ctx ends.
 func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	s.discard(ErrUnsubscribed)
 	return s.client.release(ctx, s)
@@ -247,7 +248,8 @@ func (s *Subscription) discard(err error) {
 
 // Drain unsubscribes and lets the consumers take what the server sends before
 // its answer; then the Subscription ends. Drain returns when they have, or with
-// ctx, which leaves what is still there to Unsubscribe.
+// ctx, which leaves what is still there to the consumers, or to Unsubscribe to
+// drop.
 func (s *Subscription) Drain(ctx context.Context) error {
 	var err error
 	if filters, first := s.client.router.drain(s); first {

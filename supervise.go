@@ -201,7 +201,8 @@ func (c *Client) forget(k *conn, err error) {
 
 // IsPermanent reports whether trying to connect again is pointless because of
 // err: the server refused the credentials, the identifier, the version or the
-// kind of client, or another client has taken over the session. It is the
+// kind of client, or CONNECT as such, or another client has taken over the
+// session. It is the
 // default of Config.Permanent.
 func IsPermanent(err error) bool {
 	e, ok := errors.AsType[*ServerError](err)

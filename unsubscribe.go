@@ -23,7 +23,10 @@ func (c *Client) release(ctx context.Context, s *Subscription) error {
 
 // Unsubscribe ends subscriptions that the server holds for this client and
 // that belong to no Subscription: those of an earlier process in a resumed
-// session. It waits for the server's answer.
+// session. Filters that a Subscription has are left out; messages that wait for
+// somebody to claim them are acknowledged and dropped where filters match them.
+// It waits for the server's answer, and without a connection for the next one.
+// When ctx ends first, the request goes on.
 func (c *Client) Unsubscribe(ctx context.Context, filters ...string) error {
 	if len(filters) == 0 {
 		return &requestError{"unsubscribe", "", false, invalid("filters", "none given")}
@@ -32,6 +35,9 @@ func (c *Client) Unsubscribe(ctx context.Context, filters ...string) error {
 		if err := match.ValidateFilter(f); err != nil {
 			return &requestError{"unsubscribe", f, false, &argumentError{err: err}}
 		}
+	}
+	if ctx.Err() != nil {
+		return &requestError{"unsubscribe", filters[0], false, context.Cause(ctx)}
 	}
 	for _, m := range c.router.disclaim(filters) {
 		m.Ack()
@@ -111,7 +117,7 @@ func (u *unsubscribeCall) answer(q *session.Request) {
 	u.conclude(nil)
 }
 
-// refuse ends the call; nil means that the filters are gone.
+// conclude ends the call; nil means that the filters are gone.
 func (u *unsubscribeCall) conclude(err error) {
 	u.once.Do(func() {
 		u.client.mu.Lock()

@@ -12,9 +12,9 @@ type SessionState uint8
 
 // What can become of a session.
 const (
-	SessionNew     SessionState = iota // the server had none, and none was expected
+	SessionNew     SessionState = iota // the first connection, and the server had none
 	SessionResumed                     // the server still had it
-	SessionLost                        // the server no longer had it
+	SessionLost                        // the server no longer had it, as always before 5.0 without Config.Resume
 )
 
 // Event is a change that Watch reports.

@@ -42,7 +42,8 @@ type ClientSettings struct {
 	// over a reconnect when more are in flight than its own limit of 20.
 	Inflight int
 	// PingTimeout is how long the server may take to answer a PINGREQ. Zero
-	// means half of the keep-alive interval.
+	// means half of the keep-alive interval; more than the interval counts as
+	// the interval.
 	PingTimeout time.Duration
 	// HasSession says that the server may hold a session of this client from
 	// before, although this Client is new. Without it a Session Present in the

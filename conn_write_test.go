@@ -1,0 +1,24 @@
+package mqtt
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt/session"
+)
+
+func TestIdleConnectionGivesLargeBuffersBack(t *testing.T) {
+	engine := session.NewClient(session.ClientSettings{})
+	k := &conn{client: &Client{engine: engine}, spare: make([]byte, 0, 2*idleBuffer), taken: 1}
+	engine.Take(make([]byte, 0, 2*idleBuffer), k.start)
+	k.trim()
+	require.NotNil(t, k.spare, "something was written since the connection began")
+	k.trim()
+	require.Nil(t, k.spare)
+	require.Zero(t, cap(engine.Take(nil, k.start)))
+
+	k.spare = make([]byte, 0, idleBuffer)
+	k.trim()
+	require.NotNil(t, k.spare, "a small one stays")
+}

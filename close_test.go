@@ -473,3 +473,17 @@ func TestDisconnectCutShortByCloseSaysSo(t *testing.T) {
 		require.NoError(t, client.Disconnect(t.Context()), "it has ended already")
 	})
 }
+
+func TestAckAfterTheEndSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: []mqtt.Filter{{Filter: "t", QoS: 1}}, ManualAck: true})
+		conn.Send(pub(1, 1, "x"))
+		msg, err := sub.Next(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, client.Close())
+		require.Error(t, msg.Ack())
+		require.NoError(t, msg.Ack(), "further calls do nothing")
+	})
+}

@@ -35,7 +35,9 @@ func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect) (err e
 	n, err := k.nc.Write(hello)
 	c.counters.bytesSent.Add(uint64(n))
 	if err != nil {
-		return k.lastWords(err)
+		if err := k.lastWords(err); err != nil {
+			return err
+		}
 	}
 	for {
 		if err := k.reader.Fill(); err != nil {
@@ -50,13 +52,16 @@ func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect) (err e
 
 // lastWords returns what the server said before it reset the connection, so
 // that CONNECT failed with err: with TLS 1.3 it refuses our certificate when our
-// part of the handshake is over.
+// part of the handshake is over. Nil means that it said a packet.
 func (k *conn) lastWords(err error) error {
 	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		return err
 	}
 	said := k.reader.Fill()
-	if said == nil || said == io.EOF || errors.Is(said, syscall.ECONNRESET) {
+	switch {
+	case said == nil:
+		return nil // a packet, which takeConnack judges
+	case said == io.EOF || errors.Is(said, syscall.ECONNRESET):
 		return err
 	}
 	return readError(said)

@@ -96,11 +96,15 @@ const (
 func (k *conn) write(b []byte) error {
 	for len(b) > 0 {
 		deadline := time.Now().Add(k.client.cfg.WriteTimeout)
-		if by := k.leaveBy.Load(); by != 0 {
+		by := k.leaveBy.Load()
+		if by != 0 {
 			deadline = time.Unix(0, by)
 		}
 		if err := k.nc.SetWriteDeadline(deadline); err != nil {
 			return err
+		}
+		if k.leaveBy.Load() != by {
+			continue // it may have undone the deadline that hurry has set
 		}
 		n, err := k.nc.Write(b[:min(k.piece, len(b))])
 		k.client.counters.bytesSent.Add(uint64(n))

@@ -97,6 +97,7 @@ func (s *Subscription) accept(ctx context.Context, m *Message) {
 		case <-s.queue.room:
 		case <-s.queue.over:
 		case <-ctx.Done():
+			s.queue.giveUp()
 			return
 		}
 	}

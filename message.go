@@ -72,12 +72,17 @@ type receipt struct {
 // message is not delivered again when the server repeats it. (A QoS 1 message
 // comes again when the PUBACK was sent and got lost on its way.) ErrStale says
 // that the server lost the session meanwhile; it may send the message as a new
-// one. Further calls do nothing, and so does Ack after the end of the client.
+// one. After the end of the client Ack returns why it ended. Further calls do
+// nothing.
 func (m *Message) Ack() error {
-	if !m.receipt.due() {
+	return m.receipt.acknowledge()
+}
+
+func (r *receipt) acknowledge() error {
+	if !r.due() {
 		return nil
 	}
-	return m.receipt.client.acknowledge(m.receipt.token)
+	return r.client.acknowledge(r.token)
 }
 
 // due says, once, that the server has to be told.

@@ -18,8 +18,8 @@ const (
 	// Block stops reading from the connection until half of the buffer is free. It
 	// slows the server down by TCP back-pressure, and with it everything else on
 	// the connection: other subscriptions, acknowledgements, keep-alive. The
-	// consumer must not wait for the server, by Publish for example: the answer may
-	// be behind the message that finds no room.
+	// consumer must not wait for the server, by Publish, Subscribe, Unsubscribe or
+	// Flush: the answer may be behind the message that finds no room.
 	Block
 )
 
@@ -43,6 +43,7 @@ type queue struct {
 
 	waiting int  // consumers that found the queue empty and wait for ready
 	blocked bool // the reader found it full and waits until it is half empty
+	early   bool // Block: there is more room, for nobody can receive before Subscribe returns
 
 	ready chan struct{} // one token: there is something to take, or the end
 	room  chan struct{} // one token: something was taken
@@ -92,8 +93,12 @@ func (q *queue) add(m *Message) pushed {
 		return pushTaken
 	}
 	result := pushTaken
-	if q.lossy > 0 && (q.lossy >= q.maxMessages || q.bytes+len(m.Payload) > q.maxBytes) {
-		if q.overflow == Block {
+	times := 1
+	if q.early {
+		times = earlyRoom
+	}
+	if q.lossy > 0 && (q.lossy >= times*q.maxMessages || q.bytes+len(m.Payload) > times*q.maxBytes) {
+		if q.overflow == Block && !q.early {
 			q.blocked = true
 			return pushFull
 		}
@@ -102,7 +107,7 @@ func (q *queue) add(m *Message) pushed {
 			q.losing = true
 			result = pushEpisode
 		}
-		if q.overflow == DropNewest {
+		if q.overflow != DropOldest {
 			q.drop()
 			return result
 		}
@@ -115,6 +120,10 @@ func (q *queue) add(m *Message) pushed {
 	q.bytes += len(m.Payload)
 	return result
 }
+
+// earlyRoom is how many times the limits apply under Block until Subscribe
+// returns. What a server sends beyond, without a SUBACK, is dropped.
+const earlyRoom = 16
 
 // dropOldest makes room for a QoS 0 message of size bytes. Messages above QoS 0
 // stay.
@@ -140,6 +149,14 @@ func (q *queue) dropOldest(size int) {
 func (q *queue) drop() {
 	q.dropped++
 	q.total.Add(1)
+}
+
+// giveUp counts a message for which the reader no longer waits: its connection
+// has ended.
+func (q *queue) giveUp() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.drop()
 }
 
 // shift takes out the head, and keeps the slice from growing for ever.
@@ -185,7 +202,7 @@ func (q *queue) pop() (m *Message, ok bool, err error) {
 	if q.final && q.head == len(q.items) {
 		q.finish(ErrUnsubscribed)
 	}
-	more := q.waiting > 0 && q.head < len(q.items)
+	more := q.waiting > 0 && (q.head < len(q.items) || q.closed != nil)
 	resume := q.blocked && q.lossy <= q.maxMessages/2 && q.bytes <= q.maxBytes/2
 	if resume {
 		q.blocked = false
@@ -202,6 +219,13 @@ func (q *queue) pop() (m *Message, ok bool, err error) {
 
 // keptItems is how many places an empty queue keeps for the next burst.
 const keptItems = 2048
+
+// begin says that there may be consumers from now on.
+func (q *queue) begin() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.early = false
+}
 
 // woken says that a consumer no longer waits.
 func (q *queue) woken() {

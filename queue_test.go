@@ -202,3 +202,13 @@ func TestStuckConsumerWithDropOldestCostsNoMoreThanItsBuffer(t *testing.T) {
 	require.Equal(t, uint64(99_990), q.total.Load())
 	wantQueued(t, q, "kept", "99990", "99991")
 }
+
+func TestBlockingQueueHasMoreRoomUntilSubscribeReturns(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: 1, Overflow: Block})
+	q.early = true
+	for range earlyRoom {
+		require.Equal(t, pushTaken, q.push(queued(0, "early")))
+	}
+	require.Equal(t, pushEpisode, q.push(queued(0, "too many")), "never without bound, and never waiting")
+	require.Equal(t, uint64(1), q.lost())
+}

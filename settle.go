@@ -88,12 +88,12 @@ const maxAcks = 64
 // acknowledgements gather while a consumer takes messages without a pause.
 type acknowledgements []session.Token
 
-func (a *acknowledgements) add(m *Message) {
-	if m.receipt.due() {
+func (a *acknowledgements) add(r *receipt) {
+	if r.due() {
 		if *a == nil {
 			*a = make(acknowledgements, 0, maxAcks)
 		}
-		*a = append(*a, m.receipt.token)
+		*a = append(*a, r.token)
 	}
 }
 

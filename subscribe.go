@@ -34,6 +34,7 @@ func (c *Client) SubscribeWith(ctx context.Context, o SubscribeOptions) (*Subscr
 	o.Filters = slices.Clone(o.Filters)
 	s := &Subscription{client: c, options: o}
 	s.queue.init(&s.options, &c.counters.dropped)
+	s.queue.early = o.Overflow == Block
 	r := &subscribeCall{sub: s, first: true, done: make(chan struct{})}
 	if err := c.router.add(s, r); err != nil {
 		return nil, &requestError{"subscribe", name, false, err}
@@ -170,6 +171,7 @@ func (r *subscribeCall) finish(codes []ReasonCode, err error, partly bool) {
 		if err != nil && !r.first {
 			c.watchers.send(Event{State: c.State(), Err: err, Subscription: r.sub})
 		}
+		r.sub.queue.begin()
 		close(r.done)
 	})
 }

@@ -127,6 +127,11 @@ func (s *Subscription) pump() {
 			s.queue.woken()
 			continue
 		}
+		// The message is the consumer's alone from the moment it has it.
+		r := m.receipt
+		if !s.options.ManualAck {
+			m.receipt = receipt{}
+		}
 		select {
 		case ch <- m:
 		default:
@@ -135,12 +140,12 @@ func (s *Subscription) pump() {
 			select {
 			case ch <- m:
 			case <-s.queue.cut:
-				m.Ack() // dropped like those in the queue
+				r.acknowledge() // dropped like those in the queue
 				return
 			}
 		}
 		if !s.options.ManualAck {
-			acks.add(m)
+			acks.add(&r)
 		}
 		if len(acks) == maxAcks {
 			s.client.acknowledgeAll(&acks)

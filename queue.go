@@ -97,7 +97,7 @@ func (q *queue) add(m *Message) pushed {
 	if q.early {
 		times = earlyRoom
 	}
-	if q.lossy > 0 && (q.lossy >= times*q.maxMessages || q.bytes+len(m.Payload) > times*q.maxBytes) {
+	if q.lossy > 0 && (q.lossy/times >= q.maxMessages || (q.bytes+len(m.Payload))/times > q.maxBytes) {
 		if q.overflow == Block && !q.early {
 			q.blocked = true
 			return pushFull

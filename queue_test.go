@@ -3,6 +3,7 @@ package mqtt
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"testing"
 
@@ -201,6 +202,14 @@ func TestStuckConsumerWithDropOldestCostsNoMoreThanItsBuffer(t *testing.T) {
 	require.Equal(t, uint64(99_990), q.lost())
 	require.Equal(t, uint64(99_990), q.total.Load())
 	wantQueued(t, q, "kept", "99990", "99991")
+}
+
+func TestLimitsMayBeAsLargeAsAnInt(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: math.MaxInt, BufferBytes: math.MaxInt, Overflow: Block})
+	q.early = true
+	for range 3 {
+		require.Equal(t, pushTaken, q.push(queued(0, "x")))
+	}
 }
 
 func TestBlockingQueueHasMoreRoomUntilSubscribeReturns(t *testing.T) {

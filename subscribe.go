@@ -48,7 +48,9 @@ func (c *Client) SubscribeWith(ctx context.Context, o SubscribeOptions) (*Subscr
 	if r.err == nil {
 		return s, nil
 	}
+	c.mu.Lock()
 	err := &requestError{"subscribe", name, r.sent, r.err}
+	c.mu.Unlock()
 	if r.partly {
 		return s, err
 	}

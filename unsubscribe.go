@@ -54,10 +54,12 @@ func (c *Client) unsubscribe(ctx context.Context, filters []string) error {
 		// Sent or not, the request goes on without us.
 		return &requestError{"unsubscribe", filters[0], true, context.Cause(ctx)}
 	}
-	if u.err != nil {
-		return &requestError{"unsubscribe", filters[0], u.epoch > 0, u.err}
+	if u.err == nil {
+		return nil
 	}
-	return nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return &requestError{"unsubscribe", filters[0], u.epoch > 0, u.err}
 }
 
 // unsubscribeCall is one UNSUBSCRIBE. It is sent on every connection that

@@ -19,6 +19,7 @@ type propertyEntry struct {
 	PublishProperties
 	expiry uint32
 	ids    [3]uint32
+	mixed  bool // more than SubscriptionIDs was set
 }
 
 func (a *propertyArena) take() *propertyEntry {
@@ -26,7 +27,9 @@ func (a *propertyArena) take() *propertyEntry {
 		a.chunk, a.used = make([]propertyEntry, max(firstChunk, len(a.chunk))), 0
 	}
 	entry := &a.chunk[a.used]
-	entry.PublishProperties = PublishProperties{}
+	if entry.mixed {
+		entry.PublishProperties, entry.mixed = PublishProperties{}, false
+	}
 	a.used++
 	a.taken++
 	return entry

@@ -12,7 +12,8 @@ type Decoder struct {
 	arena     propertyArena
 }
 
-// Recycle takes back all properties of PUBLISH packets that the decoder has handed out, to use them again.
+// Recycle takes back all properties of PUBLISH packets that the decoder has handed out, to use them
+// again. They must not have been changed.
 func (d *Decoder) Recycle() { d.arena.recycle() }
 
 // Decode decodes a packet into a new struct.

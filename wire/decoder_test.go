@@ -202,3 +202,38 @@ func TestNames(t *testing.T) {
 	}
 	require.Equal(t, 43, defined)
 }
+
+func TestASubscriptionIdentifierAloneAndInCompany(t *testing.T) {
+	var d Decoder
+	d.Version, d.From = V5, FromServer
+	for _, id := range []uint32{1, 127, 128, 16383, 16384, 2097151, 2097152, 268435455} {
+		for _, company := range []PublishProperties{{}, {ContentType: "text"}, {PayloadFormatUTF8: true}} {
+			want := company
+			want.SubscriptionIDs = []uint32{id}
+			sent := Publish{Topic: "a/b", Payload: []byte("x"), Properties: &want}
+			var got Publish
+			h, body := publishBytes(t, &sent, V5)
+			require.NoError(t, d.Publish(&got, h, body))
+			require.Equal(t, sent, got)
+		}
+		d.Recycle()
+	}
+}
+
+func TestABadSubscriptionIdentifierIsRefusedAlone(t *testing.T) {
+	d := Decoder{Version: V5, From: FromServer}
+	for name, block := range map[string][]byte{
+		"zero":                {2, 0x0b, 0},
+		"not in its shortest": {3, 0x0b, 0x81, 0},
+		"longer than a block": {2, 0x0b, 0x81, 1},
+		"cut off":             {3, 0x0b, 0x81},
+		"five bytes":          {6, 0x0b, 0xff, 0xff, 0xff, 0xff, 1},
+		"bytes left":          {3, 0x0b, 1, 0},
+	} {
+		body := append([]byte{0, 1, 'a'}, block...)
+		require.Error(t, d.Publish(new(Publish), Header{Type: TypePublish, Length: len(body), Size: len(body) + 2}, body), name)
+	}
+	d.From = FromClient
+	body := []byte{0, 1, 'a', 2, 0x0b, 1}
+	require.ErrorIs(t, d.Publish(new(Publish), Header{Type: TypePublish, Length: len(body), Size: len(body) + 2}, body), ProtocolError)
+}

@@ -47,9 +47,17 @@ func (d *Decoder) Publish(p *Publish, h Header, body []byte) error {
 }
 
 func (d *Decoder) publishWithProperties(p *Publish, b []byte) error {
-	c := cursor{b: b, packet: TypePublish}
 	entry := d.arena.take()
 	q := &entry.PublishProperties
+	if id, n := loneSubscriptionID(b); n > 0 && p.Topic != "" && d.From != FromClient {
+		entry.ids[0] = id
+		q.SubscriptionIDs = entry.ids[:1]
+		p.Properties, p.Payload = q, b[n:]
+		return nil
+	}
+	entry.mixed = true
+	q.SubscriptionIDs = nil
+	c := cursor{b: b, packet: TypePublish}
 	c.properties(TypePublish)
 	for c.next() {
 		switch c.property.id {
@@ -86,4 +94,18 @@ func (d *Decoder) publishWithProperties(p *Publish, b []byte) error {
 	}
 	p.Properties, p.Payload = q, c.b
 	return nil
+}
+
+// loneSubscriptionID reads a property block that holds one subscription identifier and nothing else, as
+// most do that are not empty. n is the length of the block; it is 0 for any other block, good or bad.
+func loneSubscriptionID(b []byte) (id uint32, n int) {
+	if len(b) < 3 || b[0] > 5 || b[1] != byte(propSubscriptionID) || len(b) <= int(b[0]) {
+		return 0, 0
+	}
+	n = 1 + int(b[0])
+	id, size := readVarint(b[2:n])
+	if id == 0 || size != n-2 || size != varintSize(int(id)) {
+		return 0, 0
+	}
+	return id, n
 }

@@ -20,6 +20,7 @@ type readBuffer struct {
 
 	small    []byte
 	borrowed *[largeBuffer]byte // nil unless b is it
+	detached bool               // b belongs to somebody else; only unread may still be copied from it
 }
 
 func (r *readBuffer) unread() []byte { return r.b[r.start:r.end] }
@@ -40,6 +41,9 @@ func (r *readBuffer) wrote(n int) {
 // room returns space to read into. size is the size of the packet that begins the unread bytes, or 0 if
 // it is not known yet.
 func (r *readBuffer) room(size int) []byte {
+	if r.detached {
+		r.moveOn()
+	}
 	switch {
 	case r.start == r.end:
 		r.reset()
@@ -68,6 +72,28 @@ func (r *readBuffer) reset() {
 		r.small = make([]byte, smallBuffer)
 	}
 	r.b = r.small
+}
+
+// detach gives the buffer away if it is a large one.
+func (r *readBuffer) detach() (b Buffer, ok bool) {
+	if r.detached || len(r.b) < largeBuffer {
+		return Buffer{}, false
+	}
+	b = Buffer{r.borrowed, len(r.b)}
+	r.borrowed, r.detached = nil, true
+	return b, true
+}
+
+// moveOn takes what is unread from a buffer that was given away to another one.
+func (r *readBuffer) moveOn() {
+	r.detached = false
+	if len(r.unread()) > largeBuffer {
+		b := make([]byte, len(r.b))
+		r.end = copy(b, r.unread())
+		r.start, r.b = 0, b
+		return
+	}
+	r.borrow()
 }
 
 func (r *readBuffer) borrow() {

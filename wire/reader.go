@@ -74,6 +74,28 @@ func (r *Reader) Next() (h Header, body []byte, ok bool, err error) {
 	return h, r.buffer.take(h.Size)[n:], true, nil
 }
 
+// Detach gives away the buffer in which the bodies lie that were handed out since the last Fill: they stay
+// valid until the buffer is released, and the reader goes on in another one. ok is false if they lie in
+// the small buffer of an idle reader, which stays; then they are few and can be copied. It may be
+// called once between two calls of Fill.
+func (r *Reader) Detach() (b Buffer, ok bool) { return r.buffer.detach() }
+
+// Buffer is memory that a [Reader] has given away.
+type Buffer struct {
+	pooled *[largeBuffer]byte // nil: it was made for a large packet
+	size   int
+}
+
+// Size returns how many bytes of memory are kept from further use.
+func (b Buffer) Size() int { return b.size }
+
+// Release gives the memory back, once, when nobody looks at the bodies any more.
+func (b Buffer) Release() {
+	if b.pooled != nil {
+		largeBuffers.Put(b.pooled)
+	}
+}
+
 // ReadPacket returns the next packet, for which it waits if need be. body is valid until the next call.
 func (r *Reader) ReadPacket() (Header, []byte, error) {
 	if err := r.Fill(); err != nil {

@@ -251,3 +251,67 @@ func TestReaderReportsTheErrorOfItsSourceAndGoesOn(t *testing.T) {
 type silent struct{}
 
 func (silent) Read([]byte) (int, error) { return 0, nil }
+
+func TestDetachedBodiesStayWhileTheReaderGoesOn(t *testing.T) {
+	var sent []byte
+	const packets, size = 2000, 200
+	for i := range packets {
+		p := Publish{Topic: "a", Payload: bytes.Repeat([]byte{byte(i)}, size-i%7)}
+		sent, _ = p.Append(sent, V311)
+	}
+	r := NewReader(&pieces{b: sent, sizes: []int{1024, 1024, 30000, 64 << 10}}, V311, 0)
+	var bodies [][]byte
+	var buffers []Buffer
+	for r.Fill() == nil {
+		var kept [][]byte
+		for {
+			_, body, ok, err := r.Next()
+			require.NoError(t, err)
+			if !ok {
+				break
+			}
+			kept = append(kept, body)
+		}
+		b, ok := r.Detach()
+		_, twice := r.Detach()
+		require.False(t, twice, "a buffer is given away once")
+		for _, body := range kept {
+			if !ok {
+				body = bytes.Clone(body)
+			}
+			bodies = append(bodies, body)
+		}
+		if ok {
+			require.Equal(t, 64<<10, b.Size())
+			buffers = append(buffers, b)
+		}
+	}
+	require.Len(t, bodies, packets)
+	require.Greater(t, len(buffers), 3)
+	for i, body := range bodies {
+		require.True(t, bytes.Equal(bytes.Repeat([]byte{byte(i)}, size-i%7), body[3:]), "packet %d", i)
+	}
+	for _, b := range buffers {
+		b.Release()
+	}
+}
+
+func TestDetachGivesAwayTheBufferOfALargePacket(t *testing.T) {
+	large := Publish{Topic: "a", Payload: bytes.Repeat([]byte("x"), 200_000)}
+	sent, err := large.Append(nil, V311)
+	require.NoError(t, err)
+	small := Publish{Topic: "b", Payload: []byte("next")}
+	sent, err = small.Append(sent, V311)
+	require.NoError(t, err)
+	r := NewReader(bytes.NewReader(sent), V311, 0)
+	_, body, err := r.ReadPacket()
+	require.NoError(t, err)
+	b, ok := r.Detach()
+	require.True(t, ok)
+	require.GreaterOrEqual(t, b.Size(), len(body))
+	_, next, err := r.ReadPacket()
+	require.NoError(t, err)
+	require.Equal(t, "next", string(next[3:]))
+	require.Equal(t, large.Payload, body[3:])
+	b.Release()
+}

@@ -73,7 +73,6 @@ const (
 
 // scratch keeps the packets of the hot path off the heap.
 type scratch struct {
-	publish wire.Publish
 	puback  wire.Puback
 	pubrec  wire.Pubrec
 	pubrel  wire.Pubrel
@@ -150,8 +149,18 @@ func (c *Client) Take(spare []byte, now time.Time) []byte {
 	return b
 }
 
-// Trim gives back the buffer of Take if it is empty and larger than keep bytes.
-func (c *Client) Trim(keep int) { c.link.Trim(keep) }
+// Trim gives back what busier times have left: the buffer of Take if it is empty
+// and larger than keep bytes, and room for received messages.
+func (c *Client) Trim(keep int) {
+	c.link.Trim(keep)
+	c.Receiver.trim()
+	if len(c.received) == 0 && cap(c.received) > keptReceived {
+		c.received = nil
+	}
+}
+
+// keptReceived is for how many messages of one read an idle client keeps room.
+const keptReceived = 16
 
 // Wrote says that what Take returned was written completely.
 func (c *Client) Wrote(now time.Time) { c.keepAlive.wrote(now) }

@@ -60,18 +60,19 @@ func (c *Client) handle(h wire.Header, body []byte, now time.Time) error {
 }
 
 func (c *Client) handlePublish(h wire.Header, body []byte) error {
-	p := &c.scratch.publish
-	if err := c.decoder.Publish(p, h, body); err != nil {
-		return err
+	n := len(c.received)
+	c.received = append(c.received, Received{})
+	r := &c.received[n]
+	err := c.decoder.Publish(&r.Publish, h, body)
+	deliver := false
+	if err == nil {
+		deliver, r.Token, err = c.Receiver.Publish(&r.Publish)
 	}
-	deliver, token, err := c.Receiver.Publish(p)
-	if err != nil {
-		return err
+	if !deliver {
+		*r = Received{}
+		c.received = c.received[:n]
 	}
-	if deliver {
-		c.received = append(c.received, Received{*p, token})
-	}
-	return nil
+	return err
 }
 
 // handleRare takes the packets that do not come often.

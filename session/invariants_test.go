@@ -105,7 +105,7 @@ func receiverInvariants(r *Receiver) error {
 		}
 		listed[in] = true
 		last = in
-		if r.byID[in.id] != in {
+		if r.byID.get(in.id) != in {
 			return fmt.Errorf("arrived: identifier %d is another's", in.id)
 		}
 	}
@@ -116,19 +116,24 @@ func receiverInvariants(r *Receiver) error {
 		return fmt.Errorf("answer for %d is due and was not sent", in.id)
 	}
 	open := 0
-	for id, in := range r.byID {
-		if in.id != id || in.listed != listed[in] {
-			return fmt.Errorf("byID: entry %d is wrong", id)
+	found := 0
+	for in := range r.byID.all {
+		if r.byID.get(in.id) != in || in.listed != listed[in] {
+			return fmt.Errorf("byID: entry %d is wrong", in.id)
 		}
+		found++
 		if in.counted {
 			open++
 		}
+	}
+	if found != r.byID.len {
+		return fmt.Errorf("byID: %d entries, %d noted", found, r.byID.len)
 	}
 	if open != r.open || r.max > 0 && open > r.max {
 		return fmt.Errorf("%d messages count, %d noted, maximum %d", open, r.open, r.max)
 	}
 	for in := r.unused; in != nil; in = in.next {
-		if r.byID[in.id] == in && in.id != 0 || in.listed {
+		if r.byID.get(in.id) == in && in.id != 0 || in.listed {
 			return errors.New("free list holds an entry in use")
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // use [NewReceiver].
 type Receiver struct {
 	link    *Link
-	byID    map[uint16]*incoming
+	byID    incomingTable
 	arrived incomingList // this connection's messages that still lack PUBACK or PUBREC, in order of arrival
 	epoch   uint32       // numbers connections
 	open    int          // messages of this connection that count against the receive maximum
@@ -21,28 +21,6 @@ type Receiver struct {
 	aliases aliases
 	unused  *incoming // free list
 }
-
-// incoming is the exchange of one received message.
-type incoming struct {
-	id         uint16
-	qos        wire.QoS
-	state      incomingState
-	reason     wire.ReasonCode
-	listed     bool   // is in arrived
-	counted    bool   // counts against the receive maximum
-	epoch      uint32 // the last connection that brought the PUBLISH
-	digest     uint64 // of topic and payload
-	generation uint32 // tells tokens of earlier uses from those of this one
-	prev, next *incoming
-}
-
-type incomingState uint8
-
-const (
-	incomingDelivered    incomingState = iota // handed out; not acknowledged by the application
-	incomingAcknowledged                      // acknowledged by the application; the answer waits for its turn
-	incomingReceived                          // QoS 2: PUBREC sent; waits for PUBREL
-)
 
 // Token stands for a received QoS 1 or 2 message until it is acknowledged. The
 // zero Token is that of a QoS 0 message, which needs none.
@@ -56,7 +34,7 @@ func (t Token) IsZero() bool { return t.in == nil }
 
 // NewReceiver returns a receiver that writes to link.
 func NewReceiver(link *Link) *Receiver {
-	return &Receiver{link: link, byID: make(map[uint16]*incoming)}
+	return &Receiver{link: link}
 }
 
 // Start begins a connection on which the peer may keep max QoS 1 and 2
@@ -78,7 +56,7 @@ func (r *Receiver) Stop() {
 	for r.arrived.head != nil {
 		r.arrived.remove(r.arrived.head)
 	}
-	for _, in := range r.byID {
+	for in := range r.byID.all {
 		in.counted = false
 	}
 	r.open = 0
@@ -87,13 +65,21 @@ func (r *Receiver) Stop() {
 
 // Forget drops the session state.
 func (r *Receiver) Forget() {
-	for _, in := range r.byID {
-		r.release(in)
+	for in := range r.byID.all {
+		r.retire(in)
 	}
+	r.byID = incomingTable{}
 }
 
 // Unfinished returns how many exchanges the receiver remembers.
-func (r *Receiver) Unfinished() int { return len(r.byID) }
+func (r *Receiver) Unfinished() int { return r.byID.len }
+
+// trim gives back the memory of exchanges that are over.
+func (r *Receiver) trim() {
+	if r.byID.len == 0 {
+		r.byID, r.unused = incomingTable{}, nil
+	}
+}
 
 // Publish takes a PUBLISH and says whether the application gets it. It resolves
 // topic aliases in place. What is delivered with QoS 1 or 2 is acknowledged by
@@ -106,7 +92,7 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	if p.QoS == wire.AtMostOnce {
 		return true, Token{}, nil
 	}
-	in := r.byID[p.PacketID]
+	in := r.byID.get(p.PacketID)
 	if in != nil && !r.isRepeat(in, p) {
 		if in.epoch == r.epoch {
 			return false, Token{}, protocolError(wire.TypePublish, wire.ProtocolError, "packet identifier %d is still in use", p.PacketID)
@@ -212,7 +198,7 @@ func (r *Receiver) flush() {
 
 // Pubrel takes a PUBREL, answers it with PUBCOMP and forgets the identifier.
 func (r *Receiver) Pubrel(p *wire.Pubrel) error {
-	in := r.byID[p.PacketID]
+	in := r.byID.get(p.PacketID)
 	if in == nil {
 		r.link.pubcomp(p.PacketID, wire.PacketIdentifierNotFound)
 		return nil
@@ -234,46 +220,24 @@ func (r *Receiver) take(p *wire.Publish) *incoming {
 		r.unused = in.next
 	}
 	*in = incoming{id: p.PacketID, qos: p.QoS, digest: digestOf(p), generation: in.generation}
-	r.byID[p.PacketID] = in
+	r.byID.put(in)
 	return in
 }
 
 // release ends an exchange. Tokens for it become stale.
 func (r *Receiver) release(in *incoming) {
+	r.byID.remove(in)
+	r.retire(in)
+}
+
+// retire is release for one that is no longer in the table.
+func (r *Receiver) retire(in *incoming) {
 	if in.listed {
 		r.arrived.remove(in)
 	}
 	if in.counted {
 		r.open--
 	}
-	delete(r.byID, in.id)
 	*in = incoming{generation: in.generation + 1, next: r.unused}
 	r.unused = in
-}
-
-type incomingList struct{ head, tail *incoming }
-
-func (l *incomingList) push(in *incoming) {
-	in.listed = true
-	in.prev, in.next = l.tail, nil
-	if l.tail == nil {
-		l.head = in
-	} else {
-		l.tail.next = in
-	}
-	l.tail = in
-}
-
-func (l *incomingList) remove(in *incoming) {
-	if in.prev == nil {
-		l.head = in.next
-	} else {
-		in.prev.next = in.next
-	}
-	if in.next == nil {
-		l.tail = in.prev
-	} else {
-		in.next.prev = in.prev
-	}
-	in.listed, in.prev, in.next = false, nil, nil
 }

@@ -1,0 +1,123 @@
+package session
+
+import "github.com/seed65a45251/mqtt/wire"
+
+// incoming is the exchange of one received message.
+type incoming struct {
+	id         uint16
+	qos        wire.QoS
+	state      incomingState
+	reason     wire.ReasonCode
+	listed     bool   // is in arrived
+	counted    bool   // counts against the receive maximum
+	epoch      uint32 // the last connection that brought the PUBLISH
+	digest     uint64 // of topic and payload
+	generation uint32 // tells tokens of earlier uses from those of this one
+	prev, next *incoming
+}
+
+type incomingState uint8
+
+const (
+	incomingDelivered    incomingState = iota // handed out; not acknowledged by the application
+	incomingAcknowledged                      // acknowledged by the application; the answer waits for its turn
+	incomingReceived                          // QoS 2: PUBREC sent; waits for PUBREL
+)
+
+type incomingList struct{ head, tail *incoming }
+
+func (l *incomingList) push(in *incoming) {
+	in.listed = true
+	in.prev, in.next = l.tail, nil
+	if l.tail == nil {
+		l.head = in
+	} else {
+		l.tail.next = in
+	}
+	l.tail = in
+}
+
+func (l *incomingList) remove(in *incoming) {
+	if in.prev == nil {
+		l.head = in.next
+	} else {
+		in.prev.next = in.next
+	}
+	if in.next == nil {
+		l.tail = in.prev
+	} else {
+		in.next.prev = in.prev
+	}
+	in.listed, in.prev, in.next = false, nil, nil
+}
+
+// incomingTable finds exchanges by packet identifier. It is a hash table with
+// linear probing, at most half full: there is an entry and a removal for every
+// QoS 1 and 2 message, and peers that count identifiers up would make an array
+// as long as the identifiers are many.
+type incomingTable struct {
+	slots []*incoming // a power of two
+	len   int
+}
+
+const firstIncomingTable = 16
+
+// home is where the search for id begins. Identifiers usually count up, so
+// they need no mixing.
+func (t *incomingTable) home(id uint16) int { return int(id) & (len(t.slots) - 1) }
+
+func (t *incomingTable) get(id uint16) *incoming {
+	if t.len == 0 {
+		return nil
+	}
+	return t.slots[t.find(id)]
+}
+
+// find returns the place of id, or the free one where it would go.
+func (t *incomingTable) find(id uint16) int {
+	i := t.home(id)
+	for t.slots[i] != nil && t.slots[i].id != id {
+		i = t.next(i)
+	}
+	return i
+}
+
+func (t *incomingTable) next(i int) int { return (i + 1) & (len(t.slots) - 1) }
+
+// put adds in, whose identifier is not in the table.
+func (t *incomingTable) put(in *incoming) {
+	if 2*t.len >= len(t.slots) {
+		old := t.slots
+		t.slots = make([]*incoming, max(firstIncomingTable, 2*len(old)))
+		for _, o := range old {
+			if o != nil {
+				t.slots[t.find(o.id)] = o
+			}
+		}
+	}
+	t.slots[t.find(in.id)] = in
+	t.len++
+}
+
+// remove takes in out and moves up those that had to make way for it.
+func (t *incomingTable) remove(in *incoming) {
+	free := t.find(in.id)
+	t.len--
+	for i := t.next(free); t.slots[i] != nil; i = t.next(i) {
+		// What stands behind its home, seen from i, at least as far as free does may go there.
+		if mask := len(t.slots) - 1; (i-t.home(t.slots[i].id))&mask >= (i-free)&mask {
+			t.slots[free] = t.slots[i]
+			free = i
+		}
+	}
+	t.slots[free] = nil
+}
+
+// all yields every entry. The table must not change meanwhile.
+func (t *incomingTable) all(yield func(*incoming) bool) {
+	for _, in := range t.slots {
+		if in != nil && !yield(in) {
+			return
+		}
+	}
+}

@@ -37,9 +37,7 @@ type conn struct {
 	spare   []byte        // the next write buffer
 	trimmed uint64        // taken when trim was last called
 
-	// Of the reader.
-	targets targets
-	slab    slab
+	delivery delivery // of the reader
 
 	leaveBy  atomic.Int64 // when a farewell has to be over, in Unix nanoseconds; 0: not leaving
 	start    time.Time

@@ -40,6 +40,7 @@ func (k *conn) writeLoop(ctx context.Context) error {
 func (k *conn) take(e *effects) (b []byte, leaving error) {
 	c := k.client
 	c.mu.Lock()
+	c.receipts.hand(c.engine)
 	if c.engine.Pending() == 0 {
 		k.asleep = k.leaving == nil
 		leaving = k.leaving
@@ -47,7 +48,7 @@ func (k *conn) take(e *effects) (b []byte, leaving error) {
 		return nil, leaving
 	}
 	b = c.engine.Take(k.spare, time.Now())
-	k.spare = nil
+	k.spare, k.asleep = nil, false
 	k.taken++
 	c.settle(e)
 	c.mu.Unlock()
@@ -83,6 +84,7 @@ func (k *conn) trim() {
 		k.spare = nil
 	}
 	k.client.engine.Trim(idleBuffer)
+	k.client.receipts.trim()
 }
 
 const (

@@ -1,20 +1,19 @@
 package mqtt
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// targets are the Subscriptions of the messages of one read: those of message
-// i end at ends[i].
-type targets struct {
-	subs []*Subscription
-	ends []int
+// delivery is what the reader needs to hand over the messages of one read.
+type delivery struct {
+	subs   []*Subscription // of all messages
+	ends   []int           // those of message i end at ends[i]
+	run    []item          // messages in a row for one Subscription
+	lender lender
 }
 
 // deliver hands what one read brought to the Subscriptions. It runs on the
@@ -24,14 +23,25 @@ func (k *conn) deliver(ctx context.Context, received []session.Received) {
 		return
 	}
 	c := k.client
-	unwanted := c.route(&k.targets, received)
-	k.slab.begin(len(received))
+	d := &k.delivery
+	unwanted := c.route(d, received)
+	var to *Subscription
 	begin := 0
-	for i, end := range k.targets.ends {
-		k.hand(ctx, &received[i], k.targets.subs[begin:end])
+	for i, end := range d.ends {
+		subs := d.subs[begin:end]
 		begin = end
+		o := c.origin(len(subs))
+		for _, s := range subs {
+			if s != to {
+				k.flushRun(ctx, to)
+				to = s
+			}
+			d.run = append(d.run, k.item(s, received[i:], o))
+		}
 	}
-	clear(k.targets.subs)
+	k.flushRun(ctx, to)
+	d.lender.end()
+	clear(d.subs)
 	for _, m := range unwanted {
 		c.counters.unclaimed.Add(1)
 		m.Ack() // [MQTT-4.5.0-2] also what nobody wants
@@ -40,16 +50,16 @@ func (k *conn) deliver(ctx context.Context, received []session.Received) {
 
 // route finds the Subscriptions of all messages under one lock, and returns the
 // messages that have none and for which none may come.
-func (c *Client) route(t *targets, received []session.Received) (unwanted []*Message) {
-	t.subs, t.ends = t.subs[:0], t.ends[:0]
+func (c *Client) route(d *delivery, received []session.Received) (unwanted []*Message) {
+	d.subs, d.ends = d.subs[:0], d.ends[:0]
 	c.router.mu.Lock()
 	defer c.router.mu.Unlock()
 	for i := range received {
-		begin := len(t.subs)
-		t.subs = c.router.find(t.subs, &received[i].Publish)
-		t.ends = append(t.ends, len(t.subs))
-		if len(t.subs) == begin {
-			m := c.message(&received[i], bytes.Clone(received[i].Publish.Payload))
+		begin := len(d.subs)
+		d.subs = c.router.find(d.subs, &received[i].Publish)
+		d.ends = append(d.ends, len(d.subs))
+		if len(d.subs) == begin {
+			m := ownedMessage(&received[i], c.origin(1))
 			if !c.router.unclaimed.hold(m) {
 				unwanted = append(unwanted, m)
 			}
@@ -58,47 +68,59 @@ func (c *Client) route(t *targets, received []session.Received) (unwanted []*Mes
 	return unwanted
 }
 
-// hand gives each Subscription a message of its own.
-func (k *conn) hand(ctx context.Context, in *session.Received, subs []*Subscription) {
-	var claims *atomic.Int32
-	if len(subs) > 1 {
-		claims = new(atomic.Int32)
-		claims.Store(int32(len(subs)))
+// origin returns the origin of a message that goes to so many Subscriptions.
+func (c *Client) origin(subscriptions int) *origin {
+	if subscriptions <= 1 {
+		return &c.sole
 	}
-	for _, s := range subs {
-		m := k.client.message(in, k.slab.clone(in.Publish.Payload))
-		m.receipt.claims = claims
-		s.accept(ctx, m)
-	}
+	o := &origin{client: c, shared: true}
+	o.claims.Store(int32(subscriptions))
+	return o
 }
 
-func (c *Client) message(in *session.Received, payload []byte) *Message {
-	m := newMessage(&in.Publish, payload)
-	m.receipt.client, m.receipt.token = c, in.Token
-	return m
+// item makes the message that s gets of the first of received.
+func (k *conn) item(s *Subscription, received []session.Received, o *origin) item {
+	if s.lend {
+		if m, lease := k.delivery.lender.borrow(k.reader, &received[0], len(received), o); m != nil {
+			return item{m, lease}
+		}
+	}
+	return item{ownedMessage(&received[0], o), nil}
 }
 
-// accept queues m. It belongs to the reader.
-func (s *Subscription) accept(ctx context.Context, m *Message) {
-	for {
-		switch s.queue.push(m) {
-		case pushClosed:
-			m.Ack() // nobody wants it, and it must not hold up others
-			return
-		case pushEpisode:
+// flushRun queues the run of messages for s. It belongs to the reader.
+func (k *conn) flushRun(ctx context.Context, s *Subscription) {
+	d := &k.delivery
+	for run := d.run; len(run) > 0; {
+		n, result, episode := s.queue.push(run)
+		run = run[n:]
+		if episode {
 			s.client.watchers.send(Event{Time: time.Now(), State: s.client.State(), Subscription: s,
 				Err: fmt.Errorf("%w: subscription %.80q drops QoS 0 messages", ErrQueueFull, s.options.Filters[0].Filter)})
-			return
-		case pushTaken, pushDropped:
-			return
+		}
+		switch result {
+		case pushClosed:
+			dismiss(run)
+			run = nil
 		case pushFull:
+			select {
+			case <-s.queue.room:
+			case <-s.queue.over:
+			case <-ctx.Done():
+				s.queue.giveUp(run[0])
+				run = run[1:]
+			}
 		}
-		select {
-		case <-s.queue.room:
-		case <-s.queue.over:
-		case <-ctx.Done():
-			s.queue.giveUp()
-			return
-		}
+	}
+	clear(d.run)
+	d.run = d.run[:0]
+}
+
+// dismiss acknowledges messages that nobody wants, which must not hold up
+// others.
+func dismiss(items []item) {
+	for _, m := range items {
+		m.Ack()
+		m.lease.release(1)
 	}
 }

@@ -5,22 +5,19 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
 	"github.com/seed65a45251/mqtt/match"
-	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // Message is an Application Message, received or to be published.
 //
 // A received message belongs to whoever received it: nothing of it is used again
-// for another. (Small payloads that came together may lie side by side in one
-// piece of memory of up to 8 KiB, which lives as long as one of them.) A message to be published is only read, and must not be changed until
-// the call that publishes it has returned or, with PublishAsync, its Delivery is
-// done. A received message can be published as it is; what only the server may
+// for another, unless SubscribeOptions.Lend asks for that. A message to be
+// published is only read, and must not be changed until the call that publishes
+// it has returned or, with PublishAsync, its Delivery is done. A received message can be published as it is; what only the server may
 // set (Duplicate, SubscriptionIDs) is left out.
 //
 // The fields below Duplicate exist in 5.0 only; publishing a message that has
@@ -34,6 +31,9 @@ type Message struct {
 
 	// PayloadFormatUTF8 says that the payload is text.
 	PayloadFormatUTF8 bool
+
+	firstID [1]uint32 // room for SubscriptionIDs: it is almost always one
+
 	// MessageExpiryInterval is how long the message is worth delivering, in whole
 	// seconds, rounded up. Nil means for ever. In a received message it is what was
 	// left. A message that waits to be sent ages, and fails with ErrExpired when
@@ -51,16 +51,7 @@ type Message struct {
 	// matched; read only.
 	SubscriptionIDs []uint32
 
-	firstID [1]uint32 // room for SubscriptionIDs: it is almost always one
 	receipt receipt
-}
-
-// receipt is what it takes to acknowledge a received message.
-type receipt struct {
-	client *Client
-	token  session.Token
-	claims *atomic.Int32 // of all Subscriptions that got the message; nil: one
-	acked  uint32        // atomic
 }
 
 // Ack acknowledges a received message; it is needed with ManualAck only.
@@ -78,48 +69,20 @@ func (m *Message) Ack() error {
 	return m.receipt.acknowledge()
 }
 
-func (r *receipt) acknowledge() error {
-	if !r.due() {
-		return nil
+// Clone returns a copy that shares nothing with m and that nothing is done with
+// later: it is what to keep of a lent message. The copy can be published; its Ack
+// does nothing.
+func (m *Message) Clone() *Message {
+	c := *m
+	c.receipt = receipt{}
+	c.Payload = append([]byte{}, m.Payload...)
+	if d := m.MessageExpiryInterval; d != nil {
+		c.MessageExpiryInterval = new(*d)
 	}
-	return r.client.acknowledge(r.token)
-}
-
-// due says, once, that the server has to be told.
-func (r *receipt) due() bool {
-	if r.token.IsZero() || !atomic.CompareAndSwapUint32(&r.acked, 0, 1) {
-		return false
-	}
-	return r.claims == nil || r.claims.Add(-1) == 0
-}
-
-// newMessage makes a message of its own from what the engine lends. payload is
-// a copy of the one lent.
-func newMessage(p *wire.Publish, payload []byte) *Message {
-	m := &Message{
-		Topic:     p.Topic,
-		Payload:   payload,
-		QoS:       p.QoS,
-		Retain:    p.Retain,
-		Duplicate: p.Duplicate,
-	}
-	if m.Payload == nil {
-		m.Payload = []byte{}
-	}
-	if q := p.Properties; q != nil {
-		m.PayloadFormatUTF8 = q.PayloadFormatUTF8
-		if q.MessageExpiryInterval != nil {
-			m.MessageExpiryInterval = new(time.Duration(*q.MessageExpiryInterval) * time.Second)
-		}
-		m.ContentType = q.ContentType
-		m.ResponseTopic = q.ResponseTopic
-		m.CorrelationData = bytes.Clone(q.CorrelationData)
-		m.UserProperties = slices.Clone(q.UserProperties)
-		if len(q.SubscriptionIDs) > 0 {
-			m.SubscriptionIDs = append(m.firstID[:0], q.SubscriptionIDs...)
-		}
-	}
-	return m
+	c.CorrelationData = bytes.Clone(m.CorrelationData)
+	c.UserProperties = slices.Clone(m.UserProperties)
+	c.SubscriptionIDs = slices.Clone(m.SubscriptionIDs)
+	return &c
 }
 
 // publish returns the packet for m. Its payload and properties are m's.

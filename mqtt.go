@@ -41,6 +41,8 @@ type Client struct {
 	counters     counters
 
 	link       linkage
+	sole       origin // of messages that went to one Subscription
+	receipts   receipts
 	deliveries deliveries
 	router     router
 	watchers   watchers
@@ -101,6 +103,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		HasSession:  cfg.Resume,
 		Established: c.resubscribe,
 	})
+	c.sole.client = c
 	c.link.version = cfg.Version
 	if cfg.Version == Auto {
 		c.link.version = V5
@@ -188,6 +191,7 @@ func (c *Client) leave(p *wire.Disconnect) {
 	}
 	k := c.conn
 	if k != nil {
+		c.receipts.hand(c.engine)
 		c.farewell(p)
 		k.leave(ErrClosed)
 	}

@@ -23,11 +23,17 @@ const (
 	Block
 )
 
+// item is a message in a queue, with the lease under which it is lent, if any.
+type item struct {
+	*Message
+	lease *lease
+}
+
 // queue holds the messages of one Subscription between the reader, which never
 // waits for a consumer, and its consumers.
 type queue struct {
 	mu      sync.Mutex
-	items   []*Message
+	items   []item
 	head    int // items[:head] were taken
 	lossy   int // QoS 0 messages in the queue
 	bytes   int // of their payloads
@@ -73,18 +79,27 @@ const (
 	pushClosed         // nobody wants it any more
 )
 
-func (q *queue) push(m *Message) pushed {
+// push queues items in order. It says how many of them it has dealt with, what
+// became of the next if that is not all, and whether an episode of drops has
+// begun.
+func (q *queue) push(items []item) (n int, result pushed, episode bool) {
 	q.mu.Lock()
-	result := q.add(m)
+	for ; n < len(items); n++ {
+		result = q.add(items[n])
+		if result == pushFull || result == pushClosed {
+			break
+		}
+		episode = episode || result == pushEpisode
+	}
 	wake := q.waiting > 0 && len(q.items) > q.head
 	q.mu.Unlock()
 	if wake {
 		token(q.ready)
 	}
-	return result
+	return n, result, episode
 }
 
-func (q *queue) add(m *Message) pushed {
+func (q *queue) add(m item) pushed {
 	if q.closed != nil || q.final {
 		return pushClosed
 	}
@@ -108,7 +123,7 @@ func (q *queue) add(m *Message) pushed {
 			result = pushEpisode
 		}
 		if q.overflow != DropOldest {
-			q.drop()
+			q.drop(m)
 			return result
 		}
 		q.dropOldest(len(m.Payload))
@@ -132,37 +147,37 @@ func (q *queue) dropOldest(size int) {
 		switch m := q.items[i]; {
 		case m.QoS > AtMostOnce:
 			i++
-			continue
 		case i == q.head:
-			q.shift()
+			q.drop(q.shift())
 			i = q.head
 		default:
 			q.items = slices.Delete(q.items, i, i+1)
 			q.lossy--
 			q.bytes -= len(m.Payload)
+			q.drop(m)
 		}
-		q.drop()
 	}
 }
 
 // drop counts a message that is lost.
-func (q *queue) drop() {
+func (q *queue) drop(m item) {
 	q.dropped++
 	q.total.Add(1)
+	m.lease.release(1)
 }
 
-// giveUp counts a message for which the reader no longer waits: its connection
+// giveUp drops a message for which the reader no longer waits: its connection
 // has ended.
-func (q *queue) giveUp() {
+func (q *queue) giveUp(m item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.drop()
+	q.drop(m)
 }
 
 // shift takes out the head, and keeps the slice from growing for ever.
-func (q *queue) shift() *Message {
+func (q *queue) shift() item {
 	m := q.items[q.head]
-	q.items[q.head] = nil
+	q.items[q.head] = item{}
 	q.head++
 	if m.QoS == AtMostOnce {
 		q.lossy--
@@ -182,23 +197,26 @@ func (q *queue) shift() *Message {
 	return m
 }
 
-// pop takes the next message. ok is false when there is none now; then err says
-// whether there will never be one. If there may be, the caller counts as
+// pop takes messages into dst, as many as there are and fit. Without any, err
+// says whether there will never be one; if there may be, the caller counts as
 // waiting until it calls woken.
-func (q *queue) pop() (m *Message, ok bool, err error) {
+func (q *queue) pop(dst []item) (n int, err error) {
 	q.mu.Lock()
 	if q.closed != nil {
 		err = q.closed
 		q.mu.Unlock()
 		token(q.ready) // for the next consumer to see the end
-		return nil, false, err
+		return 0, err
 	}
-	if q.head == len(q.items) {
+	for n < len(dst) && q.head < len(q.items) {
+		dst[n] = q.shift()
+		n++
+	}
+	if n == 0 {
 		q.waiting++
 		q.mu.Unlock()
-		return nil, false, nil
+		return 0, nil
 	}
-	m = q.shift()
 	if q.final && q.head == len(q.items) {
 		q.finish(ErrUnsubscribed)
 	}
@@ -214,7 +232,7 @@ func (q *queue) pop() (m *Message, ok bool, err error) {
 	if resume {
 		token(q.room)
 	}
-	return m, true, nil
+	return n, nil
 }
 
 // keptItems is how many places an empty queue keeps for the next burst.
@@ -235,7 +253,7 @@ func (q *queue) woken() {
 }
 
 // close ends the queue with err and returns the messages nobody took.
-func (q *queue) close(err error) []*Message {
+func (q *queue) close(err error) []item {
 	q.mu.Lock()
 	left := q.items[q.head:]
 	q.items, q.head, q.lossy, q.bytes = nil, 0, 0, 0

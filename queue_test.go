@@ -16,12 +16,27 @@ func newQueue(o SubscribeOptions) *queue {
 	return q
 }
 
+// push queues one message and says what became of it.
+func push(q *queue, m *Message) pushed {
+	_, result, episode := q.push([]item{{m, nil}})
+	if result == pushDropped && episode {
+		return pushEpisode
+	}
+	return result
+}
+
+func pop(q *queue) (m *Message, ok bool, err error) {
+	var next [1]item
+	n, err := q.pop(next[:])
+	return next[0].Message, n > 0, err
+}
+
 func queued(qos QoS, payload string) *Message { return &Message{QoS: qos, Payload: []byte(payload)} }
 
 func wantQueued(t *testing.T, q *queue, payloads ...string) {
 	t.Helper()
 	for _, want := range payloads {
-		m, ok, err := q.pop()
+		m, ok, err := pop(q)
 		require.NoError(t, err)
 		require.True(t, ok)
 		require.Equal(t, want, string(m.Payload))
@@ -43,7 +58,7 @@ func TestQueueKeepsOrderThroughCompaction(t *testing.T) {
 	in, out := 0, 0
 	for round := range 100 {
 		for range 100 + round*10 {
-			require.Equal(t, pushTaken, q.push(queued(1, fmt.Sprint(in))))
+			require.Equal(t, pushTaken, push(q, queued(1, fmt.Sprint(in))))
 			in++
 		}
 		for range 50 + round*10 {
@@ -54,7 +69,7 @@ func TestQueueKeepsOrderThroughCompaction(t *testing.T) {
 	for ; out < in; out++ {
 		wantQueued(t, q, fmt.Sprint(out))
 	}
-	_, ok, err := q.pop()
+	_, ok, err := pop(q)
 	require.NoError(t, err)
 	require.False(t, ok)
 	require.LessOrEqual(t, cap(q.items), keptItems, "a burst leaves no large buffer")
@@ -63,13 +78,13 @@ func TestQueueKeepsOrderThroughCompaction(t *testing.T) {
 func TestQueueCountsBytesAndMessagesOfQoS0Only(t *testing.T) {
 	q := newQueue(SubscribeOptions{BufferMessages: 2, BufferBytes: 10})
 	for range 5 {
-		require.Equal(t, pushTaken, q.push(queued(1, "0123456789")))
+		require.Equal(t, pushTaken, push(q, queued(1, "0123456789")))
 	}
-	require.Equal(t, pushTaken, q.push(queued(0, "01234567")))
-	require.Equal(t, pushEpisode, q.push(queued(0, "012")))
-	require.Equal(t, pushTaken, q.push(queued(0, "01")))
-	require.Equal(t, pushEpisode, q.push(queued(0, "")), "a new episode, after one found room")
-	require.Equal(t, pushDropped, q.push(queued(0, "")))
+	require.Equal(t, pushTaken, push(q, queued(0, "01234567")))
+	require.Equal(t, pushEpisode, push(q, queued(0, "012")))
+	require.Equal(t, pushTaken, push(q, queued(0, "01")))
+	require.Equal(t, pushEpisode, push(q, queued(0, "")), "a new episode, after one found room")
+	require.Equal(t, pushDropped, push(q, queued(0, "")))
 	require.Equal(t, uint64(3), q.lost())
 	require.Equal(t, 10, q.bytes)
 	wantQueued(t, q, "0123456789", "0123456789", "0123456789", "0123456789", "0123456789", "01234567", "01")
@@ -80,7 +95,7 @@ func TestQueueCountsBytesAndMessagesOfQoS0Only(t *testing.T) {
 func TestQueueTakesOneMessageLargerThanItself(t *testing.T) {
 	for _, policy := range []Overflow{DropNewest, DropOldest, Block} {
 		q := newQueue(SubscribeOptions{BufferBytes: 1, Overflow: policy})
-		require.Equal(t, pushTaken, q.push(queued(0, "large")))
+		require.Equal(t, pushTaken, push(q, queued(0, "large")))
 		wantQueued(t, q, "large")
 	}
 }
@@ -88,33 +103,33 @@ func TestQueueTakesOneMessageLargerThanItself(t *testing.T) {
 func TestQueueDropsAsManyOldOnesAsNeeded(t *testing.T) {
 	q := newQueue(SubscribeOptions{BufferBytes: 6, Overflow: DropOldest})
 	for _, text := range []string{"11", "22", "33"} {
-		require.Equal(t, pushTaken, q.push(queued(0, text)))
+		require.Equal(t, pushTaken, push(q, queued(0, text)))
 	}
-	require.Equal(t, pushTaken, q.push(queued(2, "kept")))
-	require.Equal(t, pushEpisode, q.push(queued(0, "4444")))
+	require.Equal(t, pushTaken, push(q, queued(2, "kept")))
+	require.Equal(t, pushEpisode, push(q, queued(0, "4444")))
 	require.Equal(t, uint64(2), q.lost())
 	wantQueued(t, q, "33", "kept", "4444")
 }
 
 func TestBlockingQueueAsksToTryAgain(t *testing.T) {
 	q := newQueue(SubscribeOptions{BufferMessages: 1, Overflow: Block})
-	require.Equal(t, pushTaken, q.push(queued(0, "1")))
-	require.Equal(t, pushFull, q.push(queued(0, "2")))
+	require.Equal(t, pushTaken, push(q, queued(0, "1")))
+	require.Equal(t, pushFull, push(q, queued(0, "2")))
 	require.False(t, hasToken(q.room))
 	wantQueued(t, q, "1")
 	require.True(t, hasToken(q.room))
-	require.Equal(t, pushTaken, q.push(queued(0, "2")))
+	require.Equal(t, pushTaken, push(q, queued(0, "2")))
 	require.Zero(t, q.lost())
 }
 
 func TestQueueWakesAnotherConsumerWhileThereIsMore(t *testing.T) {
 	q := newQueue(SubscribeOptions{})
 	for range 2 { // consumers find it empty and wait
-		_, ok, _ := q.pop()
+		_, ok, _ := pop(q)
 		require.False(t, ok)
 	}
-	q.push(queued(0, "1"))
-	q.push(queued(0, "2"))
+	push(q, queued(0, "1"))
+	push(q, queued(0, "2"))
 	require.True(t, hasToken(q.ready))
 	q.woken()
 	wantQueued(t, q, "1")
@@ -126,40 +141,40 @@ func TestQueueWakesAnotherConsumerWhileThereIsMore(t *testing.T) {
 
 func TestQueueThatNobodyWaitsForWakesNobody(t *testing.T) {
 	q := newQueue(SubscribeOptions{})
-	q.push(queued(0, "1"))
-	q.push(queued(0, "2"))
+	push(q, queued(0, "1"))
+	push(q, queued(0, "2"))
 	wantQueued(t, q, "1", "2")
 	require.False(t, hasToken(q.ready))
 }
 
 func TestClosedQueueTellsEveryConsumer(t *testing.T) {
 	q := newQueue(SubscribeOptions{})
-	q.push(queued(1, "1"))
+	push(q, queued(1, "1"))
 	reason := errors.New("reason")
 	left := q.close(reason)
 	require.Len(t, left, 1)
 	for range 3 {
 		require.True(t, hasToken(q.ready))
-		_, ok, err := q.pop()
+		_, ok, err := pop(q)
 		require.False(t, ok)
 		require.ErrorIs(t, err, reason)
 	}
-	require.Equal(t, pushClosed, q.push(queued(1, "2")))
+	require.Equal(t, pushClosed, push(q, queued(1, "2")))
 	require.Empty(t, q.close(errors.New("another")))
 	require.Equal(t, reason, q.err())
 }
 
 func TestDrainedQueueEndsWithItsLastMessage(t *testing.T) {
 	q := newQueue(SubscribeOptions{})
-	q.push(queued(1, "1"))
-	q.push(queued(1, "2"))
+	push(q, queued(1, "1"))
+	push(q, queued(1, "2"))
 	q.drain()
-	require.Equal(t, pushClosed, q.push(queued(1, "late")))
+	require.Equal(t, pushClosed, push(q, queued(1, "late")))
 	require.NoError(t, q.err())
 	wantQueued(t, q, "1", "2")
 	require.ErrorIs(t, q.err(), ErrUnsubscribed)
 	require.True(t, hasToken(q.ready), "other consumers have to see the end")
-	_, _, err := q.pop()
+	_, _, err := pop(q)
 	require.ErrorIs(t, err, ErrUnsubscribed)
 }
 
@@ -194,9 +209,9 @@ func TestGroupsOfShortSubscriptionsAreForgotten(t *testing.T) {
 
 func TestStuckConsumerWithDropOldestCostsNoMoreThanItsBuffer(t *testing.T) {
 	q := newQueue(SubscribeOptions{BufferMessages: 10, Overflow: DropOldest})
-	q.push(queued(1, "kept"))
+	push(q, queued(1, "kept"))
 	for i := range 100_000 {
-		q.push(queued(0, fmt.Sprint(i)))
+		push(q, queued(0, fmt.Sprint(i)))
 	}
 	require.Less(t, cap(q.items), 5000)
 	require.Equal(t, uint64(99_990), q.lost())
@@ -208,7 +223,7 @@ func TestLimitsMayBeAsLargeAsAnInt(t *testing.T) {
 	q := newQueue(SubscribeOptions{BufferMessages: math.MaxInt, BufferBytes: math.MaxInt, Overflow: Block})
 	q.early = true
 	for range 3 {
-		require.Equal(t, pushTaken, q.push(queued(0, "x")))
+		require.Equal(t, pushTaken, push(q, queued(0, "x")))
 	}
 }
 
@@ -216,8 +231,8 @@ func TestBlockingQueueHasMoreRoomUntilSubscribeReturns(t *testing.T) {
 	q := newQueue(SubscribeOptions{BufferMessages: 1, Overflow: Block})
 	q.early = true
 	for range earlyRoom {
-		require.Equal(t, pushTaken, q.push(queued(0, "early")))
+		require.Equal(t, pushTaken, push(q, queued(0, "early")))
 	}
-	require.Equal(t, pushEpisode, q.push(queued(0, "too many")), "never without bound, and never waiting")
+	require.Equal(t, pushEpisode, push(q, queued(0, "too many")), "never without bound, and never waiting")
 	require.Equal(t, uint64(1), q.lost())
 }

@@ -88,7 +88,7 @@ func (r *router) add(s *Subscription, call *subscribeCall) error {
 		}
 	}
 	for _, m := range r.unclaimed.claim(s.group.routes) {
-		s.queue.push(m)
+		s.queue.push([]item{{m, nil}})
 	}
 	return nil
 }

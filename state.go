@@ -83,6 +83,8 @@ func (c *Client) established(k *conn) Event {
 		c.router.resumed()
 	}
 	c.conn = k
+	c.receipts.serve(k)
+	c.receipts.hand(c.engine)
 	c.counters.connections++
 	c.status.info = ServerInfo{
 		Version:             c.engine.Version(),

@@ -34,6 +34,7 @@ type counters struct {
 func (c *Client) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.receipts.hand(c.engine)
 	s := Stats{
 		Connections:   c.counters.connections,
 		Lost:          c.counters.lost,

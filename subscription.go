@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -80,6 +81,7 @@ type Subscription struct {
 	options SubscribeOptions
 	queue   queue
 	local   bool // made by Route: the server knows nothing of it
+	lend    bool // made by Handle with SubscribeOptions.Lend
 
 	// Guarded by client.router.mu.
 	group    group
@@ -97,9 +99,13 @@ type Subscription struct {
 // Messages returns the channel on which messages arrive. It is closed when the
 // Subscription ends; Err then says why. Messages that were not taken by then
 // are gone, unless it ends by Drain.
+//
+// Where all filters are AtMostOnce the channel is buffered and may hold up to 32
+// messages beyond the limits of the Subscription. Otherwise it is not, because a
+// message is acknowledged when the consumer has it.
 func (s *Subscription) Messages() <-chan *Message {
 	s.channel.once.Do(func() {
-		s.channel.ch = make(chan *Message)
+		s.channel.ch = make(chan *Message, s.ahead())
 		done := make(chan struct{})
 		s.channel.done.Store(&done)
 		if !s.client.pumps.start(s.pump) {
@@ -110,24 +116,34 @@ func (s *Subscription) Messages() <-chan *Message {
 	return s.channel.ch
 }
 
+// ahead is how many messages the channel of Messages may hold.
+func (s *Subscription) ahead() int {
+	acknowledged := func(f Filter) bool { return f.QoS > AtMostOnce }
+	if s.local || slices.ContainsFunc(s.options.Filters, acknowledged) {
+		return 0
+	}
+	return min(32, s.queue.maxMessages/64, s.queue.maxBytes/(64<<10))
+}
+
 // pump feeds the channel. Only it sends and closes.
 func (s *Subscription) pump() {
 	ch := s.channel.ch
 	defer close(*s.channel.done.Load())
 	defer close(ch)
-	var acks acknowledgements
+	var next [1]item
 	for {
-		m, ok, err := s.queue.pop()
+		n, err := s.queue.pop(next[:])
 		if err != nil {
-			break
+			s.empty(ch)
+			return
 		}
-		if !ok {
-			s.client.acknowledgeAll(&acks)
+		if n == 0 {
 			<-s.queue.ready
 			s.queue.woken()
 			continue
 		}
 		// The message is the consumer's alone from the moment it has it.
+		m := next[0].Message
 		r := m.receipt
 		if !s.options.ManualAck {
 			m.receipt = receipt{}
@@ -135,45 +151,56 @@ func (s *Subscription) pump() {
 		select {
 		case ch <- m:
 		default:
-			// Nobody takes it at once. What others have may not wait for that.
-			s.client.acknowledgeAll(&acks)
 			select {
 			case ch <- m:
 			case <-s.queue.cut:
 				r.acknowledge() // dropped like those in the queue
+				s.empty(ch)
 				return
 			}
 		}
 		if !s.options.ManualAck {
-			acks.add(&r)
-		}
-		if len(acks) == maxAcks {
-			s.client.acknowledgeAll(&acks)
+			r.acknowledgeSoon()
 		}
 	}
-	s.client.acknowledgeAll(&acks)
+}
+
+// empty takes back what nobody has taken from the channel if it is to be dropped.
+func (s *Subscription) empty(ch chan *Message) {
+	select {
+	case <-s.queue.cut:
+	default:
+		return
+	}
+	for range len(ch) {
+		select {
+		case <-ch:
+		default:
+			return
+		}
+	}
 }
 
 // handedOver acknowledges a message that a consumer has.
 func (s *Subscription) handedOver(m *Message) {
 	if !s.options.ManualAck {
-		m.Ack()
+		m.receipt.acknowledgeSoon()
 	}
 }
 
-// take waits for the next message.
-func (s *Subscription) take(ctx context.Context) (*Message, error) {
+// take waits for the next messages, as many as there are and dst has room for.
+func (s *Subscription) take(ctx context.Context, dst []item) (n int, err error) {
 	for {
-		m, ok, err := s.queue.pop()
-		if ok || err != nil {
-			return m, err
+		n, err := s.queue.pop(dst)
+		if n > 0 || err != nil {
+			return n, err
 		}
 		select {
 		case <-s.queue.ready:
 			s.queue.woken()
 		case <-ctx.Done():
 			s.queue.woken()
-			return nil, context.Cause(ctx)
+			return 0, context.Cause(ctx)
 		}
 	}
 }
@@ -181,12 +208,12 @@ func (s *Subscription) take(ctx context.Context) (*Message, error) {
 // Next waits for the next message. After the end of the Subscription it
 // returns what Err returns, or ErrUnsubscribed.
 func (s *Subscription) Next(ctx context.Context) (*Message, error) {
-	m, err := s.take(ctx)
-	if err != nil {
+	var next [1]item
+	if _, err := s.take(ctx, next[:]); err != nil {
 		return nil, err
 	}
-	s.handedOver(m)
-	return m, nil
+	s.handedOver(next[0].Message)
+	return next[0].Message, nil
 }
 
 // All returns an iterator over the messages. Each is acknowledged after the
@@ -196,7 +223,8 @@ func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		for {
-			m, err := s.take(ctx)
+			var next [1]item
+			_, err := s.take(ctx, next[:])
 			if errors.Is(err, ErrUnsubscribed) {
 				return
 			}
@@ -204,8 +232,8 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 				yield(nil, err)
 				return
 			}
-			goOn := yield(m, nil)
-			s.handedOver(m)
+			goOn := yield(next[0].Message, nil)
+			s.handedOver(next[0].Message)
 			if !goOn {
 				return
 			}
@@ -246,9 +274,7 @@ func (s *Subscription) Unsubscribe(ctx context.Context) error {
 // discard ends the queue because of err. What nobody took is acknowledged: it
 // must not hold up the acknowledgements of what came later.
 func (s *Subscription) discard(err error) {
-	for _, m := range s.queue.close(err) {
-		m.Ack()
-	}
+	dismiss(s.queue.close(err))
 }
 
 // Drain unsubscribes and lets the consumers take what the server sends before

@@ -182,6 +182,7 @@ func (c *Client) connectPacket(v Version) *wire.Connect {
 func (c *Client) forget(k *conn, err error) {
 	_, said := errors.AsType[*ServerError](err)
 	var e effects
+	c.receipts.serve(nil)
 	c.mu.Lock()
 	c.engine.Lost(said || errors.Is(err, io.EOF))
 	if c.conn == k {

@@ -9,10 +9,10 @@ import (
 func TestLastMessageOfADrainWakesTheOthers(t *testing.T) {
 	q := newQueue(SubscribeOptions{})
 	for range 2 { // consumers find it empty and wait
-		_, ok, _ := q.pop()
+		_, ok, _ := pop(q)
 		require.False(t, ok)
 	}
-	q.push(queued(0, "last"))
+	push(q, queued(0, "last"))
 	q.drain() // before the first of them has been told of the message
 	require.True(t, hasToken(q.ready))
 	q.woken()

@@ -1,0 +1,93 @@
+package mqtt
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// lease is a read buffer whose payloads are lent to handlers, with the messages
+// around them. All of it is used again when the last of them is done, so that a
+// lent message costs no allocation and no copy.
+type lease struct {
+	lender   *lender
+	buffer   wire.Buffer
+	messages []Message
+	holders  atomic.Int32 // lent messages, and the reader while it lends
+}
+
+// lender makes the leases of one connection. Only the reader takes from it.
+type lender struct {
+	pool    sync.Pool
+	out     atomic.Int64 // bytes of buffers that are lent
+	current *lease       // of this read; nil: none yet
+	refused bool         // this read is copied
+}
+
+// maxLent is how many bytes of read buffers may be lent at a time. A single small
+// message may keep a whole buffer; beyond, messages are copied.
+const maxLent = 4 << 20
+
+// borrow returns a message that is valid until its lease is released, or nil if
+// the message has to be copied. left is how many of the read may still come.
+func (l *lender) borrow(r *wire.Reader, in *session.Received, left int, o *origin) (*Message, *lease) {
+	if l.current == nil && !l.begin(r, left) {
+		return nil, nil
+	}
+	le := l.current
+	if len(le.messages) == cap(le.messages) {
+		// Several Subscriptions take the same messages. Those handed out stay where they are.
+		le.messages = make([]Message, 0, 2*cap(le.messages))
+	}
+	le.messages = le.messages[:len(le.messages)+1]
+	m := &le.messages[len(le.messages)-1]
+	m.receive(in, in.Publish.Payload, o)
+	le.holders.Add(1)
+	return m, le
+}
+
+// begin takes the buffer of this read from the reader.
+func (l *lender) begin(r *wire.Reader, messages int) bool {
+	if l.refused || l.out.Load() >= maxLent {
+		l.refused = true
+		return false
+	}
+	buffer, ok := r.Detach()
+	if !ok {
+		l.refused = true
+		return false
+	}
+	le, ok := l.pool.Get().(*lease)
+	if !ok {
+		le = &lease{lender: l}
+	}
+	if cap(le.messages) < messages {
+		le.messages = make([]Message, 0, messages)
+	}
+	le.buffer = buffer
+	le.holders.Store(1)
+	l.out.Add(int64(buffer.Size()))
+	l.current = le
+	return true
+}
+
+// end says that the reader has handed out all that it lends of this read.
+func (l *lender) end() {
+	l.current.release(1) // nil if nothing was lent
+	l.current, l.refused = nil, false
+}
+
+// release ends the use of n messages. A nil lease is that of messages which
+// nobody has lent.
+func (le *lease) release(n int) {
+	if le == nil || le.holders.Add(int32(-n)) > 0 {
+		return
+	}
+	l := le.lender
+	l.out.Add(int64(-le.buffer.Size()))
+	le.buffer.Release()
+	le.buffer, le.messages = wire.Buffer{}, le.messages[:0]
+	l.pool.Put(le)
+}

@@ -45,7 +45,7 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	now := time.Now()
 	c.mu.Lock()
 	c.engine.Recycle()
-	err := k.handleBuffered(now)
+	err := c.engine.HandleBuffered(k.reader, now)
 	received := c.engine.Received()
 	c.counters.received += uint64(len(received))
 	flooded := c.engine.Pending() > maxAnswers
@@ -84,18 +84,6 @@ func (k *conn) awaitWriter(ctx context.Context) error {
 		case <-progress:
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		}
-	}
-}
-
-func (k *conn) handleBuffered(now time.Time) error {
-	for {
-		h, body, ok, err := k.reader.Next()
-		if err != nil || !ok {
-			return err
-		}
-		if err := k.client.engine.Handle(h, body, now); err != nil {
-			return err
 		}
 	}
 }

@@ -3,10 +3,14 @@ package mqtt
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
 )
+
+// busyRead is how many messages a read brings on a busy connection.
+const busyRead = 16
 
 // delivery is what the reader needs to hand over the messages of one read.
 type delivery struct {
@@ -42,6 +46,10 @@ func (k *conn) deliver(ctx context.Context, received []session.Received) {
 	k.flushRun(ctx, to)
 	d.lender.end()
 	clear(d.subs)
+	if len(received) >= busyRead {
+		// Consumers that can run go first: a short queue is a warm one.
+		runtime.Gosched()
+	}
 	for _, m := range unwanted {
 		c.counters.unclaimed.Add(1)
 		m.Ack() // [MQTT-4.5.0-2] also what nobody wants
@@ -80,7 +88,7 @@ func (c *Client) origin(subscriptions int) *origin {
 
 // item makes the message that s gets of the first of received.
 func (k *conn) item(s *Subscription, received []session.Received, o *origin) item {
-	if s.lend {
+	if s.options.Lend {
 		if m, lease := k.delivery.lender.borrow(k.reader, &received[0], len(received), o); m != nil {
 			return item{m, lease}
 		}
@@ -91,6 +99,7 @@ func (k *conn) item(s *Subscription, received []session.Received, o *origin) ite
 // flushRun queues the run of messages for s. It belongs to the reader.
 func (k *conn) flushRun(ctx context.Context, s *Subscription) {
 	d := &k.delivery
+	d.lender.settle()
 	for run := d.run; len(run) > 0; {
 		n, result, episode := s.queue.push(run)
 		run = run[n:]
@@ -100,7 +109,11 @@ func (k *conn) flushRun(ctx context.Context, s *Subscription) {
 		}
 		switch result {
 		case pushClosed:
-			dismiss(run)
+			if s.handled {
+				s.client.router.giveBack(run)
+			} else {
+				dismiss(run)
+			}
 			run = nil
 		case pushFull:
 			select {

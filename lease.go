@@ -23,6 +23,7 @@ type lender struct {
 	pool    sync.Pool
 	out     atomic.Int64 // bytes of buffers that are lent
 	current *lease       // of this read; nil: none yet
+	taken   int          // messages of it that holders does not count yet
 	refused bool         // this read is copied
 }
 
@@ -43,8 +44,9 @@ func (l *lender) borrow(r *wire.Reader, in *session.Received, left int, o *origi
 	}
 	le.messages = le.messages[:len(le.messages)+1]
 	m := &le.messages[len(le.messages)-1]
+	*m = Message{}
 	m.receive(in, in.Publish.Payload, o)
-	le.holders.Add(1)
+	l.taken++
 	return m, le
 }
 
@@ -71,6 +73,14 @@ func (l *lender) begin(r *wire.Reader, messages int) bool {
 	l.out.Add(int64(buffer.Size()))
 	l.current = le
 	return true
+}
+
+// settle counts the messages that were borrowed, before anybody gets them.
+func (l *lender) settle() {
+	if l.taken > 0 {
+		l.current.holders.Add(int32(l.taken))
+		l.taken = 0
+	}
 }
 
 // end says that the reader has handed out all that it lends of this read.

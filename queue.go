@@ -84,6 +84,7 @@ const (
 // begun.
 func (q *queue) push(items []item) (n int, result pushed, episode bool) {
 	q.mu.Lock()
+	n = q.addAll(items)
 	for ; n < len(items); n++ {
 		result = q.add(items[n])
 		if result == pushFull || result == pushClosed {
@@ -97,6 +98,30 @@ func (q *queue) push(items []item) (n int, result pushed, episode bool) {
 		token(q.ready)
 	}
 	return n, result, episode
+}
+
+// addAll queues items if there is room for all of them, which it says by their
+// number.
+func (q *queue) addAll(items []item) int {
+	if q.closed != nil || q.final {
+		return 0
+	}
+	lossy, bytes := q.lossy, q.bytes
+	for _, m := range items {
+		if m.QoS == AtMostOnce {
+			lossy++
+			bytes += len(m.Payload)
+		}
+	}
+	if lossy > q.maxMessages || bytes > q.maxBytes {
+		return 0
+	}
+	q.items = append(q.items, items...)
+	if lossy > q.lossy {
+		q.losing = false
+	}
+	q.lossy, q.bytes = lossy, bytes
+	return len(items)
 }
 
 func (q *queue) add(m item) pushed {

@@ -12,38 +12,47 @@ import (
 func ownedMessage(in *session.Received, o *origin) *Message {
 	m, payload := allocate(in.Publish.Payload)
 	m.receive(in, payload, o)
-	if p := in.Publish.Properties; p != nil {
-		m.CorrelationData = bytes.Clone(p.CorrelationData)
-		m.UserProperties = slices.Clone(p.UserProperties)
+	if m.CorrelationData != nil {
+		m.CorrelationData = bytes.Clone(m.CorrelationData)
+	}
+	if m.UserProperties != nil {
+		m.UserProperties = slices.Clone(m.UserProperties)
 	}
 	return m
 }
 
-// receive overwrites m with what the engine lends.
+// receive fills in m, which is zero: what stays zero is not written, because a
+// write of a pointer is dear while the garbage collector is at work.
 func (m *Message) receive(in *session.Received, payload []byte, o *origin) {
 	p := &in.Publish
-	*m = Message{
-		Topic:     p.Topic,
-		Payload:   payload,
-		QoS:       p.QoS,
-		Retain:    p.Retain,
-		Duplicate: p.Duplicate,
-		receipt:   receipt{origin: o, token: in.Token},
+	m.Topic, m.Payload = p.Topic, payload
+	m.QoS, m.Retain, m.Duplicate = p.QoS, p.Retain, p.Duplicate
+	m.receipt.origin = o
+	if !in.Token.IsZero() {
+		m.receipt.token = in.Token
 	}
 	q := p.Properties
 	if q == nil {
 		return
 	}
+	if len(q.SubscriptionIDs) > 0 {
+		m.SubscriptionIDs = append(m.firstID[:0], q.SubscriptionIDs...)
+	}
 	m.PayloadFormatUTF8 = q.PayloadFormatUTF8
 	if q.MessageExpiryInterval != nil {
 		m.MessageExpiryInterval = new(time.Duration(*q.MessageExpiryInterval) * time.Second)
 	}
-	m.ContentType = q.ContentType
-	m.ResponseTopic = q.ResponseTopic
-	m.CorrelationData = q.CorrelationData
-	m.UserProperties = q.UserProperties
-	if len(q.SubscriptionIDs) > 0 {
-		m.SubscriptionIDs = append(m.firstID[:0], q.SubscriptionIDs...)
+	if q.ContentType != "" {
+		m.ContentType = q.ContentType
+	}
+	if q.ResponseTopic != "" {
+		m.ResponseTopic = q.ResponseTopic
+	}
+	if q.CorrelationData != nil {
+		m.CorrelationData = q.CorrelationData
+	}
+	if q.UserProperties != nil {
+		m.UserProperties = q.UserProperties
 	}
 }
 

@@ -28,6 +28,7 @@ type router struct {
 
 	unclaimed unclaimed
 	scratch   []*route
+	last      shortcut
 }
 
 // route is one filter and who wants it.
@@ -63,6 +64,7 @@ func (r *router) add(s *Subscription, call *subscribeCall) error {
 	if r.closed != nil {
 		return r.closed
 	}
+	r.last = shortcut{}
 	s.pending = call
 	s.group = group{id: r.newID(), sub: s}
 	r.groups[s.group.id] = &s.group
@@ -112,6 +114,13 @@ func (r *router) remove(s *Subscription) (unused []string) {
 		return nil
 	}
 	r.subs = slices.Delete(r.subs, i, i+1)
+	return r.detach(s, false)
+}
+
+// detach takes s off its filters, and returns those that nobody wants any more.
+// With expected what still comes on them waits for the next who wants it.
+func (r *router) detach(s *Subscription, expected bool) (unused []string) {
+	r.last = shortcut{}
 	for _, t := range s.group.routes {
 		t.subs = slices.DeleteFunc(t.subs, func(o *Subscription) bool { return o == s })
 		if !s.local && !s.draining && !t.wanted() {
@@ -122,7 +131,9 @@ func (r *router) remove(s *Subscription) (unused []string) {
 		}
 		delete(r.routes, t.filter)
 		r.tree.Delete(t.topics, t)
-		r.unclaimed.disown(t.topics)
+		if !expected {
+			r.unclaimed.disown(t.topics)
+		}
 	}
 	// The server may still use an identifier for a filter that others want.
 	for _, t := range s.group.routes {
@@ -133,12 +144,41 @@ func (r *router) remove(s *Subscription) (unused []string) {
 	return unused
 }
 
+// abandon takes out the Subscription of a handler that has ended, and keeps
+// what it has not finished: what it took and what still waits. With resume the
+// server keeps the subscriptions; otherwise it returns those to end.
+func (r *router) abandon(s *Subscription, unfinished []item, resume bool) (unused []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unclaimed.keep(unfinished)
+	r.unclaimed.keep(s.queue.close(ErrUnsubscribed))
+	i := slices.Index(r.subs, s)
+	if i < 0 {
+		return nil
+	}
+	r.subs = slices.Delete(r.subs, i, i+1)
+	if resume {
+		r.unclaimed.holding = true
+		r.detach(s, true)
+		return nil
+	}
+	return r.detach(s, false)
+}
+
+// giveBack keeps messages that came for a handler when it had just ended.
+func (r *router) giveBack(items []item) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unclaimed.keep(items)
+}
+
 // forgetUnused forgets the identifier of g if the server uses it for no filter
 // that anybody has.
 func (r *router) forgetUnused(g *group) {
 	used := func(t *route) bool { return len(t.subs) > 0 && slices.Contains(t.groups, g) }
 	if r.groups[g.id] == g && !slices.ContainsFunc(g.routes, used) {
 		delete(r.groups, g.id)
+		r.last = shortcut{}
 	}
 }
 
@@ -238,6 +278,7 @@ func (r *router) subscribePacket(s *Subscription, engine *session.Client) *wire.
 	p := &wire.Subscribe{UserProperties: s.options.UserProperties}
 	limits := engine.Limits()
 	if r.groups[s.group.id] != &s.group { // a later one had taken its place
+		r.last = shortcut{}
 		s.group.id = r.newID()
 		r.groups[s.group.id] = &s.group
 	}

@@ -7,11 +7,24 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
+// shortcut is who got the last message that a subscription identifier assigned
+// to one Subscription, whatever its topic: the next one usually goes there too.
+type shortcut struct {
+	id  uint32 // 0: none
+	sub *Subscription
+}
+
 // find appends the Subscriptions that get p to dst, each once. Called with r.mu
 // held.
 func (r *router) find(dst []*Subscription, p *wire.Publish) []*Subscription {
+	if q := p.Properties; q != nil && len(q.SubscriptionIDs) == 1 && q.SubscriptionIDs[0] == r.last.id {
+		return append(dst, r.last.sub)
+	}
 	begin := len(dst)
 	if r.ours(p) {
+		if g := r.groups[p.Properties.SubscriptionIDs[0]]; g.sole() {
+			r.last = shortcut{g.id, g.sub}
+		}
 		for _, id := range p.Properties.SubscriptionIDs {
 			dst = r.findInGroup(dst, begin, r.groups[id], p)
 		}
@@ -24,6 +37,12 @@ func (r *router) find(dst []*Subscription, p *wire.Publish) []*Subscription {
 		}
 	}
 	return dst
+}
+
+// sole says that whatever the server sends for g goes to its Subscription and to
+// no other.
+func (g *group) sole() bool {
+	return len(g.routes) == 1 && len(g.routes[0].subs) == 1 && g.routes[0].subs[0] == g.sub
 }
 
 // ours says that subscription identifiers tell who gets p: there are some, and

@@ -21,18 +21,22 @@ func (c *Client) Subscribe(ctx context.Context, filter string, qos QoS) (*Subscr
 // and refuses others, the Subscription is returned together with a *ServerError
 // about the first refusal; Granted has them all.
 func (c *Client) SubscribeWith(ctx context.Context, o SubscribeOptions) (*Subscription, error) {
+	return c.subscribe(ctx, o, false)
+}
+
+func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, handle bool) (*Subscription, error) {
 	name := ""
 	if len(o.Filters) > 0 {
 		name = o.Filters[0].Filter
 	}
-	if err := o.validate(); err != nil {
+	if err := o.validateFor(handle); err != nil {
 		return nil, &requestError{"subscribe", name, false, err}
 	}
 	if ctx.Err() != nil {
 		return nil, &requestError{"subscribe", name, false, context.Cause(ctx)}
 	}
 	o.Filters = slices.Clone(o.Filters)
-	s := &Subscription{client: c, options: o}
+	s := &Subscription{client: c, options: o, handled: handle}
 	s.queue.init(&s.options, &c.counters.dropped)
 	s.queue.early = o.Overflow == Block
 	r := &subscribeCall{sub: s, first: true, done: make(chan struct{})}

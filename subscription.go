@@ -34,7 +34,41 @@ type SubscribeOptions struct {
 
 	// UserProperties go with SUBSCRIBE (5.0).
 	UserProperties []UserProperty
+
+	// What follows is for Client.Handle only.
+
+	// Lend makes messages valid only until the function returns, with all that they
+	// point to: on a busy connection they are not copied and cost no allocation.
+	// Message.Clone is for those that are kept. Zero means that messages are the
+	// function's own.
+	Lend bool
+	// Concurrency is how many calls of the function may run at once. Messages with
+	// the same key are still handled one after the other, in their order. Zero
+	// means one.
+	Concurrency int
+	// OrderBy returns the key of a message, with Concurrency. Zero means its topic.
+	OrderBy func(*Message) string
 }
+
+// validateFor refuses, besides what validate refuses, what needs Handle or can
+// not go with it.
+func (o *SubscribeOptions) validateFor(handle bool) error {
+	switch {
+	case o.Concurrency < 0:
+		return invalid("concurrency", "is negative")
+	case o.Concurrency > maxConcurrency:
+		return invalid("concurrency", "%d is more than %d", o.Concurrency, maxConcurrency)
+	case !handle && (o.Lend || o.Concurrency > 0 || o.OrderBy != nil):
+		return invalid("options", "Lend, Concurrency and OrderBy are for Handle")
+	case o.Lend && o.ManualAck:
+		return invalid("options", "a lent message is gone when the function returns, so it can not be ManualAck")
+	}
+	return o.validate()
+}
+
+// maxConcurrency is far beyond use; it keeps a typing error from starting
+// millions of goroutines.
+const maxConcurrency = 1 << 16
 
 func (o *SubscribeOptions) validate() error {
 	if len(o.Filters) == 0 {
@@ -81,7 +115,7 @@ type Subscription struct {
 	options SubscribeOptions
 	queue   queue
 	local   bool // made by Route: the server knows nothing of it
-	lend    bool // made by Handle with SubscribeOptions.Lend
+	handled bool // made by Handle: what it has not finished is kept
 
 	// Guarded by client.router.mu.
 	group    group

@@ -2,12 +2,14 @@ package mqtt
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/seed65a45251/mqtt/match"
 )
 
-// unclaimed holds QoS 1 and 2 messages of a resumed session until a
-// Subscription claims them. They stay unacknowledged meanwhile.
+// unclaimed holds QoS 1 and 2 messages until a Subscription claims them: those of
+// a resumed session, and those that a handler has not finished. They stay
+// unacknowledged meanwhile.
 type unclaimed struct {
 	max      int
 	holding  bool // the session is that of an earlier process
@@ -27,6 +29,21 @@ func (u *unclaimed) hold(m *Message) bool {
 	}
 	u.held = append(u.held, m)
 	return true
+}
+
+// keep holds what somebody took and did not finish. The receive maximum bounds it.
+func (u *unclaimed) keep(items []item) {
+	for _, it := range items {
+		if m := it.Message; m.QoS > AtMostOnce {
+			if it.lease != nil {
+				r := &m.receipt
+				m = m.Clone()
+				m.receipt = receipt{origin: r.origin, token: r.token, acked: atomic.LoadUint32(&r.acked)}
+			}
+			u.held = append(u.held, m)
+		}
+		it.lease.release(1)
+	}
 }
 
 func (u *unclaimed) claim(routes []*route) (claimed []*Message) {

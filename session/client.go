@@ -114,6 +114,28 @@ func (c *Client) Handle(h wire.Header, body []byte, now time.Time) error {
 	return nil
 }
 
+// HandleBuffered takes all packets that r has buffered, one after the other.
+func (c *Client) HandleBuffered(r *wire.Reader, now time.Time) error {
+	c.keepAlive.alive(now)
+	c.Sender.now = now
+	for {
+		h, body, ok, err := r.Next()
+		if err != nil || !ok {
+			return err
+		}
+		if h.Type == wire.TypePublish && c.phase == connected {
+			if err = c.handlePublish(h, body); err != nil {
+				c.fail(err)
+			}
+		} else {
+			err = c.Handle(h, body, now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // Fail ends the connection because of err, found by the caller, for example by
 // its [wire.Reader].
 func (c *Client) Fail(err error) { c.fail(err) }

@@ -10,9 +10,8 @@ func (c *Client) handle(h wire.Header, body []byte, now time.Time) error {
 	if c.phase != connecting && c.phase != connected {
 		return nil // after DISCONNECT nothing matters any more
 	}
-	// [MQTT-3.1.2-24] nothing larger than we announced.
-	if limit := c.connect.MaximumPacketSize; limit > 0 && uint32(h.Size) > limit {
-		return protocolError(h.Type, wire.PacketTooLarge, "packet of %d bytes, more than our maximum of %d", h.Size, limit)
+	if err := c.checkSize(h); err != nil {
+		return err
 	}
 	if c.phase == connecting {
 		return c.handleFirst(h, body, now)
@@ -59,7 +58,18 @@ func (c *Client) handle(h wire.Header, body []byte, now time.Time) error {
 	return c.handleRare(h, body)
 }
 
+// checkSize obeys [MQTT-3.1.2-24]: nothing larger than we announced.
+func (c *Client) checkSize(h wire.Header) error {
+	if limit := c.connect.MaximumPacketSize; limit > 0 && uint32(h.Size) > limit {
+		return protocolError(h.Type, wire.PacketTooLarge, "packet of %d bytes, more than our maximum of %d", h.Size, limit)
+	}
+	return nil
+}
+
 func (c *Client) handlePublish(h wire.Header, body []byte) error {
+	if err := c.checkSize(h); err != nil {
+		return err
+	}
 	n := len(c.received)
 	c.received = append(c.received, Received{})
 	r := &c.received[n]

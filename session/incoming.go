@@ -62,9 +62,11 @@ type incomingTable struct {
 
 const firstIncomingTable = 16
 
-// home is where the search for id begins. Identifiers usually count up, so
-// they need no mixing.
-func (t *incomingTable) home(id uint16) int { return int(id) & (len(t.slots) - 1) }
+// home is where the search for id begins. Neighbours are spread: an unbroken row
+// of entries would have to be walked to its end at each removal.
+func (t *incomingTable) home(id uint16) int {
+	return int(uint32(id)*0x9E3779B1>>16) & (len(t.slots) - 1)
+}
 
 func (t *incomingTable) get(id uint16) *incoming {
 	if t.len == 0 {

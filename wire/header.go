@@ -21,9 +21,12 @@ func ParseHeader(b []byte, v Version) (h Header, n int, err error) {
 			return Header{}, 0, err
 		}
 	}
-	if len(b) > 1 && b[1] < 0x80 {
+	switch {
+	case len(b) > 1 && b[1] < 0x80:
 		h.Length, n = int(b[1]), 2
-	} else {
+	case len(b) > 2 && b[2] < 0x80 && b[2] > 0:
+		h.Length, n = int(b[1]&0x7f)|int(b[2])<<7, 3
+	default:
 		length, size := readVarint(b[1:])
 		switch {
 		case size == 0:

@@ -1,0 +1,142 @@
+package mqtt
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// lanes hand messages to several workers at once so that those with the same key
+// are still handled one after the other, in their order. A key has a lane as long
+// as it has messages; a worker takes one message of a lane and then lets other
+// lanes have their turn.
+type lanes struct {
+	ready chan *lane    // lanes with a message and no worker; has room for all
+	room  chan struct{} // a token for every message that is taken and not done
+
+	mu    sync.Mutex
+	byKey map[string]*lane
+}
+
+type lane struct {
+	key   string
+	items []numbered
+}
+
+// numbered is a message with its place in the order of arrival.
+type numbered struct {
+	item
+	number uint64
+}
+
+// lanesAhead is how many messages a handler takes out of the queue for each
+// worker, in search of keys that are not busy.
+const lanesAhead = 16
+
+// runLanes is run with several workers.
+func (h *handler) runLanes(ctx context.Context) error {
+	o := &h.sub.options
+	room := lanesAhead * o.Concurrency
+	l := &lanes{
+		ready: make(chan *lane, room),
+		room:  make(chan struct{}, room),
+		byKey: make(map[string]*lane),
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.fill(ctx, l) })
+	for range o.Concurrency {
+		g.Go(func() error { return h.work(ctx, l) })
+	}
+	err := g.Wait()
+	h.unfinished = l.left()
+	return err
+}
+
+// fill puts messages into their lanes.
+func (h *handler) fill(ctx context.Context, l *lanes) error {
+	key := h.sub.options.OrderBy
+	if key == nil {
+		key = func(m *Message) string { return m.Topic }
+	}
+	var next [1]item
+	for number := uint64(0); ; number++ {
+		select {
+		case l.room <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if _, err := h.sub.take(ctx, next[:]); err != nil {
+			return err
+		}
+		l.add(key(next[0].Message), numbered{next[0], number})
+	}
+}
+
+// work handles messages until ctx ends or one fails.
+func (h *handler) work(ctx context.Context, l *lanes) error {
+	for {
+		select {
+		case lane := <-l.ready:
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			// It stays in its lane until it is done, where left finds it.
+			m := l.first(lane)
+			if err := h.handle(ctx, m.Message); err != nil {
+				return err
+			}
+			m.lease.release(1)
+			l.done(lane)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (l *lanes) add(key string, m numbered) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if busy := l.byKey[key]; busy != nil {
+		busy.items = append(busy.items, m)
+		return
+	}
+	fresh := &lane{key, []numbered{m}}
+	l.byKey[key] = fresh
+	l.ready <- fresh // has room for it
+}
+
+func (l *lanes) first(n *lane) item {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return n.items[0].item
+}
+
+// done takes the first message out of n, whose worker is done with it.
+func (l *lanes) done(n *lane) {
+	l.mu.Lock()
+	n.items[0] = numbered{}
+	n.items = n.items[1:]
+	if len(n.items) == 0 {
+		delete(l.byKey, n.key)
+	} else {
+		l.ready <- n // has room for it
+	}
+	l.mu.Unlock()
+	<-l.room
+}
+
+// left returns what is not done, in the order of arrival, when no worker is left.
+func (l *lanes) left() (items []item) {
+	var rest []numbered
+	for _, n := range l.byKey {
+		rest = append(rest, n.items...)
+	}
+	slices.SortFunc(rest, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
+	for _, m := range rest {
+		items = append(items, m.item)
+	}
+	return items
+}

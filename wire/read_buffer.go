@@ -1,6 +1,9 @@
 package wire
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 const (
 	smallBuffer = 1 << 10
@@ -21,6 +24,8 @@ type readBuffer struct {
 	small    []byte
 	borrowed *[largeBuffer]byte // nil unless b is it
 	detached bool               // b belongs to somebody else; only unread may still be copied from it
+
+	returned atomic.Pointer[[largeBuffer]byte] // the buffer that was released last: it is still warm
 }
 
 func (r *readBuffer) unread() []byte { return r.b[r.start:r.end] }
@@ -79,7 +84,7 @@ func (r *readBuffer) detach() (b Buffer, ok bool) {
 	if r.detached || len(r.b) < largeBuffer {
 		return Buffer{}, false
 	}
-	b = Buffer{r.borrowed, len(r.b)}
+	b = Buffer{r, r.borrowed, len(r.b)}
 	r.borrowed, r.detached = nil, true
 	return b, true
 }
@@ -97,7 +102,10 @@ func (r *readBuffer) moveOn() {
 }
 
 func (r *readBuffer) borrow() {
-	borrowed := largeBuffers.Get().(*[largeBuffer]byte)
+	borrowed := r.returned.Swap(nil)
+	if borrowed == nil {
+		borrowed = largeBuffers.Get().(*[largeBuffer]byte)
+	}
 	r.end = copy(borrowed[:], r.unread())
 	r.start = 0
 	r.borrowed, r.b = borrowed, borrowed[:]
@@ -116,5 +124,15 @@ func (r *readBuffer) giveBack() {
 	if r.borrowed != nil {
 		largeBuffers.Put(r.borrowed)
 		r.borrowed = nil
+	}
+	if b := r.returned.Swap(nil); b != nil {
+		largeBuffers.Put(b)
+	}
+}
+
+// release takes back a buffer that was detached. Anybody may call it.
+func (r *readBuffer) release(b *[largeBuffer]byte) {
+	if b = r.returned.Swap(b); b != nil {
+		largeBuffers.Put(b)
 	}
 }

@@ -82,6 +82,7 @@ func (r *Reader) Detach() (b Buffer, ok bool) { return r.buffer.detach() }
 
 // Buffer is memory that a [Reader] has given away.
 type Buffer struct {
+	owner  *readBuffer
 	pooled *[largeBuffer]byte // nil: it was made for a large packet
 	size   int
 }
@@ -92,7 +93,7 @@ func (b Buffer) Size() int { return b.size }
 // Release gives the memory back, once, when nobody looks at the bodies any more.
 func (b Buffer) Release() {
 	if b.pooled != nil {
-		largeBuffers.Put(b.pooled)
+		b.owner.release(b.pooled)
 	}
 }
 

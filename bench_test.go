@@ -2,6 +2,7 @@ package mqtt_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -133,4 +134,25 @@ func BenchmarkReceiveMessages256(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkPublish writes to a connection that takes everything at once.
+func BenchmarkPublish(b *testing.B) {
+	for _, size := range []int{16, 256, 4096} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			f := newFirehose(b, &wire.Publish{Topic: "unused"})
+			client, err := mqtt.Connect(b.Context(), "mqtt://firehose", mqtt.Config{
+				Dial: func(context.Context, string, string) (net.Conn, error) { return f, nil },
+			})
+			require.NoError(b, err)
+			defer client.Close()
+			payload := make([]byte, size)
+			b.ReportAllocs()
+			for b.Loop() {
+				if client.Publish(b.Context(), "sensors/7/temperature", payload, mqtt.AtMostOnce) != nil {
+					b.Fatal("not published")
+				}
+			}
+		})
+	}
 }

@@ -13,12 +13,13 @@ import (
 // under way: the busier the connection, the fewer the writes.
 func (k *conn) writeLoop(ctx context.Context) error {
 	var e effects
+	var written []byte
 	for {
-		b, leaving := k.take(&e)
+		b, leaving := k.exchange(&e, written)
 		if leaving != nil {
 			return k.sayGoodbye(ctx, leaving)
 		}
-		if b == nil {
+		if written = b; b == nil {
 			select {
 			case <-k.wake:
 			case <-ctx.Done():
@@ -31,46 +32,48 @@ func (k *conn) writeLoop(ctx context.Context) error {
 		if err := k.write(b); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
-		k.wrote(b)
 	}
 }
 
-// take returns what there is to write. If there is nothing, it returns nil and
-// the writer counts as asleep, or why the connection is to be left.
-func (k *conn) take(e *effects) (b []byte, leaving error) {
+// exchange gives back what was written, if anything, and returns what there is
+// to write. If there is nothing, it returns nil and the writer counts as asleep,
+// or why the connection is to be left.
+func (k *conn) exchange(e *effects, written []byte) (b []byte, leaving error) {
 	c := k.client
+	var flushed chan struct{}
+	now := time.Now()
 	c.mu.Lock()
+	if written != nil {
+		flushed = k.wrote(written, now)
+	}
 	c.receipts.hand(c.engine)
 	if c.engine.Pending() == 0 {
 		k.asleep = k.leaving == nil
 		leaving = k.leaving
-		c.mu.Unlock()
-		return nil, leaving
-	}
-	b = c.engine.Take(k.spare, time.Now())
-	k.spare, k.asleep = nil, false
-	k.taken++
-	c.settle(e)
-	c.mu.Unlock()
-	e.perform()
-	return b, nil
-}
-
-// wrote says that b was written; it becomes the next buffer but one.
-func (k *conn) wrote(b []byte) {
-	c := k.client
-	c.mu.Lock()
-	c.engine.Wrote(time.Now())
-	k.written++
-	flushed := k.flushed
-	k.flushed = nil
-	if cap(b) <= maxSpare {
-		k.spare = b[:0]
+	} else {
+		b = c.engine.Take(k.spare, now)
+		k.spare, k.asleep = nil, false
+		k.taken++
+		c.settle(e)
 	}
 	c.mu.Unlock()
 	if flushed != nil {
 		close(flushed)
 	}
+	e.perform()
+	return b, leaving
+}
+
+// wrote notes that b was written; it becomes the next buffer but one. The result
+// has to be closed, unless it is nil. Called with client.mu held.
+func (k *conn) wrote(b []byte, now time.Time) (flushed chan struct{}) {
+	k.client.engine.Wrote(now)
+	k.written++
+	if cap(b) <= maxSpare {
+		k.spare = b[:0]
+	}
+	flushed, k.flushed = k.flushed, nil
+	return flushed
 }
 
 // trim gives back large buffers if nothing was written since it was last

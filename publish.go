@@ -27,7 +27,8 @@ func (c *Client) Publish(ctx context.Context, topic string, payload []byte, qos 
 	if err := validatePublish(topic, payload, qos); err != nil {
 		return &requestError{"publish", topic, false, err}
 	}
-	return c.publish(ctx, wire.Publish{Topic: topic, Payload: payload, QoS: qos}, time.Time{})
+	p := wire.Publish{Topic: topic, Payload: payload, QoS: qos}
+	return c.publish(ctx, &p, time.Time{})
 }
 
 // PublishMessage is Publish for a message with everything that a message can
@@ -37,7 +38,7 @@ func (c *Client) PublishMessage(ctx context.Context, m *Message) error {
 	if err != nil {
 		return err
 	}
-	return c.publish(ctx, p, expires)
+	return c.publish(ctx, &p, expires)
 }
 
 // PublishAsync accepts a message for delivery and returns at once; ctx bounds
@@ -137,17 +138,17 @@ func (d *Delivery) result() (Ack, error) {
 }
 
 // publish sends p and waits for the end of the exchange.
-func (c *Client) publish(ctx context.Context, p wire.Publish, expires time.Time) error {
+func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time) error {
 	if ctx.Err() != nil {
 		return &requestError{"publish", p.Topic, false, context.Cause(ctx)}
 	}
 	if p.QoS == AtMostOnce {
-		if sent, err := c.publishNow(&p); sent || err != nil {
+		if sent, err := c.publishNow(p); sent || err != nil {
 			return err
 		}
 	}
 	d := c.deliveries.take()
-	d.out = session.Outgoing{Publish: p, Expires: expires, Owner: d}
+	d.out = session.Outgoing{Publish: *p, Expires: expires, Owner: d}
 	d.settled = false
 	if err := c.submit(ctx, d); err != nil {
 		c.deliveries.giveBack(d)

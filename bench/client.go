@@ -10,15 +10,14 @@ import (
 // job is what a client process has to do.
 type job struct {
 	scenario
-	addr     string // host:port of the server
-	clientID string
-	duration time.Duration
-	warmup   time.Duration
-	payload  []byte
-	measured func() error // called when the warm-up is over
+	addr        string // host:port of the server
+	certificate string // file that proves the server, for TLS
+	clientID    string
+	duration    time.Duration
+	warmup      time.Duration
+	payload     []byte
+	measured    func() error // called when the warm-up is over
 }
-
-func (j *job) url(scheme string) string { return scheme + "://" + j.addr }
 
 // client is a connected client under measurement. What it can do beyond is said
 // by the interfaces below; the entry in the list of clients says in which
@@ -35,6 +34,13 @@ type asyncPublisher interface {
 	// flush waits until all is acknowledged. extra is how many messages it had
 	// to publish for that.
 	flush() (extra uint64, err error)
+}
+
+// tracker is an asynchronous publisher that says when each message was
+// acknowledged. A slot holds one message, from submit to the end of await.
+type tracker interface {
+	submit(slot int) error
+	await(slot int) error
 }
 
 // pumper is a hand-written loop: it publishes until stop, waits until all is
@@ -104,33 +110,50 @@ func (t *tally) check(payload []byte) {
 }
 
 // ring keeps what is in flight of a library that has futures but no window: a
-// place is used again when its future is done.
+// place is used again when its future is done. It takes no memory before that,
+// which counts where clients are idle.
 type ring[F any] struct {
-	futures [window]F
-	used    [window]bool
-	at      int
-	wait    func(F) error
+	places []place[F]
+	at     int
+	wait   func(F) error
 }
 
-func (r *ring[F]) make() error {
-	if !r.used[r.at] {
+type place[F any] struct {
+	future F
+	used   bool
+}
+
+// put fills a place.
+func (r *ring[F]) put(slot int, f F) {
+	if r.places == nil {
+		r.places = make([]place[F], window)
+	}
+	r.places[slot] = place[F]{f, true}
+}
+
+// await empties a place when its future is done.
+func (r *ring[F]) await(slot int) error {
+	if r.places == nil || !r.places[slot].used {
 		return nil
 	}
-	r.used[r.at] = false
-	return r.wait(r.futures[r.at])
+	r.places[slot].used = false
+	return r.wait(r.places[slot].future)
 }
 
-func (r *ring[F]) put(f F) {
-	r.futures[r.at], r.used[r.at] = f, true
+// make makes room for another future.
+func (r *ring[F]) make() error { return r.await(r.at) }
+
+func (r *ring[F]) push(f F) {
+	r.put(r.at, f)
 	r.at = (r.at + 1) % window
 }
 
+// flush waits for all, the oldest first.
 func (r *ring[F]) flush() (extra uint64, err error) {
-	for range window {
-		if err := r.make(); err != nil {
+	for i := range window {
+		if err := r.await((r.at + i) % window); err != nil {
 			return 0, err
 		}
-		r.at = (r.at + 1) % window
 	}
 	return 0, nil
 }

@@ -27,12 +27,15 @@ type external struct {
 
 func externalClients() []entry {
 	kinds := []kind{publishing0, async, sequential, receiving}
-	// Paho C 1.3.11 stops making progress when messages of 1 MiB queue up.
-	small := func(s *scenario) bool { return s.size < 1<<20 }
+	comeback := append(kinds[:len(kinds):len(kinds)], returning)
+	// libmosquitto is no WebSocket client.
+	noWebSocket := func(s *scenario) bool { return s.transport != overWebSocket }
+	// Paho C 1.3.12 stops making progress when messages of 1 MiB queue up.
+	small := func(s *scenario) bool { return s.size < 1<<20 || s.kind != publishing0 }
 	return []entry{
-		{name: "libmosquitto", role: peer, kinds: kinds, external: compiled("mosquitto.c", "-lmosquitto")},
-		{name: "paho-c", role: peer, kinds: kinds, only: small, external: compiled("paho.c", "-lpaho-mqtt3a")},
-		{name: "mqtt.js", role: peer, kinds: kinds, external: scripted()},
+		{name: "libmosquitto", role: peer, kinds: comeback, only: noWebSocket, external: compiled("mosquitto.c", "-lmosquitto")},
+		{name: "paho-c", role: peer, kinds: kinds, only: small, external: compiled("paho.c", "-lpaho-mqtt3as")},
+		{name: "mqtt.js", role: peer, kinds: comeback, external: scripted()},
 	}
 }
 
@@ -41,7 +44,7 @@ func (e *external) arguments(j *job) []string {
 	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
 	return []string{
 		string(j.kind), host, port, topic, strconv.Itoa(int(j.qos)), strconv.Itoa(j.size),
-		strconv.Itoa(window), seconds(j.warmup), seconds(j.duration),
+		strconv.Itoa(window), seconds(j.warmup), seconds(j.duration), string(j.transport), j.certificate,
 	}
 }
 

@@ -112,7 +112,7 @@ func (c *credit) close() {
 // with one write.
 func (s *server) firehose(nc net.Conn) (report serverReport, err error) {
 	in := &intake{conn: nc, max: 256 << 10}
-	a := answers{window: s.window}
+	a := answers{window: s.window, saw: s.saw}
 	window := newCredit(s.window)
 	var topics []publishing
 	var writer sync.WaitGroup

@@ -7,6 +7,7 @@ replace github.com/seed65a45251/mqtt => ../
 require (
 	github.com/256dpi/gomqtt v0.14.4
 	github.com/at-wat/mqtt-go v0.19.4
+	github.com/coder/websocket v1.8.15
 	github.com/eclipse/paho.golang v0.23.0
 	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/seed65a45251/mqtt v0.0.0-00010101000000-000000000000

@@ -4,15 +4,12 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"maps"
 	"os"
 	"os/signal"
-	"regexp"
 	"slices"
 	"time"
 )
@@ -37,20 +34,49 @@ func main() {
 	}
 }
 
+// options are the flags that a person gives.
+type options struct {
+	scenarios, clients string // regular expressions
+	runner
+	rounds        int
+	json, svg     string // files; empty: none
+	from          string // file with an earlier result; empty: measure
+	list, targets bool
+}
+
+func (o *options) parse(args []string) error {
+	f := flag.NewFlagSet("bench", flag.ExitOnError)
+	f.StringVar(&o.scenarios, "scenario", ".", "regular expression for scenarios")
+	f.StringVar(&o.clients, "clients", ".", "regular expression for clients")
+	f.IntVar(&o.rounds, "rounds", 5, "rounds of all clients, one after the other")
+	f.DurationVar(&o.duration, "duration", 800*time.Millisecond, "measured in each run")
+	f.DurationVar(&o.warmup, "warmup", 200*time.Millisecond, "before that")
+	f.StringVar(&o.profiles, "profile", "", "write CPU and allocation profiles of Go clients to this directory")
+	f.StringVar(&o.json, "json", "", "write results to this file")
+	f.StringVar(&o.svg, "svg", "", "draw the main scenarios to this file")
+	f.StringVar(&o.from, "from", "", "show the results in this file, written by -json, instead of measuring")
+	f.BoolVar(&o.targets, "targets", false, "print which targets are met")
+	f.BoolVar(&o.list, "list", false, "list scenarios with their clients")
+	return f.Parse(args)
+}
+
 // compare is what a person starts.
 func compare(args []string) error {
-	f := flag.NewFlagSet("bench", flag.ExitOnError)
-	scenarioExpr := f.String("scenario", ".", "regular expression for scenarios")
-	clientExpr := f.String("clients", ".", "regular expression for clients")
-	rounds := f.Int("rounds", 5, "rounds of all clients, one after the other")
-	duration := f.Duration("duration", 800*time.Millisecond, "measured in each run")
-	warmup := f.Duration("warmup", 200*time.Millisecond, "before that")
-	jsonFile := f.String("json", "", "write results to this file")
-	svgFile := f.String("svg", "", "draw rates to this file")
-	profiles := f.String("profile", "", "write CPU and allocation profiles of Go clients to this directory")
-	list := f.Bool("list", false, "list scenarios with their clients")
-	f.Parse(args)
-	plans, notes, err := choose(*scenarioExpr, *clientExpr)
+	var o options
+	if err := o.parse(args); err != nil {
+		return err
+	}
+	if o.from != "" {
+		r, err := readResult(o.from)
+		if err != nil {
+			return err
+		}
+		for _, name := range r.scenarios() {
+			table(os.Stdout, r.of(name))
+		}
+		return o.show(r)
+	}
+	plans, notes, err := choose(o.scenarios, o.clients)
 	if err != nil {
 		return err
 	}
@@ -62,52 +88,77 @@ func compare(args []string) error {
 	for _, n := range notes {
 		fmt.Println(n)
 	}
-	if *list {
-		for _, p := range plans {
-			fmt.Print(p.name, ":")
-			for _, e := range p.entries {
-				fmt.Print(" ", e.name)
-			}
-			fmt.Println()
-		}
+	if o.list {
+		list(plans)
 		return nil
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	r := &runner{self: self, duration: *duration, warmup: *warmup, profiles: *profiles}
-	out := result{Time: time.Now().UTC(), Host: hostOf(), Commit: commit(), Rounds: *rounds, Duration: duration.Seconds(), Notes: notes}
+	r, err := o.measure(ctx, plans)
+	if err != nil {
+		return err
+	}
+	r.Notes = notes
+	return errors.Join(o.show(r), ctx.Err())
+}
+
+func list(plans []plan) {
+	for _, p := range plans {
+		fmt.Print(p.name, ":")
+		for _, e := range p.entries {
+			fmt.Print(" ", e.name)
+		}
+		fmt.Println()
+	}
+}
+
+// measure runs the plans, and prints a table after each.
+func (o *options) measure(ctx context.Context, plans []plan) (r *result, err error) {
+	if o.self, err = os.Executable(); err != nil {
+		return nil, err
+	}
+	if o.secrets, err = os.MkdirTemp("", "mqtt-bench-"); err != nil {
+		return nil, err
+	}
+	temporary = append(temporary, o.secrets)
+	if err := makeCertificate(o.secrets); err != nil {
+		return nil, err
+	}
+	r = &result{Time: time.Now().UTC(), Host: hostOf(), Commit: commit(), Rounds: o.rounds, Duration: o.duration.Seconds()}
 	for _, p := range plans {
 		var samples []sample
-		r.rounds(ctx, []plan{p}, *rounds, func(s sample) {
+		o.runner.rounds(ctx, []plan{p}, o.rounds, func(s sample) {
 			samples = append(samples, s)
 			progress(fmt.Sprintf("%s %s round %d", s.Scenario, s.Client, s.Round+1))
 		})
 		progress("")
 		s := summarize(samples, p.roles())
 		table(os.Stdout, s)
-		out.Samples = append(out.Samples, samples...)
-		out.Summary = append(out.Summary, s...)
+		r.Samples = append(r.Samples, samples...)
+		r.Summary = append(r.Summary, s...)
 	}
-	out.Versions = versions(out.Samples)
-	fmt.Printf("\n%s, %d cores, %s, Linux %s, %s, commit %s\n", out.Host.CPU, out.Host.Cores, out.Host.Memory, out.Host.Kernel, out.Host.GoVersion, out.Commit)
-	for _, name := range slices.Sorted(maps.Keys(out.Versions)) {
-		fmt.Println(name, out.Versions[name])
+	r.Versions = versions(r.Samples)
+	return r, nil
+}
+
+// show ends a run: where the figures are from, targets and files.
+func (o *options) show(r *result) error {
+	if o.targets {
+		printTargets(os.Stdout, r)
 	}
-	if *jsonFile != "" {
-		if err := out.write(*jsonFile); err != nil {
-			return err
-		}
+	fmt.Printf("\n%s, %d cores, %s, Linux %s, %s, commit %s, %s\n", r.Host.CPU, r.Host.Cores, r.Host.Memory,
+		r.Host.Kernel, r.Host.GoVersion, r.Commit, r.Time.Format(time.DateOnly))
+	for _, name := range slices.Sorted(maps.Keys(r.Versions)) {
+		fmt.Println(name, r.Versions[name])
 	}
-	if *svgFile != "" {
-		if err := out.writePlot(*svgFile); err != nil {
-			return err
-		}
+	var err error
+	if o.json != "" {
+		err = r.write(o.json)
 	}
-	return ctx.Err()
+	if o.svg != "" {
+		err = errors.Join(err, r.writePlot(o.svg))
+	}
+	return err
 }
 
 // progress shows what was done last, to a person only.
@@ -115,80 +166,4 @@ func progress(what string) {
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 		fmt.Fprintf(os.Stderr, "\r%-60s\r", what)
 	}
-}
-
-// choose makes the plans of a run, with notes about what can not take part.
-func choose(scenarioExpr, clientExpr string) (plans []plan, notes []string, err error) {
-	wanted, err := regexp.Compile(scenarioExpr)
-	if err != nil {
-		return nil, nil, err
-	}
-	measured, err := regexp.Compile(clientExpr)
-	if err != nil {
-		return nil, nil, err
-	}
-	entries, notes := available(slices.DeleteFunc(clients(), func(e entry) bool { return !measured.MatchString(e.name) }))
-	_, missing := findMosquitto()
-	for _, s := range scenarios {
-		if !wanted.MatchString(s.name) {
-			continue
-		}
-		if s.server == "mosquitto" && missing != nil {
-			notes = append(notes, s.name+" is skipped: mosquitto is missing")
-			continue
-		}
-		p := plan{scenario: s}
-		for _, e := range entries {
-			if e.takesPart(&s) {
-				p.entries = append(p.entries, e)
-			}
-		}
-		plans = append(plans, p)
-	}
-	return plans, notes, nil
-}
-
-func (p *plan) roles() map[string]role {
-	roles := make(map[string]role)
-	for _, e := range p.entries {
-		roles[e.name] = e.role
-	}
-	return roles
-}
-
-// runAsClient is a client process.
-func runAsClient(args []string) error {
-	f := flag.NewFlagSet("client", flag.ContinueOnError)
-	scenarioName := f.String("scenario", "", "")
-	clientName := f.String("client", "", "")
-	profiles := f.String("profile", "", "")
-	j := &job{clientID: "bench"}
-	f.StringVar(&j.addr, "addr", "", "")
-	f.DurationVar(&j.warmup, "warmup", 0, "")
-	f.DurationVar(&j.duration, "duration", 0, "")
-	if err := f.Parse(args); err != nil {
-		return err
-	}
-	var err error
-	if j.scenario, err = findScenario(*scenarioName); err != nil {
-		return err
-	}
-	i := slices.IndexFunc(clients(), func(e entry) bool { return e.name == *clientName && e.takesPart(&j.scenario) })
-	if i < 0 {
-		return fmt.Errorf("no client %q for %s", *clientName, *scenarioName)
-	}
-	j.payload = make([]byte, j.size)
-	for i := range j.payload {
-		j.payload[i] = byte(i)
-	}
-	if j.size >= 4 {
-		binary.BigEndian.PutUint32(j.payload, 0)
-	}
-	profiling := &profiling{dir: *profiles, name: *scenarioName + "." + *clientName}
-	j.measured = profiling.start
-	s, err := measure(&clients()[i], j)
-	if err := errors.Join(err, profiling.stop()); err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(s)
 }

@@ -13,9 +13,12 @@ import (
 // measure runs the job with a client and returns the sample.
 func measure(e *entry, j *job) (s sample, err error) {
 	s.Scenario, s.Client = j.name, e.name
-	if j.kind == idling {
+	switch j.kind {
+	case idling:
 		err = measureIdle(e, j, &s)
 		return s, err
+	case returning:
+		return s, waitForReturn(e, j)
 	}
 	c, err := e.open(j)
 	if err != nil {
@@ -26,6 +29,8 @@ func measure(e *entry, j *job) (s sample, err error) {
 		err = measureReceive(c, j, &s)
 	case sequential:
 		err = measureLatency(c, j, &s)
+	case loaded:
+		err = measureLoaded(c, j, &s)
 	default:
 		err = measurePublish(c, j, &s)
 	}
@@ -132,13 +137,17 @@ func measureLatency(c client, j *job, s *sample) error {
 		return err
 	}
 	s.since(start, uint64(len(times)))
+	s.Latency = latencyOf(times)
+	return nil
+}
+
+func latencyOf(times []time.Duration) *latency {
 	slices.Sort(times)
-	s.Latency = &latency{
+	return &latency{
 		P50:  microseconds(percentile(times, 0.50)),
 		P99:  microseconds(percentile(times, 0.99)),
 		P999: microseconds(percentile(times, 0.999)),
 	}
-	return nil
 }
 
 func pumpTimed(c client, j *job, stop *atomic.Bool, times []time.Duration) ([]time.Duration, error) {
@@ -184,41 +193,4 @@ func (t *tally) begun(patience time.Duration) bool {
 		}
 	}
 	return true
-}
-
-// measureIdle connects many clients and looks at what each of them occupies.
-func measureIdle(e *entry, j *job, s *sample) error {
-	before := settle()
-	clients := make([]client, j.clients)
-	for i := range clients {
-		own := *j
-		own.clientID = fmt.Sprintf("idle-%d", i)
-		c, err := e.open(&own)
-		if err != nil {
-			return fmt.Errorf("client %d: %w", i, err)
-		}
-		clients[i] = c
-	}
-	after := settle()
-	n := float64(len(clients))
-	s.Idle = &idle{
-		Heap:       (after.heap - before.heap) / n,
-		Stack:      (after.stack - before.stack) / n,
-		Goroutines: (after.goroutines - before.goroutines) / n,
-	}
-	runtime.KeepAlive(clients)
-	return nil
-}
-
-type footprint struct{ heap, stack, goroutines float64 }
-
-// settle waits until what connecting needed for a moment is gone.
-func settle() footprint {
-	time.Sleep(200 * time.Millisecond)
-	for range 3 { // finalizers and pools take more than one collection
-		runtime.GC()
-	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return footprint{float64(m.HeapAlloc), float64(m.StackInuse), float64(runtime.NumGoroutine())}
 }

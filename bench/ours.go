@@ -19,6 +19,7 @@ type ourClient struct {
 	*mqtt.Client
 	job     *job
 	message mqtt.Message
+	ring    ring[*mqtt.Delivery] // of deliveries that somebody waits for
 	consume consumption
 	shared  bool // all filters in one Subscription
 }
@@ -26,36 +27,58 @@ type ourClient struct {
 // ourClients are the ways to use our client. Where they do not differ only the
 // first takes part.
 func ourClients() []entry {
-	all := []kind{publishing0, async, blocking, sequential, receiving, idling}
+	all := []kind{publishing0, async, blocking, sequential, receiving, loaded, idling}
 	receive := []kind{receiving}
 	dispatch := []kind{dispatching}
-	return []entry{
+	comeback := []kind{returning}
+	subscribed := func(s *scenario) bool { return s.subscribed }
+	list := []entry{
 		{name: "mqtt", role: ours, kinds: all, open: openOurs(ourClient{})},
 		{name: "mqtt-v311", role: ours, kinds: all, open: openOurs(ourClient{}, mqtt.V311)},
 		{name: "mqtt-next", role: ours, kinds: receive, open: openOurs(ourClient{consume: byNext})},
 		{name: "mqtt-all", role: ours, kinds: receive, open: openOurs(ourClient{consume: byAll})},
+		{name: "mqtt-all", role: ours, kinds: []kind{idling}, only: subscribed, open: openOurs(ourClient{consume: byAll})},
+		{name: "mqtt", role: ours, kinds: comeback, open: openOursReturning},
 		{name: "mqtt", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll})},
 		{name: "mqtt-v311", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll}, mqtt.V311)},
 		{name: "mqtt-shared", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll, shared: true})},
 		{name: "mqtt-shared-v311", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll, shared: true}, mqtt.V311)},
 	}
+	return append(list, handled...)
+}
+
+// handled are the entries that receive by Handle.
+var handled []entry
+
+func openOursReturning(j *job) (client, error) {
+	c, err := mqtt.Connect(context.Background(), j.url(), mqtt.Config{ClientID: j.clientID})
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.Subscribe(context.Background(), topic, mqtt.AtMostOnce)
+	return nil, err
 }
 
 func openOurs(how ourClient, version ...mqtt.Version) func(*job) (client, error) {
 	return func(j *job) (client, error) {
 		cfg := mqtt.Config{ClientID: j.clientID}
-		if j.kind == async {
+		if j.kind == async || j.kind == loaded {
 			cfg.Inflight = window
+		}
+		var err error
+		if cfg.TLS, err = j.tlsConfig(); err != nil {
+			return nil, err
 		}
 		for _, v := range version {
 			cfg.Version = v
 		}
-		c, err := mqtt.Connect(context.Background(), j.url("mqtt"), cfg)
+		c, err := mqtt.Connect(context.Background(), j.url(), cfg)
 		if err != nil {
 			return nil, err
 		}
 		o := how
 		o.Client, o.job = c, j
+		o.ring.wait = delivered
 		o.message = mqtt.Message{Topic: topic, Payload: j.payload, QoS: mqtt.QoS(j.qos)}
 		return &o, nil
 	}
@@ -71,6 +94,21 @@ func (c *ourClient) publishAsync(byte) error {
 }
 
 func (c *ourClient) flush() (uint64, error) { return 0, c.Flush(context.Background()) }
+
+func (c *ourClient) submit(slot int) error {
+	d, err := c.PublishAsync(context.Background(), &c.message)
+	if err == nil {
+		c.ring.put(slot, d)
+	}
+	return err
+}
+
+func (c *ourClient) await(slot int) error { return c.ring.await(slot) }
+
+func delivered(d *mqtt.Delivery) error {
+	_, err := d.Wait(context.Background())
+	return err
+}
 
 // subscribe blocks the reader when a consumer is behind, as every peer does;
 // dropping would only make the figures look better.

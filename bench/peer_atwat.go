@@ -16,8 +16,11 @@ type atwatClient struct {
 
 func openAtwat(j *job) (client, error) {
 	c := &atwatClient{job: j}
-	var err error
-	if c.BaseClient, err = atwat.DialContext(context.Background(), j.url("mqtt")); err != nil {
+	secure, err := j.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	if c.BaseClient, err = atwat.DialContext(context.Background(), j.url(), atwat.WithTLSConfig(secure)); err != nil {
 		return nil, err
 	}
 	c.Handle(&c.mux)
@@ -42,4 +45,17 @@ func (c *atwatClient) subscribe(filters []string, qos byte, t *tally) error {
 		}
 	}
 	return nil
+}
+
+// openReturningAtwat is the layer that reconnects and subscribes again.
+func openReturningAtwat(j *job) (client, error) {
+	c, err := atwat.NewReconnectClient(&atwat.URLDialer{URL: j.url()})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Connect(context.Background(), j.clientID, atwat.WithCleanSession(true)); err != nil {
+		return nil, err
+	}
+	_, err = c.Subscribe(context.Background(), atwat.Subscription{Topic: topic})
+	return nil, err
 }

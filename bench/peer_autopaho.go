@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"net/url"
 
 	"github.com/eclipse/paho.golang/autopaho"
@@ -18,7 +17,11 @@ type autopahoClient struct {
 }
 
 func openAutopaho(j *job) (client, error) {
-	server, err := url.Parse(j.url("mqtt"))
+	server, err := url.Parse(j.url())
+	if err != nil {
+		return nil, err
+	}
+	secure, err := j.tlsConfig()
 	if err != nil {
 		return nil, err
 	}
@@ -27,6 +30,7 @@ func openAutopaho(j *job) (client, error) {
 		ServerUrls:                    []*url.URL{server},
 		KeepAlive:                     60,
 		CleanStartOnInitialConnection: true,
+		TlsCfg:                        secure,
 		ClientConfig: paho.ClientConfig{
 			ClientID: j.clientID,
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){
@@ -61,15 +65,37 @@ func (c *autopahoClient) subscribe(filters []string, qos byte, t *tally) error {
 	return nil
 }
 
+// openReturningAutopaho subscribes on every connection, as its users have to.
+func openReturningAutopaho(j *job) (client, error) {
+	server, err := url.Parse(j.url())
+	if err != nil {
+		return nil, err
+	}
+	c, err := autopaho.NewConnection(context.Background(), autopaho.ClientConfig{
+		ServerUrls:                    []*url.URL{server},
+		KeepAlive:                     60,
+		CleanStartOnInitialConnection: true,
+		OnConnectionUp: func(c *autopaho.ConnectionManager, _ *paho.Connack) {
+			c.Subscribe(context.Background(), &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topic}}})
+		},
+		ClientConfig: paho.ClientConfig{ClientID: j.clientID},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return nil, c.AwaitConnection(context.Background())
+}
+
 // pahoAsync is paho.golang without autopaho, which has no asynchronous publish
-// apart from its queue. The server's receive maximum is the window.
+// apart from its queue. The server's receive maximum is the window. Over
+// WebSocket its connection is that of the limit.
 type pahoAsync struct {
 	*paho.Client
 	job *job
 }
 
 func openPahoAsync(j *job) (client, error) {
-	nc, err := net.Dial("tcp", j.addr)
+	nc, err := j.dial()
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	gomqtt "github.com/256dpi/gomqtt/client"
 	"github.com/256dpi/gomqtt/packet"
+	gomqttnet "github.com/256dpi/gomqtt/transport"
 )
 
 const gomqttPatience = time.Minute
@@ -33,8 +34,13 @@ func openGomqtt(change func(*gomqtt.Config)) func(*job) (client, error) {
 			}
 			return err
 		}
-		cfg := gomqtt.NewConfigWithClientID(j.url("mqtt"), j.clientID)
+		cfg := gomqtt.NewConfigWithClientID(j.url(), j.clientID)
 		change(cfg)
+		secure, err := j.tlsConfig()
+		if err != nil {
+			return nil, err
+		}
+		cfg.Dialer = gomqttnet.NewDialer(gomqttnet.DialConfig{TLSConfig: secure}) // the default one otherwise
 		f, err := c.Connect(cfg)
 		if err != nil {
 			return nil, err
@@ -59,9 +65,19 @@ func (c *gomqttClient) publishAsync(qos byte) error {
 	if err != nil {
 		return err
 	}
-	c.ring.put(f)
+	c.ring.push(f)
 	return nil
 }
+
+func (c *gomqttClient) submit(slot int) error {
+	f, err := c.Publish(topic, c.job.payload, packet.QOS(c.job.qos), false)
+	if err == nil {
+		c.ring.put(slot, f)
+	}
+	return err
+}
+
+func (c *gomqttClient) await(slot int) error { return c.ring.await(slot) }
 
 func (c *gomqttClient) flush() (uint64, error) { return c.ring.flush() }
 
@@ -82,4 +98,12 @@ func (c *gomqttClient) subscribe(filters []string, qos byte, t *tally) error {
 		}
 	}
 	return nil
+}
+
+// openReturningGomqtt is the layer that reconnects and subscribes again.
+func openReturningGomqtt(j *job) (client, error) {
+	s := gomqtt.NewService()
+	s.MessageCallback = func(*packet.Message) error { return nil }
+	s.Start(gomqtt.NewConfigWithClientID(j.url(), j.clientID))
+	return nil, s.Subscribe(topic, 0).Wait(gomqttPatience)
 }

@@ -14,8 +14,23 @@ type pahoClient struct {
 func openPaho(j *job) (client, error) {
 	c := &pahoClient{job: j}
 	c.ring.wait = finished
-	c.Client = paho3.NewClient(paho3.NewClientOptions().AddBroker(j.url("tcp")).SetClientID(j.clientID))
+	o := paho3.NewClientOptions().AddBroker(j.url()).SetClientID(j.clientID)
+	secure, err := j.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	if secure != nil {
+		o.SetTLSConfig(secure)
+	}
+	c.Client = paho3.NewClient(o)
 	return c, finished(c.Connect())
+}
+
+// openReturningPaho subscribes on every connection, as its users have to.
+func openReturningPaho(j *job) (client, error) {
+	o := paho3.NewClientOptions().AddBroker(j.url()).SetClientID(j.clientID)
+	o.SetOnConnectHandler(func(c paho3.Client) { c.Subscribe(topic, 0, nil) })
+	return nil, finished(paho3.NewClient(o).Connect())
 }
 
 func finished(t paho3.Token) error {
@@ -37,9 +52,16 @@ func (c *pahoClient) publishAsync(qos byte) error {
 	if err := c.ring.make(); err != nil {
 		return err
 	}
-	c.ring.put(c.Publish(topic, qos, false, c.job.payload))
+	c.ring.push(c.Publish(topic, qos, false, c.job.payload))
 	return nil
 }
+
+func (c *pahoClient) submit(slot int) error {
+	c.ring.put(slot, c.Publish(topic, c.job.qos, false, c.job.payload))
+	return nil
+}
+
+func (c *pahoClient) await(slot int) error { return c.ring.await(slot) }
 
 func (c *pahoClient) flush() (uint64, error) { return c.ring.flush() }
 

@@ -2,109 +2,160 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html"
-	"math"
 	"os"
+	"slices"
 	"strings"
+	"time"
 )
+
+// plotted are the scenarios of the drawing: it has to be understood at a glance.
+// The table has everything.
+var plotted = []struct{ scenario, title string }{
+	{"pub0-256", "publish, QoS 0"},
+	{"recv0-256", "receive, QoS 0"},
+	{"async1-256", "publish, QoS 1, asynchronous"},
+	{"recv1-256", "receive, QoS 1"},
+	{"block1-64", "publish, QoS 1, 64 goroutines"},
+	{"filters-10000", "receive, QoS 0, 10,000 filters"},
+}
+
+// mostUsed is drawn even when it is not among the fastest peers.
+const mostUsed = "paho.mqtt.golang"
 
 // Measures of the plot, in pixels.
 const (
-	plotBar    = 13 // height of a bar with its gap
-	plotGroup  = 30 // height of the heading of a scenario
-	plotNames  = 150
-	plotWidth  = 560
-	plotValues = 150
-	plotTop    = 64
+	plotRow    = 15 // a bar with its gap
+	plotTitle  = 26
+	plotColumn = 425
+	plotNames  = 125
+	plotBars   = 175
+	plotTop    = 58
 )
 
-var plotColours = map[role]string{limit: "#9aa0a6", ours: "#1a73e8", peer: "#e8710a", unrouted: "#f6c28b"}
+// plotStyle is readable on a light and on a dark page; the background is the
+// page's own.
+const plotStyle = `<style>
+text{fill:#57606a} .title{fill:#24292f;font-weight:bold} .range{stroke:#24292f}
+.limit{fill:#8c959f} .ours{fill:#2f81f7} .peer{fill:#d4762c}
+@media (prefers-color-scheme:dark){text{fill:#9da7b3} .title{fill:#e6edf3} .range{stroke:#e6edf3}}
+</style>
+`
 
-// plot draws one group of bars for each scenario that has a rate, on a
-// logarithmic axis of messages per second, with the range of the rounds.
+// plot draws groups of bars in two columns, each group on a linear axis of its
+// own from zero to its fastest.
 func (r *result) plot() []byte {
-	groups := r.plotted()
-	low, high := plotAxis(groups)
-	height := plotTop + 20
+	groups := r.groups()
+	rows := 0
 	for _, g := range groups {
-		height += plotGroup + plotBar*len(g)
+		rows = max(rows, len(g.bars))
 	}
-	x := func(rate float64) float64 {
-		return plotNames + plotWidth*(math.Log10(max(rate, 1))-low)/(high-low)
-	}
+	size := plotTitle + plotRow*rows + 8 // of a group
+	height := plotTop + (len(groups)+1)/2*size
 	var b bytes.Buffer
-	width := plotNames + plotWidth + plotValues
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" font-family="sans-serif" font-size="11">`+"\n",
-		width, height, width, height)
-	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, height)
-	text(&b, 8, 20, "start", `font-size="15" font-weight="bold"`, "Messages per second, logarithmic, more is better")
-	text(&b, 8, 36, "start", `fill="#5f6368"`, fmt.Sprintf("median of %d rounds, line: range · %s, %d cores, %s · commit %s",
-		r.Rounds, r.Host.CPU, r.Host.Cores, r.Host.GoVersion, r.Commit))
-	for decade := low; decade <= high; decade++ {
-		at := x(math.Pow(10, decade))
-		fmt.Fprintf(&b, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#dadce0"/>`+"\n", at, at, plotTop-4, height-16)
-		text(&b, at, plotTop-8, "middle", `fill="#5f6368"`, short(math.Pow(10, decade)))
-	}
-	y := plotTop
-	for _, g := range groups {
-		text(&b, 8, float64(y+plotGroup-8), "start", `font-size="13" font-weight="bold"`, g[0].Scenario)
-		y += plotGroup
-		for i := range g {
-			bar(&b, &g[i], y, x)
-			y += plotBar
-		}
+		2*plotColumn, height, 2*plotColumn, height)
+	b.WriteString(plotStyle)
+	text(&b, 4, 16, "start", `class="title" font-size="14"`, "Messages of 256 bytes per second, more is better")
+	text(&b, 4, 32, "start", "", "the limit is a hand-written loop; peers: the two fastest, and "+mostUsed)
+	text(&b, 4, 46, "start", "", fmt.Sprintf("median and range of %d rounds · %s, %d cores, %s, commit %s, %s",
+		r.Rounds, r.Host.CPU, r.Host.Cores, r.Host.GoVersion, r.Commit, r.Time.Format(time.DateOnly)))
+	for i, g := range groups {
+		g.draw(&b, i%2*plotColumn, plotTop+i/2*size)
 	}
 	b.WriteString("</svg>\n")
 	return b.Bytes()
 }
 
-func bar(b *bytes.Buffer, s *summary, y int, x func(float64) float64) {
-	text(b, plotNames-6, float64(y+plotBar-4), "end", "", s.Client)
-	fmt.Fprintf(b, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n",
-		plotNames, y+1, max(x(s.Rate.Median)-plotNames, 1), plotBar-3, plotColours[s.Role])
-	fmt.Fprintf(b, `<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke="#202124"/>`+"\n",
-		x(s.Rate.Min), x(s.Rate.Max), float64(y)+plotBar/2.0-0.5, float64(y)+plotBar/2.0-0.5)
-	label := short(s.Rate.Median)
-	if s.Role == ours && s.OfPeer.Median > 0 {
-		label += fmt.Sprintf(" · %.1f × %s", s.OfPeer.Median, s.Peer)
-	}
-	text(b, max(x(s.Rate.Median), x(s.Rate.Max))+5, float64(y+plotBar-4), "start", "", label)
+// group is what is drawn of a scenario.
+type group struct {
+	title string
+	bars  []summary
 }
 
-func text(b *bytes.Buffer, x, y float64, anchor, style, s string) {
-	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor, style, html.EscapeString(s))
-}
-
-// plotted returns the groups with a rate; latency and footprint are left to the table.
-func (r *result) plotted() (groups [][]summary) {
-	for _, name := range r.scenarios() {
-		var g []summary
-		for _, s := range r.of(name) {
-			if s.Rate.Median > 0 && s.Latency == nil {
-				g = append(g, s)
+// groups picks the limit, this library, the two fastest peers and the most used.
+func (r *result) groups() (groups []group) {
+	for _, p := range plotted {
+		var limits, mine, peers []summary
+		for _, s := range r.of(p.scenario) {
+			switch {
+			case s.Rate.Median == 0:
+			case s.Role == limit && s.Client == s.Limit:
+				limits = append(limits, s)
+			case s.Role == ours && !strings.HasSuffix(s.Client, "-v311"):
+				mine = append(mine, s)
+			case s.Role == peer:
+				peers = append(peers, s)
 			}
 		}
-		if len(g) > 0 {
-			groups = append(groups, g)
+		if bars := slices.Concat(limits, shownOurs(mine), shownPeers(peers)); len(bars) > 0 {
+			groups = append(groups, group{p.title, bars})
 		}
 	}
 	return groups
 }
 
-// plotAxis returns the decades that hold all values.
-func plotAxis(groups [][]summary) (low, high float64) {
-	low, high = math.Inf(1), math.Inf(-1)
-	for _, g := range groups {
-		for _, s := range g {
-			low = min(low, math.Floor(math.Log10(max(s.Rate.Min, 1))))
-			high = max(high, math.Ceil(math.Log10(max(s.Rate.Max, 1))))
+// shownOurs are the first way to use this library and the fastest.
+func shownOurs(list []summary) []summary {
+	if len(list) < 2 {
+		return list
+	}
+	fastest := slices.MaxFunc(list, byRate)
+	if fastest.Client == list[0].Client {
+		return list[:1]
+	}
+	return []summary{fastest, list[0]}
+}
+
+func shownPeers(list []summary) []summary {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b summary) int { return byRate(b, a) })
+	shown := list[:min(2, len(list))]
+	for _, s := range list[len(shown):] {
+		if s.Client == mostUsed {
+			shown = append(shown, s)
 		}
 	}
-	if low >= high {
-		return 0, 1
+	return shown
+}
+
+func byRate(a, b summary) int { return cmp.Compare(a.Rate.Median, b.Rate.Median) }
+
+func (g *group) draw(b *bytes.Buffer, x, y int) {
+	most := 0.0
+	for _, s := range g.bars {
+		most = max(most, s.Rate.Max)
 	}
-	return low, high
+	text(b, x+4, y+plotTitle-8, "start", `class="title" font-size="12"`, g.title)
+	for i := range g.bars {
+		g.bars[i].draw(b, x, y+plotTitle+i*plotRow, plotBars/most)
+	}
+}
+
+// draw draws a bar; scale is pixels for a message per second.
+func (s *summary) draw(b *bytes.Buffer, x, y int, scale float64) {
+	name := s.Client
+	if s.Role == limit {
+		name = "limit"
+	}
+	text(b, x+plotNames-6, y+plotRow-5, "end", "", name)
+	left := float64(x + plotNames)
+	fmt.Fprintf(b, `<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d"/>`+"\n",
+		s.Role, left, y+1, max(s.Rate.Median*scale, 1), plotRow-4)
+	middle := float64(y) + 1 + (plotRow-4)/2.0
+	fmt.Fprintf(b, `<line class="range" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`+"\n",
+		left+s.Rate.Min*scale, left+s.Rate.Max*scale, middle, middle)
+	label := short(s.Rate.Median)
+	if s.Role == ours && s.OfPeer.Median > 0 {
+		label += fmt.Sprintf(" · %.1f × %s", s.OfPeer.Median, s.Peer)
+	}
+	text(b, int(left+s.Rate.Max*scale)+5, y+plotRow-5, "start", "", label)
+}
+
+func text(b *bytes.Buffer, x, y int, anchor, style, s string) {
+	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor, style, html.EscapeString(s))
 }
 
 // short writes a rate with three digits: 1.26M.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -20,11 +19,13 @@ type runner struct {
 	duration time.Duration
 	warmup   time.Duration
 	profiles string // directory; empty: none
+	secrets  string // directory of the certificate
 }
 
 // patience is how much longer than asked a client may take before it counts as
-// hanging. Subscribing to 10,000 filters is slow with some.
-const patience = 30 * time.Second
+// hanging. Subscribing to 10,000 filters is slow with some, and so is to collect
+// the garbage of 10,000 clients with half a megabyte each.
+const patience = time.Minute
 
 // run measures e in s once. Failures are part of the sample.
 func (r *runner) run(ctx context.Context, e *entry, s *scenario) sample {
@@ -45,7 +46,11 @@ func (r *runner) runServed(ctx context.Context, e *entry, s *scenario) (sample, 
 		defer stop()
 		return r.runClient(ctx, e, s, addr)
 	}
+	if s.kind == returning {
+		return r.runReturning(ctx, e, s)
+	}
 	settings := s.serverSettings()
+	settings.secrets = r.secrets
 	server, addr, err := r.startServer(ctx, settings)
 	if err != nil {
 		return sample{}, err
@@ -109,16 +114,9 @@ func (p *serverProcess) stop() (report serverReport, err error) {
 func (r *runner) runClient(ctx context.Context, e *entry, s *scenario, addr string) (result sample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.warmup+r.duration+patience)
 	defer cancel()
-	command := []string{
-		r.self, "client", "-scenario", s.name, "-client", e.name, "-addr", addr,
-		"-warmup", r.warmup.String(), "-duration", r.duration.String(), "-profile", r.profiles,
-	}
-	if e.external != nil {
-		if command, err = e.external.prepare(); err != nil {
-			return result, err
-		}
-		j := &job{scenario: *s, addr: addr, warmup: r.warmup, duration: r.duration}
-		command = append(command[:len(command):len(command)], e.external.arguments(j)...)
+	command, err := r.command(e, s, addr)
+	if err != nil {
+		return result, err
 	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	// A Go program that hangs says where.
@@ -137,25 +135,21 @@ func (r *runner) runClient(ctx context.Context, e *entry, s *scenario, addr stri
 	return result, json.Unmarshal(stdout.Bytes(), &result)
 }
 
-// available splits the clients of a run into those that can run and notes about
-// the others.
-func available(entries []entry) (run []entry, notes []string) {
-	for _, e := range entries {
-		if e.external != nil {
-			if _, err := e.external.prepare(); err != nil {
-				notes = append(notes, fmt.Sprintf("%s is skipped: %v", e.name, err))
-				continue
-			}
-		}
-		run = append(run, e)
+// command is how to start the client process.
+func (r *runner) command(e *entry, s *scenario, addr string) ([]string, error) {
+	certificate := ""
+	if s.transport == overTLS {
+		certificate = certificateFile(r.secrets)
 	}
-	return run, notes
-}
-
-// plan is the scenarios of a run with the clients that take part in each.
-type plan struct {
-	scenario
-	entries []entry
+	if e.external != nil {
+		command, err := e.external.prepare()
+		j := &job{scenario: *s, addr: addr, certificate: certificate, warmup: r.warmup, duration: r.duration}
+		return append(command[:len(command):len(command)], e.external.arguments(j)...), err
+	}
+	return []string{
+		r.self, "client", "-scenario", s.name, "-client", e.name, "-addr", addr, "-certificate", certificate,
+		"-warmup", r.warmup.String(), "-duration", r.duration.String(), "-profile", r.profiles,
+	}, nil
 }
 
 // rounds runs everything, round by round: A B C A B C, so that what changes on
@@ -173,27 +167,4 @@ func (r *runner) rounds(ctx context.Context, plans []plan, rounds int, done func
 			}
 		}
 	}
-}
-
-// hostOf names the machine.
-func hostOf() host {
-	h := host{GoVersion: goVersion(), Cores: cores()}
-	cpu, _ := os.ReadFile("/proc/cpuinfo")
-	h.CPU = fieldOf(cpu, "model name")
-	memory, _ := os.ReadFile("/proc/meminfo")
-	h.Memory = fieldOf(memory, "MemTotal")
-	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	h.Kernel = string(bytes.TrimSpace(kernel))
-	return h
-}
-
-// fieldOf returns the value of the first "name : value" line.
-func fieldOf(text []byte, name string) string {
-	for line := range bytes.Lines(text) {
-		key, value, _ := bytes.Cut(line, []byte(":"))
-		if string(bytes.TrimSpace(key)) == name {
-			return string(bytes.TrimSpace(value))
-		}
-	}
-	return ""
 }

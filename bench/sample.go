@@ -22,9 +22,11 @@ type sample struct {
 	Lost     int64  `json:"lost,omitempty"`
 	Disorder uint64 `json:"disorder,omitempty"` // acknowledgements out of order
 
-	Latency *latency `json:"latency,omitempty"`
-	Idle    *idle    `json:"idle,omitempty"`
-	Error   string   `json:"error,omitempty"`
+	Latency  *latency  `json:"latency,omitempty"`
+	Load     *load     `json:"load,omitempty"`
+	Idle     *idle     `json:"idle,omitempty"`
+	Comeback *comeback `json:"comeback,omitempty"`
+	Error    string    `json:"error,omitempty"`
 }
 
 // latency is in microseconds.
@@ -50,13 +52,15 @@ func (s *sample) rate() float64 {
 }
 
 // score is what is compared; larger is better. A scenario is about the rate,
-// the latency or the footprint.
+// the latency, the footprint or the return of the server.
 func (s *sample) score() float64 {
 	switch {
 	case s.Error != "":
 		return 0
 	case s.Idle != nil:
 		return 1 / (s.Idle.Heap + s.Idle.Stack)
+	case s.Comeback != nil:
+		return 1 / s.Comeback.Subscribe
 	case s.Latency != nil:
 		return 1 / s.Latency.P50
 	}

@@ -13,18 +13,23 @@ const (
 	receiving   kind = "receive" // one filter
 	dispatching kind = "filters" // many filters, each with a consumer of its own
 	idling      kind = "idle"    // many clients that do nothing
+	loaded      kind = "load"    // asynchronous at a given part of the maximum rate; latency counts
+	returning   kind = "return"  // the server goes away and comes back
 )
 
 // scenario is one thing to measure.
 type scenario struct {
 	name       string
 	kind       kind
-	server     string // sink, firehose or mosquitto
+	server     string // sink, firehose, witness or mosquitto
+	transport  transport
 	qos        byte
 	size       int // bytes of payload
 	goroutines int
 	filters    int
 	clients    int
+	subscribed bool    // idle clients have a subscription each
+	load       float64 // part of the maximum rate
 }
 
 // window is how many messages may be unacknowledged in every scenario.
@@ -48,12 +53,28 @@ var scenarios = []scenario{
 	{name: "recv0-16", kind: receiving, server: "firehose", size: 16, filters: 1},
 	{name: "recv0-256", kind: receiving, server: "firehose", size: 256, filters: 1},
 	{name: "recv0-4096", kind: receiving, server: "firehose", size: 4096, filters: 1},
+	{name: "recv0-1M", kind: receiving, server: "firehose", size: 1 << 20, filters: 1},
 	{name: "recv1-256", kind: receiving, server: "firehose", qos: 1, size: 256, filters: 1},
 	{name: "recv2-256", kind: receiving, server: "firehose", qos: 2, size: 256, filters: 1},
 	{name: "filters-1", kind: dispatching, server: "firehose", size: 256, filters: 1},
 	{name: "filters-100", kind: dispatching, server: "firehose", size: 256, filters: 100},
 	{name: "filters-10000", kind: dispatching, server: "firehose", size: 256, filters: 10_000},
-	{name: "idle", kind: idling, server: "sink", clients: 2000},
+	{name: "pub0-256-tls", kind: publishing0, server: "sink", transport: overTLS, size: 256},
+	{name: "async1-256-tls", kind: async, server: "sink", transport: overTLS, qos: 1, size: 256},
+	{name: "recv0-256-tls", kind: receiving, server: "firehose", transport: overTLS, size: 256, filters: 1},
+	{name: "recv1-256-tls", kind: receiving, server: "firehose", transport: overTLS, qos: 1, size: 256, filters: 1},
+	{name: "pub0-256-ws", kind: publishing0, server: "sink", transport: overWebSocket, size: 256},
+	{name: "async1-256-ws", kind: async, server: "sink", transport: overWebSocket, qos: 1, size: 256},
+	{name: "recv0-256-ws", kind: receiving, server: "firehose", transport: overWebSocket, size: 256, filters: 1},
+	{name: "recv1-256-ws", kind: receiving, server: "firehose", transport: overWebSocket, qos: 1, size: 256, filters: 1},
+	{name: "load1-10", kind: loaded, server: "sink", qos: 1, size: 256, load: 0.10},
+	{name: "load1-50", kind: loaded, server: "sink", qos: 1, size: 256, load: 0.50},
+	{name: "load1-90", kind: loaded, server: "sink", qos: 1, size: 256, load: 0.90},
+	{name: "idle-2000", kind: idling, server: "sink", clients: 2000},
+	{name: "idle-2000-sub", kind: idling, server: "sink", clients: 2000, filters: 1, subscribed: true},
+	{name: "idle-10000", kind: idling, server: "sink", clients: 10_000},
+	{name: "idle-10000-sub", kind: idling, server: "sink", clients: 10_000, filters: 1, subscribed: true},
+	{name: "return", kind: returning, server: "witness", filters: 1},
 	{name: "mosq-pub0-256", kind: publishing0, server: "mosquitto", size: 256},
 	{name: "mosq-async1-256", kind: async, server: "mosquitto", qos: 1, size: 256},
 	{name: "mosq-seq1", kind: sequential, server: "mosquitto", qos: 1, size: 256},
@@ -69,7 +90,10 @@ func findScenario(name string) (scenario, error) {
 }
 
 func (s *scenario) serverSettings() serverSettings {
-	return serverSettings{kind: s.server, qos: int(s.qos), size: s.size, window: window, filters: max(1, s.filters)}
+	return serverSettings{
+		kind: s.server, addr: "127.0.0.1:0", transport: s.transport,
+		qos: int(s.qos), size: s.size, window: window, filters: max(1, s.filters),
+	}
 }
 
 // names returns the filters to subscribe to.

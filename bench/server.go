@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -8,27 +9,35 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 )
 
 // serverSettings are the flags of a server process.
 type serverSettings struct {
-	kind    string
-	qos     int
-	size    int
-	window  int
-	filters int
+	kind      string
+	addr      string // to listen on; empty: any port
+	transport transport
+	secrets   string // directory of the certificate, for TLS
+	qos       int
+	size      int
+	window    int
+	filters   int
 }
 
 func (s *serverSettings) arguments() []string {
 	return []string{
 		"serve", "-kind", s.kind, "-qos", fmt.Sprint(s.qos), "-size", fmt.Sprint(s.size),
 		"-window", fmt.Sprint(s.window), "-filters", fmt.Sprint(s.filters),
+		"-addr", s.addr, "-transport", string(s.transport), "-secrets", s.secrets,
 	}
 }
 
 func (s *serverSettings) parse(args []string) error {
 	f := flag.NewFlagSet("serve", flag.ContinueOnError)
-	f.StringVar(&s.kind, "kind", "", "sink or firehose")
+	f.StringVar(&s.kind, "kind", "", "sink, firehose or witness")
+	f.StringVar(&s.addr, "addr", "127.0.0.1:0", "to listen on")
+	f.StringVar((*string)(&s.transport), "transport", "", "tls or ws")
+	f.StringVar(&s.secrets, "secrets", "", "directory of the certificate")
 	f.IntVar(&s.qos, "qos", 0, "of the firehose")
 	f.IntVar(&s.size, "size", 0, "bytes of payload of the firehose")
 	f.IntVar(&s.window, "window", 0, "receive maximum, and messages in flight of the firehose")
@@ -49,6 +58,9 @@ type serverReport struct {
 type server struct {
 	serverSettings
 	handle func(net.Conn) (serverReport, error)
+	tls    *tls.Config
+	// saw is told of packets outside of exchanges. Nil: nobody wants to know.
+	saw func(first byte)
 
 	mu     sync.Mutex
 	conns  map[net.Conn]bool
@@ -57,21 +69,23 @@ type server struct {
 }
 
 func serve(args []string) error {
-	s := &server{conns: make(map[net.Conn]bool)}
-	if err := s.parse(args); err != nil {
+	var settings serverSettings
+	if err := settings.parse(args); err != nil {
 		return err
 	}
-	switch s.kind {
-	case "sink":
-		s.handle = s.sink
-	case "firehose":
-		s.handle = s.firehose
-	default:
-		return fmt.Errorf("unknown server %q", s.kind)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	s, err := newServer(settings)
 	if err != nil {
 		return err
+	}
+	if err := raiseOpenFiles(); err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		return err
+	}
+	if s.kind == "witness" {
+		s.saw = witness(time.Now(), os.Stdout)
 	}
 	s.wg.Go(func() { s.accept(ln) })
 	fmt.Println(ln.Addr())
@@ -82,21 +96,27 @@ func serve(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(s.report)
 }
 
-func (s *server) accept(ln net.Listener) {
-	for {
-		nc, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		s.mu.Lock()
-		s.conns[nc] = true
-		s.mu.Unlock()
-		s.wg.Go(func() { s.serveConn(nc) })
+func newServer(settings serverSettings) (s *server, err error) {
+	s = &server{serverSettings: settings, conns: make(map[net.Conn]bool)}
+	switch s.kind {
+	case "sink", "witness":
+		s.handle = s.sink
+	case "firehose":
+		s.handle = s.firehose
+	default:
+		return nil, fmt.Errorf("unknown server %q", s.kind)
 	}
+	if s.transport == overTLS {
+		s.tls, err = presenting(s.secrets)
+	}
+	return s, err
 }
 
 func (s *server) serveConn(nc net.Conn) {
 	defer nc.Close()
+	s.mu.Lock()
+	s.conns[nc] = true
+	s.mu.Unlock()
 	report, err := s.handle(nc)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,10 +145,14 @@ type answers struct {
 	window int
 	v5     bool
 	out    []byte
+	saw    func(first byte) // see server
 }
 
 // answer handles packets that are not part of an exchange of messages.
 func (a *answers) answer(first byte, body []byte) (s subscription, err error) {
+	if a.saw != nil {
+		a.saw(first)
+	}
 	switch first & 0xf0 {
 	case typeConnect:
 		version, err := connectVersion(body)
@@ -150,10 +174,4 @@ func (a *answers) answer(first byte, body []byte) (s subscription, err error) {
 		return s, fmt.Errorf("packet %#x is not expected", first)
 	}
 	return s, nil
-}
-
-// hungUp says that err is only the end of a client.
-func hungUp(err error) bool {
-	_, network := err.(net.Error)
-	return err == io.EOF || network
 }

@@ -6,7 +6,7 @@ import "net"
 // packets of a read in place and sends all answers with one write.
 func (s *server) sink(nc net.Conn) (report serverReport, err error) {
 	in := &intake{conn: nc, max: 256 << 10}
-	a := answers{window: s.window}
+	a := answers{window: s.window, saw: s.saw}
 	for {
 		if err := in.fill(); err != nil {
 			if hungUp(err) {

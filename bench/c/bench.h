@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *kind, *host, *topic;
+static const char *kind, *host, *topic, *transport, *certificate;
 static int port, qos, size, window;
 static double warmup, duration;
 static char *payload;
@@ -19,6 +19,7 @@ static void arguments(char **argv) {
   kind = argv[1], host = argv[2], port = atoi(argv[3]), topic = argv[4];
   qos = atoi(argv[5]), size = atoi(argv[6]), window = atoi(argv[7]);
   warmup = atof(argv[8]), duration = atof(argv[9]);
+  transport = argv[10], certificate = argv[11];
   payload = calloc(1, size + 1);
 }
 
@@ -148,6 +149,8 @@ static double percentile(double p) {
 static void run(const char *version) {
   struct usage a, b;
   unsigned long long n, total = 0;
+  if (strcmp(kind, "return") == 0) /* ended from outside */
+    for (;;) pause();
   if (strcmp(kind, "receive") == 0) {
     pause_for(warmup);
     n = atomic_load(&received);

@@ -1,4 +1,5 @@
-/* libmosquitto with its network thread, TCP_NODELAY, 3.1.1. */
+/* libmosquitto with its network thread, TCP_NODELAY, 3.1.1. It connects again by
+   itself, and its user subscribes again. */
 #include "bench.h"
 #include <mosquitto.h>
 
@@ -15,6 +16,7 @@ static void on_publish(struct mosquitto *m, void *x, int mid) { give_place(); }
 static void on_connect(struct mosquitto *m, void *x, int rc) {
   if (rc != 0) fail("connect", rc);
   atomic_fetch_add(&ready, 1);
+  if (strcmp(kind, "return") == 0) mosquitto_subscribe(m, NULL, topic, qos);
 }
 
 static void on_subscribe(struct mosquitto *m, void *x, int mid, int n, const int *granted) {
@@ -39,7 +41,11 @@ int main(int argc, char **argv) {
   mosquitto_publish_callback_set(client, on_publish);
   mosquitto_subscribe_callback_set(client, on_subscribe);
   mosquitto_message_callback_set(client, on_message);
-  int rc = mosquitto_connect(client, host, port, 60);
+  int rc;
+  if (strcmp(transport, "tls") == 0 &&
+      (rc = mosquitto_tls_set(client, certificate, NULL, NULL, NULL, NULL)) != MOSQ_ERR_SUCCESS)
+    fail("tls", rc);
+  rc = mosquitto_connect(client, host, port, 60);
   if (rc != MOSQ_ERR_SUCCESS) fail("connect", rc);
   mosquitto_loop_start(client);
   await_ready(1);

@@ -30,13 +30,17 @@ int main(int argc, char **argv) {
   arguments(argv);
   for (MQTTAsync_nameValue *v = MQTTAsync_getVersionInfo(); v->name; v++)
     if (strcmp(v->name, "Version") == 0) version = v->value;
-  snprintf(url, sizeof url, "tcp://%s:%d", host, port);
+  const char *scheme = strcmp(transport, "tls") == 0 ? "ssl" : strcmp(transport, "ws") == 0 ? "ws" : "tcp";
+  snprintf(url, sizeof url, "%s://%s:%d%s", scheme, host, port, strcmp(transport, "ws") == 0 ? "/mqtt" : "");
   MQTTAsync_create(&client, url, "bench", MQTTCLIENT_PERSISTENCE_NONE, NULL);
   MQTTAsync_setCallbacks(client, NULL, NULL, arrived, NULL);
   MQTTAsync_connectOptions c = MQTTAsync_connectOptions_initializer;
   c.MQTTVersion = MQTTVERSION_3_1_1;
   c.maxInflight = window;
   c.onSuccess = prepared, c.onFailure = failed;
+  MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
+  tls.trustStore = certificate, tls.verify = 1;
+  if (strcmp(transport, "tls") == 0) c.ssl = &tls;
   int rc = MQTTAsync_connect(client, &c);
   if (rc != MQTTASYNC_SUCCESS) fail("connect", rc);
   await_ready(1);

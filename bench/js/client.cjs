@@ -5,7 +5,7 @@ const path = require('node:path')
 const mqtt = require(path.resolve('js/node_modules/mqtt'))
 const { version } = require(path.resolve('js/node_modules/mqtt/package.json'))
 
-const [kind, host, port, topic, qosText, sizeText, windowText, warmupText, durationText] = process.argv.slice(2)
+const [kind, host, port, topic, qosText, sizeText, windowText, warmupText, durationText, transport, certificate] = process.argv.slice(2)
 const [qos, size, window, warmup, duration] = [qosText, sizeText, windowText, warmupText, durationText].map(Number)
 const payload = Buffer.alloc(size)
 const seconds = () => Number(process.hrtime.bigint()) / 1e9
@@ -70,7 +70,15 @@ async function pump (client, time, times) {
 }
 
 async function main () {
-  const client = await mqtt.connectAsync(`mqtt://${host}:${port}`, { clientId: 'bench', reconnectPeriod: 0 })
+  const options = { clientId: 'bench' }
+  if (kind !== 'return') options.reconnectPeriod = 0
+  if (transport === 'tls') options.ca = fs.readFileSync(certificate)
+  const scheme = { tls: 'mqtts', ws: 'ws' }[transport] ?? 'mqtt'
+  const client = await mqtt.connectAsync(`${scheme}://${host}:${port}${transport === 'ws' ? '/mqtt' : ''}`, options)
+  if (kind === 'return') { // ended from outside
+    client.on('error', () => {})
+    return client.subscribeAsync(topic, { qos })
+  }
   client.on('error', (err) => { console.error(err); process.exit(1) })
   const s = { version }
   let before

@@ -1,5 +1,3 @@
-//go:build handle
-
 package main
 
 import (

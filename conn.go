@@ -15,9 +15,9 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// conn is one network connection. Its three goroutines (reader, writer,
-// keep-alive) begin and end together in serve and touch nothing of the next
-// connection: all that outlives a connection is in the engine.
+// conn is one network connection. Its two goroutines, reader and writer, begin
+// and end together in serve and touch nothing of the next connection: all that
+// outlives a connection is in the engine.
 type conn struct {
 	client *Client
 	nc     net.Conn
@@ -69,7 +69,6 @@ func (k *conn) serve(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { k.nc.Close() })
 	g.Go(func() error { return k.readLoop(ctx) })
 	g.Go(func() error { return k.writeLoop(ctx) })
-	g.Go(func() error { return k.keepAlive(ctx) })
 	err := g.Wait()
 	stop()
 	k.nc.Close()
@@ -133,34 +132,22 @@ func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
 	return cause
 }
 
-// keepAlive sends pings and notices a server that does not answer.
-func (k *conn) keepAlive(ctx context.Context) error {
+// tend sends a ping if one is due, notices a server that does not answer, and
+// says when to come again.
+func (k *conn) tend(e *effects) (wait time.Duration, err error) {
 	c := k.client
-	var e effects
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-timer.C:
-		}
-		now := time.Now()
-		c.mu.Lock()
-		c.engine.Alive(k.start.Add(time.Duration(k.lastRead.Load())))
-		err := c.engine.Tick(now)
-		due := c.engine.Deadline()
-		k.trim()
-		c.settle(&e)
-		c.mu.Unlock()
-		e.perform()
-		if err != nil {
-			return err
-		}
-		wait := trimInterval
-		if !due.IsZero() {
-			wait = min(wait, time.Until(due))
-		}
-		timer.Reset(wait)
+	now := time.Now()
+	c.mu.Lock()
+	c.engine.Alive(k.start.Add(time.Duration(k.lastRead.Load())))
+	err = c.engine.Tick(now)
+	due := c.engine.Deadline()
+	k.trim()
+	c.settle(e)
+	c.mu.Unlock()
+	e.perform()
+	wait = trimInterval
+	if !due.IsZero() {
+		wait = min(wait, time.Until(due))
 	}
+	return wait, err
 }

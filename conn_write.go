@@ -10,27 +10,41 @@ import (
 )
 
 // writeLoop writes what has gathered in the engine while the last write was
-// under way: the busier the connection, the fewer the writes.
+// under way: the busier the connection, the fewer the writes. Between writes it
+// looks after keep-alive.
 func (k *conn) writeLoop(ctx context.Context) error {
 	var e effects
 	var written []byte
+	upkeep := time.NewTimer(0)
+	defer upkeep.Stop()
 	for {
+		select {
+		case <-upkeep.C: // also when the writer never sleeps
+			wait, err := k.tend(&e)
+			if err != nil {
+				return err
+			}
+			upkeep.Reset(wait)
+		default:
+		}
 		b, leaving := k.exchange(&e, written)
 		if leaving != nil {
 			return k.sayGoodbye(ctx, leaving)
 		}
-		if written = b; b == nil {
-			select {
-			case <-k.wake:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+		if written = b; b != nil {
+			if err := k.write(b); err != nil {
+				return fmt.Errorf("write: %w", err)
 			}
-			// Let publishers that are ready to run add their packets first.
-			runtime.Gosched()
 			continue
 		}
-		if err := k.write(b); err != nil {
-			return fmt.Errorf("write: %w", err)
+		select {
+		case <-k.wake:
+			// Let publishers that are ready to run add their packets first.
+			runtime.Gosched()
+		case <-upkeep.C:
+			upkeep.Reset(0)
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -93,8 +93,20 @@ func (k *conn) item(s *Subscription, received []session.Received, o *origin) ite
 			return item{m, lease}
 		}
 	}
+	if in := &received[0]; len(in.Publish.Payload) >= adopted && !o.shared {
+		if _, ok := k.reader.Detach(); ok {
+			m := new(Message)
+			m.receive(in, in.Publish.Payload, o)
+			m.own()
+			return item{m, nil}
+		}
+	}
 	return item{ownedMessage(&received[0], o), nil}
 }
+
+// adopted is from which size on a payload is not copied: it keeps the buffer that
+// was made for its packet.
+const adopted = 64<<10 + 1
 
 // flushRun queues the run of messages for s. It belongs to the reader.
 func (k *conn) flushRun(ctx context.Context, s *Subscription) {

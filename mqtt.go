@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
@@ -23,7 +21,7 @@ type Client struct {
 
 	ctx    context.Context // ends with the client; its cause says why
 	cancel context.CancelCauseFunc
-	group  errgroup.Group // the goroutine of supervise
+	life   sync.WaitGroup // the goroutine of supervise
 	done   chan struct{}  // closed when no goroutine is left
 
 	// mu guards the engine and what follows. It is never held across I/O, a
@@ -77,12 +75,10 @@ func Connect(ctx context.Context, server string, cfg Config) (*Client, error) {
 		close(c.done)
 		return nil, fmt.Errorf("mqtt: connect to %s: %w", c.server.address, err)
 	}
-	c.group.Go(func() error {
+	c.life.Go(func() {
 		defer close(c.done)
-		err := c.supervise(k)
-		c.end(err)
+		c.end(c.supervise(k))
 		c.pumps.wait()
-		return err
 	})
 	return c, nil
 }
@@ -146,7 +142,7 @@ func (c *Client) end(err error) {
 // returns when no goroutine of the client is left. Further calls do nothing.
 func (c *Client) Close() error {
 	c.leave(&wire.Disconnect{})
-	c.group.Wait()
+	c.life.Wait()
 	return nil
 }
 
@@ -168,7 +164,7 @@ func (c *Client) Disconnect(ctx context.Context, reason ...ReasonCode) error {
 	}
 	err := c.flush(ctx)
 	c.leave(p)
-	c.group.Wait()
+	c.life.Wait()
 	return err
 }
 

@@ -12,13 +12,18 @@ import (
 func ownedMessage(in *session.Received, o *origin) *Message {
 	m, payload := allocate(in.Publish.Payload)
 	m.receive(in, payload, o)
+	m.own()
+	return m
+}
+
+// own copies what m has from the engine, apart from the payload.
+func (m *Message) own() {
 	if m.CorrelationData != nil {
 		m.CorrelationData = bytes.Clone(m.CorrelationData)
 	}
 	if m.UserProperties != nil {
 		m.UserProperties = slices.Clone(m.UserProperties)
 	}
-	return m
 }
 
 // receive fills in m, which is zero: what stays zero is not written, because a

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	smallBuffer = 1 << 10
+	smallBuffer = 512
 	largeBuffer = 64 << 10
 )
 
@@ -22,6 +22,7 @@ type readBuffer struct {
 	filled     bool   // the last read left no room
 
 	small    []byte
+	proven   int                // size of a large packet that came not long ago, completely
 	borrowed *[largeBuffer]byte // nil unless b is it
 	detached bool               // b belongs to somebody else; only unread may still be copied from it
 
@@ -32,6 +33,9 @@ func (r *readBuffer) unread() []byte { return r.b[r.start:r.end] }
 
 // take takes the next n bytes. They stay where they are until room is called.
 func (r *readBuffer) take(n int) []byte {
+	if n > largeBuffer {
+		r.proven = n
+	}
 	taken := r.b[r.start : r.start+n : r.start+n]
 	r.start += n
 	return taken
@@ -111,9 +115,11 @@ func (r *readBuffer) borrow() {
 	r.borrowed, r.b = borrowed, borrowed[:]
 }
 
-// grow doubles a buffer that is full with one packet, but not beyond the packet.
+// grow makes room in a buffer that is full with one packet: as much again, or as
+// much as a packet before it has really filled, but not beyond the packet.
 func (r *readBuffer) grow(size int) {
-	b := make([]byte, min(2*len(r.b), size))
+	b := make([]byte, min(max(2*len(r.b), r.proven), size))
+	r.proven /= 2 // until it is proven again
 	r.end = copy(b, r.unread())
 	r.start = 0
 	r.giveBack()

@@ -38,6 +38,7 @@ func TestBadConfigurationIsRefusedBeforeDialling(t *testing.T) {
 		"inflight":                {Inflight: -1},
 		"queue messages":          {QueueMessages: -1},
 		"queue bytes":             {QueueBytes: -1},
+		"when full":               {WhenFull: mqtt.WhenFull{Acknowledged: 4}},
 		"reconnect policy":        {Reconnect: reconnect.Policy{Min: -1}},
 		"user properties":         {UserProperties: []mqtt.UserProperty{{Name: "\xff"}}},
 		"properties on 3.1.1":     {UserProperties: text, Version: mqtt.V311},

@@ -83,10 +83,13 @@ type Config struct {
 	Inflight int
 	// QueueMessages and QueueBytes bound the messages that wait to be sent: for
 	// a connection, for an acknowledgement of earlier ones, for room on the
-	// network. Beyond, publishing waits; an empty queue takes a message of any
+	// network. Beyond, WhenFull decides; an empty queue takes a message of any
 	// size. Zero means 10,000 messages and 64 MiB.
 	QueueMessages int
 	QueueBytes    int
+	// WhenFull says what becomes of a message for which the queue has no room. Zero
+	// means that publishing waits.
+	WhenFull WhenFull
 
 	// Reconnect says how long to wait between attempts. Zero values have their own defaults.
 	Reconnect reconnect.Policy
@@ -207,6 +210,11 @@ func (c *Config) validate() error {
 	for name, n := range map[string]int{"Inflight": c.Inflight, "QueueMessages": c.QueueMessages, "QueueBytes": c.QueueBytes} {
 		if n < 0 {
 			return invalid("Config."+name, "%d is negative", n)
+		}
+	}
+	for name, p := range map[string]FullPolicy{"AtMostOnce": c.WhenFull.AtMostOnce, "Acknowledged": c.WhenFull.Acknowledged} {
+		if p > FullDropNewest {
+			return invalid("Config.WhenFull."+name, "unknown policy %d", p)
 		}
 	}
 	if err := c.Reconnect.Validate(); err != nil {

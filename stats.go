@@ -12,10 +12,11 @@ type Stats struct {
 	BytesSent     uint64
 	BytesReceived uint64
 
-	Published uint64 // messages accepted for publishing
-	Received  uint64 // messages from the server
-	Dropped   uint64 // received messages dropped by a Subscription's limits
-	Unclaimed uint64 // received messages that matched no Subscription and were dropped
+	Published    uint64 // messages accepted for publishing
+	QueueDropped uint64 // messages to be published that Config.WhenFull dropped
+	Received     uint64 // messages from the server
+	Dropped      uint64 // received messages dropped by a Subscription's limits
+	Unclaimed    uint64 // received messages that matched no Subscription and were dropped
 
 	Queued      int // messages waiting to be sent
 	QueuedBytes int
@@ -25,7 +26,7 @@ type Stats struct {
 
 // counters are guarded by Client.mu, except the atomic ones.
 type counters struct {
-	connections, lost, published, received uint64
+	connections, lost, published, queueDropped, received uint64
 
 	bytesSent, bytesReceived, dropped, unclaimed atomic.Uint64
 }
@@ -41,6 +42,7 @@ func (c *Client) Stats() Stats {
 		BytesSent:     c.counters.bytesSent.Load(),
 		BytesReceived: c.counters.bytesReceived.Load(),
 		Published:     c.counters.published,
+		QueueDropped:  c.counters.queueDropped,
 		Received:      c.counters.received,
 		Dropped:       c.counters.dropped.Load(),
 		Unclaimed:     c.counters.unclaimed.Load(),

@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
 
 // DropProperties takes the 5.0 properties off every message that is not
 // completed, for a session that goes on with an older version.
@@ -23,4 +27,19 @@ func (s *Sender) DropExpired(now time.Time) {
 		}
 		o = next
 	}
+}
+
+// DropOldest completes with err the message that has waited longest for its first
+// transmission, of those above QoS 0 or of those at QoS 0. It reports whether
+// there was one.
+func (s *Sender) DropOldest(acknowledged bool, err error) bool {
+	for o := s.queue.head; o != nil; o = o.next {
+		if o.sent || (o.Publish.QoS > wire.AtMostOnce) != acknowledged {
+			continue
+		}
+		s.dequeue(o)
+		s.complete(o, Result{Err: err})
+		return true
+	}
+	return false
 }

@@ -109,7 +109,8 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// UserProperties go with CONNECT (5.0).
 	UserProperties []UserProperty
-	// Logger gets what happens to the connection, never payloads or secrets. Its
+	// Logger gets what happens to the connection, at LevelPacket also every packet,
+	// never payloads or secrets. Its
 	// handler must not wait for the client, by Close for example.
 	// Zero means silence.
 	Logger *slog.Logger

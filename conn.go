@@ -38,6 +38,7 @@ type conn struct {
 	trimmed uint64        // taken when trim was last called
 
 	delivery delivery // of the reader
+	trace    *tracer  // nil: packets are not logged
 
 	leaveBy  atomic.Int64 // when a farewell has to be over, in Unix nanoseconds; 0: not leaving
 	start    time.Time
@@ -53,6 +54,7 @@ var errServerClosed = fmt.Errorf("server closed the connection: %w", io.EOF)
 func newConn(c *Client, nc net.Conn, v Version) *conn {
 	k := &conn{client: c, nc: nc, wake: make(chan struct{}, 1), start: time.Now()}
 	k.reader = wire.NewReader(arrivals{k}, v, int(c.cfg.MaximumPacketSize))
+	k.trace = newTracer(c, v)
 	// A TLS connection is spoilt by a write that times out half way, so it gets
 	// small pieces, each with a deadline of its own.
 	k.piece = 128 << 10

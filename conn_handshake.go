@@ -32,6 +32,9 @@ func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect) (err e
 	if err != nil {
 		return err
 	}
+	if k.trace != nil {
+		k.trace.wrote(hello)
+	}
 	n, err := k.nc.Write(hello)
 	c.counters.bytesSent.Add(uint64(n))
 	if err != nil {
@@ -95,6 +98,9 @@ func (k *conn) handleUntilConnack() (done bool, err error) {
 		h, body, ok, err := k.reader.Next()
 		if err != nil || !ok {
 			return false, err
+		}
+		if k.trace != nil {
+			k.trace.packet(packetReceived, &k.trace.received, h, body)
 		}
 		if err := engine.Handle(h, body, time.Now()); err != nil {
 			return false, err

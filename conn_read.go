@@ -42,6 +42,9 @@ func (k *conn) readLoop(ctx context.Context) error {
 
 func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	c := k.client
+	if k.trace != nil {
+		k.trace.read(k.reader.Buffered())
+	}
 	now := time.Now()
 	c.mu.Lock()
 	c.engine.Recycle()

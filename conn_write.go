@@ -32,6 +32,9 @@ func (k *conn) writeLoop(ctx context.Context) error {
 			return k.sayGoodbye(ctx, leaving)
 		}
 		if written = b; b != nil {
+			if k.trace != nil {
+				k.trace.wrote(b)
+			}
 			if err := k.write(b); err != nil {
 				return fmt.Errorf("write: %w", err)
 			}

@@ -74,6 +74,10 @@ func (r *Reader) Next() (h Header, body []byte, ok bool, err error) {
 	return h, r.buffer.take(h.Size)[n:], true, nil
 }
 
+// Buffered returns the bytes that were read and are not taken yet. They are valid until the next call of
+// Fill and must not be changed.
+func (r *Reader) Buffered() []byte { return r.buffer.unread() }
+
 // Detach gives away the buffer in which the bodies lie that were handed out since the last Fill: they stay
 // valid until the buffer is released, and the reader goes on in another one. ok is false if they lie in
 // the small buffer of an idle reader, which stays; then they are few and can be copied. It may be

@@ -1,0 +1,114 @@
+package mqtt
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// LevelPacket is the level at which Config.Logger gets every control packet, sent
+// and received: its type, size, identifier, topic or filters, flags and reason
+// codes, never payloads, user names or passwords. The handler then runs on the
+// goroutines that read and write; whether it wants packets is asked once for
+// each connection.
+const LevelPacket = slog.LevelDebug - 4
+
+const (
+	packetSent     = "mqtt packet sent"
+	packetReceived = "mqtt packet received"
+)
+
+// tracer logs the packets of one connection. A nil tracer logs nothing.
+type tracer struct {
+	logger         *slog.Logger
+	sent, received wire.Decoder
+}
+
+func newTracer(c *Client, v Version) *tracer {
+	if !c.cfg.Logger.Enabled(context.Background(), LevelPacket) {
+		return nil
+	}
+	return &tracer{
+		logger:   c.cfg.Logger.With("client_id", c.cfg.ClientID),
+		sent:     wire.Decoder{Version: v, From: wire.FromClient},
+		received: wire.Decoder{Version: v, From: wire.FromServer},
+	}
+}
+
+// wrote logs the packets of b, which are complete.
+func (t *tracer) wrote(b []byte) { t.each(packetSent, &t.sent, b) }
+
+// read logs the packets of b that are complete.
+func (t *tracer) read(b []byte) { t.each(packetReceived, &t.received, b) }
+
+func (t *tracer) each(message string, d *wire.Decoder, b []byte) {
+	for {
+		h, n, err := wire.ParseHeader(b, d.Version)
+		if err != nil || n == 0 || h.Size > len(b) {
+			return
+		}
+		t.packet(message, d, h, b[n:h.Size])
+		b = b[h.Size:]
+	}
+}
+
+func (t *tracer) packet(message string, d *wire.Decoder, h wire.Header, body []byte) {
+	attrs := []slog.Attr{slog.String("packet", h.Type.String()), slog.Int("size", h.Size)}
+	p, err := d.Decode(h, body)
+	if err != nil {
+		attrs = append(attrs, slog.String("problem", err.Error()))
+	} else {
+		attrs = append(attrs, describe(p)...)
+	}
+	t.logger.LogAttrs(context.Background(), LevelPacket, message, attrs...)
+}
+
+// describe says of a packet what is no secret.
+func describe(p wire.Packet) []slog.Attr {
+	id := func(id uint16) slog.Attr { return slog.Int("packet_id", int(id)) }
+	reason := func(code ReasonCode) slog.Attr { return slog.String("reason", code.Error()) }
+	switch p := p.(type) {
+	case *wire.Connect:
+		return []slog.Attr{slog.Bool("clean_start", p.CleanStart), slog.Int("keep_alive", int(p.KeepAlive)), slog.Bool("will", p.Will != nil)}
+	case *wire.Connack:
+		return []slog.Attr{slog.Bool("session_present", p.SessionPresent), reason(p.ReasonCode)}
+	case *wire.Publish:
+		return describePublish(p)
+	case *wire.Puback:
+		return []slog.Attr{id(p.PacketID), reason(p.ReasonCode)}
+	case *wire.Pubrec:
+		return []slog.Attr{id(p.PacketID), reason(p.ReasonCode)}
+	case *wire.Pubrel:
+		return []slog.Attr{id(p.PacketID), reason(p.ReasonCode)}
+	case *wire.Pubcomp:
+		return []slog.Attr{id(p.PacketID), reason(p.ReasonCode)}
+	case *wire.Subscribe:
+		return []slog.Attr{id(p.PacketID), slog.Any("filters", p.Filters)}
+	case *wire.Suback:
+		return []slog.Attr{id(p.PacketID), slog.Any("reasons", p.ReasonCodes)}
+	case *wire.Unsubscribe:
+		return []slog.Attr{id(p.PacketID), slog.Any("filters", p.Filters)}
+	case *wire.Unsuback:
+		return []slog.Attr{id(p.PacketID), slog.Any("reasons", p.ReasonCodes)}
+	case *wire.Disconnect:
+		return []slog.Attr{reason(p.ReasonCode)}
+	case *wire.Auth:
+		return []slog.Attr{reason(p.ReasonCode), slog.String("method", p.AuthenticationMethod)}
+	}
+	return nil
+}
+
+func describePublish(p *wire.Publish) []slog.Attr {
+	attrs := []slog.Attr{slog.String("topic", p.Topic), slog.Int("qos", int(p.QoS)), slog.Int("payload", len(p.Payload))}
+	if p.QoS > AtMostOnce {
+		attrs = append(attrs, slog.Int("packet_id", int(p.PacketID)), slog.Bool("dup", p.Duplicate))
+	}
+	if p.Retain {
+		attrs = append(attrs, slog.Bool("retain", true))
+	}
+	if p.Properties != nil && p.Properties.TopicAlias > 0 {
+		attrs = append(attrs, slog.Int("alias", int(p.Properties.TopicAlias)))
+	}
+	return attrs
+}

@@ -1,0 +1,91 @@
+package mqtt_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// records is where a logger writes, one JSON object a line.
+type records struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (r *records) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.Write(p)
+}
+
+// packets returns what was logged of packets, each with its direction.
+func (r *records) packets(t *testing.T) (all []map[string]any) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for line := range bytes.Lines(r.b.Bytes()) {
+		var m map[string]any
+		require.NoError(t, json.Unmarshal(line, &m))
+		if m["packet"] != nil {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func TestPacketsAreLoggedWithoutSecrets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		log := new(records)
+		cfg.Logger = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: mqtt.LevelPacket}))
+		cfg.Username, cfg.Password = "hidden-user", "hidden-password"
+		cfg.Will = &mqtt.Will{Message: mqtt.Message{Topic: "w", Payload: []byte("hidden-will")}}
+		client, conn := open(t, srv, cfg)
+		sub := subscribe(t, client, conn, "t", 1)
+		conn.Send(pub(7, 1, "hidden-payload"))
+		_, err := sub.Next(t.Context())
+		require.NoError(t, err)
+		conn.Want(puback(7))
+		done := publish(t, client, "hidden-payload", 1)
+		p := script.Take[*wire.Publish](conn)
+		conn.Send(puback(p.PacketID))
+		require.NoError(t, done.wait())
+		require.NoError(t, client.Close())
+
+		var got []string
+		for _, m := range log.packets(t) {
+			require.Equal(t, "c1", m["client_id"])
+			got = append(got, m["msg"].(string)[len("mqtt packet "):]+" "+m["packet"].(string))
+		}
+		require.Equal(t, []string{"sent CONNECT", "received CONNACK", "sent SUBSCRIBE", "received SUBACK",
+			"received PUBLISH", "sent PUBACK", "sent PUBLISH", "received PUBACK", "sent DISCONNECT"}, got)
+		published := log.packets(t)[6]
+		require.Equal(t, "t", published["topic"])
+		require.EqualValues(t, len("hidden-payload"), published["payload"])
+		require.EqualValues(t, p.PacketID, published["packet_id"])
+		require.NotContains(t, log.b.String(), "hidden")
+	})
+}
+
+func TestPacketsAreNotLoggedUnlessAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V311)
+		cfg := quiet(srv)
+		log := new(records)
+		cfg.Logger = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		client, _ := open(t, srv, cfg)
+		require.NoError(t, client.Close())
+		require.Empty(t, log.packets(t))
+		require.NotEmpty(t, log.b.String())
+	})
+}

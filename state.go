@@ -83,6 +83,7 @@ func (c *Client) established(k *conn) Event {
 		c.router.resumed()
 	}
 	c.conn = k
+	c.revival.done()
 	c.counters.connections++
 	c.status.info = ServerInfo{
 		Version:             c.engine.Version(),

@@ -97,7 +97,7 @@ func saidSomething(err error) bool {
 // because adds why ctx ended to an error that may just be a consequence.
 func because(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
-		return errors.Join(context.Cause(ctx), err)
+		return errorList{context.Cause(ctx), err}
 	}
 	return err
 }
@@ -106,8 +106,8 @@ func because(ctx context.Context, err error) error {
 // also if one answers without being of use.
 func (c *Client) reach(ctx context.Context, p *plan, e endpoint) (*conn, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errConnectTimeout)
+	defer cancel()
 	addrs, err := c.cfg.addresses(limited, e)
-	cancel()
 	if err != nil {
 		return nil, because(limited, err)
 	}

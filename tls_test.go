@@ -29,6 +29,7 @@ func hello(t *testing.T, url string, cfg mqtt.Config, change func(*tls.Config)) 
 	if change != nil {
 		change(conf)
 	}
+	cfg.Version = mqtt.V5 // or it would dial once more
 	if cfg.TLS == nil {
 		cfg.TLS = &tls.Config{}
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	"golang.org/x/net/proxy"
@@ -104,7 +105,13 @@ func (c *Config) dialSOCKS(ctx context.Context, u *url.URL, address string) (net
 	if err != nil {
 		return nil, err
 	}
-	return d.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+	nc, err := d.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// The deadline is that of ctx, which may be a moment behind and knows
+		// better what it was for.
+		<-ctx.Done()
+	}
+	return nc, err
 }
 
 // dialConnect asks an HTTP proxy for a tunnel.

@@ -130,7 +130,7 @@ func (a *Attempt) plan(s server, v Version) (*plan, error) {
 	if p.tls == nil {
 		p.tls = &tls.Config{}
 	}
-	if err := validateCredentials("Attempt", p.username, p.password, v); err != nil {
+	if err := validateCredentials("Attempt.", p.username, p.password, v); err != nil {
 		return nil, err
 	}
 	if err := validateUserProperties(p.properties); err != nil {

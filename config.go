@@ -292,19 +292,21 @@ func (c *Config) validateIdentity() error {
 	if c.Resume && c.ClientID == "" {
 		return invalid("Config.Resume", "needs a ClientID")
 	}
-	return validateCredentials("Config", c.Username, c.Password, c.Version)
+	return validateCredentials("Config.", c.Username, c.Password, c.Version)
 }
 
-func validateCredentials(what, username string, password Secret, v Version) error {
-	if err := validateText(what+".Username", username); err != nil {
+// validateCredentials obeys the rules of CONNECT; where goes before the names of
+// the fields.
+func validateCredentials(where, username string, password Secret, v Version) error {
+	if err := validateText(where+"Username", username); err != nil {
 		return err
 	}
 	if len(password) > math.MaxUint16 {
-		return invalid(what+".Password", "%d bytes, more than 65535", len(password))
+		return invalid(where+"Password", "%d bytes, more than 65535", len(password))
 	}
 	// [MQTT-3.1.2-22] of 3.1.1
 	if password != "" && username == "" && (v == V31 || v == V311) {
-		return invalid(what+".Password", "MQTT %v needs a Username with it", v)
+		return invalid(where+"Password", "MQTT %v needs a Username with it", v)
 	}
 	return nil
 }

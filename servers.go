@@ -45,27 +45,25 @@ type itinerary struct {
 
 // parseServers returns the servers of Connect and Config.Servers.
 func (c *Config) parseServers(first string) ([]server, error) {
-	s, err := parseServer("server URL", first)
-	if err != nil {
-		return nil, err
-	}
-	servers := []server{s}
-	for i, raw := range c.Servers {
-		s, err := parseServer(fmt.Sprintf("Config.Servers[%d]", i), raw)
+	var servers []server
+	for i, raw := range append([]string{first}, c.Servers...) {
+		what := "server URL"
+		if i > 0 {
+			what = fmt.Sprintf("Config.Servers[%d]", i-1)
+		}
+		s, err := parseServer(what, raw)
 		if err != nil {
 			return nil, err
 		}
-		servers = append(servers, s)
-	}
-	for _, s := range servers {
-		if c.Attempt == nil {
+		if err := validateCredentials(what+", ", s.username, s.password, c.Version); err != nil {
+			return nil, err
+		}
+		if c.Attempt == nil { // which may still set it
 			if err := validateServerName("Config.TLS", s, c.TLS); err != nil {
 				return nil, err
 			}
 		}
-		if err := validateCredentials("server URL", s.username, s.password, c.Version); err != nil {
-			return nil, err
-		}
+		servers = append(servers, s)
 	}
 	return servers, nil
 }

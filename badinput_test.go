@@ -3,6 +3,7 @@ package mqtt_test
 import (
 	"context"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,6 +43,20 @@ func TestBadConfigurationIsRefusedBeforeDialling(t *testing.T) {
 		"reconnect policy":        {Reconnect: reconnect.Policy{Min: -1}},
 		"user properties":         {UserProperties: []mqtt.UserProperty{{Name: "\xff"}}},
 		"properties on 3.1.1":     {UserProperties: text, Version: mqtt.V311},
+		"further server":          {Servers: []string{"mqtt://good", "nonsense"}},
+		"credentials of a server": {Servers: []string{"mqtt://u:" + long + "@host"}},
+		"server order":            {ServerOrder: 3},
+		"proxy scheme":            {Proxy: "mqtt://host"},
+		"proxy without host":      {Proxy: "http://"},
+		"proxy with path":         {Proxy: "http://host/path"},
+		"proxy not a URL":         {Proxy: "\x00"},
+		"local address":           {LocalAddr: "localhost"},
+		"local port":              {LocalAddr: "127.0.0.1:99999"},
+		"local address and Dial":  {LocalAddr: "127.0.0.1"},
+		"header name":             {Header: http.Header{"a b": nil}},
+		"header value":            {Header: http.Header{"A": {"a\nb"}}},
+		"header of the handshake": {Header: http.Header{"sec-websocket-extensions": {"permessage-deflate"}}},
+		"no name for TLS":         {Servers: []string{"mqtts+unix:///run/s"}},
 		"will topic":              {Will: &mqtt.Will{}},
 		"will wildcard":           {Will: &mqtt.Will{Message: mqtt.Message{Topic: "a/#"}}},
 		"will QoS":                {Will: &mqtt.Will{Message: mqtt.Message{Topic: "a", QoS: 3}}},
@@ -65,7 +80,9 @@ func TestBadConfigurationIsRefusedBeforeDialling(t *testing.T) {
 
 func TestBadURLsAreRefused(t *testing.T) {
 	for _, url := range []string{"", "host", "host:1883", "127.0.0.1:1883", "http://host", "mqtt://", "mqtt:///path", "mqtt://host/path",
-		"mqtt://host?x=y", "mqtt://host#x", "unix://", "mqtt://host:port", "://", "mqtt://%zz"} {
+		"mqtt://host?x=y", "mqtt://host#x", "unix://", "mqtt://host:port", "://", "mqtt://%zz",
+		"mqtt://host:0", "mqtt://host:65536", "ws://", "ws://host#x", "ws://host/a@b", "ws://host?a@b", "ws+unix://", "ws+unix:///run/s:mqtt",
+		"unix:///run/s?x=y", "mqtt+srv://", "mqtt+srv://host:1", "mqtts+srv://host/x", "ws+srv://host", "wss+unix:///run/s"} {
 		_, err := mqtt.Connect(t.Context(), url, mqtt.Config{})
 		require.ErrorIs(t, err, mqtt.ErrInvalid, url)
 	}

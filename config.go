@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -100,12 +102,50 @@ type Config struct {
 	// trying again. Close does not wait for it. Zero means IsPermanent.
 	Permanent func(err error) bool
 
-	// TLS is used for mqtts, and must not be changed while the client lives. Zero
-	// means the system's roots and the host of the URL.
+	// Servers are the URLs of further servers, which stand in for that of Connect.
+	// A round of attempts walks over all of them and all addresses of each, which
+	// are looked up again every time; Reconnect says how long to wait between
+	// rounds. A permanent refusal by one ends the client. Zero means none.
+	Servers []string
+	// ServerOrder is the order of a round. Zero means StayWithServer.
+	ServerOrder ServerOrder
+	// Attempt is called whenever a server is about to be tried and may change
+	// what is used for it: credentials, certificates, headers, the URL. An error
+	// counts as a failed attempt; Permanent decides whether it is the last. ctx
+	// ends with ConnectTimeout, and Close does not wait for a function that
+	// ignores it. Zero means that nothing is changed.
+	Attempt func(ctx context.Context, a *Attempt) error
+	// Redirect decides about each server that a server names with
+	// UseAnotherServer or ServerMoved (5.0). At most five redirections are
+	// followed without a pause. Zero means: follow to the hosts of the configured
+	// servers, and elsewhere only if there are no credentials to be missed.
+	Redirect func(Redirection) RedirectAction
+
+	// TLS is used for mqtts and wss, and must not be changed while the client
+	// lives; see Attempt for certificates that expire. Application protocols
+	// (ALPN) are offered only if NextProtos has them, "mqtt" for example: some
+	// servers take that for a choice of how to authenticate. Zero means the
+	// system's roots, the host of the URL, and TLS 1.2 or later.
 	TLS *tls.Config
-	// Dial makes the network connection in place of the library, for any scheme;
-	// TLS, if the scheme asks for it, comes on top. network is "tcp" or "unix".
-	// Close does not wait for a function that ignores ctx. Zero means net.Dialer.
+	// Header goes with the request that opens a WebSocket. Zero means none.
+	Header http.Header
+	// Proxy is the URL of a proxy for all but Unix sockets: http://host:3128 and
+	// https://host:3128, asked for a tunnel with CONNECT, or socks5://host:1080.
+	// It may have a user and a password, looks up the names of servers, and if it
+	// speaks TLS is checked against the roots of TLS. ProxyFromEnvironment means
+	// what HTTPS_PROXY says for servers with TLS and HTTP_PROXY for others, less
+	// NO_PROXY and this machine, as read once per process by net/http. Zero means no proxy.
+	Proxy string
+	// LocalAddr is the IP address, address:port or :port that connections are
+	// made from. With a fixed port, some systems take a minute before they let a
+	// connection to the same server be made again. Zero means any.
+	LocalAddr string
+	// Resolver looks up hosts and SRV records. Zero means net.DefaultResolver.
+	Resolver *net.Resolver
+	// Dial makes the network connection in place of the library, for any scheme,
+	// to the server or the proxy; proxy, TLS and WebSocket come on top. network is
+	// "tcp" or "unix", and hosts are not looked up before. Close does not wait
+	// for a function that ignores ctx. Zero means net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// UserProperties go with CONNECT (5.0).
 	UserProperties []UserProperty
@@ -114,6 +154,9 @@ type Config struct {
 	// handler must not wait for the client, by Close for example.
 	// Zero means silence.
 	Logger *slog.Logger
+
+	network  network // what tests replace
+	proxyFor func(*url.URL) (*url.URL, error)
 }
 
 // Will is the message that the server publishes when a client is gone.
@@ -150,6 +193,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.ClientID = newClientID()
 	}
 	c.UserProperties = slices.Clone(c.UserProperties)
+	c.Header = c.Header.Clone()
 	if c.Will != nil {
 		will := *c.Will
 		will.Payload = bytes.Clone(will.Payload)
@@ -165,6 +209,17 @@ func (c Config) withDefaults() (Config, error) {
 	c.ReceiveMaximum = defaultTo(c.ReceiveMaximum, 1024)
 	c.QueueMessages = defaultTo(c.QueueMessages, 10_000)
 	c.QueueBytes = defaultTo(c.QueueBytes, 64<<20)
+	var err error
+	if c.proxyFor, err = c.newProxy(); err != nil {
+		return c, err
+	}
+	system, err := c.newNetwork()
+	if err != nil {
+		return c, err
+	}
+	if c.network == nil {
+		c.network = system
+	}
 	if c.Permanent == nil {
 		c.Permanent = IsPermanent
 	}
@@ -227,6 +282,12 @@ func (c *Config) validate() error {
 	if len(c.UserProperties) > 0 && (c.Version == V31 || c.Version == V311) {
 		return invalid("Config.UserProperties", "MQTT %v has none", c.Version)
 	}
+	if c.ServerOrder > RandomServer {
+		return invalid("Config.ServerOrder", "%d is not StayWithServer, FirstServerFirst or RandomServer", c.ServerOrder)
+	}
+	if err := validateHeader("Config.Header", c.Header); err != nil {
+		return err
+	}
 	return c.validateWill()
 }
 
@@ -240,15 +301,21 @@ func (c *Config) validateIdentity() error {
 	if c.Resume && c.ClientID == "" {
 		return invalid("Config.Resume", "needs a ClientID")
 	}
-	if err := validateText("Config.Username", c.Username); err != nil {
+	return validateCredentials("Config.", c.Username, c.Password, c.Version)
+}
+
+// validateCredentials obeys the rules of CONNECT; where goes before the names of
+// the fields.
+func validateCredentials(where, username string, password Secret, v Version) error {
+	if err := validateText(where+"Username", username); err != nil {
 		return err
 	}
-	if len(c.Password) > math.MaxUint16 {
-		return invalid("Config.Password", "%d bytes, more than 65535", len(c.Password))
+	if len(password) > math.MaxUint16 {
+		return invalid(where+"Password", "%d bytes, more than 65535", len(password))
 	}
 	// [MQTT-3.1.2-22] of 3.1.1
-	if c.Password != "" && c.Username == "" && (c.Version == V31 || c.Version == V311) {
-		return invalid("Config.Password", "MQTT %v needs a Username with it", c.Version)
+	if password != "" && username == "" && (v == V31 || v == V311) {
+		return invalid(where+"Password", "MQTT %v needs a Username with it", v)
 	}
 	return nil
 }
@@ -321,3 +388,9 @@ func (w *Will) addProperties(p *wire.Will) {
 func (c Config) String() string {
 	return fmt.Sprintf("mqtt.Config{ClientID: %q, Version: %v}", c.ClientID, c.Version)
 }
+
+// GoString is String: the URLs of servers and of the proxy may have passwords.
+func (c Config) GoString() string { return c.String() }
+
+// LogValue is String.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }

@@ -22,6 +22,8 @@ type conn struct {
 	client *Client
 	nc     net.Conn
 	reader *wire.Reader
+	target target // where it leads, for redirections
+	plan   *plan
 	wake   chan struct{} // one token: there is something for the writer
 
 	piece     int  // how much is written at once
@@ -55,12 +57,14 @@ func newConn(c *Client, nc net.Conn, v Version) *conn {
 	k := &conn{client: c, nc: nc, wake: make(chan struct{}, 1), start: time.Now()}
 	k.reader = wire.NewReader(arrivals{k}, v, int(c.cfg.MaximumPacketSize))
 	k.trace = newTracer(c, v)
-	// A TLS connection is spoilt by a write that times out half way, so it gets
-	// small pieces, each with a deadline of its own.
+	// A TLS or WebSocket connection is spoilt by a write that times out half way,
+	// so it gets small pieces, each with a deadline of its own.
 	k.piece = 128 << 10
-	switch nc.(type) {
+	switch nc := nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		k.piece, k.resumable = math.MaxInt, true
+	case *websocketConn:
+		nc.onArrival(func() { k.lastRead.Store(int64(time.Since(k.start))) })
 	}
 	return k
 }
@@ -125,7 +129,7 @@ func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
 	}
 	timer := time.NewTimer(time.Until(time.Unix(0, k.leaveBy.Load())))
 	defer timer.Stop()
-	if errors.Is(cause, ErrClosed) {
+	if errors.Is(cause, ErrClosed) || errors.Is(cause, errOnDemand) {
 		select {
 		case <-ctx.Done(): // the reader has seen the end
 		case <-timer.C:

@@ -49,8 +49,10 @@
 // does not have. ErrClosed stands for whatever ended the client: Err returns it.
 //
 //	method                 error                                  NotSent
-//	Connect                *ServerError: refused; network errors; n/a
-//	                       ErrInvalid: URL or Config; context ended
+//	Connect                *ServerError, *HTTPError: refused;     n/a
+//	                       network errors; context ended;
+//	                       ErrInvalid: URL or Config
+//	Reconnect              context ended, what ended the client   true if nothing was done
 //	Publish, Publish-      ErrInvalid, *wire.FieldError           true
 //	Message                *LimitError                            true unless repeated on a new connection
 //	                       ErrExpired in the queue                true unless repeated on a new connection

@@ -29,7 +29,7 @@ var permittedImports = map[string][]string{
 	"./store":     {"./wire", "./session", "./internal/...", "go.etcd.io/bbolt"},
 	".": {
 		"./wire", "./match", "./session", "./reconnect", "./internal/...",
-		"golang.org/x/sync/errgroup", "github.com/coder/websocket",
+		"golang.org/x/sync/errgroup", "github.com/coder/websocket", "golang.org/x/net/proxy",
 	},
 	"./broker": {
 		"./wire", "./match", "./session", "./reconnect", "./internal/...",

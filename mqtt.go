@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -16,8 +17,7 @@ import (
 // reconnect policy. All methods are safe for concurrent use, also from inside
 // loops over messages.
 type Client struct {
-	cfg    Config
-	server server
+	cfg Config
 
 	ctx    context.Context // ends with the client; its cause says why
 	cancel context.CancelCauseFunc
@@ -38,6 +38,8 @@ type Client struct {
 	status       status
 	counters     counters
 
+	revival revival
+
 	link       linkage
 	sole       origin // of messages that went to one Subscription
 	receipts   receipts
@@ -53,13 +55,31 @@ type linkage struct {
 	version Version // spoken with the next attempt
 	settled bool    // a server has accepted version
 	backoff *reconnect.Backoff
+	route   itinerary
 	// indulgence is the receive maximum enforced; 0: the one announced. See indulge.
 	indulgence int
 }
 
-// Connect connects to server, a URL such as mqtt://host:1883, mqtts://host:8883
-// or unix:///path/to/socket, and returns when the server has accepted the
-// connection. ctx bounds only this first connection; the client then lives
+// Connect connects to server and returns when the server has accepted the
+// connection. The URL of a server is one of
+//
+//	mqtt://host:1883             TCP; also tcp://
+//	mqtts://host:8883            TLS; also tls:// and ssl://
+//	ws://host:80/mqtt?query      WebSocket
+//	wss://host:443/mqtt?query    WebSocket over TLS
+//	unix:///path                 Unix socket; also mqtt+unix://
+//	mqtts+unix:///path           TLS over it, with the ServerName of Config.TLS
+//	ws+unix:///path:/mqtt        WebSocket over it; what follows the colon is the path of the request
+//	wss+unix:///path:/mqtt       both
+//	mqtt+srv://domain            the servers that DNS names under _mqtt._tcp.domain
+//	mqtts+srv://domain           those under _secure-mqtt._tcp.domain, with TLS
+//
+// where ports, the path /mqtt and queries may be left out. User and password
+// before the host are those of MQTT. With mqtts+srv the certificate has to be for
+// the domain: a target comes from DNS, where anyone could have put it. Those who
+// trust their name servers set the ServerName of Config.TLS.
+//
+// ctx bounds only this first connection; the client then lives
 // until Disconnect or Close and reconnects by itself.
 //
 // The first failure is returned unless cfg.RetryFirst is set. A refusal by the
@@ -73,7 +93,10 @@ func Connect(ctx context.Context, server string, cfg Config) (*Client, error) {
 	if err != nil {
 		c.end(err)
 		close(c.done)
-		return nil, fmt.Errorf("mqtt: connect to %s: %w", c.server.address, err)
+		if _, several := errors.AsType[*roundError](err); several {
+			return nil, fmt.Errorf("mqtt: connect: %w", err)
+		}
+		return nil, fmt.Errorf("mqtt: connect to %s: %w", c.link.route.servers[0].address, err)
 	}
 	c.life.Go(func() {
 		defer close(c.done)
@@ -84,14 +107,24 @@ func Connect(ctx context.Context, server string, cfg Config) (*Client, error) {
 }
 
 func newClient(rawServer string, cfg Config) (*Client, error) {
-	s, err := parseServer(rawServer)
+	servers, err := cfg.parseServers(rawServer)
 	if err != nil {
 		return nil, err
 	}
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, server: s, done: make(chan struct{})}
+	// The environment is the same at every attempt.
+	for _, s := range servers {
+		if !s.srv {
+			if _, err := cfg.endpoints(context.Background(), s); err != nil {
+				return nil, err
+			}
+		}
+	}
+	c := &Client{cfg: cfg, done: make(chan struct{})}
+	c.link.route.servers = servers
+	c.revival.now = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine = session.NewClient(session.ClientSettings{
 		Inflight:    cfg.Inflight,
@@ -231,7 +264,7 @@ func (c *Client) Err() error {
 
 // String names the client, without what its configuration has to hide.
 func (c *Client) String() string {
-	return fmt.Sprintf("mqtt.Client{ID: %q, Server: %q}", c.cfg.ClientID, c.server.address)
+	return fmt.Sprintf("mqtt.Client{ID: %q, Server: %q}", c.cfg.ClientID, c.link.route.servers[0].address)
 }
 
 // GoString is String: printing the fields would show the password.

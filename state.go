@@ -85,6 +85,7 @@ func (c *Client) established(k *conn) Event {
 	c.conn = k
 	c.receipts.serve(k)
 	c.receipts.hand(c.engine)
+	c.revival.done()
 	c.counters.connections++
 	c.status.info = ServerInfo{
 		Version:             c.engine.Version(),

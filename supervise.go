@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"syscall"
 	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
@@ -25,9 +24,9 @@ func (c *Client) supervise(k *conn) error {
 		c.link.backoff.Connected(up)
 		err := k.serve(c.ctx)
 		c.forget(k, err)
-		c.link.backoff.Lost(time.Now())
+		c.link.route.shunned = !c.link.backoff.Lost(time.Now())
 		c.indulge(err)
-		if k, err = c.reconnect(err); err != nil {
+		if k, err = c.reconnect(k, err); err != nil {
 			return err
 		}
 	}
@@ -50,8 +49,9 @@ func (c *Client) indulge(err error) {
 
 // connectFirst makes the first connection under ctx.
 func (c *Client) connectFirst(ctx context.Context) (*conn, error) {
+	var cause error
 	for attempt := 1; ; attempt++ {
-		k, err := c.connect(ctx, attempt)
+		k, err := c.connect(ctx, attempt, cause)
 		if err == nil {
 			return k, nil
 		}
@@ -61,11 +61,18 @@ func (c *Client) connectFirst(ctx context.Context) (*conn, error) {
 		if err := c.pause(ctx, attempt, err); err != nil {
 			return nil, err
 		}
+		cause = err
 	}
 }
 
-// reconnect makes the next connection after one was lost because of err.
-func (c *Client) reconnect(err error) (*conn, error) {
+// reconnect makes the next connection after old was lost because of err.
+func (c *Client) reconnect(old *conn, err error) (*conn, error) {
+	if asked, ok := redirection(err); ok {
+		c.link.route.once, err = c.follow(c.ctx, old.target, asked, old.plan)
+		if err == nil {
+			err = asked
+		}
+	}
 	for attempt := 1; ; attempt++ {
 		c.mu.Lock()
 		ending := c.ending
@@ -76,31 +83,34 @@ func (c *Client) reconnect(err error) (*conn, error) {
 		case c.permanent(c.ctx, err):
 			return nil, fmt.Errorf("mqtt: %w", err)
 		}
-		if err := c.pause(c.ctx, attempt, err); err != nil {
-			return nil, err
+		if len(c.link.route.once) == 0 { // a redirection is followed at once
+			if err := c.pause(c.ctx, attempt, err); err != nil {
+				return nil, err
+			}
 		}
-		var k *conn
-		if k, err = c.connect(c.ctx, attempt); err == nil {
+		k, failed := c.connect(c.ctx, attempt, err)
+		if failed == nil {
 			return k, nil
 		}
+		err = failed
 	}
 }
 
-// permanent asks the caller's function, which may call Close or take its time:
-// it must not be able to hold up the goroutine that Close waits for.
+// permanent asks the caller's function about err, unless connect has done so.
 func (c *Client) permanent(ctx context.Context, err error) bool {
-	verdict := make(chan bool, 1)
-	go func() { verdict <- c.cfg.Permanent(err) }()
-	select {
-	case permanent := <-verdict:
-		return permanent
-	case <-ctx.Done():
-		return false // pause says why
+	if r, asked := errors.AsType[*roundError](err); asked {
+		return r.final
 	}
+	if errors.Is(err, errOnDemand) {
+		return false
+	}
+	permanent, _ := detached(ctx, func() bool { return c.cfg.Permanent(err) })
+	return permanent // false when ctx has ended: pause says why
 }
 
 // pause waits before the attempt, which follows the failure cause.
 func (c *Client) pause(ctx context.Context, attempt int, cause error) error {
+	c.link.route.hops = 0
 	delay, ok := c.link.backoff.Next()
 	if !ok {
 		return fmt.Errorf("mqtt: %w: %w", ErrRetriesExhausted, cause)
@@ -111,71 +121,12 @@ func (c *Client) pause(ctx context.Context, attempt int, cause error) error {
 	select {
 	case <-timer.C:
 		return nil
+	case <-c.revival.now:
+		c.link.backoff.Reset()
+		return nil
 	case <-ctx.Done():
 		return errors.Join(context.Cause(ctx), cause)
 	}
-}
-
-// connect makes one attempt, which with Auto may mean two connections: when
-// the server does not take 5.0, 3.1.1 is tried at once.
-func (c *Client) connect(ctx context.Context, attempt int) (*conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errConnectTimeout)
-	defer cancel()
-	c.setState(Event{State: Connecting, Attempt: attempt})
-	k, err := c.connectAs(ctx, c.link.version)
-	if err == nil {
-		c.link.settled = true
-		return k, nil
-	}
-	if c.link.settled || !refusesVersion(err) {
-		return nil, err
-	}
-	old, oldErr := c.connectAs(ctx, V311)
-	if oldErr != nil {
-		if _, said := errors.AsType[*ServerError](oldErr); said {
-			err = oldErr
-		}
-		return nil, err
-	}
-	c.link.version, c.link.settled = V311, true
-	c.mu.Lock()
-	c.status.info.Fallback = err
-	c.mu.Unlock()
-	return old, nil
-}
-
-// refusesVersion says whether err may mean that the server does not speak 5.0:
-// it said so, or it hung up on CONNECT without a word.
-func refusesVersion(err error) bool {
-	return errors.Is(err, UnsupportedProtocolVersion) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
-}
-
-func (c *Client) connectAs(ctx context.Context, v Version) (*conn, error) {
-	nc, err := c.cfg.dial(ctx, c.server)
-	if err != nil {
-		if ctx.Err() != nil {
-			err = errors.Join(context.Cause(ctx), err)
-		}
-		return nil, err
-	}
-	k := newConn(c, nc, v)
-	if err := k.handshake(ctx, v, c.connectPacket(v)); err != nil {
-		return nil, err
-	}
-	return k, nil
-}
-
-// connectPacket builds the CONNECT of the next attempt. It starts clean unless
-// the server may hold our session.
-func (c *Client) connectPacket(v Version) *wire.Connect {
-	c.mu.Lock()
-	clean := !c.engine.HasSession()
-	c.mu.Unlock()
-	username, password := c.cfg.Username, c.cfg.Password
-	if username == "" && password == "" {
-		username, password = c.server.username, c.server.password
-	}
-	return c.cfg.connectPacket(v, clean, username, password)
 }
 
 // forget ends the engine's part of connection k, which err ended.
@@ -206,6 +157,9 @@ func (c *Client) forget(k *conn, err error) {
 // session. It is the
 // default of Config.Permanent.
 func IsPermanent(err error) bool {
+	if r, ok := errors.AsType[*roundError](err); ok {
+		return r.final
+	}
 	e, ok := errors.AsType[*ServerError](err)
 	if !ok {
 		return false

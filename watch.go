@@ -28,6 +28,8 @@ type Event struct {
 	// is how long the client waits before it. With Connecting and Reconnecting.
 	Attempt int
 	Delay   time.Duration
+	// Server is the address of the server that is tried. With Connecting.
+	Server string
 	// Session says what became of the session. With Connected.
 	Session SessionState
 	// Subscription is the one that Err is about, if any.

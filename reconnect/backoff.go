@@ -44,13 +44,15 @@ func (b *Backoff) Next() (delay time.Duration, ok bool) {
 func (b *Backoff) Connected(now time.Time) { b.up = now }
 
 // Lost says that the connection has ended. If it has stayed up for
-// [Policy.HealthyAfter], the delays and the count of attempts start over.
-// Without a call of Connected before, it does nothing.
-func (b *Backoff) Lost(now time.Time) {
-	if !b.up.IsZero() && now.Sub(b.up) >= b.policy.HealthyAfter {
+// [Policy.HealthyAfter], it was healthy: the delays and the count of attempts
+// start over. Without a call of Connected before, it does nothing.
+func (b *Backoff) Lost(now time.Time) (healthy bool) {
+	healthy = !b.up.IsZero() && now.Sub(b.up) >= b.policy.HealthyAfter
+	if healthy {
 		b.attempts = 0
 	}
 	b.up = time.Time{}
+	return healthy
 }
 
 // Attempts returns how many attempts Next has counted since it last started

@@ -1,0 +1,228 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"syscall"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// round is one walk over all servers, with as many redirections as they ask for
+// and we follow. cause is why the last connection or round failed.
+type round struct {
+	c      *Client
+	number int
+	cause  error
+}
+
+// connect walks once over all servers.
+func (c *Client) connect(ctx context.Context, number int, cause error) (*conn, error) {
+	r := round{c, number, cause}
+	todo := c.link.route.round(c.cfg.ServerOrder)
+	alone := len(todo) == 1
+	var errs []error
+	for len(todo) > 0 {
+		t := todo[0]
+		todo = todo[1:]
+		k, p, err := r.visit(ctx, t)
+		if err == nil {
+			c.link.route.arrived(t)
+			k.target, k.plan = t, p
+			return k, nil
+		}
+		if asked, ok := redirection(err); ok && p != nil {
+			next, refused := c.follow(ctx, t, asked, p)
+			alone = alone && refused != nil
+			todo = slices.Concat(next, todo)
+			if err = refused; err == nil {
+				err = asked
+			}
+		}
+		if alone {
+			return nil, err // the caller asks whether it is permanent
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", t.server.address, err))
+		if ctx.Err() != nil {
+			break
+		}
+		// A server that another one has named can not end the client.
+		if !t.redirected && c.permanent(ctx, err) {
+			return nil, &roundError{listed(errs), true}
+		}
+	}
+	return nil, &roundError{listed(errs), false}
+}
+
+// visit tries one server at all of its addresses. The plan is nil if it came to
+// none.
+func (r *round) visit(ctx context.Context, t target) (*conn, *plan, error) {
+	r.c.setState(Event{State: Connecting, Attempt: r.number, Server: t.server.address})
+	limited, cancel := context.WithTimeoutCause(ctx, r.c.cfg.ConnectTimeout, errConnectTimeout)
+	defer cancel()
+	p, err := r.c.prepare(limited, t, r.number, r.cause)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := r.c.cfg.endpoints(limited, p.server)
+	if err != nil {
+		return nil, p, because(limited, err)
+	}
+	var errs []error
+	for _, e := range found {
+		k, err := r.c.reach(ctx, p, e)
+		if err == nil {
+			return k, p, nil
+		}
+		if _, asked := redirection(err); asked || len(found) > 1 && saidSomething(err) && r.c.permanent(ctx, err) {
+			return nil, p, err
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, p, listed(errs)
+}
+
+func saidSomething(err error) bool {
+	_, said := errors.AsType[*ServerError](err)
+	return said
+}
+
+// because adds why ctx ended to an error that may just be a consequence.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
+		return errorList{context.Cause(ctx), err}
+	}
+	return err
+}
+
+// reach tries all addresses of one endpoint: the next if one does not answer, and
+// also if one answers without being of use.
+func (c *Client) reach(ctx context.Context, p *plan, e endpoint) (*conn, error) {
+	limited, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errConnectTimeout)
+	defer cancel()
+	addrs, err := c.cfg.addresses(limited, e)
+	if err != nil {
+		return nil, because(limited, err)
+	}
+	var errs []error
+	for len(addrs) > 0 && ctx.Err() == nil {
+		k, rest, err := c.try(ctx, p, e, addrs)
+		if err == nil {
+			return k, nil
+		}
+		errs = append(errs, err)
+		if saidSomething(err) {
+			break // the other addresses lead to the same server
+		}
+		addrs = rest
+	}
+	if len(errs) == 0 {
+		return nil, context.Cause(ctx)
+	}
+	return nil, listed(errs)
+}
+
+// try makes one connection to whichever of addrs answers first, and returns which
+// others are left. It takes no longer than the connect timeout.
+func (c *Client) try(ctx context.Context, p *plan, e endpoint, addrs []string) (_ *conn, rest []string, _ error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errConnectTimeout)
+	defer cancel()
+	dial := func(ctx context.Context, addr string) (net.Conn, error) { return c.cfg.dial(ctx, e, addr) }
+	nc, addr, rest, err := race(ctx, addrs, dial)
+	if err != nil {
+		return nil, nil, because(ctx, err)
+	}
+	k, err := c.connectAs(ctx, nc, p, e, c.link.version)
+	if err == nil {
+		c.link.settled = true
+		return k, nil, nil
+	}
+	if c.link.settled || !refusesVersion(err) {
+		return nil, rest, err
+	}
+	// With Auto, when the server does not take 5.0, 3.1.1 is tried at once.
+	nc, oldErr := dial(ctx, addr)
+	if oldErr != nil {
+		return nil, rest, err
+	}
+	old, oldErr := c.connectAs(ctx, nc, p, e, V311)
+	if oldErr != nil {
+		if saidSomething(oldErr) {
+			err = oldErr
+		}
+		return nil, rest, err
+	}
+	c.link.version, c.link.settled = V311, true
+	c.mu.Lock()
+	c.status.info.Fallback = err
+	c.mu.Unlock()
+	return old, nil, nil
+}
+
+// refusesVersion says whether err may mean that the server does not speak 5.0:
+// it said so, or it hung up on CONNECT without a word.
+func refusesVersion(err error) bool {
+	if _, early := errors.AsType[*transportError](err); early {
+		return false
+	}
+	return errors.Is(err, UnsupportedProtocolVersion) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// transportError is a failure before CONNECT was sent, which says nothing about
+// versions.
+type transportError struct{ err error }
+
+func (e *transportError) Error() string { return e.err.Error() }
+func (e *transportError) Unwrap() error { return e.err }
+
+// connectAs takes nc from the network connection to the MQTT connection.
+func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint, v Version) (*conn, error) {
+	nc, err := p.dress(ctx, nc, e, v)
+	if err != nil {
+		return nil, &transportError{because(ctx, err)}
+	}
+	k := newConn(c, nc, v)
+	if err := k.handshake(ctx, v, c.connectPacket(v, p)); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// dress puts TLS and WebSocket on nc, as the URL says.
+func (p *plan) dress(ctx context.Context, nc net.Conn, e endpoint, v Version) (_ net.Conn, err error) {
+	if p.server.tls {
+		conf := p.tls
+		if p.server.websocket && conf.NextProtos == nil {
+			// A server that prefers HTTP/2 has to know that it is of no use here.
+			conf = conf.Clone()
+			conf.NextProtos = []string{"http/1.1"}
+		}
+		if nc, err = startTLS(ctx, nc, conf, e.host); err != nil {
+			return nil, err
+		}
+	}
+	if p.server.websocket {
+		return openWebSocket(ctx, nc, p, v)
+	}
+	return nc, nil
+}
+
+// connectPacket builds the CONNECT of the next attempt. It starts clean unless
+// the server may hold our session.
+func (c *Client) connectPacket(v Version, p *plan) *wire.Connect {
+	c.mu.Lock()
+	clean := !c.engine.HasSession()
+	c.mu.Unlock()
+	packet := c.cfg.connectPacket(v, clean, p.username, p.password)
+	if v == V5 {
+		packet.UserProperties = p.properties
+	}
+	return packet
+}

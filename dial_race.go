@@ -1,0 +1,71 @@
+package mqtt
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// headStart is how long an address has to itself before the next is dialled as
+// well (RFC 8305 recommends it).
+const headStart = 250 * time.Millisecond
+
+// race dials addrs, one a little after the other, or at once when one has failed,
+// and returns the first connection and the addresses that are left to try. It
+// returns when no dial is under way.
+func race(ctx context.Context, addrs []string, dial func(context.Context, string) (net.Conn, error)) (nc net.Conn, addr string, rest []string, err error) {
+	if len(addrs) == 1 {
+		nc, err = dial(ctx, addrs[0])
+		return nc, addrs[0], nil, err
+	}
+	type finish struct {
+		addr string
+		nc   net.Conn
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan finish)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var failed []error
+	for running := 0; running > 0 || nc == nil && len(addrs) > 0 && ctx.Err() == nil; {
+		next := timer.C
+		if nc != nil || len(addrs) == 0 {
+			next = nil
+		}
+		select {
+		case <-next:
+			a := addrs[0]
+			addrs = addrs[1:]
+			running++
+			go func() {
+				nc, err := dial(ctx, a)
+				results <- finish{a, nc, err}
+			}()
+			timer.Reset(headStart)
+		case r := <-results:
+			running--
+			switch {
+			case r.err == nil && nc == nil:
+				nc, addr = r.nc, r.addr
+				cancel()
+			case r.err == nil: // it lost, but it can be reached
+				r.nc.Close()
+				rest = append(rest, r.addr)
+			case nc != nil: // cancelled
+				rest = append(rest, r.addr)
+			default:
+				failed = append(failed, r.err)
+				timer.Reset(0)
+			}
+		}
+	}
+	if nc == nil && len(failed) == 0 {
+		failed = []error{context.Cause(ctx)}
+	}
+	if nc == nil {
+		return nil, "", nil, listed(failed)
+	}
+	return nc, addr, append(rest, addrs...), nil
+}

@@ -1,0 +1,302 @@
+package mqtt_test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// cluster is a world of servers with the addresses 10.0.0.1 and up, port 1883.
+func cluster(t *testing.T, n int) (*world, []*script.Server) {
+	w := &world{servers: map[string]*script.Server{}}
+	var servers []*script.Server
+	for i := range n {
+		s := script.New(t, wire.V5)
+		w.servers[fmt.Sprintf("10.0.0.%d:1883", i+1)] = s
+		servers = append(servers, s)
+	}
+	return w, servers
+}
+
+func use(reference string) *wire.Connack {
+	return &wire.Connack{ReasonCode: wire.UseAnotherServer, ServerReference: reference}
+}
+
+func moved(reference string) *wire.Connack {
+	return &wire.Connack{ReasonCode: wire.ServerMoved, ServerReference: reference}
+}
+
+func TestAnotherServerIsUsedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 2)
+		begun := time.Now()
+		d := connect(t, "mqtt://10.0.0.1", w.config())
+		s[0].Connected(use("10.0.0.2"))
+		conn := s[1].Connected(&wire.Connack{})
+		d.client(t)
+		require.Zero(t, time.Since(begun))
+		conn.Close()
+		s[0].Connected(&wire.Connack{})
+	})
+}
+
+func TestMovedServerIsUsedFromNowOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 2)
+		d := connect(t, "mqtt://10.0.0.1", w.config())
+		s[0].Connected(moved("10.0.0.2:1883"))
+		conn := s[1].Connected(&wire.Connack{})
+		d.client(t)
+		for range 3 {
+			conn.Close()
+			conn = s[1].Connected(&wire.Connack{})
+		}
+		s[1].Refuse()
+		conn.Close()
+		s[0].Connected(&wire.Connack{}) // better than nothing
+	})
+}
+
+func TestRedirectionByDisconnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 3)
+		d := connect(t, "mqtt://10.0.0.1", w.config())
+		conn := s[0].Connected(&wire.Connack{})
+		client := d.client(t)
+		call := publish(t, client, "x", 1)
+		conn.Want(pub(1, 1, "x"))
+		begun := time.Now()
+		conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: "10.0.0.3 10.0.0.2"})
+		conn = s[2].Connected(&wire.Connack{})
+		require.Zero(t, time.Since(begun))
+		p := script.Take[*wire.Publish](conn)
+		conn.Send(puback(p.PacketID))
+		require.NoError(t, call.wait())
+	})
+}
+
+func TestReferenceIsAList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 3)
+		w.servers["[fe80::1]:1884"] = s[2]
+		w.hosts = map[string][]string{"b.example": {"10.0.0.9"}}
+		d := connect(t, "mqtt://10.0.0.1", w.config())
+		s[0].Connected(use(" 10.0.0.7 b.example:99  [fe80::1]:1884 10.0.0.2"))
+		s[2].Connected(&wire.Connack{})
+		d.client(t)
+		require.Equal(t, []string{"10.0.0.1:1883", "10.0.0.7:1883", "10.0.0.9:99", "[fe80::1]:1884"}, w.took())
+	})
+}
+
+func TestBadReferencesAreNotFollowed(t *testing.T) {
+	for reference, text := range map[string]string{
+		"":                          "names no other",
+		"   ":                       "names no other",
+		"http://evil":               "not a list of host:port",
+		"user:pass@evil":            "not a list of host:port",
+		"evil/path":                 "not a list of host:port",
+		"10.0.0.2:0":                "not a list of host:port",
+		"10.0.0.2:65536":            "not a list of host:port",
+		"10.0.0.2:+1":               "not a list of host:port",
+		"fe80::1":                   "not a list of host:port",
+		"[10.0.0.2]":                "not a list of host:port",
+		"[fe80::1":                  "not a list of host:port",
+		"10.0.0.2 \t":               "not a list of host:port",
+		"10.0.0.2 ü":                "not a list of host:port",
+		":1883":                     "not a list of host:port",
+		strings.Repeat("x", 254):    "not a list of host:port",
+		strings.Repeat("h ", 1000):  "more than 1024 bytes",
+		strings.Repeat("x", 60_000): "more than 1024 bytes",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := cluster(t, 2)
+			d := connect(t, "mqtt://10.0.0.1", w.config())
+			s[0].Connected(use(reference))
+			err := d.call.wait()
+			require.ErrorIs(t, err, mqtt.UseAnotherServer)
+			require.ErrorContains(t, err, "(not followed: ")
+			require.ErrorContains(t, err, text, "%.40q", reference)
+			require.Less(t, len(err.Error()), 350)
+			require.Equal(t, []string{"10.0.0.1:1883"}, w.took())
+		})
+	}
+}
+
+func TestServersThatSendUsInCirclesAreLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 2)
+		d := connect(t, "mqtt://10.0.0.1", w.config())
+		for range 3 {
+			s[0].Connected(use("10.0.0.2"))
+			s[1].Connected(use("10.0.0.1"))
+		}
+		err := d.call.wait()
+		require.ErrorContains(t, err, "5 redirections in a row")
+		require.False(t, mqtt.IsPermanent(err))
+		require.Len(t, w.took(), 6)
+	})
+}
+
+func TestCirclesByDisconnectAreSlowedDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 2)
+		d := connect(t, "mqtt://10.0.0.1", w.config())
+		begun := time.Now()
+		for i := range 120 {
+			conn := s[i%2].Connected(&wire.Connack{})
+			if i == 0 {
+				d.client(t)
+			}
+			conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: fmt.Sprintf("10.0.0.%d", 2-i%2)})
+			conn.Close()
+		}
+		require.Greater(t, time.Since(begun), time.Minute, "20 pauses of 15 s on average in the end")
+	})
+}
+
+func TestCredentialsAreForOurOwnServers(t *testing.T) {
+	for name, give := range map[string]func(*mqtt.Config){
+		"user name":       func(c *mqtt.Config) { c.Username = "u" },
+		"password":        func(c *mqtt.Config) { c.Password = "p" },
+		"certificate":     func(c *mqtt.Config) { c.TLS = &tls.Config{Certificates: []tls.Certificate{{}}} },
+		"header":          func(c *mqtt.Config) { c.Header = http.Header{"Authorization": {"x"}} },
+		"user properties": func(c *mqtt.Config) { c.UserProperties = []mqtt.UserProperty{{Name: "token"}} },
+		"function":        func(c *mqtt.Config) { c.Attempt = func(context.Context, *mqtt.Attempt) error { return nil } },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := cluster(t, 2)
+			cfg := w.config()
+			give(&cfg)
+			d := connect(t, "mqtt://10.0.0.1", cfg)
+			s[0].Connected(use("10.0.0.2"))
+			require.ErrorContains(t, d.call.wait(), "credentials are not sent to another host unless Config.Redirect allows it", name)
+			require.Equal(t, []string{"10.0.0.1:1883"}, w.took())
+		})
+	}
+}
+
+func TestConfiguredHostsGetCredentials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 2)
+		w.servers["10.0.0.2:7"] = s[1]
+		cfg := w.config()
+		cfg.Username, cfg.Password = "u", "p"
+		cfg.Servers = []string{"mqtt://10.0.0.2"}
+		d := connect(t, "mqtt://10.0.0.1", cfg)
+		s[0].Connected(use("10.0.0.2:7"))
+		conn := s[1].Accept()
+		require.Equal(t, "p", string(conn.WantConnect().Password))
+		conn.Send(&wire.Connack{})
+		d.client(t)
+		require.Equal(t, []string{"10.0.0.1:1883", "10.0.0.2:7"}, w.took())
+	})
+}
+
+func TestRedirectDecides(t *testing.T) {
+	for action, want := range map[mqtt.RedirectAction]struct{ user, password, property string }{
+		mqtt.FollowWithCredentials:    {"u", "from the function", "a"},
+		mqtt.FollowWithoutCredentials: {},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := cluster(t, 3)
+			cfg := w.config()
+			cfg.UserProperties = []mqtt.UserProperty{{Name: "a"}}
+			var asked []mqtt.Redirection
+			cfg.Redirect = func(r mqtt.Redirection) mqtt.RedirectAction {
+				asked = append(asked, r)
+				if r.To == "10.0.0.2:1883" {
+					return mqtt.StayAway
+				}
+				return action
+			}
+			redirected := false
+			cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
+				redirected = a.Redirected
+				a.Password = "from the function" // which does not look where it goes
+				return nil
+			}
+			d := connect(t, "mqtt://u:p@10.0.0.1", cfg)
+			s[0].Connected(moved("10.0.0.2 10.0.0.3"))
+			conn := s[2].Accept()
+			p := conn.WantConnect()
+			user, property := "", ""
+			if p.Username != nil {
+				user = *p.Username
+			}
+			if len(p.UserProperties) > 0 {
+				property = p.UserProperties[0].Name
+			}
+			require.Equal(t, want, struct{ user, password, property string }{user, string(p.Password), property})
+			require.Equal(t, []mqtt.Redirection{
+				{From: "10.0.0.1:1883", To: "10.0.0.2:1883", Moved: true},
+				{From: "10.0.0.1:1883", To: "10.0.0.3:1883", Moved: true}}, asked)
+			require.True(t, redirected)
+			conn.Send(&wire.Connack{})
+			d.client(t)
+		})
+	}
+}
+
+func TestRedirectionCanBeSwitchedOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 2)
+		cfg := w.config()
+		cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return mqtt.StayAway }
+		d := connect(t, "mqtt://10.0.0.1", cfg)
+		s[0].Connected(use("10.0.0.2"))
+		err := d.call.wait()
+		require.ErrorContains(t, err, "Config.Redirect did not allow it")
+		var said *mqtt.ServerError
+		require.ErrorAs(t, err, &said)
+		require.Equal(t, "10.0.0.2", said.ServerReference)
+	})
+}
+
+func TestServerNamedByAnotherCanNotEndTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 2)
+		cfg := w.config()
+		cfg.RetryFirst = true
+		d := connect(t, "mqtt://10.0.0.1", cfg)
+		s[0].Connected(use("10.0.0.2"))
+		s[1].Connected(&wire.Connack{ReasonCode: wire.NotAuthorized})
+		s[0].Connected(&wire.Connack{})
+		d.client(t)
+	})
+}
+
+func TestRedirectedWebSocketKeepsItsPathButNotItsQuery(t *testing.T) {
+	for action, want := range map[mqtt.RedirectAction]string{
+		mqtt.FollowWithCredentials:    "/ws?sig=hidden",
+		mqtt.FollowWithoutCredentials: "/ws",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			web := newWebServer(t)
+			cfg := web.config()
+			cfg.Header = http.Header{"Authorization": {"hidden"}}
+			cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return action }
+			d := web.dial("ws://host/ws?sig=hidden", cfg)
+			p := web.switched()
+			p.want(opBinary)
+			p.send(use("other.example"))
+			p.conn.Close()
+			p = web.accept()
+			require.Equal(t, "other.example", p.request.Host)
+			require.Equal(t, want, p.request.RequestURI)
+			require.Equal(t, action == mqtt.FollowWithCredentials, p.request.Header.Get("Authorization") != "")
+			p.conn.Close()
+			require.Error(t, d.call.wait())
+		})
+	}
+}

@@ -1,0 +1,106 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// websocketConn is a connection whose bytes travel in binary messages.
+// [MQTT-6.0.0-2] packets and messages are not aligned in either direction.
+//
+// The library's own net.Conn starts timers for deadlines, and closes by a
+// handshake of up to five seconds; here deadlines are those of the connection
+// below, and contexts that can not end cost nothing per message.
+type websocketConn struct {
+	ws      *websocket.Conn
+	frames  *frameConn
+	message io.Reader // under way; nil: none
+}
+
+const (
+	// maxFrame is the most that goes into one frame. Servers have limits here,
+	// 64 KiB where they are built on Netty, 32 KiB with the library that we use.
+	maxFrame = 32 << 10
+	// maxChunk is the most that is read at once. The library waits until it is
+	// there, also when it holds several packets.
+	maxChunk = 16 << 10
+)
+
+var errTextFrame = errors.New("server sent a WebSocket text frame")
+
+func (w *websocketConn) Read(b []byte) (int, error) {
+	for {
+		if w.message == nil {
+			kind, message, err := w.ws.Reader(context.Background())
+			if err != nil {
+				return 0, w.ended(err)
+			}
+			// [MQTT-6.0.0-1]
+			if kind != websocket.MessageBinary {
+				w.frames.closeFrame(websocket.StatusUnsupportedData)
+				return 0, errTextFrame
+			}
+			w.message = message
+		}
+		n, err := w.message.Read(b[:min(len(b), maxChunk)])
+		if err == io.EOF {
+			w.message, err = nil, nil
+		}
+		if err != nil {
+			return n, w.ended(err)
+		}
+		if n > 0 || len(b) == 0 {
+			return n, nil
+		}
+	}
+}
+
+// ended words the end of the stream. It is io.EOF whenever the server ended it.
+func (w *websocketConn) ended(err error) error {
+	closing, said := errors.AsType[websocket.CloseError](err)
+	switch {
+	case said && (closing.Code == websocket.StatusNormalClosure || closing.Code == websocket.StatusGoingAway):
+		return io.EOF
+	case said:
+		return fmt.Errorf("server closed the WebSocket with status %d %.123q: %w", closing.Code, closing.Reason, io.EOF)
+	case w.frames.ended:
+		return io.EOF
+	}
+	return err
+}
+
+// Write sends b in frames of its own. After an error, what has arrived is unknown.
+func (w *websocketConn) Write(b []byte) (written int, err error) {
+	for len(b) > 0 {
+		n := min(len(b), maxFrame)
+		if err := w.ws.Write(context.Background(), websocket.MessageBinary, b[:n]); err != nil {
+			return written, err
+		}
+		written += n
+		b = b[n:]
+	}
+	return written, nil
+}
+
+// CloseWrite says that nothing more comes. The server answers with the same and
+// closes.
+func (w *websocketConn) CloseWrite() error {
+	return w.frames.closeFrame(websocket.StatusNormalClosure)
+}
+
+func (w *websocketConn) Close() error                       { return w.ws.CloseNow() }
+func (w *websocketConn) LocalAddr() net.Addr                { return w.frames.LocalAddr() }
+func (w *websocketConn) RemoteAddr() net.Addr               { return w.frames.RemoteAddr() }
+func (w *websocketConn) SetDeadline(t time.Time) error      { return w.frames.SetDeadline(t) }
+func (w *websocketConn) SetReadDeadline(t time.Time) error  { return w.frames.SetReadDeadline(t) }
+func (w *websocketConn) SetWriteDeadline(t time.Time) error { return w.frames.SetWriteDeadline(t) }
+
+// onArrival makes f hear of every byte, also of those that wait in the library
+// for the rest of what it reads.
+func (w *websocketConn) onArrival(f func()) { w.frames.arrived = f }

@@ -149,6 +149,9 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// UserProperties go with CONNECT (5.0).
 	UserProperties []UserProperty
+	// Hooks see messages on their way. Each implements PublishHook, HandleHook or
+	// both; they are called in this order. Zero means none.
+	Hooks []any
 	// Logger gets what happens to the connection, at LevelPacket also every packet,
 	// never payloads or secrets. Its
 	// handler must not wait for the client, by Close for example.

@@ -42,6 +42,7 @@ type Client struct {
 	link       linkage
 	sole       origin // of messages that went to one Subscription
 	receipts   receipts
+	hooks      hooks
 	deliveries deliveries
 	router     router
 	watchers   watchers
@@ -122,6 +123,9 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		}
 	}
 	c := &Client{cfg: cfg, done: make(chan struct{})}
+	if c.hooks, err = sortHooks(cfg.Hooks); err != nil {
+		return nil, err
+	}
 	c.link.route.servers = servers
 	c.revival.now = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())

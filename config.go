@@ -88,6 +88,15 @@ type Config struct {
 	QueueMessages int
 	QueueBytes    int
 
+	// ResponsePrefix is the topic below which responses to Request arrive, at a
+	// level that nobody can guess (5.0). Zero means the server's response
+	// information, or "responses" where there is none.
+	ResponsePrefix string
+	// RequestResponseInformation asks the server for response information, the
+	// topic that it reserves for this client's responses (5.0). Zero means that it
+	// is not asked.
+	RequestResponseInformation bool
+
 	// Reconnect says how long to wait between attempts. Zero values have their own defaults.
 	Reconnect reconnect.Policy
 	// RetryFirst lets Connect go on trying under its context instead of
@@ -209,6 +218,9 @@ func (c *Config) validate() error {
 			return invalid("Config."+name, "%d is negative", n)
 		}
 	}
+	if err := c.validateResponsePrefix(); err != nil {
+		return err
+	}
 	if err := c.Reconnect.Validate(); err != nil {
 		return invalid("Config.Reconnect", "%w", err)
 	}
@@ -291,6 +303,7 @@ func (c *Config) connectPacket(v Version, clean bool, username string, password 
 		p.ReceiveMaximum = c.ReceiveMaximum
 		p.MaximumPacketSize = c.MaximumPacketSize
 		p.TopicAliasMaximum = c.TopicAliasMaximum
+		p.RequestResponseInformation = c.RequestResponseInformation
 		p.UserProperties = c.UserProperties
 	}
 	return p

@@ -75,6 +75,10 @@
 //	                       ErrClosed                              true if not sent yet
 //	Drain                  as Unsubscribe; context ended, or      as Unsubscribe; false
 //	                       what ended the Subscription first
+//	Request                as Publish and Subscribe; *Response-   true if the request was not sent
+//	                       Error: the responder failed
+//	Respond, RespondWith   as Subscribe; context ended, or what   as Subscribe; false
+//	                       ended the Subscription first
 //	Flush, Disconnect      context ended, ErrClosed;              false
 //	                       ErrConnectionLost: QoS 0 messages
 //	                       were not written

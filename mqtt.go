@@ -45,6 +45,7 @@ type Client struct {
 	router     router
 	watchers   watchers
 	pumps      pumps
+	requests   requests
 }
 
 // linkage is what successive attempts to connect know. Only one goroutine, at
@@ -206,6 +207,9 @@ func (c *Client) farewell(p *wire.Disconnect) {
 	if v == V5 && !c.cfg.Resume && c.engine.SessionExpiryInterval() > 0 {
 		// Nothing of this client is left behind.
 		p.SessionExpiryInterval = new(uint32(0))
+	}
+	if c.cfg.Resume {
+		c.leaveNoTransients()
 	}
 	if v < V5 && p.ReasonCode != Success {
 		// Before 5.0 every DISCONNECT drops the will; only silence keeps it.

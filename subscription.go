@@ -80,6 +80,8 @@ type Subscription struct {
 	options SubscribeOptions
 	queue   queue
 	local   bool // made by Route: the server knows nothing of it
+	// transient is guarded by client.router.mu: the filters mean nothing to a later process.
+	transient bool
 
 	// Guarded by client.router.mu.
 	group    group

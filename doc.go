@@ -79,6 +79,9 @@
 //	                       Error: the responder failed
 //	Respond, RespondWith   as Subscribe; context ended, or what   as Subscribe; false
 //	                       ended the Subscription first
+//	PublishOnce            as Connect; as Publish, for each       true if none was sent
+//	                       message
+//	ReceiveOnce            as Connect, Subscribe and Next         n/a
 //	Flush, Disconnect      context ended, ErrClosed;              false
 //	                       ErrConnectionLost: QoS 0 messages
 //	                       were not written

@@ -58,6 +58,7 @@ func ExampleClient_Respond() {
 	}
 
 	serving, stop := context.WithCancel(ctx)
+	defer stop()
 	done := make(chan error)
 	go func() { done <- client.Respond(serving, "services/upper", upperCase) }()
 

@@ -29,6 +29,9 @@ type Config struct {
 	// none, or those of the server URL.
 	Username string
 	Password Secret
+	// Authenticator conducts enhanced authentication with every connection (5.0;
+	// with Auto there is no fallback). Zero means none.
+	Authenticator Authenticator
 	// Will is published by the server when the client goes without Disconnect
 	// or Close. Zero means none.
 	Will *Will
@@ -219,6 +222,9 @@ func (c *Config) validate() error {
 		}
 	}
 	if err := c.validateResponsePrefix(); err != nil {
+		return err
+	}
+	if err := c.validateAuthenticator(); err != nil {
 		return err
 	}
 	if err := c.Reconnect.Validate(); err != nil {

@@ -79,6 +79,9 @@
 //	                       Error: the responder failed
 //	Respond, RespondWith   as Subscribe; context ended, or what   as Subscribe; false
 //	                       ended the Subscription first
+//	Reauthenticate         ErrInvalid, ErrNotConnected, ErrClosed true
+//	                       ErrAuthenticator, *ServerError: the    false once it began
+//	                       connection ended with it
 //	PublishOnce            as Connect; as Publish, for each       true if none was sent
 //	                       message
 //	ReceiveOnce            as Connect, Subscribe and Next         n/a

@@ -46,6 +46,7 @@ type Client struct {
 	watchers   watchers
 	pumps      pumps
 	requests   requests
+	reauth     reauthentication // guarded by mu
 }
 
 // linkage is what successive attempts to connect know. Only one goroutine, at
@@ -101,12 +102,15 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		PingTimeout: cfg.PingTimeout,
 		HasSession:  cfg.Resume,
 		Established: c.resubscribe,
+
+		Reauthentication: c.reauthStepped,
 	})
 	c.link.version = cfg.Version
 	if cfg.Version == Auto {
 		c.link.version = V5
 	}
-	c.link.settled = cfg.Version != Auto
+	// An older version could not authenticate and must not be fallen back to.
+	c.link.settled = cfg.Version != Auto || cfg.Authenticator != nil
 	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
 	c.router.init(cfg.HoldUnclaimed)
 	return c, nil

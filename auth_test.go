@@ -310,6 +310,7 @@ func TestFailedReauthenticationEndsTheConnection(t *testing.T) {
 				conn = srv.Accept()
 				wantAuthConnect(t, conn, "3.0")
 				conn.Send(proven())
+				synctest.Wait()
 				a.refuse, a.hang = "", false
 				r = reauthenticate(t, client)
 				conn.Want(auth(wire.Reauthenticate, "4.0"))

@@ -79,6 +79,11 @@ type Config struct {
 	// Zero means none.
 	TopicAliasMaximum uint16
 
+	// SendTopicAliases is how many topic aliases the client uses towards the server,
+	// within what that allows (5.0). It chooses them by itself: for topics that come
+	// again, where they save most. Zero means none.
+	SendTopicAliases uint16
+
 	// Inflight is how many QoS 1 and 2 messages may be sent without an
 	// acknowledgement, within what the server allows. All of them are repeated
 	// after a reconnect, so on a line that breaks often few are better. Zero means

@@ -47,6 +47,10 @@ type ClientSettings struct {
 	// means half of the keep-alive interval; more than the interval counts as
 	// the interval.
 	PingTimeout time.Duration
+	// TopicAliases is how many topic aliases are used towards the server, which are
+	// chosen automatically, within what it allows (5.0). Zero means none; messages
+	// may then bring their own.
+	TopicAliases uint16
 	// HasSession says that the server may hold a session of this client from
 	// before, although this Client is new. Without it a Session Present in the
 	// first CONNACK is a protocol error.

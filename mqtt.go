@@ -98,14 +98,11 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	c := &Client{cfg: cfg, server: s, done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine = session.NewClient(session.ClientSettings{
-		Inflight: cfg.Inflight,
-
-		TopicAliases: cfg.SendTopicAliases,
-
-		PingTimeout: cfg.PingTimeout,
-		HasSession:  cfg.Resume,
-		Established: c.resubscribe,
-
+		Inflight:         cfg.Inflight,
+		TopicAliases:     cfg.SendTopicAliases,
+		PingTimeout:      cfg.PingTimeout,
+		HasSession:       cfg.Resume,
+		Established:      c.resubscribe,
 		Reauthentication: c.reauthStepped,
 	})
 	c.link.version = cfg.Version

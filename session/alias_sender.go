@@ -206,9 +206,21 @@ func (a *topicAliases) halve() {
 // connection.
 func (l *Link) appendPublish(p *wire.Publish) error {
 	if l.aliases.max == 0 {
-		return l.Append(p)
+		return l.appendPlain(p)
 	}
 	return l.appendAliased(p)
+}
+
+// appendPlain is Append for a PUBLISH, which it keeps off the heap.
+func (l *Link) appendPlain(p *wire.Publish) error {
+	b, err := p.Append(l.buf, l.Version)
+	if err == nil {
+		err = l.Limits.checkSize(len(b) - len(l.buf))
+	}
+	if err == nil {
+		l.buf = b
+	}
+	return err
 }
 
 func (l *Link) appendAliased(p *wire.Publish) error {
@@ -218,12 +230,12 @@ func (l *Link) appendAliased(p *wire.Publish) error {
 	}
 	alias, known := a.choose(p.Topic)
 	if alias == 0 {
-		return l.Append(p)
+		return l.appendPlain(p)
 	}
 	n := len(l.buf)
 	b, err := p.AppendAliased(l.buf, uint16(alias), known)
 	if err != nil || l.Limits.checkSize(len(b)-n) != nil {
-		return l.Append(p) // three bytes too large, perhaps
+		return l.appendPlain(p) // three bytes too large, perhaps
 	}
 	l.buf = b
 	if !known {

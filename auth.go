@@ -54,7 +54,7 @@ func (c *Client) startAuth(ctx context.Context) (x authExchange, initial []byte,
 	initial, err = aside(ctx, func() ([]byte, error) {
 		exchange, initial, err := a.Start(ctx)
 		if exchange == nil && err == nil {
-			err = errors.New("Start returned neither an exchange nor an error")
+			err = errors.New("the Authenticator returned neither an exchange nor an error")
 		}
 		x.exchange = exchange
 		return initial, err

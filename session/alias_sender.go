@@ -43,18 +43,26 @@ type seenTopic struct {
 }
 
 const (
+	maxAlias  = 65535
 	firstSeen = 64
 	setSize   = 4 // one cache line
 )
 
-// start begins a connection on which max aliases are allowed.
-func (a *topicAliases) start(max uint16) {
-	*a = topicAliases{}
-	if max > 0 {
-		a.max, a.seed = int(max), maphash.MakeSeed()
-		a.used = make([]usedAlias, 1, min(a.max+1, firstSeen))
-		a.seen = make([]seenTopic, firstSeen)
-	}
+// UseAliases allows up to max topic aliases, chosen automatically, for the
+// messages of this connection; 0 means none. [Client] does it by itself.
+func (l *Link) UseAliases(max int) { l.aliases = topicAliases{max: min(max, maxAlias)} }
+
+// Aliases reports whether the first transmission of a message may use an alias,
+// so that it has to be encoded for this connection alone.
+func (l *Link) Aliases(topic string) bool {
+	return l.aliases.max > 0 && len(topic) > aliasCost
+}
+
+// begin takes memory when the first topic comes.
+func (a *topicAliases) begin() {
+	a.seed = maphash.MakeSeed()
+	a.used = make([]usedAlias, 1, min(a.max+1, firstSeen))
+	a.seen = make([]seenTopic, firstSeen)
 }
 
 // choose returns the alias for a message on topic. known says that the peer has
@@ -65,6 +73,9 @@ func (a *topicAliases) choose(topic string) (alias int, known bool) {
 		return 0, false
 	}
 	if a.age++; a.age >= 16*len(a.seen) {
+		if a.seen == nil {
+			a.begin()
+		}
 		a.halve()
 	}
 	if a.last == 0 || a.used[a.last].topic != topic {

@@ -246,11 +246,16 @@ func TestAMessageThatFitsOnlyWithoutAnAliasIsSentWithout(t *testing.T) {
 
 func TestAliasesOfTheCallerAndAutomaticOnesDoNotMix(t *testing.T) {
 	s := aliasScript(t, 2)
-	o := &Outgoing{Publish: *aliased("plant/1", 1)}
-	s.submit(o)
-	s.wantCompleted(o)
-	require.ErrorContains(t, o.Result.Err, "chosen automatically")
-	s.wantIdle()
+	for _, topic := range []string{"plant/1", "p", ""} {
+		o := &Outgoing{Publish: *aliased(topic, 1)}
+		s.submit(o)
+		s.wantCompleted(o)
+		require.ErrorContains(t, o.Result.Err, "chosen automatically")
+		sent, err := s.c.Sender.SendAtMostOnce(aliased(topic, 1))
+		require.False(t, sent)
+		require.ErrorContains(t, err, "chosen automatically")
+		s.wantIdle()
+	}
 	s = newScript(t, wire.V5, ClientSettings{})
 	s.up(keeping(wire.V5), &wire.Connack{TopicAliasMaximum: 2})
 	s.on("plant/1", "plant/1")

@@ -89,7 +89,7 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 	if c.settings.Established != nil {
 		c.settings.Established(p)
 	}
-	c.link.aliases.start(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum))
+	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
 	// Only now, so that what Established submits stays behind what is repeated.
 	c.link.Open(v, c.link.Limits)
 	c.Sender.Start(present, now)

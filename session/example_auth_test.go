@@ -98,3 +98,18 @@ func ExampleLimits_SplitUnsubscribe() {
 	// [a b]
 	// [c]
 }
+
+func ExampleLink_UseAliases() {
+	var link session.Link
+	link.Open(wire.V5, session.NoLimits())
+	link.UseAliases(10) // as many as the peer allows
+	sender := session.NewSender(&link, 0)
+	for range 3 {
+		sender.Submit(&session.Outgoing{Publish: wire.Publish{Topic: "plant/1/temperature"}}, time.Time{})
+		fmt.Println(len(link.Take(nil)), link.Aliases("plant/1/temperature"))
+	}
+	// Output:
+	// 24 true
+	// 27 true
+	// 8 true
+}

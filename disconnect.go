@@ -127,6 +127,9 @@ func (c *Client) farewell(p *wire.Disconnect) {
 		// Nothing of this client is left behind.
 		p.SessionExpiryInterval = new(uint32(0))
 	}
+	if c.cfg.Resume {
+		c.leaveNoTransients()
+	}
 	if v < V5 && p.ReasonCode != Success {
 		// Before 5.0 every DISCONNECT drops the will; only silence keeps it.
 		c.engine.Fail(ErrClosed)

@@ -57,7 +57,9 @@ func (w witness) Handle(ctx context.Context, m *mqtt.Message) (context.Context, 
 // deaf is a HandleHook that does not want to know how it ends.
 type deaf struct{}
 
-func (deaf) Handle(ctx context.Context, _ *mqtt.Message) (context.Context, func(error)) { return ctx, nil }
+func (deaf) Handle(ctx context.Context, _ *mqtt.Message) (context.Context, func(error)) {
+	return ctx, nil
+}
 
 func TestHooksSeeWhatIsPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

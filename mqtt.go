@@ -47,6 +47,8 @@ type Client struct {
 	router     router
 	watchers   watchers
 	pumps      pumps
+	requests   requests
+	reauth     reauthentication // guarded by mu
 }
 
 // linkage is what successive attempts to connect know. Only one goroutine, at
@@ -130,17 +132,20 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	c.revival.now = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine = session.NewClient(session.ClientSettings{
-		Inflight:    cfg.Inflight,
-		PingTimeout: cfg.PingTimeout,
-		HasSession:  cfg.Resume,
-		Established: c.resubscribe,
+		Inflight:         cfg.Inflight,
+		TopicAliases:     cfg.SendTopicAliases,
+		PingTimeout:      cfg.PingTimeout,
+		HasSession:       cfg.Resume,
+		Established:      c.resubscribe,
+		Reauthentication: c.reauthStepped,
 	})
 	c.sole.client = c
 	c.link.version = cfg.Version
 	if cfg.Version == Auto {
 		c.link.version = V5
 	}
-	c.link.settled = cfg.Version != Auto
+	// An older version could not authenticate and must not be fallen back to.
+	c.link.settled = cfg.Version != Auto || cfg.Authenticator != nil
 	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
 	c.router.init(cfg.HoldUnclaimed)
 	return c, nil

@@ -14,6 +14,7 @@ type Link struct {
 	Limits  Limits
 	open    bool
 	buf     []byte
+	aliases topicAliases // of what we send
 }
 
 // Open says that the handshake is over: messages may be sent from now on. What

@@ -49,8 +49,8 @@ func newClient(id string, number uint64) *client {
 }
 
 // open begins the connection c. What waits for the client follows the CONNACK.
-func (cl *client) open(c *conn, limits session.Limits, ack *wire.Connack, resumed bool, now time.Time) error {
-	cl.link = session.Link{Version: c.version, Limits: limits}
+func (cl *client) open(c *conn, ack *wire.Connack, resumed bool, now time.Time) error {
+	cl.link = session.Link{Version: c.version, Limits: c.limits}
 	// [MQTT-3.2.0-1] CONNACK comes first.
 	if err := cl.link.Append(ack); err != nil {
 		cl.link.Close()
@@ -58,7 +58,7 @@ func (cl *client) open(c *conn, limits session.Limits, ack *wire.Connack, resume
 	}
 	cl.conn = c
 	cl.online.Store(true)
-	cl.link.Open(c.version, limits)
+	cl.link.Open(c.version, c.limits)
 	receiveMaximum := 0
 	if c.version == wire.V5 {
 		receiveMaximum = int(c.b.cfg.ReceiveMaximum)
@@ -76,9 +76,8 @@ func (cl *client) open(c *conn, limits session.Limits, ack *wire.Connack, resume
 func (cl *client) close(e ending) *conn {
 	c := cl.conn
 	if e.tell && cl.link.Version == wire.V5 {
-		// [MQTT-3.14.4-1] nothing follows. It is too small to break a limit.
-		_ = cl.link.Append(&wire.Disconnect{ReasonCode: e.reason})
-		c.last.told = true
+		// [MQTT-3.14.4-1] nothing follows.
+		c.last.told = cl.appendDisconnect(e, c.terse)
 	}
 	c.last.bytes = cl.link.Take(nil)
 	cl.link.Close()
@@ -87,6 +86,21 @@ func (cl *client) close(e ending) *conn {
 	cl.conn = nil
 	cl.online.Store(false)
 	return c
+}
+
+// appendDisconnect says why the connection ends, as exactly as the client and the
+// packet permit. [MQTT-3.14.2-1], [MQTT-3.14.2-3]
+func (cl *client) appendDisconnect(e ending, terse bool) bool {
+	bye := &wire.Disconnect{ReasonCode: e.reason, ReasonString: e.text}
+	if !terse && e.text != "" && cl.link.Append(bye) == nil {
+		return true
+	}
+	bye.ReasonString = ""
+	if cl.link.Append(bye) == nil {
+		return true
+	}
+	bye.ReasonCode = wire.UnspecifiedError
+	return cl.link.Append(bye) == nil
 }
 
 // deliver sends m to the client or queues it. It notes the connection in r when

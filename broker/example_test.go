@@ -13,17 +13,21 @@ import (
 // A broker on a port of the system's choice, with a user and a rule.
 func Example() {
 	b := broker.New(broker.Config{
-		Authenticate: func(_ context.Context, l *broker.Login) wire.ReasonCode {
-			if l.Username != "alice" || string(l.Password) != "wonderland" {
-				return wire.BadUserNameOrPassword
-			}
-			return wire.Success
+		Authenticators: []broker.Authenticator{
+			broker.AuthenticatorFunc(func(_ context.Context, l *broker.Login) broker.Decision {
+				if l.Username != "alice" || string(l.Password) != "wonderland" {
+					return broker.Deny(wire.BadUserNameOrPassword, "")
+				}
+				return broker.Allow()
+			}),
 		},
-		AuthorizePublish: func(p *broker.Peer, m *wire.Publish) wire.ReasonCode {
-			if m.Topic == "door/open" && p.Username != "alice" {
-				return wire.NotAuthorized
-			}
-			return wire.Success
+		Authorizers: []broker.Authorizer{
+			broker.AuthorizerFunc(func(_ context.Context, a *broker.Access) broker.Decision {
+				if a.Topic == "door/open" && a.Peer.Username != "alice" {
+					return broker.Deny(wire.NotAuthorized, "only Alice opens the door")
+				}
+				return broker.Allow()
+			}),
 		},
 	})
 	defer b.Close()

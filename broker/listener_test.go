@@ -213,7 +213,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		require.ErrorIs(t, b.Serve(t.Context(), pipe.Listen(0)), ErrClosed)
 		require.ErrorIs(t, b.Publish(message0("a", "")), ErrClosed)
 		near, far := pipe.New(0)
-		b.ServeConn(far)
+		require.ErrorIs(t, b.ServeConn(far), ErrClosed)
 		_, err = near.Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF)
 		_, err = ln.Dial(t.Context())
@@ -223,10 +223,10 @@ func TestCloseEndsEverything(t *testing.T) {
 }
 
 func TestCloseInterruptsTheHook(t *testing.T) {
-	cfg := Config{Authenticate: func(ctx context.Context, _ *Login) wire.ReasonCode {
+	cfg := Config{Authenticators: []Authenticator{AuthenticatorFunc(func(ctx context.Context, _ *Login) Decision {
 		<-ctx.Done()
-		return wire.ServerUnavailable
-	}}
+		return Deny(wire.ServerUnavailable, "")
+	})}}
 	run(t, cfg, func(t *testing.T, b *Broker) {
 		s := dial(t, b, wire.V5)
 		s.send(&wire.Connect{ClientID: "c"})
@@ -265,7 +265,7 @@ func TestReasonReachesAClientThatIsStillSending(t *testing.T) {
 	receive[*wire.Connack](s)
 	// Behind the fault comes more than the broker reads.
 	s.write(append([]byte{0x80, 0}, make([]byte, 30_000)...))
-	s.want(&wire.Disconnect{ReasonCode: wire.MalformedPacket})
+	require.Equal(t, wire.MalformedPacket, receive[*wire.Disconnect](s).ReasonCode)
 	_, err = s.next()
 	require.Error(t, err)
 	require.False(t, errors.Is(err, context.DeadlineExceeded))

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/seed65a45251/mqtt/match"
@@ -34,13 +35,38 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 		return err
 	}
 	ack := &wire.Suback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
+	why := ""
 	for i := range p.Filters {
-		ack.ReasonCodes[i] = c.authorizeSubscribe(&p.Filters[i])
+		f := &p.Filters[i]
+		qos, no := c.authorizeSubscribe(f)
+		if no != nil {
+			ack.ReasonCodes[i] = no.code
+			why = cmp.Or(why, no.text)
+			continue
+		}
+		f.QoS = min(f.QoS, qos)
 	}
+	if err := c.enrol(p, ack, why, now); err != nil {
+		return err
+	}
+	if c.b.observed() {
+		for i, code := range ack.ReasonCodes {
+			if !code.Failed() {
+				c.b.observe(Subscribed{c.peer, p.Filters[i].Filter, wire.QoS(code)})
+			}
+		}
+	}
+	return nil
+}
 
+// enrol makes the subscriptions that are not refused yet, and answers.
+func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.Time) error {
 	b := c.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !c.attached() {
+		return errGone
+	}
 	var send []*subscription
 	for i := range p.Filters {
 		if ack.ReasonCodes[i].Failed() {
@@ -50,6 +76,7 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 		s, isNew := b.subscribe(c, f, p.SubscriptionID)
 		if s == nil {
 			ack.ReasonCodes[i] = wire.QuotaExceeded
+			why = cmp.Or(why, "too many subscriptions")
 			continue
 		}
 		ack.ReasonCodes[i] = wire.ReasonCode(s.qos)
@@ -59,7 +86,7 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	}
 	// [MQTT-3.8.4-1] before the retained messages, so that the client knows what
 	// they are.
-	if err := c.answer(ack); err != nil {
+	if err := c.explain(ack, &ack.ReasonString, why); err != nil {
 		return err
 	}
 	for _, s := range send {
@@ -90,26 +117,6 @@ func (c *conn) checkSubscribe(p *wire.Subscribe) error {
 		}
 	}
 	return nil
-}
-
-func (c *conn) authorizeSubscribe(f *wire.SubscribeFilter) wire.ReasonCode {
-	if c.version < wire.V5 && c.b.cfg.NoWildcards && match.HasWildcard(f.Filter) {
-		return wire.WildcardSubscriptionsNotSupported
-	}
-	if c.b.cfg.AuthorizeSubscribe == nil {
-		return wire.Success
-	}
-	code := c.b.cfg.AuthorizeSubscribe(c.peer, f)
-	if code == wire.Success {
-		return code
-	}
-	c.b.counts.denied.Add(1)
-	switch code {
-	case wire.UnspecifiedError, wire.ImplementationSpecificError, wire.TopicFilterInvalid, wire.QuotaExceeded:
-		return code
-	}
-	// [MQTT-3.9.3-2] only codes that SUBACK has.
-	return wire.NotAuthorized
 }
 
 // subscribe makes or replaces a subscription; Broker.mu is held. It returns nil
@@ -158,9 +165,27 @@ func (b *Broker) removeSubscription(s *subscription) {
 // are compared byte for byte.
 func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 	ack := &wire.Unsuback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
+	if err := c.strike(p, ack); err != nil {
+		return err
+	}
+	if c.b.observed() {
+		for i, code := range ack.ReasonCodes {
+			if code == wire.Success {
+				c.b.observe(Unsubscribed{c.peer, p.Filters[i]})
+			}
+		}
+	}
+	return nil
+}
+
+// strike removes the subscriptions that are there, and answers.
+func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) error {
 	b, cl := c.b, c.client
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !c.attached() {
+		return errGone
+	}
 	for i, filter := range p.Filters {
 		s := cl.subscriptions[filter]
 		if s == nil {

@@ -3,12 +3,9 @@ module github.com/seed65a45251/mqtt
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/sync v0.24.0
 )
 
-require (
-	github.com/coder/websocket v1.8.15 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
-)
+require go.yaml.in/yaml/v3 v3.0.5 // indirect

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -117,9 +118,14 @@ func TestClientsDoNotPublishOnTopicsOfTheServer(t *testing.T) {
 }
 
 // recorder notes events as text.
-type recorder struct{ events []string }
+type recorder struct {
+	mu     sync.Mutex
+	events []string
+}
 
 func (r *recorder) Observe(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch e := e.(type) {
 	case Connected:
 		r.events = append(r.events, fmt.Sprint("connected ", e.Peer.ClientID, e.Resumed))
@@ -154,6 +160,7 @@ func TestObserversAreToldWhatHappens(t *testing.T) {
 		require.NoError(t, b.Publish(message0("a", "y")))
 		s.send(&wire.Disconnect{ReasonCode: wire.DisconnectWithWill})
 		s.closed()
+		synctest.Wait()
 		s = dial(t, b, wire.V5)
 		s.send(&wire.Pingreq{})
 		s.closed()
@@ -161,10 +168,10 @@ func TestObserversAreToldWhatHappens(t *testing.T) {
 		require.Equal(t, []string{
 			"connected cfalse",
 			"subscribed ca1",
-			"published c a Success",
+			"published c a success (0x00)",
 			"unsubscribed ca",
-			"published program a No matching subscribers",
-			"published c will No matching subscribers",
+			"published program a no matching subscribers (0x10)",
+			"published c will no matching subscribers (0x10)",
 			"disconnected c: client disconnected: disconnect with will message (0x04)",
 			"refused: PINGREQ: before CONNECT: protocol error (0x82)",
 		}, r.events)

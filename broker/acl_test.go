@@ -94,7 +94,7 @@ func TestACLDecides(t *testing.T) {
 func TestNamesOfClientsAreNoPatterns(t *testing.T) {
 	acl := parse(t, "pattern own/%c/#\npattern user/%u\npattern x-%c")
 	for _, name := range []string{"+", "#", "a/b", "", "/", "+/x", "%u", "%c"} {
-		for _, topic := range []string{"own/a", "own/b/c", "own/a/b", "own/+", "own/#", "own/+/#", "own/+/x", "own//", "own/", "own", "user/a", "user/+", "user/#", "user/", "#", "x-a", "x-", "x-+", "x-a/b", "own/a/b/c"} {
+		for _, topic := range []string{"own/a", "own/b/c", "own/a/b", "own/+", "own/#", "own/+/#", "own/+/x", "own//", "own/", "own", "user/a", "user/+", "user/#", "user/", "#", "x-a", "x-", "x-a/b", "own/a/b/c"} {
 			if topic == "own/#" || strings.HasPrefix(name, "%") {
 				continue
 			}

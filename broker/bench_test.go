@@ -16,7 +16,7 @@ import (
 // and delivered to all.
 func BenchmarkFanOut(b *testing.B) {
 	for _, qos := range []wire.QoS{wire.AtMostOnce, wire.AtLeastOnce} {
-		for _, subscribers := range []int{1, 100} {
+		for _, subscribers := range []int{1, 100, 1000} {
 			b.Run(fmt.Sprintf("QoS %d to %d", qos, subscribers), func(b *testing.B) { fanOut(b, qos, subscribers) })
 		}
 	}

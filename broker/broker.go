@@ -32,6 +32,8 @@ type Broker struct {
 	routes    match.Tree[*subscription]
 	groups    map[string]*group // shared subscriptions by their whole filter
 	retained  retained
+	locals    map[*Subscription]struct{}
+	status    status
 }
 
 // New returns a broker without listeners.
@@ -42,6 +44,7 @@ func New(cfg Config) *Broker {
 		conns:     make(map[*conn]struct{}),
 		clients:   make(map[string]*client),
 		groups:    make(map[string]*group),
+		locals:    make(map[*Subscription]struct{}),
 	}
 	b.begin()
 	return b
@@ -58,22 +61,6 @@ func (b *Broker) DropConnections() {
 	for _, c := range conns {
 		<-c.signals.gone
 	}
-}
-
-// Disconnect ends the connection of a client; a 5.0 client is told the reason.
-// The session stays for as long as the client asked for, and the will is
-// published. It reports whether the client was connected.
-func (b *Broker) Disconnect(clientID string, reason wire.ReasonCode) bool {
-	b.mu.RLock()
-	cl := b.clients[clientID]
-	b.mu.RUnlock()
-	if cl == nil {
-		return false
-	}
-	cl.mu.Lock()
-	c := cl.conn
-	cl.mu.Unlock()
-	return c != nil && b.leave(c, ending{reason: reason, tell: true, will: true})
 }
 
 // Publish sends a message to all subscribers as a client would, without one. It

@@ -45,6 +45,11 @@ type Config struct {
 	// the levels of the topic is told nothing. Zero means that nobody is.
 	ResponseInformation string
 
+	// StatusInterval is how often figures are published on topics below $SYS/broker
+	// while somebody has subscribed to them. A new subscriber gets them at once. Zero
+	// means 10 seconds, a negative duration that there are none.
+	StatusInterval time.Duration
+
 	// ConnectTimeout is how long a client may take until it is authenticated, TLS
 	// handshake included, and again whenever it authenticates again. Zero means 10
 	// seconds.
@@ -77,21 +82,25 @@ type Config struct {
 	// TopicLevels bounds the levels of topics and filters, each of which costs more
 	// memory than its text. Zero means 128.
 	TopicLevels int
-	// SubscriptionsPerClient bounds the filters of one session. Zero means 10,000.
+	// SubscriptionsPerClient bounds the filters of one session, which in any case
+	// have at most 4 MiB of text. Zero means 10,000.
 	SubscriptionsPerClient int
+	// Inflight bounds the QoS 1 and 2 messages that are sent to one client and not
+	// acknowledged; a client may ask for fewer. Zero means 1024.
+	Inflight int
 	// QueuedMessages bounds the messages that wait for one client or for its
 	// acknowledgement. What comes when the limit is reached is dropped for that
 	// client and counted. Zero means 65,536.
 	QueuedMessages int
-	// QueuedBytes bounds the topics and payloads of those messages. Zero means 32
-	// MiB.
+	// QueuedBytes bounds the topics, payloads and properties of those messages. Zero
+	// means 32 MiB.
 	QueuedBytes int
 	// RetainedMessages bounds the topics with a retained message. What would go
 	// beyond it is refused: sent to nobody, and answered with Quota exceeded where
 	// the version can say so. Zero means 100,000.
 	RetainedMessages int
-	// RetainedBytes bounds the topics and payloads of retained messages in the
-	// same way. Zero means 256 MiB.
+	// RetainedBytes bounds the topics, payloads and properties of retained messages
+	// in the same way. Zero means 256 MiB.
 	RetainedBytes int
 
 	// Authenticators decide who may connect: the first that does not pass. If all
@@ -135,6 +144,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.ConnectTimeout, 10*time.Second)
 	setDefault(&cfg.WriteTimeout, 20*time.Second)
 	setDefault(&cfg.SessionExpiryMaximum, 7*24*time.Hour)
+	setDefault(&cfg.StatusInterval, 10*time.Second)
 	setDefault(&cfg.MaximumPacketSize, 16<<20)
 	cfg.MaximumPacketSize = min(cfg.MaximumPacketSize, math.MaxInt32)
 	setDefault(&cfg.ReceiveMaximum, 1024)
@@ -144,6 +154,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.Sessions, 100_000)
 	setDefault(&cfg.TopicLevels, 128)
 	setDefault(&cfg.SubscriptionsPerClient, 10_000)
+	setDefault(&cfg.Inflight, 1024)
 	setDefault(&cfg.QueuedMessages, 65_536)
 	setDefault(&cfg.QueuedBytes, 32<<20)
 	setDefault(&cfg.RetainedMessages, 100_000)

@@ -57,7 +57,7 @@ func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, data []byt
 			b.forget(cl)
 		}
 		b.created++
-		cl = newClient(p.ClientID, b.created)
+		cl = newClient(p.ClientID, b.created, b.cfg.Inflight)
 		b.clients[cl.id] = cl
 	}
 
@@ -184,17 +184,11 @@ func (b *Broker) startAlarm(cl *client, now time.Time) {
 	if next.IsZero() || b.closed {
 		return
 	}
-	b.routines.Add(1)
-	cl.alarm.timer = time.AfterFunc(next.Sub(now), func() {
-		defer b.routines.Done()
-		b.ring(cl)
-	})
+	cl.alarm.timer = b.after(next.Sub(now), func() { b.ring(cl) })
 }
 
 func (b *Broker) cancelAlarm(cl *client) {
-	if cl.alarm.timer != nil && cl.alarm.timer.Stop() {
-		b.routines.Done()
-	}
+	b.stop(cl.alarm.timer)
 	cl.alarm = alarm{}
 }
 
@@ -231,7 +225,7 @@ func (b *Broker) forget(cl *client) {
 	for _, s := range cl.subscriptions {
 		b.removeSubscription(s)
 	}
-	clear(cl.subscriptions)
+	cl.filters = filters{}
 	if b.clients[cl.id] == cl {
 		delete(b.clients, cl.id)
 	}

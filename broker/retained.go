@@ -72,14 +72,17 @@ func (r *retained) matching(filter string, now time.Time) []*message {
 
 // sendRetained sends a new subscriber what is retained. [MQTT-3.3.1-9]
 func (b *Broker) sendRetained(s *subscription, r *router, now time.Time) {
-	t := target{client: s.client, qos: s.qos, retain: true, stored: true}
+	t := target{client: s.client, local: s.local, qos: s.qos, retain: true, stored: true}
 	if s.id != 0 {
 		t.ids = []uint32{s.id}
 	}
 	for _, m := range b.retained.matching(s.filter, now) {
 		if !s.noLocal || m.from != s.client.id {
-			s.client.deliver(m, &t, r, now)
+			t.deliver(m, r, now)
 		}
+	}
+	for _, m := range b.statusFor(s.filter, now) {
+		t.deliver(m, r, now)
 	}
 }
 

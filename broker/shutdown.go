@@ -11,6 +11,7 @@ import (
 type life struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
+	born     time.Time
 	routines sync.WaitGroup // connections, listeners and timers
 	stopping atomic.Bool    // nobody enters any more; set under Broker.mu
 	drained  chan struct{}  // closed when Shutdown has waited long enough
@@ -19,6 +20,7 @@ type life struct {
 
 func (l *life) begin() {
 	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.born = time.Now()
 	l.drained = make(chan struct{})
 }
 
@@ -35,6 +37,9 @@ func (b *Broker) Close() error {
 		b.cancelAlarm(cl)
 		cl.mu.Unlock()
 	}
+	b.stopStatus()
+	locals := b.locals
+	b.locals = nil
 	b.mu.Unlock()
 	b.cancel()
 
@@ -42,6 +47,9 @@ func (b *Broker) Close() error {
 	b.draining.Do(func() { close(b.drained) })
 	b.endConns(nil)
 	b.routines.Wait()
+	for s := range locals {
+		s.end()
+	}
 	return nil
 }
 
@@ -98,4 +106,21 @@ func (b *Broker) idle() bool {
 		}
 	}
 	return true
+}
+
+// after calls f later, unless the timer is stopped. Broker.mu is held, and the
+// broker is not closed.
+func (b *Broker) after(d time.Duration, f func()) *time.Timer {
+	b.routines.Add(1)
+	return time.AfterFunc(d, func() {
+		defer b.routines.Done()
+		f()
+	})
+}
+
+// stop stops a timer of after; nil is none.
+func (b *Broker) stop(t *time.Timer) {
+	if t != nil && t.Stop() {
+		b.routines.Done()
+	}
 }

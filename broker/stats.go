@@ -10,7 +10,7 @@ type Stats struct {
 	Connections   int // open now, those without CONNECT included
 	Connected     int // clients with a connection
 	Sessions      int // of present and absent clients
-	Subscriptions int // filters, shared ones once per client
+	Subscriptions int // filters of clients, shared ones once per client
 	Retained      int // retained messages
 
 	Received uint64 // messages that clients published
@@ -46,6 +46,11 @@ func (r countingReader) Read(p []byte) (int, error) {
 func (b *Broker) Stats() Stats {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
+	return b.stats()
+}
+
+// stats is Stats for who holds Broker.mu.
+func (b *Broker) stats() Stats {
 	s := Stats{
 		Connections:   len(b.conns),
 		Sessions:      len(b.clients),

@@ -11,9 +11,10 @@ import (
 // subscription is one filter of one client, or the place of a shared one in the
 // routing tree. It never changes: a SUBSCRIBE for the same filter replaces it.
 type subscription struct {
-	client            *client // nil: stands for group in the tree
-	whole             string  // the filter as the client wrote it
-	filter            string  // what topics are matched against
+	client            *client       // nil: stands for group in the tree
+	local             *Subscription // of the program; nil: of client
+	whole             string        // the filter as the client wrote it
+	filter            string        // what topics are matched against
 	qos               wire.QoS
 	noLocal           bool
 	retainAsPublished bool
@@ -126,7 +127,6 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 	s = &subscription{
 		client: cl,
 		whole:  f.Filter,
-		filter: f.Filter,
 		// [MQTT-3.2.2-10] any QoS may be asked for.
 		qos: min(f.QoS, *b.cfg.MaximumQoS),
 		// A bridge says by its protocol level that it wants these two.
@@ -135,30 +135,68 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 		id:                id,
 	}
 	old := cl.subscriptions[s.whole]
-	if old == nil && len(cl.subscriptions) >= b.cfg.SubscriptionsPerClient {
+	if old == nil && !cl.mayAdd(s, &b.cfg) {
 		return nil, false
 	}
 	if old != nil {
 		// [MQTT-3.8.4-3] the new one takes its place; nobody publishes meanwhile.
 		b.removeSubscription(old)
 	}
-	if _, filter, shared := match.SplitShared(s.whole); shared && c.version == wire.V5 {
+	b.place(s, c.version == wire.V5)
+	cl.add(s)
+	return s, old == nil
+}
+
+// place puts s into the routing; Broker.mu is held.
+func (b *Broker) place(s *subscription, mayShare bool) {
+	s.filter = s.whole
+	if isStatus(s.whole) {
+		b.watchStatus()
+	}
+	if _, filter, shared := match.SplitShared(s.whole); shared && mayShare {
 		s.filter = filter
 		b.join(s)
-	} else {
-		b.routes.Insert(s.filter, s)
+		return
 	}
-	cl.subscriptions[s.whole] = s
-	return s, old == nil
+	b.routes.Insert(s.filter, s)
 }
 
 // removeSubscription takes s out of the routing; Broker.mu is held.
 func (b *Broker) removeSubscription(s *subscription) {
+	if isStatus(s.whole) {
+		b.unwatchStatus()
+	}
 	if s.group != nil {
 		b.part(s)
 		return
 	}
 	b.routes.Delete(s.filter, s)
+}
+
+// filterBytes bounds the text of the subscriptions of one client.
+const filterBytes = 4 << 20
+
+// filters are the subscriptions of one client. Broker.mu guards them.
+type filters struct {
+	subscriptions map[string]*subscription // by whole filter
+	bytes         int
+}
+
+func (f *filters) mayAdd(s *subscription, cfg *Config) bool {
+	return len(f.subscriptions) < cfg.SubscriptionsPerClient && f.bytes+len(s.whole) <= filterBytes
+}
+
+func (f *filters) add(s *subscription) {
+	f.remove(s.whole)
+	f.subscriptions[s.whole] = s
+	f.bytes += len(s.whole)
+}
+
+func (f *filters) remove(whole string) {
+	if _, ok := f.subscriptions[whole]; ok {
+		delete(f.subscriptions, whole)
+		f.bytes -= len(whole)
+	}
 }
 
 // handleUnsubscribe takes an UNSUBSCRIBE and answers it. [MQTT-3.10.4-1] filters
@@ -193,7 +231,7 @@ func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) error {
 			continue
 		}
 		b.removeSubscription(s)
-		delete(cl.subscriptions, filter)
+		cl.remove(filter)
 	}
 	return c.answer(ack)
 }

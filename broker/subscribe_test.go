@@ -92,7 +92,7 @@ func TestNoLocal(t *testing.T) {
 }
 
 func TestServersTopicsAreNotForWildcards(t *testing.T) {
-	run(t, Config{}, func(t *testing.T, b *Broker) {
+	run(t, Config{StatusInterval: -1}, func(t *testing.T, b *Broker) {
 		s := clean(t, b, "c")
 		s.subscribe(filter("#", 0), filter("+/x", 0))
 		require.NoError(t, b.Publish(message0("$SYS/x", "1")))

@@ -76,6 +76,9 @@ func (b *Broker) Publish(p *wire.Publish) error {
 	if err := match.ValidateTopic(p.Topic); err != nil {
 		return fmt.Errorf("mqtt: publish: %w", err)
 	}
+	if b.cfg.tooDeep(p.Topic) {
+		return fmt.Errorf("mqtt: publish: %w", wire.TopicNameInvalid)
+	}
 	if err := b.checkPublish(p); err != nil {
 		return fmt.Errorf("mqtt: publish: %w", err)
 	}

@@ -66,6 +66,10 @@ func (cl *client) open(c *conn, ack *wire.Connack, resumed bool, now time.Time) 
 	cl.conn, cl.seen = c, seen{c.peer, now}
 	cl.online.Store(true)
 	cl.link.Open(c.version, c.limits)
+	if c.version == wire.V5 {
+		// [MQTT-3.1.2-26], [MQTT-3.1.2-27] no more than the client takes.
+		cl.link.UseAliases(min(c.b.cfg.TopicAliasesSent, int(c.limits.TopicAliasMaximum)))
+	}
 	receiveMaximum := 0
 	if c.version == wire.V5 {
 		receiveMaximum = int(c.b.cfg.ReceiveMaximum)
@@ -140,6 +144,8 @@ func (cl *client) deliverAtMostOnce(p *wire.Publish, m *message, t *target, r *r
 	if v5 && len(t.ids) > 0 {
 		r.properties = withIDs(p.Properties, t.ids)
 		p.Properties = &r.properties
+		sent, err = cl.sender.SendAtMostOnce(p)
+	} else if cl.link.Aliases(p.Topic) {
 		sent, err = cl.sender.SendAtMostOnce(p)
 	} else if frame := r.frame(p, v5); frame != nil {
 		sent, err = cl.sender.SendEncoded(frame)

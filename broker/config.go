@@ -73,6 +73,10 @@ type Config struct {
 	// TopicAliasMaximum is how many topic aliases a 5.0 client may set. Zero means
 	// 64, a negative number none.
 	TopicAliasMaximum int
+	// TopicAliasesSent bounds the topic aliases that the broker sets towards a 5.0
+	// client that takes them. Topics get one that are long enough and come again and
+	// again. Zero means 32, a negative number none.
+	TopicAliasesSent int
 
 	// Connections bounds the connections at one time. Zero means 10,000.
 	Connections int
@@ -150,6 +154,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.ReceiveMaximum, 1024)
 	setDefault(&cfg.TopicAliasMaximum, 64)
 	cfg.TopicAliasMaximum = min(max(cfg.TopicAliasMaximum, 0), math.MaxUint16)
+	setDefault(&cfg.TopicAliasesSent, 32)
 	setDefault(&cfg.Connections, 10_000)
 	setDefault(&cfg.Sessions, 100_000)
 	setDefault(&cfg.TopicLevels, 128)

@@ -14,6 +14,7 @@ type Link struct {
 	Limits  Limits
 	open    bool
 	buf     []byte
+	aliases *outgoingAliases // nil: none
 }
 
 // Open says that the handshake is over: messages may be sent from now on. What

@@ -116,10 +116,10 @@ func (c *conn) run() {
 	}
 	log := c.b.cfg.Logger.With("client", c.peer.ClientID, "remote", c.net.RemoteAddr())
 	log.Info("client connected", "version", c.version.String())
-	c.b.observe(Connected{c.peer, resumed})
 
 	var writer sync.WaitGroup
 	writer.Go(c.write)
+	c.b.observe(Connected{c.peer, resumed})
 	err = c.read()
 	c.router.flush()
 	c.b.leave(c, c.endingFor(err))

@@ -126,6 +126,10 @@ func (c *conn) refuse(err error) error {
 	// [MQTT-3.1.4-1] faults end a 3.1.1 connection without CONNACK, which is also
 	// what a code without counterpart in that version does [MQTT-3.2.2-8].
 	b, unknown := ack.Append(nil, c.version)
+	if unknown != nil && ack.ReasonString != "" {
+		ack.ReasonString = "" // perhaps it is no text at all
+		b, unknown = ack.Append(nil, c.version)
+	}
 	if unknown != nil {
 		return err
 	}

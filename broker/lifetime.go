@@ -43,7 +43,8 @@ func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, data []byt
 		return false, nil, wire.ServerUnavailable
 	}
 	cl := b.clients[p.ClientID]
-	resumed = cl != nil && !p.CleanStart
+	// A session belongs to a user too: nobody gets what waits for somebody else.
+	resumed = cl != nil && !p.CleanStart && cl.seen.peer.Username == c.peer.Username
 	if cl == nil && len(b.clients) >= b.cfg.Sessions {
 		return false, nil, &refusal{tooMany(c.version), "too many sessions"}
 	}

@@ -11,6 +11,7 @@ import (
 type retained struct {
 	topics match.TopicTree[*message]
 	bytes  int
+	purged time.Time // when those that have expired were last looked for
 }
 
 // store keeps m as the retained message of its topic, or removes that if m is
@@ -23,6 +24,11 @@ func (r *retained) store(m *message, cfg *Config, now time.Time) bool {
 		return true
 	}
 	if !r.room(m, cfg) {
+		// Not for every message, as it looks at all that is there.
+		if now.Sub(r.purged) < sweepInterval {
+			return false
+		}
+		r.purged = now
 		r.purge(now)
 		if !r.room(m, cfg) {
 			return false

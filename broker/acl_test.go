@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,7 +40,7 @@ func parse(t *testing.T, text string) *ACL {
 }
 
 func (a *ACL) allows(action Action, user, id, topic string) bool {
-	d := a.Authorize(nil, &Access{Peer: &Peer{Username: user, ClientID: id}, Action: action, Topic: topic})
+	d := a.Authorize(context.Background(), &Access{Peer: &Peer{Username: user, ClientID: id}, Action: action, Topic: topic})
 	return d == Allow()
 }
 

@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/seed65a45251/mqtt/wire"
+import (
+	"slices"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
 
 // Decision is what a hook says: nothing, yes, or no. The zero value says nothing.
 type Decision struct {
@@ -61,10 +65,8 @@ func (d Decision) refusal(permitted ...wire.ReasonCode) *refusal {
 	case undecided:
 		return &refusal{code: wire.NotAuthorized}
 	}
-	for _, code := range permitted {
-		if d.code == code {
-			return &refusal{d.code, d.text}
-		}
+	if slices.Contains(permitted, d.code) {
+		return &refusal{d.code, d.text}
 	}
 	return &refusal{wire.NotAuthorized, d.text}
 }

@@ -159,10 +159,9 @@ func (c *conn) accept(p *wire.Connect, assigned bool, present bool, expiry uint3
 		// [MQTT-3.1.3-7]
 		ack.AssignedClientID = c.peer.ClientID
 	}
-	// [MQTT-4.12.0-6]
-	ack.AuthenticationMethod, ack.AuthenticationData = c.enhanced.method, nil
+	// [MQTT-4.12.0-5], [MQTT-4.12.0-6] the method that CONNECT named, if any.
 	if c.enhanced.by != nil {
-		ack.AuthenticationData = data
+		ack.AuthenticationMethod, ack.AuthenticationData = c.enhanced.method, data
 	}
 	if p.RequestResponseInformation {
 		// [MQTT-3.1.2-28]

@@ -66,6 +66,25 @@ pattern read  devices/%c/down/#
 	// devices/oven/up/temp false
 }
 
+func ExampleLoadACL() {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "acl")
+	if err := os.WriteFile(path, []byte("topic read news/#\n"), 0o600); err != nil {
+		log.Fatal(err)
+	}
+	acl, err := broker.LoadACL(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// On a signal, when the file has changed:
+	fmt.Println(acl.Reload())
+	// Output: <nil>
+}
+
 // Whoever has a certificate is called by its name; for everybody else the next
 // hook decides.
 func ExampleAuthenticator() {

@@ -18,28 +18,25 @@ import (
 // The error is [ErrOpen] if the broker lets everybody in and the address can be
 // reached from other machines.
 func (b *Broker) Listen(ctx context.Context, network, address string) (net.Addr, error) {
-	serve := b.Serve
+	serve, socket := b.Serve, network
 	var secure *tls.Config
 	switch network {
+	case "ws", "wss":
+		serve, socket = b.ServeWebSocket, "tcp"
 	case "tls":
-		network, secure = "tcp", b.cfg.TLS
-	case "wss":
-		network, serve = "tcp", b.ServeWebSocket
-		if b.cfg.TLS != nil {
-			secure = b.cfg.TLS.Clone()
-			// HTTP/2 would lead nowhere.
-			secure.NextProtos = []string{"http/1.1"}
+		socket = "tcp"
+	}
+	if network == "tls" || network == "wss" {
+		if b.cfg.TLS == nil {
+			return nil, errors.New("mqtt: listen: Config.TLS is not set")
 		}
-	case "ws":
-		network, serve = "tcp", b.ServeWebSocket
-		return b.listen(ctx, network, address, nil, serve)
-	default:
-		return b.listen(ctx, network, address, nil, serve)
+		secure = b.cfg.TLS.Clone()
 	}
-	if secure == nil {
-		return nil, errors.New("mqtt: listen: Config.TLS is not set")
+	if network == "wss" {
+		// HTTP/2 would lead nowhere.
+		secure.NextProtos = []string{"http/1.1"}
 	}
-	return b.listen(ctx, network, address, secure, serve)
+	return b.listen(ctx, socket, address, secure, serve)
 }
 
 func (b *Broker) listen(ctx context.Context, network, address string, secure *tls.Config, serve func(context.Context, net.Listener) error) (net.Addr, error) {

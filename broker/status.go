@@ -79,6 +79,9 @@ func (b *Broker) watchStatus() {
 
 // unwatchStatus counts it out again.
 func (b *Broker) unwatchStatus() {
+	if b.cfg.StatusInterval < 0 {
+		return
+	}
 	if b.status.subscriptions--; b.status.subscriptions == 0 {
 		b.stopStatus()
 	}

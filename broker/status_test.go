@@ -83,6 +83,18 @@ func TestOneStatusTopic(t *testing.T) {
 	})
 }
 
+func TestStatusThroughASharedSubscription(t *testing.T) {
+	run(t, Config{}, func(t *testing.T, b *Broker) {
+		s := clean(t, b, "c")
+		s.subscribe(filter("$share/g/$SYS/broker/uptime", 0))
+		s.idle()
+		advance(10 * time.Second)
+		s.want(message0("$SYS/broker/uptime", "10 seconds"))
+		s.cut()
+		require.Nil(t, b.status.timer)
+	})
+}
+
 func TestStatusCanBeSwitchedOff(t *testing.T) {
 	run(t, Config{StatusInterval: -1}, func(t *testing.T, b *Broker) {
 		s := clean(t, b, "c")

@@ -149,21 +149,25 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 
 // place puts s into the routing; Broker.mu is held.
 func (b *Broker) place(s *subscription, mayShare bool) {
+	_, filter, shared := match.SplitShared(s.whole)
+	shared = shared && mayShare
 	s.filter = s.whole
-	if isStatus(s.whole) {
+	if shared {
+		s.filter = filter
+	}
+	if isStatus(s.filter) {
 		b.watchStatus()
 	}
-	if _, filter, shared := match.SplitShared(s.whole); shared && mayShare {
-		s.filter = filter
+	if shared {
 		b.join(s)
-		return
+	} else {
+		b.routes.Insert(s.filter, s)
 	}
-	b.routes.Insert(s.filter, s)
 }
 
 // removeSubscription takes s out of the routing; Broker.mu is held.
 func (b *Broker) removeSubscription(s *subscription) {
-	if isStatus(s.whole) {
+	if isStatus(s.filter) {
 		b.unwatchStatus()
 	}
 	if s.group != nil {

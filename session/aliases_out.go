@@ -19,15 +19,12 @@ const (
 // that was not used for a whole round, so that a long row of topics that occur
 // once changes nothing. Memory is taken when the first topic is worth it.
 type outgoingAliases struct {
-	max     int
-	byTopic map[string]uint16
-	entries []outgoingAlias // of alias n at n-1
-	hand    int             // the entry that is looked at next
-	ghosts  []uint64        // hashes of topics seen lately, each at the place of its own
-	scratch struct {
-		publish    wire.Publish
-		properties wire.PublishProperties
-	}
+	max        int
+	byTopic    map[string]uint16
+	entries    []outgoingAlias          // of alias n at n-1
+	hand       int                      // the entry that is looked at next
+	ghosts     [][ghostsPerAlias]uint64 // hashes of topics seen lately
+	properties wire.PublishProperties   // of the message that is encoded
 }
 
 type outgoingAlias struct {
@@ -54,31 +51,44 @@ func (l *Link) Aliases(topic string) bool {
 // repeats, which may come on another connection and then need their topic.
 func (l *Link) appendPublish(p *wire.Publish) error {
 	if !l.Aliases(p.Topic) || p.Properties != nil && p.Properties.TopicAlias != 0 {
-		return l.Append(p)
+		return l.appendWhole(p)
 	}
 	a := l.aliases
 	alias, known := a.choose(p.Topic)
 	if alias == 0 {
-		return l.Append(p)
+		return l.appendWhole(p)
 	}
-	q := &a.scratch.publish
-	*q = *p
-	a.scratch.properties = wire.PublishProperties{}
+	q := *p
+	a.properties = wire.PublishProperties{}
 	if p.Properties != nil {
-		a.scratch.properties = *p.Properties
+		a.properties = *p.Properties
 	}
-	q.Properties = &a.scratch.properties
-	q.Properties.TopicAlias = alias
+	a.properties.TopicAlias = alias
+	q.Properties = &a.properties
 	if known {
 		q.Topic = ""
 	}
-	err := l.Append(q)
-	a.scratch.publish, a.scratch.properties = wire.Publish{}, wire.PublishProperties{}
+	err := l.appendWhole(&q)
+	a.properties = wire.PublishProperties{}
 	if err != nil {
 		// [MQTT-3.3.2-8] the peer has not heard of it. Without alias there may be room.
 		a.forget(alias)
-		return l.Append(p)
+		return l.appendWhole(p)
 	}
+	return nil
+}
+
+// appendWhole is Append for a PUBLISH, which it keeps off the heap.
+func (l *Link) appendWhole(p *wire.Publish) error {
+	n := len(l.buf)
+	b, err := p.Append(l.buf, l.Version)
+	if err != nil {
+		return err
+	}
+	if err := l.Limits.checkSize(len(b) - n); err != nil {
+		return err
+	}
+	l.buf = b
 	return nil
 }
 
@@ -122,15 +132,21 @@ func (a *outgoingAliases) forget(alias uint16) {
 
 var topicSeed = maphash.MakeSeed()
 
-// seenLately says whether topic came already, and remembers that it did.
+// seenLately says whether topic came already, and remembers that it did. Topics
+// share out the buckets, in each of which the oldest makes room.
 func (a *outgoingAliases) seenLately(topic string) bool {
 	if a.ghosts == nil {
-		a.ghosts = make([]uint64, ghostsPerAlias*a.max)
+		a.ghosts = make([][ghostsPerAlias]uint64, a.max)
 	}
 	// Bit 0 is set so that no topic looks like an empty place.
 	hash := maphash.String(topicSeed, topic) | 1
-	place := &a.ghosts[hash>>1%uint64(len(a.ghosts))]
-	seen := *place == hash
-	*place = hash
-	return seen
+	bucket := &a.ghosts[hash>>1%uint64(len(a.ghosts))]
+	for _, ghost := range bucket {
+		if ghost == hash {
+			return true
+		}
+	}
+	copy(bucket[1:], bucket[:])
+	bucket[0] = hash
+	return false
 }

@@ -160,3 +160,16 @@ func TestMessageIsNotChangedByItsAlias(t *testing.T) {
 		_, _ = l.sender.SendAtMostOnce(p)
 	}))
 }
+
+func TestSendingAtMostOnceTakesNoMemory(t *testing.T) {
+	for _, aliases := range []int{0, 2} {
+		l := newAliasLink(t, aliases, NoLimits())
+		l.send("topics/one", 0)
+		l.send("topics/one", 0)
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			l.link.buf = l.link.buf[:0]
+			p := wire.Publish{Topic: "topics/one"}
+			_, _ = l.sender.SendAtMostOnce(&p)
+		}))
+	}
+}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +153,45 @@ func TestStalledWebSocketDoesNotHoldUpClose(t *testing.T) {
 	start := time.Now()
 	require.NoError(t, b.Close())
 	require.Less(t, time.Since(start), 10*time.Second)
+}
+
+func TestRequestsThatDoNotComeAreBounded(t *testing.T) {
+	b := New(Config{Connections: 2})
+	defer b.Close()
+	addr, err := b.Listen(t.Context(), "ws", "127.0.0.1:0")
+	require.NoError(t, err)
+	var conns []net.Conn
+	connect := func() net.Conn {
+		nc, err := net.Dial("tcp", addr.String())
+		require.NoError(t, err)
+		t.Cleanup(func() { nc.Close() })
+		require.NoError(t, nc.SetReadDeadline(time.Now().Add(5*time.Second)))
+		return nc
+	}
+	for range 2 {
+		conns = append(conns, connect())
+	}
+	_, err = connect().Read(make([]byte, 1))
+	require.Error(t, err)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.Equal(t, uint64(1), b.Stats().Refused)
+
+	// Those that are over, or WebSockets, no longer count.
+	for _, nc := range conns {
+		require.NoError(t, nc.(*net.TCPConn).CloseWrite())
+		_, err := io.Copy(io.Discard, nc)
+		require.NoError(t, err)
+	}
+	url := "ws://" + addr.String()
+	require.Eventually(t, func() bool { // the server notices a little later
+		ws, _, err := websocket.Dial(t.Context(), url, offer("mqtt"))
+		return err == nil && ws.CloseNow() == nil
+	}, 5*time.Second, time.Millisecond)
+	for range 3 {
+		s, _ := dialWebSocket(t, url, wire.V5, offer("mqtt"))
+		s.send(&wire.Connect{ClientID: "c", CleanStart: true})
+		require.Contains(t, []wire.ReasonCode{wire.Success, wire.ServerBusy}, receive[*wire.Connack](s).ReasonCode)
+	}
 }
 
 func TestHooksSeeCertificates(t *testing.T) {

@@ -234,6 +234,29 @@ func TestReauthenticationFails(t *testing.T) {
 	}
 }
 
+// moving sends clients away that authenticate again.
+type moving struct{ tokens }
+
+func (m moving) Begin(l *Login) Exchange {
+	if l.Again {
+		return m
+	}
+	return m.tokens
+}
+
+func (m moving) Next(context.Context, []byte) ([]byte, Decision) {
+	return nil, Redirect(wire.UseAnotherServer, "other:1883")
+}
+
+func TestReauthenticationSendsToAnotherServer(t *testing.T) {
+	run(t, Config{EnhancedAuthenticators: []EnhancedAuthenticator{moving{tokens{"M"}}}}, func(t *testing.T, b *Broker) {
+		s, _ := join(t, b, wire.V5, &wire.Connect{ClientID: "c", AuthenticationMethod: "M", AuthenticationData: []byte("x")})
+		s.send(&wire.Auth{ReasonCode: wire.Reauthenticate, AuthenticationMethod: "M"})
+		s.want(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: "other:1883"})
+		s.closed()
+	})
+}
+
 func TestReauthenticationHasATimeOut(t *testing.T) {
 	for _, keepAlive := range []uint16{0, 2, 60} {
 		run(t, sumsConfig(1), func(t *testing.T, b *Broker) {

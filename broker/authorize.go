@@ -37,10 +37,10 @@ func (b *Broker) authorizePublish(peer *Peer, p *wire.Publish) *refusal {
 	// Topics with $ are the server's own; clients can not talk to each other on them.
 	if strings.HasPrefix(p.Topic, "$") {
 		b.counts.denied.Add(1)
-		return &refusal{wire.NotAuthorized, "topics that start with $ are the server's"}
+		return &refusal{code: wire.NotAuthorized, text: "topics that start with $ are the server's"}
 	}
 	if b.cfg.tooDeep(p.Topic) {
-		return &refusal{wire.TopicNameInvalid, "topic has too many levels"}
+		return &refusal{code: wire.TopicNameInvalid, text: "topic has too many levels"}
 	}
 	if len(b.cfg.Authorizers) == 0 {
 		return nil
@@ -61,7 +61,7 @@ func (b *Broker) authorizePublish(peer *Peer, p *wire.Publish) *refusal {
 func (c *conn) authorizeSubscribe(f *wire.SubscribeFilter) (wire.QoS, *refusal) {
 	filter := f.Filter
 	if c.b.cfg.tooDeep(filter) {
-		return 0, &refusal{wire.TopicFilterInvalid, "filter has too many levels"}
+		return 0, &refusal{code: wire.TopicFilterInvalid, text: "filter has too many levels"}
 	}
 	if c.version == wire.V5 {
 		_, filter, _ = match.SplitShared(filter)

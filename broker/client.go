@@ -102,11 +102,14 @@ func (cl *client) close(e ending) *conn {
 // appendDisconnect says why the connection ends, as exactly as the client and the
 // packet permit. [MQTT-3.14.2-1], [MQTT-3.14.2-3]
 func (cl *client) appendDisconnect(e ending, terse bool) bool {
-	bye := &wire.Disconnect{ReasonCode: e.reason, ReasonString: e.text}
-	if !terse && e.text != "" && cl.link.Append(bye) == nil {
+	bye := &wire.Disconnect{ReasonCode: e.reason, ServerReference: e.server}
+	if !terse && e.text != "" {
+		bye.ReasonString = e.text
+	}
+	if cl.link.Append(bye) == nil {
 		return true
 	}
-	bye.ReasonString = ""
+	bye.ReasonString, bye.ServerReference = "", ""
 	if cl.link.Append(bye) == nil {
 		return true
 	}

@@ -83,6 +83,7 @@ type packets struct {
 type ending struct {
 	reason wire.ReasonCode
 	text   string // reason string; empty: none
+	server string // to go to; empty: none
 	tell   bool   // send DISCONNECT with the reason, if the version has it
 	will   bool   // the will is published
 }
@@ -240,7 +241,7 @@ func (c *conn) endingFor(err error) ending {
 		return ending{reason: fault.Reason, text: fault.Detail, tell: true, will: true}
 	}
 	if no, ok := errors.AsType[*refusal](err); ok {
-		return ending{reason: no.code, text: no.text, tell: true, will: true}
+		return ending{reason: no.code, text: no.text, server: no.server, tell: true, will: true}
 	}
 	if limit, ok := errors.AsType[*session.LimitError](err); ok {
 		return ending{reason: limit.ReasonCode, tell: true, will: true}

@@ -12,6 +12,7 @@ type Decision struct {
 	qos     wire.QoS // of an allowed subscription or message: no more than that
 	code    wire.ReasonCode
 	text    string
+	server  string // to go to
 }
 
 type verdict uint8
@@ -40,10 +41,18 @@ func Deny(code wire.ReasonCode, text string) Decision {
 	return Decision{verdict: denied, code: code, text: text}
 }
 
+// Redirect says no to a login and names another server; code is
+// [wire.UseAnotherServer] or [wire.ServerMoved]. Only 5.0 clients can be told: the
+// others are refused like with [wire.NotAuthorized].
+func Redirect(code wire.ReasonCode, server string) Decision {
+	return Decision{verdict: denied, code: code, server: server}
+}
+
 // refusal is a negative answer to a client.
 type refusal struct {
-	code wire.ReasonCode
-	text string
+	code   wire.ReasonCode
+	text   string
+	server string // to go to; empty: none
 }
 
 // Error returns the reason.
@@ -66,7 +75,7 @@ func (d Decision) refusal(permitted ...wire.ReasonCode) *refusal {
 		return &refusal{code: wire.NotAuthorized}
 	}
 	if slices.Contains(permitted, d.code) {
-		return &refusal{d.code, d.text}
+		return &refusal{code: d.code, text: d.text, server: d.server}
 	}
-	return &refusal{wire.NotAuthorized, d.text}
+	return &refusal{code: wire.NotAuthorized, text: d.text}
 }

@@ -50,7 +50,7 @@ func (c *conn) chooseMethod(method string) error {
 		}
 	}
 	// [MQTT-4.12.0-1]
-	return &refusal{wire.BadAuthenticationMethod, "authentication method is not known"}
+	return &refusal{code: wire.BadAuthenticationMethod, text: "authentication method is not known"}
 }
 
 // exchange authenticates a client that connects.
@@ -87,7 +87,7 @@ func (c *conn) challenge(data []byte) error {
 	}
 	if size := c.limits.MaximumPacketSize; size > 0 && len(b) > int(size) {
 		// [MQTT-3.1.2-24]
-		return &refusal{wire.PacketTooLarge, "challenge is larger than the client's maximum packet size"}
+		return &refusal{code: wire.PacketTooLarge, text: "challenge is larger than the client's maximum packet size"}
 	}
 	if err := c.net.SetWriteDeadline(time.Now().Add(c.b.cfg.WriteTimeout)); err != nil {
 		return err

@@ -119,6 +119,17 @@ func ExampleAuthorizer() {
 	// Output: false
 }
 
+// While a server is down for repairs its clients go elsewhere.
+func ExampleRedirect() {
+	away := broker.AuthenticatorFunc(func(context.Context, *broker.Login) broker.Decision {
+		return broker.Redirect(wire.UseAnotherServer, "spare.example.com:1883")
+	})
+	b := broker.New(broker.Config{Authenticators: []broker.Authenticator{away}})
+	defer b.Close()
+	fmt.Println(away.Authenticate(context.Background(), nil) == broker.Allow())
+	// Output: false
+}
+
 func ExampleObserver() {
 	b := broker.New(broker.Config{Observers: []broker.Observer{
 		broker.ObserverFunc(func(e broker.Event) {

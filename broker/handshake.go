@@ -89,20 +89,20 @@ func (c *conn) judge(p *wire.Connect) error {
 	cfg := &c.b.cfg
 	switch {
 	case !slices.Contains(cfg.Versions, p.Version):
-		return &refusal{wire.UnsupportedProtocolVersion, "version is switched off"}
+		return &refusal{code: wire.UnsupportedProtocolVersion, text: "version is switched off"}
 	case c.excess:
-		return &refusal{wire.ServerBusy, "too many connections"}
+		return &refusal{code: wire.ServerBusy, text: "too many connections"}
 	}
 	if w := p.Will; w != nil {
 		switch {
 		case w.QoS > *cfg.MaximumQoS:
 			// [MQTT-3.2.2-12]
-			return &refusal{wire.QoSNotSupported, "QoS of the will"}
+			return &refusal{code: wire.QoSNotSupported, text: "QoS of the will"}
 		case w.Retain && cfg.NoRetained:
 			// [MQTT-3.2.2-13]
-			return &refusal{wire.RetainNotSupported, "will is retained"}
+			return &refusal{code: wire.RetainNotSupported, text: "will is retained"}
 		case cfg.tooDeep(w.Topic):
-			return &refusal{wire.TopicNameInvalid, "topic of the will has too many levels"}
+			return &refusal{code: wire.TopicNameInvalid, text: "topic of the will has too many levels"}
 		}
 	}
 	return c.chooseMethod(p.AuthenticationMethod)
@@ -116,20 +116,14 @@ func (c *conn) refuse(err error) error {
 		return err
 	}
 	ack := &wire.Connack{ReasonCode: code}
-	if no, ok := errors.AsType[*refusal](err); ok && !c.terse {
-		ack.ReasonString = no.text
-		// [MQTT-3.2.2-19]
-		if size := c.limits.MaximumPacketSize; size > 0 && ack.Size(c.version) > int(size) {
-			ack.ReasonString = ""
-		}
+	if no, ok := errors.AsType[*refusal](err); ok && c.version == wire.V5 {
+		c.explainRefusal(ack, no)
+	} else if ok && no.server != "" {
+		ack.ReasonCode = wire.NotAuthorized
 	}
 	// [MQTT-3.1.4-1] faults end a 3.1.1 connection without CONNACK, which is also
 	// what a code without counterpart in that version does [MQTT-3.2.2-8].
 	b, unknown := ack.Append(nil, c.version)
-	if unknown != nil && ack.ReasonString != "" {
-		ack.ReasonString = "" // perhaps it is no text at all
-		b, unknown = ack.Append(nil, c.version)
-	}
 	if unknown != nil {
 		return err
 	}
@@ -137,6 +131,25 @@ func (c *conn) refuse(err error) error {
 		c.discard()
 	}
 	return err
+}
+
+// explainRefusal adds what the client wants to know and what fits.
+// [MQTT-3.2.2-19]
+func (c *conn) explainRefusal(ack *wire.Connack, no *refusal) {
+	fits := func() bool {
+		b, err := ack.Append(nil, c.version)
+		limit := c.limits.MaximumPacketSize
+		return err == nil && (limit == 0 || len(b) <= int(limit))
+	}
+	if ack.ServerReference = no.server; !fits() {
+		ack.ServerReference = ""
+	}
+	if c.terse {
+		return
+	}
+	if ack.ReasonString = no.text; !fits() {
+		ack.ReasonString = ""
+	}
 }
 
 // assignedID makes a client identifier for a client that has none.

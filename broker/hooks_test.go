@@ -59,6 +59,30 @@ func TestReasonThatIsNoTextIsLeftOut(t *testing.T) {
 	})
 }
 
+func TestClientIsSentToAnotherServer(t *testing.T) {
+	cfg := Config{Authenticators: []Authenticator{AuthenticatorFunc(func(context.Context, *Login) Decision {
+		return Redirect(wire.ServerMoved, "other:1883")
+	})}}
+	run(t, cfg, func(t *testing.T, b *Broker) {
+		for _, test := range []struct {
+			connect wire.Connect
+			version wire.Version
+			want    wire.Connack
+		}{
+			{wire.Connect{}, wire.V5, wire.Connack{ReasonCode: wire.ServerMoved, ServerReference: "other:1883"}},
+			{wire.Connect{RequestProblemInformation: new(false)}, wire.V5, wire.Connack{ReasonCode: wire.ServerMoved, ServerReference: "other:1883"}},
+			{wire.Connect{MaximumPacketSize: 12}, wire.V5, wire.Connack{ReasonCode: wire.ServerMoved}},
+			{wire.Connect{}, wire.V311, wire.Connack{ReasonCode: wire.NotAuthorized}},
+		} {
+			s := dial(t, b, test.version)
+			test.connect.ClientID, test.connect.CleanStart = "c", true
+			s.send(&test.connect)
+			s.want(&test.want)
+			s.closed()
+		}
+	})
+}
+
 func TestSessionBelongsToItsUser(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *Broker) {
 		connect := lasting(wire.V5, "c")

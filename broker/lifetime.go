@@ -46,7 +46,7 @@ func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, data []byt
 	// A session belongs to a user too: nobody gets what waits for somebody else.
 	resumed = cl != nil && !p.CleanStart && cl.seen.peer.Username == c.peer.Username
 	if cl == nil && len(b.clients) >= b.cfg.Sessions {
-		return false, nil, &refusal{tooMany(c.version), "too many sessions"}
+		return false, nil, &refusal{code: tooMany(c.version), text: "too many sessions"}
 	}
 	if cl != nil {
 		// [MQTT-3.1.4-3] the older connection of the same client goes.

@@ -48,9 +48,9 @@ const (
 	setSize   = 4 // one cache line
 )
 
-// UseAliases allows up to max topic aliases, chosen automatically, for the
-// messages of this connection; 0 means none. [Client] does it by itself.
-func (l *Link) UseAliases(max int) { l.aliases = topicAliases{max: min(max, maxAlias)} }
+// UseAliases allows up to n topic aliases, chosen automatically, for the
+// messages of this connection; none if n is not positive. [Client] does it by itself.
+func (l *Link) UseAliases(n int) { l.aliases = topicAliases{max: min(max(n, 0), maxAlias)} }
 
 // Aliases reports whether the first transmission of a message may use an alias,
 // so that it has to be encoded for this connection alone.

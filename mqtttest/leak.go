@@ -45,7 +45,7 @@ func (b *Broker) WantNoLeak() {
 	}
 	// Nothing tells when a goroutine ends, so this one has to be asked for again and
 	// again. In a bubble each pause lasts until everything else waits.
-	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+	for wait := time.Millisecond; ; wait = min(2*wait, b.cfg.Patience/50) {
 		left := goroutines(r.label)
 		if len(left) == 0 {
 			return

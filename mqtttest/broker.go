@@ -3,6 +3,7 @@ package mqtttest
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -126,7 +127,7 @@ func (s *service) current() *broker.Broker {
 }
 
 // dial returns a connection to the broker.
-func (s *service) dial(ctx context.Context) (conn, error) {
+func (s *service) dial(ctx context.Context) (net.Conn, error) {
 	s.mu.Lock()
 	l := s.memory
 	s.mu.Unlock()

@@ -9,8 +9,6 @@ import (
 	"github.com/seed65a45251/mqtt/internal/pipe"
 )
 
-type conn = net.Conn
-
 // network is where connections come from.
 type network struct {
 	memory *pipe.Listener

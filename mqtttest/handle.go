@@ -11,9 +11,12 @@ import (
 
 // handle decides about what the source of a lane has sent.
 func (a *lane) handle(fr frame) {
-	p := a.decode(fr)
+	p, err := a.decode(fr)
 	if p == nil {
-		note := fmt.Sprintf("%d bytes that are no packet", len(fr.raw))
+		note := fmt.Sprintf("%d bytes that are no packet: % x", len(fr.raw), fr.raw[:min(len(fr.raw), shown)])
+		if err != nil {
+			note += ": " + err.Error()
+		}
 		a.put(&item{raw: fr.raw, event: a.record(nil, fr.raw, note)})
 		return
 	}
@@ -29,21 +32,21 @@ func (a *lane) handle(fr frame) {
 	a.carryOut(p, event)
 }
 
-// decode returns nil for what is no packet.
-func (a *lane) decode(fr frame) *Packet {
+// decode returns nil for what is no packet, and why if that is known.
+func (a *lane) decode(fr frame) (*Packet, error) {
 	if fr.header.Type == 0 {
-		return nil
+		return nil, nil
 	}
 	a.decoder.Version = a.link.spoken()
 	q, err := a.decoder.Decode(fr.header, fr.body)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	a.link.learn(q)
 	return &Packet{
 		Packet: q, Direction: a.direction, ClientID: a.link.id(), Conn: a.link.number,
 		Version: a.link.spoken(), link: a.link, raw: fr.raw,
-	}
+	}, nil
 }
 
 // learn takes from a packet what the client is called and speaks.

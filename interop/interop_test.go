@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,7 +23,6 @@ var versionNames = map[byte]string{3: "3.1", 4: "3.1.1", 5: "5.0"}
 type scene struct {
 	t        *testing.T
 	ctx      context.Context
-	kind     kind
 	broker   *mqtttest.Broker
 	ours     *mqtt.Client
 	options  options
@@ -43,10 +43,15 @@ func TestPeers(t *testing.T) {
 		for _, version := range k.versions {
 			t.Run(k.name+"/"+versionNames[version], func(t *testing.T) {
 				t.Parallel()
+				// One client for all of it: programs take their time to start.
+				var inbox atomic.Pointer[chan message]
+				client := k.open(t, func(m message) { *inbox.Load() <- m })
 				for name, part := range parts {
 					for qos := range byte(3) {
 						t.Run(fmt.Sprintf("%s/QoS %d", name, qos), func(t *testing.T) {
-							part(newScene(t, k, version), qos)
+							s := newScene(t, client, version)
+							inbox.Store(&s.received)
+							part(s, qos)
 						})
 					}
 				}
@@ -55,7 +60,7 @@ func TestPeers(t *testing.T) {
 	}
 }
 
-func newScene(t *testing.T, k kind, version byte) *scene {
+func newScene(t *testing.T, client peer, version byte) *scene {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
 	b := mqtttest.NewBrokerWith(t, mqtttest.Config{Patience: patience})
@@ -66,13 +71,11 @@ func newScene(t *testing.T, k kind, version byte) *scene {
 	ours, err := mqtt.Connect(ctx, b.URL(), mqtt.Config{ClientID: "ours"})
 	require.NoError(t, err)
 	t.Cleanup(func() { ours.Close() })
-	s := &scene{
-		t: t, ctx: ctx, kind: k, broker: b, ours: ours,
+	return &scene{
+		t: t, ctx: ctx, broker: b, ours: ours, peer: client,
 		options:  options{Host: u.Hostname(), Port: port, ID: "theirs", Version: version, Clean: true},
 		received: make(chan message, 1000),
 	}
-	s.peer = k.open(t, func(m message) { s.received <- m })
-	return s
 }
 
 // connect connects the peer and returns whether there was a session.

@@ -40,13 +40,14 @@ class Driver:
     def __init__(self):
         self.client = None
         self.connected = None
-        self.subscribed = {}
+        self.subscribed = None
 
     def connect(self, c):
         v5 = c["version"] == 5
         clean = {} if v5 else {"clean_session": c["clean"]}
         self.client = mqtt.Client(c["id"], protocol=VERSIONS[c["version"]], **clean)
         self.connected = Once()
+        self.subscribed = {}
         self.client.on_connect = lambda client, data, flags, code, properties=None: self.connected.set(
             (int(code.value if v5 else code), flags["session present"]))
         self.client.on_subscribe = lambda client, data, mid, granted, properties=None: self.answered(mid, granted)

@@ -90,6 +90,7 @@ func (a *lane) pass(it *item) bool {
 		// The receiver is gone, and will show it on the other lane. What this lane's
 		// source has to say may still come, its end above all.
 		a.broken = true
+		a.link.finish(a)
 	}
 	if a.broken {
 		rec.lost(it.event, "the receiver was gone")
@@ -165,5 +166,5 @@ func (a *lane) passEnd(it *item) {
 		a.link.end("", true)
 		return
 	}
-	a.link.finish()
+	a.link.finish(a)
 }

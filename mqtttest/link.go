@@ -30,7 +30,7 @@ type link struct {
 	clientID string
 	version  wire.Version // zero until CONNECT
 	limits   *limits      // what the test announced in place of the broker; nil: nothing
-	finished int          // lanes that have passed on the end of their source
+	finished [2]bool      // whether the up and the down lane have nothing to do any more
 	ended    bool
 }
 
@@ -78,12 +78,12 @@ func (l *link) other(a *lane) *lane {
 	return l.up
 }
 
-// finish is called when a lane has passed on the end of its source. Once both
-// have, nothing is left to do.
-func (l *link) finish() {
+// finish is called when a lane has passed on the end of its source, or its
+// receiver is gone. Once both have, nothing is left to do.
+func (l *link) finish(a *lane) {
 	l.mu.Lock()
-	l.finished++
-	over := l.finished == 2
+	l.finished[a.direction-Up] = true
+	over := l.finished == [2]bool{true, true}
 	l.mu.Unlock()
 	if over {
 		l.end("", false)

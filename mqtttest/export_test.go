@@ -8,3 +8,6 @@ func (b *Broker) Report(t testing.TB) (restore func()) {
 	b.t = t
 	return func() { b.t = own }
 }
+
+// Remember bounds what b remembers.
+func (b *Broker) Remember(events, bytes int) { b.recorder.limit = limit{events, bytes} }

@@ -10,11 +10,13 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-const (
-	eventMaximum = 20_000   // events that are remembered
-	eventBytes   = 64 << 20 // bytes of packets that are remembered
-	dumpMaximum  = 400      // events that a failed test prints
-)
+// limit bounds what is remembered of a timeline.
+type limit struct{ events, bytes int }
+
+var defaultLimit = limit{events: 20_000, bytes: 64 << 20}
+
+// dumpMaximum is how many events a failed test prints.
+const dumpMaximum = 400
 
 // Event is something that happened between a client and the broker: a packet, or
 // what Note says.
@@ -74,8 +76,8 @@ func join(a, b string) string {
 	return a + ", " + b
 }
 
-// Timeline returns what happened so far, oldest first. Of very many events, or
-// many bytes, the oldest are forgotten.
+// Timeline returns what happened so far, oldest first. Beyond 20,000 events, or
+// packets of 64 MiB, the oldest are forgotten.
 func (b *Broker) Timeline() []Event {
 	r := &b.recorder
 	r.mu.Lock()
@@ -92,6 +94,7 @@ type recorder struct {
 	start time.Time
 	label string // of the goroutines of the test, see mark
 	plain bool   // events only, nothing follows from them
+	limit limit  // of what is remembered
 
 	mu        sync.Mutex // guards what follows
 	changed   chan struct{}
@@ -103,6 +106,7 @@ type recorder struct {
 
 func (r *recorder) init() {
 	r.start = time.Now()
+	r.limit = defaultLimit
 	r.changed = make(chan struct{})
 	r.state.init()
 }
@@ -114,7 +118,7 @@ func (r *recorder) add(e *Event) {
 	e.Time = time.Now()
 	r.events = append(r.events, e)
 	r.bytes += e.Size
-	if len(r.events) > eventMaximum || r.bytes > eventBytes {
+	if len(r.events) > r.limit.events || r.bytes > r.limit.bytes {
 		r.forget()
 	}
 	if !r.plain {

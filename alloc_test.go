@@ -16,7 +16,7 @@ import (
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/internal/pipe"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -149,7 +149,7 @@ func TestReceivedMessageIsTwoAllocations(t *testing.T) {
 
 func TestIdleConnectionCostsFewGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		before := runtime.NumGoroutine()
 		const n = 10
 		for range n {
@@ -162,7 +162,7 @@ func TestIdleConnectionCostsFewGoroutines(t *testing.T) {
 
 func TestIdleClientFootprint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		const n = 200
 		var before, after runtime.MemStats
 		runtime.GC()

@@ -65,6 +65,8 @@ func (h *handler) fill(ctx context.Context, l *lanes) error {
 	for number := uint64(0); ; number++ {
 		select {
 		case l.room <- struct{}{}:
+		case <-h.sub.queue.cut: // nobody is to wait for the end until there is room
+			return h.sub.queue.err()
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -81,8 +81,7 @@ func (c *Client) Route(filter string) (*Subscription, error) {
 
 // giveUp ends a Subscription whose SUBACK was not waited for.
 func (c *Client) giveUp(s *Subscription, r *subscribeCall, name string, cause error) error {
-	s.discard(cause)
-	filters := c.router.remove(s)
+	filters := s.neverBegan(cause, c.cfg.Resume)
 	sent := false
 	c.do(func(engine *session.Client) {
 		sent = r.sent
@@ -172,7 +171,7 @@ func (r *subscribeCall) finish(codes []ReasonCode, err error, partly bool) {
 		c.router.granted(r.sub, r, codes)
 		if err != nil && !partly {
 			c.router.remove(r.sub)
-			r.sub.discard(err)
+			r.sub.refused(err, r.first)
 		}
 		if err != nil && !r.first {
 			c.watchers.send(Event{State: c.State(), Err: err, Subscription: r.sub})

@@ -146,7 +146,10 @@ func (h *handler) end() {
 	c, s := h.sub.client, h.sub
 	filters := c.router.abandon(s, h.unfinished, c.cfg.Resume)
 	if len(filters) > 0 {
-		c.do(func(*session.Client) { c.addUnsubscribe(filters) })
+		c.do(func(engine *session.Client) {
+			c.receipts.hand(engine) // what was handled is acknowledged first
+			c.addUnsubscribe(filters)
+		})
 	}
 }
 

@@ -82,8 +82,8 @@ func (h *handler) work(ctx context.Context, l *lanes) error {
 	for {
 		select {
 		case lane := <-l.ready:
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
+			if err := h.over(ctx); err != nil {
+				return err
 			}
 			// It stays in its lane until it is done, where left finds it.
 			m := l.first(lane)

@@ -101,6 +101,13 @@ func (l *lender) end() {
 	l.current, l.refused = nil, false
 }
 
+// release gives back what was lent of items that nobody gets.
+func release(items []item) {
+	for _, it := range items {
+		it.lease.release(1)
+	}
+}
+
 // release ends the use of n messages. A nil lease is that of messages which
 // nobody has lent.
 func (le *lease) release(n int) {

@@ -354,7 +354,7 @@ func (r *router) close(err error) {
 		r.mu.Lock()
 		call := s.pending
 		r.mu.Unlock()
-		s.queue.close(err)
+		release(s.queue.close(err))
 		if call != nil {
 			call.conclude(err)
 		}

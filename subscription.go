@@ -346,7 +346,7 @@ func (s *Subscription) neverBegan(err error, resume bool) (unused []string) {
 // Drain unsubscribes and lets the consumers take what the server sends before
 // its answer; then the Subscription ends. Drain returns when they have, or with
 // ctx, which leaves what is still there to the consumers, or to Unsubscribe to
-// drop.
+// drop. What lies in the buffered channel of Messages counts as taken.
 func (s *Subscription) Drain(ctx context.Context) error {
 	var err error
 	if filters, first := s.client.router.drain(s); first {

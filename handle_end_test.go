@@ -289,3 +289,39 @@ func TestAcknowledgementsComeBeforeDisconnect(t *testing.T) {
 		require.NoError(t, end.wait())
 	})
 }
+
+func TestHandlersThatBlockTheReaderLoseNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.NewBuffered(t, wire.V5, 1<<20)
+		client, conn := open(t, srv, quiet(srv))
+		const n = 500
+		counts := make([]int, 3)
+		gates := make([]chan struct{}, len(counts))
+		for i := range counts {
+			gates[i] = make(chan struct{})
+			o := on([]string{"t", "+", "#"}[i])
+			o.Overflow, o.BufferMessages = mqtt.Block, 4<<i
+			o.Lend, o.Concurrency = i != 1, 2*i
+			handle(t, client, conn, o, func(_ context.Context, m *mqtt.Message) error {
+				<-gates[i]
+				require.Equal(t, fmt.Sprintf("%0200d", counts[i]), string(m.Payload))
+				counts[i]++
+				return nil
+			})
+		}
+		var burst []wire.Packet
+		for i := range n {
+			burst = append(burst, pub(0, 0, fmt.Sprintf("%0200d", i)))
+		}
+		conn.Send(burst...)
+		synctest.Wait()
+		for i := range gates { // one after the other: each holds up the reader for all
+			synctest.Wait()
+			require.Less(t, counts[i], n)
+			close(gates[i])
+		}
+		synctest.Wait()
+		require.Equal(t, []int{n, n, n}, counts)
+		require.Zero(t, client.Stats().Dropped)
+	})
+}

@@ -28,7 +28,6 @@ type mosquittoHandled struct {
 	mu   sync.Mutex
 	busy map[string]bool
 	next map[string]uint32 // by topic: the number that must come next
-	last map[string]uint32 // by topic: where QoS 0 is
 	sum  int               // QoS 1 and 2, each once
 }
 

@@ -17,9 +17,10 @@ import (
 // takes it for acknowledged), and Handle goes on. Every other error ends Handle,
 // which returns it. The end of ctx is returned as its cause.
 //
-// What f has not finished by then, also because it panicked, stays unacknowledged, above AtMostOnce: the
+// What f has not finished by then stays unacknowledged, above AtMostOnce: the
 // next Handle, Subscription or Route of this client whose filter matches gets it
-// first, and as long as none does, it holds up the acknowledgements behind it.
+// first, and as long as none does, it holds up the acknowledgements behind it. The
+// same goes for a panic in the caller's goroutine.
 // With Config.Resume the server keeps the subscription too, so that nothing is
 // lost between two processes; Client.Unsubscribe ends it. Otherwise Handle
 // unsubscribes when it ends, without waiting for the answer.

@@ -149,6 +149,7 @@ func BenchmarkReceiveHandle256(b *testing.B) {
 			ctx, cancel := context.WithCancel(b.Context())
 			n := 0
 			b.ReportAllocs()
+			b.ResetTimer()
 			err = client.Handle(ctx, mqtt.SubscribeOptions{
 				Filters: []mqtt.Filter{{Filter: "bench/#"}}, Overflow: mqtt.Block, Lend: lend,
 			}, func(context.Context, *mqtt.Message) error {
@@ -157,6 +158,7 @@ func BenchmarkReceiveHandle256(b *testing.B) {
 				}
 				return nil
 			})
+			b.StopTimer()
 			require.ErrorIs(b, err, context.Canceled)
 		})
 	}

@@ -58,7 +58,7 @@ type Config struct {
 	SessionExpiry time.Duration
 	// HoldUnclaimed bounds how many messages of a resumed session may wait for
 	// a Subscription that claims them, unacknowledged, before further ones are
-	// acknowledged and dropped. Zero means 1,000; negative means none wait.
+	// acknowledged and dropped. Zero means ReceiveMaximum; negative means none wait.
 	HoldUnclaimed int
 
 	// KeepAlive is the longest silence on the connection, in whole seconds;
@@ -234,11 +234,11 @@ func (c Config) withDefaults() (Config, error) {
 		c.Will = &will
 	}
 	c.SessionExpiry = defaultTo(c.SessionExpiry, 5*time.Minute)
-	c.HoldUnclaimed = defaultTo(c.HoldUnclaimed, 1000)
 	c.KeepAlive = defaultTo(c.KeepAlive, time.Minute)
 	c.ConnectTimeout = defaultTo(c.ConnectTimeout, 15*time.Second)
 	c.WriteTimeout = defaultTo(c.WriteTimeout, 15*time.Second)
 	c.ReceiveMaximum = defaultTo(c.ReceiveMaximum, 1024)
+	c.HoldUnclaimed = defaultTo(c.HoldUnclaimed, int(c.ReceiveMaximum))
 	c.QueueMessages = defaultTo(c.QueueMessages, 10_000)
 	c.QueueBytes = defaultTo(c.QueueBytes, 64<<20)
 	var err error

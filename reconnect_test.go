@@ -404,3 +404,17 @@ func TestStatsCount(t *testing.T) {
 		require.Equal(t, uint64(1), s.Lost)
 	})
 }
+
+func TestSubscriptionsAreRenewedOn31WhereTheServerCanNotSayThatTheSessionIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V31)
+		cfg := quiet(srv)
+		cfg.Resume = true
+		client, conn := open(t, srv, cfg)
+		subscribe(t, client, conn, "t", 1)
+		conn.Close()
+		conn = srv.Connected(&wire.Connack{})
+		require.Equal(t, []wire.SubscribeFilter{{Filter: "t", QoS: 1}}, grant(conn).Filters)
+		conn.WantIdle()
+	})
+}

@@ -96,7 +96,10 @@ func (c *Client) giveUp(s *Subscription, r *subscribeCall, name string, cause er
 // established: before any message goes out, what the server does not know is
 // subscribed again.
 func (c *Client) resubscribe(ack *wire.Connack) {
-	for _, r := range c.router.due(!ack.SessionPresent) {
+	// 3.1 can not say that the session was lost. Subscribing again changes nothing
+	// but that retained messages come again.
+	lost := !ack.SessionPresent || c.engine.Version() == V31
+	for _, r := range c.router.due(lost) {
 		r.send(c.engine)
 	}
 	for _, u := range c.unsubscribes {

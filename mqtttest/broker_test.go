@@ -216,12 +216,10 @@ func TestLoseSession(t *testing.T) {
 				b.LoseSession("c1")
 				b.Want(mqtttest.Match{Type: wire.TypeConnack, ClientID: "c1", Times: 2})
 				b.WantConnected("c2")
-				if version == mqtt.V31 {
-					// CONNACK does not say that the session is gone.
-					require.Equal(t, 1, b.Stats().Subscriptions)
-					return
-				}
 				b.Want(mqtttest.Match{Type: wire.TypeSubscribe, ClientID: "c1", Times: 2})
+				if version == mqtt.V31 {
+					return // a client that can not know subscribes on every connection
+				}
 
 				b.LoseSession()
 				b.Want(mqtttest.Match{Type: wire.TypeSubscribe, ClientID: "c1", Times: 3})

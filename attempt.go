@@ -59,6 +59,8 @@ type plan struct {
 	username   string
 	password   Secret
 	properties []UserProperty
+
+	authenticator Authenticator
 }
 
 // prepare makes the plan for a visit of t, with the caller's help.
@@ -105,7 +107,11 @@ func (c *Client) prepare(ctx context.Context, t target, number int, cause error)
 			a.withhold()
 		}
 	}
-	return a.plan(s, c.cfg.Version)
+	p, err := a.plan(s, c.cfg.Version)
+	if err == nil && !t.withhold {
+		p.authenticator = c.cfg.Authenticator
+	}
+	return p, err
 }
 
 // replaced returns the server that the caller's function has chosen.

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
@@ -24,17 +25,27 @@ type Config struct {
 	// Version is the version of MQTT to speak. Zero means Auto: 5.0, or 3.1.1
 	// where the server refuses 5.0.
 	Version Version
-	// ClientID names the client and its session. Zero means that the library
-	// makes one and keeps it for the life of the Client.
+	// ClientID names the client and its session. On 3.1 it has 1 to 23 characters.
+	// Zero means that the library makes one and keeps it for the life of the Client;
+	// it never asks the server for one, which not every server can.
 	ClientID string
 	// Username and Password go to the server with every connection. Zero means
 	// none, or those of the server URL.
 	Username string
 	Password Secret
+	// Authenticator conducts enhanced authentication with every connection (5.0;
+	// with Auto there is no fallback). Zero means none.
+	Authenticator Authenticator
 	// Will is published by the server when the client goes without Disconnect
 	// or Close. Zero means none.
 	Will *Will
 
+	// Bridge says that the client is a bridge between servers: it sets the top bit of
+	// the protocol level (before 5.0, unofficial; Mosquitto and others know it). The
+	// server then does not send back what comes from this client, and keeps the
+	// retain flag of what it sends. In 5.0 Filter has NoLocal and RetainAsPublished
+	// for that. Zero means an ordinary client.
+	Bridge bool
 	// Resume asks for the session that an earlier process left under ClientID,
 	// and leaves the session on the server at the end, on 5.0 for SessionExpiry.
 	// It needs a ClientID. Zero
@@ -78,6 +89,15 @@ type Config struct {
 	// Zero means none.
 	TopicAliasMaximum uint16
 
+	// FiltersPerSubscribe bounds the filters in one SUBSCRIBE or UNSUBSCRIBE; a
+	// Subscription with more takes several. Some cloud brokers accept eight. Zero
+	// means as many as the server's maximum packet size allows.
+	FiltersPerSubscribe int
+	// SendTopicAliases is how many topic aliases the client uses towards the server,
+	// within what that allows (5.0). It chooses them by itself: for topics that come
+	// again, where they save most. Zero means none.
+	SendTopicAliases uint16
+
 	// Inflight is how many QoS 1 and 2 messages may be sent without an
 	// acknowledgement, within what the server allows. All of them are repeated
 	// after a reconnect, so on a line that breaks often few are better. Zero means
@@ -92,6 +112,15 @@ type Config struct {
 	// WhenFull says what becomes of a message for which the queue has no room. Zero
 	// means that publishing waits.
 	WhenFull WhenFull
+
+	// ResponsePrefix is the topic below which responses to Request arrive, at a
+	// level that nobody can guess (5.0). Zero means the server's response
+	// information, or "responses" where there is none.
+	ResponsePrefix string
+	// RequestResponseInformation asks the server for response information, the
+	// topic that it reserves for this client's responses (5.0). Zero means that it
+	// is not asked.
+	RequestResponseInformation bool
 
 	// Reconnect says how long to wait between attempts. Zero values have their own defaults.
 	Reconnect reconnect.Policy
@@ -149,6 +178,9 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// UserProperties go with CONNECT (5.0).
 	UserProperties []UserProperty
+	// Hooks see messages on their way. Each implements PublishHook, HandleHook or
+	// both; they are called in this order. Zero means none.
+	Hooks []any
 	// Logger gets what happens to the connection, at LevelPacket also every packet,
 	// never payloads or secrets. Its
 	// handler must not wait for the client, by Close for example.
@@ -263,7 +295,7 @@ func (c *Config) validate() error {
 			return invalid("Config."+name, "%v is negative", d)
 		}
 	}
-	for name, n := range map[string]int{"Inflight": c.Inflight, "QueueMessages": c.QueueMessages, "QueueBytes": c.QueueBytes} {
+	for name, n := range map[string]int{"Inflight": c.Inflight, "FiltersPerSubscribe": c.FiltersPerSubscribe, "QueueMessages": c.QueueMessages, "QueueBytes": c.QueueBytes} {
 		if n < 0 {
 			return invalid("Config."+name, "%d is negative", n)
 		}
@@ -272,6 +304,12 @@ func (c *Config) validate() error {
 		if p > FullDropNewest {
 			return invalid("Config.WhenFull."+name, "unknown policy %d", p)
 		}
+	}
+	if err := c.validateResponsePrefix(); err != nil {
+		return err
+	}
+	if err := c.validateAuthenticator(); err != nil {
+		return err
 	}
 	if err := c.Reconnect.Validate(); err != nil {
 		return invalid("Config.Reconnect", "%w", err)
@@ -295,8 +333,11 @@ func (c *Config) validateIdentity() error {
 	if err := validateText("Config.ClientID", c.ClientID); err != nil {
 		return err
 	}
-	if c.Version == V31 && len(c.ClientID) > 23 {
-		return invalid("Config.ClientID", "%d bytes, MQTT 3.1 allows 23", len(c.ClientID))
+	if n := utf8.RuneCountInString(c.ClientID); c.Version == V31 && n > 23 {
+		return invalid("Config.ClientID", "has %d characters; MQTT 3.1 allows 1 to 23", n)
+	}
+	if c.Bridge && c.Version != V31 && c.Version != V311 {
+		return invalid("Config.Bridge", "needs Version V311 or V31; in 5.0 the options of a Filter say the same")
 	}
 	if c.Resume && c.ClientID == "" {
 		return invalid("Config.Resume", "needs a ClientID")
@@ -346,7 +387,7 @@ func newClientID() string { return "go" + rand.Text()[:20] }
 
 // connectPacket builds the CONNECT of one attempt.
 func (c *Config) connectPacket(v Version, clean bool, username string, password Secret) *wire.Connect {
-	p := &wire.Connect{Version: v, ClientID: c.ClientID, CleanStart: clean}
+	p := &wire.Connect{Version: v, Bridge: c.Bridge, ClientID: c.ClientID, CleanStart: clean}
 	if c.KeepAlive > 0 {
 		p.KeepAlive = uint16(min(seconds(c.KeepAlive), math.MaxUint16))
 	}
@@ -367,6 +408,7 @@ func (c *Config) connectPacket(v Version, clean bool, username string, password 
 		p.ReceiveMaximum = c.ReceiveMaximum
 		p.MaximumPacketSize = c.MaximumPacketSize
 		p.TopicAliasMaximum = c.TopicAliasMaximum
+		p.RequestResponseInformation = c.RequestResponseInformation
 		p.UserProperties = c.UserProperties
 	}
 	return p

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -24,6 +25,13 @@ func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect) (err e
 			c.forget(k, err)
 		}
 	}()
+	exchange, initial, err := startAuth(ctx, k.plan.authenticator)
+	if err != nil {
+		return err
+	}
+	if a := k.plan.authenticator; a != nil {
+		p.AuthenticationMethod, p.AuthenticationData = a.Method(), initial
+	}
 	c.mu.Lock()
 	c.epoch++
 	err = c.engine.Connect(v, p, time.Now())
@@ -32,25 +40,45 @@ func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect) (err e
 	if err != nil {
 		return err
 	}
-	if k.trace != nil {
-		k.trace.wrote(hello)
+	if err := k.writeHandshake(hello); err != nil {
+		return err
 	}
-	n, err := k.nc.Write(hello)
-	c.counters.bytesSent.Add(uint64(n))
-	if err != nil {
-		if err := k.lastWords(err); err != nil {
-			return err
-		}
-	}
+	return k.awaitConnack(ctx, exchange)
+}
+
+// awaitConnack takes packets until the server has accepted the connection, and
+// answers its challenges.
+func (k *conn) awaitConnack(ctx context.Context, exchange authExchange) error {
+	confirmed := false
 	for {
-		if err := k.reader.Fill(); err != nil {
-			return readError(err)
-		}
-		done, err := k.takeConnack()
+		done, step, err := k.takeConnack(confirmed)
 		if done || err != nil {
 			return err
 		}
+		if step == nil {
+			if err := k.reader.Fill(); err != nil {
+				return readError(err)
+			}
+			continue
+		}
+		if err := k.answerServer(ctx, exchange, *step); err != nil {
+			return err
+		}
+		confirmed = step.Final
 	}
+}
+
+// writeHandshake writes what goes before the writer has begun.
+func (k *conn) writeHandshake(b []byte) error {
+	if k.trace != nil {
+		k.trace.wrote(b)
+	}
+	n, err := k.nc.Write(b)
+	k.client.counters.bytesSent.Add(uint64(n))
+	if err != nil {
+		return k.lastWords(err)
+	}
+	return nil
 }
 
 // lastWords returns what the server said before it reset the connection, so
@@ -70,13 +98,23 @@ func (k *conn) lastWords(err error) error {
 	return readError(said)
 }
 
-// takeConnack handles buffered packets up to CONNACK and no further.
-func (k *conn) takeConnack() (done bool, err error) {
+// takeConnack handles buffered packets up to CONNACK, or to a step of the
+// authentication that has to be answered, and no further. confirmed accepts the
+// last such step.
+func (k *conn) takeConnack(confirmed bool) (done bool, step *session.AuthStep, err error) {
 	c := k.client
 	var e effects
 	var event Event
 	c.mu.Lock()
-	done, err = k.handleUntilConnack()
+	if confirmed {
+		err = c.engine.Authenticate(nil, time.Now())
+	}
+	if err == nil {
+		done, err = k.handleUntilConnack()
+	}
+	if s, ok := c.engine.AuthStep(); ok {
+		step = &s
+	}
 	if done && c.ending != nil {
 		done, err = false, c.ending
 	}
@@ -85,11 +123,12 @@ func (k *conn) takeConnack() (done bool, err error) {
 	}
 	c.settle(&e)
 	c.mu.Unlock()
+	k.trace.readNoted()
 	e.perform()
 	if done {
 		c.watchers.send(event)
 	}
-	return done, err
+	return done, step, err
 }
 
 func (k *conn) handleUntilConnack() (done bool, err error) {
@@ -99,11 +138,12 @@ func (k *conn) handleUntilConnack() (done bool, err error) {
 		if err != nil || !ok {
 			return false, err
 		}
-		if k.trace != nil {
-			k.trace.packet(packetReceived, &k.trace.received, h, body)
-		}
+		k.trace.note(h, body)
 		if err := engine.Handle(h, body, time.Now()); err != nil {
 			return false, err
+		}
+		if _, ok := engine.AuthStep(); ok {
+			return false, nil
 		}
 	}
 	return true, nil

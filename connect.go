@@ -32,7 +32,7 @@ func (c *Client) connect(ctx context.Context, number int, cause error) (*conn, e
 		k, p, err := r.visit(ctx, t)
 		if err == nil {
 			c.link.route.arrived(t)
-			k.target, k.plan = t, p
+			k.target = t
 			return k, nil
 		}
 		if asked, ok := redirection(err); ok && p != nil {
@@ -189,6 +189,7 @@ func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint
 		return nil, &transportError{because(ctx, err)}
 	}
 	k := newConn(c, nc, v)
+	k.plan = p
 	if err := k.handshake(ctx, v, c.connectPacket(v, p)); err != nil {
 		return nil, err
 	}

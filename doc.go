@@ -77,6 +77,16 @@
 //	                       ErrClosed                              true if not sent yet
 //	Drain                  as Unsubscribe; context ended, or      as Unsubscribe; false
 //	                       what ended the Subscription first
+//	Request                as Publish and Subscribe; *Response-   true if the request was not sent
+//	                       Error: the responder failed
+//	Respond, RespondWith   as Subscribe; context ended, or what   as Subscribe; false
+//	                       ended the Subscription first
+//	Reauthenticate         ErrInvalid, ErrNotConnected, ErrClosed true
+//	                       ErrAuthenticator, *ServerError: the    false once it began
+//	                       connection ended with it
+//	PublishOnce            as Connect; as Publish, for each       true if none was sent
+//	                       message
+//	ReceiveOnce            as Connect, Subscribe and Next         n/a
 //	Flush, Disconnect      context ended, ErrClosed;              false
 //	                       ErrConnectionLost: QoS 0 messages
 //	                       were not written

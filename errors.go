@@ -14,6 +14,8 @@ var (
 	// ErrConnectionLost says that the answer to a request can no longer come
 	// because its connection ended.
 	ErrConnectionLost = session.ErrConnectionLost
+	// ErrNotConnected says that a request needs a connection and does not wait for one.
+	ErrNotConnected = session.ErrNotConnected
 	// ErrExpired says that a message's expiry interval ran out in the queue.
 	ErrExpired = session.ErrExpired
 	// ErrStale says that a message can no longer be acknowledged: the server has

@@ -60,7 +60,11 @@ func Example() {
 func ExampleConnect_refused() {
 	ctx := context.Background()
 	b := broker.New(broker.Config{
-		Authenticate: func(context.Context, *broker.Login) wire.ReasonCode { return wire.BadUserNameOrPassword },
+		Authenticators: []broker.Authenticator{
+			broker.AuthenticatorFunc(func(context.Context, *broker.Login) broker.Decision {
+				return broker.Deny(wire.BadUserNameOrPassword, "")
+			}),
+		},
 	})
 	defer b.Close()
 	_, err := mqtt.Connect(ctx, "mqtt://localhost", mqtt.Config{
@@ -503,11 +507,13 @@ func ExampleSubscription_Granted() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	b := broker.New(broker.Config{
-		AuthorizeSubscribe: func(p *broker.Peer, f *wire.SubscribeFilter) wire.ReasonCode {
-			if f.Filter == "secrets" {
-				return wire.NotAuthorized
-			}
-			return wire.Success
+		Authorizers: []broker.Authorizer{
+			broker.AuthorizerFunc(func(_ context.Context, a *broker.Access) broker.Decision {
+				if a.Topic == "secrets" {
+					return broker.Deny(wire.NotAuthorized, "")
+				}
+				return broker.Allow()
+			}),
 		},
 	})
 	defer b.Close()

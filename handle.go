@@ -31,6 +31,14 @@ func (c *Client) Handle(ctx context.Context, o SubscribeOptions, f func(context.
 		return err
 	}
 	h := &handler{sub: s, call: f}
+	if len(c.hooks.handle) > 0 {
+		h.call = func(ctx context.Context, m *Message) error {
+			ctx, done := c.hooks.handling(ctx, m)
+			err := f(ctx, m)
+			done(err)
+			return err
+		}
+	}
 	if err == nil {
 		if o.Concurrency > 1 {
 			err = h.runLanes(ctx)

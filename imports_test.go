@@ -33,7 +33,7 @@ var permittedImports = map[string][]string{
 	},
 	"./broker": {
 		"./wire", "./match", "./session", "./reconnect", "./internal/...",
-		"golang.org/x/sync/errgroup", "github.com/coder/websocket",
+		"golang.org/x/sync/errgroup", "github.com/coder/websocket", "golang.org/x/crypto/bcrypt",
 	},
 	"./internal/...":       {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
 	"./internal/mosquitto": {"./internal/...", "github.com/stretchr/testify/require"},

@@ -85,6 +85,20 @@ func (m *Message) Clone() *Message {
 	return &c
 }
 
+// content returns a message that says the same as m, without what belongs to one
+// that was received.
+func (m *Message) content() *Message {
+	return &Message{
+		Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain,
+		PayloadFormatUTF8:     m.PayloadFormatUTF8,
+		MessageExpiryInterval: m.MessageExpiryInterval,
+		ContentType:           m.ContentType,
+		ResponseTopic:         m.ResponseTopic,
+		CorrelationData:       m.CorrelationData,
+		UserProperties:        m.UserProperties,
+	}
+}
+
 // publish returns the packet for m. Its payload and properties are m's.
 func (m *Message) publish() wire.Publish {
 	p := wire.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain}

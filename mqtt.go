@@ -9,7 +9,6 @@ import (
 
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/session"
-	"github.com/seed65a45251/mqtt/wire"
 )
 
 // Client is a connection to a server that heals itself: it outlives network
@@ -43,10 +42,13 @@ type Client struct {
 	link       linkage
 	sole       origin // of messages that went to one Subscription
 	receipts   receipts
+	hooks      hooks
 	deliveries deliveries
 	router     router
 	watchers   watchers
 	pumps      pumps
+	requests   requests
+	reauth     reauthentication // guarded by mu
 }
 
 // linkage is what successive attempts to connect know. Only one goroutine, at
@@ -123,21 +125,27 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		}
 	}
 	c := &Client{cfg: cfg, done: make(chan struct{})}
+	if c.hooks, err = sortHooks(cfg.Hooks); err != nil {
+		return nil, err
+	}
 	c.link.route.servers = servers
 	c.revival.now = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine = session.NewClient(session.ClientSettings{
-		Inflight:    cfg.Inflight,
-		PingTimeout: cfg.PingTimeout,
-		HasSession:  cfg.Resume,
-		Established: c.resubscribe,
+		Inflight:         cfg.Inflight,
+		TopicAliases:     cfg.SendTopicAliases,
+		PingTimeout:      cfg.PingTimeout,
+		HasSession:       cfg.Resume,
+		Established:      c.resubscribe,
+		Reauthentication: c.reauthStepped,
 	})
 	c.sole.client = c
 	c.link.version = cfg.Version
 	if cfg.Version == Auto {
 		c.link.version = V5
 	}
-	c.link.settled = cfg.Version != Auto
+	// An older version could not authenticate and must not be fallen back to.
+	c.link.settled = cfg.Version != Auto || cfg.Authenticator != nil
 	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
 	c.router.init(cfg.HoldUnclaimed)
 	return c, nil
@@ -168,86 +176,6 @@ func (c *Client) end(err error) {
 	c.router.close(err)
 	c.watchers.close(Event{State: Closed, Time: time.Now(), Err: err})
 	c.cfg.Logger.Info("mqtt client ended", "client_id", c.cfg.ClientID, "cause", err)
-}
-
-// Close ends the client without waiting for what is in flight: it says
-// DISCONNECT if it can within a second, ends every wait with ErrClosed, and
-// returns when no goroutine of the client is left. Further calls do nothing.
-func (c *Client) Close() error {
-	c.leave(&wire.Disconnect{})
-	c.life.Wait()
-	return nil
-}
-
-// Disconnect ends the client in order: it waits until everything accepted for
-// publishing is acknowledged, then says DISCONNECT and closes like Close. The
-// reason is Success unless one is given; DisconnectWithWill asks the server to
-// publish the will all the same. (Before 5.0 DISCONNECT has no reason: with any
-// but Success the connection is closed without it, and the server publishes the
-// will.) When ctx ends first, the client is closed nevertheless, and the error
-// says what was left. A reason that a client can not give is refused with
-// ErrInvalid, and the client goes on.
-func (c *Client) Disconnect(ctx context.Context, reason ...ReasonCode) error {
-	p := &wire.Disconnect{}
-	if len(reason) > 0 {
-		p.ReasonCode = reason[0]
-	}
-	if err := checkDisconnect(p.ReasonCode); err != nil {
-		return &requestError{"disconnect", "", false, err}
-	}
-	err := c.flush(ctx)
-	c.leave(p)
-	c.life.Wait()
-	return err
-}
-
-// checkDisconnect obeys [MQTT-3.14.2-1]: a client gives no other codes.
-func checkDisconnect(code ReasonCode) error {
-	switch code {
-	case Success, DisconnectWithWill, UnspecifiedError, MalformedPacket, ProtocolError, ImplementationSpecificError,
-		TopicNameInvalid, ReceiveMaximumExceeded, TopicAliasInvalid, PacketTooLarge, MessageRateTooHigh,
-		QuotaExceeded, AdministrativeAction, PayloadFormatInvalid:
-		return nil
-	}
-	return invalid("reason code", "a client can not give %v", code)
-}
-
-// leave begins the end of the client with ErrClosed.
-func (c *Client) leave(p *wire.Disconnect) {
-	c.mu.Lock()
-	if c.ending == nil {
-		c.ending = ErrClosed
-	}
-	k := c.conn
-	if k != nil {
-		c.receipts.hand(c.engine)
-		c.farewell(p)
-		k.leave(ErrClosed)
-	}
-	c.mu.Unlock()
-	if k == nil {
-		c.cancel(ErrClosed)
-		return
-	}
-	k.hurry()
-}
-
-// farewell puts DISCONNECT behind what waits to be written. Called with c.mu
-// held.
-func (c *Client) farewell(p *wire.Disconnect) {
-	v := c.engine.Version()
-	if v == V5 && !c.cfg.Resume && c.engine.SessionExpiryInterval() > 0 {
-		// Nothing of this client is left behind.
-		p.SessionExpiryInterval = new(uint32(0))
-	}
-	if v < V5 && p.ReasonCode != Success {
-		// Before 5.0 every DISCONNECT drops the will; only silence keeps it.
-		c.engine.Fail(ErrClosed)
-		return
-	}
-	if err := c.engine.Disconnect(p); err != nil {
-		c.engine.Fail(err)
-	}
 }
 
 // Done returns a channel that is closed when the client has ended and none of

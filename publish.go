@@ -25,6 +25,9 @@ func (c *Client) Publish(ctx context.Context, topic string, payload []byte, qos 
 	if err := validatePublish(topic, payload, qos); err != nil {
 		return &requestError{"publish", topic, false, err}
 	}
+	if len(c.hooks.publish) > 0 {
+		return c.publishHooked(ctx, &Message{Topic: topic, Payload: payload, QoS: qos})
+	}
 	p := wire.Publish{Topic: topic, Payload: payload, QoS: qos}
 	return c.publish(ctx, &p, time.Time{})
 }
@@ -32,6 +35,13 @@ func (c *Client) Publish(ctx context.Context, topic string, payload []byte, qos 
 // PublishMessage is Publish for a message with everything that a message can
 // have.
 func (c *Client) PublishMessage(ctx context.Context, m *Message) error {
+	if len(c.hooks.publish) > 0 && m != nil {
+		return c.publishHooked(ctx, m)
+	}
+	return c.publishMessage(ctx, m)
+}
+
+func (c *Client) publishMessage(ctx context.Context, m *Message) error {
 	p, expires, err := packetOf(m)
 	if err != nil {
 		return err
@@ -44,6 +54,13 @@ func (c *Client) PublishMessage(ctx context.Context, m *Message) error {
 // must not be changed until the Delivery is done. Messages reach the wire in the
 // order in which one goroutine published them, whichever method it used.
 func (c *Client) PublishAsync(ctx context.Context, m *Message) (*Delivery, error) {
+	if len(c.hooks.publish) > 0 && m != nil {
+		return c.publishAsyncHooked(ctx, m)
+	}
+	return c.publishAsync(ctx, m)
+}
+
+func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error) {
 	p, expires, err := packetOf(m)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,9 @@ type Stats struct {
 	Dropped      uint64 // received messages dropped by a Subscription's limits
 	Unclaimed    uint64 // received messages that matched no Subscription and were dropped
 
+	StrayResponses uint64 // responses for which no Request waited, or not any more
+	Unanswered     uint64 // requests that Respond got and could not send a response to
+
 	Queued      int // messages waiting to be sent
 	QueuedBytes int
 	Inflight    int // messages sent and not acknowledged
@@ -28,7 +31,7 @@ type Stats struct {
 type counters struct {
 	connections, lost, published, queueDropped, received uint64
 
-	bytesSent, bytesReceived, dropped, unclaimed atomic.Uint64
+	bytesSent, bytesReceived, dropped, unclaimed, stray, unanswered atomic.Uint64
 }
 
 // Stats returns the client's counters. It is cheap.
@@ -46,8 +49,12 @@ func (c *Client) Stats() Stats {
 		Received:      c.counters.received,
 		Dropped:       c.counters.dropped.Load(),
 		Unclaimed:     c.counters.unclaimed.Load(),
-		Inflight:      c.engine.Sender.Inflight(),
-		Unfinished:    c.engine.Receiver.Unfinished(),
+
+		StrayResponses: c.counters.stray.Load(),
+		Unanswered:     c.counters.unanswered.Load(),
+
+		Inflight:   c.engine.Sender.Inflight(),
+		Unfinished: c.engine.Receiver.Unfinished(),
 	}
 	s.Queued, s.QueuedBytes = c.engine.Sender.Queued()
 	return s

@@ -2,9 +2,7 @@ package mqtt
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
@@ -93,93 +91,6 @@ func (c *Client) giveUp(s *Subscription, r *subscribeCall, name string, cause er
 		}
 	})
 	return &requestError{"subscribe", name, sent, cause}
-}
-
-// subscribeCall is one SUBSCRIBE for a Subscription: the first one, which
-// somebody waits for, or its renewal on a later connection. It is sent once on
-// every connection until it is answered.
-type subscribeCall struct {
-	sub   *Subscription
-	first bool
-
-	// Guarded by Client.mu.
-	epoch     uint64 // of the connection that it was last sent on
-	sent      bool
-	abandoned bool
-
-	once   sync.Once // finish
-	partly bool      // set before done is closed, as is err
-	err    error
-	done   chan struct{}
-}
-
-// send hands the request to the engine. Without a connection it does nothing:
-// the next connection sends it. Called with Client.mu held.
-func (r *subscribeCall) send(engine *session.Client) {
-	c := r.sub.client
-	if r.abandoned || r.epoch == c.epoch {
-		return
-	}
-	if !engine.Connected() {
-		if c.ending != nil {
-			c.refused = append(c.refused, refusal{r, c.ending})
-		}
-		return
-	}
-	p := c.router.subscribePacket(r.sub, engine)
-	if err := engine.Request(&session.Request{Subscribe: p, Owner: r}); err != nil {
-		c.refused = append(c.refused, refusal{r, err})
-		return
-	}
-	r.sent, r.epoch = true, c.epoch
-}
-
-// conclude ends the call without an answer.
-func (r *subscribeCall) conclude(err error) { r.finish(nil, err, false) }
-
-// refusal is a SUBSCRIBE or UNSUBSCRIBE that ends without having been sent.
-type refusal struct {
-	call interface{ conclude(error) }
-	err  error
-}
-
-// answer takes the SUBACK. When none comes because the connection is lost, the
-// next one sends the request again.
-func (r *subscribeCall) answer(q *session.Request) {
-	if q.Err != nil {
-		return
-	}
-	var err error
-	failed := 0
-	for i, code := range q.ReasonCodes {
-		if !code.Failed() {
-			continue
-		}
-		if failed == 0 {
-			err = fmt.Errorf("filter %.80q: %w", r.sub.options.Filters[i].Filter, &ServerError{
-				Packet: wire.TypeSuback, ReasonCode: code, ReasonString: q.ReasonString, UserProperties: q.UserProperties})
-		}
-		failed++
-	}
-	r.finish(q.ReasonCodes, err, failed > 0 && failed < len(q.ReasonCodes))
-}
-
-// finish ends the call; a Subscription of which nothing was granted ends too.
-func (r *subscribeCall) finish(codes []ReasonCode, err error, partly bool) {
-	r.once.Do(func() {
-		c := r.sub.client
-		r.err, r.partly = err, partly
-		c.router.granted(r.sub, r, codes)
-		if err != nil && !partly {
-			c.router.remove(r.sub)
-			r.sub.discard(err)
-		}
-		if err != nil && !r.first {
-			c.watchers.send(Event{State: c.State(), Err: err, Subscription: r.sub})
-		}
-		r.sub.queue.begin()
-		close(r.done)
-	})
 }
 
 // resubscribe is called by the engine, under Client.mu, when a connection is

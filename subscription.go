@@ -116,6 +116,8 @@ type Subscription struct {
 	queue   queue
 	local   bool // made by Route: the server knows nothing of it
 	handled bool // made by Handle: what it has not finished is kept
+	// transient is guarded by client.router.mu: the filters mean nothing to a later process.
+	transient bool
 
 	// Guarded by client.router.mu.
 	group    group

@@ -23,6 +23,7 @@ const (
 type tracer struct {
 	logger         *slog.Logger
 	sent, received wire.Decoder
+	noted          []noted
 }
 
 func newTracer(c *Client, v Version) *tracer {
@@ -41,6 +42,29 @@ func (t *tracer) wrote(b []byte) { t.each(packetSent, &t.sent, b) }
 
 // read logs the packets of b that are complete.
 func (t *tracer) read(b []byte) { t.each(packetReceived, &t.received, b) }
+
+// noted is a received packet that is logged when no lock is held.
+type noted struct {
+	header wire.Header
+	body   []byte
+}
+
+func (t *tracer) note(h wire.Header, body []byte) {
+	if t != nil {
+		t.noted = append(t.noted, noted{h, body})
+	}
+}
+
+// readNoted logs what was noted.
+func (t *tracer) readNoted() {
+	if t == nil {
+		return
+	}
+	for _, n := range t.noted {
+		t.packet(packetReceived, &t.received, n.header, n.body)
+	}
+	t.noted = nil
+}
 
 func (t *tracer) each(message string, d *wire.Decoder, b []byte) {
 	for {

@@ -62,12 +62,17 @@ func (c *Client) unsubscribe(ctx context.Context, filters []string) error {
 	return &requestError{"unsubscribe", filters[0], u.epoch > 0, u.err}
 }
 
-// unsubscribeCall is one UNSUBSCRIBE. It is sent on every connection that
-// resumes the session until it is answered, whether somebody waits or not.
+// unsubscribeCall is what UNSUBSCRIBE is to end, with as many packets as the
+// limits of the connection ask for. It is sent on every connection that resumes
+// the session until it is answered, whether somebody waits or not.
 type unsubscribeCall struct {
-	client  *Client
+	client *Client
+
+	// Guarded by Client.mu.
 	filters []string
-	epoch   uint64 // of the connection that it was last sent on; guarded by Client.mu
+	epoch   uint64 // of the connection that it was last sent on
+	open    int    // packets without an answer on that connection
+	failure error  // the first
 
 	once sync.Once // conclude
 	err  error     // set before done is closed
@@ -97,26 +102,35 @@ func (u *unsubscribeCall) send(engine *session.Client) {
 		c.refused = append(c.refused, refusal{u, nil})
 		return
 	}
-	p := &wire.Unsubscribe{Filters: u.filters}
-	if err := engine.Request(&session.Request{Unsubscribe: p, Owner: u}); err != nil {
-		c.refused = append(c.refused, refusal{u, err})
-		return
+	limits := engine.Limits()
+	parts := limits.SplitUnsubscribe(&wire.Unsubscribe{Filters: u.filters}, engine.Version(), c.cfg.FiltersPerSubscribe)
+	for _, p := range parts {
+		if err := engine.Request(&session.Request{Unsubscribe: p, Owner: u}); err != nil {
+			c.refused = append(c.refused, refusal{u, err})
+			return
+		}
+		u.epoch = c.epoch
 	}
-	u.epoch = c.epoch
+	u.open, u.failure = len(parts), nil
 }
 
 func (u *unsubscribeCall) answer(q *session.Request) {
 	if q.Err != nil {
 		return // the next connection sends it again
 	}
-	for i, code := range q.ReasonCodes {
-		if code.Failed() {
-			u.conclude(fmt.Errorf("filter %.80q: %w", q.Unsubscribe.Filters[i], &ServerError{
-				Packet: wire.TypeUnsuback, ReasonCode: code, ReasonString: q.ReasonString, UserProperties: q.UserProperties}))
-			return
-		}
+	c := u.client
+	c.mu.Lock()
+	u.open--
+	i := slices.IndexFunc(q.ReasonCodes, ReasonCode.Failed)
+	if i >= 0 && u.failure == nil {
+		u.failure = fmt.Errorf("filter %.80q: %w", q.Unsubscribe.Filters[i], &ServerError{
+			Packet: wire.TypeUnsuback, ReasonCode: q.ReasonCodes[i], ReasonString: q.ReasonString, UserProperties: q.UserProperties})
 	}
-	u.conclude(nil)
+	over, failure := u.open == 0, u.failure
+	c.mu.Unlock()
+	if over {
+		u.conclude(failure)
+	}
 }
 
 // conclude ends the call; nil means that the filters are gone.

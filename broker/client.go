@@ -16,7 +16,7 @@ type client struct {
 	number uint64      // in the order of creation
 	online atomic.Bool // conn is not nil; a hint for who does not hold mu
 
-	subscriptions map[string]*subscription // by whole filter; guarded by Broker.mu
+	filters
 
 	mu       sync.Mutex // guards everything below
 	conn     *conn      // nil while the client is away
@@ -28,6 +28,13 @@ type client struct {
 	expiry   uint32              // session expiry interval in seconds
 	will     *will
 	alarm    alarm
+	seen     seen
+}
+
+// seen is what remains known of a client that is away.
+type seen struct {
+	peer  *Peer     // of the last connection
+	since time.Time // when it came or went
 }
 
 // held counts what the sender holds: messages that wait or are not acknowledged.
@@ -36,29 +43,33 @@ type held struct {
 	swept           time.Time // when those too old were last looked for
 }
 
-func (h *held) add(p *wire.Publish, sign int) {
+func (h *held) add(m *message, sign int) {
 	h.messages += sign
-	h.bytes += sign * (len(p.Topic) + len(p.Payload))
+	h.bytes += sign * m.size()
 }
 
-func newClient(id string, number uint64) *client {
-	cl := &client{id: id, number: number, subscriptions: make(map[string]*subscription)}
-	cl.sender = session.NewSender(&cl.link, 0)
+func newClient(id string, number uint64, inflight int) *client {
+	cl := &client{id: id, number: number, filters: filters{subscriptions: make(map[string]*subscription)}}
+	cl.sender = session.NewSender(&cl.link, inflight)
 	cl.receiver = session.NewReceiver(&cl.link)
 	return cl
 }
 
 // open begins the connection c. What waits for the client follows the CONNACK.
-func (cl *client) open(c *conn, limits session.Limits, ack *wire.Connack, resumed bool, now time.Time) error {
-	cl.link = session.Link{Version: c.version, Limits: limits}
+func (cl *client) open(c *conn, ack *wire.Connack, resumed bool, now time.Time) error {
+	cl.link = session.Link{Version: c.version, Limits: c.limits}
 	// [MQTT-3.2.0-1] CONNACK comes first.
 	if err := cl.link.Append(ack); err != nil {
 		cl.link.Close()
 		return err
 	}
-	cl.conn = c
+	cl.conn, cl.seen = c, seen{c.peer, now}
 	cl.online.Store(true)
-	cl.link.Open(c.version, limits)
+	cl.link.Open(c.version, c.limits)
+	if c.version == wire.V5 {
+		// [MQTT-3.1.2-26], [MQTT-3.1.2-27] no more than the client takes.
+		cl.link.UseAliases(min(c.b.cfg.TopicAliasesSent, int(c.limits.TopicAliasMaximum)))
+	}
 	receiveMaximum := 0
 	if c.version == wire.V5 {
 		receiveMaximum = int(c.b.cfg.ReceiveMaximum)
@@ -76,17 +87,34 @@ func (cl *client) open(c *conn, limits session.Limits, ack *wire.Connack, resume
 func (cl *client) close(e ending) *conn {
 	c := cl.conn
 	if e.tell && cl.link.Version == wire.V5 {
-		// [MQTT-3.14.4-1] nothing follows. It is too small to break a limit.
-		_ = cl.link.Append(&wire.Disconnect{ReasonCode: e.reason})
-		c.last.told = true
+		// [MQTT-3.14.4-1] nothing follows.
+		c.last.told = cl.appendDisconnect(e, c.terse)
 	}
 	c.last.bytes = cl.link.Take(nil)
 	cl.link.Close()
 	cl.sender.Stop(false)
 	cl.receiver.Stop()
-	cl.conn = nil
+	cl.conn, cl.seen.since = nil, time.Now()
 	cl.online.Store(false)
 	return c
+}
+
+// appendDisconnect says why the connection ends, as exactly as the client and the
+// packet permit. [MQTT-3.14.2-1], [MQTT-3.14.2-3]
+func (cl *client) appendDisconnect(e ending, terse bool) bool {
+	bye := &wire.Disconnect{ReasonCode: e.reason, ServerReference: e.server}
+	if !terse && e.text != "" {
+		bye.ReasonString = e.text
+	}
+	if cl.link.Append(bye) == nil {
+		return true
+	}
+	bye.ReasonString, bye.ServerReference = "", ""
+	if cl.link.Append(bye) == nil {
+		return true
+	}
+	bye.ReasonCode = wire.UnspecifiedError
+	return cl.link.Append(bye) == nil
 }
 
 // deliver sends m to the client or queues it. It notes the connection in r when
@@ -113,13 +141,18 @@ func (cl *client) deliverAtMostOnce(p *wire.Publish, m *message, t *target, r *r
 	if cl.conn == nil {
 		return
 	}
-	if cl.link.Version < wire.V5 {
-		p.Properties = nil
-	} else if len(t.ids) > 0 {
+	v5 := cl.link.Version == wire.V5
+	var sent bool
+	var err error
+	if v5 && len(t.ids) > 0 {
 		r.properties = withIDs(p.Properties, t.ids)
 		p.Properties = &r.properties
+		sent, err = cl.sender.SendAtMostOnce(p)
+	} else if cl.link.Aliases(p.Topic) {
+		sent, err = cl.sender.SendAtMostOnce(p)
+	} else if frame := r.frame(p, v5); frame != nil {
+		sent, err = cl.sender.SendEncoded(frame)
 	}
-	sent, err := cl.sender.SendAtMostOnce(p)
 	switch {
 	case sent:
 		cl.conn.b.counts.sent.Add(1)
@@ -148,8 +181,8 @@ func (cl *client) enqueue(p *wire.Publish, m *message, t *target, now time.Time)
 		p.Properties = new(withIDs(p.Properties, append([]uint32(nil), t.ids...)))
 	}
 	counts.sent.Add(1)
-	cl.held.add(p, 1)
-	cl.sender.Submit(&session.Outgoing{Publish: *p, Expires: m.expires}, now)
+	cl.held.add(kept, 1)
+	cl.sender.Submit(&session.Outgoing{Publish: *p, Expires: m.expires, Owner: kept}, now)
 	cl.settle(counts)
 }
 
@@ -187,7 +220,7 @@ func withIDs(base *wire.PublishProperties, ids []uint32) wire.PublishProperties 
 func (cl *client) settle(counts *counters) {
 	cl.done = cl.sender.Completed(cl.done[:0])
 	for _, o := range cl.done {
-		cl.held.add(&o.Publish, -1)
+		cl.held.add(o.Owner.(*message), -1)
 		if o.Result.Err != nil && !isRefusal(o.Result.Err) {
 			counts.expired.Add(1)
 		}

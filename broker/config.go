@@ -1,21 +1,29 @@
 package broker
 
 import (
-	"context"
+	"crypto/tls"
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // Config holds the settings of a [Broker]. The zero value is ready to use: it
-// lets everybody in and bounds what one client can cost.
+// lets every client of this machine in and bounds what one client can cost.
 type Config struct {
 	// Logger gets one line per connection and per refusal, never payloads or
 	// passwords. Zero means silence.
 	Logger *slog.Logger
+
+	// TLS is for the networks "tls" and "wss" of [Broker.Listen]. Client certificates
+	// that it asks for are visible to the hooks.
+	TLS *tls.Config
+	// Origins are patterns of hosts, as in path.Match, whose web pages may open
+	// WebSockets. Zero means only the host that the request is for.
+	Origins []string
 
 	// Versions are the protocol versions to accept. Zero means all three.
 	Versions []wire.Version
@@ -31,12 +39,23 @@ type Config struct {
 	// NoSubscriptionIDs refuses subscription identifiers.
 	NoSubscriptionIDs bool
 
-	// ConnectTimeout is how long a client may take until its CONNECT is here,
-	// TLS handshake included, and how long Authenticate may take. Zero means 10
+	// ResponseInformation is what 5.0 clients are told that ask for response
+	// information, such as the place of their response topics; %c stands for the
+	// client identifier and %u for the user name. A client whose own would change
+	// the levels of the topic is told nothing. Zero means that nobody is.
+	ResponseInformation string
+
+	// StatusInterval is how often figures are published on topics below $SYS/broker
+	// while somebody has subscribed to them. A new subscriber gets them at once. Zero
+	// means 10 seconds, a negative duration that there are none.
+	StatusInterval time.Duration
+
+	// ConnectTimeout is how long a client may take until it is authenticated, TLS
+	// handshake included, and again whenever it authenticates again. Zero means 10
 	// seconds.
 	ConnectTimeout time.Duration
-	// WriteTimeout is how long the peer may take to accept one write. Zero means
-	// 20 seconds.
+	// WriteTimeout is how long the peer may take to accept 64 KiB, or less if less
+	// is there. Then the connection ends. Zero means 20 seconds.
 	WriteTimeout time.Duration
 	// KeepAliveMaximum bounds the keep-alive interval of 5.0 clients, which learn
 	// it from CONNACK; whole seconds. Zero means that the client decides.
@@ -54,41 +73,58 @@ type Config struct {
 	// TopicAliasMaximum is how many topic aliases a 5.0 client may set. Zero means
 	// 64, a negative number none.
 	TopicAliasMaximum int
+	// TopicAliasesSent bounds the topic aliases that the broker sets towards a 5.0
+	// client that takes them. Topics get one that are long enough and come again and
+	// again. Zero means 32, a negative number none.
+	TopicAliasesSent int
 
 	// Connections bounds the connections at one time. Zero means 10,000.
 	Connections int
 	// Sessions bounds the sessions of present and absent clients. Zero means
 	// 100,000.
 	Sessions int
-	// SubscriptionsPerClient bounds the filters of one session. Zero means 10,000.
+	// TopicLevels bounds the levels of topics and filters, each of which costs more
+	// memory than its text. Zero means 128.
+	TopicLevels int
+	// SubscriptionsPerClient bounds the filters of one session, which in any case
+	// have at most 4 MiB of text. Zero means 10,000.
 	SubscriptionsPerClient int
+	// Inflight bounds the QoS 1 and 2 messages that are sent to one client and not
+	// acknowledged; a client may ask for fewer. Zero means 1024.
+	Inflight int
 	// QueuedMessages bounds the messages that wait for one client or for its
 	// acknowledgement. What comes when the limit is reached is dropped for that
 	// client and counted. Zero means 65,536.
 	QueuedMessages int
-	// QueuedBytes bounds the topics and payloads of those messages. Zero means 32
-	// MiB.
+	// QueuedBytes bounds the topics, payloads and properties of those messages. Zero
+	// means 32 MiB.
 	QueuedBytes int
 	// RetainedMessages bounds the topics with a retained message. What would go
 	// beyond it is refused: sent to nobody, and answered with Quota exceeded where
 	// the version can say so. Zero means 100,000.
 	RetainedMessages int
-	// RetainedBytes bounds the topics and payloads of retained messages in the
-	// same way. Zero means 256 MiB.
+	// RetainedBytes bounds the topics, payloads and properties of retained messages
+	// in the same way. Zero means 256 MiB.
 	RetainedBytes int
 
-	// Authenticate decides who may connect. It runs on the client's own goroutine
-	// and may take its time, at most ConnectTimeout; ctx ends with the broker too.
-	// Success lets the client in, any other code is sent in CONNACK. Zero means
-	// that everybody may.
-	Authenticate func(ctx context.Context, l *Login) wire.ReasonCode
-	// AuthorizePublish decides about one message, which it must not keep. It may
-	// be called by many goroutines at once, and also for wills. Zero means that
-	// everything is allowed.
-	AuthorizePublish func(p *Peer, m *wire.Publish) wire.ReasonCode
-	// AuthorizeSubscribe decides about one filter. It may be called by many
-	// goroutines at once. Zero means that everything is allowed.
-	AuthorizeSubscribe func(p *Peer, f *wire.SubscribeFilter) wire.ReasonCode
+	// Authenticators decide who may connect: the first that does not pass. If all
+	// pass the client is refused. Zero means that everybody may, see [ErrOpen].
+	Authenticators []Authenticator
+	// EnhancedAuthenticators are for 5.0 clients that name an authentication
+	// method, and decide alone about those. Zero means that there is no method.
+	EnhancedAuthenticators []EnhancedAuthenticator
+	// Authorizers decide what clients may publish and subscribe to: the first that
+	// does not pass. If all pass it is refused. Zero means that everything is
+	// allowed. They are not asked about topics that start with $, on which no client
+	// may publish.
+	Authorizers []Authorizer
+	// Observers are told what happens, all of them, in this order.
+	Observers []Observer
+}
+
+// open reports whether everybody may connect.
+func (cfg *Config) open() bool {
+	return len(cfg.Authenticators) == 0 && len(cfg.EnhancedAuthenticators) == 0
 }
 
 // withDefaults returns a copy in which every zero has its meaning.
@@ -105,17 +141,25 @@ func (cfg Config) withDefaults() Config {
 	} else {
 		cfg.MaximumQoS = new(min(*cfg.MaximumQoS, wire.ExactlyOnce))
 	}
+	cfg.Authenticators = slices.Clone(cfg.Authenticators)
+	cfg.EnhancedAuthenticators = slices.Clone(cfg.EnhancedAuthenticators)
+	cfg.Authorizers = slices.Clone(cfg.Authorizers)
+	cfg.Observers = slices.Clone(cfg.Observers)
 	setDefault(&cfg.ConnectTimeout, 10*time.Second)
 	setDefault(&cfg.WriteTimeout, 20*time.Second)
 	setDefault(&cfg.SessionExpiryMaximum, 7*24*time.Hour)
+	setDefault(&cfg.StatusInterval, 10*time.Second)
 	setDefault(&cfg.MaximumPacketSize, 16<<20)
 	cfg.MaximumPacketSize = min(cfg.MaximumPacketSize, math.MaxInt32)
 	setDefault(&cfg.ReceiveMaximum, 1024)
 	setDefault(&cfg.TopicAliasMaximum, 64)
 	cfg.TopicAliasMaximum = min(max(cfg.TopicAliasMaximum, 0), math.MaxUint16)
+	setDefault(&cfg.TopicAliasesSent, 32)
 	setDefault(&cfg.Connections, 10_000)
 	setDefault(&cfg.Sessions, 100_000)
+	setDefault(&cfg.TopicLevels, 128)
 	setDefault(&cfg.SubscriptionsPerClient, 10_000)
+	setDefault(&cfg.Inflight, 1024)
 	setDefault(&cfg.QueuedMessages, 65_536)
 	setDefault(&cfg.QueuedBytes, 32<<20)
 	setDefault(&cfg.RetainedMessages, 100_000)
@@ -127,6 +171,11 @@ func setDefault[T comparable](field *T, value T) {
 	if *field == *new(T) {
 		*field = value
 	}
+}
+
+// tooDeep reports whether a topic or filter has too many levels.
+func (cfg *Config) tooDeep(topic string) bool {
+	return len(topic) >= cfg.TopicLevels && strings.Count(topic, "/") >= cfg.TopicLevels
 }
 
 // keepAlive returns the interval in seconds to use for a client that asks for

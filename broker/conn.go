@@ -3,8 +3,10 @@ package broker
 import (
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -24,20 +26,30 @@ var errGone = errors.New("connection was ended")
 type conn struct {
 	b        *Broker
 	net      net.Conn
-	listener *listener // nil when there is none
+	listener *listener     // nil when there is none
+	request  *http.Request // of a WebSocket; nil: none
+	excess   bool          // is one too many, and only told so
 	signals  signals
 	client   *client // set once, under Broker.mu
 	last     last    // guarded by client.mu
 
 	// Of the reader.
-	reader    *wire.Reader
-	decoder   wire.Decoder
-	packets   packets
-	router    router
+	reader   *wire.Reader
+	decoder  wire.Decoder
+	packets  packets
+	router   router
+	hello    // set before client is
+	enhanced enhanced
+}
+
+// hello is what CONNECT said, and what CONNACK made of it.
+type hello struct {
 	version   wire.Version
 	bridge    bool
+	terse     bool          // no reason strings
 	keepAlive time.Duration // silence after which the connection ends; 0: never
-	peer      *Peer
+	limits    session.Limits
+	peer      *Peer // nil before CONNECT
 }
 
 // signals are how the goroutines of a connection wake each other.
@@ -47,6 +59,8 @@ type signals struct {
 	noReader chan struct{} // closed when the reader is done
 	noWriter chan struct{} // closed when the writer is done
 	gone     chan struct{} // closed when nothing is left
+
+	until atomic.Pointer[time.Time] // when the writer has to be done; nil: not yet known
 }
 
 // last is what is still written when the session was taken away.
@@ -68,8 +82,10 @@ type packets struct {
 // ending says how a connection ends.
 type ending struct {
 	reason wire.ReasonCode
-	tell   bool // send DISCONNECT with the reason, if the version has it
-	will   bool // the will is published
+	text   string // reason string; empty: none
+	server string // to go to; empty: none
+	tell   bool   // send DISCONNECT with the reason, if the version has it
+	will   bool   // the will is published
 }
 
 func newConn(b *Broker, nc net.Conn, l *listener) *conn {
@@ -78,6 +94,7 @@ func newConn(b *Broker, nc net.Conn, l *listener) *conn {
 		net:      nc,
 		listener: l,
 		decoder:  wire.Decoder{From: wire.FromClient},
+		hello:    hello{terse: true}, // until it is known what the client can take
 		signals: signals{
 			wakeup:   make(chan struct{}, 1),
 			drained:  make(chan struct{}, 1),
@@ -91,9 +108,11 @@ func newConn(b *Broker, nc net.Conn, l *listener) *conn {
 // run serves the connection until it is over.
 func (c *conn) run() {
 	defer c.net.Close()
-	if err := c.handshake(); err != nil {
+	resumed, err := c.handshake()
+	if err != nil {
 		c.b.counts.refused.Add(1)
 		c.b.cfg.Logger.Info("connection refused", "remote", c.net.RemoteAddr(), "reason", err)
+		c.b.observe(Refused{c.peer, err})
 		return
 	}
 	log := c.b.cfg.Logger.With("client", c.peer.ClientID, "remote", c.net.RemoteAddr())
@@ -101,26 +120,26 @@ func (c *conn) run() {
 
 	var writer sync.WaitGroup
 	writer.Go(c.write)
-	err := c.read()
+	c.b.observe(Connected{c.peer, resumed})
+	err = c.read()
 	c.router.flush()
-	c.b.leave(c, endingFor(err))
+	c.b.leave(c, c.endingFor(err))
 	c.discard()
 	close(c.signals.noReader)
 	writer.Wait()
 	log.Info("client gone", "reason", err)
+	c.b.observe(Disconnected{c.peer, err})
 }
 
 // read handles packets until the connection is over and says why.
 func (c *conn) read() error {
-	if c.keepAlive == 0 {
-		// The deadline of the handshake.
-		if err := c.net.SetReadDeadline(time.Time{}); err != nil {
-			return err
-		}
+	// The deadline of the handshake.
+	if err := c.net.SetReadDeadline(time.Time{}); err != nil {
+		return err
 	}
 	for {
-		if c.keepAlive > 0 {
-			if err := c.net.SetReadDeadline(time.Now().Add(c.keepAlive)); err != nil {
+		if c.keepAlive > 0 || c.enhanced.by != nil {
+			if err := c.net.SetReadDeadline(c.deadline(time.Now())); err != nil {
 				return err
 			}
 		}
@@ -131,6 +150,17 @@ func (c *conn) read() error {
 			return err
 		}
 	}
+}
+
+// deadline returns when the client has to be heard of again; zero: never.
+func (c *conn) deadline(now time.Time) (t time.Time) {
+	if c.keepAlive > 0 {
+		t = now.Add(c.keepAlive)
+	}
+	if e := &c.enhanced; e.again != nil && (t.IsZero() || e.deadline.Before(t)) {
+		t = e.deadline
+	}
+	return t
 }
 
 // handleBuffered handles all packets that one read brought.
@@ -189,18 +219,37 @@ func (c *conn) awaitRoom() error {
 	}
 }
 
+// busy reports whether something waits for the client.
+func (c *conn) busy() bool {
+	c.b.mu.RLock()
+	cl := c.client
+	c.b.mu.RUnlock()
+	if cl == nil {
+		return false
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.conn == c && (cl.link.Pending() > 0 || cl.held.messages > 0)
+}
+
 // endingFor says what follows from what read returned.
-func endingFor(err error) ending {
+func (c *conn) endingFor(err error) ending {
 	if bye, ok := errors.AsType[*goodbye](err); ok {
 		return ending{will: bye.will}
 	}
 	if fault, ok := errors.AsType[*wire.Error](err); ok {
-		return ending{reason: fault.Reason, tell: true, will: true}
+		return ending{reason: fault.Reason, text: fault.Detail, tell: true, will: true}
+	}
+	if no, ok := errors.AsType[*refusal](err); ok {
+		return ending{reason: no.code, text: no.text, server: no.server, tell: true, will: true}
 	}
 	if limit, ok := errors.AsType[*session.LimitError](err); ok {
 		return ending{reason: limit.ReasonCode, tell: true, will: true}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if e := &c.enhanced; e.again != nil && !time.Now().Before(e.deadline) {
+			return ending{reason: wire.NotAuthorized, text: "authentication took too long", tell: true, will: true}
+		}
 		// [MQTT-3.1.2-22] silence for one and a half keep-alive intervals.
 		return ending{reason: wire.KeepAliveTimeout, tell: true, will: true}
 	}

@@ -12,6 +12,8 @@ const (
 	// DISCONNECT: closing a socket with unread bytes would take back what the peer
 	// has not read yet.
 	lingerTimeout = 200 * time.Millisecond
+	// writePiece is how much the peer has to take within Config.WriteTimeout.
+	writePiece = 64 << 10
 	// spareMaximum is the largest write buffer that an idle connection keeps, and
 	// spareMinimum the one that it keeps however little of it was used.
 	spareMaximum = 64 << 10
@@ -25,9 +27,6 @@ func (c *conn) write() {
 	var spare []byte
 	for range c.signals.wakeup {
 		for {
-			// Before the look at the session, so that an ending in between can
-			// shorten it.
-			_ = c.net.SetWriteDeadline(time.Now().Add(c.b.cfg.WriteTimeout))
 			b, last := c.take(spare)
 			if last {
 				c.part(b)
@@ -37,7 +36,7 @@ func (c *conn) write() {
 				spare = b
 				break
 			}
-			if _, err := c.net.Write(b); err != nil {
+			if err := c.writeOut(b); err != nil {
 				c.net.Close()
 				return
 			}
@@ -91,7 +90,7 @@ func (c *conn) part(b []byte) {
 // calls it closes the rest, even if b could not be sent.
 func (c *conn) writeLast(b []byte) bool {
 	_ = c.net.SetWriteDeadline(time.Now().Add(min(farewellTimeout, c.b.cfg.WriteTimeout)))
-	if _, err := c.net.Write(b); err != nil {
+	if c.transmit(b) != nil {
 		return false
 	}
 	half, ok := c.net.(interface{ CloseWrite() error })
@@ -103,8 +102,39 @@ func (c *conn) discard() { _, _ = io.Copy(io.Discard, c.net) }
 
 // hurry makes the writer of a connection that lost its session come to an end.
 func (c *conn) hurry() {
-	_ = c.net.SetWriteDeadline(time.Now().Add(farewellTimeout))
+	until := time.Now().Add(farewellTimeout)
+	c.signals.until.Store(&until)
+	_ = c.net.SetWriteDeadline(until)
 	c.wake()
+}
+
+// writeOut writes b in pieces, so that a slow peer is only given up when it takes
+// nothing at all.
+func (c *conn) writeOut(b []byte) error {
+	for len(b) > 0 {
+		piece := b[:min(len(b), writePiece)]
+		if err := c.net.SetWriteDeadline(time.Now().Add(c.b.cfg.WriteTimeout)); err != nil {
+			return err
+		}
+		// After that, so that it is not overtaken by it.
+		if until := c.signals.until.Load(); until != nil {
+			if err := c.net.SetWriteDeadline(*until); err != nil {
+				return err
+			}
+		}
+		if err := c.transmit(piece); err != nil {
+			return err
+		}
+		b = b[len(piece):]
+	}
+	return nil
+}
+
+// transmit writes b under the deadline that is set.
+func (c *conn) transmit(b []byte) error {
+	n, err := c.net.Write(b)
+	c.b.counts.bytesSent.Add(uint64(n))
+	return err
 }
 
 func (c *conn) wake() {

@@ -62,15 +62,15 @@ func TestVersionsCanBeSwitchedOff(t *testing.T) {
 }
 
 func TestHookDecidesWhoMayConnect(t *testing.T) {
-	cfg := Config{Authenticate: func(_ context.Context, l *Login) wire.ReasonCode {
+	cfg := Config{Authenticators: []Authenticator{AuthenticatorFunc(func(_ context.Context, l *Login) Decision {
 		switch {
 		case l.Username == "":
-			return wire.NotAuthorized
+			return Pass()
 		case string(l.Password) != "secret":
-			return wire.BadUserNameOrPassword
+			return Deny(wire.BadUserNameOrPassword, "")
 		}
-		return wire.Success
-	}}
+		return Allow()
+	})}}
 	run(t, cfg, func(t *testing.T, b *Broker) {
 		watcher, _ := join(t, b, wire.V5, &wire.Connect{ClientID: "w", CleanStart: true, Username: new("u"), Password: []byte("secret")})
 		watcher.subscribe(filter("#", 0))

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -61,10 +62,11 @@ func (c *conn) handle(h wire.Header, body []byte, now time.Time) error {
 	case *wire.Pingreq:
 		// [MQTT-3.12.4-1]
 		return c.answer(&wire.Pingresp{})
+	case *wire.Auth:
+		return c.handleAuth(p, now)
 	case *wire.Disconnect:
 		return c.handleDisconnect(p)
 	}
-	// [MQTT-4.12.0-7] AUTH, although CONNECT named no method.
 	return &wire.Error{Packet: h.Type, Reason: wire.ProtocolError, Detail: "not expected"}
 }
 
@@ -91,8 +93,20 @@ func (c *conn) release(p *wire.Pubrel) error {
 	return cl.receiver.Pubrel(p)
 }
 
-// answer sends p, which carries no text, so that neither the size limit nor the
-// wish for no problem information of the client matters.
+// explain sends p with a reason string, whose place is field, if the client wants
+// it and it fits. [MQTT-3.1.2-29], [MQTT-3.9.2-1], [MQTT-3.11.2-1]
+func (c *conn) explain(p wire.Packet, field *string, text string) error {
+	if text != "" && !c.terse {
+		*field = text
+		if err := c.answer(p); err == nil || errors.Is(err, errGone) {
+			return err
+		}
+		*field = ""
+	}
+	return c.answer(p)
+}
+
+// answer sends p as it is.
 func (c *conn) answer(p wire.Packet) error {
 	cl := c.client
 	cl.mu.Lock()
@@ -119,4 +133,13 @@ func (c *conn) handleDisconnect(p *wire.Disconnect) error {
 	}
 	// [MQTT-3.14.4-3] only a normal goodbye deletes the will.
 	return &goodbye{reason: p.ReasonCode, will: p.ReasonCode != wire.Success}
+}
+
+// attached reports whether the connection still has its session. Broker.mu is
+// held, so that it stays so.
+func (c *conn) attached() bool {
+	cl := c.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.conn == c
 }

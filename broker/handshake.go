@@ -1,10 +1,8 @@
 package broker
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -13,35 +11,38 @@ import (
 )
 
 // connectMaximum bounds the CONNECT packet, which comes from somebody unknown.
-const connectMaximum = 1 << 20
+// The longest fields, five of 64 KiB, fit.
+const connectMaximum = 384 << 10
 
 // handshake takes CONNECT and answers it. After an error nothing that followed
 // CONNECT is looked at [MQTT-3.1.4-6].
-func (c *conn) handshake() error {
+func (c *conn) handshake() (resumed bool, err error) {
 	deadline := time.Now().Add(c.b.cfg.ConnectTimeout)
 	if err := c.net.SetReadDeadline(deadline); err != nil {
-		return err
+		return false, err
 	}
 	connect, err := c.readConnect()
 	if err != nil {
-		return c.refuse(err)
+		return false, c.refuse(err)
 	}
+	c.greet(connect)
 	if err := c.judge(connect); err != nil {
-		return c.refuse(err)
+		return false, c.refuse(err)
 	}
-	if err := c.authenticate(connect, deadline); err != nil {
-		return c.refuse(err)
+	data, err := c.authenticate(connect, deadline)
+	if err != nil {
+		return false, c.refuse(err)
 	}
-	if err := c.b.enter(c, connect); err != nil {
-		return c.refuse(err)
+	resumed, err = c.b.enter(c, connect, data)
+	if err != nil {
+		return false, c.refuse(err)
 	}
-	c.reader.SetVersion(c.version)
 	c.reader.SetMaxPacketSize(c.b.cfg.MaximumPacketSize)
-	return nil
+	return resumed, nil
 }
 
 func (c *conn) readConnect() (*wire.Connect, error) {
-	c.reader = wire.NewReader(c.net, 0, min(connectMaximum, c.b.cfg.MaximumPacketSize))
+	c.reader = wire.NewReader(countingReader{c.net, &c.b.counts.bytesReceived}, 0, min(connectMaximum, c.b.cfg.MaximumPacketSize))
 	h, body, err := c.reader.ReadPacket()
 	if err != nil {
 		return nil, err
@@ -74,44 +75,37 @@ func refusalVersion(body []byte) wire.Version {
 	return 0
 }
 
+// greet takes over what CONNECT says about the client.
+func (c *conn) greet(p *wire.Connect) {
+	c.bridge = p.Bridge
+	c.terse = p.Version < wire.V5 || p.RequestProblemInformation != nil && !*p.RequestProblemInformation
+	c.limits = limitsOf(p)
+	c.peer = c.newPeer(p)
+	c.reader.SetVersion(c.version)
+}
+
 // judge checks what the packet asks for.
 func (c *conn) judge(p *wire.Connect) error {
 	cfg := &c.b.cfg
-	refuse := func(code wire.ReasonCode, detail string) error {
-		return &wire.Error{Packet: wire.TypeConnect, Reason: code, Detail: detail}
-	}
 	switch {
 	case !slices.Contains(cfg.Versions, p.Version):
-		return refuse(wire.UnsupportedProtocolVersion, "version is switched off")
-	case p.AuthenticationMethod != "":
-		// [MQTT-4.12.0-1]
-		return refuse(wire.BadAuthenticationMethod, "no enhanced authentication")
-	case p.Will != nil && p.Will.QoS > *cfg.MaximumQoS:
-		// [MQTT-3.2.2-12]
-		return refuse(wire.QoSNotSupported, "QoS of the will")
-	case p.Will != nil && p.Will.Retain && cfg.NoRetained:
-		// [MQTT-3.2.2-13]
-		return refuse(wire.RetainNotSupported, "will is retained")
+		return &refusal{code: wire.UnsupportedProtocolVersion, text: "version is switched off"}
+	case c.excess:
+		return &refusal{code: wire.ServerBusy, text: "too many connections"}
 	}
-	return nil
-}
-
-func (c *conn) authenticate(p *wire.Connect, deadline time.Time) error {
-	c.bridge = p.Bridge
-	c.peer = &Peer{ClientID: p.ClientID, Version: p.Version}
-	if p.Username != nil {
-		c.peer.Username = *p.Username
+	if w := p.Will; w != nil {
+		switch {
+		case w.QoS > *cfg.MaximumQoS:
+			// [MQTT-3.2.2-12]
+			return &refusal{code: wire.QoSNotSupported, text: "QoS of the will"}
+		case w.Retain && cfg.NoRetained:
+			// [MQTT-3.2.2-13]
+			return &refusal{code: wire.RetainNotSupported, text: "will is retained"}
+		case cfg.tooDeep(w.Topic):
+			return &refusal{code: wire.TopicNameInvalid, text: "topic of the will has too many levels"}
+		}
 	}
-	if c.b.cfg.Authenticate == nil {
-		return nil
-	}
-	ctx, cancel := context.WithDeadline(c.b.ctx, deadline)
-	defer cancel()
-	code := c.b.cfg.Authenticate(ctx, &Login{Peer: *c.peer, Password: p.Password, Conn: c.net})
-	if code != wire.Success {
-		return fmt.Errorf("authentication of user %q: %w", c.peer.Username, code)
-	}
-	return nil
+	return c.chooseMethod(p.AuthenticationMethod)
 }
 
 // refuse answers CONNECT with the reason in err, if the version has a CONNACK for
@@ -121,9 +115,15 @@ func (c *conn) refuse(err error) error {
 	if !ok || c.version == 0 || c.client != nil {
 		return err
 	}
+	ack := &wire.Connack{ReasonCode: code}
+	if no, ok := errors.AsType[*refusal](err); ok && c.version == wire.V5 {
+		c.explainRefusal(ack, no)
+	} else if ok && no.server != "" {
+		ack.ReasonCode = wire.NotAuthorized
+	}
 	// [MQTT-3.1.4-1] faults end a 3.1.1 connection without CONNACK, which is also
 	// what a code without counterpart in that version does [MQTT-3.2.2-8].
-	b, unknown := (&wire.Connack{ReasonCode: code}).Append(nil, c.version)
+	b, unknown := ack.Append(nil, c.version)
 	if unknown != nil {
 		return err
 	}
@@ -133,12 +133,31 @@ func (c *conn) refuse(err error) error {
 	return err
 }
 
+// explainRefusal adds what the client wants to know and what fits.
+// [MQTT-3.2.2-19]
+func (c *conn) explainRefusal(ack *wire.Connack, no *refusal) {
+	fits := func() bool {
+		b, err := ack.Append(nil, c.version)
+		limit := c.limits.MaximumPacketSize
+		return err == nil && (limit == 0 || len(b) <= int(limit))
+	}
+	if ack.ServerReference = no.server; !fits() {
+		ack.ServerReference = ""
+	}
+	if c.terse {
+		return
+	}
+	if ack.ReasonString = no.text; !fits() {
+		ack.ReasonString = ""
+	}
+}
+
 // assignedID makes a client identifier for a client that has none.
 // [MQTT-3.1.3-6], [MQTT-3.2.2-16] nobody else has it.
 func assignedID() string { return "auto-" + rand.Text() }
 
 // accept builds the CONNACK for p and sets what of it the connection keeps.
-func (c *conn) accept(p *wire.Connect, assigned bool, present bool, expiry uint32) *wire.Connack {
+func (c *conn) accept(p *wire.Connect, assigned bool, present bool, expiry uint32, data []byte) *wire.Connack {
 	cfg := &c.b.cfg
 	seconds, tell := cfg.keepAlive(p.KeepAlive, c.version)
 	c.keepAlive = time.Duration(seconds) * time.Second * 3 / 2
@@ -152,6 +171,14 @@ func (c *conn) accept(p *wire.Connect, assigned bool, present bool, expiry uint3
 	if assigned {
 		// [MQTT-3.1.3-7]
 		ack.AssignedClientID = c.peer.ClientID
+	}
+	// [MQTT-4.12.0-5], [MQTT-4.12.0-6] the method that CONNECT named, if any.
+	if c.enhanced.by != nil {
+		ack.AuthenticationMethod, ack.AuthenticationData = c.enhanced.method, data
+	}
+	if p.RequestResponseInformation {
+		// [MQTT-3.1.2-28]
+		ack.ResponseInformation = cfg.responseInformation(c.peer)
 	}
 	if expiry != p.SessionExpiryInterval {
 		ack.SessionExpiryInterval = &expiry

@@ -1,21 +1,106 @@
 package broker
 
 import (
+	"context"
+	"crypto/tls"
 	"net"
+	"net/http"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Login is what a client says about itself when it connects.
+// Authenticator decides who may connect.
+//
+// It runs on the client's own goroutine and holds up nobody else. ctx ends after
+// [Config.ConnectTimeout], and with the broker.
+type Authenticator interface {
+	Authenticate(ctx context.Context, l *Login) Decision
+}
+
+// AuthenticatorFunc is a function as an [Authenticator].
+type AuthenticatorFunc func(ctx context.Context, l *Login) Decision
+
+// Authenticate calls f.
+func (f AuthenticatorFunc) Authenticate(ctx context.Context, l *Login) Decision { return f(ctx, l) }
+
+// AllowAll lets every client in. A broker without any [Authenticator] does so too,
+// but only for clients of this machine.
+type AllowAll struct{}
+
+// Authenticate allows.
+func (AllowAll) Authenticate(context.Context, *Login) Decision { return Allow() }
+
+// Authorizer decides what a client may publish and subscribe to.
+//
+// It is called by many goroutines at once, each of which is that of the client in
+// question; wills are asked for when they are published. ctx ends with the broker.
+// A must not be kept.
+type Authorizer interface {
+	Authorize(ctx context.Context, a *Access) Decision
+}
+
+// AuthorizerFunc is a function as an [Authorizer].
+type AuthorizerFunc func(ctx context.Context, a *Access) Decision
+
+// Authorize calls f.
+func (f AuthorizerFunc) Authorize(ctx context.Context, a *Access) Decision { return f(ctx, a) }
+
+// Access is what a client wants to do.
+type Access struct {
+	Peer   *Peer
+	Action Action
+	// Topic is the topic name of a message or the topic filter of a subscription;
+	// of a shared one, what follows $share and the name.
+	Topic string
+	// QoS is that of the message, or the one asked for.
+	QoS wire.QoS
+	// Message is the whole message; nil for a subscription. It must not be changed.
+	Message *wire.Publish
+}
+
+// Action is a kind of access.
+type Action uint8
+
+// What clients do.
+const (
+	PublishAction Action = iota + 1
+	SubscribeAction
+)
+
+// String returns "publish" or "subscribe".
+func (a Action) String() string {
+	switch a {
+	case PublishAction:
+		return "publish"
+	case SubscribeAction:
+		return "subscribe"
+	}
+	return "unknown action"
+}
+
+// Login is what a client says about itself when it connects. An authenticator may
+// set Username to what it found out, such as the name in a client certificate;
+// that is what the authorizers see.
 type Login struct {
 	Peer
-	Password []byte   // nil: none
-	Conn     net.Conn // for its addresses or TLS state; not to be read, written or closed
+	Password []byte // nil: none; must not be kept
+
+	// AuthenticationMethod is empty except for enhanced authentication, and
+	// Again says that the client, already connected, authenticates again.
+	AuthenticationMethod string
+	Again                bool
+
+	// Request is that of a WebSocket, with its cookies and headers; nil otherwise.
+	Request *http.Request
 }
 
 // Peer is a client as the hooks see it.
 type Peer struct {
-	ClientID string
-	Username string // empty: none
-	Version  wire.Version
+	ClientID   string // empty during the login of a client that wants one assigned
+	Username   string // empty: none
+	Version    wire.Version
+	RemoteAddr net.Addr
+	// TLS says how the connection is protected and holds the certificates of the
+	// client; nil: without TLS. It must not be changed.
+	TLS *tls.ConnectionState
 }

@@ -15,7 +15,7 @@ type alarm struct {
 }
 
 // enter gives c the session that p asks for and sends CONNACK.
-func (b *Broker) enter(c *conn, p *wire.Connect) error {
+func (b *Broker) enter(c *conn, p *wire.Connect, data []byte) (resumed bool, err error) {
 	assigned := p.ClientID == ""
 	if assigned {
 		p.ClientID = assignedID()
@@ -23,7 +23,7 @@ func (b *Broker) enter(c *conn, p *wire.Connect) error {
 	}
 	var due []*will
 	now := time.Now()
-	left, err := b.enterLocked(c, p, assigned, &due, now)
+	resumed, left, err := b.enterLocked(c, p, assigned, data, &due, now)
 	if left != nil {
 		left.hurry()
 	}
@@ -31,21 +31,22 @@ func (b *Broker) enter(c *conn, p *wire.Connect) error {
 		w.publish(b, now)
 	}
 	c.wake()
-	return err
+	return resumed, err
 }
 
-func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, due *[]*will, now time.Time) (left *conn, err error) {
+func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, data []byte, due *[]*will, now time.Time) (resumed bool, left *conn, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	// Serve may have ended the listener and looked for connections with a
 	// session already.
-	if b.closed || c.listener != nil && c.listener.ended {
-		return nil, wire.ServerUnavailable
+	if b.stopping.Load() || c.listener != nil && c.listener.ended {
+		return false, nil, wire.ServerUnavailable
 	}
 	cl := b.clients[p.ClientID]
-	resumed := cl != nil && !p.CleanStart
+	// A session belongs to a user too: nobody gets what waits for somebody else.
+	resumed = cl != nil && !p.CleanStart && cl.seen.peer.Username == c.peer.Username
 	if cl == nil && len(b.clients) >= b.cfg.Sessions {
-		return nil, wire.ServerUnavailable
+		return false, nil, &refusal{code: tooMany(c.version), text: "too many sessions"}
 	}
 	if cl != nil {
 		// [MQTT-3.1.4-3] the older connection of the same client goes.
@@ -57,7 +58,7 @@ func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, due *[]*wi
 			b.forget(cl)
 		}
 		b.created++
-		cl = newClient(p.ClientID, b.created)
+		cl = newClient(p.ClientID, b.created, b.cfg.Inflight)
 		b.clients[cl.id] = cl
 	}
 
@@ -69,8 +70,8 @@ func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, due *[]*wi
 	}
 	cl.expiry = b.cfg.sessionExpiry(asked)
 	cl.will = newWill(c, p.Will)
-	ack := c.accept(p, assigned, resumed, cl.expiry)
-	if err := cl.open(c, limitsOf(p), ack, resumed, now); err != nil {
+	ack := c.accept(p, assigned, resumed, cl.expiry, data)
+	if err := cl.open(c, ack, resumed, now); err != nil {
 		// The client takes no packet of the size of our CONNACK.
 		cl.will = nil
 		if !resumed {
@@ -78,10 +79,19 @@ func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, due *[]*wi
 		} else {
 			b.setAlarm(cl, now)
 		}
-		return left, err
+		return false, left, err
 	}
 	c.client = cl
-	return left, nil
+	return resumed, left, nil
+}
+
+// tooMany returns the reason for a limit of ours, for which older versions have
+// none of its own.
+func tooMany(v wire.Version) wire.ReasonCode {
+	if v < wire.V5 {
+		return wire.ServerUnavailable
+	}
+	return wire.QuotaExceeded
 }
 
 // displace ends the connection of cl, if it has one, in favour of a new one. The
@@ -175,17 +185,11 @@ func (b *Broker) startAlarm(cl *client, now time.Time) {
 	if next.IsZero() || b.closed {
 		return
 	}
-	b.routines.Add(1)
-	cl.alarm.timer = time.AfterFunc(next.Sub(now), func() {
-		defer b.routines.Done()
-		b.ring(cl)
-	})
+	cl.alarm.timer = b.after(next.Sub(now), func() { b.ring(cl) })
 }
 
 func (b *Broker) cancelAlarm(cl *client) {
-	if cl.alarm.timer != nil && cl.alarm.timer.Stop() {
-		b.routines.Done()
-	}
+	b.stop(cl.alarm.timer)
 	cl.alarm = alarm{}
 }
 
@@ -222,7 +226,7 @@ func (b *Broker) forget(cl *client) {
 	for _, s := range cl.subscriptions {
 		b.removeSubscription(s)
 	}
-	clear(cl.subscriptions)
+	cl.filters = filters{}
 	if b.clients[cl.id] == cl {
 		delete(b.clients, cl.id)
 	}

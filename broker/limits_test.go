@@ -182,7 +182,7 @@ func TestWillBeyondTheLimitsIsRefused(t *testing.T) {
 		run(t, test.cfg, func(t *testing.T, b *Broker) {
 			s := dial(t, b, wire.V5)
 			s.send(&wire.Connect{ClientID: "c", Will: &test.will})
-			s.want(&wire.Connack{ReasonCode: want})
+			require.Equal(t, want, receive[*wire.Connack](s).ReasonCode)
 			s.closed()
 			s = dial(t, b, wire.V311)
 			s.send(&wire.Connect{ClientID: "c", CleanStart: true, Will: &test.will})
@@ -191,23 +191,42 @@ func TestWillBeyondTheLimitsIsRefused(t *testing.T) {
 	}
 }
 
-func TestConnectionsAndSessionsAreBounded(t *testing.T) {
-	run(t, Config{Connections: 2}, func(t *testing.T, b *Broker) {
-		clean(t, b, "a")
-		s := clean(t, b, "b")
-		_, err := b.Dial(t.Context())
-		require.ErrorIs(t, err, errTooMany)
-		s.cut()
-		clean(t, b, "c")
-	})
-	run(t, Config{Sessions: 1}, func(t *testing.T, b *Broker) {
-		clean(t, b, "a")
-		s := dial(t, b, wire.V5)
-		s.send(&wire.Connect{ClientID: "b", CleanStart: true})
-		s.want(&wire.Connack{ReasonCode: wire.ServerUnavailable})
-		s.closed()
-		clean(t, b, "a")
-	})
+func TestConnectionsAreBounded(t *testing.T) {
+	for v, code := range map[wire.Version]wire.ReasonCode{wire.V31: wire.ServerUnavailable, wire.V311: wire.ServerUnavailable, wire.V5: wire.ServerBusy} {
+		run(t, Config{Connections: 2}, func(t *testing.T, b *Broker) {
+			clean(t, b, "a")
+			s := clean(t, b, "b")
+			// Some more get far enough to be told.
+			for range excessMaximum {
+				dial(t, b, v)
+			}
+			_, err := b.Dial(t.Context())
+			require.ErrorIs(t, err, ErrTooMany)
+			b.DropConnections()
+			s.closed()
+
+			clean(t, b, "a")
+			clean(t, b, "b")
+			s = dial(t, b, v)
+			s.send(&wire.Connect{ClientID: "c", CleanStart: true})
+			require.Equal(t, code, receive[*wire.Connack](s).ReasonCode)
+			s.closed()
+			require.Equal(t, 2, b.Stats().Connected)
+		})
+	}
+}
+
+func TestSessionsAreBounded(t *testing.T) {
+	for v, code := range map[wire.Version]wire.ReasonCode{wire.V311: wire.ServerUnavailable, wire.V5: wire.QuotaExceeded} {
+		run(t, Config{Sessions: 1}, func(t *testing.T, b *Broker) {
+			clean(t, b, "a")
+			s := dial(t, b, v)
+			s.send(&wire.Connect{ClientID: "b", CleanStart: true})
+			require.Equal(t, code, receive[*wire.Connack](s).ReasonCode)
+			s.closed()
+			clean(t, b, "a")
+		})
+	}
 }
 
 func TestOrderIsKept(t *testing.T) {

@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
 	"syscall"
 	"time"
 
-	"github.com/seed65a45251/mqtt/internal/pipe"
 	"github.com/seed65a45251/mqtt/wire"
 )
+
+// ErrOpen says that a broker which lets everybody in refuses to serve more than
+// this machine. Set [Config.Authenticators], if need be to [AllowAll].
+var ErrOpen = errors.New("mqtt: broker without authenticators serves only its own machine")
+
+// ErrTooMany says that [Config.Connections] is reached.
+var ErrTooMany = errors.New("mqtt: broker has too many connections")
 
 // listener is one call of Serve.
 type listener struct {
@@ -23,7 +28,19 @@ type listener struct {
 // [Broker.Close], or when ln fails. Then ln and its connections are closed, 5.0
 // clients being told that the server is shutting down; sessions stay. Only when
 // all that is done Serve returns, with nil if it was asked to end.
+//
+// The error is [ErrOpen] if the broker lets everybody in and ln can be reached
+// from other machines.
 func (b *Broker) Serve(ctx context.Context, ln net.Listener) error {
+	return b.serve(ctx, ln, b.accept)
+}
+
+// serve runs accept until ln is done, and then ends the connections of ln.
+func (b *Broker) serve(ctx context.Context, ln net.Listener, accept func(context.Context, *listener) error) error {
+	if b.cfg.open() && !isLocal(ln.Addr()) {
+		ln.Close()
+		return ErrOpen
+	}
 	l := &listener{Listener: ln}
 	if !b.addListener(l) {
 		ln.Close()
@@ -33,13 +50,14 @@ func (b *Broker) Serve(ctx context.Context, ln net.Listener) error {
 	unwatch := context.AfterFunc(ctx, func() { ln.Close() })
 	defer unwatch()
 
-	var conns sync.WaitGroup
-	err := b.accept(ctx, l, &conns)
+	err := accept(ctx, l)
 	ln.Close()
+	if b.stopping.Load() {
+		<-b.drained
+	}
 	b.removeListener(l)
 	b.endConns(l)
-	conns.Wait()
-	if ctx.Err() != nil || b.ctx.Err() != nil {
+	if ctx.Err() != nil || b.stopping.Load() {
 		return nil
 	}
 	return err
@@ -48,13 +66,13 @@ func (b *Broker) Serve(ctx context.Context, ln net.Listener) error {
 // acceptPause is how long to wait when the process has run out of files.
 const acceptPause = 100 * time.Millisecond
 
-func (b *Broker) accept(ctx context.Context, l *listener, conns *sync.WaitGroup) error {
+func (b *Broker) accept(ctx context.Context, l *listener) error {
 	for {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
-			if c, err := b.admit(nc, l); err == nil {
-				conns.Go(c.serve)
+			if c, err := b.admit(newConn(b, nc, l)); err == nil {
+				go c.serve() // endConns waits for it
 			}
 		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
 			b.cfg.Logger.Warn("can not accept", "error", err)
@@ -69,59 +87,33 @@ func (b *Broker) accept(ctx context.Context, l *listener, conns *sync.WaitGroup)
 	}
 }
 
-// Listen listens as [net.Listen] does and serves in the background until ctx or
-// the broker ends. It returns the address, which has the port that the system
-// chose if address asks for port 0.
-func (b *Broker) Listen(ctx context.Context, network, address string) (net.Addr, error) {
-	ln, err := new(net.ListenConfig).Listen(ctx, network, address)
+// ServeConn serves one connection, which it owns, until it is over. The error
+// says that it was refused at once: [ErrClosed], [ErrOpen] or [ErrTooMany].
+func (b *Broker) ServeConn(nc net.Conn) error {
+	if b.cfg.open() && !isLocal(nc.LocalAddr()) {
+		nc.Close()
+		return ErrOpen
+	}
+	c, err := b.admit(newConn(b, nc, nil))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if !b.start(func() {
-		if err := b.Serve(ctx, ln); err != nil && !errors.Is(err, ErrClosed) {
-			b.cfg.Logger.Error("listener failed", "address", ln.Addr().String(), "error", err)
-		}
-	}) {
-		ln.Close()
-		return nil, ErrClosed
-	}
-	return ln.Addr(), nil
+	c.serve()
+	return nil
 }
 
-// Dial returns the client's end of a new connection in memory; no listener is
-// needed. It fits the custom dialer of a client's configuration. It does not
-// wait.
-func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	near, far := pipe.New(0)
-	c, err := b.admit(far, nil)
-	if err != nil {
-		return nil, err
-	}
-	go c.serve() // Close waits for it: admit has counted it
-	return near, nil
-}
-
-// ServeConn serves one connection, which it owns, and returns when it is over.
-func (b *Broker) ServeConn(nc net.Conn) {
-	if c, err := b.admit(nc, nil); err == nil {
-		c.serve()
-	}
-}
-
-// errTooMany says that Config.Connections is reached.
-var errTooMany = errors.New("mqtt: broker has too many connections")
+// excessMaximum is how many connections beyond the limit are kept until they can
+// be told that they are too many.
+const excessMaximum = 64
 
 // admit counts a new connection in, or closes it. Whoever gets one calls serve.
-func (b *Broker) admit(nc net.Conn, l *listener) (*conn, error) {
-	c := newConn(b, nc, l)
+func (b *Broker) admit(c *conn) (*conn, error) {
 	err := b.addConn(c)
 	if err != nil {
-		nc.Close()
+		c.net.Close()
+		return nil, err
 	}
-	return c, err
+	return c, nil
 }
 
 func (c *conn) serve() {
@@ -133,7 +125,7 @@ func (c *conn) serve() {
 func (b *Broker) start(f func()) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.stopping.Load() {
 		return false
 	}
 	b.routines.Go(f)
@@ -143,7 +135,7 @@ func (b *Broker) start(f func()) bool {
 func (b *Broker) addListener(l *listener) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.stopping.Load() {
 		return false
 	}
 	b.listeners[l] = struct{}{}
@@ -171,12 +163,14 @@ func (b *Broker) openListeners() []*listener {
 func (b *Broker) addConn(c *conn) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || c.listener != nil && c.listener.ended {
+	if b.stopping.Load() || c.listener != nil && c.listener.ended {
 		return ErrClosed
 	}
-	if len(b.conns) >= b.cfg.Connections {
+	if over := len(b.conns) - b.cfg.Connections; over >= excessMaximum {
 		b.counts.refused.Add(1)
-		return errTooMany
+		return ErrTooMany
+	} else if over >= 0 {
+		c.excess = true
 	}
 	b.conns[c] = struct{}{}
 	b.routines.Add(1)
@@ -204,9 +198,14 @@ func (b *Broker) openConns(l *listener) []*conn {
 	return open
 }
 
-// endConns tells the clients of l, or all if l is nil, that the server stops.
+// endConns tells the clients of l, or all if l is nil, that the server stops, and
+// returns when their connections are gone. New ones must be impossible.
 func (b *Broker) endConns(l *listener) {
-	for _, c := range b.openConns(l) {
+	conns := b.openConns(l)
+	for _, c := range conns {
 		b.leave(c, ending{reason: wire.ServerShuttingDown, tell: true, will: true})
+	}
+	for _, c := range conns {
+		<-c.signals.gone
 	}
 }

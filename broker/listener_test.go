@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt/internal/pipe"
@@ -41,39 +43,38 @@ func (c patientConn) SetReadDeadline(time.Time) error {
 
 func TestListeners(t *testing.T) {
 	certificate := selfSigned(t)
-	for name, test := range map[string]struct {
-		listen func(t *testing.T) (net.Listener, error)
-		dial   func(address string) (net.Conn, error)
-	}{
-		"tcp": {
-			func(*testing.T) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
-			func(address string) (net.Conn, error) { return net.Dial("tcp", address) },
-		},
-		"tls": {
-			func(*testing.T) (net.Listener, error) {
-				return tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
-			},
-			func(address string) (net.Conn, error) {
-				roots := x509.NewCertPool()
-				roots.AddCert(certificate.Leaf)
-				return tls.Dial("tcp", address, &tls.Config{RootCAs: roots, ServerName: "localhost"})
-			},
-		},
-		"unix": {
-			func(t *testing.T) (net.Listener, error) {
-				return net.Listen("unix", filepath.Join(t.TempDir(), "mqtt"))
-			},
-			func(address string) (net.Conn, error) { return net.Dial("unix", address) },
-		},
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate.Leaf)
+	secure := &tls.Config{RootCAs: roots, ServerName: "localhost"}
+	webSocket := func(url string) (net.Conn, error) {
+		o := offer("mqtt")
+		transport := &http.Transport{TLSClientConfig: secure}
+		defer transport.CloseIdleConnections()
+		o.HTTPClient = &http.Client{Transport: transport}
+		ws, _, err := websocket.Dial(t.Context(), url, o)
+		if err != nil {
+			return nil, err
+		}
+		return websocket.NetConn(context.Background(), ws, websocket.MessageBinary), nil
+	}
+	socket := filepath.Join(t.TempDir(), "mqtt")
+	for network, dial := range map[string]func(address string) (net.Conn, error){
+		"tcp":  func(address string) (net.Conn, error) { return net.Dial("tcp", address) },
+		"tls":  func(address string) (net.Conn, error) { return tls.Dial("tcp", address, secure) },
+		"unix": func(address string) (net.Conn, error) { return net.Dial("unix", address) },
+		"ws":   func(address string) (net.Conn, error) { return webSocket("ws://" + address) },
+		"wss":  func(address string) (net.Conn, error) { return webSocket("wss://" + address) },
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(network, func(t *testing.T) {
 			before := runtime.NumGoroutine()
-			b := New(Config{})
-			ln, err := test.listen(t)
+			b := New(Config{TLS: &tls.Config{Certificates: []tls.Certificate{certificate}}})
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = socket
+			}
+			addr, err := b.Listen(t.Context(), network, address)
 			require.NoError(t, err)
-			served := make(chan error, 1)
-			go func() { served <- b.Serve(t.Context(), ln) }()
-			nc, err := test.dial(ln.Addr().String())
+			nc, err := dial(addr.String())
 			require.NoError(t, err)
 			s := overSocket(t, nc, wire.V5)
 			s.send(&wire.Connect{ClientID: "c", CleanStart: true})
@@ -86,7 +87,6 @@ func TestListeners(t *testing.T) {
 			go func() { closed <- b.Close() }()
 			s.ended(wire.ServerShuttingDown)
 			require.NoError(t, <-closed)
-			require.NoError(t, <-served)
 			// Goroutines that are done may still be on their way out.
 			for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
 				require.True(t, time.Now().Before(deadline), "%d goroutines, before %d", runtime.NumGoroutine(), before)
@@ -112,9 +112,9 @@ func selfSigned(t *testing.T) tls.Certificate {
 }
 
 // serveMemory serves an in-memory listener until stop is called.
-func serveMemory(t *testing.T, b *Broker) (ln *pipe.Listener, stop func() error) {
+func serveMemory(t *testing.T, b *Broker) (ln *MemoryListener, stop func() error) {
 	t.Helper()
-	ln = pipe.Listen(0)
+	ln = NewMemoryListener(0)
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- b.Serve(ctx, ln) }()
@@ -124,9 +124,9 @@ func serveMemory(t *testing.T, b *Broker) (ln *pipe.Listener, stop func() error)
 	}
 }
 
-func over(t *testing.T, ln *pipe.Listener) *script {
+func over(t *testing.T, ln *MemoryListener) *script {
 	t.Helper()
-	nc, err := ln.Dial(t.Context())
+	nc, err := ln.Dial(t.Context(), "tcp", "anywhere")
 	require.NoError(t, err)
 	return &script{t: t, net: nc, version: wire.V5, reader: wire.NewReader(nc, wire.V5, 0), decoder: wire.Decoder{Version: wire.V5}}
 }
@@ -145,7 +145,7 @@ func TestSessionsOutliveTheirListener(t *testing.T) {
 		require.NoError(t, stop())
 		s.ended(wire.ServerShuttingDown)
 		waiting.closed()
-		_, err := ln.Dial(t.Context())
+		_, err := ln.Dial(t.Context(), "", "")
 		require.ErrorIs(t, err, pipe.ErrRefused)
 		publishAs(other, "a", "meanwhile", 1)
 
@@ -213,20 +213,20 @@ func TestCloseEndsEverything(t *testing.T) {
 		require.ErrorIs(t, b.Serve(t.Context(), pipe.Listen(0)), ErrClosed)
 		require.ErrorIs(t, b.Publish(message0("a", "")), ErrClosed)
 		near, far := pipe.New(0)
-		b.ServeConn(far)
+		require.ErrorIs(t, b.ServeConn(far), ErrClosed)
 		_, err = near.Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF)
-		_, err = ln.Dial(t.Context())
+		_, err = ln.Dial(t.Context(), "", "")
 		require.Error(t, err)
 		advance(time.Hour)
 	})
 }
 
 func TestCloseInterruptsTheHook(t *testing.T) {
-	cfg := Config{Authenticate: func(ctx context.Context, _ *Login) wire.ReasonCode {
+	cfg := Config{Authenticators: []Authenticator{AuthenticatorFunc(func(ctx context.Context, _ *Login) Decision {
 		<-ctx.Done()
-		return wire.ServerUnavailable
-	}}
+		return Deny(wire.ServerUnavailable, "")
+	})}}
 	run(t, cfg, func(t *testing.T, b *Broker) {
 		s := dial(t, b, wire.V5)
 		s.send(&wire.Connect{ClientID: "c"})
@@ -265,7 +265,7 @@ func TestReasonReachesAClientThatIsStillSending(t *testing.T) {
 	receive[*wire.Connack](s)
 	// Behind the fault comes more than the broker reads.
 	s.write(append([]byte{0x80, 0}, make([]byte, 30_000)...))
-	s.want(&wire.Disconnect{ReasonCode: wire.MalformedPacket})
+	require.Equal(t, wire.MalformedPacket, receive[*wire.Disconnect](s).ReasonCode)
 	_, err = s.next()
 	require.Error(t, err)
 	require.False(t, errors.Is(err, context.DeadlineExceeded))

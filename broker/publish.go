@@ -22,11 +22,16 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 		return err
 	}
 	c.b.counts.received.Add(1)
-	code := c.authorizePublish(p)
-	if code == wire.Success {
+	code, text := wire.Success, ""
+	if no := c.b.authorizePublish(c.peer, p); no != nil {
+		code, text = no.code, no.text
+	} else {
 		m := &c.packets.message
 		m.set(p, c.client.id, now)
 		code = c.b.publish(&c.router, m, now)
+	}
+	if c.b.observed() {
+		c.b.observe(Published{c.peer, p, code})
 	}
 	if token.IsZero() {
 		return nil
@@ -35,7 +40,7 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 		// [MQTT-3.3.5-2] of 3.1.1: it can only be acknowledged as usual.
 		code = wire.Success
 	}
-	return c.acknowledge(token, code)
+	return c.acknowledge(token, code, text)
 }
 
 // receive runs the message through the receiver of the session: aliases, quota,
@@ -50,14 +55,18 @@ func (c *conn) receive(p *wire.Publish) (deliver bool, t session.Token, err erro
 	return cl.receiver.Publish(p)
 }
 
-func (c *conn) acknowledge(t session.Token, code wire.ReasonCode) error {
+func (c *conn) acknowledge(t session.Token, code wire.ReasonCode, text string) error {
 	cl := c.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if cl.conn != c {
 		return errGone
 	}
-	return cl.receiver.Ack(t, code)
+	if c.terse {
+		// [MQTT-3.1.2-29]
+		text = ""
+	}
+	return cl.receiver.AckWithReason(t, code, text)
 }
 
 // checkPublish checks what CONNACK announces.
@@ -77,21 +86,4 @@ func (b *Broker) checkPublish(p *wire.Publish) error {
 		return fault(wire.ProtocolError, "response topic has a wildcard")
 	}
 	return nil
-}
-
-func (c *conn) authorizePublish(p *wire.Publish) wire.ReasonCode {
-	if c.b.cfg.AuthorizePublish == nil {
-		return wire.Success
-	}
-	code := c.b.cfg.AuthorizePublish(c.peer, p)
-	if code == wire.Success {
-		return code
-	}
-	c.b.counts.denied.Add(1)
-	switch code {
-	case wire.UnspecifiedError, wire.ImplementationSpecificError, wire.TopicNameInvalid, wire.QuotaExceeded, wire.PayloadFormatInvalid:
-		return code
-	}
-	// [MQTT-3.4.2-1] only codes that PUBACK and PUBREC have.
-	return wire.NotAuthorized
 }

@@ -11,6 +11,7 @@ import (
 type retained struct {
 	topics match.TopicTree[*message]
 	bytes  int
+	purged time.Time // when those that have expired were last looked for
 }
 
 // store keeps m as the retained message of its topic, or removes that if m is
@@ -23,6 +24,11 @@ func (r *retained) store(m *message, cfg *Config, now time.Time) bool {
 		return true
 	}
 	if !r.room(m, cfg) {
+		// Not for every message, as it looks at all that is there.
+		if now.Sub(r.purged) < sweepInterval {
+			return false
+		}
+		r.purged = now
 		r.purge(now)
 		if !r.room(m, cfg) {
 			return false
@@ -72,14 +78,17 @@ func (r *retained) matching(filter string, now time.Time) []*message {
 
 // sendRetained sends a new subscriber what is retained. [MQTT-3.3.1-9]
 func (b *Broker) sendRetained(s *subscription, r *router, now time.Time) {
-	t := target{client: s.client, qos: s.qos, retain: true, stored: true}
+	t := target{client: s.client, local: s.local, qos: s.qos, retain: true, stored: true}
 	if s.id != 0 {
 		t.ids = []uint32{s.id}
 	}
 	for _, m := range b.retained.matching(s.filter, now) {
 		if !s.noLocal || m.from != s.client.id {
-			s.client.deliver(m, &t, r, now)
+			t.deliver(m, r, now)
 		}
+	}
+	for _, m := range b.statusFor(s.filter, now) {
+		t.deliver(m, r, now)
 	}
 }
 

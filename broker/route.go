@@ -12,11 +12,12 @@ import (
 // subscriptions say about it.
 type target struct {
 	client *client
-	qos    wire.QoS // granted; the highest of several subscriptions
-	retain bool     // of the copy
-	stored bool     // a retained message, which goes through the queue because of its age
-	shared bool     // through a shared subscription: a copy of its own
-	ids    []uint32 // subscription identifiers
+	local  *Subscription // of the program; nil: of client
+	qos    wire.QoS      // granted; the highest of several subscriptions
+	retain bool          // of the copy
+	stored bool          // a retained message, which goes through the queue because of its age
+	shared bool          // through a shared subscription: a copy of its own
+	ids    []uint32      // subscription identifiers
 }
 
 // router holds what the sending of messages needs, to use it again, and the
@@ -27,6 +28,55 @@ type router struct {
 	ids        []uint32
 	properties wire.PublishProperties
 	dirty      []*conn
+	frames     [4]frame
+}
+
+// frame is a message as it is written to many clients: encoded once for each
+// version and value of the retain flag.
+type frame struct {
+	bytes []byte
+	ready bool
+}
+
+// frameMaximum is the largest frame whose memory is kept for the next message.
+const frameMaximum = 16 << 10
+
+// frame returns a QoS 0 message encoded for 5.0 or for the versions before, or nil
+// if it can not be encoded.
+func (r *router) frame(p *wire.Publish, v5 bool) []byte {
+	i, v := 0, wire.V311
+	if v5 {
+		i, v = 1, wire.V5
+	}
+	if p.Retain {
+		i += 2
+	}
+	f := &r.frames[i]
+	if !f.ready {
+		q := *p
+		if !v5 {
+			q.Properties = nil
+		}
+		f.bytes, _ = q.Append(f.bytes[:0], v)
+		f.ready = true
+	}
+	if len(f.bytes) == 0 {
+		return nil
+	}
+	return f.bytes
+}
+
+// endMessage forgets what is about one message only.
+func (r *router) endMessage() {
+	clear(r.matched)
+	clear(r.targets)
+	for i := range r.frames {
+		f := &r.frames[i]
+		f.ready = false
+		if cap(f.bytes) > frameMaximum {
+			f.bytes = nil
+		}
+	}
 }
 
 // flush wakes the writers of all connections that got something.
@@ -49,10 +99,9 @@ func (b *Broker) publish(r *router, m *message, now time.Time) wire.ReasonCode {
 		return wire.NoMatchingSubscribers
 	}
 	for i := range r.targets {
-		r.targets[i].client.deliver(m, &r.targets[i], r, now)
+		r.targets[i].deliver(m, r, now)
 	}
-	clear(r.matched)
-	clear(r.targets)
+	r.endMessage()
 	return wire.Success
 }
 
@@ -112,12 +161,21 @@ func (r *router) add(s *subscription, m *message) {
 		}
 		return
 	}
-	t := target{client: s.client, qos: s.qos, retain: retain, shared: s.group != nil}
+	t := target{client: s.client, local: s.local, qos: s.qos, retain: retain, shared: s.group != nil}
 	if s.id != 0 {
 		r.ids = append(r.ids, s.id)
 		t.ids = r.ids[len(r.ids)-1:]
 	}
 	r.targets = append(r.targets, t)
+}
+
+// deliver hands the copy over. It never waits.
+func (t *target) deliver(m *message, r *router, now time.Time) {
+	if t.local != nil {
+		t.local.offer(m, t.retain)
+		return
+	}
+	t.client.deliver(m, t, r, now)
 }
 
 // overlapping reports whether subscriptions stand under more than one filter, so

@@ -145,7 +145,7 @@ func (s *script) closed() {
 func (s *script) ended(reason wire.ReasonCode) {
 	s.t.Helper()
 	if s.version == wire.V5 {
-		s.want(&wire.Disconnect{ReasonCode: reason})
+		require.Equal(s.t, reason, receive[*wire.Disconnect](s).ReasonCode)
 	}
 	s.closed()
 }

@@ -1,12 +1,16 @@
 package broker
 
-import "sync/atomic"
+import (
+	"io"
+	"sync/atomic"
+)
 
 // Stats are figures about a broker since it was made.
 type Stats struct {
 	Connections   int // open now, those without CONNECT included
+	Connected     int // clients with a connection
 	Sessions      int // of present and absent clients
-	Subscriptions int // filters, shared ones once per client
+	Subscriptions int // filters of clients, shared ones once per client
 	Retained      int // retained messages
 
 	Received uint64 // messages that clients published
@@ -15,29 +19,56 @@ type Stats struct {
 	Expired  uint64 // messages not delivered to one client because they got too old or too large for it
 	Denied   uint64 // messages and filters that a hook refused
 	Refused  uint64 // connections that ended without a successful CONNACK
+
+	BytesReceived uint64 // of packets, without what is below them
+	BytesSent     uint64
 }
 
 type counters struct {
 	received, sent, dropped, expired, denied, refused atomic.Uint64
+	bytesReceived, bytesSent                          atomic.Uint64
+}
+
+// countingReader counts what comes in.
+type countingReader struct {
+	io.Reader
+	count *atomic.Uint64
+}
+
+// Read reads and counts.
+func (r countingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.count.Add(uint64(n))
+	return n, err
 }
 
 // Stats returns the figures of the moment.
 func (b *Broker) Stats() Stats {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
+	return b.stats()
+}
+
+// stats is Stats for who holds Broker.mu.
+func (b *Broker) stats() Stats {
 	s := Stats{
-		Connections: len(b.conns),
-		Sessions:    len(b.clients),
-		Retained:    b.retained.topics.Len(),
-		Received:    b.counts.received.Load(),
-		Sent:        b.counts.sent.Load(),
-		Dropped:     b.counts.dropped.Load(),
-		Expired:     b.counts.expired.Load(),
-		Denied:      b.counts.denied.Load(),
-		Refused:     b.counts.refused.Load(),
+		Connections:   len(b.conns),
+		Sessions:      len(b.clients),
+		Retained:      b.retained.topics.Len(),
+		Received:      b.counts.received.Load(),
+		Sent:          b.counts.sent.Load(),
+		Dropped:       b.counts.dropped.Load(),
+		Expired:       b.counts.expired.Load(),
+		Denied:        b.counts.denied.Load(),
+		Refused:       b.counts.refused.Load(),
+		BytesReceived: b.counts.bytesReceived.Load(),
+		BytesSent:     b.counts.bytesSent.Load(),
 	}
 	for _, cl := range b.clients {
 		s.Subscriptions += len(cl.subscriptions)
+		if cl.online.Load() {
+			s.Connected++
+		}
 	}
 	return s
 }

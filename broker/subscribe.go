@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/seed65a45251/mqtt/match"
@@ -10,9 +11,10 @@ import (
 // subscription is one filter of one client, or the place of a shared one in the
 // routing tree. It never changes: a SUBSCRIBE for the same filter replaces it.
 type subscription struct {
-	client            *client // nil: stands for group in the tree
-	whole             string  // the filter as the client wrote it
-	filter            string  // what topics are matched against
+	client            *client       // nil: stands for group in the tree
+	local             *Subscription // of the program; nil: of client
+	whole             string        // the filter as the client wrote it
+	filter            string        // what topics are matched against
 	qos               wire.QoS
 	noLocal           bool
 	retainAsPublished bool
@@ -34,13 +36,38 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 		return err
 	}
 	ack := &wire.Suback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
+	why := ""
 	for i := range p.Filters {
-		ack.ReasonCodes[i] = c.authorizeSubscribe(&p.Filters[i])
+		f := &p.Filters[i]
+		qos, no := c.authorizeSubscribe(f)
+		if no != nil {
+			ack.ReasonCodes[i] = no.code
+			why = cmp.Or(why, no.text)
+			continue
+		}
+		f.QoS = min(f.QoS, qos)
 	}
+	if err := c.enrol(p, ack, why, now); err != nil {
+		return err
+	}
+	if c.b.observed() {
+		for i, code := range ack.ReasonCodes {
+			if !code.Failed() {
+				c.b.observe(Subscribed{c.peer, p.Filters[i].Filter, wire.QoS(code)})
+			}
+		}
+	}
+	return nil
+}
 
+// enrol makes the subscriptions that are not refused yet, and answers.
+func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.Time) error {
 	b := c.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !c.attached() {
+		return errGone
+	}
 	var send []*subscription
 	for i := range p.Filters {
 		if ack.ReasonCodes[i].Failed() {
@@ -50,6 +77,7 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 		s, isNew := b.subscribe(c, f, p.SubscriptionID)
 		if s == nil {
 			ack.ReasonCodes[i] = wire.QuotaExceeded
+			why = cmp.Or(why, "too many subscriptions")
 			continue
 		}
 		ack.ReasonCodes[i] = wire.ReasonCode(s.qos)
@@ -59,7 +87,7 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	}
 	// [MQTT-3.8.4-1] before the retained messages, so that the client knows what
 	// they are.
-	if err := c.answer(ack); err != nil {
+	if err := c.explain(ack, &ack.ReasonString, why); err != nil {
 		return err
 	}
 	for _, s := range send {
@@ -92,26 +120,6 @@ func (c *conn) checkSubscribe(p *wire.Subscribe) error {
 	return nil
 }
 
-func (c *conn) authorizeSubscribe(f *wire.SubscribeFilter) wire.ReasonCode {
-	if c.version < wire.V5 && c.b.cfg.NoWildcards && match.HasWildcard(f.Filter) {
-		return wire.WildcardSubscriptionsNotSupported
-	}
-	if c.b.cfg.AuthorizeSubscribe == nil {
-		return wire.Success
-	}
-	code := c.b.cfg.AuthorizeSubscribe(c.peer, f)
-	if code == wire.Success {
-		return code
-	}
-	c.b.counts.denied.Add(1)
-	switch code {
-	case wire.UnspecifiedError, wire.ImplementationSpecificError, wire.TopicFilterInvalid, wire.QuotaExceeded:
-		return code
-	}
-	// [MQTT-3.9.3-2] only codes that SUBACK has.
-	return wire.NotAuthorized
-}
-
 // subscribe makes or replaces a subscription; Broker.mu is held. It returns nil
 // when the client has too many.
 func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subscription, isNew bool) {
@@ -119,7 +127,6 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 	s = &subscription{
 		client: cl,
 		whole:  f.Filter,
-		filter: f.Filter,
 		// [MQTT-3.2.2-10] any QoS may be asked for.
 		qos: min(f.QoS, *b.cfg.MaximumQoS),
 		// A bridge says by its protocol level that it wants these two.
@@ -128,25 +135,41 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 		id:                id,
 	}
 	old := cl.subscriptions[s.whole]
-	if old == nil && len(cl.subscriptions) >= b.cfg.SubscriptionsPerClient {
+	if old == nil && !cl.mayAdd(s, &b.cfg) {
 		return nil, false
 	}
 	if old != nil {
 		// [MQTT-3.8.4-3] the new one takes its place; nobody publishes meanwhile.
 		b.removeSubscription(old)
 	}
-	if _, filter, shared := match.SplitShared(s.whole); shared && c.version == wire.V5 {
+	b.place(s, c.version == wire.V5)
+	cl.add(s)
+	return s, old == nil
+}
+
+// place puts s into the routing; Broker.mu is held.
+func (b *Broker) place(s *subscription, mayShare bool) {
+	_, filter, shared := match.SplitShared(s.whole)
+	shared = shared && mayShare
+	s.filter = s.whole
+	if shared {
 		s.filter = filter
+	}
+	if isStatus(s.filter) {
+		b.watchStatus()
+	}
+	if shared {
 		b.join(s)
 	} else {
 		b.routes.Insert(s.filter, s)
 	}
-	cl.subscriptions[s.whole] = s
-	return s, old == nil
 }
 
 // removeSubscription takes s out of the routing; Broker.mu is held.
 func (b *Broker) removeSubscription(s *subscription) {
+	if isStatus(s.filter) {
+		b.unwatchStatus()
+	}
 	if s.group != nil {
 		b.part(s)
 		return
@@ -154,13 +177,57 @@ func (b *Broker) removeSubscription(s *subscription) {
 	b.routes.Delete(s.filter, s)
 }
 
+// filterBytes bounds the text of the subscriptions of one client.
+const filterBytes = 4 << 20
+
+// filters are the subscriptions of one client. Broker.mu guards them.
+type filters struct {
+	subscriptions map[string]*subscription // by whole filter
+	bytes         int
+}
+
+func (f *filters) mayAdd(s *subscription, cfg *Config) bool {
+	return len(f.subscriptions) < cfg.SubscriptionsPerClient && f.bytes+len(s.whole) <= filterBytes
+}
+
+func (f *filters) add(s *subscription) {
+	f.remove(s.whole)
+	f.subscriptions[s.whole] = s
+	f.bytes += len(s.whole)
+}
+
+func (f *filters) remove(whole string) {
+	if _, ok := f.subscriptions[whole]; ok {
+		delete(f.subscriptions, whole)
+		f.bytes -= len(whole)
+	}
+}
+
 // handleUnsubscribe takes an UNSUBSCRIBE and answers it. [MQTT-3.10.4-1] filters
 // are compared byte for byte.
 func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 	ack := &wire.Unsuback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
+	if err := c.strike(p, ack); err != nil {
+		return err
+	}
+	if c.b.observed() {
+		for i, code := range ack.ReasonCodes {
+			if code == wire.Success {
+				c.b.observe(Unsubscribed{c.peer, p.Filters[i]})
+			}
+		}
+	}
+	return nil
+}
+
+// strike removes the subscriptions that are there, and answers.
+func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) error {
 	b, cl := c.b, c.client
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !c.attached() {
+		return errGone
+	}
 	for i, filter := range p.Filters {
 		s := cl.subscriptions[filter]
 		if s == nil {
@@ -168,7 +235,7 @@ func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 			continue
 		}
 		b.removeSubscription(s)
-		delete(cl.subscriptions, filter)
+		cl.remove(filter)
 	}
 	return c.answer(ack)
 }

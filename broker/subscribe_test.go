@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -91,7 +92,7 @@ func TestNoLocal(t *testing.T) {
 }
 
 func TestServersTopicsAreNotForWildcards(t *testing.T) {
-	run(t, Config{}, func(t *testing.T, b *Broker) {
+	run(t, Config{StatusInterval: -1}, func(t *testing.T, b *Broker) {
 		s := clean(t, b, "c")
 		s.subscribe(filter("#", 0), filter("+/x", 0))
 		require.NoError(t, b.Publish(message0("$SYS/x", "1")))
@@ -192,17 +193,19 @@ func TestShareHasNoMeaningBefore5(t *testing.T) {
 func TestHookDecidesAboutMessagesAndFilters(t *testing.T) {
 	cfg := Config{
 		SubscriptionsPerClient: 2,
-		AuthorizePublish: func(p *Peer, m *wire.Publish) wire.ReasonCode {
-			if m.Topic == "secret" && p.ClientID != "boss" {
-				return wire.NotAuthorized
-			}
-			return wire.Success
-		},
-		AuthorizeSubscribe: func(_ *Peer, f *wire.SubscribeFilter) wire.ReasonCode {
-			if f.Filter == "secret" {
-				return wire.Banned // SUBACK does not have it
-			}
-			return wire.Success
+		Authorizers: []Authorizer{
+			AuthorizerFunc(func(_ context.Context, a *Access) Decision {
+				if a.Peer.ClientID == "boss" {
+					return Allow()
+				}
+				return Pass()
+			}),
+			AuthorizerFunc(func(_ context.Context, a *Access) Decision {
+				if a.Topic == "secret" {
+					return Deny(wire.Banned, "keep out") // no acknowledgement has this code
+				}
+				return Allow()
+			}),
 		},
 	}
 	for _, v := range versions {
@@ -215,11 +218,17 @@ func TestHookDecidesAboutMessagesAndFilters(t *testing.T) {
 				codes[1], codes[3] = wire.UnspecifiedError, wire.UnspecifiedError
 				puback, pubrec = wire.Success, wire.Success
 			}
-			s.want(&wire.Suback{PacketID: 1, ReasonCodes: codes})
+			text := ""
+			if v == wire.V5 {
+				text = "keep out"
+			}
+			s.want(&wire.Suback{PacketID: 1, ReasonCodes: codes, ReasonString: text})
 			for qos := range wire.QoS(3) {
 				s.send(&wire.Publish{Topic: "secret", QoS: qos, PacketID: 5 * uint16(min(qos, 1))})
 			}
-			s.want(&wire.Puback{PacketID: 5, ReasonCode: puback}, &wire.Pubrec{PacketID: 5, ReasonCode: pubrec})
+			ack, rec := receive[*wire.Puback](s), receive[*wire.Pubrec](s)
+			require.Equal(t, []wire.ReasonCode{puback, pubrec}, []wire.ReasonCode{ack.ReasonCode, rec.ReasonCode})
+			require.Equal(t, []string{text, text}, []string{ack.ReasonString, rec.ReasonString})
 			s.idle()
 			boss := clean(t, b, "boss")
 			boss.send(message0("secret", "x"))

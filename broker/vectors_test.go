@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -100,18 +101,28 @@ func (v *vector) awaitsConnect() bool {
 func TestVectors(t *testing.T) {
 	for _, v := range clientVectors(t) {
 		t.Run(v.ID, func(t *testing.T) {
-			if method := v.Context.AuthMethod; method != nil {
-				refusesMethod(t, *method)
-				return
+			cfg, method := v.config(), ""
+			if m := v.Context.AuthMethod; m != nil {
+				method = *m
+				cfg.EnhancedAuthenticators = []EnhancedAuthenticator{tokens{method}}
+				cfg.Authenticators = []Authenticator{AllowAll{}}
 			}
-			run(t, v.config(), func(t *testing.T, b *Broker) {
+			run(t, cfg, func(t *testing.T, b *Broker) {
 				bystander := clean(t, b, "bystander")
 				bystander.subscribe(filter("watch", 1))
 
 				s := dial(t, b, v.version())
 				if !v.awaitsConnect() {
-					s.send(&wire.Connect{ClientID: "c1", CleanStart: true, SessionExpiryInterval: v.Context.SessionExpiry})
+					s.send(&wire.Connect{ClientID: "c1", CleanStart: true, SessionExpiryInterval: v.Context.SessionExpiry, AuthenticationMethod: method})
+					if method != "" {
+						s.want(ask(method))
+						s.send(&wire.Auth{ReasonCode: wire.ContinueAuthentication, AuthenticationMethod: method, AuthenticationData: []byte("!")})
+					}
 					require.Equal(t, wire.Success, receive[*wire.Connack](s).ReasonCode)
+				}
+				if method != "" {
+					s.send(&wire.Auth{ReasonCode: wire.Reauthenticate, AuthenticationMethod: method})
+					s.want(ask(method))
 				}
 				s.write(v.bytes(t))
 				if v.Validity == "valid" || v.Expect.Level == "may-reject" {
@@ -128,15 +139,21 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// refusesMethod checks that a connection on which AUTH would be legal does not
-// come about: the broker has no enhanced authentication. [MQTT-4.12.0-1]
-func refusesMethod(t *testing.T, method string) {
-	run(t, Config{}, func(t *testing.T, b *Broker) {
-		s := dial(t, b, wire.V5)
-		s.send(&wire.Connect{ClientID: "c1", CleanStart: true, AuthenticationMethod: method})
-		s.want(&wire.Connack{ReasonCode: wire.BadAuthenticationMethod})
-		s.closed()
-	})
+// tokens is an authentication method that lets everybody in who sends any data,
+// and asks for it if need be.
+type tokens struct{ method string }
+
+func (m tokens) AuthenticationMethod() string { return m.method }
+func (m tokens) Begin(*Login) Exchange        { return m }
+func (m tokens) Next(_ context.Context, data []byte) ([]byte, Decision) {
+	if data == nil {
+		return []byte("?"), Pass()
+	}
+	return nil, Allow()
+}
+
+func ask(method string) *wire.Auth {
+	return &wire.Auth{ReasonCode: wire.ContinueAuthentication, AuthenticationMethod: method, AuthenticationData: []byte("?")}
 }
 
 // accepted checks that the connection goes on.

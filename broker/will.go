@@ -36,11 +36,15 @@ func newWill(c *conn, w *wire.Will) *will {
 // publish sends the will, which must have been taken out of the session: it is
 // published once [MQTT-3.1.2-10].
 func (w *will) publish(b *Broker, now time.Time) {
-	if b.cfg.AuthorizePublish != nil && b.cfg.AuthorizePublish(w.peer, &w.message) != wire.Success {
-		b.counts.denied.Add(1)
-		return
+	code := wire.Success
+	if no := b.authorizePublish(w.peer, &w.message); no != nil {
+		code = no.code
+	} else {
+		var r router
+		code = b.publish(&r, newMessage(&w.message, w.peer.ClientID, now), now)
+		r.flush()
 	}
-	var r router
-	b.publish(&r, newMessage(&w.message, w.peer.ClientID, now), now)
-	r.flush()
+	if b.observed() {
+		b.observe(Published{w.peer, &w.message, code})
+	}
 }

@@ -136,3 +136,41 @@ func BenchmarkResume(b *testing.B) {
 		benchHandle(b, c, &wire.Connack{SessionPresent: true}, now)
 	}
 }
+
+// BenchmarkTopicAliases is BenchmarkSendAtMostOnce with 64 topics, which all
+// have an alias, and with topics that come once.
+func BenchmarkTopicAliases(b *testing.B) {
+	for _, test := range []struct {
+		name    string
+		aliases uint16
+		topics  int
+	}{{"off", 0, 64}, {"one", 64, 1}, {"hits", 64, 64}, {"scan", 64, 100_000}} {
+		b.Run(test.name, func(b *testing.B) {
+			now := time.Unix(1, 0)
+			c := NewClient(ClientSettings{TopicAliases: test.aliases})
+			if err := c.Connect(wire.V5, keeping(wire.V5), now); err != nil {
+				b.Fatal(err)
+			}
+			benchHandle(b, c, &wire.Connack{TopicAliasMaximum: 1000}, now)
+			topics := make([]string, test.topics)
+			for i := range topics {
+				topics[i] = fmt.Sprintf("plant/7/line/3/sensors/%d/temperature", i)
+			}
+			p := &wire.Publish{Payload: make([]byte, 64)}
+			var spare []byte
+			i, bytes := 0, 0
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Topic = topics[i%len(topics)]
+				if sent, err := c.Sender.SendAtMostOnce(p); !sent || err != nil {
+					b.Fatal(sent, err)
+				}
+				if i++; i%64 == 0 {
+					spare = c.Take(spare, now)
+					bytes += len(spare)
+				}
+			}
+			b.ReportMetric(float64(bytes)/float64(b.N), "bytes/op")
+		})
+	}
+}

@@ -32,6 +32,8 @@ type Client struct {
 	received   []Received
 	scratch    scratch
 	indulgence int // see Indulge
+
+	authentication authentication
 }
 
 // ClientSettings are what a Client needs to know besides its CONNECT packets.
@@ -45,6 +47,10 @@ type ClientSettings struct {
 	// means half of the keep-alive interval; more than the interval counts as
 	// the interval.
 	PingTimeout time.Duration
+	// TopicAliases is how many topic aliases are used towards the server, which are
+	// chosen automatically, within what it allows (5.0). Zero means none; messages
+	// may then bring their own.
+	TopicAliases uint16
 	// HasSession says that the server may hold a session of this client from
 	// before, although this Client is new. Without it a Session Present in the
 	// first CONNACK is a protocol error.
@@ -52,6 +58,10 @@ type ClientSettings struct {
 	// Established, if set, is called when the server has accepted the
 	// connection and before any message is sent: what it requests goes first.
 	Established func(*wire.Connack)
+	// Reauthentication, if set, is called for each step of a re-authentication,
+	// which [Client.Authenticate] then answers, or with an error when the
+	// connection ended first.
+	Reauthentication func(AuthStep, error)
 }
 
 // Received is a message from the server. Payload and CorrelationData alias the
@@ -67,6 +77,7 @@ type phase uint8
 const (
 	idle phase = iota
 	connecting
+	confirming // CONNACK came; the caller has to accept the server's part of an authentication
 	connected
 	ended // by an error, DISCONNECT in either direction
 )
@@ -98,6 +109,10 @@ func (c *Client) Connect(v wire.Version, p *wire.Connect, now time.Time) error {
 	c.decoder.Version = v
 	c.phase, c.connect, c.connack = connecting, p, nil
 	c.keepAlive = keepAlive{}
+	c.authentication = authentication{}
+	if p.AuthenticationMethod != "" {
+		c.authentication.turn = authServer
+	}
 	return c.link.Append(p)
 }
 
@@ -269,6 +284,7 @@ func (c *Client) Lost(byServer bool) {
 	}
 	c.Receiver.Stop()
 	c.endRequests()
+	c.endAuthentication(ErrConnectionLost)
 	c.connack = nil
 }
 
@@ -283,6 +299,7 @@ func (c *Client) end() {
 func (c *Client) fail(err error) {
 	was := c.phase
 	c.end()
+	c.endAuthentication(err)
 	fault, ok := errors.AsType[*wire.Error](err)
 	if !ok || was != connected || c.link.Version != wire.V5 {
 		return

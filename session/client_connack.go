@@ -30,6 +30,8 @@ func (c *Client) handleFirst(h wire.Header, body []byte, now time.Time) error {
 		// [MQTT-3.14.0-1] not allowed yet, but it says more than a protocol error would.
 		return &ServerError{Packet: h.Type, ReasonCode: p.ReasonCode, ReasonString: p.ReasonString,
 			ServerReference: p.ServerReference, UserProperties: p.UserProperties}
+	case *wire.Auth:
+		return c.handleAuth(p)
 	}
 	return protocolError(h.Type, wire.ProtocolError, "%v before CONNACK", h.Type)
 }
@@ -59,6 +61,17 @@ func (c *Client) accepted(p *wire.Connack, now time.Time) error {
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "authentication method differs from that of CONNECT")
 	}
 	p.SessionPresent = present
+	if p.AuthenticationMethod != "" {
+		c.confirm(p)
+		return nil
+	}
+	c.open(p, now)
+	return nil
+}
+
+// open begins the connection that p has accepted.
+func (c *Client) open(p *wire.Connack, now time.Time) {
+	v, present := c.link.Version, p.SessionPresent
 	c.connack = p
 	c.phase = connected
 	c.link.Limits = limitsOf(p, v)
@@ -76,10 +89,10 @@ func (c *Client) accepted(p *wire.Connack, now time.Time) error {
 	if c.settings.Established != nil {
 		c.settings.Established(p)
 	}
+	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
 	// Only now, so that what Established submits stays behind what is repeated.
 	c.link.Open(v, c.link.Limits)
 	c.Sender.Start(present, now)
-	return nil
 }
 
 func (c *Client) inflight(v wire.Version) int {

@@ -7,7 +7,11 @@ import (
 )
 
 func (c *Client) handle(h wire.Header, body []byte, now time.Time) error {
-	if c.phase != connecting && c.phase != connected {
+	switch c.phase {
+	case connecting, connected:
+	case confirming:
+		return errUnconfirmed
+	default:
 		return nil // after DISCONNECT nothing matters any more
 	}
 	if err := c.checkSize(h); err != nil {
@@ -111,8 +115,7 @@ func (c *Client) handleRare(h wire.Header, body []byte) error {
 		// [MQTT-3.2.0-2] one per connection.
 		return protocolError(h.Type, wire.ProtocolError, "second CONNACK")
 	case *wire.Auth:
-		// [MQTT-4.12.0-6] none without a method in CONNECT.
-		return protocolError(h.Type, wire.ProtocolError, "AUTH without an authentication method")
+		return c.handleAuth(p)
 	}
 	return protocolError(h.Type, wire.ProtocolError, "%v from a server", h.Type)
 }

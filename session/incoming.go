@@ -8,6 +8,7 @@ type incoming struct {
 	qos        wire.QoS
 	state      incomingState
 	reason     wire.ReasonCode
+	text       string // reason string
 	listed     bool   // is in arrived
 	counted    bool   // counts against the receive maximum
 	epoch      uint32 // the last connection that brought the PUBLISH

@@ -14,6 +14,7 @@ type Link struct {
 	Limits  Limits
 	open    bool
 	buf     []byte
+	aliases topicAliases // of what we send
 }
 
 // Open says that the handshake is over: messages may be sent from now on. What
@@ -63,16 +64,28 @@ func (l *Link) Trim(keep int) {
 
 func (l *Link) full() bool { return len(l.buf) >= highWater }
 
-// The four acknowledgements carry no text and therefore fit every limit that a
-// peer can usefully announce. The concrete types keep them off the heap.
+// Without text the four acknowledgements fit every limit that a peer can usefully
+// announce. The concrete types keep them off the heap.
 
-func (l *Link) puback(id uint16, code wire.ReasonCode) {
+func (l *Link) puback(id uint16, code wire.ReasonCode, text string) {
 	p := wire.Puback{PacketID: id, ReasonCode: code}
+	if text != "" && l.Version == wire.V5 {
+		// [MQTT-3.4.2-2] only if it fits.
+		if l.Append(&wire.Puback{PacketID: id, ReasonCode: code, ReasonString: text}) == nil {
+			return
+		}
+	}
 	l.buf, _ = p.Append(l.buf, l.Version)
 }
 
-func (l *Link) pubrec(id uint16, code wire.ReasonCode) {
+func (l *Link) pubrec(id uint16, code wire.ReasonCode, text string) {
 	p := wire.Pubrec{PacketID: id, ReasonCode: code}
+	if text != "" && l.Version == wire.V5 {
+		// [MQTT-3.5.2-2] only if it fits.
+		if l.Append(&wire.Pubrec{PacketID: id, ReasonCode: code, ReasonString: text}) == nil {
+			return
+		}
+	}
 	l.buf, _ = p.Append(l.buf, l.Version)
 }
 

@@ -30,10 +30,14 @@ type modelServer struct {
 	published  bool // the client sent a PUBLISH above QoS 0 on this connection
 	clientMax  int  // the client's receive maximum
 	confirmed  bool // the client has read our CONNACK
+	aliasMax   uint16
+	aliases    map[uint16]string
 
 	// What the world compares.
 	got  []string // payloads the application behind the server has received
 	sent []string // payloads it has sent
+
+	aliased int // messages that had an alias in place of their topic
 }
 
 type modelSession struct {
@@ -92,6 +96,7 @@ func (m *modelServer) forget() { m.session, m.early = nil, nil }
 func (m *modelServer) accept(receiveMax int) {
 	m.lost()
 	m.dec = wire.Decoder{From: wire.FromClient}
+	m.aliases = map[uint16]string{}
 	m.receiveMax, m.counting, m.published, m.confirmed = receiveMax, map[uint16]bool{}, false, false
 }
 
@@ -271,7 +276,7 @@ func (m *modelServer) connect(p *wire.Connect) {
 	ack := &wire.Connack{SessionPresent: m.resumed && m.v != wire.V31}
 	m.clientMax = 11
 	if m.v == wire.V5 {
-		ack.ReceiveMaximum = uint16(m.receiveMax)
+		ack.ReceiveMaximum, ack.TopicAliasMaximum = uint16(m.receiveMax), m.aliasMax
 		if p.ReceiveMaximum > 0 {
 			m.clientMax = int(p.ReceiveMaximum)
 		}
@@ -294,8 +299,37 @@ func (m *modelServer) claim(id uint16, what string) {
 	m.session.inUse[id] = what
 }
 
+// modelTopic is the topic of the client's message with this payload. There are
+// two, so that a topic comes again before the connection breaks.
+func modelTopic(payload string) string {
+	return fmt.Sprint("topic/", payload[len(payload)-1]%2)
+}
+
+// resolve finds the topic of p by its alias.
+func (m *modelServer) resolve(p *wire.Publish) string {
+	if p.Properties == nil || p.Properties.TopicAlias == 0 {
+		return p.Topic
+	}
+	alias := p.Properties.TopicAlias
+	if alias > m.aliasMax {
+		m.complain("alias %d is above %d", alias, m.aliasMax)
+	}
+	if p.Duplicate {
+		m.complain("a repeat with an alias")
+	}
+	if p.Topic != "" {
+		m.aliases[alias] = p.Topic
+	} else {
+		m.aliased++
+	}
+	return m.aliases[alias]
+}
+
 func (m *modelServer) takePublish(p *wire.Publish) {
 	payload := string(p.Payload)
+	if topic := m.resolve(p); topic != modelTopic(payload) {
+		m.complain("%q came on topic %q", payload, topic)
+	}
 	if p.QoS == wire.AtMostOnce {
 		if p.Duplicate {
 			m.complain("DUP with QoS 0")

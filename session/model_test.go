@@ -65,7 +65,7 @@ const (
 
 func newWorld(v wire.Version) *world {
 	return &world{
-		v: v, c: NewClient(ClientSettings{}), server: &modelServer{v: v},
+		v: v, c: NewClient(ClientSettings{TopicAliases: 4}), server: &modelServer{v: v, aliasMax: 3},
 		now: time.Unix(1, 0), cut: [2]int{-1, -1}, serverMax: 65535,
 		withdrawn: map[*Outgoing]bool{}, completed: map[*Outgoing]int{}, requests: map[*Request]int{},
 	}
@@ -242,7 +242,8 @@ func (w *world) harvest() {
 
 func (w *world) publish(qos wire.QoS) {
 	w.n++
-	o := &Outgoing{Publish: wire.Publish{Topic: "t", Payload: fmt.Appendf(nil, "c%d-%d", qos, w.n), QoS: qos}}
+	payload := fmt.Sprintf("c%d-%d", qos, w.n)
+	o := &Outgoing{Publish: wire.Publish{Topic: modelTopic(payload), Payload: []byte(payload), QoS: qos}}
 	w.outgoing = append(w.outgoing, o)
 	w.c.Sender.Submit(o, w.now)
 	w.harvest()
@@ -489,6 +490,7 @@ func random(seed uint64, record bool) (*world, error) {
 	w := newWorld(versions[rng.IntN(3)])
 	w.record = record
 	w.server.lazy = rng.IntN(3) > 0
+	w.server.aliasMax = uint16(rng.IntN(6))
 	mayForget := w.v != wire.V31 && rng.IntN(3) == 0
 	maxima := []int{1, 2, 3, 8, 65535}
 	w.serverMax = maxima[rng.IntN(len(maxima))]
@@ -557,7 +559,7 @@ func TestRandomConversations(t *testing.T) {
 		require.NoError(t, err)
 		return
 	}
-	reconnects, messages, forgot := 0, 0, 0
+	reconnects, messages, forgot, aliased := 0, 0, 0, 0
 	for seed := uint64(1); seed <= uint64(*modelSeeds); seed++ {
 		w, err := random(seed, false)
 		if err != nil {
@@ -566,6 +568,7 @@ func TestRandomConversations(t *testing.T) {
 		}
 		reconnects += w.reconnects
 		messages += len(w.got) + len(w.server.got)
+		aliased += w.server.aliased
 		if w.forgot {
 			forgot++
 		}
@@ -573,4 +576,5 @@ func TestRandomConversations(t *testing.T) {
 	t.Logf("%d connections, %d deliveries, %d conversations with a lost session", reconnects, messages, forgot)
 	require.Greater(t, reconnects, 3**modelSeeds)
 	require.NotZero(t, forgot)
+	require.Greater(t, aliased, *modelSeeds/2)
 }

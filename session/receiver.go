@@ -160,6 +160,12 @@ func (r *Receiver) count(in *incoming) error {
 // peer repeats the message. ErrStale says that the session is gone or that the
 // message was acknowledged already.
 func (r *Receiver) Ack(t Token, code wire.ReasonCode) error {
+	return r.AckWithReason(t, code, "")
+}
+
+// AckWithReason is [Receiver.Ack] with a reason string, which is left out where
+// the version has none or the packet would be too large.
+func (r *Receiver) AckWithReason(t Token, code wire.ReasonCode, text string) error {
 	in := t.in
 	if in == nil {
 		return nil
@@ -168,7 +174,7 @@ func (r *Receiver) Ack(t Token, code wire.ReasonCode) error {
 		return ErrStale
 	}
 	in.state = incomingAcknowledged
-	in.reason = code
+	in.reason, in.text = code, text
 	r.flush()
 	return nil
 }
@@ -181,12 +187,12 @@ func (r *Receiver) flush() {
 	for in := r.arrived.head; in != nil && in.state == incomingAcknowledged; in = r.arrived.head {
 		r.arrived.remove(in)
 		if in.qos == wire.AtLeastOnce {
-			r.link.puback(in.id, in.reason)
+			r.link.puback(in.id, in.reason, in.text)
 			// [MQTT-4.3.2-5] from now on the identifier means a new message.
 			r.release(in)
 			continue
 		}
-		r.link.pubrec(in.id, in.reason)
+		r.link.pubrec(in.id, in.reason, in.text)
 		if in.reason.Failed() && r.link.Version == wire.V5 {
 			// [MQTT-4.3.3-9] a failing PUBREC ends the exchange. Before 5.0 there is none.
 			r.release(in)

@@ -59,7 +59,18 @@ func (s *script) up(p *wire.Connect, ack *wire.Connack) {
 	s.t.Helper()
 	s.dial(p)
 	s.send(ack)
+	s.confirm()
 	require.True(s.t, s.c.Connected())
+}
+
+// confirm accepts what came with CONNACK, where there was an authentication.
+func (s *script) confirm() {
+	s.t.Helper()
+	if step, ok := s.c.AuthStep(); ok {
+		require.True(s.t, step.Final)
+		require.NoError(s.t, s.c.Authenticate(nil, s.now))
+		s.check()
+	}
 }
 
 // resume loses the connection and brings up another on which the server still

@@ -69,6 +69,10 @@ func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
 	if err := s.link.Limits.CheckPublish(p, s.link.Version); err != nil {
 		return false, err
 	}
+	if s.link.aliases.max > 0 {
+		err = s.link.appendAliased(p)
+		return err == nil, err
+	}
 	if s.link.buf, err = p.Append(s.link.buf, s.link.Version); err != nil {
 		return false, err
 	}
@@ -228,7 +232,7 @@ func (s *Sender) publish(o *Outgoing) bool {
 	}
 	if o.Publish.QoS == wire.AtMostOnce {
 		s.dequeue(o)
-		err := s.link.Append(&o.Publish)
+		err := s.link.appendPublish(&o.Publish)
 		o.sent = err == nil
 		s.complete(o, Result{Err: err})
 		return true
@@ -240,7 +244,7 @@ func (s *Sender) publish(o *Outgoing) bool {
 	s.ids.messages[id] = o
 	o.Publish.PacketID = id
 	s.dequeue(o)
-	if err := s.link.Append(&o.Publish); err != nil {
+	if err := s.link.appendPublish(&o.Publish); err != nil {
 		s.ids.freeMessage(o)
 		s.complete(o, Result{Err: err})
 		return true

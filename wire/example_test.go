@@ -78,3 +78,13 @@ func ExampleParseHeader() {
 	// PUBLISH 10 2 <nil>
 	// PUBLISH: QoS 3: malformed packet (0x81) true
 }
+
+func ExamplePublish_AppendAliased() {
+	p := &wire.Publish{Topic: "a/b", Payload: []byte("x")}
+	first, _ := p.AppendAliased(nil, 7, false)
+	next, _ := p.AppendAliased(nil, 7, true)
+	fmt.Printf("%x\n%x\n", first, next)
+	// Output:
+	// 300a0003612f620323000778
+	// 300700000323000778
+}

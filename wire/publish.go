@@ -66,20 +66,7 @@ func (p *Publish) Append(b []byte, v Version) ([]byte, error) {
 		return b, err
 	}
 
-	first := byte(TypePublish)<<4 | byte(p.QoS)<<1
-	if p.Retain {
-		first |= 1
-	}
-	if p.Duplicate {
-		first |= 8
-	}
-	b = slices.Grow(b, packetSize(remaining))
-	b = appendVarint(append(b, first), remaining)
-	b = append(b, byte(len(p.Topic)>>8), byte(len(p.Topic)))
-	b = append(b, p.Topic...)
-	if p.QoS > AtMostOnce {
-		b = binary.BigEndian.AppendUint16(b, p.PacketID)
-	}
+	b = p.appendStart(b, remaining, p.Topic)
 	switch properties {
 	case 0:
 	case 1:
@@ -90,6 +77,58 @@ func (p *Publish) Append(b []byte, v Version) ([]byte, error) {
 		b = e.b
 	}
 	return append(b, p.Payload...), nil
+}
+
+// AppendAliased appends the packet with a topic alias (5.0), in place of the topic if the peer knows it.
+// Its own properties name no alias. Like Append it does not allocate when b has room.
+func (p *Publish) AppendAliased(b []byte, alias uint16, known bool) ([]byte, error) {
+	if p.Properties != nil {
+		return p.appendWithAlias(b, alias, known)
+	}
+	topic := p.Topic
+	if known {
+		topic = ""
+	}
+	const properties = 1 + 3
+	remaining := p.remaining(properties) - len(p.Topic) + len(topic)
+	if err := p.check(remaining); err != nil {
+		return b, err
+	}
+	if alias == 0 { // [MQTT-3.3.2-8]
+		return b, &FieldError{Packet: TypePublish, Field: "TopicAlias", Problem: "is 0"}
+	}
+	b = p.appendStart(b, remaining, topic)
+	b = append(b, properties-1, byte(propTopicAlias), byte(alias>>8), byte(alias))
+	return append(b, p.Payload...), nil
+}
+
+// appendWithAlias is AppendAliased for a packet with other properties.
+func (p *Publish) appendWithAlias(b []byte, alias uint16, known bool) ([]byte, error) {
+	q, properties := *p, *p.Properties
+	q.Properties, properties.TopicAlias = &properties, alias
+	if known {
+		q.Topic = ""
+	}
+	return q.Append(b, V5)
+}
+
+// appendStart appends what goes before the properties, and makes room for the rest.
+func (p *Publish) appendStart(b []byte, remaining int, topic string) []byte {
+	first := byte(TypePublish)<<4 | byte(p.QoS)<<1
+	if p.Retain {
+		first |= 1
+	}
+	if p.Duplicate {
+		first |= 8
+	}
+	b = slices.Grow(b, packetSize(remaining))
+	b = appendVarint(append(b, first), remaining)
+	b = append(b, byte(len(topic)>>8), byte(len(topic)))
+	b = append(b, topic...)
+	if p.QoS > AtMostOnce {
+		b = binary.BigEndian.AppendUint16(b, p.PacketID)
+	}
+	return b
 }
 
 // check looks for what keeps the packet from being encoded, apart from its properties.

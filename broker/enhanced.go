@@ -1,0 +1,162 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// EnhancedAuthenticator speaks one authentication method of MQTT 5.0, such as
+// SCRAM-SHA-256. Authenticators are chosen by their method.
+type EnhancedAuthenticator interface {
+	// AuthenticationMethod returns the name of the method.
+	AuthenticationMethod() string
+	// Begin starts an exchange with a client that connects or, with l.Again,
+	// authenticates again. Next may set l.Username.
+	Begin(l *Login) Exchange
+}
+
+// Exchange is one authentication of one client. It belongs to that client's own
+// goroutine.
+type Exchange interface {
+	// Next takes what the client sent, nil if that was nothing, and returns what to
+	// send it. [Pass] means that the client has to answer. [Allow] ends the exchange;
+	// the data goes with the last packet. [Deny] ends the connection.
+	//
+	// ctx ends [Config.ConnectTimeout] after the client began, and with the broker.
+	// The data of the client must not be kept.
+	Next(ctx context.Context, data []byte) ([]byte, Decision)
+}
+
+// enhanced is the enhanced authentication of a connection.
+type enhanced struct {
+	by       EnhancedAuthenticator // nil: CONNECT named no method
+	method   string
+	again    Exchange // re-authentication under way; nil: none
+	deadline time.Time
+}
+
+// chooseMethod looks for the method that CONNECT names.
+func (c *conn) chooseMethod(method string) error {
+	if method == "" {
+		return nil
+	}
+	for _, a := range c.b.cfg.EnhancedAuthenticators {
+		if a.AuthenticationMethod() == method {
+			c.enhanced.by, c.enhanced.method = a, method
+			return nil
+		}
+	}
+	// [MQTT-4.12.0-1]
+	return &refusal{code: wire.BadAuthenticationMethod, text: "authentication method is not known"}
+}
+
+// exchange authenticates a client that connects.
+func (c *conn) exchange(ctx context.Context, l *Login, data []byte) ([]byte, error) {
+	x := c.enhanced.by.Begin(l)
+	for {
+		answer, d := x.Next(ctx, data)
+		switch {
+		case d.verdict == allowed:
+			return answer, nil
+		case d.verdict == denied:
+			// [MQTT-4.12.0-4]
+			return nil, d.refusal(connectReasons...)
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		}
+		if err := c.challenge(answer); err != nil {
+			return nil, err
+		}
+		var err error
+		if data, err = c.readAuth(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// challenge sends data to a client that has no session yet.
+func (c *conn) challenge(data []byte) error {
+	// [MQTT-4.12.0-2], [MQTT-4.12.0-5] with the method of the client.
+	p := &wire.Auth{ReasonCode: wire.ContinueAuthentication, AuthenticationMethod: c.enhanced.method, AuthenticationData: data}
+	b, err := p.Append(nil, wire.V5)
+	if err != nil {
+		return err
+	}
+	if size := c.limits.MaximumPacketSize; size > 0 && len(b) > int(size) {
+		// [MQTT-3.1.2-24]
+		return &refusal{code: wire.PacketTooLarge, text: "challenge is larger than the client's maximum packet size"}
+	}
+	if err := c.net.SetWriteDeadline(time.Now().Add(c.b.cfg.WriteTimeout)); err != nil {
+		return err
+	}
+	return c.transmit(b)
+}
+
+// errWithdrawn says that the client has given up its login.
+var errWithdrawn = errors.New("client disconnected while it was authenticated")
+
+// readAuth waits for the client's answer. [MQTT-3.1.2-30] nothing else may come.
+func (c *conn) readAuth() ([]byte, error) {
+	h, body, err := c.reader.ReadPacket()
+	if err != nil {
+		return nil, err
+	}
+	packet, err := c.decoder.Decode(h, body)
+	if err != nil {
+		return nil, err
+	}
+	switch p := packet.(type) {
+	case *wire.Auth:
+		if p.AuthenticationMethod != c.enhanced.method {
+			return nil, &wire.Error{Packet: h.Type, Reason: wire.BadAuthenticationMethod, Detail: "another method than in CONNECT"}
+		}
+		// [MQTT-4.12.0-3]
+		if p.ReasonCode != wire.ContinueAuthentication {
+			return nil, &wire.Error{Packet: h.Type, Reason: wire.ProtocolError, Detail: "does not continue the authentication"}
+		}
+		return p.AuthenticationData, nil
+	case *wire.Disconnect:
+		return nil, errWithdrawn
+	}
+	return nil, &wire.Error{Packet: h.Type, Reason: wire.ProtocolError, Detail: "before CONNACK"}
+}
+
+// handleAuth takes one step of a re-authentication. Everything else goes on
+// meanwhile.
+func (c *conn) handleAuth(p *wire.Auth, now time.Time) error {
+	e := &c.enhanced
+	fault := func(code wire.ReasonCode, detail string) error {
+		return &wire.Error{Packet: wire.TypeAuth, Reason: code, Detail: detail}
+	}
+	switch {
+	case e.by == nil:
+		// [MQTT-4.12.0-7]
+		return fault(wire.ProtocolError, "CONNECT named no method")
+	case p.AuthenticationMethod != e.method:
+		// [MQTT-4.12.1-1]
+		return fault(wire.BadAuthenticationMethod, "another method than in CONNECT")
+	case p.ReasonCode == wire.Reauthenticate && e.again == nil:
+		e.again = e.by.Begin(&Login{Peer: *c.peer, AuthenticationMethod: e.method, Again: true, Request: c.request})
+		e.deadline = now.Add(c.b.cfg.ConnectTimeout)
+	case p.ReasonCode == wire.ContinueAuthentication && e.again != nil:
+	default:
+		return fault(wire.ProtocolError, "does not fit the state of the authentication")
+	}
+
+	ctx, cancel := context.WithDeadline(c.b.ctx, e.deadline)
+	defer cancel()
+	data, d := e.again.Next(ctx, p.AuthenticationData)
+	answer := &wire.Auth{ReasonCode: wire.ContinueAuthentication, AuthenticationMethod: e.method, AuthenticationData: data}
+	switch d.verdict {
+	case denied:
+		// [MQTT-4.12.1-2] DISCONNECT has fewer reasons than CONNACK.
+		return d.refusal(wire.UnspecifiedError, wire.ImplementationSpecificError, wire.ServerBusy, wire.BadAuthenticationMethod,
+			wire.QuotaExceeded, wire.AdministrativeAction, wire.UseAnotherServer, wire.ServerMoved)
+	case allowed:
+		answer.ReasonCode, e.again = wire.Success, nil
+	}
+	return c.answer(answer)
+}

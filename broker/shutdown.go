@@ -1,0 +1,126 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// life is the way from New to the end.
+type life struct {
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	born     time.Time
+	routines sync.WaitGroup // connections, listeners and timers
+	stopping atomic.Bool    // nobody enters any more; set under Broker.mu
+	drained  chan struct{}  // closed when Shutdown has waited long enough
+	draining sync.Once      // closes it
+}
+
+func (l *life) begin() {
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.born = time.Now()
+	l.drained = make(chan struct{})
+}
+
+// Close ends the broker: 5.0 clients are sent DISCONNECT with Server shutting
+// down, all listeners and connections are closed, sessions and retained messages
+// are gone and no will is published. When it returns nothing of the broker runs
+// any more; do not call it from a hook.
+func (b *Broker) Close() error {
+	b.mu.Lock()
+	b.closed = true
+	b.stopping.Store(true)
+	for _, cl := range b.clients {
+		cl.mu.Lock()
+		b.cancelAlarm(cl)
+		cl.mu.Unlock()
+	}
+	b.stopStatus()
+	locals := b.locals
+	b.locals = nil
+	b.mu.Unlock()
+	b.cancel()
+
+	b.closeListeners()
+	b.draining.Do(func() { close(b.drained) })
+	b.endConns(nil)
+	b.routines.Wait()
+	for s := range locals {
+		s.end()
+	}
+	return nil
+}
+
+// Shutdown ends the broker without losing what it has for its clients. It closes
+// the listeners, waits until all connected clients have got and acknowledged what
+// waits for them, and tells them, 5.0 clients in a DISCONNECT with Server shutting
+// down, that it is over. Their wills are published while they go, to those who are
+// still there, except wills with a delay. What waits for absent clients is gone.
+//
+// Clients can go on publishing while Shutdown waits; ctx bounds that. When it ends
+// first the rest is done without waiting, and Shutdown returns the cause. When it
+// returns nothing of the broker runs any more; do not call it from a hook.
+func (b *Broker) Shutdown(ctx context.Context) error {
+	b.mu.Lock()
+	b.stopping.Store(true)
+	b.mu.Unlock()
+	b.closeListeners()
+	err := b.drain(ctx)
+	b.endConns(nil)
+	_ = b.Close() // always nil
+	return err
+}
+
+func (b *Broker) closeListeners() {
+	for _, l := range b.openListeners() {
+		l.Close()
+	}
+}
+
+// drainInterval is how often Shutdown looks whether clients have everything.
+const drainInterval = 5 * time.Millisecond
+
+func (b *Broker) drain(ctx context.Context) error {
+	defer b.draining.Do(func() { close(b.drained) })
+	ticker := time.NewTicker(drainInterval)
+	defer ticker.Stop()
+	for !b.idle() {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-b.ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
+
+// idle reports whether nothing waits for a client that is connected.
+func (b *Broker) idle() bool {
+	for _, c := range b.openConns(nil) {
+		if c.busy() {
+			return false
+		}
+	}
+	return true
+}
+
+// after calls f later, unless the timer is stopped. Broker.mu is held, and the
+// broker is not closed.
+func (b *Broker) after(d time.Duration, f func()) *time.Timer {
+	b.routines.Add(1)
+	return time.AfterFunc(d, func() {
+		defer b.routines.Done()
+		f()
+	})
+}
+
+// stop stops a timer of after; nil is none.
+func (b *Broker) stop(t *time.Timer) {
+	if t != nil && t.Stop() {
+		b.routines.Done()
+	}
+}

@@ -1,0 +1,18 @@
+module github.com/seed65a45251/mqtt/contrib/scram
+
+go 1.26.0
+
+replace github.com/seed65a45251/mqtt => ../../
+
+require (
+	github.com/seed65a45251/mqtt v0.0.0-00010101000000-000000000000
+	github.com/stretchr/testify v1.12.1
+	github.com/xdg-go/scram v1.4.0
+)
+
+require (
+	github.com/xdg-go/stringprep v1.0.4 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+	golang.org/x/text v0.3.8 // indirect
+)

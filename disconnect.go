@@ -1,0 +1,141 @@
+package mqtt
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Close ends the client without waiting for what is in flight: it says
+// DISCONNECT if it can within a second, ends every wait with ErrClosed, and
+// returns when no goroutine of the client is left. Further calls do nothing.
+func (c *Client) Close() error {
+	c.leave(&wire.Disconnect{})
+	c.life.Wait()
+	return nil
+}
+
+// Disconnect ends the client in order: it waits until everything accepted for
+// publishing is acknowledged, then says DISCONNECT and closes like Close. The
+// reason is Success unless one is given; DisconnectWithWill asks the server to
+// publish the will all the same. (Before 5.0 DISCONNECT has no reason: with any
+// but Success the connection is closed without it, and the server publishes the
+// will.) When ctx ends first, the client is closed nevertheless, and the error
+// says what was left. A reason that a client can not give is refused with
+// ErrInvalid, and the client goes on.
+func (c *Client) Disconnect(ctx context.Context, reason ...ReasonCode) error {
+	o := DisconnectOptions{}
+	if len(reason) > 0 {
+		o.ReasonCode = reason[0]
+	}
+	return c.DisconnectWith(ctx, o)
+}
+
+// DisconnectOptions describe the DISCONNECT at the end of a client in full.
+// What follows ReasonCode exists in 5.0 only, and is left out before.
+type DisconnectOptions struct {
+	// ReasonCode is why the client leaves. Zero means Success.
+	ReasonCode ReasonCode
+	// SessionExpiry is how long the server keeps the session from now on, in whole
+	// seconds; zero ends it, negative keeps it for ever. Nil means what Config.Resume
+	// says: SessionExpiry with it, an end without. It can only be more than zero
+	// when Config.SessionExpiry is not negative.
+	SessionExpiry *time.Duration
+	// ReasonString is text for people, for diagnosis only.
+	ReasonString string
+	// UserProperties go to the server.
+	UserProperties []UserProperty
+}
+
+// DisconnectWith is Disconnect with all options.
+func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error {
+	p, err := c.disconnectPacket(&o)
+	if err != nil {
+		return &requestError{"disconnect", "", false, err}
+	}
+	err = c.flush(ctx)
+	c.leave(p)
+	c.life.Wait()
+	return err
+}
+
+func (c *Client) disconnectPacket(o *DisconnectOptions) (*wire.Disconnect, error) {
+	if err := checkDisconnect(o.ReasonCode); err != nil {
+		return nil, err
+	}
+	if err := validateText("reason string", o.ReasonString); err != nil {
+		return nil, err
+	}
+	if err := validateUserProperties(o.UserProperties); err != nil {
+		return nil, err
+	}
+	p := &wire.Disconnect{ReasonCode: o.ReasonCode, ReasonString: o.ReasonString, UserProperties: o.UserProperties}
+	switch d := o.SessionExpiry; {
+	case d == nil:
+	case *d < 0:
+		p.SessionExpiryInterval = new(uint32(math.MaxUint32))
+	default:
+		p.SessionExpiryInterval = new(seconds(*d))
+	}
+	// §3.14.2.2.2: a session that was to end with the connection can not be kept.
+	if d := o.SessionExpiry; d != nil && *d != 0 && c.cfg.SessionExpiry < 0 {
+		return nil, invalid("session expiry", "%v after Config.SessionExpiry said that there is none", *d)
+	}
+	return p, nil
+}
+
+// checkDisconnect obeys [MQTT-3.14.2-1]: a client gives no other codes.
+func checkDisconnect(code ReasonCode) error {
+	switch code {
+	case Success, DisconnectWithWill, UnspecifiedError, MalformedPacket, ProtocolError, ImplementationSpecificError,
+		TopicNameInvalid, ReceiveMaximumExceeded, TopicAliasInvalid, PacketTooLarge, MessageRateTooHigh,
+		QuotaExceeded, AdministrativeAction, PayloadFormatInvalid:
+		return nil
+	}
+	return invalid("reason code", "a client can not give %v", code)
+}
+
+// leave begins the end of the client with ErrClosed.
+func (c *Client) leave(p *wire.Disconnect) {
+	c.mu.Lock()
+	if c.ending == nil {
+		c.ending = ErrClosed
+	}
+	k := c.conn
+	if k != nil {
+		c.receipts.hand(c.engine)
+		c.farewell(p)
+		k.leave(ErrClosed)
+	}
+	c.mu.Unlock()
+	if k == nil {
+		c.cancel(ErrClosed)
+		return
+	}
+	k.hurry()
+}
+
+// farewell puts DISCONNECT behind what waits to be written. Called with c.mu
+// held.
+func (c *Client) farewell(p *wire.Disconnect) {
+	v := c.engine.Version()
+	if v < V5 {
+		*p = wire.Disconnect{ReasonCode: p.ReasonCode}
+	} else if p.SessionExpiryInterval == nil && !c.cfg.Resume && c.engine.SessionExpiryInterval() > 0 {
+		// Nothing of this client is left behind.
+		p.SessionExpiryInterval = new(uint32(0))
+	}
+	if c.cfg.Resume {
+		c.leaveNoTransients()
+	}
+	if v < V5 && p.ReasonCode != Success {
+		// Before 5.0 every DISCONNECT drops the will; only silence keeps it.
+		c.engine.Fail(ErrClosed)
+		return
+	}
+	if err := c.engine.Disconnect(p); err != nil {
+		c.engine.Fail(err)
+	}
+}

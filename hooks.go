@@ -1,0 +1,105 @@
+package mqtt
+
+import (
+	"context"
+	"slices"
+)
+
+// PublishHook sees every message that the application publishes, for example to
+// put the context of a trace into its user properties.
+type PublishHook interface {
+	// Publish is called in the publisher's goroutine before the message is accepted.
+	// m is a copy whose fields the hook may set; what slices and pointers in it lead to
+	// is the caller's, and must not be changed. done is called once, with what became
+	// of the message: in the same goroutine, or with PublishAsync in one of its own.
+	// Nil means that the hook does not want to know.
+	Publish(ctx context.Context, m *Message) (done func(error))
+}
+
+// HandleHook sees every message that a function given to Handle or Respond gets.
+type HandleHook interface {
+	// Handle is called in the goroutine of the function, which gets the context that
+	// it returns. done is called with the function's error when it has returned; nil
+	// means that the hook does not want to know.
+	Handle(ctx context.Context, m *Message) (handling context.Context, done func(error))
+}
+
+// hooks are those of Config.Hooks by what they want to see.
+type hooks struct {
+	publish []PublishHook
+	handle  []HandleHook
+}
+
+func sortHooks(all []any) (h hooks, err error) {
+	for i, hook := range all {
+		p, publishes := hook.(PublishHook)
+		if publishes {
+			h.publish = append(h.publish, p)
+		}
+		f, handles := hook.(HandleHook)
+		if handles {
+			h.handle = append(h.handle, f)
+		}
+		if !publishes && !handles {
+			return h, invalid("Config.Hooks", "number %d, a %T, is neither a PublishHook nor a HandleHook", i, hook)
+		}
+	}
+	return h, nil
+}
+
+// publishing calls the hooks for m. The last hook is told first how it ended.
+func (h *hooks) publishing(ctx context.Context, m *Message) (hooked *Message, done func(error)) {
+	own := *m
+	var outcomes []func(error)
+	for _, hook := range h.publish {
+		if f := hook.Publish(ctx, &own); f != nil {
+			outcomes = append(outcomes, f)
+		}
+	}
+	return &own, inReverse(outcomes)
+}
+
+// handling calls the hooks for m.
+func (h *hooks) handling(ctx context.Context, m *Message) (context.Context, func(error)) {
+	var outcomes []func(error)
+	for _, hook := range h.handle {
+		var f func(error)
+		if ctx, f = hook.Handle(ctx, m); f != nil {
+			outcomes = append(outcomes, f)
+		}
+	}
+	return ctx, inReverse(outcomes)
+}
+
+func inReverse(outcomes []func(error)) func(error) {
+	return func(err error) {
+		for _, f := range slices.Backward(outcomes) {
+			f(err)
+		}
+	}
+}
+
+// publishHooked is PublishMessage with hooks.
+func (c *Client) publishHooked(ctx context.Context, m *Message) error {
+	m, done := c.hooks.publishing(ctx, m)
+	err := c.publishMessage(ctx, m)
+	done(err)
+	return err
+}
+
+// publishAsyncHooked is PublishAsync with hooks.
+func (c *Client) publishAsyncHooked(ctx context.Context, m *Message) (*Delivery, error) {
+	m, done := c.hooks.publishing(ctx, m)
+	d, err := c.publishAsync(ctx, m)
+	if err != nil {
+		done(err)
+		return nil, err
+	}
+	// Nobody waits for this goroutine: the hook may take its time, or call Close.
+	go func() {
+		<-d.Done()
+		_, err := d.result()
+		done(err)
+	}()
+	return d, nil
+}

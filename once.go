@@ -1,0 +1,114 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// PublishOnce connects, publishes msgs in their order, and disconnects when the
+// server has taken them all. It reconnects where it has to, under ctx. Without
+// msgs it does nothing.
+//
+// When messages fail, the others are sent all the same, and the error holds all
+// failures. NotSent(err) is true if no message reached the server.
+func PublishOnce(ctx context.Context, server string, cfg Config, msgs ...*Message) error {
+	for _, m := range msgs {
+		if _, _, err := packetOf(m); err != nil {
+			return err
+		}
+	}
+	if len(msgs) == 0 {
+		return nil
+	}
+	client, err := Connect(ctx, server, cfg)
+	if err != nil {
+		return &requestError{"publish once", "", false, inner{err}}
+	}
+	defer client.Close()
+	err = client.publishAll(ctx, msgs)
+	// What was accepted is acknowledged by now, and what ctx has cut off is in err.
+	if left := client.Disconnect(ctx); err == nil {
+		return left
+	}
+	return err
+}
+
+// inner is an error of this package within another one, which says mqtt already.
+type inner struct{ err error }
+
+func (e inner) Error() string { return strings.TrimPrefix(e.err.Error(), "mqtt: ") }
+
+func (e inner) Unwrap() error { return e.err }
+
+func (c *Client) publishAll(ctx context.Context, msgs []*Message) error {
+	var deliveries []*Delivery
+	var errs []error
+	for _, m := range msgs {
+		d, err := c.PublishAsync(ctx, m)
+		if err != nil {
+			errs = append(errs, inner{err})
+			break // ctx or the client has ended: later ones would overtake this one
+		}
+		deliveries = append(deliveries, d)
+	}
+	sent := false
+	for _, d := range deliveries {
+		select {
+		case <-d.Done():
+		case <-ctx.Done():
+			c.Close() // which settles what became of the rest
+			<-d.Done()
+		}
+		_, err := d.result()
+		if err != nil && ctx.Err() != nil {
+			err = &requestError{"publish", d.out.Publish.Topic, d.out.Sent(), context.Cause(ctx)}
+		}
+		sent = sent || !NotSent(err)
+		if err != nil {
+			errs = append(errs, inner{err})
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return &requestError{"publish once", "", sent, err}
+	}
+	return nil
+}
+
+// ReceiveOnce connects, subscribes to filter, takes n messages and disconnects.
+// With cfg.Resume what came beyond them at QoS 1 and 2 stays on the server for
+// the next connection of this client. When ctx or the client ends first, the
+// messages that came until then are returned with the reason.
+func ReceiveOnce(ctx context.Context, server string, cfg Config, filter string, n int) ([]*Message, error) {
+	fail := func(err error) ([]*Message, error) {
+		return nil, &requestError{"receive once", filter, false, err}
+	}
+	if n < 1 {
+		return fail(invalid("number of messages", "%d is less than 1", n))
+	}
+	o := SubscribeOptions{Filters: []Filter{{Filter: filter, QoS: ExactlyOnce}}}
+	if err := o.validate(); err != nil {
+		return fail(err)
+	}
+	client, err := Connect(ctx, server, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	sub, err := client.SubscribeWith(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	var received []*Message
+	for len(received) < n {
+		m, err := sub.Next(ctx)
+		if err != nil {
+			return received, &requestError{"receive once", filter, true, fmt.Errorf("%d of %d messages: %w", len(received), n, err)}
+		}
+		received = append(received, m)
+	}
+	// All is there. Unsubscribing would drop what came beyond.
+	_ = client.Disconnect(ctx)
+	return received, nil
+}

@@ -1,0 +1,229 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// RespondOptions describe a responder in full.
+type RespondOptions struct {
+	// SubscribeOptions say where requests come from. ManualAck has no meaning:
+	// Respond acknowledges.
+	SubscribeOptions
+	// Concurrency bounds how many requests are worked on at one time. With 1 they
+	// are answered in their order. Zero means 16.
+	Concurrency int
+}
+
+// Respond subscribes to filter and calls f for every message, up to 16 at a time,
+// until ctx ends. What f returns is published to the response topic of the
+// request with its correlation data, at the QoS of the request or a higher one
+// that f gives. A request that names no response topic is answered on the Topic
+// of f's message, where requester and responder have agreed on one; otherwise
+// that Topic is not looked at. With nil and no error there is no response.
+//
+// An error of f becomes the response: Request returns its text to the caller as
+// a *ResponseError. Before 5.0 it can not, and the caller waits in vain. A panic
+// of f is not caught.
+//
+// A request is acknowledged only when the server has taken the response, so at
+// QoS 1 and 2 it survives a reconnect; when the server loses the session, f may
+// be called again for it. What could not be answered is logged, and counted in
+// Stats, and acknowledged all the same.
+//
+// When ctx ends, Respond unsubscribes, tells the requests that are left that it
+// has stopped, and returns when every call of f has returned and its response
+// is sent, or could not be sent within Config.WriteTimeout. The error says why
+// Respond ended and is never nil.
+func (c *Client) Respond(ctx context.Context, filter string, f func(context.Context, *Message) (*Message, error)) error {
+	// The server lowers the QoS to what the request came with.
+	return c.RespondWith(ctx, RespondOptions{
+		SubscribeOptions: SubscribeOptions{Filters: []Filter{{Filter: filter, QoS: ExactlyOnce}}},
+	}, f)
+}
+
+// RespondWith is Respond with all options.
+func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(context.Context, *Message) (*Message, error)) error {
+	name := ""
+	if len(o.Filters) > 0 {
+		name = o.Filters[0].Filter
+	}
+	switch {
+	case f == nil:
+		return &requestError{"respond", name, false, invalid("function", "is nil")}
+	case o.Concurrency < 0:
+		return &requestError{"respond", name, false, invalid("concurrency", "%d is negative", o.Concurrency)}
+	}
+	o.ManualAck = true
+	s, err := c.SubscribeWith(ctx, o.SubscribeOptions)
+	if err != nil {
+		if s != nil { // a filter was refused, others were not
+			c.forsake(s)
+		}
+		err.(*requestError).op = "respond"
+		return err
+	}
+	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, defaultTo(o.Concurrency, 16))}
+	return &requestError{"respond", name, true, r.run(ctx)}
+}
+
+// responder is one call of Respond.
+type responder struct {
+	client *Client
+	sub    *Subscription
+	f      func(context.Context, *Message) (*Message, error)
+	slots  chan struct{} // holds a token for each call of f
+	calls  sync.WaitGroup
+}
+
+var errStoppedResponding = errors.New("responder has stopped")
+
+func (r *responder) run(ctx context.Context) error {
+	c := r.client
+	// Responses outlive ctx by a moment.
+	sending, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	ended := r.serve(ctx, sending)
+	timer := time.AfterFunc(c.cfg.WriteTimeout, func() { cancel(ended) })
+	defer timer.Stop()
+	if c.State() == Connected {
+		r.calls.Go(func() { r.sub.Drain(sending) })
+		r.refuseRest(sending)
+	}
+	r.calls.Wait()
+	c.forsake(r.sub)
+	return ended
+}
+
+// serve takes requests until ctx or the Subscription ends.
+func (r *responder) serve(ctx, sending context.Context) error {
+	for {
+		select {
+		case r.slots <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		m, err := r.sub.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			r.answer(sending, requestOf(m), m, nil, errStoppedResponding)
+			return context.Cause(ctx)
+		}
+		r.calls.Go(func() {
+			defer func() { <-r.slots }()
+			q := requestOf(m) // f may change m
+			answer, err := r.f(ctx, m)
+			r.answer(sending, q, m, answer, err)
+		})
+	}
+}
+
+// refuseRest answers what comes until the server has ended the subscription. Calls
+// of f that do not return hold up nobody here.
+func (r *responder) refuseRest(sending context.Context) {
+	var refusals errgroup.Group
+	refusals.SetLimit(16)
+	defer refusals.Wait()
+	for {
+		m, err := r.sub.Next(sending)
+		if err != nil {
+			return
+		}
+		refusals.Go(func() error {
+			r.answer(sending, requestOf(m), m, nil, errStoppedResponding)
+			return nil
+		})
+	}
+}
+
+// request is what the response to a message depends on.
+type request struct {
+	topic, responseTopic string
+	correlation          []byte
+	qos                  QoS
+}
+
+func requestOf(m *Message) request {
+	return request{m.Topic, m.ResponseTopic, m.CorrelationData, m.QoS}
+}
+
+// answer publishes the response to q and then acknowledges m, whatever became of
+// the response: a request that can not be answered must not hold up others.
+func (r *responder) answer(ctx context.Context, q request, m, answer *Message, failure error) {
+	c := r.client
+	err := r.publish(ctx, q, answer, failure)
+	if err != nil {
+		c.counters.unanswered.Add(1)
+		c.cfg.Logger.Warn("mqtt request not answered", "client_id", c.cfg.ClientID, "topic", q.topic, "cause", err)
+	}
+	m.Ack()
+}
+
+var errNoResponseTopic = errors.New("request names no response topic")
+
+func (r *responder) publish(ctx context.Context, q request, answer *Message, failure error) error {
+	if failure == nil && answer == nil {
+		return nil
+	}
+	if q.responseTopic == "" && (failure != nil || answer.Topic == "") {
+		return errors.Join(errNoResponseTopic, failure)
+	}
+	if failure != nil {
+		return r.report(ctx, q, failure)
+	}
+	err := r.client.PublishMessage(ctx, r.response(q, answer))
+	_, limit := errors.AsType[*LimitError](err)
+	if q.responseTopic != "" && (limit || errors.Is(err, ErrInvalid)) {
+		return errors.Join(err, r.report(ctx, q, err)) // a small response may get through
+	}
+	return err
+}
+
+// response makes of f's message the one to publish.
+func (r *responder) response(q request, answer *Message) *Message {
+	m := answer.content()
+	if q.responseTopic != "" {
+		m.Topic = q.responseTopic
+	}
+	if q.correlation != nil {
+		m.CorrelationData = q.correlation
+	}
+	if m.ResponseTopic == q.responseTopic {
+		m.ResponseTopic = "" // f has returned the request itself
+	}
+	m.QoS = max(m.QoS, r.qos(q))
+	return m
+}
+
+func (r *responder) qos(q request) QoS {
+	return min(q.qos, r.client.ServerInfo().Limits.MaximumQoS)
+}
+
+// errorProperty marks the response that reports an error, with its text.
+const errorProperty = "response-error"
+
+// report tells the requester that f has failed.
+func (r *responder) report(ctx context.Context, q request, failure error) error {
+	return r.client.PublishMessage(ctx, &Message{
+		Topic: q.responseTopic, QoS: r.qos(q), CorrelationData: q.correlation,
+		UserProperties: []UserProperty{{Name: errorProperty, Value: propertyText(failure.Error())}},
+	})
+}
+
+// propertyText makes of s what a user property can hold, and not too much of it.
+func propertyText(s string) string {
+	const longest = 1024
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, string(utf8.RuneError)), "\x00", "")
+	if len(s) > longest {
+		s = strings.ToValidUTF8(s[:longest], "") // without half a character
+	}
+	return s
+}

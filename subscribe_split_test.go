@@ -1,0 +1,208 @@
+package mqtt_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// names are filters that do not overlap.
+func names(n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("t/%d", i))
+	}
+	return list
+}
+
+// splitting is a client that puts at most two filters in a packet.
+func splitting(t *testing.T, srv *script.Server) (*mqtt.Client, *script.Conn) {
+	t.Helper()
+	cfg := quiet(srv)
+	cfg.FiltersPerSubscribe = 2
+	return open(t, srv, cfg)
+}
+
+// takeSubscribes takes n SUBSCRIBEs, which have to name want.
+func takeSubscribes(t *testing.T, conn *script.Conn, n int, want []string) (list []*wire.Subscribe) {
+	t.Helper()
+	var got []string
+	for range n {
+		p := script.Take[*wire.Subscribe](conn)
+		list = append(list, p)
+		for _, f := range p.Filters {
+			got = append(got, f.Filter)
+		}
+	}
+	require.Equal(t, want, got)
+	return list
+}
+
+func TestManyFiltersTakeSeveralPackets(t *testing.T) {
+	each(t, func(t *testing.T, v wire.Version) {
+		srv := script.New(t, v)
+		client, conn := splitting(t, srv)
+		s := beginSubscribe(t.Context(), client, filters(names(5)...)...)
+		list := takeSubscribes(t, conn, 3, names(5))
+		require.Equal(t, list[0].SubscriptionID, list[2].SubscriptionID)
+		// The answers may come in any order, Granted keeps that of the filters.
+		ack := func(i int, codes ...wire.ReasonCode) {
+			conn.Send(&wire.Suback{PacketID: list[i].PacketID, ReasonCodes: codes})
+		}
+		ack(2, 0)
+		ack(0, 2, 1)
+		require.False(t, s.over())
+		ack(1, 1, 0)
+		require.NoError(t, s.wait())
+		require.Equal(t, []mqtt.ReasonCode{2, 1, 1, 0, 0}, s.sub.Granted())
+		conn.Send(to("t/4", pub(0, 0, "x")))
+		wantMessages(t, s.sub, "x")
+
+		end := begin(func() error { return s.sub.Unsubscribe(t.Context()) })
+		var ended []string
+		for range 3 {
+			p := script.Take[*wire.Unsubscribe](conn)
+			ended = append(ended, p.Filters...)
+			require.False(t, end.over())
+			codes := make([]wire.ReasonCode, len(p.Filters))
+			if v < wire.V5 {
+				codes = nil
+			}
+			conn.Send(&wire.Unsuback{PacketID: p.PacketID, ReasonCodes: codes})
+		}
+		require.Equal(t, names(5), ended)
+		require.NoError(t, end.wait())
+	})
+}
+
+func TestPacketsAreAsLargeAsTheServerAllows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{MaximumPacketSize: 200})
+		var list []string
+		for i := range 8 {
+			list = append(list, fmt.Sprint(i, strings.Repeat("x", 60)))
+		}
+		s := beginSubscribe(t.Context(), client, filters(list...)...)
+		for _, p := range takeSubscribes(t, conn, 4, list[:8]) { // not 3: 64 bytes each
+			require.LessOrEqual(t, p.Size(wire.V5), 200)
+			conn.Send(suback(p))
+		}
+		require.NoError(t, s.wait())
+	})
+}
+
+func TestPartlyRefusedInSeveralPackets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := splitting(t, srv)
+		s := beginSubscribe(t.Context(), client, filters(names(4)...)...)
+		list := takeSubscribes(t, conn, 2, names(4))
+		conn.Send(&wire.Suback{PacketID: list[1].PacketID, ReasonCodes: []wire.ReasonCode{wire.QuotaExceeded, wire.QuotaExceeded}, ReasonString: "late"},
+			&wire.Suback{PacketID: list[0].PacketID, ReasonCodes: []wire.ReasonCode{2, wire.NotAuthorized}, ReasonString: "early"})
+		err := s.wait()
+		require.ErrorIs(t, err, mqtt.NotAuthorized, "the first of the filters")
+		require.ErrorContains(t, err, `"t/1"`)
+		require.ErrorContains(t, err, "early")
+		require.NotNil(t, s.sub)
+		require.Equal(t, []mqtt.ReasonCode{2, mqtt.NotAuthorized, mqtt.QuotaExceeded, mqtt.QuotaExceeded}, s.sub.Granted())
+	})
+}
+
+func TestOnlyUnansweredFiltersAreSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := splitting(t, srv)
+		s := beginSubscribe(t.Context(), client, filters(names(6)...)...)
+		list := takeSubscribes(t, conn, 3, names(6))
+		conn.Send(suback(list[1]))
+		synctest.Wait()
+		conn.Close()
+		conn = srv.Connected(resumed())
+		list = takeSubscribes(t, conn, 2, []string{"t/0", "t/1", "t/4", "t/5"})
+		conn.Send(suback(list[0]))
+		synctest.Wait()
+		conn.Close()
+		// The server has lost the session, and the answers with it.
+		conn = srv.Connected(&wire.Connack{})
+		for _, p := range takeSubscribes(t, conn, 3, names(6)) {
+			require.False(t, s.over())
+			conn.Send(suback(p))
+		}
+		require.NoError(t, s.wait())
+		// Likewise when it is renewed, before anything is published.
+		conn.Close()
+		synctest.Wait()
+		d := publishAsync(t, client, "x", 0)
+		conn = srv.Connected(&wire.Connack{})
+		for _, p := range takeSubscribes(t, conn, 3, names(6)) {
+			conn.Send(suback(p))
+		}
+		conn.Want(pub(0, 0, "x"))
+		require.True(t, settled(d))
+	})
+}
+
+func TestNothingIsSentWhenOneFilterCanNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.FiltersPerSubscribe = 1
+		client, conn := openWith(t, srv, cfg, &wire.Connack{WildcardSubscriptionAvailable: new(false)})
+		s := beginSubscribe(t.Context(), client, filters("a", "b/#")...)
+		err := s.wait()
+		require.ErrorIs(t, err, mqtt.WildcardSubscriptionsNotSupported)
+		require.True(t, mqtt.NotSent(err))
+		conn.WantIdle()
+	})
+}
+
+// A Subscription that can not be completed on a later connection leaves nothing
+// behind of what an earlier one has granted.
+func TestSubscriptionThatMeetsANewLimitIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := splitting(t, srv)
+		s := beginSubscribe(t.Context(), client, filters("a", "b", "c/#")...)
+		list := takeSubscribes(t, conn, 2, []string{"a", "b", "c/#"})
+		conn.Send(suback(list[0]))
+		synctest.Wait()
+		conn.Close()
+		ack := resumed()
+		ack.WildcardSubscriptionAvailable = new(false)
+		conn = srv.Connected(ack)
+		err := s.wait()
+		require.ErrorIs(t, err, mqtt.WildcardSubscriptionsNotSupported)
+		require.False(t, mqtt.NotSent(err))
+		require.Equal(t, []string{"a", "b"}, script.Take[*wire.Unsubscribe](conn).Filters)
+		require.Equal(t, []string{"c/#"}, script.Take[*wire.Unsubscribe](conn).Filters)
+	})
+}
+
+func TestUnsubscribeInSeveralPacketsReportsTheFirstFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := script.New(t, wire.V5)
+		client, conn := splitting(t, srv)
+		u := begin(func() error { return client.Unsubscribe(t.Context(), names(4)...) })
+		first := script.Take[*wire.Unsubscribe](conn)
+		script.Take[*wire.Unsubscribe](conn)
+		conn.Send(&wire.Unsuback{PacketID: first.PacketID, ReasonCodes: []wire.ReasonCode{0, wire.NotAuthorized}})
+		require.False(t, u.over())
+		conn.Close() // and the other answer is lost
+		conn = srv.Connected(resumed())
+		first = script.Take[*wire.Unsubscribe](conn)
+		second := script.Take[*wire.Unsubscribe](conn)
+		require.Equal(t, names(4)[2:], second.Filters)
+		conn.Send(&wire.Unsuback{PacketID: second.PacketID, ReasonCodes: []wire.ReasonCode{0, wire.NotAuthorized}},
+			&wire.Unsuback{PacketID: first.PacketID, ReasonCodes: []wire.ReasonCode{wire.NoSubscriptionExisted, 0}})
+		err := u.wait()
+		require.ErrorIs(t, err, mqtt.NotAuthorized)
+		require.ErrorContains(t, err, `"t/3"`)
+	})
+}

@@ -46,6 +46,10 @@ type ServerSettings struct {
 	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send,
 	// within the client's Receive Maximum. Zero means no limit of ours.
 	Inflight int
+	// TopicAliases is how many topic aliases are used towards the client, which are
+	// chosen automatically, within what it allows (5.0). Zero means none; messages
+	// may then bring their own.
+	TopicAliases uint16
 	// ConnectTimeout is how long a client may take from Open until it is accepted.
 	// Zero means 10 seconds.
 	ConnectTimeout time.Duration

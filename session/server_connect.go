@@ -122,6 +122,7 @@ func (s *Server) start(present bool, now time.Time) {
 	receiveMaximum, aliases := 0, uint16(0)
 	if v == wire.V5 {
 		receiveMaximum, aliases = int(s.limits.ReceiveMaximum), s.limits.TopicAliasMaximum
+		s.link.UseAliases(int(min(s.settings.TopicAliases, s.link.Limits.TopicAliasMaximum)))
 	} else {
 		s.Sender.DropProperties()
 	}

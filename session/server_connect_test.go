@@ -189,6 +189,32 @@ func TestServerKeepsTheLimitsOfTheClient(t *testing.T) {
 	s.wantIdle()
 }
 
+func TestServerUsesTopicAliases(t *testing.T) {
+	for _, allowed := range []uint16{0, 1} {
+		s := newServerScript(t, wire.V5, ServerSettings{TopicAliases: 5})
+		p := keeping(wire.V5)
+		p.TopicAliasMaximum = allowed
+		s.up(p, &wire.Connack{})
+		message := func(topic string, alias uint16) *wire.Publish {
+			m := &wire.Publish{Topic: topic}
+			if alias > 0 {
+				m.Properties = &wire.PublishProperties{TopicAlias: alias}
+			}
+			return m
+		}
+		for range 3 {
+			s.s.Publish(&Outgoing{Publish: wire.Publish{Topic: "a/long/topic"}}, s.now)
+		}
+		plain := message("a/long/topic", 0)
+		if allowed == 0 {
+			s.want(plain, plain, plain)
+		} else {
+			s.want(plain, message("a/long/topic", 1), message("", 1))
+		}
+		s.wantIdle()
+	}
+}
+
 func TestServerDropsPropertiesForOldClients(t *testing.T) {
 	s := served(t, wire.V5)
 	message := func() {

@@ -295,3 +295,37 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+func TestServerHandlesMessagesWithoutAllocating(t *testing.T) {
+	s := served(t, wire.V5)
+	in := s.encode(pubrel(2), pub(1, 1, "one"), pub(2, 2, "two"))
+	r := &loop{b: in}
+	reader := wire.NewReader(r, wire.V5, 0)
+	var spare []byte
+	allocs := testing.AllocsPerRun(100, func() {
+		r.again = true
+		if reader.Fill() != nil || s.s.HandleBuffered(reader, s.now) != nil {
+			t.Fatal("not handled")
+		}
+		for _, e := range s.s.Events() {
+			_ = s.s.Receiver.Ack(e.Token, wire.Success)
+		}
+		s.s.Recycle()
+		spare = s.s.Take(spare, s.now)
+	})
+	require.Zero(t, allocs)
+}
+
+// loop gives the same bytes whenever it is told to.
+type loop struct {
+	b     []byte
+	again bool
+}
+
+func (l *loop) Read(p []byte) (int, error) {
+	if !l.again {
+		return 0, errors.New("nothing more")
+	}
+	l.again = false
+	return copy(p, l.b), nil
+}

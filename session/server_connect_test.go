@@ -189,6 +189,20 @@ func TestServerKeepsTheLimitsOfTheClient(t *testing.T) {
 	s.wantIdle()
 }
 
+func TestServerDropsMessagesThatGetTooOld(t *testing.T) {
+	s := newServerScript(t, wire.V5, ServerSettings{Inflight: 1})
+	s.up(keeping(wire.V5), &wire.Connack{})
+	one := s.publish("one", 1)
+	old := &Outgoing{Publish: wire.Publish{Topic: "t", QoS: 1}, Expires: s.now.Add(time.Second)}
+	s.s.Publish(old, s.now)
+	s.now = s.now.Add(2 * time.Second)
+	s.send(puback(1))
+	s.wantCompleted(one, old)
+	require.ErrorIs(t, old.Result.Err, ErrExpired)
+	s.want(pub(1, 1, "one"))
+	s.wantIdle()
+}
+
 func TestServerUsesTopicAliases(t *testing.T) {
 	for _, allowed := range []uint16{0, 1} {
 		s := newServerScript(t, wire.V5, ServerSettings{TopicAliases: 5})
@@ -296,6 +310,9 @@ func TestServerAuthentication(t *testing.T) {
 		s := finish(t)
 		s.send(step(wire.Reauthenticate, ""))
 		s.sendBad(wire.ProtocolError, step(wire.Reauthenticate, ""))
+		s = finish(t)
+		s.send(step(wire.Reauthenticate, ""))
+		s.sendBad(wire.ProtocolError, step(wire.ContinueAuthentication, ""))
 		plain := served(t, wire.V5)
 		require.ErrorIs(t, plain.s.Auth(&wire.Auth{}), ErrOutOfTurn)
 		plain.sendBad(wire.ProtocolError, step(wire.Reauthenticate, ""))

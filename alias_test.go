@@ -6,13 +6,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestPublishUsesAliasesOnRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.SendTopicAliases = 5
 		client, conn := openWith(t, srv, cfg, &wire.Connack{TopicAliasMaximum: 10})
@@ -44,7 +44,7 @@ func TestPublishUsesAliasesOnRequest(t *testing.T) {
 
 func TestPublishUsesNoAliasesUnasked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{TopicAliasMaximum: 10})
 		for range 4 {
 			require.NoError(t, client.Publish(t.Context(), "plant/1/temperature", nil, 0))

@@ -16,7 +16,7 @@ import (
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/internal/pipe"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -121,13 +121,13 @@ func TestPublishAtLeastOnceHardlyAllocates(t *testing.T) {
 	require.Less(t, n, 2.1)
 }
 
-func TestReceivedMessageIsTwoAllocations(t *testing.T) {
-	client, server, acked := ackedClient(t)
-	sub, err := client.Subscribe(t.Context(), "sensors/+/temp", mqtt.AtLeastOnce)
-	require.NoError(t, err)
-	messages := sub.Messages()
+// inBursts returns the allocations per message that arrives at QoS 1 with 64
+// bytes, many at once, while consumer waits until so many were received.
+func inBursts(t *testing.T, server net.Conn, acked chan struct{}, consume func(n int)) float64 {
+	t.Helper()
 	var burst []byte
-	const size = 32
+	var err error
+	const size = 64
 	for id := range uint16(size) {
 		p := wire.Publish{Topic: "sensors/7/temp", Payload: make([]byte, 64), QoS: 1, PacketID: id + 1,
 			Properties: &wire.PublishProperties{SubscriptionIDs: []uint32{1}}}
@@ -135,21 +135,78 @@ func TestReceivedMessageIsTwoAllocations(t *testing.T) {
 		require.NoError(t, err)
 	}
 	n := allocations(t, 1_000, func() {
-		_, err := server().Write(burst)
+		_, err := server.Write(burst)
 		require.NoError(t, err)
-		for range size {
-			<-messages
-		}
+		consume(size)
 		for range size {
 			<-acked // its identifier is free again
 		}
 	})
-	require.Less(t, n/size, 2.2)
+	return n / size
+}
+
+func TestReceivedMessageIsOneAllocation(t *testing.T) {
+	client, server, acked := ackedClient(t)
+	sub, err := client.Subscribe(t.Context(), "sensors/+/temp", mqtt.AtLeastOnce)
+	require.NoError(t, err)
+	messages := sub.Messages()
+	n := inBursts(t, server(), acked, func(n int) {
+		for range n {
+			<-messages
+		}
+	})
+	require.Less(t, n, 1.1)
+}
+
+// awaitHandler sends messages until one finds the handler there.
+func awaitHandler(t *testing.T, client *mqtt.Client, server net.Conn, handled <-chan struct{}) {
+	t.Helper()
+	probe, err := (&wire.Publish{Topic: "sensors/7/temp"}).Append(nil, wire.V5)
+	require.NoError(t, err)
+	for sent := uint64(1); ; sent++ {
+		_, err := server.Write(probe)
+		require.NoError(t, err)
+		for client.Stats().Unclaimed < sent {
+			select {
+			case <-handled:
+				return
+			default:
+				runtime.Gosched()
+			}
+		}
+	}
+}
+
+func TestLentMessageAllocatesNothing(t *testing.T) {
+	for _, concurrency := range []int{0, 4} {
+		client, server, acked := ackedClient(t)
+		handled := make(chan struct{}, 1024)
+		var running sync.WaitGroup
+		running.Go(func() {
+			client.Handle(t.Context(), mqtt.SubscribeOptions{
+				Filters:     []mqtt.Filter{{Filter: "sensors/+/temp", QoS: mqtt.AtLeastOnce}},
+				Lend:        true,
+				Concurrency: concurrency,
+			}, func(context.Context, *mqtt.Message) error {
+				handled <- struct{}{}
+				return nil
+			})
+		})
+		awaitHandler(t, client, server(), handled)
+		n := inBursts(t, server(), acked, func(n int) {
+			for range n {
+				<-handled
+			}
+		})
+		require.NoError(t, client.Close())
+		running.Wait()
+		require.Less(t, n, 0.1, "concurrency %d", concurrency)
+	}
 }
 
 func TestIdleConnectionCostsFewGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		before := runtime.NumGoroutine()
 		const n = 10
 		for range n {
@@ -162,7 +219,7 @@ func TestIdleConnectionCostsFewGoroutines(t *testing.T) {
 
 func TestIdleClientFootprint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		const n = 200
 		var before, after runtime.MemStats
 		runtime.GC()

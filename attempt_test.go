@@ -14,14 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestCredentialsOfEachAttempt(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		cfg := quiet(srv)
 		cfg.Username = "user"
 		calls := 0
@@ -46,7 +46,7 @@ func TestCredentialsOfEachAttempt(t *testing.T) {
 
 func TestAttemptSeesAndChangesEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.UserProperties = []mqtt.UserProperty{{Name: "a", Value: "1"}}
 		var seen []mqtt.Attempt
@@ -100,7 +100,7 @@ func TestAttemptSignsTheURL(t *testing.T) {
 
 func TestAttemptChoosesAnotherServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			require.Equal(t, "other:7", address)
@@ -122,7 +122,7 @@ func TestAttemptChoosesAnotherServer(t *testing.T) {
 func TestFailureOfAttemptIsAFailedAttempt(t *testing.T) {
 	noToken := errors.New("no token")
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.RetryFirst = true
 		calls := 0
@@ -137,7 +137,7 @@ func TestFailureOfAttemptIsAFailedAttempt(t *testing.T) {
 		require.Equal(t, 3, calls)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.RetryFirst = true
 		cfg.Attempt = func(context.Context, *mqtt.Attempt) error { return noToken }
@@ -191,7 +191,7 @@ func TestAttemptThatTakesTooLongIsLeftBehind(t *testing.T) {
 
 func TestCloseFromAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		var client *mqtt.Client
 		cfg.Attempt = func(context.Context, *mqtt.Attempt) error {
@@ -210,7 +210,7 @@ func TestCloseFromAttempt(t *testing.T) {
 
 func TestClientCertificateOfEachAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Reconnect = reconnect.Policy{Min: time.Millisecond}
 		cfg.TLS = &tls.Config{NextProtos: []string{"x-amzn-mqtt-ca"}}

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -57,7 +57,7 @@ func (x *countingExchange) Finish(_ context.Context, final []byte) error {
 	return nil
 }
 
-func authenticated(srv *script.Server) (mqtt.Config, *counting) {
+func authenticated(srv *mqtttest.Server) (mqtt.Config, *counting) {
 	cfg, a := quiet(srv), new(counting)
 	cfg.Authenticator = a
 	return cfg, a
@@ -72,7 +72,7 @@ func proven() *wire.Connack {
 	return &wire.Connack{AuthenticationMethod: "M", AuthenticationData: []byte("proof")}
 }
 
-func wantAuthConnect(t *testing.T, conn *script.Conn, data string) {
+func wantAuthConnect(t *testing.T, conn *mqtttest.Conn, data string) {
 	t.Helper()
 	p := conn.WantConnect()
 	require.Equal(t, "M", p.AuthenticationMethod)
@@ -81,7 +81,7 @@ func wantAuthConnect(t *testing.T, conn *script.Conn, data string) {
 
 func TestEveryConnectionAuthenticatesAfresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, _ := authenticated(srv)
 		d := dial(t, cfg)
 		conn := srv.Accept()
@@ -113,7 +113,7 @@ func TestEveryConnectionAuthenticatesAfresh(t *testing.T) {
 
 func TestServerThatDoesNotWaitForAnswersIsUnderstood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, _ := authenticated(srv)
 		d := dial(t, cfg)
 		conn := srv.Accept()
@@ -126,7 +126,7 @@ func TestServerThatDoesNotWaitForAnswersIsUnderstood(t *testing.T) {
 
 func TestImpostorGetsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, _ := authenticated(srv)
 		d := dial(t, cfg)
 		conn := srv.Accept()
@@ -158,7 +158,7 @@ func TestAuthenticatorThatFailsEndsTheAttempt(t *testing.T) {
 	for _, where := range []string{"start", "challenge"} {
 		t.Run(where, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
+				srv := mqtttest.NewServer(t, wire.V5)
 				cfg, a := authenticated(srv)
 				a.refuse = where
 				d := dial(t, cfg)
@@ -176,7 +176,7 @@ func TestAuthenticatorThatFailsEndsTheAttempt(t *testing.T) {
 
 func TestAuthenticatorThatHangsHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, a := authenticated(srv)
 		a.hang = true
 		began := time.Now()
@@ -203,7 +203,7 @@ func TestAuthenticatorThatHangsHoldsUpNobody(t *testing.T) {
 
 func TestRefusedAuthenticationIsPermanent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, _ := authenticated(srv)
 		cfg.RetryFirst = true
 		d := dial(t, cfg)
@@ -214,7 +214,7 @@ func TestRefusedAuthenticationIsPermanent(t *testing.T) {
 
 func TestAuthenticatorForbidsTheFallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, _ := authenticated(srv)
 		cfg.Version = mqtt.Auto
 		d := dial(t, cfg)
@@ -250,7 +250,7 @@ func reauthenticate(t *testing.T, c *mqtt.Client) *call {
 }
 
 // openAuthenticated connects a client that has authenticated.
-func openAuthenticated(t *testing.T, srv *script.Server) (*mqtt.Client, *script.Conn, *counting) {
+func openAuthenticated(t *testing.T, srv *mqtttest.Server) (*mqtt.Client, *mqtttest.Conn, *counting) {
 	t.Helper()
 	cfg, a := authenticated(srv)
 	client, conn := openWith(t, srv, cfg, proven())
@@ -259,7 +259,7 @@ func openAuthenticated(t *testing.T, srv *script.Server) (*mqtt.Client, *script.
 
 func TestReauthenticateHoldsUpNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn, _ := openAuthenticated(t, srv)
 		sub := subscribe(t, client, conn, "t", 0)
 		r := reauthenticate(t, client)
@@ -294,7 +294,7 @@ func TestFailedReauthenticationEndsTheConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
+				srv := mqtttest.NewServer(t, wire.V5)
 				client, conn, a := openAuthenticated(t, srv)
 				a.refuse, a.hang = test.refuse, test.refuse == "hang"
 				r := reauthenticate(t, client)
@@ -323,7 +323,7 @@ func TestFailedReauthenticationEndsTheConnection(t *testing.T) {
 
 func TestReauthenticateReturnsTheServersRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn, _ := openAuthenticated(t, srv)
 		r := reauthenticate(t, client)
 		conn.Want(auth(wire.Reauthenticate, "2.0"))
@@ -338,7 +338,7 @@ func TestReauthenticateReturnsTheServersRefusal(t *testing.T) {
 
 func TestReauthenticateEndsWithTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn, _ := openAuthenticated(t, srv)
 		r := reauthenticate(t, client)
 		conn.Want(auth(wire.Reauthenticate, "2.0"))
@@ -353,7 +353,7 @@ func TestReauthenticateEndsWithTheConnection(t *testing.T) {
 
 func TestReauthenticateEndsWithTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn, _ := openAuthenticated(t, srv)
 		r := reauthenticate(t, client)
 		conn.Want(auth(wire.Reauthenticate, "2.0"))
@@ -367,7 +367,7 @@ func TestReauthenticateEndsWithTheClient(t *testing.T) {
 
 func TestReauthenticateNeedsAnAuthenticator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		err := client.Reauthenticate(t.Context())
 		require.ErrorIs(t, err, mqtt.ErrInvalid)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -91,7 +91,7 @@ func TestBadURLsAreRefused(t *testing.T) {
 func TestBadMessagesAreRefusedBeforeAnythingIsSent(t *testing.T) {
 	props := func(name, value string) []mqtt.UserProperty { return []mqtt.UserProperty{{Name: name, Value: value}} }
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		for name, m := range map[string]*mqtt.Message{
 			"nil":                     nil,
@@ -131,7 +131,7 @@ func TestPayloadThatFitsNoPacketIsRefused(t *testing.T) {
 		t.Skip("needs half a gigabyte")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		payload := make([]byte, wire.MaxRemainingLength) // the topic is too much
 		for qos := range mqtt.QoS(3) {
@@ -149,7 +149,7 @@ func TestPropertiesNeedVersion5(t *testing.T) {
 		if v == wire.V5 {
 			return
 		}
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		for name, m := range map[string]mqtt.Message{
 			"payload format":   {PayloadFormatUTF8: true},
@@ -184,7 +184,7 @@ func TestPropertiesNeedVersion5(t *testing.T) {
 
 func TestBadFiltersAreRefusedBeforeAnythingIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		for _, filter := range []string{"", "a/#/b", "a#", "a+", "\xff", "a\x00", long, "$share", "$share/g", "$share//a", "$share/+/a", "$share/g/"} {
 			_, err := client.Subscribe(t.Context(), filter, 0)
@@ -219,7 +219,7 @@ func TestBadFiltersAreRefusedBeforeAnythingIsSent(t *testing.T) {
 
 func TestEndedContextSubscribesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

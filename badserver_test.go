@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -59,7 +59,7 @@ func TestBadServersAreToldWhyAndLeft(t *testing.T) {
 			}
 			t.Run(name+" "+v.String(), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					srv := script.New(t, v)
+					srv := mqtttest.NewServer(t, v)
 					cfg := quiet(srv)
 					cfg.MaximumPacketSize, cfg.TopicAliasMaximum = 300, 5
 					client, conn := open(t, srv, cfg)
@@ -68,7 +68,7 @@ func TestBadServersAreToldWhyAndLeft(t *testing.T) {
 					d := publishAsync(t, client, "x", 2)
 					s := beginSubscribe(t.Context(), client, filters("a")...)
 					conn.Want(pub(1, 2, "x"))
-					script.Take[*wire.Subscribe](conn)
+					mqtttest.Take[*wire.Subscribe](conn)
 
 					conn.SendRaw(raw)
 					if v == wire.V5 {
@@ -111,7 +111,7 @@ func TestBadHandshakesAreErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
+				srv := mqtttest.NewServer(t, wire.V5)
 				cfg := quiet(srv)
 				cfg.MaximumPacketSize = 1000
 				d := dial(t, cfg)
@@ -129,7 +129,7 @@ func TestBadHandshakesAreErrors(t *testing.T) {
 func TestHungUpHalfwayIsALostConnection(t *testing.T) {
 	for _, raw := range []string{"30", "30 05 00", "90 05"} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := open(t, srv, quiet(srv))
 			conn.SendRaw(raw)
 			conn.Close()
@@ -141,7 +141,7 @@ func TestHungUpHalfwayIsALostConnection(t *testing.T) {
 
 func TestClaimedLengthAllocatesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		_, conn := open(t, srv, quiet(srv))
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -154,7 +154,7 @@ func TestClaimedLengthAllocatesNothing(t *testing.T) {
 
 func TestSecondUseOfAnOpenIdentifierIsAProtocolError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: filters("t"), ManualAck: true})
 		conn.Send(pub(1, 1, "1"), pub(1, 1, "2"))
@@ -165,7 +165,7 @@ func TestSecondUseOfAnOpenIdentifierIsAProtocolError(t *testing.T) {
 
 func TestMessagesBeforeTheFaultAreDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 1)
 		conn.SendRaw("30 05 00 01 74 00 31  00 00  30 05 00 01 74 00 32")
@@ -176,10 +176,10 @@ func TestMessagesBeforeTheFaultAreDelivered(t *testing.T) {
 
 func TestAcknowledgementsOfNothingAreHarmless(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		conn.Send(puback(9), pubcomp(9), &wire.Suback{PacketID: 9, ReasonCodes: []wire.ReasonCode{0}}, pubrel(9), &wire.Pingresp{})
-		p := script.Take[*wire.Pubcomp](conn)
+		p := mqtttest.Take[*wire.Pubcomp](conn)
 		require.Equal(t, uint16(9), p.PacketID)
 		conn.WantIdle()
 		require.Zero(t, client.Stats().Lost)
@@ -188,7 +188,7 @@ func TestAcknowledgementsOfNothingAreHarmless(t *testing.T) {
 
 func TestServerThatTakesAndSaysNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 256)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 256})
 		cfg := quiet(srv)
 		cfg.KeepAlive = 10 * time.Second
 		client, _ := open(t, srv, cfg)

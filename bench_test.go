@@ -136,6 +136,34 @@ func BenchmarkReceiveMessages256(b *testing.B) {
 	})
 }
 
+func BenchmarkReceiveHandle256(b *testing.B) {
+	for name, lend := range map[string]bool{"owned": false, "lent": true} {
+		b.Run(name, func(b *testing.B) {
+			f := newFirehose(b, &wire.Publish{Topic: "bench/topic", Payload: make([]byte, 256),
+				Properties: &wire.PublishProperties{SubscriptionIDs: []uint32{1}}})
+			client, err := mqtt.Connect(b.Context(), "mqtt://firehose", mqtt.Config{
+				Dial: func(context.Context, string, string) (net.Conn, error) { return f, nil },
+			})
+			require.NoError(b, err)
+			defer client.Close()
+			ctx, cancel := context.WithCancel(b.Context())
+			n := 0
+			b.ReportAllocs()
+			b.ResetTimer()
+			err = client.Handle(ctx, mqtt.SubscribeOptions{
+				Filters: []mqtt.Filter{{Filter: "bench/#"}}, Overflow: mqtt.Block, Lend: lend,
+			}, func(context.Context, *mqtt.Message) error {
+				if n++; n == b.N {
+					cancel()
+				}
+				return nil
+			})
+			b.StopTimer()
+			require.ErrorIs(b, err, context.Canceled)
+		})
+	}
+}
+
 // BenchmarkPublish writes to a connection that takes everything at once.
 func BenchmarkPublish(b *testing.B) {
 	for _, size := range []int{16, 256, 4096} {

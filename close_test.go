@@ -11,13 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestCloseSaysDisconnectAndEndsEveryWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.SessionExpiry = -1
 		cfg.QueueMessages = 1
@@ -41,8 +41,8 @@ func TestCloseSaysDisconnectAndEndsEveryWait(t *testing.T) {
 		})
 		synctest.Wait()
 		end := begin(client.Close)
-		script.Take[wire.Packet](conn) // SUBSCRIBE and UNSUBSCRIBE, in any order
-		script.Take[wire.Packet](conn)
+		mqtttest.Take[wire.Packet](conn) // SUBSCRIBE and UNSUBSCRIBE, in any order
+		mqtttest.Take[wire.Packet](conn)
 		conn.Want(&wire.Disconnect{})
 		conn.WantClosed()
 		require.NoError(t, end.wait())
@@ -60,7 +60,7 @@ func TestCloseSaysDisconnectAndEndsEveryWait(t *testing.T) {
 
 func TestEverythingAfterCloseSaysClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "a", 1)
 		unread := subscribe(t, client, conn, "b", 1)
@@ -112,7 +112,7 @@ func TestEverythingAfterCloseSaysClosed(t *testing.T) {
 
 func TestCloseReturnsAlthoughTheServerDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 512)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 512})
 		client, _ := open(t, srv, quiet(srv))
 		require.NoError(t, client.Publish(t.Context(), "t", make([]byte, 64<<10), 0))
 		synctest.Wait() // the writer is stuck
@@ -144,7 +144,7 @@ func (c *hurriedConn) SetDeadline(t time.Time) error {
 
 func TestCloseIsNotHeldUpByAWriteThatJustBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 512)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 512})
 		cfg := quiet(srv)
 		conn := &hurriedConn{hurried: make(chan struct{})}
 		cfg.Dial = func(ctx context.Context, network, address string) (nc net.Conn, err error) {
@@ -162,21 +162,21 @@ func TestCloseIsNotHeldUpByAWriteThatJustBegins(t *testing.T) {
 
 func TestCloseReturnsAlthoughTheServerDoesNotClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		begun := time.Now()
 		require.NoError(t, client.Close())
 		require.LessOrEqual(t, time.Since(begun), 2*time.Second)
-		script.Take[*wire.Disconnect](conn)
+		mqtttest.Take[*wire.Disconnect](conn)
 	})
 }
 
 func TestCloseWhileAServerTalksWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		end := begin(client.Close)
-		script.Take[*wire.Disconnect](conn)
+		mqtttest.Take[*wire.Disconnect](conn)
 		conn.Offer(pub(1, 1, "x"), &wire.Pingresp{}, pub(0, 0, "x"), &wire.Disconnect{ReasonCode: wire.ServerShuttingDown})
 		require.NoError(t, end.wait())
 		require.ErrorIs(t, client.Err(), mqtt.ErrClosed)
@@ -186,13 +186,13 @@ func TestCloseWhileAServerTalksWithoutEnd(t *testing.T) {
 
 func TestConcurrentClosesAllReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		var ends []*call
 		for range 5 {
 			ends = append(ends, begin(client.Close), begin(func() error { return client.Disconnect(t.Context()) }))
 		}
-		script.Take[*wire.Disconnect](conn)
+		mqtttest.Take[*wire.Disconnect](conn)
 		conn.WantClosed() // and nothing behind DISCONNECT
 		for _, end := range ends {
 			require.NoError(t, end.wait())
@@ -202,7 +202,7 @@ func TestConcurrentClosesAllReturn(t *testing.T) {
 
 func TestCloseWhileWaitingToReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		srv.Refuse()
 		conn.Close()
@@ -217,7 +217,7 @@ func TestCloseWhileWaitingToReconnect(t *testing.T) {
 
 func TestCloseWhileDialling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		var stuck atomic.Bool
 		cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -240,7 +240,7 @@ func TestCloseWhileDialling(t *testing.T) {
 
 func TestCloseDuringTheHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		conn.Close()
 		conn = srv.Accept()
@@ -255,7 +255,7 @@ func TestCloseDuringTheHandshake(t *testing.T) {
 func TestCloseRacesWithConnack(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := open(t, srv, quiet(srv))
 			conn.Close()
 			conn = srv.Accept()
@@ -263,7 +263,7 @@ func TestCloseRacesWithConnack(t *testing.T) {
 			end := begin(client.Close)
 			conn.Offer(&wire.Connack{SessionPresent: true})
 			// Perhaps a DISCONNECT, certainly the end.
-			if _, ok := script.TakeWithin[*wire.Disconnect](conn, time.Minute); ok {
+			if _, ok := mqtttest.TakeWithin[*wire.Disconnect](conn, time.Minute); ok {
 				conn.WantClosed()
 			}
 			require.NoError(t, end.wait())
@@ -275,7 +275,7 @@ func TestCloseRacesWithConnack(t *testing.T) {
 
 func TestCloseFromADialFunction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		var client atomic.Pointer[mqtt.Client]
 		closed := make(chan error, 1)
@@ -296,7 +296,7 @@ func TestCloseFromADialFunction(t *testing.T) {
 func TestCloseRacesWithEverything(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			cfg := quiet(srv)
 			cfg.QueueMessages = 2
 			client, conn := openWith(t, srv, cfg, &wire.Connack{ReceiveMaximum: 2})
@@ -337,13 +337,13 @@ func TestCloseRacesWithEverything(t *testing.T) {
 
 func TestDrainReturnsWhenTheClientCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 1)
 		conn.Send(pub(1, 1, "nobody takes it"))
 		synctest.Wait()
 		drain := begin(func() error { return sub.Drain(t.Context()) })
-		p := script.Take[*wire.Unsubscribe](conn)
+		p := mqtttest.Take[*wire.Unsubscribe](conn)
 		conn.Send(&wire.Unsuback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.Success}})
 		require.False(t, drain.over())
 		require.NoError(t, client.Close())
@@ -354,7 +354,7 @@ func TestDrainReturnsWhenTheClientCloses(t *testing.T) {
 
 func TestDisconnectWaitsForWhatIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{ReceiveMaximum: 1})
 		one, two := publishAsync(t, client, "1", 1), publishAsync(t, client, "2", 2)
 		end := begin(func() error { return client.Disconnect(t.Context()) })
@@ -378,7 +378,7 @@ func TestDisconnectWaitsForWhatIsInFlight(t *testing.T) {
 
 func TestDisconnectSurvivesALostConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		publishAsync(t, client, "1", 1)
 		end := begin(func() error { return client.Disconnect(t.Context()) })
@@ -394,7 +394,7 @@ func TestDisconnectSurvivesALostConnection(t *testing.T) {
 
 func TestDisconnectClosesWhenItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		d := publishAsync(t, client, "1", 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -413,7 +413,7 @@ func TestDisconnectClosesWhenItsContextEnds(t *testing.T) {
 
 func TestDisconnectGivesItsReason(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		cfg := quiet(srv)
 		cfg.SessionExpiry = -1
 		client, conn := open(t, srv, cfg)
@@ -431,7 +431,7 @@ func TestDisconnectGivesItsReason(t *testing.T) {
 
 func TestCloseWithABlockedSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: []mqtt.Filter{{Filter: "t"}}, BufferMessages: 1, Overflow: mqtt.Block})
 		conn.Send(pub(0, 0, "1"), pub(0, 0, "2"), pub(0, 0, "3"))
@@ -444,7 +444,7 @@ func TestCloseWithABlockedSubscription(t *testing.T) {
 
 func TestCloseFromPermanent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		var client *mqtt.Client
 		closed := make(chan error, 1)
@@ -462,10 +462,10 @@ func TestCloseFromPermanent(t *testing.T) {
 
 func TestDisconnectCutShortByCloseSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		publishAsync(t, client, "never acknowledged", 1)
-		script.Take[*wire.Publish](conn)
+		mqtttest.Take[*wire.Publish](conn)
 		disconnect := begin(func() error { return client.Disconnect(t.Context()) })
 		synctest.Wait()
 		require.NoError(t, client.Close())
@@ -476,7 +476,7 @@ func TestDisconnectCutShortByCloseSaysSo(t *testing.T) {
 
 func TestAckAfterTheEndSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: []mqtt.Filter{{Filter: "t", QoS: 1}}, ManualAck: true})
 		conn.Send(pub(1, 1, "x"))

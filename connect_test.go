@@ -20,14 +20,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestConnectSpeaksTheVersionAskedFor(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		d := dial(t, quiet(srv))
 		conn := srv.Accept()
 		p := conn.WantConnect()
@@ -47,7 +47,7 @@ func TestConnectSpeaksTheVersionAskedFor(t *testing.T) {
 
 func TestConnectPacketCarriesTheConfiguration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Username, cfg.Password = "user", "pass"
 		cfg.KeepAlive = 90 * time.Second
@@ -77,7 +77,7 @@ func TestConnectPacketCarriesTheConfiguration(t *testing.T) {
 
 func TestConfigMayChangeAfterConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Will = &mqtt.Will{Message: mqtt.Message{Topic: "w", Payload: []byte("good")}}
 		cfg.UserProperties = []mqtt.UserProperty{{Name: "a", Value: "good"}}
@@ -98,7 +98,7 @@ func TestOlderVersionsHaveNoProperties(t *testing.T) {
 		if v == wire.V5 {
 			return
 		}
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		cfg := quiet(srv)
 		cfg.SessionExpiry, cfg.TopicAliasMaximum = time.Hour, 5
 		cfg.Will = &mqtt.Will{Message: mqtt.Message{Topic: "w"}}
@@ -112,22 +112,22 @@ func TestOlderVersionsHaveNoProperties(t *testing.T) {
 
 func TestAutoFallsBackTo311(t *testing.T) {
 	for name, test := range map[string]struct {
-		refuse func(*script.Conn)
+		refuse func(*mqtttest.Conn)
 		why    func(*testing.T, error)
 	}{
 		"reason code 0x84": {
-			func(c *script.Conn) { c.Send(&wire.Connack{ReasonCode: wire.UnsupportedProtocolVersion}) },
+			func(c *mqtttest.Conn) { c.Send(&wire.Connack{ReasonCode: wire.UnsupportedProtocolVersion}) },
 			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.UnsupportedProtocolVersion) }},
 		"return code 1": {
-			func(c *script.Conn) { c.SendRaw("20 02 00 01") },
+			func(c *mqtttest.Conn) { c.SendRaw("20 02 00 01") },
 			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.UnsupportedProtocolVersion) }},
 		"hangs up": {
-			func(*script.Conn) {},
+			func(*mqtttest.Conn) {},
 			func(t *testing.T, err error) { require.ErrorContains(t, err, "server closed the connection") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
+				srv := mqtttest.NewServer(t, wire.V5)
 				cfg := quiet(srv)
 				cfg.Version = mqtt.Auto
 				d := dial(t, cfg)
@@ -151,7 +151,7 @@ func TestAutoFallsBackTo311(t *testing.T) {
 
 func TestAutoDoesNotFallBackOnceAServerHasSpoken5(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Version = mqtt.Auto
 		_, conn := open(t, srv, cfg)
@@ -166,7 +166,7 @@ func TestAutoDoesNotFallBackOnceAServerHasSpoken5(t *testing.T) {
 
 func TestAutoReturnsWhatTheOlderVersionSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Version = mqtt.Auto
 		d := dial(t, cfg)
@@ -191,7 +191,7 @@ func TestRefusedConnectReturnsTheReasonCode(t *testing.T) {
 		{wire.V5, &wire.Connack{ReasonCode: wire.UseAnotherServer, ServerReference: "other:1883"}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, test.version)
+			srv := mqtttest.NewServer(t, test.version)
 			d := dial(t, quiet(srv))
 			conn := srv.Connected(test.connack)
 			err := d.call.wait()
@@ -209,7 +209,7 @@ func TestRefusedConnectReturnsTheReasonCode(t *testing.T) {
 
 func TestConnectTimeoutCoversConnack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.ConnectTimeout = 3 * time.Second
 		begun := time.Now()
@@ -259,7 +259,7 @@ func TestContextEndsConnectWhileDialling(t *testing.T) {
 
 func TestContextEndsConnectDuringTheHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		call := begin(func() error {
 			_, err := mqtt.Connect(ctx, "mqtt://server", quiet(srv))
@@ -276,7 +276,7 @@ func TestContextEndsConnectDuringTheHandshake(t *testing.T) {
 
 func TestContextOfConnectDoesNotEndTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		ctx, cancel := context.WithCancel(t.Context())
 		d := new(dialing)
 		d.call = begin(func() (err error) {
@@ -294,7 +294,7 @@ func TestContextOfConnectDoesNotEndTheClient(t *testing.T) {
 
 func TestFirstFailureIsReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		d := dial(t, quiet(srv))
 		srv.Connected(&wire.Connack{ReasonCode: wire.ServerUnavailable})
 		require.ErrorIs(t, d.call.wait(), mqtt.ServerUnavailable)
@@ -303,7 +303,7 @@ func TestFirstFailureIsReturned(t *testing.T) {
 
 func TestRetryFirstGoesOnUntilConnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.RetryFirst = true
 		d := dial(t, cfg)
@@ -316,7 +316,7 @@ func TestRetryFirstGoesOnUntilConnected(t *testing.T) {
 
 func TestRetryFirstEndsWithItsContextAndTellsTheLastFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		srv.Refuse()
 		cfg := quiet(srv)
 		cfg.RetryFirst = true
@@ -332,7 +332,7 @@ func TestRetryFirstEndsWithItsContextAndTellsTheLastFailure(t *testing.T) {
 
 func TestRetryFirstReturnsAPermanentRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.RetryFirst = true
 		d := dial(t, cfg)
@@ -343,7 +343,7 @@ func TestRetryFirstReturnsAPermanentRefusal(t *testing.T) {
 
 func TestRetryFirstObeysMaxAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		srv.Refuse()
 		cfg := quiet(srv)
 		cfg.RetryFirst = true
@@ -368,7 +368,7 @@ func TestCredentialsOfTheURLAreUsedUnlessConfigured(t *testing.T) {
 		"unix://u:p@/run/mqtt.so": {mqtt.Config{}, "u", "p"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			want.cfg.Dial = srv.Dial
 			call := begin(func() error {
 				_, err := mqtt.Connect(t.Context(), url, want.cfg)
@@ -481,7 +481,7 @@ func TestConnectOverTLSVerifiesTheHost(t *testing.T) {
 
 func TestGeneratedClientIDIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.ClientID = ""
 		d := dial(t, cfg)
@@ -499,7 +499,7 @@ func TestGeneratedClientIDIsKept(t *testing.T) {
 func TestSessionExpiry(t *testing.T) {
 	for set, want := range map[time.Duration]uint32{0: 300, -1: 0, time.Second: 1, 1500 * time.Millisecond: 2} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			cfg := quiet(srv)
 			cfg.SessionExpiry = set
 			d := dial(t, cfg)
@@ -513,7 +513,7 @@ func TestSessionExpiry(t *testing.T) {
 
 func TestResumeAsksForTheSessionAndKeepsItAtTheEnd(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		cfg := quiet(srv)
 		cfg.Resume = true
 		d := dial(t, cfg)
@@ -531,7 +531,7 @@ func TestResumeAsksForTheSessionAndKeepsItAtTheEnd(t *testing.T) {
 
 func TestNothingIsLeftBehindWithoutResume(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		end := begin(client.Close)
 		want := &wire.Disconnect{}
@@ -547,7 +547,7 @@ func TestNothingIsLeftBehindWithoutResume(t *testing.T) {
 func TestSecretsAreNeverShown(t *testing.T) {
 	const secret = "s3cr3t"
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		var log bytes.Buffer
 		cfg := quiet(srv)
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))

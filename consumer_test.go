@@ -11,15 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // idleConsumer is a client with a Subscription on t that nobody receives from,
 // and more messages for it than it has room for.
-func idleConsumer(t *testing.T, cfg func(*mqtt.Config)) (*script.Server, *mqtt.Client, *script.Conn, *mqtt.Subscription) {
+func idleConsumer(t *testing.T, cfg func(*mqtt.Config)) (*mqtttest.Server, *mqtt.Client, *mqtttest.Conn, *mqtt.Subscription) {
 	t.Helper()
-	srv := script.New(t, wire.V5)
+	srv := mqtttest.NewServer(t, wire.V5)
 	c := quiet(srv)
 	c.ReceiveMaximum = 4
 	cfg(&c)
@@ -37,7 +37,7 @@ func TestConsumerThatNeverReceivesDoesNotStopPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, client, conn, _ := idleConsumer(t, func(c *mqtt.Config) { c.KeepAlive = time.Minute })
 		for range 10 {
-			script.Take[*wire.Pingreq](conn)
+			mqtttest.Take[*wire.Pingreq](conn)
 			conn.Send(&wire.Pingresp{})
 		}
 		require.Zero(t, client.Stats().Lost)
@@ -52,13 +52,13 @@ func TestConsumerThatNeverReceivesDoesNotStopOthers(t *testing.T) {
 		conn.Send(to("o", pub(0, 0, "x")))
 		wantMessages(t, other, "x")
 		call := publish(t, client, "x", 2)
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		conn.Send(pubrec(p.PacketID))
 		conn.Want(pubrel(p.PacketID))
 		conn.Send(pubcomp(p.PacketID))
 		require.NoError(t, call.wait())
 		end := begin(func() error { return client.Unsubscribe(t.Context(), "x") })
-		u := script.Take[*wire.Unsubscribe](conn)
+		u := mqtttest.Take[*wire.Unsubscribe](conn)
 		conn.Send(&wire.Unsuback{PacketID: u.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 		require.NoError(t, end.wait())
 	})
@@ -78,7 +78,7 @@ func TestPublishingFromALoopWhoseBufferIsFull(t *testing.T) {
 	for name, loop := range loops {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
+				srv := mqtttest.NewServer(t, wire.V5)
 				cfg := quiet(srv)
 				cfg.ReceiveMaximum = 2
 				client, conn := open(t, srv, cfg)
@@ -95,7 +95,7 @@ func TestPublishingFromALoopWhoseBufferIsFull(t *testing.T) {
 					conn.Send(pub(uint16(i+1), 1, "q"), pub(0, 0, "a"), pub(0, 0, "b"), pub(0, 0, "c"), pub(0, 0, "d"))
 					acked := false
 					for quiet := false; !quiet; {
-						p, ok := script.TakeWithin[wire.Packet](conn, time.Second)
+						p, ok := mqtttest.TakeWithin[wire.Packet](conn, time.Second)
 						quiet = !ok
 						switch p := p.(type) {
 						case *wire.Publish:
@@ -178,7 +178,7 @@ func TestEverythingMayBeCalledFromALoop(t *testing.T) {
 		} {
 			t.Run(name+" "+action, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					srv := script.New(t, wire.V5)
+					srv := mqtttest.NewServer(t, wire.V5)
 					client, conn := open(t, srv, quiet(srv))
 					sub := subscribe(t, client, conn, "t", 1)
 					did := make(chan error, 1)
@@ -200,9 +200,9 @@ func TestEverythingMayBeCalledFromALoop(t *testing.T) {
 }
 
 // obey answers everything that comes, until nothing more does.
-func obey(conn *script.Conn) {
+func obey(conn *mqtttest.Conn) {
 	for {
-		p, ok := script.TakeWithin[wire.Packet](conn, 10*time.Second)
+		p, ok := mqtttest.TakeWithin[wire.Packet](conn, 10*time.Second)
 		if !ok {
 			return
 		}
@@ -228,7 +228,7 @@ func obey(conn *script.Conn) {
 
 func TestCloseFromALoopWhoseLastMessageIsNotDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 1)
 		conn.Send(pub(1, 1, "1"), pub(2, 1, "2"))
@@ -250,7 +250,7 @@ func TestCloseFromALoopWhoseLastMessageIsNotDone(t *testing.T) {
 
 func TestMessagesAreAcknowledgedWhenHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 2)
 		conn.Send(pub(1, 1, "1"), pub(2, 2, "2"), pub(3, 1, "3"))
@@ -271,7 +271,7 @@ func TestMessagesAreAcknowledgedWhenHandedOver(t *testing.T) {
 
 func TestAllAcknowledgesAfterTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 2)
 		conn.Send(pub(1, 1, "1"), pub(2, 2, "2"))
@@ -292,7 +292,7 @@ func TestAllAcknowledgesAfterTheBody(t *testing.T) {
 
 func TestAllEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 2)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -311,7 +311,7 @@ func TestAllEndsWithItsContext(t *testing.T) {
 
 func TestManualAcksInAnyOrderGoOutInOrderOfArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: filters("t"), ManualAck: true})
 		conn.Send(pub(1, 1, "1"), pub(2, 2, "2"), pub(3, 1, "3"), pub(0, 0, "4"))
@@ -339,7 +339,7 @@ func TestReceiveMaximumBoundsWhatIsUnacknowledged(t *testing.T) {
 
 func TestAckSurvivesAReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: filters("t"), ManualAck: true})
 		conn.Send(pub(1, 1, "1"), pub(2, 2, "2"), pub(3, 1, "3"))
@@ -359,7 +359,7 @@ func TestAckSurvivesAReconnect(t *testing.T) {
 
 func TestAckAfterALostSessionIsStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: filters("t"), ManualAck: true})
 		conn.Send(pub(1, 1, "1"))
@@ -387,7 +387,7 @@ func TestQoS0Overflow(t *testing.T) {
 		for name, o := range map[string]mqtt.SubscribeOptions{"messages": {BufferMessages: 2}, "bytes": {BufferBytes: 2}} {
 			t.Run(fmt.Sprint(test.policy, name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					srv := script.New(t, wire.V5)
+					srv := mqtttest.NewServer(t, wire.V5)
 					client, conn := open(t, srv, quiet(srv))
 					o.Filters, o.Overflow = filters("t"), test.policy
 					sub := subscribeWith(t, client, conn, o)
@@ -419,7 +419,7 @@ func TestQoS0Overflow(t *testing.T) {
 
 func TestBlockStopsReadingUntilThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 8<<10)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 8 << 10})
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: filters("t"), BufferMessages: 2, Overflow: mqtt.Block})
 		const n = 200
@@ -440,7 +440,7 @@ func TestBlockStopsReadingUntilThereIsRoom(t *testing.T) {
 
 func TestReceivedMessageBelongsToItsReceiver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		a, b := subscribe(t, client, conn, "t", 0), subscribe(t, client, conn, "#", 0)
 		p := pub(0, 0, "good")

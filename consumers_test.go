@@ -13,13 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestEveryWaitingConsumerSeesTheEndOfADrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 0)
 		var consumers []*call
@@ -31,7 +31,7 @@ func TestEveryWaitingConsumerSeesTheEndOfADrain(t *testing.T) {
 		}
 		synctest.Wait()
 		drain := begin(func() error { return sub.Drain(t.Context()) })
-		u := script.Take[*wire.Unsubscribe](conn)
+		u := mqtttest.Take[*wire.Unsubscribe](conn)
 		conn.Send(pub(0, 0, "last"), &wire.Unsuback{PacketID: u.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 		require.NoError(t, drain.wait())
 		got := 0
@@ -51,7 +51,7 @@ func TestSubscribeReturnsAlthoughTheFirstMessagesFillABlockingBuffer(t *testing.
 	for name, reversed := range map[string]bool{"after SUBACK": false, "before SUBACK": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
+				srv := mqtttest.NewServer(t, wire.V5)
 				client, conn := open(t, srv, quiet(srv))
 				var sub *mqtt.Subscription
 				b := begin(func() (err error) {
@@ -59,7 +59,7 @@ func TestSubscribeReturnsAlthoughTheFirstMessagesFillABlockingBuffer(t *testing.
 						Filters: filters("t"), BufferMessages: 2, Overflow: mqtt.Block})
 					return err
 				})
-				ack := suback(script.Take[*wire.Subscribe](conn))
+				ack := suback(mqtttest.Take[*wire.Subscribe](conn))
 				messages := []wire.Packet{pub(0, 0, "1"), pub(0, 0, "2"), pub(0, 0, "3"), pub(0, 0, "4")}
 				if reversed {
 					conn.Send(messages...)
@@ -80,7 +80,7 @@ func TestSubscribeReturnsAlthoughTheFirstMessagesFillABlockingBuffer(t *testing.
 }
 
 func TestMessageMayBeCopiedAsSoonAsItIsReceived(t *testing.T) {
-	srv := script.New(t, wire.V5)
+	srv := mqtttest.NewServer(t, wire.V5)
 	client, conn := open(t, srv, quiet(srv))
 	sub := subscribe(t, client, conn, "t", 1)
 	var consumers sync.WaitGroup
@@ -111,7 +111,7 @@ func TestMessageMayBeCopiedAsSoonAsItIsReceived(t *testing.T) {
 
 func TestMessagesThatABlockedReaderGivesUpAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{
 			Filters: filters("t"), BufferMessages: 1, Overflow: mqtt.Block})
@@ -153,7 +153,7 @@ func (c *lateDeadline) SetDeadline(t time.Time) error {
 
 func TestCloseIsNotHeldUpByAWriteThatBeginsAtTheSameTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 1<<10)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 1 << 10})
 		cfg := quiet(srv)
 		nc := &lateDeadline{overtaken: make(chan struct{}, 1)}
 		cfg.Dial = func(ctx context.Context, network, address string) (_ net.Conn, err error) {

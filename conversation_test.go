@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -17,17 +17,17 @@ import (
 // server. A goroutine that the client leaves behind fails its test by itself.
 
 // quiet is a configuration in which the client sends nothing on its own.
-func quiet(srv *script.Server) mqtt.Config {
+func quiet(srv *mqtttest.Server) mqtt.Config {
 	return mqtt.Config{ClientID: "c1", Version: srv.Version, KeepAlive: -1, Dial: srv.Dial}
 }
 
 // open connects a client whose first connection is up.
-func open(t *testing.T, srv *script.Server, cfg mqtt.Config) (*mqtt.Client, *script.Conn) {
+func open(t *testing.T, srv *mqtttest.Server, cfg mqtt.Config) (*mqtt.Client, *mqtttest.Conn) {
 	t.Helper()
 	return openWith(t, srv, cfg, &wire.Connack{})
 }
 
-func openWith(t *testing.T, srv *script.Server, cfg mqtt.Config, ack *wire.Connack) (*mqtt.Client, *script.Conn) {
+func openWith(t *testing.T, srv *mqtttest.Server, cfg mqtt.Config, ack *wire.Connack) (*mqtt.Client, *mqtttest.Conn) {
 	t.Helper()
 	c := dial(t, cfg)
 	conn := srv.Connected(ack)
@@ -112,12 +112,12 @@ func settled(d *mqtt.Delivery) bool {
 }
 
 // subscribe subscribes to filter; the server grants what is asked for.
-func subscribe(t *testing.T, c *mqtt.Client, conn *script.Conn, filter string, qos mqtt.QoS) *mqtt.Subscription {
+func subscribe(t *testing.T, c *mqtt.Client, conn *mqtttest.Conn, filter string, qos mqtt.QoS) *mqtt.Subscription {
 	t.Helper()
 	return subscribeWith(t, c, conn, mqtt.SubscribeOptions{Filters: []mqtt.Filter{{Filter: filter, QoS: qos}}})
 }
 
-func subscribeWith(t *testing.T, c *mqtt.Client, conn *script.Conn, o mqtt.SubscribeOptions) *mqtt.Subscription {
+func subscribeWith(t *testing.T, c *mqtt.Client, conn *mqtttest.Conn, o mqtt.SubscribeOptions) *mqtt.Subscription {
 	t.Helper()
 	var sub *mqtt.Subscription
 	b := begin(func() (err error) {
@@ -130,8 +130,8 @@ func subscribeWith(t *testing.T, c *mqtt.Client, conn *script.Conn, o mqtt.Subsc
 }
 
 // grant takes a SUBSCRIBE and grants what it asks for.
-func grant(conn *script.Conn) *wire.Subscribe {
-	p := script.Take[*wire.Subscribe](conn)
+func grant(conn *mqtttest.Conn) *wire.Subscribe {
+	p := mqtttest.Take[*wire.Subscribe](conn)
 	conn.Send(suback(p))
 	return p
 }

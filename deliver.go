@@ -122,7 +122,7 @@ func (k *conn) flushRun(ctx context.Context, s *Subscription) {
 		switch result {
 		case pushClosed:
 			if s.handled {
-				s.client.router.giveBack(run)
+				s.client.router.giveBackLate(s, run)
 			} else {
 				dismiss(run)
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -27,7 +27,7 @@ func TestDisconnectChangesTheSessionExpiry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
+				srv := mqtttest.NewServer(t, wire.V5)
 				cfg := quiet(srv)
 				cfg.Resume = c.resume
 				client, conn := open(t, srv, cfg)
@@ -36,7 +36,7 @@ func TestDisconnectChangesTheSessionExpiry(t *testing.T) {
 						SessionExpiry: c.expiry, ReasonString: "leaving", UserProperties: []mqtt.UserProperty{{Name: "k", Value: "v"}},
 					})
 				})
-				p := script.Take[*wire.Disconnect](conn)
+				p := mqtttest.Take[*wire.Disconnect](conn)
 				require.Equal(t, &wire.Disconnect{
 					SessionExpiryInterval: c.want, ReasonString: "leaving", UserProperties: []wire.UserProperty{{Name: "k", Value: "v"}},
 				}, p)
@@ -48,7 +48,7 @@ func TestDisconnectChangesTheSessionExpiry(t *testing.T) {
 
 func TestDisconnectCanNotKeepASessionThatEndsWithTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.SessionExpiry = -1
 		client, conn := open(t, srv, cfg)
@@ -63,7 +63,7 @@ func TestDisconnectCanNotKeepASessionThatEndsWithTheConnection(t *testing.T) {
 
 func TestDisconnectBefore5HasNothingToSay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V311)
+		srv := mqtttest.NewServer(t, wire.V311)
 		client, conn := open(t, srv, quiet(srv))
 		end := begin(func() error {
 			return client.DisconnectWith(t.Context(), mqtt.DisconnectOptions{SessionExpiry: new(time.Hour), ReasonString: "leaving"})
@@ -75,12 +75,12 @@ func TestDisconnectBefore5HasNothingToSay(t *testing.T) {
 
 func TestDisconnectLeavesOutTextThatDoesNotFit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{MaximumPacketSize: 20})
 		end := begin(func() error {
 			return client.DisconnectWith(t.Context(), mqtt.DisconnectOptions{ReasonCode: mqtt.QuotaExceeded, ReasonString: "far too long for this server"})
 		})
-		p := script.Take[*wire.Disconnect](conn)
+		p := mqtttest.Take[*wire.Disconnect](conn)
 		require.Equal(t, mqtt.QuotaExceeded, p.ReasonCode)
 		require.Empty(t, p.ReasonString)
 		require.NoError(t, end.wait())

@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestServerThatBreaksTheReceiveMaximumIsToldAndThenIndulged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.ReceiveMaximum = 2
 		client, conn := open(t, srv, cfg)
@@ -46,7 +46,7 @@ func TestServerThatBreaksTheReceiveMaximumIsToldAndThenIndulged(t *testing.T) {
 
 func TestServerThatAsksWithoutReadingIsNotAnsweredWithoutBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 1<<10)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 1 << 10})
 		cfg := quiet(srv)
 		cfg.WriteTimeout = 10 * time.Second
 		client, conn := open(t, srv, cfg)

@@ -19,7 +19,8 @@ import (
 //
 // What f has not finished by then stays unacknowledged, above AtMostOnce: the
 // next Handle, Subscription or Route of this client whose filter matches gets it
-// first, and as long as none does, it holds up the acknowledgements behind it.
+// first, and as long as none does, it holds up the acknowledgements behind it. The
+// same goes for a panic in the caller's goroutine.
 // With Config.Resume the server keeps the subscription too, so that nothing is
 // lost between two processes; Client.Unsubscribe ends it. Otherwise Handle
 // unsubscribes when it ends, without waiting for the answer.
@@ -39,6 +40,7 @@ func (c *Client) Handle(ctx context.Context, o SubscribeOptions, f func(context.
 			return err
 		}
 	}
+	defer h.end() // also when f panics
 	if err == nil {
 		if o.Concurrency > 1 {
 			err = h.runLanes(ctx)
@@ -46,7 +48,6 @@ func (c *Client) Handle(ctx context.Context, o SubscribeOptions, f func(context.
 			err = h.run(ctx)
 		}
 	}
-	h.end()
 	return h.wrap(err)
 }
 
@@ -69,37 +70,50 @@ func (h *handler) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		done, err := h.runBatch(ctx, batch[:n])
-		if err != nil {
-			h.unfinished = batch[done:n]
+		if err := h.runBatch(ctx, batch[:n]); err != nil {
 			return err
 		}
 		clear(batch[:n])
 	}
 }
 
-// runBatch calls the function for messages in a row, and says for how many it
-// succeeded. What was lent goes back as soon as the next message is from another
-// read.
-func (h *handler) runBatch(ctx context.Context, batch []item) (done int, err error) {
-	begin := 0 // of those whose lease is not released
-	for ; done < len(batch) && err == nil; done++ {
+// runBatch calls the function for messages in a row. What was lent goes back as
+// soon as the next message is from another read.
+func (h *handler) runBatch(ctx context.Context, batch []item) error {
+	done := 0
+	begin := 0     // of those whose lease is not released
+	defer func() { // also when the function panics
+		if begin < done {
+			batch[begin].lease.release(done - begin)
+		}
+		h.unfinished = batch[done:]
+	}()
+	for ; done < len(batch); done++ {
 		if lease := batch[done].lease; lease != batch[begin].lease {
 			batch[begin].lease.release(done - begin)
 			begin = done
 		}
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-			break
+		if err := h.over(ctx); err != nil {
+			return err
 		}
-		if err = h.handle(ctx, batch[done].Message); err != nil {
-			break
+		if err := h.handle(ctx, batch[done].Message); err != nil {
+			return err
 		}
 	}
-	if begin < done {
-		batch[begin].lease.release(done - begin)
+	return nil
+}
+
+// over says why no further message is handled, if that is so.
+func (h *handler) over(ctx context.Context) error {
+	select {
+	case <-h.sub.queue.cut:
+		return h.sub.queue.err()
+	default:
 	}
-	return done, err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // handle calls the function for one message and acknowledges it.
@@ -141,7 +155,10 @@ func (h *handler) end() {
 	c, s := h.sub.client, h.sub
 	filters := c.router.abandon(s, h.unfinished, c.cfg.Resume)
 	if len(filters) > 0 {
-		c.do(func(*session.Client) { c.addUnsubscribe(filters) })
+		c.do(func(engine *session.Client) {
+			c.receipts.hand(engine) // what was handled is acknowledged first
+			c.addUnsubscribe(filters)
+		})
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -63,7 +63,7 @@ func (deaf) Handle(ctx context.Context, _ *mqtt.Message) (context.Context, func(
 
 func TestHooksSeeWhatIsPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		log := new(notes)
 		cfg.Hooks = []any{witness{"a", log}, deaf{}, witness{"b", log}}
@@ -71,7 +71,7 @@ func TestHooksSeeWhatIsPublished(t *testing.T) {
 		by := []wire.UserProperty{{Name: "by", Value: "a"}, {Name: "by", Value: "b"}}
 
 		done := publish(t, client, "one", 1)
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, by, p.Properties.UserProperties)
 		conn.Send(&wire.Puback{PacketID: 1, ReasonCode: wire.QuotaExceeded})
 		require.ErrorIs(t, done.wait(), mqtt.QuotaExceeded)
@@ -84,7 +84,7 @@ func TestHooksSeeWhatIsPublished(t *testing.T) {
 		m := &mqtt.Message{Topic: "t", Payload: []byte("two"), QoS: 1, UserProperties: []mqtt.UserProperty{{Name: "k", Value: "v"}}}
 		_, err := client.PublishAsync(t.Context(), m)
 		require.NoError(t, err)
-		p = script.Take[*wire.Publish](conn)
+		p = mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, append([]wire.UserProperty{{Name: "k", Value: "v"}}, by...), p.Properties.UserProperties)
 		require.Len(t, m.UserProperties, 1, "the caller's message is not changed")
 		synctest.Wait()
@@ -105,7 +105,7 @@ func TestHooksSeeWhatIsPublished(t *testing.T) {
 
 func TestHooksSeeWhatIsHandled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		log := new(notes)
 		cfg.Hooks = []any{witness{"a", log}, deaf{}, witness{"b", log}}

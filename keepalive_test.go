@@ -9,11 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-func lively(srv *script.Server, keepAlive time.Duration) mqtt.Config {
+func lively(srv *mqtttest.Server, keepAlive time.Duration) mqtt.Config {
 	cfg := quiet(srv)
 	cfg.KeepAlive = keepAlive
 	return cfg
@@ -21,11 +21,11 @@ func lively(srv *script.Server, keepAlive time.Duration) mqtt.Config {
 
 func TestIdleClientPingsWithinTheInterval(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, lively(srv, time.Minute))
 		last := time.Now()
 		for range 100 {
-			script.Take[*wire.Pingreq](conn)
+			mqtttest.Take[*wire.Pingreq](conn)
 			require.LessOrEqual(t, time.Since(last), time.Minute)
 			require.Greater(t, time.Since(last), 30*time.Second)
 			last = time.Now()
@@ -37,18 +37,18 @@ func TestIdleClientPingsWithinTheInterval(t *testing.T) {
 
 func TestServerKeepAliveReplacesOurs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := openWith(t, srv, lively(srv, time.Hour), &wire.Connack{ServerKeepAlive: new(uint16(10))})
 		require.Equal(t, 10*time.Second, client.ServerInfo().KeepAlive)
 		begun := time.Now()
-		script.Take[*wire.Pingreq](conn)
+		mqtttest.Take[*wire.Pingreq](conn)
 		require.LessOrEqual(t, time.Since(begun), 10*time.Second)
 	})
 }
 
 func TestServerMaySwitchKeepAliveOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := openWith(t, srv, lively(srv, time.Minute), &wire.Connack{ServerKeepAlive: new(uint16(0))})
 		require.Zero(t, client.ServerInfo().KeepAlive)
 		conn.WantIdleFor(24 * time.Hour)
@@ -57,7 +57,7 @@ func TestServerMaySwitchKeepAliveOff(t *testing.T) {
 
 func TestNegativeKeepAliveIsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		d := dial(t, lively(srv, -1))
 		conn := srv.Accept()
 		require.Zero(t, conn.WantConnect().KeepAlive)
@@ -69,11 +69,11 @@ func TestNegativeKeepAliveIsOff(t *testing.T) {
 
 func TestHalfOpenConnectionIsNoticedWhileIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, lively(srv, time.Minute))
 		events := client.Watch(t.Context())
 		begun := time.Now()
-		script.Take[*wire.Pingreq](conn) // and no answer
+		mqtttest.Take[*wire.Pingreq](conn) // and no answer
 		conn.WantClosed()
 		require.LessOrEqual(t, time.Since(begun), 90*time.Second)
 		srv.Accept()
@@ -83,7 +83,7 @@ func TestHalfOpenConnectionIsNoticedWhileIdle(t *testing.T) {
 
 func TestHalfOpenConnectionIsNoticedUnderAOneWayFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, lively(srv, time.Minute))
 		begun := time.Now()
 		pings := 0
@@ -91,7 +91,7 @@ func TestHalfOpenConnectionIsNoticedUnderAOneWayFlood(t *testing.T) {
 			require.LessOrEqual(t, time.Since(begun), 91*time.Second)
 			flood(t, client)
 			for {
-				p, ok := script.TakeWithin[wire.Packet](conn, time.Second)
+				p, ok := mqtttest.TakeWithin[wire.Packet](conn, time.Second)
 				if !ok {
 					break
 				}
@@ -115,7 +115,7 @@ func flood(t *testing.T, client *mqtt.Client) {
 
 func TestHalfOpenConnectionIsNoticedWhenTheNetworkTakesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 512)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 512})
 		cfg := lively(srv, time.Minute)
 		client, _ := open(t, srv, cfg)
 		begun := time.Now()
@@ -127,7 +127,7 @@ func TestHalfOpenConnectionIsNoticedWhenTheNetworkTakesNothing(t *testing.T) {
 
 func TestStalledWriteEndsTheConnectionByItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 512)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 512})
 		cfg := quiet(srv)
 		cfg.WriteTimeout = 3 * time.Second
 		client, _ := open(t, srv, cfg)
@@ -141,7 +141,7 @@ func TestStalledWriteEndsTheConnectionByItsDeadline(t *testing.T) {
 
 func TestSlowReaderIsNoStalledOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 64<<10)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 64 << 10})
 		cfg := quiet(srv)
 		cfg.WriteTimeout = 3 * time.Second
 		client, conn := open(t, srv, cfg)
@@ -159,14 +159,14 @@ func TestSlowReaderIsNoStalledOne(t *testing.T) {
 
 func TestLargeSlowPacketIsProofOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, lively(srv, 10*time.Second))
 		sub := subscribe(t, client, conn, "t", 0)
 		b, err := pub(0, 0, string(make([]byte, 1000))).Append(nil, wire.V5)
 		require.NoError(t, err)
 		for _, one := range b[:200] { // one byte each three seconds, ten minutes long
 			conn.Write([]byte{one})
-			script.TakeWithin[*wire.Pingreq](conn, 3*time.Second)
+			mqtttest.TakeWithin[*wire.Pingreq](conn, 3*time.Second)
 		}
 		conn.Write(b[200:])
 		require.Len(t, next(t, sub).Payload, 1000)
@@ -176,11 +176,11 @@ func TestLargeSlowPacketIsProofOfLife(t *testing.T) {
 
 func TestPingTimeoutIsConfigurable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := lively(srv, time.Minute)
 		cfg.PingTimeout = 2 * time.Second
 		_, conn := open(t, srv, cfg)
-		script.Take[*wire.Pingreq](conn)
+		mqtttest.Take[*wire.Pingreq](conn)
 		pinged := time.Now()
 		conn.WantClosed()
 		require.Equal(t, 2*time.Second, time.Since(pinged).Round(time.Millisecond))

@@ -19,11 +19,14 @@ type lanes struct {
 
 	mu    sync.Mutex
 	byKey map[string]*lane
+	spare []*lane // empty
+	idle  int     // messages for which those have room
 }
 
 type lane struct {
 	key   string
 	items []numbered
+	head  int // items[:head] are done
 }
 
 // numbered is a message with its place in the order of arrival.
@@ -65,6 +68,8 @@ func (h *handler) fill(ctx context.Context, l *lanes) error {
 	for number := uint64(0); ; number++ {
 		select {
 		case l.room <- struct{}{}:
+		case <-h.sub.queue.cut: // nobody is to wait for the end until there is room
+			return h.sub.queue.err()
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -80,8 +85,8 @@ func (h *handler) work(ctx context.Context, l *lanes) error {
 	for {
 		select {
 		case lane := <-l.ready:
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
+			if err := h.over(ctx); err != nil {
+				return err
 			}
 			// It stays in its lane until it is done, where left finds it.
 			m := l.first(lane)
@@ -100,27 +105,46 @@ func (l *lanes) add(key string, m numbered) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if busy := l.byKey[key]; busy != nil {
-		busy.items = append(busy.items, m)
+		busy.add(m)
 		return
 	}
-	fresh := &lane{key, []numbered{m}}
+	fresh := new(lane)
+	if n := len(l.spare); n > 0 {
+		fresh, l.spare = l.spare[n-1], l.spare[:n-1]
+		l.idle -= cap(fresh.items)
+	}
+	fresh.key = key
+	fresh.add(m)
 	l.byKey[key] = fresh
 	l.ready <- fresh // has room for it
+}
+
+func (n *lane) add(m numbered) {
+	if n.head > 0 && len(n.items) == cap(n.items) {
+		kept := copy(n.items, n.items[n.head:])
+		clear(n.items[kept:])
+		n.items, n.head = n.items[:kept], 0
+	}
+	n.items = append(n.items, m)
 }
 
 func (l *lanes) first(n *lane) item {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return n.items[0].item
+	return n.items[n.head].item
 }
 
 // done takes the first message out of n, whose worker is done with it.
 func (l *lanes) done(n *lane) {
 	l.mu.Lock()
-	n.items[0] = numbered{}
-	n.items = n.items[1:]
-	if len(n.items) == 0 {
+	n.items[n.head] = numbered{}
+	n.head++
+	if n.head == len(n.items) {
 		delete(l.byKey, n.key)
+		n.key, n.items, n.head = "", n.items[:0], 0
+		if idle := l.idle + cap(n.items); idle <= 2*cap(l.room) {
+			l.spare, l.idle = append(l.spare, n), idle
+		}
 	} else {
 		l.ready <- n // has room for it
 	}
@@ -132,7 +156,7 @@ func (l *lanes) done(n *lane) {
 func (l *lanes) left() (items []item) {
 	var rest []numbered
 	for _, n := range l.byKey {
-		rest = append(rest, n.items...)
+		rest = append(rest, n.items[n.head:]...)
 	}
 	slices.SortFunc(rest, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
 	for _, m := range rest {

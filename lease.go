@@ -3,6 +3,7 @@ package mqtt
 import (
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
@@ -15,21 +16,25 @@ type lease struct {
 	lender   *lender
 	buffer   wire.Buffer
 	messages []Message
+	weight   int64        // bytes that it keeps
 	holders  atomic.Int32 // lent messages, and the reader while it lends
 }
 
 // lender makes the leases of one connection. Only the reader takes from it.
 type lender struct {
 	pool    sync.Pool
-	out     atomic.Int64 // bytes of buffers that are lent
+	out     atomic.Int64 // bytes that are lent
 	current *lease       // of this read; nil: none yet
 	taken   int          // messages of it that holders does not count yet
 	refused bool         // this read is copied
 }
 
-// maxLent is how many bytes of read buffers may be lent at a time. A single small
-// message may keep a whole buffer; beyond, messages are copied.
+// maxLent is how many bytes of read buffers, and of the messages around them, may be
+// lent at a time. A single small message may keep a whole buffer; beyond, messages
+// are copied.
 const maxLent = 4 << 20
+
+const messageSize = int64(unsafe.Sizeof(Message{}))
 
 // borrow returns a message that is valid until its lease is released, or nil if
 // the message has to be copied. left is how many of the read may still come.
@@ -41,6 +46,7 @@ func (l *lender) borrow(r *wire.Reader, in *session.Received, left int, o *origi
 	if len(le.messages) == cap(le.messages) {
 		// Several Subscriptions take the same messages. Those handed out stay where they are.
 		le.messages = make([]Message, 0, 2*cap(le.messages))
+		l.weigh(int64(cap(le.messages)) * messageSize)
 	}
 	le.messages = le.messages[:len(le.messages)+1]
 	m := &le.messages[len(le.messages)-1]
@@ -70,9 +76,15 @@ func (l *lender) begin(r *wire.Reader, messages int) bool {
 	}
 	le.buffer = buffer
 	le.holders.Store(1)
-	l.out.Add(int64(buffer.Size()))
 	l.current = le
+	l.weigh(int64(buffer.Size()) + int64(cap(le.messages))*messageSize)
 	return true
+}
+
+// weigh counts bytes that the current lease keeps.
+func (l *lender) weigh(bytes int64) {
+	l.current.weight += bytes
+	l.out.Add(bytes)
 }
 
 // settle counts the messages that were borrowed, before anybody gets them.
@@ -89,6 +101,13 @@ func (l *lender) end() {
 	l.current, l.refused = nil, false
 }
 
+// release gives back what was lent of items that nobody gets.
+func release(items []item) {
+	for _, it := range items {
+		it.lease.release(1)
+	}
+}
+
 // release ends the use of n messages. A nil lease is that of messages which
 // nobody has lent.
 func (le *lease) release(n int) {
@@ -96,8 +115,8 @@ func (le *lease) release(n int) {
 		return
 	}
 	l := le.lender
-	l.out.Add(int64(-le.buffer.Size()))
+	l.out.Add(-le.weight)
 	le.buffer.Release()
-	le.buffer, le.messages = wire.Buffer{}, le.messages[:0]
+	le.buffer, le.messages, le.weight = wire.Buffer{}, le.messages[:0], 0
 	l.pool.Put(le)
 }

@@ -9,13 +9,13 @@ import (
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/internal/mosquitto"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestClientIDOf31HasUpTo23Characters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V31)
+		srv := mqtttest.NewServer(t, wire.V31)
 		cfg := quiet(srv)
 		cfg.ClientID = strings.Repeat("ä", 24)
 		_, err := mqtt.Connect(t.Context(), "mqtt://server", cfg)
@@ -33,7 +33,7 @@ func TestClientIDOf31HasUpTo23Characters(t *testing.T) {
 
 func TestGeneratedClientIDSuitsEveryVersion(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		cfg := quiet(srv)
 		cfg.ClientID = ""
 		d := dial(t, cfg)
@@ -52,7 +52,7 @@ func TestReturnCodesBecomeReasonCodes(t *testing.T) {
 	} {
 		for _, v := range []wire.Version{wire.V31, wire.V311} {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, v)
+				srv := mqtttest.NewServer(t, v)
 				d := dial(t, quiet(srv))
 				conn := srv.Accept()
 				conn.WantConnect()
@@ -68,7 +68,7 @@ func TestReturnCodesBecomeReasonCodes(t *testing.T) {
 func TestBridgeSetsTheTopBit(t *testing.T) {
 	for _, v := range []wire.Version{wire.V31, wire.V311} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, v)
+			srv := mqtttest.NewServer(t, v)
 			cfg := quiet(srv)
 			cfg.Bridge = true
 			d := dial(t, cfg)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -20,7 +20,7 @@ func message(payload string, qos mqtt.QoS) *mqtt.Message {
 
 func TestPublishOnceEndsWithTheLastAcknowledgement(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		b := begin(func() error {
 			return mqtt.PublishOnce(t.Context(), "mqtt://server", quiet(srv), message("a", 1), message("b", 0), message("c", 2))
 		})
@@ -37,7 +37,7 @@ func TestPublishOnceEndsWithTheLastAcknowledgement(t *testing.T) {
 
 func TestPublishOnceGoesOnAfterABreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		b := begin(func() error {
 			return mqtt.PublishOnce(t.Context(), "mqtt://server", quiet(srv), message("a", 1))
 		})
@@ -54,7 +54,7 @@ func TestPublishOnceGoesOnAfterABreak(t *testing.T) {
 
 func TestPublishOnceReportsEveryFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		b := begin(func() error {
 			return mqtt.PublishOnce(t.Context(), "mqtt://server", quiet(srv), message("a", 1), message("b", 2), message("c", 1))
 		})
@@ -71,7 +71,7 @@ func TestPublishOnceReportsEveryFailure(t *testing.T) {
 
 func TestPublishOnceSaysWhatWasNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		begin := func(d time.Duration) *call {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
 			t.Cleanup(cancel)
@@ -101,7 +101,7 @@ func TestPublishOnceSaysWhatWasNotSent(t *testing.T) {
 
 func TestPublishOnceRefusesBadMessagesBeforeItConnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		err := mqtt.PublishOnce(t.Context(), "mqtt://server", quiet(srv), message("a", 1), &mqtt.Message{Topic: "a/#"})
 		require.ErrorIs(t, err, mqtt.ErrInvalid)
 		require.True(t, mqtt.NotSent(err))
@@ -112,7 +112,7 @@ func TestPublishOnceRefusesBadMessagesBeforeItConnects(t *testing.T) {
 
 func TestReceiveOnceTakesNoMoreThanAsked(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		cfg := quiet(srv)
 		cfg.Resume = true
 		var got []*mqtt.Message
@@ -121,7 +121,7 @@ func TestReceiveOnceTakesNoMoreThanAsked(t *testing.T) {
 			return err
 		})
 		conn := srv.Connected(&wire.Connack{})
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		require.Equal(t, filters("t"), p.Filters)
 		conn.Send(pub(1, 1, "a"), pub(2, 1, "b"), pub(3, 1, "c"), suback(p))
 		conn.Want(puback(1), puback(2))
@@ -134,7 +134,7 @@ func TestReceiveOnceTakesNoMoreThanAsked(t *testing.T) {
 
 func TestReceiveOnceReturnsWhatCame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		var got []*mqtt.Message
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -155,7 +155,7 @@ func TestReceiveOnceReturnsWhatCame(t *testing.T) {
 
 func TestReceiveOnceRefusesBadArguments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		_, err := mqtt.ReceiveOnce(t.Context(), "mqtt://server", quiet(srv), "t", 0)
 		require.ErrorIs(t, err, mqtt.ErrInvalid)
 		_, err = mqtt.ReceiveOnce(t.Context(), "mqtt://server", quiet(srv), "a/#/b", 1)
@@ -166,13 +166,13 @@ func TestReceiveOnceRefusesBadArguments(t *testing.T) {
 
 func TestReceiveOnceReturnsRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		b := begin(func() error {
 			_, err := mqtt.ReceiveOnce(t.Context(), "mqtt://server", quiet(srv), "t", 1)
 			return err
 		})
 		conn := srv.Connected(&wire.Connack{})
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.NotAuthorized}})
 		conn.WantDisconnect(wire.Success)
 		_, ok := errors.AsType[*mqtt.ServerError](b.wait())

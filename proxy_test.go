@@ -20,7 +20,7 @@ import (
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/internal/pipe"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -38,7 +38,7 @@ func proxied(t *testing.T, proxy string) (mqtt.Config, *pipe.Listener) {
 
 // tunnelled takes the CONNECT of a client and leads it to srv. early goes out
 // together with the answer.
-func tunnelled(t *testing.T, nc net.Conn, srv *script.Server, early string) *http.Request {
+func tunnelled(t *testing.T, nc net.Conn, srv *mqtttest.Server, early string) *http.Request {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(nc))
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ func TestHTTPProxy(t *testing.T) {
 		"mqtt://user:pw@127.0.0.1": "127.0.0.1:1883",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			cfg, l := proxied(t, "http://us%20er:p%40ss@proxy.example:3128")
 			d := connect(t, url, cfg)
 			nc, err := l.Accept()
@@ -76,7 +76,7 @@ func TestHTTPProxy(t *testing.T) {
 // A server that speaks before it is asked is at fault, but it is heard.
 func TestBytesBehindTheAnswerOfAProxyAreNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, l := proxied(t, "http://proxy.example:3128")
 		d := connect(t, "mqtt://host", cfg)
 		nc, err := l.Accept()
@@ -89,7 +89,7 @@ func TestBytesBehindTheAnswerOfAProxyAreNotLost(t *testing.T) {
 
 func TestWebSocketThroughAnHTTPProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		web := pipe.Listen(0)
 		gateway(t, web, srv.Dial)
 		cfg, l := proxied(t, "http://proxy.example:3128")
@@ -159,7 +159,7 @@ func TestProxyThatSpeaksTLS(t *testing.T) {
 	defer https.Close()
 	var verified int
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, l := proxied(t, "https://u:p@example.com:3128")
 		cfg.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return l.Dial(ctx) }
 		// What is meant for the server: a name, and a callback.
@@ -186,7 +186,7 @@ func TestProxyThatSpeaksTLS(t *testing.T) {
 func TestSOCKS5Proxy(t *testing.T) {
 	for _, scheme := range []string{"socks5", "socks5h"} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			cfg, l := proxied(t, scheme+"://user:pass@proxy.example:3128")
 			d := connect(t, "mqtt://broker.example", cfg)
 			nc, err := l.Accept()
@@ -229,7 +229,7 @@ func TestSOCKS5ProxyThatRefuses(t *testing.T) {
 
 func TestUnixSocketsNeedNoProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Proxy = "http://proxy.example"
 		d := connect(t, "unix:///run/mqtt.sock", cfg)

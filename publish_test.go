@@ -10,13 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestPublishAtMostOnceReturnsWithoutAnAnswer(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		require.NoError(t, client.Publish(t.Context(), "t", []byte("x"), mqtt.AtMostOnce))
 		conn.Want(pub(0, 0, "x"))
@@ -26,7 +26,7 @@ func TestPublishAtMostOnceReturnsWithoutAnAnswer(t *testing.T) {
 
 func TestPublishAtLeastOnceReturnsWithPuback(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		call := publish(t, client, "x", mqtt.AtLeastOnce)
 		conn.Want(pub(1, 1, "x"))
@@ -39,7 +39,7 @@ func TestPublishAtLeastOnceReturnsWithPuback(t *testing.T) {
 
 func TestPublishExactlyOnceReturnsWithPubcomp(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		call := publish(t, client, "x", mqtt.ExactlyOnce)
 		conn.Want(pub(1, 2, "x"))
@@ -54,7 +54,7 @@ func TestPublishExactlyOnceReturnsWithPubcomp(t *testing.T) {
 
 func TestPublishMessageCarriesAllProperties(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		require.NoError(t, client.PublishMessage(t.Context(), &mqtt.Message{
 			Topic: "t", Payload: []byte("x"), Retain: true, Duplicate: true,
@@ -79,7 +79,7 @@ func TestPublishMessageCarriesAllProperties(t *testing.T) {
 
 func TestRefusedPublishReturnsTheReasonCode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		for _, refusal := range []struct {
 			qos    mqtt.QoS
@@ -93,7 +93,7 @@ func TestRefusedPublishReturnsTheReasonCode(t *testing.T) {
 			}},
 		} {
 			call := publish(t, client, "x", refusal.qos)
-			p := script.Take[*wire.Publish](conn)
+			p := mqtttest.Take[*wire.Publish](conn)
 			conn.Send(refusal.packet(p.PacketID))
 			err := call.wait()
 			require.ErrorIs(t, err, mqtt.NotAuthorized)
@@ -109,7 +109,7 @@ func TestRefusedPublishReturnsTheReasonCode(t *testing.T) {
 
 func TestNoMatchingSubscribersIsSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		one, two := publishAsync(t, client, "1", mqtt.AtLeastOnce), publishAsync(t, client, "2", mqtt.ExactlyOnce)
 		conn.Want(pub(1, 1, "1"), pub(2, 2, "2"))
@@ -128,7 +128,7 @@ func TestNoMatchingSubscribersIsSuccess(t *testing.T) {
 func TestPublishWaitsForAConnection(t *testing.T) {
 	for qos := range mqtt.QoS(3) {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := open(t, srv, quiet(srv))
 			conn.Close()
 			synctest.Wait()
@@ -154,7 +154,7 @@ func TestPublishWaitsForAConnection(t *testing.T) {
 func TestCancelledBeforeTransmissionIsWithdrawn(t *testing.T) {
 	for qos := range mqtt.QoS(3) {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := open(t, srv, quiet(srv))
 			conn.Close()
 			synctest.Wait()
@@ -175,7 +175,7 @@ func TestCancelledBeforeTransmissionIsWithdrawn(t *testing.T) {
 
 func TestPublishUnderAnEndedContextSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -190,7 +190,7 @@ func TestPublishUnderAnEndedContextSendsNothing(t *testing.T) {
 
 func TestCancelledAfterTransmissionGoesOnWithACopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		payload, correlation := []byte("good"), []byte("corr")
@@ -224,7 +224,7 @@ func TestCancelledAfterTransmissionGoesOnWithACopy(t *testing.T) {
 
 func TestPublishesOfOneGoroutineReachTheWireInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{ReceiveMaximum: 2})
 		call := begin(func() error {
 			for i := range 12 {
@@ -262,7 +262,7 @@ func TestPublishesOfOneGoroutineReachTheWireInOrder(t *testing.T) {
 
 func TestLostSessionRepublishesAsNewAndInOrder(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		published, released := publishAsync(t, client, "1", mqtt.AtLeastOnce), publishAsync(t, client, "2", mqtt.ExactlyOnce)
 		conn.Want(pub(1, 1, "1"), pub(2, 2, "2"))
@@ -272,7 +272,7 @@ func TestLostSessionRepublishesAsNewAndInOrder(t *testing.T) {
 		synctest.Wait()
 		queued := publishAsync(t, client, "3", mqtt.AtMostOnce)
 		conn = srv.Connected(&wire.Connack{})
-		first, second := script.Take[*wire.Publish](conn), script.Take[*wire.Publish](conn)
+		first, second := mqtttest.Take[*wire.Publish](conn), mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "1", string(first.Payload))
 		require.False(t, first.Duplicate)
 		require.Equal(t, "2", string(second.Payload))
@@ -299,7 +299,7 @@ func TestLimitsAreCheckedBeforeSending(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
+				srv := mqtttest.NewServer(t, wire.V5)
 				client, conn := openWith(t, srv, quiet(srv), test.ack)
 				test.bad.Topic = "t"
 				err := client.PublishMessage(t.Context(), test.bad)
@@ -316,7 +316,7 @@ func TestLimitsAreCheckedBeforeSending(t *testing.T) {
 
 func TestLimitsAreCheckedAgainAfterReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sent := publishAsync(t, client, "sent", mqtt.ExactlyOnce)
 		conn.Want(pub(1, 2, "sent"))
@@ -325,7 +325,7 @@ func TestLimitsAreCheckedAgainAfterReconnect(t *testing.T) {
 		queued := publishAsync(t, client, "queued", mqtt.ExactlyOnce)
 		behind := publishAsync(t, client, "behind", mqtt.AtLeastOnce)
 		conn = srv.Connected(&wire.Connack{SessionPresent: true, MaximumQoS: new(mqtt.AtLeastOnce)})
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "behind", string(p.Payload))
 		conn.Send(puback(p.PacketID))
 
@@ -347,7 +347,7 @@ func TestFullQueueMakesPublishersWaitForRoom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
+				srv := mqtttest.NewServer(t, wire.V5)
 				cfg := quiet(srv)
 				limit(&cfg)
 				client, conn := openWith(t, srv, cfg, &wire.Connack{ReceiveMaximum: 1})
@@ -379,7 +379,7 @@ func TestFullQueueMakesPublishersWaitForRoom(t *testing.T) {
 
 func TestEmptyQueueTakesAMessageLargerThanItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.QueueBytes = 1
 		client, conn := open(t, srv, cfg)
@@ -392,7 +392,7 @@ func TestEmptyQueueTakesAMessageLargerThanItself(t *testing.T) {
 
 func TestWaitersForRoomAllGetThroughWhileSomeLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.QueueMessages = 1
 		client, conn := openWith(t, srv, cfg, &wire.Connack{ReceiveMaximum: 1})
@@ -405,7 +405,7 @@ func TestWaitersForRoomAllGetThroughWhileSomeLeave(t *testing.T) {
 		}
 		synctest.Wait()
 		for acked := 0; ; acked++ {
-			p, ok := script.TakeWithin[*wire.Publish](conn, time.Second)
+			p, ok := mqtttest.TakeWithin[*wire.Publish](conn, time.Second)
 			if !ok {
 				break
 			}
@@ -428,7 +428,7 @@ func TestWaitersForRoomAllGetThroughWhileSomeLeave(t *testing.T) {
 
 func TestMessagesExpireInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		conn.Close()
 		srv.Refuse()
@@ -442,7 +442,7 @@ func TestMessagesExpireInTheQueue(t *testing.T) {
 		srv.WantNone(10 * time.Minute)
 		srv.Listen()
 		conn = srv.Connected(resumed())
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "long", string(p.Payload))
 		left := time.Duration(*p.Properties.MessageExpiryInterval) * time.Second
 		require.InDelta(t, 50*time.Minute, left, float64(time.Minute))
@@ -458,7 +458,7 @@ func TestMessagesExpireInTheQueue(t *testing.T) {
 
 func TestDeliveryDoneMayBeAskedBeforeAndAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		early, late := publishAsync(t, client, "1", 1), publishAsync(t, client, "2", 1)
 		require.False(t, settled(early))
@@ -473,7 +473,7 @@ func TestDeliveryDoneMayBeAskedBeforeAndAfter(t *testing.T) {
 
 func TestEndOfWaitLeavesTheDeliveryAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		d := publishAsync(t, client, "1", 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -490,7 +490,7 @@ func TestEndOfWaitLeavesTheDeliveryAlone(t *testing.T) {
 
 func TestFlushWaitsForWhatWasAcceptedBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		publishAsync(t, client, "1", 2)
 		flush := begin(func() error { return client.Flush(t.Context()) })
@@ -507,19 +507,19 @@ func TestFlushWaitsForWhatWasAcceptedBefore(t *testing.T) {
 
 func TestFlushWaitsForTheWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 1024)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 1024})
 		client, conn := open(t, srv, quiet(srv))
 		require.NoError(t, client.Publish(t.Context(), "t", make([]byte, 4096), 0))
 		flush := begin(func() error { return client.Flush(t.Context()) })
 		require.False(t, flush.over())
-		script.Take[*wire.Publish](conn)
+		mqtttest.Take[*wire.Publish](conn)
 		require.NoError(t, flush.wait())
 	})
 }
 
 func TestFlushSaysWhenQoS0MessagesWereLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 1024)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 1024})
 		client, conn := open(t, srv, quiet(srv))
 		require.NoError(t, client.Publish(t.Context(), "t", make([]byte, 4096), 0))
 		flush := begin(func() error { return client.Flush(t.Context()) })
@@ -531,7 +531,7 @@ func TestFlushSaysWhenQoS0MessagesWereLost(t *testing.T) {
 
 func TestFlushOfAcknowledgedMessagesDoesNotWaitForTheWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.NewBuffered(t, wire.V5, 1024)
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 1024})
 		client, conn := open(t, srv, quiet(srv))
 		publishAsync(t, client, "1", 1)
 		conn.Want(pub(1, 1, "1"))
@@ -546,7 +546,7 @@ func TestFlushOfAcknowledgedMessagesDoesNotWaitForTheWriter(t *testing.T) {
 
 func TestFlushEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, _ := open(t, srv, quiet(srv))
 		publishAsync(t, client, "1", 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -557,7 +557,7 @@ func TestFlushEndsWithItsContext(t *testing.T) {
 
 func TestFlushDoesNotSayThatCloseHasDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, _ := open(t, srv, quiet(srv))
 		publishAsync(t, client, "1", 1)
 		flush := begin(func() error { return client.Flush(t.Context()) })
@@ -569,7 +569,7 @@ func TestFlushDoesNotSayThatCloseHasDelivered(t *testing.T) {
 
 func TestWithdrawnMessageDoesNotHoldUpFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{ReceiveMaximum: 1})
 		publishAsync(t, client, "1", 1)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -588,13 +588,13 @@ func TestWithdrawnMessageDoesNotHoldUpFlush(t *testing.T) {
 
 func TestMessageExpiryOfZeroIsSentAsItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		for qos := range mqtt.QoS(2) {
 			m := &mqtt.Message{Topic: "t", QoS: qos, MessageExpiryInterval: new(time.Duration(0))}
 			_, err := client.PublishAsync(t.Context(), m)
 			require.NoError(t, err)
-			p := script.Take[*wire.Publish](conn)
+			p := mqtttest.Take[*wire.Publish](conn)
 			require.Zero(t, *p.Properties.MessageExpiryInterval)
 		}
 	})

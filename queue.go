@@ -54,7 +54,7 @@ type queue struct {
 	ready chan struct{} // one token: there is something to take, or the end
 	room  chan struct{} // one token: something was taken
 	over  chan struct{} // closed when nothing comes out any more
-	cut   chan struct{} // closed by close: also what a pump holds is not wanted
+	cut   chan struct{} // closed by close and fail: what consumers hold is not wanted either
 }
 
 func (q *queue) init(o *SubscribeOptions, dropped *atomic.Uint64) {
@@ -282,14 +282,27 @@ func (q *queue) close(err error) []item {
 	q.mu.Lock()
 	left := q.items[q.head:]
 	q.items, q.head, q.lossy, q.bytes = nil, 0, 0, 0
+	q.end(err)
+	q.mu.Unlock()
+	token(q.ready)
+	return left
+}
+
+// fail ends the queue with err. What nobody took stays for close to return.
+func (q *queue) fail(err error) {
+	q.mu.Lock()
+	q.end(err)
+	q.mu.Unlock()
+	token(q.ready)
+}
+
+// end is called with q.mu held.
+func (q *queue) end(err error) {
 	q.finish(err)
 	if !q.ended {
 		q.ended = true
 		close(q.cut)
 	}
-	q.mu.Unlock()
-	token(q.ready)
-	return left
 }
 
 // drain lets consumers take what is there and then ends the queue.

@@ -236,3 +236,24 @@ func TestBlockingQueueHasMoreRoomUntilSubscribeReturns(t *testing.T) {
 	require.Equal(t, pushEpisode, push(q, queued(0, "too many")), "never without bound, and never waiting")
 	require.Equal(t, uint64(1), q.lost())
 }
+
+// BenchmarkQueue passes messages through in batches, as reader and handler do.
+func BenchmarkQueue(b *testing.B) {
+	for _, n := range []int{1, handleBatch} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			q := newQueue(SubscribeOptions{})
+			in, out := make([]item, n), make([]item, n)
+			for i := range in {
+				in[i].Message = queued(QoS(i%2), "payload")
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				q.push(in)
+				if taken, _ := q.pop(out); taken != n {
+					b.Fatal("not all came out")
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/message")
+		})
+	}
+}

@@ -11,14 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestResumedSessionGoesOnWhereItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		subscribe(t, client, conn, "s", 1)
 		one, two := publishAsync(t, client, "1", 1), publishAsync(t, client, "2", 2)
@@ -42,19 +42,19 @@ func TestResumedSessionGoesOnWhereItWas(t *testing.T) {
 
 func TestLostSessionIsSubscribedBeforeItIsPublished(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		a, b := subscribe(t, client, conn, "a", 1), subscribe(t, client, conn, "b", 2)
 		publishAsync(t, client, "1", 1)
-		script.Take[*wire.Publish](conn)
+		mqtttest.Take[*wire.Publish](conn)
 		conn.Close()
 		synctest.Wait()
 		publishAsync(t, client, "2", 0)
 		conn = srv.Connected(&wire.Connack{})
-		p, q := script.Take[*wire.Subscribe](conn), script.Take[*wire.Subscribe](conn)
+		p, q := mqtttest.Take[*wire.Subscribe](conn), mqtttest.Take[*wire.Subscribe](conn)
 		require.Equal(t, []mqtt.Filter{{Filter: "a", QoS: 1}}, p.Filters)
 		require.Equal(t, []mqtt.Filter{{Filter: "b", QoS: 2}}, q.Filters)
-		first := script.Take[*wire.Publish](conn)
+		first := mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "1", string(first.Payload))
 		require.False(t, first.Duplicate)
 		conn.Want(pub(0, 0, "2"))
@@ -67,7 +67,7 @@ func TestLostSessionIsSubscribedBeforeItIsPublished(t *testing.T) {
 
 func TestResumedSessionIsNotSubscribedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 1)
 		conn.Close()
@@ -81,13 +81,13 @@ func TestResumedSessionIsNotSubscribedAgain(t *testing.T) {
 func TestPendingSubscribeGoesOutAgain(t *testing.T) {
 	for _, ack := range []*wire.Connack{resumed(), {}} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := open(t, srv, quiet(srv))
 			s := beginSubscribe(t.Context(), client, filters("t")...)
-			script.Take[*wire.Subscribe](conn)
+			mqtttest.Take[*wire.Subscribe](conn)
 			conn.Close()
 			conn = srv.Connected(ack)
-			p := script.Take[*wire.Subscribe](conn)
+			p := mqtttest.Take[*wire.Subscribe](conn)
 			conn.WantIdle()
 			require.False(t, s.over())
 			conn.Send(suback(p))
@@ -97,20 +97,20 @@ func TestPendingSubscribeGoesOutAgain(t *testing.T) {
 }
 
 func TestRefusedRenewalEndsTheSubscription(t *testing.T) {
-	for name, refuse := range map[string]func(*script.Server) (*script.Conn, mqtt.ReasonCode){
-		"by SUBACK": func(srv *script.Server) (*script.Conn, mqtt.ReasonCode) {
+	for name, refuse := range map[string]func(*mqtttest.Server) (*mqtttest.Conn, mqtt.ReasonCode){
+		"by SUBACK": func(srv *mqtttest.Server) (*mqtttest.Conn, mqtt.ReasonCode) {
 			conn := srv.Connected(&wire.Connack{})
-			p := script.Take[*wire.Subscribe](conn)
+			p := mqtttest.Take[*wire.Subscribe](conn)
 			conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.NotAuthorized}})
 			return conn, mqtt.NotAuthorized
 		},
-		"by a limit": func(srv *script.Server) (*script.Conn, mqtt.ReasonCode) {
+		"by a limit": func(srv *mqtttest.Server) (*mqtttest.Conn, mqtt.ReasonCode) {
 			return srv.Connected(&wire.Connack{WildcardSubscriptionAvailable: new(false)}), mqtt.WildcardSubscriptionsNotSupported
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
+				srv := mqtttest.NewServer(t, wire.V5)
 				client, conn := open(t, srv, quiet(srv))
 				sub := subscribe(t, client, conn, "t/#", 1)
 				events := client.Watch(t.Context())
@@ -152,7 +152,7 @@ func seen(events <-chan mqtt.Event, it func(mqtt.Event) bool) bool {
 
 func TestBackoffGrowsAndStaysWhileConnectionsAreShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Reconnect = reconnect.Policy{Min: time.Second, Max: time.Minute}
 		_, conn := open(t, srv, cfg)
@@ -171,7 +171,7 @@ func TestBackoffGrowsAndStaysWhileConnectionsAreShort(t *testing.T) {
 
 func TestBackoffStartsOverAfterAHealthyConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Reconnect = reconnect.Policy{Min: time.Second, Max: 5 * time.Minute, HealthyAfter: time.Minute}
 		_, conn := open(t, srv, cfg)
@@ -191,10 +191,10 @@ func TestPermanentRefusalEndsTheClient(t *testing.T) {
 	for _, code := range []wire.ReasonCode{wire.NotAuthorized, wire.BadUserNameOrPassword, wire.Banned, wire.ClientIdentifierNotValid,
 		wire.MalformedPacket, wire.QoSNotSupported} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := open(t, srv, quiet(srv))
 			waiting := publish(t, client, "x", 1)
-			script.Take[*wire.Publish](conn)
+			mqtttest.Take[*wire.Publish](conn)
 			conn.Close()
 			srv.Connected(&wire.Connack{ReasonCode: code})
 			<-client.Done()
@@ -212,7 +212,7 @@ func TestTemporaryRefusalsAreTriedAgain(t *testing.T) {
 	for _, code := range []wire.ReasonCode{wire.ServerUnavailable, wire.ServerBusy, wire.QuotaExceeded, wire.UseAnotherServer,
 		wire.ConnectionRateExceeded, wire.UnspecifiedError} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := open(t, srv, quiet(srv))
 			conn.Close()
 			srv.Connected(&wire.Connack{ReasonCode: code})
@@ -224,7 +224,7 @@ func TestTemporaryRefusalsAreTriedAgain(t *testing.T) {
 
 func TestSessionTakenOverEndsTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		conn.Send(&wire.Disconnect{ReasonCode: wire.SessionTakenOver})
 		conn.WantClosed()
@@ -237,7 +237,7 @@ func TestSessionTakenOverEndsTheClient(t *testing.T) {
 func TestServerMayDisconnectAndBeThereAgain(t *testing.T) {
 	for _, code := range []wire.ReasonCode{wire.ServerShuttingDown, wire.PacketTooLarge, wire.KeepAliveTimeout} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := open(t, srv, quiet(srv))
 			events := client.Watch(t.Context())
 			conn.Send(&wire.Disconnect{ReasonCode: code, ReasonString: "bye"})
@@ -250,7 +250,7 @@ func TestServerMayDisconnectAndBeThereAgain(t *testing.T) {
 
 func TestPermanentDecides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Permanent = func(err error) bool { return errors.Is(err, mqtt.ServerBusy) }
 		client, conn := open(t, srv, cfg)
@@ -264,7 +264,7 @@ func TestPermanentDecides(t *testing.T) {
 
 func TestMaxAttemptsEndsTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Reconnect = reconnect.Policy{MaxAttempts: 3}
 		client, conn := open(t, srv, cfg)
@@ -282,14 +282,14 @@ func TestMaxAttemptsEndsTheClient(t *testing.T) {
 
 func TestMessageThatKillsEveryConnectionIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		bad, good := publishAsync(t, client, "bad", 1), publishAsync(t, client, "good", 1)
 		connections := 1
 		for !settled(good) {
-			p, ok := script.TakeWithin[*wire.Publish](conn, time.Second)
+			p, ok := mqtttest.TakeWithin[*wire.Publish](conn, time.Second)
 			if ok && string(p.Payload) == "good" {
-				if q, more := script.TakeWithin[*wire.Publish](conn, time.Nanosecond); !more {
+				if q, more := mqtttest.TakeWithin[*wire.Publish](conn, time.Nanosecond); !more {
 					conn.Send(puback(p.PacketID))
 					continue
 				} else {
@@ -311,7 +311,7 @@ func TestMessageThatKillsEveryConnectionIsGivenUp(t *testing.T) {
 
 func TestWatchTellsTheStory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		events := client.Watch(t.Context())
 		conn.Close()
@@ -344,7 +344,7 @@ func TestWatchTellsTheStory(t *testing.T) {
 
 func TestWatcherThatDoesNotKeepUpLosesTheOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		events := client.Watch(t.Context())
 		for range 40 {
@@ -366,7 +366,7 @@ func TestWatcherThatDoesNotKeepUpLosesTheOldest(t *testing.T) {
 
 func TestWatchEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, _ := open(t, srv, quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		events := client.Watch(ctx)
@@ -378,7 +378,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 
 func TestStatsCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{ReceiveMaximum: 1})
 		sub := subscribe(t, client, conn, "t", 1)
 		publishAsync(t, client, "1", 1)

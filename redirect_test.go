@@ -13,16 +13,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // cluster is a world of servers with the addresses 10.0.0.1 and up, port 1883.
-func cluster(t *testing.T, n int) (*world, []*script.Server) {
-	w := &world{servers: map[string]*script.Server{}}
-	var servers []*script.Server
+func cluster(t *testing.T, n int) (*world, []*mqtttest.Server) {
+	w := &world{servers: map[string]*mqtttest.Server{}}
+	var servers []*mqtttest.Server
 	for i := range n {
-		s := script.New(t, wire.V5)
+		s := mqtttest.NewServer(t, wire.V5)
 		w.servers[fmt.Sprintf("10.0.0.%d:1883", i+1)] = s
 		servers = append(servers, s)
 	}
@@ -80,7 +80,7 @@ func TestRedirectionByDisconnect(t *testing.T) {
 		conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: "10.0.0.3 10.0.0.2"})
 		conn = s[2].Connected(&wire.Connack{})
 		require.Zero(t, time.Since(begun))
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		conn.Send(puback(p.PacketID))
 		require.NoError(t, call.wait())
 	})

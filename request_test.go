@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -34,8 +34,8 @@ func question(payload string) *mqtt.Message {
 }
 
 // takeRequest takes a PUBLISH that asks for a response, and acknowledges it.
-func takeRequest(conn *script.Conn) *wire.Publish {
-	p := script.Take[*wire.Publish](conn)
+func takeRequest(conn *mqtttest.Conn) *wire.Publish {
+	p := mqtttest.Take[*wire.Publish](conn)
 	conn.Send(puback(p.PacketID))
 	return p
 }
@@ -48,7 +48,7 @@ func responseTo(p *wire.Publish, payload string) *wire.Publish {
 
 func TestRequestReturnsTheResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		r := beginRequest(t.Context(), client, question("?"))
 		sub := grant(conn)
@@ -76,7 +76,7 @@ func TestRequestReturnsTheResponse(t *testing.T) {
 
 func TestRequestsShareOneSubscriptionAndMayCrossEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		var all []*requesting
 		for i := range 20 {
@@ -100,7 +100,7 @@ func TestRequestsShareOneSubscriptionAndMayCrossEachOther(t *testing.T) {
 
 func TestLateDuplicateAndForeignResponsesAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		r := beginRequest(ctx, client, question("late"))
@@ -129,11 +129,11 @@ func TestLateDuplicateAndForeignResponsesAreDropped(t *testing.T) {
 
 func TestRequestSurvivesALostSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		r := beginRequest(t.Context(), client, question("?"))
 		topic := grant(conn).Filters[0].Filter
-		script.Take[*wire.Publish](conn) // and no acknowledgement
+		mqtttest.Take[*wire.Publish](conn) // and no acknowledgement
 		conn.Close()
 		conn = srv.Connected(&wire.Connack{})
 		require.Equal(t, topic, grant(conn).Filters[0].Filter, "before the request is repeated")
@@ -147,7 +147,7 @@ func TestRequestSurvivesALostSession(t *testing.T) {
 
 func TestRequestUsesResponseInformation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.RequestResponseInformation = true
 		d := dial(t, cfg)
@@ -171,13 +171,13 @@ func TestRequestUsesResponseInformation(t *testing.T) {
 		require.NoError(t, old.wait())
 		require.Equal(t, "old", string(old.response.Payload))
 		// Nobody needs the old topic any more.
-		require.Equal(t, []string{first.Properties.ResponseTopic}, script.Take[*wire.Unsubscribe](conn).Filters)
+		require.Equal(t, []string{first.Properties.ResponseTopic}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
 	})
 }
 
 func TestRequestRefusesUnusableResponseInformation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{ResponseInformation: "a/#"})
 		_, err := client.Request(t.Context(), question("?"))
 		require.ErrorContains(t, err, "response information of the server")
@@ -188,7 +188,7 @@ func TestRequestRefusesUnusableResponseInformation(t *testing.T) {
 
 func TestResponsePrefixGoesBeforeResponseInformation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.ResponsePrefix = "apps/7"
 		client, conn := openWith(t, srv, cfg, &wire.Connack{ResponseInformation: "other"})
@@ -203,13 +203,13 @@ func TestResponsePrefixGoesBeforeResponseInformation(t *testing.T) {
 func TestRequestThatNobodyGetsFailsAtOnce(t *testing.T) {
 	for _, qos := range []mqtt.QoS{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := open(t, srv, quiet(srv))
 			m := question("?")
 			m.QoS = qos
 			r := beginRequest(t.Context(), client, m)
 			grant(conn)
-			p := script.Take[*wire.Publish](conn)
+			p := mqtttest.Take[*wire.Publish](conn)
 			if qos == 1 {
 				conn.Send(&wire.Puback{PacketID: p.PacketID, ReasonCode: wire.NoMatchingSubscribers})
 			} else {
@@ -226,13 +226,13 @@ func TestRequestThatNobodyGetsFailsAtOnce(t *testing.T) {
 
 func TestRetainedRequestWaitsForAResponder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		m := question("?")
 		m.Retain = true
 		r := beginRequest(t.Context(), client, m)
 		grant(conn)
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		conn.Send(&wire.Puback{PacketID: p.PacketID, ReasonCode: wire.NoMatchingSubscribers})
 		require.False(t, r.over())
 		conn.Send(responseTo(p, "!"))
@@ -242,11 +242,11 @@ func TestRetainedRequestWaitsForAResponder(t *testing.T) {
 
 func TestRefusedRequestReturnsTheServersWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		r := beginRequest(t.Context(), client, question("?"))
 		grant(conn)
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		conn.Send(&wire.Puback{PacketID: p.PacketID, ReasonCode: wire.NotAuthorized, ReasonString: "not you"})
 		err := r.wait()
 		require.ErrorIs(t, err, mqtt.NotAuthorized)
@@ -257,35 +257,35 @@ func TestRefusedRequestReturnsTheServersWords(t *testing.T) {
 
 func TestRequestTakesAResponseThatOvertakesThePuback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		m := question("mine")
 		r := beginRequest(t.Context(), client, m)
 		grant(conn)
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		conn.Send(responseTo(p, "!"))
 		require.NoError(t, r.wait())
 		copy(m.Payload, "evil") // ours again
 		conn.Close()
-		again := script.Take[*wire.Publish](srv.Connected(resumed()))
+		again := mqtttest.Take[*wire.Publish](srv.Connected(resumed()))
 		require.Equal(t, "mine", string(again.Payload))
 	})
 }
 
 func TestOneRequesterThatGivesUpDoesNotHarmOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		first := beginRequest(ctx, client, question("1")) // has to subscribe
-		abandoned := script.Take[*wire.Subscribe](conn)
+		abandoned := mqtttest.Take[*wire.Subscribe](conn)
 		second := beginRequest(t.Context(), client, question("2"))
 		require.False(t, second.over())
 		cancel()
 		err := first.wait()
 		require.ErrorIs(t, err, context.Canceled)
 		require.True(t, mqtt.NotSent(err), "the request was not sent")
-		require.Equal(t, abandoned.Filters[0].Filter, script.Take[*wire.Unsubscribe](conn).Filters[0])
+		require.Equal(t, abandoned.Filters[0].Filter, mqtttest.Take[*wire.Unsubscribe](conn).Filters[0])
 		grant(conn)
 		conn.Send(responseTo(takeRequest(conn), "!"))
 		require.NoError(t, second.wait())
@@ -294,7 +294,7 @@ func TestOneRequesterThatGivesUpDoesNotHarmOthers(t *testing.T) {
 
 func TestRefusedResponseTopicFailsAllAndTheNextTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		r := beginRequest(t.Context(), client, question("?"))
 		grant(conn)
@@ -303,7 +303,7 @@ func TestRefusedResponseTopicFailsAllAndTheNextTriesAgain(t *testing.T) {
 		// The session is lost, and the server no longer allows the topic.
 		conn.Close()
 		conn = srv.Connected(&wire.Connack{})
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.NotAuthorized}})
 		err := r.wait()
 		require.ErrorIs(t, err, mqtt.NotAuthorized)
@@ -318,7 +318,7 @@ func TestRefusedResponseTopicFailsAllAndTheNextTriesAgain(t *testing.T) {
 
 func TestRequestEndsWithTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		r := beginRequest(t.Context(), client, question("?"))
 		grant(conn)
@@ -334,7 +334,7 @@ func TestRequestEndsWithTheClient(t *testing.T) {
 
 func TestResumedSessionKeepsNoResponseTopic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Resume = true
 		client, conn := open(t, srv, cfg)
@@ -343,7 +343,7 @@ func TestResumedSessionKeepsNoResponseTopic(t *testing.T) {
 		conn.Send(responseTo(takeRequest(conn), "!"))
 		require.NoError(t, r.wait())
 		b := begin(client.Close)
-		require.Equal(t, []string{topic}, script.Take[*wire.Unsubscribe](conn).Filters)
+		require.Equal(t, []string{topic}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
 		conn.WantDisconnect(wire.Success)
 		require.NoError(t, b.wait())
 	})
@@ -351,7 +351,7 @@ func TestResumedSessionKeepsNoResponseTopic(t *testing.T) {
 
 func TestRequestRefusesBadArguments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		over, cancel := context.WithCancel(t.Context())
 		cancel()

@@ -9,18 +9,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestRequestOnANamedTopic(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		m := question("?")
 		m.ResponseTopic = "answers"
 		r := beginRequest(t.Context(), client, m)
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		require.Equal(t, "answers", p.Filters[0].Filter)
 		// What comes before the request answers an earlier one.
 		conn.Send(to("answers", pub(0, 0, "stale")), suback(p))
@@ -35,7 +35,7 @@ func TestRequestOnANamedTopic(t *testing.T) {
 		conn.Send(retained, to("answers", pub(0, 0, "!")))
 		require.NoError(t, r.wait())
 		require.Equal(t, "!", string(r.response.Payload))
-		end := script.Take[*wire.Unsubscribe](conn)
+		end := mqtttest.Take[*wire.Unsubscribe](conn)
 		require.Equal(t, []string{"answers"}, end.Filters)
 		require.Equal(t, uint64(2), client.Stats().StrayResponses)
 	})
@@ -43,7 +43,7 @@ func TestRequestOnANamedTopic(t *testing.T) {
 
 func TestRequestsOnANamedTopicWaitForOneAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V311)
+		srv := mqtttest.NewServer(t, wire.V311)
 		client, conn := open(t, srv, quiet(srv))
 		ask := func(ctx context.Context, payload, topic string) *requesting {
 			m := question(payload)
@@ -66,10 +66,10 @@ func TestRequestsOnANamedTopicWaitForOneAnother(t *testing.T) {
 		conn.Send(to("elsewhere", pub(0, 0, "re 4")))
 		require.NoError(t, other.wait())
 		require.Equal(t, "re 4", string(other.response.Payload))
-		require.Equal(t, []string{"elsewhere"}, script.Take[*wire.Unsubscribe](conn).Filters)
+		require.Equal(t, []string{"elsewhere"}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
 		conn.Send(to("answers", pub(0, 0, "re 1")))
 		require.NoError(t, first.wait())
-		require.Equal(t, []string{"answers"}, script.Take[*wire.Unsubscribe](conn).Filters)
+		require.Equal(t, []string{"answers"}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
 		grant(conn)
 		require.Equal(t, "2", string(takeRequest(conn).Payload))
 		conn.Send(to("answers", pub(0, 0, "re 2")))
@@ -80,7 +80,7 @@ func TestRequestsOnANamedTopicWaitForOneAnother(t *testing.T) {
 
 func TestNamedTopicWithCorrelationTakesOnlyItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		m := question("?")
 		m.ResponseTopic, m.CorrelationData = "answers", []byte("7")
@@ -98,7 +98,7 @@ func TestNamedTopicWithCorrelationTakesOnlyItsOwn(t *testing.T) {
 
 func TestRequestWithoutATopicNeeds50(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V311)
+		srv := mqtttest.NewServer(t, wire.V311)
 		client, conn := open(t, srv, quiet(srv))
 		_, err := client.Request(t.Context(), question("?"))
 		require.ErrorIs(t, err, mqtt.ErrInvalid)

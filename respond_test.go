@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -24,7 +24,7 @@ type responding struct {
 }
 
 // respond begins a Respond on the filter t.
-func respond(t *testing.T, c *mqtt.Client, conn *script.Conn, concurrency int, f responderFunc) *responding {
+func respond(t *testing.T, c *mqtt.Client, conn *mqtttest.Conn, concurrency int, f responderFunc) *responding {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	r := &responding{stop: stop}
@@ -63,7 +63,7 @@ func reports(id uint16, qos wire.QoS, correlation, text string) *wire.Publish {
 
 func TestRespondAcknowledgesAfterTheResponseIsThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		respond(t, client, conn, 0, echo)
 		conn.Send(asks(7, 1, "a"))
@@ -79,7 +79,7 @@ func TestRespondAcknowledgesAfterTheResponseIsThere(t *testing.T) {
 
 func TestRespondSurvivesAReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		respond(t, client, conn, 0, echo)
 		conn.Send(asks(7, 1, "a"))
@@ -99,7 +99,7 @@ func TestRespondSurvivesAReconnect(t *testing.T) {
 
 func TestRespondReportsErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			switch string(m.Payload) {
@@ -121,7 +121,7 @@ func TestRespondReportsErrors(t *testing.T) {
 		require.Zero(t, client.Stats().Unanswered)
 		// What f returned can not be sent; the caller hears of it.
 		conn.Send(asks(0, 0, "wildcard"))
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		require.Contains(t, p.Properties.UserProperties[0].Value, "content type")
 		synctest.Wait()
 		require.Equal(t, uint64(1), client.Stats().Unanswered)
@@ -130,13 +130,13 @@ func TestRespondReportsErrors(t *testing.T) {
 
 func TestRespondTellsThatAResponseIsTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{MaximumPacketSize: 200})
 		respond(t, client, conn, 0, func(context.Context, *mqtt.Message) (*mqtt.Message, error) {
 			return &mqtt.Message{Payload: make([]byte, 1000)}, nil
 		})
 		conn.Send(asks(7, 1, "x"))
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		require.Contains(t, p.Properties.UserProperties[0].Value, "larger than the server's maximum of 200")
 		conn.Send(puback(p.PacketID))
 		conn.Want(puback(7))
@@ -145,7 +145,7 @@ func TestRespondTellsThatAResponseIsTooLarge(t *testing.T) {
 
 func TestRequestReturnsTheRespondersError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		r := beginRequest(t.Context(), client, question("?"))
 		grant(conn)
@@ -166,7 +166,7 @@ func TestRequestReturnsTheRespondersError(t *testing.T) {
 
 func TestRequestsThatCanNotBeAnsweredDoNotHoldUpOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			if string(m.Payload) == "fails" {
@@ -193,7 +193,7 @@ func TestRequestsThatCanNotBeAnsweredDoNotHoldUpOthers(t *testing.T) {
 
 func TestRespondMayStaySilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		respond(t, client, conn, 0, func(context.Context, *mqtt.Message) (*mqtt.Message, error) { return nil, nil })
 		conn.Send(asks(7, 1, "x"))
@@ -205,7 +205,7 @@ func TestRespondMayStaySilent(t *testing.T) {
 
 func TestRespondKeepsWhatTheFunctionSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			if string(m.Payload) == "itself" {
@@ -225,7 +225,7 @@ func TestRespondKeepsWhatTheFunctionSays(t *testing.T) {
 
 func TestRespondByConventionBefore50(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V311)
+		srv := mqtttest.NewServer(t, wire.V311)
 		client, conn := open(t, srv, quiet(srv))
 		respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			if string(m.Payload) == "fails" {
@@ -245,7 +245,7 @@ func TestRespondByConventionBefore50(t *testing.T) {
 
 func TestRespondBoundsConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		begun, proceed := make(chan string, 10), make(chan struct{})
 		respond(t, client, conn, 2, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
@@ -268,9 +268,9 @@ func TestRespondBoundsConcurrency(t *testing.T) {
 }
 
 // takeBoth takes a packet of each type, in whichever order they come.
-func takeBoth[A, B wire.Packet](conn *script.Conn) (a A, b B) {
+func takeBoth[A, B wire.Packet](conn *mqtttest.Conn) (a A, b B) {
 	for range 2 {
-		switch p := script.Take[wire.Packet](conn).(type) {
+		switch p := mqtttest.Take[wire.Packet](conn).(type) {
 		case A:
 			a = p
 		case B:
@@ -282,7 +282,7 @@ func takeBoth[A, B wire.Packet](conn *script.Conn) (a A, b B) {
 
 func TestRespondEndsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		proceed := make(chan struct{})
 		r := respond(t, client, conn, 1, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
@@ -313,7 +313,7 @@ func TestRespondEndsInOrder(t *testing.T) {
 
 func TestRespondEndsThoughTheServerIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		r := respond(t, client, conn, 1, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			<-ctx.Done()
@@ -334,7 +334,7 @@ func TestRespondEndsThoughTheServerIsGone(t *testing.T) {
 
 func TestRespondEndsWithTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		r := respond(t, client, conn, 0, echo)
 		b := begin(client.Close)
@@ -346,7 +346,7 @@ func TestRespondEndsWithTheClient(t *testing.T) {
 
 func TestRespondRefusesBadArguments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		for name, err := range map[string]error{
 			"no function": client.Respond(t.Context(), "t", nil),
@@ -365,15 +365,15 @@ func TestRespondRefusesBadArguments(t *testing.T) {
 
 func TestRespondEndsWhenAFilterIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		b := begin(func() error {
 			return client.RespondWith(t.Context(), mqtt.RespondOptions{
 				SubscribeOptions: mqtt.SubscribeOptions{Filters: filters("a", "b")}}, echo)
 		})
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.GrantedQoS1, wire.NotAuthorized}})
 		require.ErrorIs(t, b.wait(), mqtt.NotAuthorized)
-		require.Equal(t, []string{"a", "b"}, script.Take[*wire.Unsubscribe](conn).Filters)
+		require.Equal(t, []string{"a", "b"}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
 	})
 }

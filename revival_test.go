@@ -9,14 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestReconnectReplacesTheConnection(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		cfg := quiet(srv)
 		cfg.Permanent = func(error) bool { return true } // not asked about this
 		client, conn := open(t, srv, cfg)
@@ -24,7 +24,7 @@ func TestReconnectReplacesTheConnection(t *testing.T) {
 		conn.Want(pub(1, 1, "x"))
 		begun := time.Now()
 		call := begin(func() error { return client.Reconnect(t.Context()) })
-		require.Nil(t, script.Take[*wire.Disconnect](conn).SessionExpiryInterval, "the session stays")
+		require.Nil(t, mqtttest.Take[*wire.Disconnect](conn).SessionExpiryInterval, "the session stays")
 		conn.WantClosed()
 		conn = srv.Accept()
 		conn.WantConnect()
@@ -32,7 +32,7 @@ func TestReconnectReplacesTheConnection(t *testing.T) {
 		conn.Send(&wire.Connack{})
 		require.NoError(t, call.wait())
 		require.Zero(t, time.Since(begun))
-		conn.Send(puback(script.Take[*wire.Publish](conn).PacketID))
+		conn.Send(puback(mqtttest.Take[*wire.Publish](conn).PacketID))
 		_, err := d.Wait(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, uint64(2), client.Stats().Connections)
@@ -41,7 +41,7 @@ func TestReconnectReplacesTheConnection(t *testing.T) {
 
 func TestReconnectSkipsTheBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Reconnect = reconnect.Policy{Min: 24 * time.Hour, Max: 24 * time.Hour}
 		client, conn := open(t, srv, cfg)
@@ -55,6 +55,7 @@ func TestReconnectSkipsTheBackOff(t *testing.T) {
 			begin(func() error { return client.Reconnect(t.Context()) }),
 			begin(func() error { return client.Reconnect(t.Context()) }),
 		}
+		synctest.Wait()
 		srv.Connected(&wire.Connack{})
 		for _, c := range calls {
 			require.NoError(t, c.wait())
@@ -66,7 +67,7 @@ func TestReconnectSkipsTheBackOff(t *testing.T) {
 
 func TestReconnectDuringAnAttemptSkipsThePauseAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Reconnect = reconnect.Policy{Min: time.Second, Max: 24 * time.Hour, Factor: 24 * 3600}
 		client, conn := open(t, srv, cfg)
@@ -85,7 +86,7 @@ func TestReconnectDuringAnAttemptSkipsThePauseAfterIt(t *testing.T) {
 
 func TestReconnectEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		srv.Refuse()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -106,7 +107,7 @@ func TestReconnectEndsWithItsContext(t *testing.T) {
 
 func TestReconnectEndsWithTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		call := begin(func() error { return client.Reconnect(t.Context()) })
 		conn.WantDisconnect(wire.Success)
@@ -121,7 +122,7 @@ func TestReconnectEndsWithTheClient(t *testing.T) {
 
 func TestReconnectAndCloseAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		call := begin(func() error { return client.Reconnect(t.Context()) })
 		closing := begin(client.Close)

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"math"
 	"slices"
 	"sync"
 
@@ -22,6 +23,7 @@ type router struct {
 	tree   match.Tree[*route]
 	groups map[uint32]*group // by subscription identifier
 	lastID uint32
+	added  uint64 // Subscriptions so far
 	subs   []*Subscription
 	drains []*Subscription // that end when their consumers are done
 	closed error
@@ -69,6 +71,8 @@ func (r *router) add(s *Subscription, call *subscribeCall) error {
 	s.group = group{id: r.newID(), sub: s}
 	r.groups[s.group.id] = &s.group
 	r.subs = append(r.subs, s)
+	r.added++
+	s.number, s.left = r.added, math.MaxUint64
 	if len(s.options.Filters) > fewRoutes {
 		s.group.index = make(map[string]int, len(s.options.Filters))
 	}
@@ -89,7 +93,9 @@ func (r *router) add(s *Subscription, call *subscribeCall) error {
 			s.group.index[f.Filter] = i
 		}
 	}
-	for _, m := range r.unclaimed.claim(s.group.routes) {
+	claimed := r.unclaimed.claim(s.group.routes, 0)
+	s.claimed = len(claimed)
+	for _, m := range claimed {
 		s.queue.push([]item{{m, nil}})
 	}
 	return nil
@@ -109,12 +115,21 @@ func (r *router) newID() uint32 {
 func (r *router) remove(s *Subscription) (unused []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := slices.Index(r.subs, s)
-	if i < 0 {
+	if !r.takeOut(s) {
 		return nil
 	}
-	r.subs = slices.Delete(r.subs, i, i+1)
 	return r.detach(s, false)
+}
+
+// takeOut takes s off the list, if it is there.
+func (r *router) takeOut(s *Subscription) bool {
+	i := slices.Index(r.subs, s)
+	if i < 0 {
+		return false
+	}
+	r.subs = slices.Delete(r.subs, i, i+1)
+	s.left = r.added
+	return true
 }
 
 // detach takes s off its filters, and returns those that nobody wants any more.
@@ -152,11 +167,9 @@ func (r *router) abandon(s *Subscription, unfinished []item, resume bool) (unuse
 	defer r.mu.Unlock()
 	r.unclaimed.keep(unfinished)
 	r.unclaimed.keep(s.queue.close(ErrUnsubscribed))
-	i := slices.Index(r.subs, s)
-	if i < 0 {
+	if !r.takeOut(s) {
 		return nil
 	}
-	r.subs = slices.Delete(r.subs, i, i+1)
 	if resume {
 		r.unclaimed.holding = true
 		r.detach(s, true)
@@ -165,11 +178,32 @@ func (r *router) abandon(s *Subscription, unfinished []item, resume bool) (unuse
 	return r.detach(s, false)
 }
 
-// giveBack keeps messages that came for a handler when it had just ended.
-func (r *router) giveBack(items []item) {
+// giveBack keeps messages that a Subscription has given up. If the next who wants
+// them, one with a higher number than last, is there already, they go to him: he
+// will not ask again. (Others got the messages themselves.)
+func (r *router) giveBack(last uint64, items []item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	before := len(r.unclaimed.held)
 	r.unclaimed.keep(items)
+	for _, next := range r.subs {
+		if next.number <= last {
+			continue
+		}
+		for _, m := range r.unclaimed.claim(next.group.routes, before) {
+			if _, result, _ := next.queue.push([]item{{m, nil}}); result == pushClosed {
+				r.unclaimed.held = append(r.unclaimed.held, m)
+			}
+		}
+	}
+}
+
+// giveBackLate is giveBack for what came for s when it had just ended.
+func (r *router) giveBackLate(s *Subscription, items []item) {
+	r.mu.Lock()
+	left := s.left
+	r.mu.Unlock()
+	r.giveBack(left, items)
 }
 
 // forgetUnused forgets the identifier of g if the server uses it for no filter
@@ -320,7 +354,7 @@ func (r *router) close(err error) {
 		r.mu.Lock()
 		call := s.pending
 		r.mu.Unlock()
-		s.queue.close(err)
+		release(s.queue.close(err))
 		if call != nil {
 			call.conclude(err)
 		}
@@ -341,7 +375,7 @@ func (r *router) disclaim(filters []string) (dropped []*Message) {
 		if _, rest, shared := match.SplitShared(f); shared {
 			f = rest
 		}
-		dropped = append(dropped, r.unclaimed.claim([]*route{{topics: f}})...)
+		dropped = append(dropped, r.unclaimed.claim([]*route{{topics: f}}, 0)...)
 		r.unclaimed.disown(f) // after the claim, which would undo it
 	}
 	return dropped

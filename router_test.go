@@ -7,13 +7,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestOverlappingFiltersDeliverOncePerSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		a := subscribe(t, client, conn, "a/+", 1)
 		b := subscribe(t, client, conn, "a/#", 1)
@@ -40,7 +40,7 @@ func TestOverlappingFiltersDeliverOncePerSubscription(t *testing.T) {
 
 func TestWithoutIdentifiersTheFiltersDecide(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		ack := &wire.Connack{}
 		if v == wire.V5 {
 			ack.SubscriptionIDAvailable = new(false)
@@ -59,7 +59,7 @@ func TestWithoutIdentifiersTheFiltersDecide(t *testing.T) {
 
 func TestSharedMessageIsAcknowledgedByTheLastConsumer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		a, b := subscribe(t, client, conn, "t", 1), subscribe(t, client, conn, "#", 1)
 		conn.Send(ids(pub(1, 1, "x"), 1, 2))
@@ -72,7 +72,7 @@ func TestSharedMessageIsAcknowledgedByTheLastConsumer(t *testing.T) {
 
 func TestUnknownIdentifierFallsBackToTheFilters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 1)
 		conn.Send(ids(pub(0, 0, "x"), 4711))
@@ -82,7 +82,7 @@ func TestUnknownIdentifierFallsBackToTheFilters(t *testing.T) {
 
 func TestTwoSubscriptionsOnOneFilterShareItAtTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		one := subscribe(t, client, conn, "t", 2)
 		var two *mqtt.Subscription
@@ -108,7 +108,7 @@ func TestTwoSubscriptionsOnOneFilterShareItAtTheServer(t *testing.T) {
 		conn.Send(ids(pub(0, 0, "more"), p.SubscriptionID))
 		wantMessages(t, one, "more")
 		end := begin(func() error { return one.Unsubscribe(t.Context()) })
-		u := script.Take[*wire.Unsubscribe](conn)
+		u := mqtttest.Take[*wire.Unsubscribe](conn)
 		require.Equal(t, []string{"t"}, u.Filters)
 		conn.Send(&wire.Unsuback{PacketID: u.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 		require.NoError(t, end.wait())
@@ -121,7 +121,7 @@ func TestTwoSubscriptionsOnOneFilterShareItAtTheServer(t *testing.T) {
 func TestSharedFilterMatchesWithoutItsGroup(t *testing.T) {
 	for _, withIDs := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := openWith(t, srv, quiet(srv), &wire.Connack{SubscriptionIDAvailable: &withIDs})
 			sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: filters("$share/g/a/+", "other")})
 			p := to("a/b", pub(1, 1, "x"))
@@ -137,7 +137,7 @@ func TestSharedFilterMatchesWithoutItsGroup(t *testing.T) {
 
 func TestDollarTopicsFollowTheirFilters(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		all := subscribe(t, client, conn, "+/x", 0)
 		sys := subscribe(t, client, conn, "$SYS/#", 0)
@@ -149,7 +149,7 @@ func TestDollarTopicsFollowTheirFilters(t *testing.T) {
 
 func TestManyShortSubscriptionsOnOneFilterLeaveTheLongOneAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		long := subscribe(t, client, conn, "t", 1)
 		for range 100 {
@@ -163,7 +163,7 @@ func TestManyShortSubscriptionsOnOneFilterLeaveTheLongOneAlone(t *testing.T) {
 
 func TestMessagesOfAnEarlierProcessWaitForTheirSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.Resume = true
 		client, conn := openWith(t, srv, cfg, resumed())
@@ -174,7 +174,7 @@ func TestMessagesOfAnEarlierProcessWaitForTheirSubscription(t *testing.T) {
 		conn.Want(puback(1), pubrec(2))
 		end := begin(func() error { return client.Unsubscribe(t.Context(), "x") })
 		conn.Want(puback(3))
-		u := script.Take[*wire.Unsubscribe](conn)
+		u := mqtttest.Take[*wire.Unsubscribe](conn)
 		conn.Send(&wire.Unsuback{PacketID: u.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 		require.NoError(t, end.wait())
 		// Nobody will come for it now.
@@ -187,7 +187,7 @@ func TestMessagesOfAnEarlierProcessWaitForTheirSubscription(t *testing.T) {
 func TestUnclaimedMessagesAreBounded(t *testing.T) {
 	for hold, waiting := range map[int]int{2: 2, -1: 0} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			cfg := quiet(srv)
 			cfg.Resume = true
 			cfg.HoldUnclaimed = hold
@@ -212,7 +212,7 @@ func TestUnclaimedMessagesAreBounded(t *testing.T) {
 }
 
 // subscribe1 subscribes to t, behind the acknowledgements of what did not wait.
-func subscribe1(t *testing.T, client *mqtt.Client, conn *script.Conn, waiting int) *mqtt.Subscription {
+func subscribe1(t *testing.T, client *mqtt.Client, conn *mqtttest.Conn, waiting int) *mqtt.Subscription {
 	t.Helper()
 	if waiting == 0 {
 		for i := range 5 {
@@ -224,7 +224,7 @@ func subscribe1(t *testing.T, client *mqtt.Client, conn *script.Conn, waiting in
 
 func TestUnclaimedMessagesOfAFreshSessionAreAcknowledgedAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		conn.Send(pub(1, 1, "x"), pub(2, 2, "x"), pub(0, 0, "x"))
 		conn.Want(puback(1), pubrec(2))
@@ -234,7 +234,7 @@ func TestUnclaimedMessagesOfAFreshSessionAreAcknowledgedAndCounted(t *testing.T)
 
 func TestReceivedQoS2IsDeliveredOnceAcrossAReconnect(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		cfg := quiet(srv)
 		cfg.Resume = true
 		client, conn := open(t, srv, cfg)

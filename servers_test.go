@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -29,7 +29,7 @@ type world struct {
 	mu      sync.Mutex
 	hosts   map[string][]string
 	records map[string][]*net.SRV
-	servers map[string]*script.Server // by address; nil: never answers
+	servers map[string]*mqtttest.Server // by address; nil: never answers
 	dialled []string
 }
 
@@ -96,8 +96,8 @@ func connect(t *testing.T, url string, cfg mqtt.Config) *dialing {
 
 func TestServersAreTriedInOrderWithoutAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
-		w := &world{servers: map[string]*script.Server{"10.0.0.3:1883": srv}}
+		srv := mqtttest.NewServer(t, wire.V5)
+		w := &world{servers: map[string]*mqtttest.Server{"10.0.0.3:1883": srv}}
 		cfg := w.config()
 		cfg.Servers = []string{"mqtt://10.0.0.2", "mqtt://10.0.0.3", "mqtt://10.0.0.4"}
 		begun := time.Now()
@@ -124,8 +124,8 @@ func TestFailureOfARoundTellsAllServers(t *testing.T) {
 
 func TestBusyServerSendsUsToTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := script.New(t, wire.V5), script.New(t, wire.V5)
-		w := &world{servers: map[string]*script.Server{"10.0.0.1:1883": a, "10.0.0.2:1883": b}}
+		a, b := mqtttest.NewServer(t, wire.V5), mqtttest.NewServer(t, wire.V5)
+		w := &world{servers: map[string]*mqtttest.Server{"10.0.0.1:1883": a, "10.0.0.2:1883": b}}
 		cfg := w.config()
 		cfg.Servers = []string{"mqtt://10.0.0.2"}
 		d := connect(t, "mqtt://10.0.0.1", cfg)
@@ -137,8 +137,8 @@ func TestBusyServerSendsUsToTheNext(t *testing.T) {
 
 func TestPermanentRefusalByAnyServerEndsTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := script.New(t, wire.V5), script.New(t, wire.V5)
-		w := &world{servers: map[string]*script.Server{"10.0.0.1:1883": a, "10.0.0.2:1883": b}}
+		a, b := mqtttest.NewServer(t, wire.V5), mqtttest.NewServer(t, wire.V5)
+		w := &world{servers: map[string]*mqtttest.Server{"10.0.0.1:1883": a, "10.0.0.2:1883": b}}
 		cfg := w.config()
 		cfg.RetryFirst = true
 		cfg.Servers = []string{"mqtt://10.0.0.2", "mqtt://10.0.0.3"}
@@ -166,8 +166,8 @@ func TestServerOrder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
-				w := &world{servers: map[string]*script.Server{"10.0.0.2:1883": srv}}
+				srv := mqtttest.NewServer(t, wire.V5)
+				w := &world{servers: map[string]*mqtttest.Server{"10.0.0.2:1883": srv}}
 				cfg := w.config()
 				cfg.ServerOrder = test.order
 				cfg.Servers = []string{"mqtt://10.0.0.2", "mqtt://10.0.0.3"}
@@ -186,8 +186,8 @@ func TestServerOrder(t *testing.T) {
 
 func TestServerThatAcceptsAndDropsComesLastEvenIfItIsTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := script.New(t, wire.V5), script.New(t, wire.V5)
-		w := &world{servers: map[string]*script.Server{"10.0.0.1:1883": a, "10.0.0.2:1883": b}}
+		a, b := mqtttest.NewServer(t, wire.V5), mqtttest.NewServer(t, wire.V5)
+		w := &world{servers: map[string]*mqtttest.Server{"10.0.0.1:1883": a, "10.0.0.2:1883": b}}
 		cfg := w.config()
 		cfg.ServerOrder = mqtt.FirstServerFirst
 		cfg.Servers = []string{"mqtt://10.0.0.2"}
@@ -233,9 +233,9 @@ func TestBackOffIsBetweenRounds(t *testing.T) {
 
 func TestAddressesAreLookedUpAgainInEachRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		w := &world{hosts: map[string][]string{"h": {"10.0.0.1"}},
-			servers: map[string]*script.Server{"10.0.0.1:1883": srv, "10.0.0.2:1883": srv}}
+			servers: map[string]*mqtttest.Server{"10.0.0.1:1883": srv, "10.0.0.2:1883": srv}}
 		d := connect(t, "mqtt://h", w.config())
 		conn := srv.Connected(&wire.Connack{})
 		d.client(t)
@@ -250,10 +250,10 @@ func TestAddressesAreLookedUpAgainInEachRound(t *testing.T) {
 
 func TestAllAddressesAreTried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		deaf, good := script.New(t, wire.V5), script.New(t, wire.V5)
+		deaf, good := mqtttest.NewServer(t, wire.V5), mqtttest.NewServer(t, wire.V5)
 		w := &world{
 			hosts: map[string][]string{"h": {"10.0.0.1", "10.0.0.2", "10.0.0.3", "fe80::1"}},
-			servers: map[string]*script.Server{
+			servers: map[string]*mqtttest.Server{
 				"10.0.0.1:1883":  nil,  // swallows packets
 				"[fe80::1]:1883": deaf, // accepts and says nothing
 				"10.0.0.3:1883":  good,
@@ -277,9 +277,9 @@ func TestAllAddressesAreTried(t *testing.T) {
 
 func TestOtherAddressesAreNotAskedWhatTheServerHasAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		w := &world{hosts: map[string][]string{"h": {"10.0.0.1", "10.0.0.2"}},
-			servers: map[string]*script.Server{"10.0.0.1:1883": srv, "10.0.0.2:1883": srv}}
+			servers: map[string]*mqtttest.Server{"10.0.0.1:1883": srv, "10.0.0.2:1883": srv}}
 		d := connect(t, "mqtt://h", w.config())
 		srv.Connected(&wire.Connack{ReasonCode: wire.ServerBusy})
 		require.EqualError(t, d.call.wait(), "mqtt: connect to h:1883: server answered CONNACK: server busy (0x89)")
@@ -342,8 +342,8 @@ func TestSRVWithoutServers(t *testing.T) {
 
 func TestSRVTargetThatIsBusySendsUsToTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := script.New(t, wire.V5), script.New(t, wire.V5)
-		w := &world{servers: map[string]*script.Server{"10.0.0.1:1": a, "10.0.0.2:2": b},
+		a, b := mqtttest.NewServer(t, wire.V5), mqtttest.NewServer(t, wire.V5)
+		w := &world{servers: map[string]*mqtttest.Server{"10.0.0.1:1": a, "10.0.0.2:2": b},
 			records: map[string][]*net.SRV{"_mqtt._tcp.example.com": {
 				{Target: "10.0.0.1", Port: 1, Priority: 1}, {Target: "10.0.0.2", Port: 2, Priority: 2}}}}
 		d := connect(t, "mqtt+srv://example.com", w.config())

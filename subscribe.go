@@ -79,8 +79,7 @@ func (c *Client) Route(filter string) (*Subscription, error) {
 
 // giveUp ends a Subscription whose SUBACK was not waited for.
 func (c *Client) giveUp(s *Subscription, r *subscribeCall, name string, cause error) error {
-	s.discard(cause)
-	filters := c.router.remove(s)
+	filters := s.neverBegan(cause, c.cfg.Resume)
 	sent := false
 	c.do(func(engine *session.Client) {
 		sent = r.sent

@@ -165,7 +165,7 @@ func (r *subscribeCall) finish(codes []ReasonCode, err error, partly bool) (unus
 		c.router.granted(r.sub, r, codes)
 		if err != nil && !partly {
 			unused = c.router.remove(r.sub)
-			r.sub.discard(err)
+			r.sub.refused(err, r.first)
 		}
 		if err != nil && !r.first {
 			c.watchers.send(Event{State: c.State(), Err: err, Subscription: r.sub})

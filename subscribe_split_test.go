@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -22,7 +22,7 @@ func names(n int) (list []string) {
 }
 
 // splitting is a client that puts at most two filters in a packet.
-func splitting(t *testing.T, srv *script.Server) (*mqtt.Client, *script.Conn) {
+func splitting(t *testing.T, srv *mqtttest.Server) (*mqtt.Client, *mqtttest.Conn) {
 	t.Helper()
 	cfg := quiet(srv)
 	cfg.FiltersPerSubscribe = 2
@@ -30,11 +30,11 @@ func splitting(t *testing.T, srv *script.Server) (*mqtt.Client, *script.Conn) {
 }
 
 // takeSubscribes takes n SUBSCRIBEs, which have to name want.
-func takeSubscribes(t *testing.T, conn *script.Conn, n int, want []string) (list []*wire.Subscribe) {
+func takeSubscribes(t *testing.T, conn *mqtttest.Conn, n int, want []string) (list []*wire.Subscribe) {
 	t.Helper()
 	var got []string
 	for range n {
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		list = append(list, p)
 		for _, f := range p.Filters {
 			got = append(got, f.Filter)
@@ -46,7 +46,7 @@ func takeSubscribes(t *testing.T, conn *script.Conn, n int, want []string) (list
 
 func TestManyFiltersTakeSeveralPackets(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := splitting(t, srv)
 		s := beginSubscribe(t.Context(), client, filters(names(5)...)...)
 		list := takeSubscribes(t, conn, 3, names(5))
@@ -67,7 +67,7 @@ func TestManyFiltersTakeSeveralPackets(t *testing.T) {
 		end := begin(func() error { return s.sub.Unsubscribe(t.Context()) })
 		var ended []string
 		for range 3 {
-			p := script.Take[*wire.Unsubscribe](conn)
+			p := mqtttest.Take[*wire.Unsubscribe](conn)
 			ended = append(ended, p.Filters...)
 			require.False(t, end.over())
 			codes := make([]wire.ReasonCode, len(p.Filters))
@@ -83,7 +83,7 @@ func TestManyFiltersTakeSeveralPackets(t *testing.T) {
 
 func TestPacketsAreAsLargeAsTheServerAllows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{MaximumPacketSize: 200})
 		var list []string
 		for i := range 8 {
@@ -100,7 +100,7 @@ func TestPacketsAreAsLargeAsTheServerAllows(t *testing.T) {
 
 func TestPartlyRefusedInSeveralPackets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := splitting(t, srv)
 		s := beginSubscribe(t.Context(), client, filters(names(4)...)...)
 		list := takeSubscribes(t, conn, 2, names(4))
@@ -117,7 +117,7 @@ func TestPartlyRefusedInSeveralPackets(t *testing.T) {
 
 func TestOnlyUnansweredFiltersAreSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := splitting(t, srv)
 		s := beginSubscribe(t.Context(), client, filters(names(6)...)...)
 		list := takeSubscribes(t, conn, 3, names(6))
@@ -151,7 +151,7 @@ func TestOnlyUnansweredFiltersAreSentAgain(t *testing.T) {
 
 func TestNothingIsSentWhenOneFilterCanNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.FiltersPerSubscribe = 1
 		client, conn := openWith(t, srv, cfg, &wire.Connack{WildcardSubscriptionAvailable: new(false)})
@@ -167,7 +167,7 @@ func TestNothingIsSentWhenOneFilterCanNot(t *testing.T) {
 // behind of what an earlier one has granted.
 func TestSubscriptionThatMeetsANewLimitIsTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := splitting(t, srv)
 		s := beginSubscribe(t.Context(), client, filters("a", "b", "c/#")...)
 		list := takeSubscribes(t, conn, 2, []string{"a", "b", "c/#"})
@@ -180,24 +180,24 @@ func TestSubscriptionThatMeetsANewLimitIsTakenBack(t *testing.T) {
 		err := s.wait()
 		require.ErrorIs(t, err, mqtt.WildcardSubscriptionsNotSupported)
 		require.False(t, mqtt.NotSent(err))
-		require.Equal(t, []string{"a", "b"}, script.Take[*wire.Unsubscribe](conn).Filters)
-		require.Equal(t, []string{"c/#"}, script.Take[*wire.Unsubscribe](conn).Filters)
+		require.Equal(t, []string{"a", "b"}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
+		require.Equal(t, []string{"c/#"}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
 	})
 }
 
 func TestUnsubscribeInSeveralPacketsReportsTheFirstFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := splitting(t, srv)
 		u := begin(func() error { return client.Unsubscribe(t.Context(), names(4)...) })
-		first := script.Take[*wire.Unsubscribe](conn)
-		script.Take[*wire.Unsubscribe](conn)
+		first := mqtttest.Take[*wire.Unsubscribe](conn)
+		mqtttest.Take[*wire.Unsubscribe](conn)
 		conn.Send(&wire.Unsuback{PacketID: first.PacketID, ReasonCodes: []wire.ReasonCode{0, wire.NotAuthorized}})
 		require.False(t, u.over())
 		conn.Close() // and the other answer is lost
 		conn = srv.Connected(resumed())
-		first = script.Take[*wire.Unsubscribe](conn)
-		second := script.Take[*wire.Unsubscribe](conn)
+		first = mqtttest.Take[*wire.Unsubscribe](conn)
+		second := mqtttest.Take[*wire.Unsubscribe](conn)
 		require.Equal(t, names(4)[2:], second.Filters)
 		conn.Send(&wire.Unsuback{PacketID: second.PacketID, ReasonCodes: []wire.ReasonCode{0, wire.NotAuthorized}},
 			&wire.Unsuback{PacketID: first.PacketID, ReasonCodes: []wire.ReasonCode{wire.NoSubscriptionExisted, 0}})

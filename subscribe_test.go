@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -38,10 +38,10 @@ func beginSubscribe(ctx context.Context, c *mqtt.Client, filters ...mqtt.Filter)
 
 func TestSubscribeReturnsWithSuback(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		s := beginSubscribe(t.Context(), client, mqtt.Filter{Filter: "a/+", QoS: 1})
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		require.Equal(t, []mqtt.Filter{{Filter: "a/+", QoS: 1}}, p.Filters)
 		require.Equal(t, v == wire.V5, p.SubscriptionID != 0)
 		require.False(t, s.over())
@@ -55,7 +55,7 @@ func TestSubscribeReturnsWithSuback(t *testing.T) {
 
 func TestSubscribeSendsAllOptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		list := []mqtt.Filter{
 			{Filter: "a", QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: mqtt.DontSendRetained},
@@ -74,10 +74,10 @@ func TestSubscribeSendsAllOptions(t *testing.T) {
 
 func TestMessagesBeforeSubackAreReceived(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		s := beginSubscribe(t.Context(), client, filters("t")...)
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		conn.Send(pub(1, 1, "retained"), pub(0, 0, "another"))
 		require.False(t, s.over())
 		conn.Send(pub(2, 2, "third"), suback(p))
@@ -88,10 +88,10 @@ func TestMessagesBeforeSubackAreReceived(t *testing.T) {
 
 func TestPartlyRefusedSubscribeReturnsBoth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		s := beginSubscribe(t.Context(), client, filters("a", "b", "c")...)
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.GrantedQoS1, wire.NotAuthorized, wire.QuotaExceeded}, ReasonString: "no"})
 		err := s.wait()
 		require.ErrorIs(t, err, mqtt.NotAuthorized)
@@ -106,10 +106,10 @@ func TestPartlyRefusedSubscribeReturnsBoth(t *testing.T) {
 
 func TestRefusedSubscribeLeavesNothing(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		s := beginSubscribe(t.Context(), client, filters("t")...)
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		conn.Send(pub(1, 1, "before the refusal"), &wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.UnspecifiedError}})
 		require.ErrorIs(t, s.wait(), mqtt.UnspecifiedError)
 		require.Nil(t, s.sub)
@@ -123,10 +123,10 @@ func TestRefusedSubscribeLeavesNothing(t *testing.T) {
 func TestSubackWithTheWrongCountIsAProtocolError(t *testing.T) {
 	for _, codes := range [][]wire.ReasonCode{{0}, {0, 0, 0}} {
 		each(t, func(t *testing.T, v wire.Version) {
-			srv := script.New(t, v)
+			srv := mqtttest.NewServer(t, v)
 			client, conn := open(t, srv, quiet(srv))
 			s := beginSubscribe(t.Context(), client, filters("a", "b")...)
-			p := script.Take[*wire.Subscribe](conn)
+			p := mqtttest.Take[*wire.Subscribe](conn)
 			conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: codes})
 			if v == wire.V5 {
 				conn.WantDisconnect(wire.ProtocolError)
@@ -151,7 +151,7 @@ func TestSubscribeChecksTheServersLimits(t *testing.T) {
 		"long/filter/long/filter/long/filter": {&wire.Connack{MaximumPacketSize: 30}, mqtt.PacketTooLarge},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := script.New(t, wire.V5)
+			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := openWith(t, srv, quiet(srv), test.ack)
 			_, err := client.Subscribe(t.Context(), filter, 0)
 			require.ErrorIs(t, err, test.code)
@@ -163,7 +163,7 @@ func TestSubscribeChecksTheServersLimits(t *testing.T) {
 
 func TestSubscribeWaitsForAConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		conn.Close()
 		synctest.Wait()
@@ -184,11 +184,11 @@ func TestSubscribeWaitsForAConnection(t *testing.T) {
 
 func TestCancelledSubscribeUnsubscribes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		s := beginSubscribe(ctx, client, filters("t")...)
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		conn.Send(pub(1, 1, "x"))
 		synctest.Wait()
 		cancel()
@@ -208,30 +208,30 @@ func TestCancelledSubscribeUnsubscribes(t *testing.T) {
 
 func TestCancelledSubscribeUnsubscribesOnTheNextConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		s := beginSubscribe(ctx, client, filters("t")...)
-		script.Take[*wire.Subscribe](conn)
+		mqtttest.Take[*wire.Subscribe](conn)
 		conn.Close()
 		synctest.Wait()
 		cancel()
 		require.ErrorIs(t, s.wait(), context.Canceled)
 		conn = srv.Connected(resumed())
-		require.Equal(t, []string{"t"}, script.Take[*wire.Unsubscribe](conn).Filters)
+		require.Equal(t, []string{"t"}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
 	})
 }
 
 func TestUnsubscribeEndsTheSubscription(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 1)
 		conn.Send(pub(1, 1, "nobody takes it"))
 		synctest.Wait()
 		end := begin(func() error { return sub.Unsubscribe(t.Context()) })
 		conn.Want(puback(1))
-		p := script.Take[*wire.Unsubscribe](conn)
+		p := mqtttest.Take[*wire.Unsubscribe](conn)
 		require.Equal(t, []string{"t"}, p.Filters)
 		require.False(t, end.over())
 		ack := &wire.Unsuback{PacketID: p.PacketID}
@@ -255,7 +255,7 @@ func TestUnsubscribeEndsTheSubscription(t *testing.T) {
 
 func TestUnsubscribeWithoutAConsumerHoldsUpNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 1)
 		messages := sub.Messages() // one message is always on its way to the channel
@@ -264,7 +264,7 @@ func TestUnsubscribeWithoutAConsumerHoldsUpNothing(t *testing.T) {
 		end := begin(func() error { return sub.Unsubscribe(t.Context()) })
 		seen := map[uint16]bool{}
 		for range 3 {
-			switch p := script.Take[wire.Packet](conn).(type) {
+			switch p := mqtttest.Take[wire.Packet](conn).(type) {
 			case *wire.Puback:
 				seen[p.PacketID] = true
 			case *wire.Unsubscribe:
@@ -280,10 +280,10 @@ func TestUnsubscribeWithoutAConsumerHoldsUpNothing(t *testing.T) {
 
 func TestRefusedUnsubscribeIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		end := begin(func() error { return client.Unsubscribe(t.Context(), "a", "b") })
-		p := script.Take[*wire.Unsubscribe](conn)
+		p := mqtttest.Take[*wire.Unsubscribe](conn)
 		require.Equal(t, []string{"a", "b"}, p.Filters)
 		conn.Send(&wire.Unsuback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.NoSubscriptionExisted, wire.NotAuthorized}})
 		err := end.wait()
@@ -294,13 +294,13 @@ func TestRefusedUnsubscribeIsAnError(t *testing.T) {
 
 func TestDrainDeliversWhatCameBeforeUnsuback(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
-		srv := script.New(t, v)
+		srv := mqtttest.NewServer(t, v)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 2)
 		conn.Send(pub(1, 1, "1"))
 		synctest.Wait()
 		drain := begin(func() error { return sub.Drain(t.Context()) })
-		p := script.Take[*wire.Unsubscribe](conn)
+		p := mqtttest.Take[*wire.Unsubscribe](conn)
 		ack := &wire.Unsuback{PacketID: p.PacketID}
 		if v == wire.V5 {
 			ack.ReasonCodes = []wire.ReasonCode{wire.Success}
@@ -322,7 +322,7 @@ func TestDrainDeliversWhatCameBeforeUnsuback(t *testing.T) {
 
 func TestDrainLetsEveryConsumerGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 2)
 		var consumers []*call
@@ -342,7 +342,7 @@ func TestDrainLetsEveryConsumerGo(t *testing.T) {
 		})
 		synctest.Wait()
 		drain := begin(func() error { return sub.Drain(t.Context()) })
-		p := script.Take[*wire.Unsubscribe](conn)
+		p := mqtttest.Take[*wire.Unsubscribe](conn)
 		conn.Send(pub(1, 1, "1"), pub(2, 1, "2"), &wire.Unsuback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 		require.True(t, drain.over())
 		require.NoError(t, drain.wait())
@@ -356,14 +356,14 @@ func TestDrainLetsEveryConsumerGo(t *testing.T) {
 
 func TestDrainByChannelLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 2)
 		messages := sub.Messages()
 		conn.Send(pub(1, 1, "1"), pub(2, 1, "2"))
 		synctest.Wait()
 		drain := begin(func() error { return sub.Drain(t.Context()) })
-		p := script.Take[*wire.Unsubscribe](conn)
+		p := mqtttest.Take[*wire.Unsubscribe](conn)
 		conn.Send(&wire.Unsuback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 		require.False(t, drain.over())
 		require.Equal(t, "1", string((<-messages).Payload))
@@ -378,7 +378,7 @@ func TestDrainByChannelLosesNothing(t *testing.T) {
 
 func TestDrainThatRunsOutOfTimeLeavesTheRestToUnsubscribe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 2)
 		messages := sub.Messages()
@@ -387,7 +387,7 @@ func TestDrainThatRunsOutOfTimeLeavesTheRestToUnsubscribe(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		drain := begin(func() error { return sub.Drain(ctx) })
-		p := script.Take[*wire.Unsubscribe](conn)
+		p := mqtttest.Take[*wire.Unsubscribe](conn)
 		conn.Send(&wire.Unsuback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 		require.ErrorIs(t, drain.wait(), context.DeadlineExceeded)
 		require.NoError(t, sub.Unsubscribe(t.Context()))
@@ -400,14 +400,14 @@ func TestDrainThatRunsOutOfTimeLeavesTheRestToUnsubscribe(t *testing.T) {
 
 func TestUnsubscribeOfOneWhileAnotherDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		one, two := subscribe(t, client, conn, "t", 2), subscribe(t, client, conn, "t", 2)
 		drain := begin(func() error { return one.Drain(t.Context()) })
 		require.NoError(t, drain.wait(), "the other one needs the filter")
 		conn.WantIdle()
 		end := begin(func() error { return two.Unsubscribe(t.Context()) })
-		p := script.Take[*wire.Unsubscribe](conn)
+		p := mqtttest.Take[*wire.Unsubscribe](conn)
 		conn.Send(&wire.Unsuback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 		require.NoError(t, end.wait())
 	})
@@ -415,13 +415,13 @@ func TestUnsubscribeOfOneWhileAnotherDrains(t *testing.T) {
 
 func TestNewSubscriptionOnADrainingFilterStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		old := subscribe(t, client, conn, "t", 2)
 		drain := begin(func() error { return old.Drain(t.Context()) })
-		u := script.Take[*wire.Unsubscribe](conn)
+		u := mqtttest.Take[*wire.Unsubscribe](conn)
 		s := beginSubscribe(t.Context(), client, filters("t")...)
-		p := script.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		conn.Send(&wire.Unsuback{PacketID: u.PacketID, ReasonCodes: []wire.ReasonCode{0}}, suback(p))
 		require.NoError(t, drain.wait())
 		require.NoError(t, s.wait())
@@ -438,14 +438,14 @@ func TestNewSubscriptionOnADrainingFilterStays(t *testing.T) {
 
 func TestUnsubscribeSurvivesALostConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 2)
 		end := begin(func() error { return sub.Unsubscribe(t.Context()) })
-		script.Take[*wire.Unsubscribe](conn)
+		mqtttest.Take[*wire.Unsubscribe](conn)
 		conn.Close()
 		conn = srv.Connected(resumed())
-		p := script.Take[*wire.Unsubscribe](conn)
+		p := mqtttest.Take[*wire.Unsubscribe](conn)
 		require.False(t, end.over())
 		conn.Send(&wire.Unsuback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 		require.NoError(t, end.wait())
@@ -454,7 +454,7 @@ func TestUnsubscribeSurvivesALostConnection(t *testing.T) {
 
 func TestCancelledUnsubscribeGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 2)
 		conn.Close()
@@ -465,17 +465,17 @@ func TestCancelledUnsubscribeGoesOn(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.False(t, mqtt.NotSent(err), "it will be")
 		conn = srv.Connected(resumed())
-		require.Equal(t, []string{"t"}, script.Take[*wire.Unsubscribe](conn).Filters)
+		require.Equal(t, []string{"t"}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
 	})
 }
 
 func TestUnsubscribeIsOverWithALostSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub := subscribe(t, client, conn, "t", 2)
 		end := begin(func() error { return sub.Unsubscribe(t.Context()) })
-		script.Take[*wire.Unsubscribe](conn)
+		mqtttest.Take[*wire.Unsubscribe](conn)
 		conn.Close()
 		conn = srv.Connected(&wire.Connack{})
 		require.NoError(t, end.wait())
@@ -485,7 +485,7 @@ func TestUnsubscribeIsOverWithALostSession(t *testing.T) {
 
 func TestRouteClaimsWithoutSubscribing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		sub, err := client.Route("t/#")
 		require.NoError(t, err)
@@ -503,7 +503,7 @@ func TestRouteClaimsWithoutSubscribing(t *testing.T) {
 
 func TestManySubscribesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		var all []*subscribing
 		for i := range 50 {

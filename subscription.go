@@ -114,8 +114,10 @@ type Subscription struct {
 	client  *Client
 	options SubscribeOptions
 	queue   queue
-	local   bool // made by Route: the server knows nothing of it
-	handled bool // made by Handle: what it has not finished is kept
+	local   bool   // made by Route: the server knows nothing of it
+	handled bool   // made by Handle: what it has not finished is kept
+	number  uint64 // in the order of Subscriptions; set by router.add
+	claimed int    // messages that had waited for it, the first in queue; likewise
 	// transient is guarded by client.router.mu: the filters mean nothing to a later process.
 	transient bool
 
@@ -124,6 +126,7 @@ type Subscription struct {
 	granted  []ReasonCode
 	pending  *subscribeCall // not answered yet
 	draining bool           // UNSUBSCRIBE is on its way; messages are still welcome
+	left     uint64         // number of the newest Subscription when this one was taken out; until then above all
 
 	channel struct {
 		once sync.Once
@@ -210,7 +213,8 @@ func (s *Subscription) empty(ch chan *Message) {
 	}
 	for range len(ch) {
 		select {
-		case <-ch:
+		case m := <-ch:
+			m.Ack() // with ManualAck nobody else can
 		default:
 			return
 		}
@@ -313,10 +317,38 @@ func (s *Subscription) discard(err error) {
 	dismiss(s.queue.close(err))
 }
 
+// refused ends the Subscription because of err, the answer to SUBSCRIBE. The
+// router does not have it any more.
+func (s *Subscription) refused(err error, first bool) {
+	switch {
+	case first:
+		s.neverBegan(err, false)
+	case s.handled:
+		s.queue.fail(err) // Handle looks after what is left
+	default:
+		s.discard(err)
+	}
+}
+
+// neverBegan takes out a Subscription that nobody has received from. What had
+// waited for it goes on waiting for another. The filters that nobody wants any more
+// are returned; with resume the server keeps those of a handler.
+func (s *Subscription) neverBegan(err error, resume bool) (unused []string) {
+	r := &s.client.router
+	left := s.queue.close(err)
+	claimed := min(s.claimed, len(left))
+	r.giveBack(s.number, left[:claimed])
+	if s.handled {
+		return r.abandon(s, left[claimed:], resume)
+	}
+	dismiss(left[claimed:])
+	return r.remove(s)
+}
+
 // Drain unsubscribes and lets the consumers take what the server sends before
 // its answer; then the Subscription ends. Drain returns when they have, or with
 // ctx, which leaves what is still there to the consumers, or to Unsubscribe to
-// drop.
+// drop. What lies in the buffered channel of Messages counts as taken.
 func (s *Subscription) Drain(ctx context.Context) error {
 	var err error
 	if filters, first := s.client.router.drain(s); first {

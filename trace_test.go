@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -44,7 +44,7 @@ func (r *records) packets(t *testing.T) (all []map[string]any) {
 
 func TestPacketsAreLoggedWithoutSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		log := new(records)
 		cfg.Logger = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: mqtt.LevelPacket}))
@@ -57,7 +57,7 @@ func TestPacketsAreLoggedWithoutSecrets(t *testing.T) {
 		require.NoError(t, err)
 		conn.Want(puback(7))
 		done := publish(t, client, "hidden-payload", 1)
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		conn.Send(puback(p.PacketID))
 		require.NoError(t, done.wait())
 		require.NoError(t, client.Close())
@@ -79,7 +79,7 @@ func TestPacketsAreLoggedWithoutSecrets(t *testing.T) {
 
 func TestPacketsAreNotLoggedUnlessAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V311)
+		srv := mqtttest.NewServer(t, wire.V311)
 		cfg := quiet(srv)
 		log := new(records)
 		cfg.Logger = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))

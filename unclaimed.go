@@ -46,17 +46,19 @@ func (u *unclaimed) keep(items []item) {
 	}
 }
 
-func (u *unclaimed) claim(routes []*route) (claimed []*Message) {
+// claim takes out those held at from and behind it that routes match.
+func (u *unclaimed) claim(routes []*route, from int) (claimed []*Message) {
 	for _, t := range routes {
 		delete(u.disowned, t.topics)
 	}
-	u.held = slices.DeleteFunc(u.held, func(m *Message) bool {
+	rest := slices.DeleteFunc(u.held[from:], func(m *Message) bool {
 		mine := slices.ContainsFunc(routes, func(t *route) bool { return match.MatchPlain(t.topics, m.Topic) })
 		if mine {
 			claimed = append(claimed, m)
 		}
 		return mine
 	})
+	u.held = u.held[:from+len(rest)]
 	return claimed
 }
 

@@ -18,7 +18,6 @@ import (
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/internal/pipe"
-	"github.com/seed65a45251/mqtt/internal/script"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -152,7 +151,7 @@ func encoded(t *testing.T, packets ...wire.Packet) (b []byte) {
 // want takes a frame, which has to be whole, masked and of this kind.
 func (p *webPeer) want(opcode byte) []byte {
 	p.t.Helper()
-	require.NoError(p.t, p.conn.SetReadDeadline(time.Now().Add(script.Patience)))
+	require.NoError(p.t, p.conn.SetReadDeadline(time.Now().Add(10*time.Second)))
 	var head [2]byte
 	_, err := io.ReadFull(p.reader, head[:])
 	require.NoError(p.t, err)

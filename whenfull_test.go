@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // crowded is a client with one message in flight and a full queue of three.
-func crowded(t *testing.T, w mqtt.WhenFull) (*mqtt.Client, *script.Conn, []*mqtt.Delivery) {
+func crowded(t *testing.T, w mqtt.WhenFull) (*mqtt.Client, *mqtttest.Conn, []*mqtt.Delivery) {
 	t.Helper()
-	srv := script.New(t, wire.V5)
+	srv := mqtttest.NewServer(t, wire.V5)
 	cfg := quiet(srv)
 	cfg.QueueMessages, cfg.WhenFull = 3, w
 	client, conn := openWith(t, srv, cfg, &wire.Connack{ReceiveMaximum: 1})
@@ -38,7 +38,7 @@ func wantDropped(t *testing.T, d *mqtt.Delivery) {
 }
 
 // wantRest takes the first message and the rest of the queue off the client.
-func wantRest(t *testing.T, conn *script.Conn, rest ...*wire.Publish) {
+func wantRest(t *testing.T, conn *mqtttest.Conn, rest ...*wire.Publish) {
 	t.Helper()
 	conn.Send(puback(1))
 	for _, p := range rest {
@@ -118,7 +118,7 @@ func TestFullQueueOfTheOtherClassFails(t *testing.T) {
 
 func TestMessagesThatWereSentAreNotDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := script.New(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := quiet(srv)
 		cfg.QueueMessages, cfg.WhenFull.Acknowledged = 2, mqtt.FullDropOldest
 		client, conn := open(t, srv, cfg)
@@ -128,17 +128,17 @@ func TestMessagesThatWereSentAreNotDropped(t *testing.T) {
 		conn.Want(pub(2, 1, "again"))
 		conn.Close()
 		conn = srv.Connected(&wire.Connack{ReceiveMaximum: 1}) // the session is lost: one waits again
-		p := script.Take[*wire.Publish](conn)
+		p := mqtttest.Take[*wire.Publish](conn)
 		first := publishAsync(t, client, "first", 1)
 		publishAsync(t, client, "second", 1)
 		wantDropped(t, first)
 		conn.Send(puback(p.PacketID))
-		p = script.Take[*wire.Publish](conn)
+		p = mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "again", string(p.Payload))
 		conn.Send(puback(p.PacketID))
 		_, err := again.Wait(t.Context())
 		require.NoError(t, err)
-		p = script.Take[*wire.Publish](conn)
+		p = mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "second", string(p.Payload))
 	})
 }

@@ -15,7 +15,6 @@ require (
 
 require (
 	github.com/256dpi/mercury v0.2.0 // indirect
-	github.com/coder/websocket v1.8.15 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/jpillora/backoff v0.0.0-20170918002102-8eab2debe79d // indirect
 	golang.org/x/net v0.62.0 // indirect

@@ -26,7 +26,8 @@ type readBuffer struct {
 	borrowed *[largeBuffer]byte // nil unless b is it
 	detached bool               // b belongs to somebody else; only unread may still be copied from it
 
-	returned atomic.Pointer[[largeBuffer]byte] // the buffer that was released last: it is still warm
+	returned atomic.Pointer[[largeBuffer]byte] // a buffer that was released: it is still warm
+	latest   atomic.Pointer[[largeBuffer]byte] // the buffer that was detached last
 }
 
 func (r *readBuffer) unread() []byte { return r.b[r.start:r.end] }
@@ -89,6 +90,7 @@ func (r *readBuffer) detach() (b Buffer, ok bool) {
 		return Buffer{}, false
 	}
 	b = Buffer{r, r.borrowed, len(r.b)}
+	r.latest.Store(r.borrowed)
 	r.borrowed, r.detached = nil, true
 	return b, true
 }
@@ -136,9 +138,16 @@ func (r *readBuffer) giveBack() {
 	}
 }
 
-// release takes back a buffer that was detached. Anybody may call it.
+// release takes back a buffer that was detached. Anybody may call it. The buffer
+// that was detached last may still hold what is unread, so it waits for the reader
+// and no other connection gets it before.
 func (r *readBuffer) release(b *[largeBuffer]byte) {
-	if b = r.returned.Swap(b); b != nil {
+	if b == r.latest.Load() {
+		b = r.returned.Swap(b)
+	} else if r.returned.CompareAndSwap(nil, b) {
+		return
+	}
+	if b != nil {
 		largeBuffers.Put(b)
 	}
 }

@@ -315,3 +315,43 @@ func TestDetachGivesAwayTheBufferOfALargePacket(t *testing.T) {
 	require.Equal(t, large.Payload, body[3:])
 	b.Release()
 }
+
+func TestBufferThatHoldsHalfAPacketIsNotUsedElsewhere(t *testing.T) {
+	var sent []byte
+	const packets, size = 2000, 200
+	for i := range packets {
+		p := Publish{Topic: "a", Payload: bytes.Repeat([]byte{byte(i)}, size)}
+		sent, _ = p.Append(sent, V311)
+	}
+	// Everything that another connection gets from the pool is overwritten.
+	overwrite := func() {
+		for range 4 {
+			clear(largeBuffers.Get().(*[largeBuffer]byte)[:])
+		}
+	}
+	r := NewReader(&pieces{b: sent, sizes: []int{1024, 1024, 30000, 64 << 10}}, V311, 0)
+	var before Buffer // still in use
+	var lent bool
+	n := 0
+	for r.Fill() == nil {
+		for {
+			_, body, ok, err := r.Next()
+			require.NoError(t, err)
+			if !ok {
+				break
+			}
+			require.True(t, bytes.Equal(bytes.Repeat([]byte{byte(n)}, size), body[3:]), "packet %d", n)
+			n++
+		}
+		latest, ok := r.Detach()
+		if lent && ok {
+			latest.Release()
+			before.Release()
+			overwrite()
+		}
+		if lent = ok && !lent; lent {
+			before = latest
+		}
+	}
+	require.Equal(t, packets, n)
+}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/contrib/scram"
-	"github.com/seed65a45251/mqtt/internal/script"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -40,19 +40,19 @@ func auth(method string, code wire.ReasonCode, data string) *wire.Auth {
 }
 
 // challenge takes the client's two messages and returns the server's last one.
-func challenge(t *testing.T, conn *script.Conn, s *lib.Server, method, first string) (final string, err error) {
+func challenge(t *testing.T, conn *mqtttest.Conn, s *lib.Server, method, first string) (final string, err error) {
 	t.Helper()
 	conversation := s.NewConversation()
 	answer, err := conversation.Step(first)
 	require.NoError(t, err)
 	conn.Send(auth(method, wire.ContinueAuthentication, answer))
-	p := script.Take[*wire.Auth](conn)
+	p := mqtttest.Take[*wire.Auth](conn)
 	require.Equal(t, wire.ContinueAuthentication, p.ReasonCode)
 	return conversation.Step(string(p.AuthenticationData))
 }
 
 // accept plays a server that lets the client in, and returns the connection.
-func accept(t *testing.T, srv *script.Server, s *lib.Server, method string, ack *wire.Connack) *script.Conn {
+func accept(t *testing.T, srv *mqtttest.Server, s *lib.Server, method string, ack *wire.Connack) *mqtttest.Conn {
 	t.Helper()
 	conn := srv.Accept()
 	p := conn.WantConnect()
@@ -71,7 +71,7 @@ type dialing struct {
 	done   chan struct{}
 }
 
-func dial(t *testing.T, srv *script.Server, a mqtt.Authenticator) *dialing {
+func dial(t *testing.T, srv *mqtttest.Server, a mqtt.Authenticator) *dialing {
 	d := &dialing{done: make(chan struct{})}
 	go func() {
 		defer close(d.done)
@@ -107,7 +107,7 @@ func TestBothSidesProveThemselves(t *testing.T) {
 					a, err = scram.SHA512("wörker", "p,a=ss")
 				}
 				require.NoError(t, err)
-				srv, s := script.New(t, wire.V5), newServer(t, hash, "wörker", "p,a=ss")
+				srv, s := mqtttest.NewServer(t, wire.V5), newServer(t, hash, "wörker", "p,a=ss")
 				d := dial(t, srv, a)
 				conn := accept(t, srv, s, method, &wire.Connack{})
 				client := d.wait(t)
@@ -115,7 +115,7 @@ func TestBothSidesProveThemselves(t *testing.T) {
 				// Again on the same connection.
 				again := make(chan error)
 				go func() { again <- client.Reauthenticate(t.Context()) }()
-				p := script.Take[*wire.Auth](conn)
+				p := mqtttest.Take[*wire.Auth](conn)
 				require.Equal(t, wire.Reauthenticate, p.ReasonCode)
 				final, err := challenge(t, conn, s, method, string(p.AuthenticationData))
 				require.NoError(t, err)
@@ -132,13 +132,13 @@ func TestBothSidesProveThemselves(t *testing.T) {
 
 func TestServerMaySendItsProofAsAChallenge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv, s := script.New(t, wire.V5), newServer(t, lib.SHA256, "worker", "secret")
+		srv, s := mqtttest.NewServer(t, wire.V5), newServer(t, lib.SHA256, "worker", "secret")
 		d := dial(t, srv, sha256(t, "worker", "secret"))
 		conn := srv.Accept()
 		final, err := challenge(t, conn, s, sha256Name, string(conn.WantConnect().AuthenticationData))
 		require.NoError(t, err)
 		conn.Send(auth(sha256Name, wire.ContinueAuthentication, final))
-		require.Empty(t, script.Take[*wire.Auth](conn).AuthenticationData)
+		require.Empty(t, mqtttest.Take[*wire.Auth](conn).AuthenticationData)
 		conn.Send(&wire.Connack{AuthenticationMethod: sha256Name})
 		d.wait(t)
 	})
@@ -146,7 +146,7 @@ func TestServerMaySendItsProofAsAChallenge(t *testing.T) {
 
 func TestWrongPasswordDoesNotConvinceTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv, s := script.New(t, wire.V5), newServer(t, lib.SHA256, "worker", "secret")
+		srv, s := mqtttest.NewServer(t, wire.V5), newServer(t, lib.SHA256, "worker", "secret")
 		d := dial(t, srv, sha256(t, "worker", "guess"))
 		conn := srv.Accept()
 		_, err := challenge(t, conn, s, sha256Name, string(conn.WantConnect().AuthenticationData))
@@ -165,37 +165,37 @@ func TestImpostorIsNotBelieved(t *testing.T) {
 	first := func(p *wire.Connect, rounds string) string {
 		return fmt.Sprintf("r=%sxyz,s=%s,i=%s", nonce(p), base64.StdEncoding.EncodeToString([]byte("salt")), rounds)
 	}
-	for name, play := range map[string]func(*script.Conn, *wire.Connect){
-		"no exchange": func(c *script.Conn, _ *wire.Connect) {
+	for name, play := range map[string]func(*mqtttest.Conn, *wire.Connect){
+		"no exchange": func(c *mqtttest.Conn, _ *wire.Connect) {
 			c.Send(&wire.Connack{AuthenticationMethod: sha256Name})
 		},
-		"no proof": func(c *script.Conn, p *wire.Connect) {
+		"no proof": func(c *mqtttest.Conn, p *wire.Connect) {
 			c.Send(auth(sha256Name, wire.ContinueAuthentication, first(p, "4096")))
-			script.Take[*wire.Auth](c)
+			mqtttest.Take[*wire.Auth](c)
 			c.Send(&wire.Connack{AuthenticationMethod: sha256Name})
 		},
-		"false proof": func(c *script.Conn, p *wire.Connect) {
+		"false proof": func(c *mqtttest.Conn, p *wire.Connect) {
 			c.Send(auth(sha256Name, wire.ContinueAuthentication, first(p, "4096")))
-			script.Take[*wire.Auth](c)
+			mqtttest.Take[*wire.Auth](c)
 			c.Send(&wire.Connack{AuthenticationMethod: sha256Name,
 				AuthenticationData: []byte("v=" + base64.StdEncoding.EncodeToString(make([]byte, 32)))})
 		},
-		"too little work": func(c *script.Conn, p *wire.Connect) {
+		"too little work": func(c *mqtttest.Conn, p *wire.Connect) {
 			c.Send(auth(sha256Name, wire.ContinueAuthentication, first(p, "1")))
 		},
-		"too much work": func(c *script.Conn, p *wire.Connect) {
+		"too much work": func(c *mqtttest.Conn, p *wire.Connect) {
 			c.Send(auth(sha256Name, wire.ContinueAuthentication, first(p, "2000000000")))
 		},
-		"nonce of another": func(c *script.Conn, _ *wire.Connect) {
+		"nonce of another": func(c *mqtttest.Conn, _ *wire.Connect) {
 			c.Send(auth(sha256Name, wire.ContinueAuthentication, "r=other,s=c2FsdA==,i=4096"))
 		},
-		"nonsense": func(c *script.Conn, _ *wire.Connect) {
+		"nonsense": func(c *mqtttest.Conn, _ *wire.Connect) {
 			c.Send(auth(sha256Name, wire.ContinueAuthentication, "hello"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := script.New(t, wire.V5)
+				srv := mqtttest.NewServer(t, wire.V5)
 				d := dial(t, srv, sha256(t, "worker", "secret"))
 				conn := srv.Accept()
 				play(conn, conn.WantConnect())

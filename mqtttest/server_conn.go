@@ -1,4 +1,4 @@
-package script
+package mqtttest
 
 import (
 	"bytes"
@@ -15,24 +15,40 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Conn is the server's side of one connection.
+// Conn is the server's side of one connection of a [Server].
 type Conn struct {
-	t       testing.TB
-	net     net.Conn
-	version wire.Version
-	reader  *wire.Reader
-	decoder wire.Decoder
+	t        testing.TB
+	server   *Server
+	number   int
+	clientID string
+	net      net.Conn
+	version  wire.Version
+	reader   *wire.Reader
+	decoder  wire.Decoder
 }
 
-func newConn(t testing.TB, nc net.Conn, v wire.Version) *Conn {
-	t.Cleanup(func() { nc.Close() })
+func newConn(s *Server, nc net.Conn, number int) *Conn {
+	s.t.Cleanup(func() { nc.Close() })
 	return &Conn{
-		t:       t,
+		t:       s.t,
+		server:  s,
+		number:  number,
 		net:     nc,
-		version: v,
-		reader:  wire.NewReader(nc, v, 0),
-		decoder: wire.Decoder{Version: v, From: wire.FromClient},
+		version: s.Version,
+		reader:  wire.NewReader(nc, s.Version, 0),
+		decoder: wire.Decoder{Version: s.Version, From: wire.FromClient},
 	}
+}
+
+// note records what was said.
+func (c *Conn) note(d Direction, p wire.Packet, text string) {
+	r := &c.server.recorder
+	e := &Event{Conn: c.number, ClientID: c.clientID, Version: c.version, Direction: d, Packet: p, Note: text}
+	if p != nil {
+		e.Size = p.Size(c.version)
+	}
+	r.add(e)
+	r.passed(e)
 }
 
 // Send sends packets.
@@ -44,15 +60,17 @@ func (c *Conn) Send(packets ...wire.Packet) {
 		if b, err = p.Append(b, c.version); err != nil {
 			c.t.Fatalf("the script can not send: %v", err)
 		}
+		c.note(Down, p, "")
 	}
-	c.Write(b)
+	c.write(b)
 }
 
 // Offer sends packets that the client may no longer be there to take.
 func (c *Conn) Offer(packets ...wire.Packet) {
 	for _, p := range packets {
 		if b, err := p.Append(nil, c.version); err == nil {
-			c.net.Write(b)
+			c.note(Down, p, "offered")
+			_, _ = c.net.Write(b)
 		}
 	}
 }
@@ -70,6 +88,12 @@ func (c *Conn) SendRaw(text string) {
 // Write sends bytes.
 func (c *Conn) Write(b []byte) {
 	c.t.Helper()
+	c.note(Down, nil, fmt.Sprintf("%d bytes: %.60x", len(b), b))
+	c.write(b)
+}
+
+func (c *Conn) write(b []byte) {
+	c.t.Helper()
 	if _, err := c.net.Write(b); err != nil {
 		c.t.Fatalf("the script can not send: %v", err)
 	}
@@ -83,7 +107,7 @@ func (c *Conn) Want(packets ...wire.Packet) {
 		if err != nil {
 			c.t.Fatalf("the script can not want: %v", err)
 		}
-		raw, got, err := c.next(Patience)
+		raw, got, err := c.next(c.server.cfg.Patience)
 		switch {
 		case err != nil:
 			c.t.Fatalf("want %v, got %v", show(want), err)
@@ -113,20 +137,21 @@ func (c *Conn) WantDisconnect(reason wire.ReasonCode) {
 // closes it on this side, too.
 func (c *Conn) WantClosed() {
 	c.t.Helper()
-	_, p, err := c.next(Patience)
+	_, p, err := c.next(c.server.cfg.Patience)
 	if err == nil {
 		c.t.Fatalf("want the end of the connection, got %v", show(p))
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.t.Fatalf("the connection did not end within %v", Patience)
+		c.t.Fatalf("the connection did not end within %v", c.server.cfg.Patience)
 	}
 	c.Close()
 }
 
 // WantIdle fails when a packet comes before everything in the bubble waits.
+// Outside a bubble it gives a packet a moment to come, which proves little.
 func (c *Conn) WantIdle() {
 	c.t.Helper()
-	c.WantIdleFor(time.Nanosecond)
+	c.WantIdleFor(c.server.moment)
 }
 
 // WantIdleFor fails when a packet comes, or the connection ends, within d.
@@ -141,10 +166,11 @@ func (c *Conn) WantIdleFor(d time.Duration) {
 	}
 }
 
-// Skip reads and forgets all that comes before everything in the bubble waits.
+// Skip reads and forgets all that comes before everything in the bubble waits,
+// outside a bubble within a moment.
 func (c *Conn) Skip() {
 	for {
-		if _, _, err := c.next(time.Nanosecond); err != nil {
+		if _, _, err := c.next(c.server.moment); err != nil {
 			return
 		}
 	}
@@ -152,7 +178,9 @@ func (c *Conn) Skip() {
 
 // Read waits for bytes, for tests that look at less than a packet.
 func (c *Conn) Read(b []byte) (int, error) {
-	c.net.SetReadDeadline(time.Now().Add(Patience))
+	if err := c.net.SetReadDeadline(time.Now().Add(c.server.cfg.Patience)); err != nil {
+		return 0, err
+	}
 	return c.net.Read(b)
 }
 
@@ -164,7 +192,7 @@ func (c *Conn) Close() { c.net.Close() }
 func Take[P wire.Packet](c *Conn) P {
 	c.t.Helper()
 	var want P
-	_, p, err := c.next(Patience)
+	_, p, err := c.next(c.server.cfg.Patience)
 	if err != nil {
 		c.t.Fatalf("want %T, got %v", want, err)
 	}
@@ -210,17 +238,9 @@ func (c *Conn) next(d time.Duration) (raw []byte, p wire.Packet, err error) {
 	if raw, err = p.Append(nil, c.version); err != nil {
 		c.t.Fatalf("the client sent what can not be sent: %v", err)
 	}
-	return raw, p, nil
-}
-
-// show shows a packet for people.
-func show(p wire.Packet) string {
-	if p, ok := p.(*wire.Publish); ok {
-		text := fmt.Sprintf("PUBLISH %q id=%d qos=%d dup=%t retain=%t %.40q", p.Topic, p.PacketID, p.QoS, p.Duplicate, p.Retain, p.Payload)
-		if p.Properties != nil {
-			text += fmt.Sprintf(" %+v", *p.Properties)
-		}
-		return text
+	if hello, ok := p.(*wire.Connect); ok {
+		c.clientID = hello.ClientID
 	}
-	return fmt.Sprintf("%v %+v", p.Type(), p)
+	c.note(Up, p, "")
+	return raw, p, nil
 }

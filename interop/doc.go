@@ -1,0 +1,3 @@
+// Package interop holds tests alone: the broker of this repository against
+// clients that were written elsewhere.
+package interop

@@ -1,0 +1,113 @@
+package mqtttest
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/seed65a45251/mqtt/internal/pipe"
+)
+
+// network is where connections come from.
+type network struct {
+	memory *pipe.Listener
+
+	mu  sync.Mutex   // guards what follows
+	tcp net.Listener // nil: not asked for yet
+}
+
+// memoryURL has a port on which nothing listens.
+const memoryURL = "mqtt://127.0.0.1:1"
+
+// Dial makes a connection in memory, whatever network and address say. It fits
+// the Dial of a client's configuration, mqtt.Config among them.
+func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	if b.stopped() {
+		return nil, &net.OpError{Op: "dial", Net: "memory", Addr: pipe.Addr{}, Err: pipe.ErrRefused}
+	}
+	return b.network.memory.Dial(ctx)
+}
+
+// URL returns the address of the broker on a loopback port, which is opened with
+// the first call. In a bubble, where real sockets would stop the time, it opens
+// none and returns a URL that only goes with Dial.
+func (b *Broker) URL() string {
+	b.t.Helper()
+	if inBubble() {
+		return memoryURL
+	}
+	b.network.mu.Lock()
+	defer b.network.mu.Unlock()
+	if b.network.tcp == nil {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.t.Fatalf("mqtttest: %v", err)
+		}
+		b.network.tcp = l
+		b.spawn(func() { b.accept(l) })
+	}
+	return "mqtt://" + b.network.tcp.Addr().String()
+}
+
+func (n *network) close() {
+	n.memory.Close()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.tcp != nil {
+		n.tcp.Close()
+	}
+}
+
+func (b *Broker) accept(ln net.Listener) {
+	for {
+		client, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		if err := b.connect(client); err != nil {
+			b.recorder.add(&Event{Note: "connection refused: " + err.Error()})
+			reset(client)
+		}
+	}
+}
+
+var errClosing = errors.New("the test is over")
+
+// connect puts a link between a new client and the broker.
+func (b *Broker) connect(client net.Conn) error {
+	if b.stopped() {
+		return pipe.ErrRefused
+	}
+	server, err := b.service.dial(context.Background())
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		server.Close()
+		return errClosing
+	}
+	b.opened++
+	l := newLink(b, b.opened, client, server)
+	b.links[l] = struct{}{}
+	b.recorder.connected(l.number)
+	b.running.Go(l.run)
+	return nil
+}
+
+func (b *Broker) stopped() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.faults.stopped
+}
+
+// reset closes a connection so that the peer sees a fault where the network can
+// show one.
+func reset(c net.Conn) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	c.Close()
+}

@@ -13,7 +13,8 @@
 // exchange is not finished. The connection state ends with the connection:
 // negotiated limits, send quota, topic aliases, keep-alive, pending SUBSCRIBE
 // and UNSUBSCRIBE requests. Delivery is symmetric in MQTT, so client and
-// server use the same halves; [Client] adds what only a client does.
+// server use the same halves; [Client] adds what only a client does, [Server]
+// what only a server does.
 //
 // Nothing here is safe for concurrent use: the caller guards an engine with
 // one lock and never does I/O while holding it.

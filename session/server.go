@@ -1,0 +1,232 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Server is the server side of MQTT towards one client. One value serves any
+// number of its connections, one after the other:
+//
+//	Open, Handle for every packet received, … , Lost
+//
+// What the packets ask for is collected in Events until the caller takes it.
+// The caller decides: it answers CONNECT with Accept or Refuse, SUBSCRIBE with
+// Suback, UNSUBSCRIBE with Unsuback, AUTH with Auth, and acknowledges messages
+// by Receiver.Ack. What it has for the client goes to Publish or Sender. Bytes
+// come out (Take), and Tick is called at Deadline. PINGREQ and the
+// acknowledgements of the client are dealt with inside.
+//
+// A server with many clients begins each connection with a new Server, since it
+// does not know yet whose it is, and hands it the session that it finds under
+// the client identifier of CONNECT: see Adopt.
+type Server struct {
+	Sender   *Sender
+	Receiver *Receiver
+
+	link     Link
+	phase    serverPhase
+	turn     serverTurn
+	connect  *wire.Connect // of this connection
+	connack  *wire.Connack // nil until it is accepted
+	limits   Limits        // what connack allows the client
+	decoder  wire.Decoder
+	silence  silence
+	requests map[uint16]serverRequest
+	session  serverSession
+	inbox    inbox
+	settings ServerSettings
+	scratch  scratch
+}
+
+// ServerSettings are what a Server needs to know besides its CONNACK packets.
+type ServerSettings struct {
+	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send,
+	// within the client's Receive Maximum. Zero means no limit of ours.
+	Inflight int
+	// TopicAliases is how many topic aliases are used towards the client, which are
+	// chosen automatically, within what it allows (5.0). Zero means none; messages
+	// may then bring their own.
+	TopicAliases uint16
+	// ConnectTimeout is how long a client may take from Open until it is accepted.
+	// Zero means 10 seconds.
+	ConnectTimeout time.Duration
+	// HasSession says that there is a session from before, although this Server
+	// is new: the caller has kept the subscriptions.
+	HasSession bool
+}
+
+// Event is a packet that the caller has to act on. Packet is one of
+//
+//	*wire.Connect      answer with Accept, Refuse, or Auth if it names a method
+//	*wire.Auth         answer with Auth, or with Accept or Refuse before CONNACK
+//	*wire.Publish      Receiver.Ack(Token, …) if Token is not zero
+//	*wire.Subscribe    answer with Suback
+//	*wire.Unsubscribe  answer with Unsuback
+//	*wire.Disconnect   the last one: write what Take returns, close, call Lost
+//
+// A PUBLISH, whose Payload and CorrelationData alias the bytes given to Handle,
+// is valid until [Server.Recycle]. The others belong to the caller.
+type Event struct {
+	Packet wire.Packet
+	Token  Token // of a PUBLISH
+}
+
+// Errors of the server side.
+var (
+	// ErrOutOfTurn is the answer to an answer for which the client did not ask.
+	ErrOutOfTurn = errors.New("the client has not asked for this answer")
+	// ErrUndecided says that a packet was handled while CONNECT waits for the
+	// caller's answer. It may be handled again after that.
+	ErrUndecided = errors.New("CONNECT is not answered yet")
+	// ErrConnectTimeout says that the client did not get as far as CONNACK in time.
+	ErrConnectTimeout = errors.New("client took too long to connect")
+	// ErrSilent says that the client sent nothing for one and a half keep-alive
+	// intervals.
+	ErrSilent = errors.New("client was silent for longer than its keep-alive interval allows")
+	// ErrSessionEnded ends a message whose session is over.
+	ErrSessionEnded = errors.New("session of the client has ended")
+)
+
+type serverPhase uint8
+
+const (
+	serverIdle      serverPhase = iota
+	serverWaiting               // for CONNECT
+	serverDeciding              // CONNECT came; CONNACK is not sent
+	serverConnected             // CONNACK accepted it
+	serverEnded                 // by an error, a refusal, DISCONNECT in either direction
+)
+
+// NewServer returns an engine without a connection.
+func NewServer(settings ServerSettings) *Server {
+	if settings.ConnectTimeout <= 0 {
+		settings.ConnectTimeout = 10 * time.Second
+	}
+	s := &Server{settings: settings, session: serverSession{exists: settings.HasSession}}
+	s.Sender = NewSender(&s.link, settings.Inflight)
+	s.Receiver = NewReceiver(&s.link)
+	return s
+}
+
+// Open begins a connection, whose first packet has to be CONNECT. One that is
+// still there is lost.
+func (s *Server) Open(now time.Time) {
+	s.Lost()
+	s.phase, s.connect = serverWaiting, nil
+	s.decoder = wire.Decoder{From: wire.FromClient}
+	s.silence = silence{limit: s.settings.ConnectTimeout, last: now}
+}
+
+// Handle takes one packet. The returned error ends the connection, unless it is
+// ErrUndecided; it is a [*wire.Error]. A CONNACK or DISCONNECT that tells the
+// client why, if it is owed one, then waits in Take.
+func (s *Server) Handle(h wire.Header, body []byte, now time.Time) error {
+	if s.undecided() {
+		return ErrUndecided
+	}
+	err := s.handle(h, body, now)
+	if err != nil {
+		s.Fail(err)
+	}
+	return err
+}
+
+// HandleBuffered takes the packets that r has buffered, one after the other. It
+// stops when CONNECT has to be answered: call it again after that, before more
+// is read. It tells r, which begins with version 0, the version of CONNECT.
+func (s *Server) HandleBuffered(r *wire.Reader, now time.Time) error {
+	for !s.undecided() {
+		h, body, ok, err := r.Next()
+		if err != nil || !ok {
+			return err
+		}
+		if err := s.Handle(h, body, now); err != nil {
+			return err
+		}
+		if h.Type == wire.TypeConnect {
+			r.SetVersion(s.Version())
+		}
+	}
+	return nil
+}
+
+// Fail ends the connection because of err, found by the caller, for example by
+// its [wire.Reader]. A 5.0 client is told if err is a [*wire.Error], or, when it
+// has not been accepted, refused.
+func (s *Server) Fail(err error) {
+	was := s.phase
+	s.end()
+	fault, ok := errors.AsType[*wire.Error](err)
+	if !ok {
+		return
+	}
+	switch {
+	case was == serverConnected && s.link.Version == wire.V5:
+		s.tell(fault.Reason)
+	case was == serverDeciding:
+		s.refuse(&wire.Connack{ReasonCode: fault.Reason})
+	}
+}
+
+// Connect returns the CONNECT of the connection, or nil before it came.
+func (s *Server) Connect() *wire.Connect { return s.connect }
+
+// Connack returns the CONNACK that has accepted the connection, or nil.
+func (s *Server) Connack() *wire.Connack { return s.connack }
+
+// Version returns the version of the connection; 0 before CONNECT.
+func (s *Server) Version() wire.Version { return s.link.Version }
+
+// Limits returns what the client allows on this connection.
+func (s *Server) Limits() Limits { return s.link.Limits }
+
+// Connected reports whether the client was accepted and the connection has not
+// ended.
+func (s *Server) Connected() bool { return s.phase == serverConnected }
+
+// Pending returns how many bytes wait to be taken.
+func (s *Server) Pending() int { return s.link.Pending() }
+
+// Take returns the bytes to write next and continues with spare as its buffer.
+// It then fills the buffer with queued messages that found no room before.
+func (s *Server) Take(spare []byte, now time.Time) []byte {
+	b := s.link.Take(spare)
+	s.Sender.Pump(now)
+	return b
+}
+
+// Trim gives back what busier times have left: the buffer of Take if it is empty
+// and larger than keep bytes, and room for received messages.
+func (s *Server) Trim(keep int) {
+	s.link.Trim(keep)
+	s.Receiver.trim()
+	s.inbox.trim()
+}
+
+// Events returns what packets asked for since the last Recycle, in their order.
+func (s *Server) Events() []Event { return s.inbox.events }
+
+// Recycle says that the caller is done with what Events returned.
+func (s *Server) Recycle() {
+	s.inbox.recycle()
+	s.decoder.Recycle()
+}
+
+// undecided reports whether the caller has to answer CONNECT, or an AUTH before
+// CONNACK, before another packet is looked at.
+func (s *Server) undecided() bool { return s.phase == serverDeciding && s.turn == turnServer }
+
+// end stops the sending of anything further.
+func (s *Server) end() {
+	s.phase = serverEnded
+	s.link.Shut()
+}
+
+// tell sends DISCONNECT, which has no text and therefore fits. [MQTT-3.14.4-1]
+// Nothing follows.
+func (s *Server) tell(code wire.ReasonCode) {
+	s.link.buf, _ = (&wire.Disconnect{ReasonCode: code}).Append(s.link.buf, s.link.Version)
+}

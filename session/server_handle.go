@@ -1,0 +1,175 @@
+package session
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// serverRequest is a SUBSCRIBE or UNSUBSCRIBE that the caller has not answered.
+type serverRequest struct {
+	packet  wire.PacketType // of the answer
+	filters int
+}
+
+func (s *Server) handle(h wire.Header, body []byte, now time.Time) error {
+	switch s.phase {
+	case serverWaiting:
+		return s.handleFirst(h, body)
+	case serverDeciding:
+		return s.handleAuthenticating(h, body)
+	case serverConnected:
+	default:
+		return nil // after DISCONNECT nothing matters any more
+	}
+	// [MQTT-3.2.2-15] nothing larger than we announced.
+	if limit := s.limits.MaximumPacketSize; limit > 0 && uint32(h.Size) > limit {
+		return protocolError(h.Type, wire.PacketTooLarge, "packet of %d bytes, more than our maximum of %d", h.Size, limit)
+	}
+	s.silence.last = now
+	s.Sender.now = now
+	p := &s.scratch
+	switch h.Type {
+	case wire.TypePublish:
+		return s.handlePublish(h, body)
+	case wire.TypePuback:
+		if err := s.decoder.Puback(&p.puback, h, body); err != nil {
+			return err
+		}
+		return s.Sender.Puback(&p.puback)
+	case wire.TypePubrec:
+		if err := s.decoder.Pubrec(&p.pubrec, h, body); err != nil {
+			return err
+		}
+		return s.Sender.Pubrec(&p.pubrec)
+	case wire.TypePubrel:
+		if err := s.decoder.Pubrel(&p.pubrel, h, body); err != nil {
+			return err
+		}
+		return s.Receiver.Pubrel(&p.pubrel)
+	case wire.TypePubcomp:
+		if err := s.decoder.Pubcomp(&p.pubcomp, h, body); err != nil {
+			return err
+		}
+		return s.Sender.Pubcomp(&p.pubcomp)
+	}
+	return s.handleRare(h, body)
+}
+
+// handleRare takes the packets that do not come often.
+func (s *Server) handleRare(h wire.Header, body []byte) error {
+	packet, err := s.decoder.Decode(h, body)
+	if err != nil {
+		return err
+	}
+	switch p := packet.(type) {
+	case *wire.Subscribe:
+		if err := s.checkSubscribe(p); err != nil {
+			return err
+		}
+		return s.await(p, p.PacketID, serverRequest{wire.TypeSuback, len(p.Filters)})
+	case *wire.Unsubscribe:
+		return s.await(p, p.PacketID, serverRequest{wire.TypeUnsuback, len(p.Filters)})
+	case *wire.Pingreq:
+		// [MQTT-3.12.4-1]
+		s.link.buf, _ = (*wire.Pingresp)(nil).Append(s.link.buf, s.link.Version)
+		return nil
+	case *wire.Disconnect:
+		return s.handleDisconnect(p)
+	case *wire.Auth:
+		return s.handleAuth(p)
+	case *wire.Connect:
+		// [MQTT-3.1.0-2] one per connection.
+		return protocolError(h.Type, wire.ProtocolError, "second CONNECT")
+	}
+	return protocolError(h.Type, wire.ProtocolError, "%v from a client", h.Type)
+}
+
+// await hands a request to the caller. [MQTT-2.2.1-3] A client can not tell the
+// answers of two requests with one identifier apart.
+func (s *Server) await(p wire.Packet, id uint16, r serverRequest) error {
+	if _, used := s.requests[id]; used {
+		return protocolError(p.Type(), wire.ProtocolError, "packet identifier %d is still in use", id)
+	}
+	if s.requests == nil {
+		s.requests = make(map[uint16]serverRequest)
+	}
+	s.requests[id] = r
+	s.inbox.add(p)
+	return nil
+}
+
+func (s *Server) handlePublish(h wire.Header, body []byte) error {
+	p := s.inbox.publish()
+	if err := s.decoder.Publish(p, h, body); err != nil {
+		return err
+	}
+	if err := s.checkPublish(p); err != nil {
+		return err
+	}
+	deliver, token, err := s.Receiver.Publish(p)
+	if deliver {
+		s.inbox.keep(p, token)
+	}
+	return err
+}
+
+// checkPublish checks what CONNACK has announced.
+func (s *Server) checkPublish(p *wire.Publish) error {
+	switch {
+	case p.QoS > s.limits.MaximumQoS:
+		// [MQTT-3.2.2-11]
+		return protocolError(wire.TypePublish, wire.QoSNotSupported, "QoS %d is above our maximum of %d", p.QoS, s.limits.MaximumQoS)
+	case p.Retain && s.limits.NoRetain:
+		// [MQTT-3.2.2-14]
+		return protocolError(wire.TypePublish, wire.RetainNotSupported, "retained message")
+	case p.Properties != nil && match.HasWildcard(p.Properties.ResponseTopic):
+		// [MQTT-3.3.2-14]
+		return protocolError(wire.TypePublish, wire.ProtocolError, "response topic has a wildcard")
+	}
+	return nil
+}
+
+// checkSubscribe checks what CONNACK has announced. Clients before 5.0 have not
+// heard of it; their filters are the caller's to refuse.
+func (s *Server) checkSubscribe(p *wire.Subscribe) error {
+	if s.link.Version < wire.V5 {
+		return nil
+	}
+	fault := func(code wire.ReasonCode) error {
+		return protocolError(wire.TypeSubscribe, code, "was announced as not available")
+	}
+	if p.SubscriptionID != 0 && s.limits.NoSubscriptionIDs {
+		return fault(wire.SubscriptionIdentifiersNotSupported)
+	}
+	for i := range p.Filters {
+		_, filter, shared := match.SplitShared(p.Filters[i].Filter)
+		switch {
+		case shared && s.limits.NoShared:
+			return fault(wire.SharedSubscriptionsNotSupported)
+		case s.limits.NoWildcards && match.HasWildcard(filter):
+			return fault(wire.WildcardSubscriptionsNotSupported)
+		}
+	}
+	return nil
+}
+
+// handleDisconnect takes the client's goodbye.
+func (s *Server) handleDisconnect(p *wire.Disconnect) error {
+	if interval := p.SessionExpiryInterval; interval != nil {
+		if *interval > 0 && s.connect.SessionExpiryInterval == 0 {
+			return protocolError(wire.TypeDisconnect, wire.ProtocolError, "session expiry interval after none in CONNECT")
+		}
+		s.session.expiry = *interval
+		if granted := s.connack.SessionExpiryInterval; granted != nil {
+			s.session.expiry = min(*interval, *granted) // never more than we have granted
+		}
+	}
+	if p.ReasonCode == wire.NormalDisconnection {
+		s.session.will = nil // [MQTT-3.14.4-3]
+	}
+	s.end()
+	s.inbox.add(p)
+	return nil
+}

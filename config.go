@@ -121,6 +121,10 @@ type Config struct {
 	// topic that it reserves for this client's responses (5.0). Zero means that it
 	// is not asked.
 	RequestResponseInformation bool
+	// NoProblemInformation asks the server to leave reason strings and user
+	// properties out of its acknowledgements (5.0). Zero means that it may say what
+	// is wrong.
+	NoProblemInformation bool
 
 	// Reconnect says how long to wait between attempts. Zero values have their own defaults.
 	Reconnect reconnect.Policy
@@ -409,6 +413,9 @@ func (c *Config) connectPacket(v Version, clean bool, username string, password 
 		p.MaximumPacketSize = c.MaximumPacketSize
 		p.TopicAliasMaximum = c.TopicAliasMaximum
 		p.RequestResponseInformation = c.RequestResponseInformation
+		if c.NoProblemInformation {
+			p.RequestProblemInformation = new(false)
+		}
 		p.UserProperties = c.UserProperties
 	}
 	return p

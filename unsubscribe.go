@@ -28,6 +28,20 @@ func (c *Client) release(ctx context.Context, s *Subscription) error {
 // It waits for the server's answer, and without a connection for the next one.
 // When ctx ends first, the request goes on.
 func (c *Client) Unsubscribe(ctx context.Context, filters ...string) error {
+	return c.UnsubscribeWith(ctx, UnsubscribeOptions{Filters: filters})
+}
+
+// UnsubscribeOptions describe an UNSUBSCRIBE in full.
+type UnsubscribeOptions struct {
+	// Filters are what to end, at least one.
+	Filters []string
+	// UserProperties go with UNSUBSCRIBE (5.0), with each if it takes several.
+	UserProperties []UserProperty
+}
+
+// UnsubscribeWith is Unsubscribe with all options.
+func (c *Client) UnsubscribeWith(ctx context.Context, o UnsubscribeOptions) error {
+	filters := o.Filters
 	if len(filters) == 0 {
 		return &requestError{"unsubscribe", "", false, invalid("filters", "none given")}
 	}
@@ -36,18 +50,21 @@ func (c *Client) Unsubscribe(ctx context.Context, filters ...string) error {
 			return &requestError{"unsubscribe", f, false, &argumentError{err: err}}
 		}
 	}
+	if err := validateUserProperties(o.UserProperties); err != nil {
+		return &requestError{"unsubscribe", filters[0], false, err}
+	}
 	if ctx.Err() != nil {
 		return &requestError{"unsubscribe", filters[0], false, context.Cause(ctx)}
 	}
 	for _, m := range c.router.disclaim(filters) {
 		m.Ack()
 	}
-	return c.unsubscribe(ctx, slices.Clone(filters))
+	return c.unsubscribe(ctx, slices.Clone(filters), slices.Clone(o.UserProperties)...)
 }
 
-func (c *Client) unsubscribe(ctx context.Context, filters []string) error {
+func (c *Client) unsubscribe(ctx context.Context, filters []string, properties ...UserProperty) error {
 	var u *unsubscribeCall
-	c.do(func(*session.Client) { u = c.addUnsubscribe(filters) })
+	c.do(func(*session.Client) { u = c.addUnsubscribe(filters, properties...) })
 	select {
 	case <-u.done:
 	case <-ctx.Done():
@@ -66,7 +83,8 @@ func (c *Client) unsubscribe(ctx context.Context, filters []string) error {
 // limits of the connection ask for. It is sent on every connection that resumes
 // the session until it is answered, whether somebody waits or not.
 type unsubscribeCall struct {
-	client *Client
+	client     *Client
+	properties []UserProperty
 
 	// Guarded by Client.mu.
 	filters []string
@@ -80,8 +98,8 @@ type unsubscribeCall struct {
 }
 
 // addUnsubscribe begins a call. Called with c.mu held.
-func (c *Client) addUnsubscribe(filters []string) *unsubscribeCall {
-	u := &unsubscribeCall{client: c, filters: filters, done: make(chan struct{})}
+func (c *Client) addUnsubscribe(filters []string, properties ...UserProperty) *unsubscribeCall {
+	u := &unsubscribeCall{client: c, properties: properties, filters: filters, done: make(chan struct{})}
 	c.unsubscribes = append(c.unsubscribes, u)
 	u.send(c.engine)
 	return u
@@ -103,7 +121,11 @@ func (u *unsubscribeCall) send(engine *session.Client) {
 		return
 	}
 	limits := engine.Limits()
-	parts := limits.SplitUnsubscribe(&wire.Unsubscribe{Filters: u.filters}, engine.Version(), c.cfg.FiltersPerSubscribe)
+	whole := &wire.Unsubscribe{Filters: u.filters}
+	if engine.Version() == V5 {
+		whole.UserProperties = u.properties
+	}
+	parts := limits.SplitUnsubscribe(whole, engine.Version(), c.cfg.FiltersPerSubscribe)
 	for _, p := range parts {
 		if err := engine.Request(&session.Request{Unsubscribe: p, Owner: u}); err != nil {
 			c.refused = append(c.refused, refusal{u, err})

@@ -40,6 +40,7 @@ type conn struct {
 	trimmed uint64        // taken when trim was last called
 
 	delivery delivery // of the reader
+	hinted   bool     // the reader hears when it is about to wait; see pollConn
 	trace    *tracer  // nil: packets are not logged
 
 	leaveBy  atomic.Int64 // when a farewell has to be over, in Unix nanoseconds; 0: not leaving
@@ -61,7 +62,7 @@ func newConn(c *Client, nc net.Conn, v Version) *conn {
 	// so it gets small pieces, each with a deadline of its own.
 	k.piece = 128 << 10
 	switch nc := nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
+	case *net.TCPConn, *net.UnixConn, *pollConn:
 		k.piece, k.resumable = math.MaxInt, true
 	case *websocketConn:
 		nc.onArrival(func() { k.lastRead.Store(int64(time.Since(k.start))) })

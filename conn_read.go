@@ -27,6 +27,7 @@ func (a arrivals) Read(b []byte) (int, error) {
 // except under the Block policy.
 func (k *conn) readLoop(ctx context.Context) error {
 	var e effects
+	defer k.wakeConsumers()
 	for {
 		if err := k.reader.Fill(); err != nil {
 			if _, fault := errors.AsType[*wire.Error](err); fault {
@@ -62,6 +63,7 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	e.answered = answered
 	e.perform()
 	if flooded && err == nil {
+		k.wakeConsumers()
 		return k.awaitWriter(ctx)
 	}
 	return err

@@ -184,11 +184,15 @@ func (e *transportError) Unwrap() error { return e.err }
 
 // connectAs takes nc from the network connection to the MQTT connection.
 func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint, v Version) (*conn, error) {
+	nc, line := polled(nc)
 	nc, err := p.dress(ctx, nc, e, v)
 	if err != nil {
 		return nil, &transportError{because(ctx, err)}
 	}
 	k := newConn(c, nc, v)
+	if line != nil {
+		line.waits, k.hinted = k.wakeConsumers, true
+	}
 	k.plan = p
 	if err := k.handshake(ctx, v, c.connectPacket(v, p)); err != nil {
 		return nil, err

@@ -9,14 +9,28 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// busyRead is how many messages a read brings on a busy connection.
-const busyRead = 16
+// manyPut is how many messages consumers may be left asleep for while more are at
+// hand: waking them for each read would cost more than what they do with it.
+const manyPut = 512
+
+// wakeConsumers wakes those who were left asleep. The reader does it before it
+// waits for anything.
+func (k *conn) wakeConsumers() {
+	d := &k.delivery
+	for i, s := range d.asleep {
+		d.asleep[i] = nil
+		s.queue.wake()
+	}
+	d.asleep, d.put = d.asleep[:0], 0
+}
 
 // delivery is what the reader needs to hand over the messages of one read.
 type delivery struct {
 	subs   []*Subscription // of all messages
 	ends   []int           // those of message i end at ends[i]
 	run    []item          // messages in a row for one Subscription
+	asleep []*Subscription // consumers that wait and are not woken yet
+	put    int             // messages queued since consumers were woken
 	lender lender
 }
 
@@ -46,7 +60,8 @@ func (k *conn) deliver(ctx context.Context, received []session.Received) {
 	k.flushRun(ctx, to)
 	d.lender.end()
 	clear(d.subs)
-	if len(received) >= busyRead {
+	if d.put += len(received); d.put >= manyPut {
+		k.wakeConsumers()
 		// Consumers that can run go first: a short queue is a warm one.
 		runtime.Gosched()
 	}
@@ -113,8 +128,11 @@ func (k *conn) flushRun(ctx context.Context, s *Subscription) {
 	d := &k.delivery
 	d.lender.settle()
 	for run := d.run; len(run) > 0; {
-		n, result, episode := s.queue.push(run)
+		n, result, episode, asleep := s.queue.push(run, k.hinted)
 		run = run[n:]
+		if asleep {
+			d.asleep = append(d.asleep, s)
+		}
 		if episode {
 			s.client.watchers.send(Event{Time: time.Now(), State: s.client.State(), Subscription: s,
 				Err: fmt.Errorf("%w: subscription %.80q drops QoS 0 messages", ErrQueueFull, s.options.Filters[0].Filter)})
@@ -128,6 +146,7 @@ func (k *conn) flushRun(ctx context.Context, s *Subscription) {
 			}
 			run = nil
 		case pushFull:
+			k.wakeConsumers()
 			select {
 			case <-s.queue.room:
 			case <-s.queue.over:

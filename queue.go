@@ -81,8 +81,9 @@ const (
 
 // push queues items in order. It says how many of them it has dealt with, what
 // became of the next if that is not all, and whether an episode of drops has
-// begun.
-func (q *queue) push(items []item) (n int, result pushed, episode bool) {
+// begun. Who puts off waking consumers has to wake them soon if they are still
+// asleep.
+func (q *queue) push(items []item, putOff bool) (n int, result pushed, episode, asleep bool) {
 	q.mu.Lock()
 	n = q.addAll(items)
 	for ; n < len(items); n++ {
@@ -92,13 +93,18 @@ func (q *queue) push(items []item) (n int, result pushed, episode bool) {
 		}
 		episode = episode || result == pushEpisode
 	}
-	wake := q.waiting > 0 && len(q.items) > q.head
+	asleep = q.waiting > 0 && len(q.items) > q.head
+	putOff = putOff && q.lossy <= q.maxMessages/4 && q.bytes <= q.maxBytes/4
 	q.mu.Unlock()
-	if wake {
-		token(q.ready)
+	if asleep && !putOff {
+		q.wake()
+		asleep = false
 	}
-	return n, result, episode
+	return n, result, episode, asleep
 }
+
+// wake wakes a consumer that waits, who wakes the next if there is more to take.
+func (q *queue) wake() { token(q.ready) }
 
 // addAll queues items if there is room for all of them, which it says by their
 // number.

@@ -18,7 +18,7 @@ func newQueue(o SubscribeOptions) *queue {
 
 // push queues one message and says what became of it.
 func push(q *queue, m *Message) pushed {
-	_, result, episode := q.push([]item{{m, nil}})
+	_, result, episode, _ := q.push([]item{{m, nil}}, false)
 	if result == pushDropped && episode {
 		return pushEpisode
 	}
@@ -248,7 +248,7 @@ func BenchmarkQueue(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				q.push(in)
+				q.push(in, false)
 				if taken, _ := q.pop(out); taken != n {
 					b.Fatal("not all came out")
 				}

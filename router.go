@@ -96,7 +96,7 @@ func (r *router) add(s *Subscription, call *subscribeCall) error {
 	claimed := r.unclaimed.claim(s.group.routes, 0)
 	s.claimed = len(claimed)
 	for _, m := range claimed {
-		s.queue.push([]item{{m, nil}})
+		s.queue.push([]item{{m, nil}}, false)
 	}
 	return nil
 }
@@ -191,7 +191,7 @@ func (r *router) giveBack(last uint64, items []item) {
 			continue
 		}
 		for _, m := range r.unclaimed.claim(next.group.routes, before) {
-			if _, result, _ := next.queue.push([]item{{m, nil}}); result == pushClosed {
+			if _, result, _, _ := next.queue.push([]item{{m, nil}}, false); result == pushClosed {
 				r.unclaimed.held = append(r.unclaimed.held, m)
 			}
 		}

@@ -1,0 +1,13 @@
+//go:build !unix
+
+package mqtt
+
+import "net"
+
+// pollConn exists only where sockets can be read without waiting.
+type pollConn struct {
+	net.Conn
+	waits func()
+}
+
+func polled(nc net.Conn) (net.Conn, *pollConn) { return nc, nil }

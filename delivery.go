@@ -67,7 +67,7 @@ func (d *Delivery) closeDone() {
 }
 
 func (d *Delivery) result() (Ack, error) {
-	r := &d.out.Result
+	r := d.out.Result()
 	if r.Err != nil {
 		return Ack{}, &requestError{"publish", d.out.Publish.Topic, d.out.Sent(), r.Err}
 	}

@@ -69,7 +69,7 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 	d.out = session.Outgoing{Publish: p, Expires: expires, Owner: d}
 	err = c.submit(ctx, d)
 	if err == ErrQueueFull && c.cfg.WhenFull.policy(p.QoS) != FullFail {
-		d.out.Result.Err = err // it was accepted and dropped
+		d.out.Complete(session.Result{Err: err}) // it was accepted and dropped
 		d.finish()
 		return d, nil
 	}

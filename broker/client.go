@@ -221,7 +221,7 @@ func (cl *client) settle(counts *counters) {
 	cl.done = cl.sender.Completed(cl.done[:0])
 	for _, o := range cl.done {
 		cl.held.add(o.Owner.(*message), -1)
-		if o.Result.Err != nil && !isRefusal(o.Result.Err) {
+		if o.Result().Err != nil && !isRefusal(o.Result().Err) {
 			counts.expired.Add(1)
 		}
 	}

@@ -250,7 +250,7 @@ func TestAliasesOfTheCallerAndAutomaticOnesDoNotMix(t *testing.T) {
 		o := &Outgoing{Publish: *aliased(topic, 1)}
 		s.submit(o)
 		s.wantCompleted(o)
-		require.ErrorContains(t, o.Result.Err, "chosen automatically")
+		require.ErrorContains(t, o.Result().Err, "chosen automatically")
 		sent, err := s.c.Sender.SendAtMostOnce(aliased(topic, 1))
 		require.False(t, sent)
 		require.ErrorContains(t, err, "chosen automatically")

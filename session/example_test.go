@@ -50,7 +50,7 @@ func ExampleClient() {
 	write()
 	read() // PUBACK
 	for _, o := range c.Sender.Completed(nil) {
-		fmt.Printf("published %q, error %v\n", o.Publish.Payload, o.Result.Err)
+		fmt.Printf("published %q, error %v\n", o.Publish.Payload, o.Result().Err)
 	}
 
 	read() // PUBLISH

@@ -34,8 +34,8 @@ func TestMaximumQoS(t *testing.T) {
 	s.want(pub(0, 0, "0"))
 	s.wantIdle()
 	s.wantCompleted(one, two, zero)
-	require.ErrorIs(t, one.Result.Err, wire.QoSNotSupported)
-	require.ErrorAs(t, two.Result.Err, new(*LimitError))
+	require.ErrorIs(t, one.Result().Err, wire.QoSNotSupported)
+	require.ErrorAs(t, two.Result().Err, new(*LimitError))
 	require.False(t, two.Sent())
 	r := s.request(subscribe("a")) // the limit is not about SUBSCRIBE
 	require.Equal(t, wire.ExactlyOnce, r.Subscribe.Filters[0].QoS)
@@ -49,7 +49,7 @@ func TestRetainNotAvailable(t *testing.T) {
 	s.up(keeping(wire.V5), &wire.Connack{RetainAvailable: new(false)})
 	s.wantIdle()
 	s.wantCompleted(early)
-	require.ErrorIs(t, early.Result.Err, wire.RetainNotSupported)
+	require.ErrorIs(t, early.Result().Err, wire.RetainNotSupported)
 	_, err := s.c.Sender.SendAtMostOnce(&wire.Publish{Topic: "t", Retain: true})
 	require.ErrorIs(t, err, wire.RetainNotSupported)
 	s.wantIdle()
@@ -63,7 +63,7 @@ func TestMaximumPacketSizeOfTheServer(t *testing.T) {
 	s.want(pub(1, 1, string(fits.Publish.Payload)))
 	s.wantIdle()
 	s.wantCompleted(large)
-	require.ErrorIs(t, large.Result.Err, wire.PacketTooLarge)
+	require.ErrorIs(t, large.Result().Err, wire.PacketTooLarge)
 	require.ErrorIs(t, s.c.Request(subscribe(strings.Repeat("x", 100))), wire.PacketTooLarge)
 	require.ErrorIs(t, s.c.Request(unsubscribe(strings.Repeat("x", 100))), wire.PacketTooLarge)
 	s.wantIdle()
@@ -75,7 +75,7 @@ func TestMaximumPacketSizeOfTheServer(t *testing.T) {
 	after := s.publish("after", 1)
 	s.up(keeping(wire.V5), &wire.Connack{SessionPresent: true, MaximumPacketSize: 50})
 	s.wantCompleted(fits)
-	require.ErrorIs(t, fits.Result.Err, wire.PacketTooLarge)
+	require.ErrorIs(t, fits.Result().Err, wire.PacketTooLarge)
 	s.want(&wire.Publish{Topic: "t", Payload: []byte("after"), QoS: 1, PacketID: after.Publish.PacketID})
 	s.resume()
 	s.skip()
@@ -132,7 +132,7 @@ func TestOutgoingTopicAliasNeedsTheServersLeave(t *testing.T) {
 	s.submit(fits)
 	s.submit(large)
 	s.wantCompleted(large)
-	require.ErrorIs(t, large.Result.Err, wire.TopicAliasInvalid)
+	require.ErrorIs(t, large.Result().Err, wire.TopicAliasInvalid)
 	s.skip()
 	_, err := s.c.Sender.SendAtMostOnce(&o(1).Publish)
 	require.Error(t, err) // QoS 1
@@ -141,7 +141,7 @@ func TestOutgoingTopicAliasNeedsTheServersLeave(t *testing.T) {
 	s.submit(none)
 	s.up(keeping(wire.V5), &wire.Connack{})
 	s.wantCompleted(fits, none)
-	require.ErrorIs(t, none.Result.Err, wire.TopicAliasInvalid)
+	require.ErrorIs(t, none.Result().Err, wire.TopicAliasInvalid)
 }
 
 func TestWhatCanNotBeEncodedFailsAlone(t *testing.T) {
@@ -155,9 +155,9 @@ func TestWhatCanNotBeEncodedFailsAlone(t *testing.T) {
 	s.publish("good", 1)
 	s.up(keeping(wire.V311), &wire.Connack{})
 	s.wantCompleted(newer, long, odd)
-	require.ErrorAs(t, newer.Result.Err, new(*wire.FieldError))
-	require.ErrorAs(t, long.Result.Err, new(*wire.FieldError))
-	require.Error(t, odd.Result.Err)
+	require.ErrorAs(t, newer.Result().Err, new(*wire.FieldError))
+	require.ErrorAs(t, long.Result().Err, new(*wire.FieldError))
+	require.Error(t, odd.Result().Err)
 	s.take()
 	require.Len(t, lines(s.v, s.out), 1)
 	require.Equal(t, 1, s.c.Sender.ids.used)
@@ -182,7 +182,7 @@ func TestExpiryInTheQueue(t *testing.T) {
 	require.NoError(t, s.advance(5*time.Second+500*time.Millisecond))
 	s.up(keeping(wire.V5), &wire.Connack{})
 	s.wantCompleted(gone)
-	require.ErrorIs(t, gone.Result.Err, ErrExpired)
+	require.ErrorIs(t, gone.Result().Err, ErrExpired)
 	require.False(t, gone.Sent())
 	p := &wire.Publish{Topic: "t", QoS: 1, PacketID: 1, Properties: &wire.PublishProperties{MessageExpiryInterval: new(uint32(5)), ContentType: "c"}}
 	s.want(p)
@@ -196,7 +196,7 @@ func TestExpiryInTheQueue(t *testing.T) {
 	s.want(p)
 	s.send(puback(1), puback(2))
 	s.wantCompleted(aged, never)
-	require.NoError(t, aged.Result.Err)
+	require.NoError(t, aged.Result().Err)
 }
 
 func TestExpiryWhileWaitingForQuota(t *testing.T) {
@@ -209,6 +209,6 @@ func TestExpiryWhileWaitingForQuota(t *testing.T) {
 	s.skip()
 	s.send(puback(1))
 	s.wantCompleted(first, late)
-	require.ErrorIs(t, late.Result.Err, ErrExpired)
+	require.ErrorIs(t, late.Result().Err, ErrExpired)
 	s.wantIdle()
 }

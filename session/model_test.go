@@ -228,8 +228,8 @@ func (w *world) harvest() {
 	for _, o := range w.c.Sender.Completed(nil) {
 		w.note("APP completed %s", o.Publish.Payload)
 		w.completed[o]++
-		if o.Result.Err != nil {
-			w.fail("%s ended with %w", o.Publish.Payload, o.Result.Err)
+		if o.Result().Err != nil {
+			w.fail("%s ended with %w", o.Publish.Payload, o.Result().Err)
 		}
 	}
 	for _, r := range w.c.Answered(nil) {

@@ -15,9 +15,7 @@ type Outgoing struct {
 	Expires time.Time // when the message expiry interval runs out; zero: never
 	Owner   any       // the caller's own; the engine does not look at it
 
-	// Result is set when the message is completed.
-	Result Result
-
+	result     *Result // nil: none yet, or success without a word
 	state      outgoingState
 	sent       bool  // was written to a connection at least once
 	counted    bool  // holds one of the send quota of this connection
@@ -49,6 +47,23 @@ func (o *Outgoing) Queued() bool { return o.state == outgoingQueued }
 // Sent reports whether the message was ever handed to a connection. The peer
 // can not have seen a message that was not.
 func (o *Outgoing) Sent() bool { return o.sent }
+
+// Result returns how the exchange ended, once the message is completed.
+func (o *Outgoing) Result() Result {
+	if o.result == nil {
+		return Result{}
+	}
+	return *o.result
+}
+
+// Complete sets the result of a message that is not in a [Sender].
+func (o *Outgoing) Complete(r Result) {
+	o.result = nil
+	if r.Err != nil || r.ReasonCode != wire.Success || r.ReasonString != "" || r.UserProperties != nil {
+		kept := r // only now does it move to the heap
+		o.result = &kept
+	}
+}
 
 // Seq numbers messages in the order in which they were submitted, from 1.
 func (o *Outgoing) Seq() uint64 { return o.seq }

@@ -87,8 +87,8 @@ func (w *pair) accept() error {
 		w.s.Forget()
 	}
 	for _, o := range w.s.Sender.Completed(nil) {
-		if !errors.Is(o.Result.Err, ErrSessionEnded) {
-			w.fail("%s ended with %v", o.Publish.Payload, o.Result.Err)
+		if !errors.Is(o.Result().Err, ErrSessionEnded) {
+			w.fail("%s ended with %v", o.Publish.Payload, o.Result().Err)
 		}
 		w.early = append(w.early, o)
 	}
@@ -151,8 +151,8 @@ func (w *pair) harvest() {
 	w.s.Recycle()
 	for _, o := range append(w.c.Sender.Completed(nil), w.s.Sender.Completed(nil)...) {
 		w.settled++
-		if o.Result.Err != nil {
-			w.fail("%s ended with %w", o.Publish.Payload, o.Result.Err)
+		if o.Result().Err != nil {
+			w.fail("%s ended with %w", o.Publish.Payload, o.Result().Err)
 		}
 	}
 	for _, r := range w.c.Answered(nil) {

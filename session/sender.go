@@ -53,7 +53,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	o.seq = s.seq
 	o.state = outgoingQueued
 	// [MQTT-4.3.2-2], [MQTT-4.3.3-2] a new message, even if o or its PUBLISH was used before.
-	o.sent, o.attempts = false, 0
+	o.sent, o.attempts, o.result = false, 0, nil
 	o.Publish.PacketID, o.Publish.Duplicate = 0, false
 	s.queue.push(o)
 	s.queuedBytes += o.size()
@@ -327,6 +327,6 @@ func (s *Sender) finish(o *Outgoing, from *outgoingList, r Result) {
 
 func (s *Sender) complete(o *Outgoing, r Result) {
 	o.state = outgoingIdle
-	o.Result = r
+	o.Complete(r)
 	s.completed = append(s.completed, o)
 }

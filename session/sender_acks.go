@@ -52,7 +52,7 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 		s.published.remove(o)
 		o.state = outgoingReleased
 		s.released.push(o)
-		o.Result = Result{ReasonCode: p.ReasonCode, ReasonString: p.ReasonString, UserProperties: p.UserProperties}
+		o.Complete(Result{ReasonCode: p.ReasonCode, ReasonString: p.ReasonString, UserProperties: p.UserProperties})
 	}
 	s.link.pubrel(p.PacketID, wire.Success)
 	return nil
@@ -68,7 +68,7 @@ func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
 		return protocolError(wire.TypePubcomp, wire.ProtocolError, "PUBCOMP for packet %d before its PUBREL", p.PacketID)
 	}
 	s.suspicion.clear()
-	r := o.Result // PUBREC said whether somebody was listening
+	r := o.Result() // PUBREC said whether somebody was listening
 	if p.ReasonCode.Failed() && p.ReasonCode != wire.PacketIdentifierNotFound {
 		r = resultOf(wire.TypePubcomp, p.ReasonCode, p.ReasonString, p.UserProperties)
 	}

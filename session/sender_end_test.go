@@ -25,7 +25,7 @@ func TestFailAnswersEverybody(t *testing.T) {
 		s.check()
 		s.wantCompleted(released, published, queued)
 		for _, o := range []*Outgoing{released, published, queued} {
-			require.Equal(t, Result{Err: end}, o.Result)
+			require.Equal(t, Result{Err: end}, o.Result())
 		}
 		require.Equal(t, []bool{true, true, false}, []bool{released.Sent(), published.Sent(), queued.Sent()})
 		require.Zero(t, s.c.Sender.Inflight())
@@ -52,7 +52,7 @@ func TestDropProperties(t *testing.T) {
 	s.want(pub(3, 1, ""), pub(4, 2, ""))
 	s.send(puback(3), pubrec(4), pubcomp(4), puback(5))
 	s.wantCompleted(a, b, c)
-	require.NoError(t, errors.Join(a.Result.Err, b.Result.Err, c.Result.Err))
+	require.NoError(t, errors.Join(a.Result().Err, b.Result().Err, c.Result().Err))
 }
 
 func TestDropExpired(t *testing.T) {
@@ -69,7 +69,7 @@ func TestDropExpired(t *testing.T) {
 	s.c.Sender.DropExpired(s.now.Add(2 * time.Second))
 	s.check()
 	s.wantCompleted(first, last)
-	require.ErrorIs(t, last.Result.Err, ErrExpired)
+	require.ErrorIs(t, last.Result().Err, ErrExpired)
 	messages, bytes := s.c.Sender.Queued()
 	require.Equal(t, []int{1, 1}, []int{messages, bytes})
 	s.send(puback(1), puback(2))

@@ -35,7 +35,7 @@ func TestQoS1Flow(t *testing.T) {
 		s.send(puback(1))
 		s.wantCompleted(o)
 		s.wantCompleted()
-		require.NoError(t, o.Result.Err)
+		require.NoError(t, o.Result().Err)
 		require.Zero(t, s.c.Sender.Inflight())
 		s.send(puback(1)) // once more changes nothing
 		s.wantCompleted()
@@ -55,7 +55,7 @@ func TestQoS2Flow(t *testing.T) {
 		s.wantCompleted()
 		s.send(pubcomp(1))
 		s.wantCompleted(o)
-		require.NoError(t, o.Result.Err)
+		require.NoError(t, o.Result().Err)
 		s.wantIdle()
 	})
 }
@@ -67,15 +67,15 @@ func TestReasonCodesOfAcknowledgements(t *testing.T) {
 		o := s.publish("x", wire.AtLeastOnce)
 		s.send(&wire.Puback{PacketID: 1, ReasonCode: wire.NoMatchingSubscribers})
 		s.wantCompleted(o)
-		require.Equal(t, Result{ReasonCode: wire.NoMatchingSubscribers}, o.Result)
+		require.Equal(t, Result{ReasonCode: wire.NoMatchingSubscribers}, o.Result())
 	})
 	t.Run("PUBACK failure concerns that message only", func(t *testing.T) {
 		s := connectedScript(t, wire.V5)
 		o := s.publish("x", wire.AtLeastOnce)
 		s.send(&wire.Puback{PacketID: 1, ReasonCode: wire.QuotaExceeded, ReasonString: "full", UserProperties: text})
 		s.wantCompleted(o)
-		require.ErrorIs(t, o.Result.Err, wire.QuotaExceeded)
-		require.Equal(t, &ServerError{Packet: wire.TypePuback, ReasonCode: wire.QuotaExceeded, ReasonString: "full", UserProperties: text}, o.Result.Err)
+		require.ErrorIs(t, o.Result().Err, wire.QuotaExceeded)
+		require.Equal(t, &ServerError{Packet: wire.TypePuback, ReasonCode: wire.QuotaExceeded, ReasonString: "full", UserProperties: text}, o.Result().Err)
 		require.True(t, s.c.Connected())
 		s.resume()
 		s.wantIdle()
@@ -87,7 +87,7 @@ func TestReasonCodesOfAcknowledgements(t *testing.T) {
 		s.send(&wire.Pubrec{PacketID: 1, ReasonCode: wire.NotAuthorized})
 		s.wantIdle()
 		s.wantCompleted(o)
-		require.ErrorIs(t, o.Result.Err, wire.NotAuthorized)
+		require.ErrorIs(t, o.Result().Err, wire.NotAuthorized)
 		s.resume()
 		s.wantIdle()
 	})
@@ -97,7 +97,7 @@ func TestReasonCodesOfAcknowledgements(t *testing.T) {
 		s.send(&wire.Pubrec{PacketID: 1, ReasonCode: wire.NoMatchingSubscribers, ReasonString: "nobody"})
 		s.send(&wire.Pubcomp{PacketID: 1, ReasonCode: wire.PacketIdentifierNotFound})
 		s.wantCompleted(o)
-		require.Equal(t, Result{ReasonCode: wire.NoMatchingSubscribers, ReasonString: "nobody"}, o.Result)
+		require.Equal(t, Result{ReasonCode: wire.NoMatchingSubscribers, ReasonString: "nobody"}, o.Result())
 	})
 	t.Run("PUBREC failure after PUBREL", func(t *testing.T) {
 		s := connectedScript(t, wire.V5)
@@ -687,7 +687,7 @@ func TestIdentifierOfAMessageGivenUpIsNotReused(t *testing.T) {
 	s.up(keeping(wire.V5), &wire.Connack{SessionPresent: true, MaximumPacketSize: 20})
 	s.wantIdle()
 	s.wantCompleted(o)
-	require.ErrorIs(t, o.Result.Err, wire.PacketTooLarge)
+	require.ErrorIs(t, o.Result().Err, wire.PacketTooLarge)
 	for range 300 {
 		next := s.publish("x", wire.ExactlyOnce)
 		id := next.Publish.PacketID

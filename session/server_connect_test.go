@@ -172,7 +172,7 @@ func TestServerKeepsTheLimitsOfTheClient(t *testing.T) {
 	large := s.publish(string(make([]byte, 40)), 1)
 	one, two := s.publish("one", 1), s.publish("two", 1)
 	s.wantCompleted(large) // [MQTT-3.1.2-25]
-	require.ErrorIs(t, large.Result.Err, wire.PacketTooLarge)
+	require.ErrorIs(t, large.Result().Err, wire.PacketTooLarge)
 	s.want(pub(1, 1, "one"))
 	s.wantIdle()
 	s.send(puback(1))
@@ -198,7 +198,7 @@ func TestServerDropsMessagesThatGetTooOld(t *testing.T) {
 	s.now = s.now.Add(2 * time.Second)
 	s.send(puback(1))
 	s.wantCompleted(one, old)
-	require.ErrorIs(t, old.Result.Err, ErrExpired)
+	require.ErrorIs(t, old.Result().Err, ErrExpired)
 	s.want(pub(1, 1, "one"))
 	s.wantIdle()
 }

@@ -94,7 +94,7 @@ func TestServerForgetsASession(t *testing.T) {
 				s.wantIdle()
 				require.False(t, s.s.Connack().SessionPresent)
 				s.wantCompleted(open, queued)
-				require.ErrorIs(t, open.Result.Err, ErrSessionEnded)
+				require.ErrorIs(t, open.Result().Err, ErrSessionEnded)
 				require.ErrorIs(t, s.s.Receiver.Ack(held[0], wire.Success), ErrStale)
 				s.send(pub(9, 2, "new"))
 				s.wantMessages("new")
@@ -126,7 +126,7 @@ func TestServerSessionWithoutExpiryEndsWithItsConnection(t *testing.T) {
 		s.wantCompleted(o)
 		late := s.publish("late", 1)
 		s.wantCompleted(late)
-		require.ErrorIs(t, late.Result.Err, ErrSessionEnded)
+		require.ErrorIs(t, late.Result().Err, ErrSessionEnded)
 	}
 }
 

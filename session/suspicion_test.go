@@ -47,7 +47,7 @@ func TestPoisonMessageIsFoundAndGivenUp(t *testing.T) {
 				require.Equal(t, []string{"poison"}, s.kill(true))
 			}
 			s.wantCompleted(poison)
-			require.ErrorIs(t, poison.Result.Err, ErrUndeliverable)
+			require.ErrorIs(t, poison.Result().Err, ErrUndeliverable)
 			s.up(keeping(v), &wire.Connack{SessionPresent: true})
 			s.want(dup(2, 1, "b"), dup(3, 2, "c")) // the others go together again
 			s.send(puback(2), pubrec(3), pubcomp(3))
@@ -146,7 +146,7 @@ func TestSuspectWithLostSession(t *testing.T) {
 		s.check()
 	}
 	s.wantCompleted(poison)
-	require.ErrorIs(t, poison.Result.Err, ErrUndeliverable)
+	require.ErrorIs(t, poison.Result().Err, ErrUndeliverable)
 	s.up(clean, &wire.Connack{})
 	s.take()
 	require.Len(t, lines(s.v, s.out), 1)

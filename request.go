@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,6 +66,10 @@ type response struct {
 	err error
 }
 
+// errAnswered ends a request that was answered before it could be sent: on a
+// topic that others use as well.
+var errAnswered = errors.New("a response is there already")
+
 // ask publishes m and waits for what comes on responses.
 func (c *Client) ask(ctx context.Context, m *Message, responses <-chan response) (*Message, error) {
 	d, err := c.PublishAsync(ctx, m)
@@ -77,7 +82,7 @@ func (c *Client) ask(ctx context.Context, m *Message, responses <-chan response)
 		select {
 		case got := <-responses:
 			// The acknowledgement may still be out, but the payload is the caller's.
-			c.abandon(d, nil)
+			c.abandon(d, errAnswered)
 			return got.result(m.Topic)
 		case <-accepted:
 			accepted = nil

@@ -69,6 +69,9 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 		err.(*requestError).op = "respond"
 		return err
 	}
+	if len(c.hooks.handle) > 0 {
+		f = c.hooks.responding(f)
+	}
 	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, defaultTo(o.Concurrency, 16))}
 	return &requestError{"respond", name, true, r.run(ctx)}
 }

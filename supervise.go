@@ -24,7 +24,12 @@ func (c *Client) supervise(k *conn) error {
 		c.link.backoff.Connected(up)
 		err := k.serve(c.ctx)
 		c.forget(k, err)
-		c.link.route.shunned = !c.link.backoff.Lost(time.Now())
+		healthy := c.link.backoff.Lost(time.Now())
+		if errors.Is(err, errOnDemand) {
+			c.link.backoff.Reset() // the connection did not fail
+			healthy = true
+		}
+		c.link.route.shunned = !healthy
 		c.indulge(err)
 		if k, err = c.reconnect(k, err); err != nil {
 			return err

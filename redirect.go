@@ -53,6 +53,7 @@ func (c *Client) follow(ctx context.Context, from target, asked *ServerError, p 
 	if c.link.route.hops >= maxHops {
 		return refuse("%d redirections in a row", c.link.route.hops)
 	}
+	from.server = p.server // which Config.Attempt may have chosen
 	servers, err := parseReference(asked.ServerReference, from.server)
 	if err != nil {
 		return refuse("%w", err)

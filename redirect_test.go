@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -299,4 +300,72 @@ func TestRedirectedWebSocketKeepsItsPathButNotItsQuery(t *testing.T) {
 			require.Error(t, d.call.wait())
 		})
 	}
+}
+
+func TestWithheldCredentialsStayInTheCallersTLSConfig(t *testing.T) {
+	shared := &tls.Config{Certificates: []tls.Certificate{{}}}
+	for name, conf := range map[string]*tls.Config{"the caller's own": shared, "none": nil} {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := cluster(t, 2)
+			cfg := w.config()
+			cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return mqtt.FollowWithoutCredentials }
+			cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
+				a.TLS = conf
+				return nil
+			}
+			d := connect(t, "mqtt://10.0.0.1", cfg)
+			s[0].Connected(use("10.0.0.2"))
+			s[1].Connected(&wire.Connack{})
+			d.client(t)
+			require.Len(t, shared.Certificates, 1, name)
+		})
+	}
+}
+
+func TestRedirectionFromAServerThatAttemptHasChosen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		web := newWebServer(t)
+		cfg := web.config()
+		var asked mqtt.Redirection
+		cfg.Redirect = func(r mqtt.Redirection) mqtt.RedirectAction {
+			asked = r
+			return mqtt.FollowWithCredentials
+		}
+		cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
+			if !a.Redirected {
+				a.Server = "ws://host/ws?sig=hidden"
+			}
+			return nil
+		}
+		d := web.dial("mqtt://configured", cfg)
+		p := web.switched()
+		p.want(opBinary)
+		p.send(use("other.example"))
+		p.conn.Close()
+		p = web.accept() // in the same way, and not over plain TCP
+		require.Equal(t, "other.example", p.request.Host)
+		require.Equal(t, "/ws?sig=hidden", p.request.RequestURI)
+		require.Equal(t, mqtt.Redirection{From: "host:80", To: "other.example:80"}, asked)
+		p.conn.Close()
+		require.Error(t, d.call.wait())
+	})
+}
+
+func TestCloseDoesNotWaitForRedirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 100})
+		cfg := quiet(srv)
+		var asked atomic.Bool
+		cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction {
+			asked.Store(true)
+			return mqtt.StayAway
+		}
+		client, conn := open(t, srv, cfg)
+		publishAsync(t, client, strings.Repeat("x", 1000), 1) // the server does not read it
+		synctest.Wait()
+		conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: "other.example"})
+		synctest.Wait()
+		require.NoError(t, client.Close())
+		require.False(t, asked.Load(), "there is nothing to decide")
+	})
 }

@@ -72,6 +72,10 @@ func (c *Client) connectFirst(ctx context.Context) (*conn, error) {
 
 // reconnect makes the next connection after old was lost because of err.
 func (c *Client) reconnect(old *conn, err error) (*conn, error) {
+	// Close, which began when the connection had a second left, waits for nobody.
+	if ending := c.isEnding(); ending != nil {
+		return nil, ending
+	}
 	if asked, ok := redirection(err); ok {
 		c.link.route.once, err = c.follow(c.ctx, old.target, asked, old.plan)
 		if err == nil {
@@ -79,9 +83,7 @@ func (c *Client) reconnect(old *conn, err error) (*conn, error) {
 		}
 	}
 	for attempt := 1; ; attempt++ {
-		c.mu.Lock()
-		ending := c.ending
-		c.mu.Unlock()
+		ending := c.isEnding()
 		switch {
 		case ending != nil:
 			return nil, ending
@@ -99,6 +101,13 @@ func (c *Client) reconnect(old *conn, err error) (*conn, error) {
 		}
 		err = failed
 	}
+}
+
+// isEnding returns why no more requests are taken; nil: they are.
+func (c *Client) isEnding() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ending
 }
 
 // permanent asks the caller's function about err, unless connect has done so.

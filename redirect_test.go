@@ -111,6 +111,7 @@ func TestBadReferencesAreNotFollowed(t *testing.T) {
 		"10.0.0.2:65536":            "not a list of host:port",
 		"10.0.0.2:+1":               "not a list of host:port",
 		"fe80::1":                   "not a list of host:port",
+		"[fe80::1%x\ny]":            "not a list of host:port",
 		"[10.0.0.2]":                "not a list of host:port",
 		"[fe80::1":                  "not a list of host:port",
 		"10.0.0.2 \t":               "not a list of host:port",
@@ -264,6 +265,18 @@ func TestRedirectionCanBeSwitchedOff(t *testing.T) {
 	})
 }
 
+func TestUnknownRedirectActionIsNoConsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 2)
+		cfg := w.config()
+		cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return mqtt.FollowWithCredentials + 1 }
+		d := connect(t, "mqtt://u:p@10.0.0.1", cfg)
+		s[0].Connected(use("10.0.0.2"))
+		require.ErrorContains(t, d.call.wait(), "Config.Redirect did not allow it")
+		require.Equal(t, []string{"10.0.0.1:1883"}, w.took())
+	})
+}
+
 func TestServerNamedByAnotherCanNotEndTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := cluster(t, 2)
@@ -337,7 +350,7 @@ func TestRedirectionFromAServerThatAttemptHasChosen(t *testing.T) {
 			}
 			return nil
 		}
-		d := web.dial("mqtt://configured", cfg)
+		d := web.dial("mqtt://us3r:p@configured", cfg)
 		p := web.switched()
 		p.want(opBinary)
 		p.send(use("other.example"))
@@ -346,6 +359,8 @@ func TestRedirectionFromAServerThatAttemptHasChosen(t *testing.T) {
 		require.Equal(t, "other.example", p.request.Host)
 		require.Equal(t, "/ws?sig=hidden", p.request.RequestURI)
 		require.Equal(t, mqtt.Redirection{From: "host:80", To: "other.example:80"}, asked)
+		p.agree("mqtt")
+		require.Contains(t, string(p.want(opBinary)), "us3r")
 		p.conn.Close()
 		require.Error(t, d.call.wait())
 	})

@@ -87,6 +87,19 @@ func TestRedirectionByDisconnect(t *testing.T) {
 	})
 }
 
+func TestMoveByDisconnectIsTriedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 1)
+		d := connect(t, "mqtt://10.0.0.1", w.config())
+		conn := s[0].Connected(&wire.Connack{})
+		d.client(t)
+		w.took()
+		conn.Send(&wire.Disconnect{ReasonCode: wire.ServerMoved, ServerReference: "10.0.0.7"})
+		s[0].Connected(&wire.Connack{}) // better than nothing
+		require.Equal(t, []string{"10.0.0.7:1883", "10.0.0.1:1883"}, w.took())
+	})
+}
+
 func TestReferenceIsAList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := cluster(t, 3)

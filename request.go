@@ -32,8 +32,8 @@ import (
 // CorrelationData, only a message with the same.) Requests with the same
 // ResponseTopic therefore wait for one another, those of other clients can not
 // be told apart, and a response that comes too late for one Request may be taken
-// for that of the next. Before 5.0 Request needs a ResponseTopic, and the server
-// does not pass it on.
+// for that of the next. It can not be the topic of the request itself. Before 5.0
+// Request needs a ResponseTopic, and the server does not pass it on.
 func (c *Client) Request(ctx context.Context, m *Message) (*Message, error) {
 	if m == nil {
 		return nil, &requestError{"request", "", false, invalid("message", "is nil")}

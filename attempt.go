@@ -128,7 +128,9 @@ func (a *Attempt) withhold() {
 	a.Username, a.Password = "", ""
 	a.Header = http.Header{}
 	a.UserProperties = nil
-	a.TLS.Certificates, a.TLS.GetClientCertificate = nil, nil
+	if a.TLS = a.TLS.Clone(); a.TLS != nil { // it may be the caller's own by now
+		a.TLS.Certificates, a.TLS.GetClientCertificate = nil, nil
+	}
 }
 
 func (a *Attempt) plan(s server, v Version) (*plan, error) {

@@ -585,6 +585,7 @@ func TestURLErrorsShowNoPassword(t *testing.T) {
 		"//user:s3cr3t@host:1883",
 		"http://user:s3cr3t@host",
 		"unix://user:s3cr3t@",
+		"unix://user:12/s3cr3t@run/mqtt.sock",
 		"mqtt://user:s3cr3t\x00@host",
 		"mqtt://us er:s3cr3t@host",
 		"mqtt://user:s3cr3t@[::1",

@@ -98,6 +98,9 @@ type upgrade struct {
 // maxResponse bounds the header of an HTTP response.
 const maxResponse = 64 << 10
 
+// maxQuoted bounds what an error says of it.
+const maxQuoted = 200
+
 func (u *upgrade) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, early, err := exchange(r.Context(), u.frames.Conn, r, r.Write)
 	if err != nil {
@@ -163,8 +166,10 @@ func exchange(ctx context.Context, nc net.Conn, r *http.Request, write func(io.W
 	reader := bufio.NewReader(limited)
 	response, err := http.ReadResponse(reader, r)
 	if err != nil {
-		if limited.N == 0 {
+		if text := err.Error(); limited.N == 0 {
 			err = fmt.Errorf("HTTP response of more than %d bytes", maxResponse)
+		} else if len(text) > maxQuoted {
+			err = errors.New(text[:maxQuoted]) // it quotes the response, which may be long
 		}
 		return nil, nil, err
 	}

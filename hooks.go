@@ -71,6 +71,16 @@ func (h *hooks) handling(ctx context.Context, m *Message) (context.Context, func
 	return ctx, inReverse(outcomes)
 }
 
+// responding calls the hooks around f.
+func (h *hooks) responding(f func(context.Context, *Message) (*Message, error)) func(context.Context, *Message) (*Message, error) {
+	return func(ctx context.Context, m *Message) (*Message, error) {
+		ctx, done := h.handling(ctx, m)
+		answer, err := f(ctx, m)
+		done(err)
+		return answer, err
+	}
+}
+
 func inReverse(outcomes []func(error)) func(error) {
 	return func(err error) {
 		for _, f := range slices.Backward(outcomes) {

@@ -133,3 +133,50 @@ func TestAHookThatSeesNothingIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, mqtt.ErrInvalid)
 	require.ErrorContains(t, err, "Config.Hooks")
 }
+
+func TestHooksHearOfARequestThatWasWithdrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := quiet(srv)
+		log := new(notes)
+		cfg.Hooks = []any{witness{"a", log}}
+		client, conn := open(t, srv, cfg)
+		first := beginRequest(t.Context(), client, question("first"))
+		grant(conn)
+		conn.Send(responseTo(takeRequest(conn), "!"))
+		require.NoError(t, first.wait())
+		srv.Refuse()
+		conn.Close()
+		synctest.Wait()
+		log.take()
+		ctx, cancel := context.WithCancel(t.Context())
+		second := beginRequest(ctx, client, question("second"))
+		synctest.Wait()
+		cancel()
+		err := second.wait()
+		require.ErrorIs(t, err, context.Canceled)
+		require.True(t, mqtt.NotSent(err))
+		synctest.Wait()
+		require.Equal(t, []string{"a publishes second", `a: second is mqtt: publish "t": context canceled (not sent)`}, log.take())
+	})
+}
+
+func TestHooksSeeWhatIsRespondedTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := quiet(srv)
+		log := new(notes)
+		cfg.Hooks = []any{witness{"a", log}, deaf{}}
+		client, conn := open(t, srv, cfg)
+		respond(t, client, conn, 1, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+			log.add("%s for %v", m.Payload, ctx.Value(witnessKey{}))
+			if string(m.Payload) == "bad" {
+				return nil, errors.New("no good")
+			}
+			return nil, nil
+		})
+		conn.Send(pub(7, 1, "good"), pub(8, 1, "bad"))
+		conn.Want(puback(7), puback(8))
+		require.Equal(t, []string{"good for a", "a: handled with <nil>", "bad for a", "a: handled with no good"}, log.take())
+	})
+}

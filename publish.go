@@ -155,8 +155,8 @@ func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 }
 
 // abandon stops waiting for d. It returns false when d is completed already.
-// A message that was not sent is withdrawn. One that was goes on, with a copy
-// of what belongs to the caller.
+// A message that was not sent is withdrawn, and failed because of cause. One that
+// was goes on, with a copy of what belongs to the caller.
 func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
 	var e effects
 	c.mu.Lock()
@@ -165,8 +165,10 @@ func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
 		return false, nil
 	}
 	err = &requestError{"publish", d.out.Publish.Topic, true, cause}
-	if c.engine.Sender.Withdraw(&d.out) {
+	withdrawn := c.engine.Sender.Withdraw(&d.out)
+	if withdrawn {
 		err.(*requestError).sent = false
+		d.settled, d.out.Result.Err = true, cause
 		c.countFlushes(&e, d.out.Seq())
 	} else {
 		p := &d.out.Publish
@@ -179,5 +181,8 @@ func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
 	c.settle(&e)
 	c.mu.Unlock()
 	e.perform()
+	if withdrawn && d.wake == nil {
+		d.finish() // a hook waits for it
+	}
 	return true, err
 }

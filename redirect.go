@@ -53,6 +53,11 @@ func (c *Client) follow(ctx context.Context, from target, asked *ServerError, p 
 	if c.link.route.hops >= maxHops {
 		return refuse("%d redirections in a row", c.link.route.hops)
 	}
+	via := p.server // which Config.Attempt may have chosen
+	if via.username == "" && via.password == "" {
+		via.username, via.password = from.server.username, from.server.password
+	}
+	from.server = via
 	servers, err := parseReference(asked.ServerReference, from.server)
 	if err != nil {
 		return refuse("%w", err)
@@ -90,7 +95,10 @@ func (c *Client) consent(ctx context.Context, from target, to server, moved bool
 	if ask := c.cfg.Redirect; ask != nil {
 		r := Redirection{From: from.server.address, To: to.address, Moved: moved}
 		action, _ := detached(ctx, func() RedirectAction { return ask(r) })
-		return min(action, FollowWithCredentials)
+		if action > FollowWithCredentials {
+			return StayAway
+		}
+		return action
 	}
 	switch {
 	case c.link.route.knows(to.host):
@@ -157,7 +165,8 @@ func parseHostPort(text, port string) (host, address string, ok bool) {
 	}
 	bracketed := text[0] == '['
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return host, net.JoinHostPort(host, port), addr.Is4() != bracketed
+		// A zone means something on the machine that uses it only, and may hold anything.
+		return host, net.JoinHostPort(host, port), addr.Is4() != bracketed && addr.Zone() == ""
 	}
 	valid := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_'

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,6 +87,19 @@ func TestRedirectionByDisconnect(t *testing.T) {
 	})
 }
 
+func TestMoveByDisconnectIsTriedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 1)
+		d := connect(t, "mqtt://10.0.0.1", w.config())
+		conn := s[0].Connected(&wire.Connack{})
+		d.client(t)
+		w.took()
+		conn.Send(&wire.Disconnect{ReasonCode: wire.ServerMoved, ServerReference: "10.0.0.7"})
+		s[0].Connected(&wire.Connack{}) // better than nothing
+		require.Equal(t, []string{"10.0.0.7:1883", "10.0.0.1:1883"}, w.took())
+	})
+}
+
 func TestReferenceIsAList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := cluster(t, 3)
@@ -110,6 +124,7 @@ func TestBadReferencesAreNotFollowed(t *testing.T) {
 		"10.0.0.2:65536":            "not a list of host:port",
 		"10.0.0.2:+1":               "not a list of host:port",
 		"fe80::1":                   "not a list of host:port",
+		"[fe80::1%x\ny]":            "not a list of host:port",
 		"[10.0.0.2]":                "not a list of host:port",
 		"[fe80::1":                  "not a list of host:port",
 		"10.0.0.2 \t":               "not a list of host:port",
@@ -263,6 +278,18 @@ func TestRedirectionCanBeSwitchedOff(t *testing.T) {
 	})
 }
 
+func TestUnknownRedirectActionIsNoConsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 2)
+		cfg := w.config()
+		cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return mqtt.FollowWithCredentials + 1 }
+		d := connect(t, "mqtt://u:p@10.0.0.1", cfg)
+		s[0].Connected(use("10.0.0.2"))
+		require.ErrorContains(t, d.call.wait(), "Config.Redirect did not allow it")
+		require.Equal(t, []string{"10.0.0.1:1883"}, w.took())
+	})
+}
+
 func TestServerNamedByAnotherCanNotEndTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := cluster(t, 2)
@@ -299,4 +326,74 @@ func TestRedirectedWebSocketKeepsItsPathButNotItsQuery(t *testing.T) {
 			require.Error(t, d.call.wait())
 		})
 	}
+}
+
+func TestWithheldCredentialsStayInTheCallersTLSConfig(t *testing.T) {
+	shared := &tls.Config{Certificates: []tls.Certificate{{}}}
+	for name, conf := range map[string]*tls.Config{"the caller's own": shared, "none": nil} {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := cluster(t, 2)
+			cfg := w.config()
+			cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return mqtt.FollowWithoutCredentials }
+			cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
+				a.TLS = conf
+				return nil
+			}
+			d := connect(t, "mqtt://10.0.0.1", cfg)
+			s[0].Connected(use("10.0.0.2"))
+			s[1].Connected(&wire.Connack{})
+			d.client(t)
+			require.Len(t, shared.Certificates, 1, name)
+		})
+	}
+}
+
+func TestRedirectionFromAServerThatAttemptHasChosen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		web := newWebServer(t)
+		cfg := web.config()
+		var asked mqtt.Redirection
+		cfg.Redirect = func(r mqtt.Redirection) mqtt.RedirectAction {
+			asked = r
+			return mqtt.FollowWithCredentials
+		}
+		cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
+			if !a.Redirected {
+				a.Server = "ws://host/ws?sig=hidden"
+			}
+			return nil
+		}
+		d := web.dial("mqtt://us3r:p@configured", cfg)
+		p := web.switched()
+		p.want(opBinary)
+		p.send(use("other.example"))
+		p.conn.Close()
+		p = web.accept() // in the same way, and not over plain TCP
+		require.Equal(t, "other.example", p.request.Host)
+		require.Equal(t, "/ws?sig=hidden", p.request.RequestURI)
+		require.Equal(t, mqtt.Redirection{From: "host:80", To: "other.example:80"}, asked)
+		p.agree("mqtt")
+		require.Contains(t, string(p.want(opBinary)), "us3r")
+		p.conn.Close()
+		require.Error(t, d.call.wait())
+	})
+}
+
+func TestCloseDoesNotWaitForRedirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 100})
+		cfg := quiet(srv)
+		var asked atomic.Bool
+		cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction {
+			asked.Store(true)
+			return mqtt.StayAway
+		}
+		client, conn := open(t, srv, cfg)
+		publishAsync(t, client, strings.Repeat("x", 1000), 1) // the server does not read it
+		synctest.Wait()
+		conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: "other.example"})
+		synctest.Wait()
+		require.NoError(t, client.Close())
+		require.False(t, asked.Load(), "there is nothing to decide")
+	})
 }

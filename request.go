@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,8 +32,8 @@ import (
 // CorrelationData, only a message with the same.) Requests with the same
 // ResponseTopic therefore wait for one another, those of other clients can not
 // be told apart, and a response that comes too late for one Request may be taken
-// for that of the next. Before 5.0 Request needs a ResponseTopic, and the server
-// does not pass it on.
+// for that of the next. It can not be the topic of the request itself. Before 5.0
+// Request needs a ResponseTopic, and the server does not pass it on.
 func (c *Client) Request(ctx context.Context, m *Message) (*Message, error) {
 	if m == nil {
 		return nil, &requestError{"request", "", false, invalid("message", "is nil")}
@@ -42,6 +43,9 @@ func (c *Client) Request(ctx context.Context, m *Message) (*Message, error) {
 	}
 	if ctx.Err() != nil {
 		return nil, &requestError{"request", m.Topic, false, context.Cause(ctx)}
+	}
+	if m.ResponseTopic == m.Topic {
+		return nil, &requestError{"request", m.Topic, false, invalid("response topic", "is that of the request, which would be its own response")}
 	}
 	if m.ResponseTopic != "" {
 		return c.requestOn(ctx, m)
@@ -65,6 +69,10 @@ type response struct {
 	err error
 }
 
+// errAnswered ends a request that was answered before it could be sent: on a
+// topic that others use as well.
+var errAnswered = errors.New("a response is there already")
+
 // ask publishes m and waits for what comes on responses.
 func (c *Client) ask(ctx context.Context, m *Message, responses <-chan response) (*Message, error) {
 	d, err := c.PublishAsync(ctx, m)
@@ -77,7 +85,7 @@ func (c *Client) ask(ctx context.Context, m *Message, responses <-chan response)
 		select {
 		case got := <-responses:
 			// The acknowledgement may still be out, but the payload is the caller's.
-			c.abandon(d, nil)
+			c.abandon(d, errAnswered)
 			return got.result(m.Topic)
 		case <-accepted:
 			accepted = nil

@@ -363,6 +363,7 @@ func TestRequestRefusesBadArguments(t *testing.T) {
 			"nil":                         {t.Context(), nil, mqtt.ErrInvalid},
 			"wildcard":                    {t.Context(), &mqtt.Message{Topic: "a/#"}, mqtt.ErrInvalid},
 			"wildcard in response topic":  {t.Context(), &mqtt.Message{Topic: "a", ResponseTopic: "+"}, mqtt.ErrInvalid},
+			"response on its own topic":   {t.Context(), &mqtt.Message{Topic: "a", ResponseTopic: "a"}, mqtt.ErrInvalid},
 			"correlation without a topic": {t.Context(), &mqtt.Message{Topic: "a", CorrelationData: []byte("x")}, mqtt.ErrInvalid},
 			"context has ended":           {over, question("?"), context.Canceled},
 		} {

@@ -25,8 +25,8 @@ type RespondOptions struct {
 // until ctx ends. What f returns is published to the response topic of the
 // request with its correlation data, at the QoS of the request or a higher one
 // that f gives. A request that names no response topic is answered on the Topic
-// of f's message, where requester and responder have agreed on one; otherwise
-// that Topic is not looked at. With nil and no error there is no response.
+// of f's message, where requester and responder have agreed on one other than that
+// of the request; otherwise that Topic is not looked at. With nil and no error there is no response.
 //
 // An error of f becomes the response: Request returns its text to the caller as
 // a *ResponseError. Before 5.0 it can not, and the caller waits in vain. A panic
@@ -68,6 +68,9 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 		}
 		err.(*requestError).op = "respond"
 		return err
+	}
+	if len(c.hooks.handle) > 0 {
+		f = c.hooks.responding(f)
 	}
 	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, defaultTo(o.Concurrency, 16))}
 	return &requestError{"respond", name, true, r.run(ctx)}
@@ -173,7 +176,8 @@ func (r *responder) publish(ctx context.Context, q request, answer *Message, fai
 	if failure == nil && answer == nil {
 		return nil
 	}
-	if q.responseTopic == "" && (failure != nil || answer.Topic == "") {
+	// On the topic of the request the response would be a request, for ever.
+	if q.responseTopic == "" && (failure != nil || answer.Topic == "" || answer.Topic == q.topic) {
 		return errors.Join(errNoResponseTopic, failure)
 	}
 	if failure != nil {

@@ -377,3 +377,15 @@ func TestRespondEndsWhenAFilterIsRefused(t *testing.T) {
 		require.Equal(t, []string{"a", "b"}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
 	})
 }
+
+func TestRespondDoesNotAnswerItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) { return m, nil })
+		conn.Send(pub(7, 1, "no topic")) // and the server sends to t what is published there
+		conn.Want(puback(7))
+		conn.WantIdle()
+		require.Equal(t, uint64(1), client.Stats().Unanswered)
+	})
+}

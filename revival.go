@@ -64,8 +64,9 @@ func (c *Client) Reconnect(ctx context.Context) error {
 }
 
 // detach puts a DISCONNECT that keeps the session behind what waits to be
-// written. Called with c.mu held.
+// written, acknowledgements among it. Called with c.mu held.
 func (c *Client) detach() {
+	c.receipts.hand(c.engine)
 	if err := c.engine.Disconnect(&wire.Disconnect{}); err != nil {
 		c.engine.Fail(err)
 	}

@@ -131,3 +131,56 @@ func TestReconnectAndCloseAtOnce(t *testing.T) {
 		require.ErrorIs(t, call.wait(), mqtt.ErrClosed)
 	})
 }
+
+func TestReconnectIsNoFailedAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.Reconnect = reconnect.Policy{MaxAttempts: 1}
+		client, conn := open(t, srv, cfg)
+		conn.Close()
+		conn = srv.Connected(&wire.Connack{}) // the only attempt that may fail
+		synctest.Wait()
+		call := begin(func() error { return client.Reconnect(t.Context()) })
+		conn.WantDisconnect(wire.Success)
+		srv.Connected(&wire.Connack{})
+		require.NoError(t, call.wait())
+	})
+}
+
+func TestReconnectStaysWithTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := cluster(t, 2)
+		cfg := w.config()
+		cfg.Servers = []string{"mqtt://10.0.0.2"}
+		d := connect(t, "mqtt://10.0.0.1", cfg)
+		conn := s[0].Connected(&wire.Connack{})
+		client := d.client(t)
+		w.took()
+		call := begin(func() error { return client.Reconnect(t.Context()) })
+		conn.WantDisconnect(wire.Success)
+		s[0].Connected(&wire.Connack{})
+		require.NoError(t, call.wait())
+		require.Equal(t, []string{"10.0.0.1:1883"}, w.took(), "it has the session")
+	})
+}
+
+func TestReconnectAcknowledgesBeforeItLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 100})
+		client, conn := open(t, srv, quiet(srv))
+		sub := subscribe(t, client, conn, "t", 1)
+		conn.Send(ids(pub(7, 1, "x"), 1))
+		synctest.Wait()
+		publishAsync(t, client, string(make([]byte, 1000)), 0) // the writer is busy
+		synctest.Wait()
+		wantMessages(t, sub, "x")
+		call := begin(func() error { return client.Reconnect(t.Context()) })
+		synctest.Wait()
+		mqtttest.Take[*wire.Publish](conn)
+		conn.Want(puback(7))
+		conn.WantDisconnect(wire.Success)
+		srv.Connected(resumed())
+		require.NoError(t, call.wait())
+	})
+}

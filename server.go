@@ -111,6 +111,9 @@ func (s *server) parseSocket(what string, u *url.URL) error {
 	switch {
 	case s.address == "":
 		return invalid(what, "names no socket")
+	case u.Port() != "":
+		// In unix://user:12/3@run the host is "user" and the path has the rest of a password.
+		return invalid(what, "has a port, which a Unix socket has not")
 	case !s.websocket && (u.RawQuery != "" || u.Fragment != ""):
 		return invalid(what, "has more than credentials and the path of a socket")
 	case !s.websocket:

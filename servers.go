@@ -73,7 +73,12 @@ func (r *itinerary) round(order ServerOrder) []target {
 	once := r.once
 	r.once = nil
 	own := r.own(order)
-	all := slices.Concat(once, r.moved)
+	all := slices.Clone(once)
+	for _, t := range r.moved {
+		if !slices.Contains(once, t) { // a DISCONNECT with ServerMoved is followed at once
+			all = append(all, t)
+		}
+	}
 	for _, i := range own {
 		all = append(all, target{server: r.servers[i]})
 	}

@@ -24,7 +24,12 @@ func (c *Client) supervise(k *conn) error {
 		c.link.backoff.Connected(up)
 		err := k.serve(c.ctx)
 		c.forget(k, err)
-		c.link.route.shunned = !c.link.backoff.Lost(time.Now())
+		healthy := c.link.backoff.Lost(time.Now())
+		if errors.Is(err, errOnDemand) {
+			c.link.backoff.Reset() // the connection did not fail
+			healthy = true
+		}
+		c.link.route.shunned = !healthy
 		c.indulge(err)
 		if k, err = c.reconnect(k, err); err != nil {
 			return err
@@ -67,6 +72,10 @@ func (c *Client) connectFirst(ctx context.Context) (*conn, error) {
 
 // reconnect makes the next connection after old was lost because of err.
 func (c *Client) reconnect(old *conn, err error) (*conn, error) {
+	// Close, which began when the connection had a second left, waits for nobody.
+	if ending := c.isEnding(); ending != nil {
+		return nil, ending
+	}
 	if asked, ok := redirection(err); ok {
 		c.link.route.once, err = c.follow(c.ctx, old.target, asked, old.plan)
 		if err == nil {
@@ -74,9 +83,7 @@ func (c *Client) reconnect(old *conn, err error) (*conn, error) {
 		}
 	}
 	for attempt := 1; ; attempt++ {
-		c.mu.Lock()
-		ending := c.ending
-		c.mu.Unlock()
+		ending := c.isEnding()
 		switch {
 		case ending != nil:
 			return nil, ending
@@ -94,6 +101,13 @@ func (c *Client) reconnect(old *conn, err error) (*conn, error) {
 		}
 		err = failed
 	}
+}
+
+// isEnding returns why no more requests are taken; nil: they are.
+func (c *Client) isEnding() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ending
 }
 
 // permanent asks the caller's function about err, unless connect has done so.

@@ -119,6 +119,8 @@ func TestWebSocketHandshakeThatFails(t *testing.T) {
 			"WebSocket handshake: failed to WebSocket dial: WebSocket protocol violation"},
 		"no HTTP":       {func(p *webPeer) { p.say("\x20\x02\x00\x00 and more\r\n\r\n") }, "WebSocket handshake: malformed HTTP"},
 		"endless":       {func(p *webPeer) { p.say("HTTP/1.1 101 Yes\r\nX: " + strings.Repeat("x", 100_000) + "\r\n\r\n") }, "more than 65536 bytes"},
+		"long status":   {func(p *webPeer) { p.say("HTTP/1.1 " + strings.Repeat("x", 10_000) + "\r\n\r\n") }, "malformed HTTP status code"},
+		"bad header":    {func(p *webPeer) { p.say("HTTP/1.1 101 Yes\r\n\x1b[31m" + strings.Repeat("x", 10_000) + "\r\n\r\n") }, "malformed MIME header"},
 		"hangs up":      {func(*webPeer) {}, "WebSocket handshake: unexpected EOF"},
 		"half a header": {func(p *webPeer) { p.say("HTTP/1.1 101 Swi") }, "WebSocket handshake: unexpected EOF"},
 	} {
@@ -135,6 +137,7 @@ func TestWebSocketHandshakeThatFails(t *testing.T) {
 				err := d.call.wait()
 				require.ErrorContains(t, err, test.text)
 				require.NotContains(t, err.Error(), "hidden")
+				require.NotContains(t, err.Error(), "\x1b")
 				require.Less(t, len(err.Error()), 400)
 				require.Zero(t, time.Since(begun))
 				_, err = io.ReadAll(p.reader)

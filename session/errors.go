@@ -38,7 +38,7 @@ func (e *ServerError) Error() string {
 	if e.ReasonString == "" {
 		return fmt.Sprintf("server answered %v: %v", e.Packet, e.ReasonCode.Error())
 	}
-	return fmt.Sprintf("server answered %v: %v: %q", e.Packet, e.ReasonCode.Error(), e.ReasonString)
+	return fmt.Sprintf("server answered %v: %v: %.400q", e.Packet, e.ReasonCode.Error(), e.ReasonString)
 }
 
 // Unwrap returns the reason code.

@@ -168,7 +168,8 @@ func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
 	withdrawn := c.engine.Sender.Withdraw(&d.out)
 	if withdrawn {
 		err.(*requestError).sent = false
-		d.settled, d.out.Result.Err = true, cause
+		d.settled = true
+		d.out.Complete(session.Result{Err: cause})
 		c.countFlushes(&e, d.out.Seq())
 	} else {
 		p := &d.out.Publish

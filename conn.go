@@ -29,15 +29,8 @@ type conn struct {
 	piece     int  // how much is written at once
 	resumable bool // a write that timed out may be continued
 
-	// Guarded by client.mu.
-	asleep  bool          // the writer waits for wake
-	leaving error         // why we are leaving; the writer ends when all is written
-	taken   uint64        // buffers taken from the engine
-	lossy   uint64        // the last of them that has, or will have, a QoS 0 message
-	written uint64        // of them, written
-	flushed chan struct{} // closed and replaced when written advances; nil: nobody waits
-	spare   []byte        // the next write buffer
-	trimmed uint64        // taken when trim was last called
+	leaving error  // why we are leaving; the writer ends when all is written; guarded by client.mu
+	out     outbox // guarded by client.mu
 
 	delivery delivery // of the reader
 	hinted   bool     // the reader hears when it is about to wait; see pollConn
@@ -46,6 +39,17 @@ type conn struct {
 	leaveBy  atomic.Int64 // when a farewell has to be over, in Unix nanoseconds; 0: not leaving
 	start    time.Time
 	lastRead atomic.Int64 // when bytes last arrived, in nanoseconds since start
+}
+
+// outbox is what publishers and the writer know of each other.
+type outbox struct {
+	asleep  bool          // the writer waits for wake
+	taken   uint64        // buffers taken from the engine
+	lossy   uint64        // the last of them that has, or will have, a QoS 0 message
+	written uint64        // of them, written
+	flushed chan struct{} // closed and replaced when written advances; nil: nobody waits
+	spare   []byte        // the next write buffer
+	trimmed uint64        // taken when trim was last called
 }
 
 // farewell bounds how long a closing connection may still write and wait for

@@ -65,12 +65,12 @@ func (k *conn) exchange(e *effects, written []byte) (b []byte, leaving error) {
 	}
 	c.receipts.hand(c.engine)
 	if c.engine.Pending() == 0 {
-		k.asleep = k.leaving == nil
+		k.out.asleep = k.leaving == nil
 		leaving = k.leaving
 	} else {
-		b = c.engine.Take(k.spare, now)
-		k.spare, k.asleep = nil, false
-		k.taken++
+		b = c.engine.Take(k.out.spare, now)
+		k.out.spare, k.out.asleep = nil, false
+		k.out.taken++
 		c.settle(e)
 	}
 	c.mu.Unlock()
@@ -85,23 +85,23 @@ func (k *conn) exchange(e *effects, written []byte) (b []byte, leaving error) {
 // has to be closed, unless it is nil. Called with client.mu held.
 func (k *conn) wrote(b []byte, now time.Time) (flushed chan struct{}) {
 	k.client.engine.Wrote(now)
-	k.written++
+	k.out.written++
 	if cap(b) <= maxSpare {
-		k.spare = b[:0]
+		k.out.spare = b[:0]
 	}
-	flushed, k.flushed = k.flushed, nil
+	flushed, k.out.flushed = k.out.flushed, nil
 	return flushed
 }
 
 // trim gives back large buffers if nothing was written since it was last
 // called. Called with client.mu held.
 func (k *conn) trim() {
-	if k.taken != k.trimmed {
-		k.trimmed = k.taken
+	if k.out.taken != k.out.trimmed {
+		k.out.trimmed = k.out.taken
 		return
 	}
-	if cap(k.spare) > idleBuffer {
-		k.spare = nil
+	if cap(k.out.spare) > idleBuffer {
+		k.out.spare = nil
 	}
 	k.client.engine.Trim(idleBuffer)
 	k.client.receipts.trim()
@@ -141,8 +141,8 @@ func (k *conn) write(b []byte) error {
 // progress returns a channel that is closed after the next write, or with the
 // connection. Called with client.mu held.
 func (k *conn) progress() <-chan struct{} {
-	if k.flushed == nil {
-		k.flushed = make(chan struct{})
+	if k.out.flushed == nil {
+		k.out.flushed = make(chan struct{})
 	}
-	return k.flushed
+	return k.out.flushed
 }

@@ -10,15 +10,15 @@ import (
 
 func TestIdleConnectionGivesLargeBuffersBack(t *testing.T) {
 	engine := session.NewClient(session.ClientSettings{})
-	k := &conn{client: &Client{engine: engine}, spare: make([]byte, 0, 2*idleBuffer), taken: 1}
+	k := &conn{client: &Client{engine: engine}, out: outbox{spare: make([]byte, 0, 2*idleBuffer), taken: 1}}
 	engine.Take(make([]byte, 0, 2*idleBuffer), k.start)
 	k.trim()
-	require.NotNil(t, k.spare, "something was written since the connection began")
+	require.NotNil(t, k.out.spare, "something was written since the connection began")
 	k.trim()
-	require.Nil(t, k.spare)
+	require.Nil(t, k.out.spare)
 	require.Zero(t, cap(engine.Take(nil, k.start)))
 
-	k.spare = make([]byte, 0, idleBuffer)
+	k.out.spare = make([]byte, 0, idleBuffer)
 	k.trim()
-	require.NotNil(t, k.spare, "a small one stays")
+	require.NotNil(t, k.out.spare, "a small one stays")
 }

@@ -90,7 +90,7 @@ func (c *Client) awaitWritten(ctx context.Context) error {
 		c.mu.Unlock()
 		return nil
 	}
-	for target := k.lossy; k.written < target; {
+	for target := k.out.lossy; k.out.written < target; {
 		if c.conn != k {
 			c.mu.Unlock()
 			return ErrConnectionLost

@@ -138,9 +138,9 @@ func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 	if sent {
 		c.counters.published++
 		k := c.conn
-		k.lossy = k.taken + 1
-		if k.asleep {
-			k.asleep = false
+		k.out.lossy = k.out.taken + 1
+		if k.out.asleep {
+			k.out.asleep = false
 			writer = k
 		}
 	}

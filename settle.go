@@ -25,7 +25,7 @@ func (c *Client) settle(e *effects) {
 	for _, o := range e.completed {
 		o.Owner.(*Delivery).settled = true
 		if k := c.conn; k != nil && o.Publish.QoS == AtMostOnce && o.Sent() {
-			k.lossy = k.taken + 1
+			k.out.lossy = k.out.taken + 1
 		}
 		if len(c.flushes) > 0 {
 			c.countFlushes(e, o.Seq())
@@ -34,8 +34,8 @@ func (c *Client) settle(e *effects) {
 	if len(c.roomWaiters) > 0 {
 		c.offerRoom(e)
 	}
-	if k := c.conn; k != nil && k.asleep && c.engine.Pending() > 0 {
-		k.asleep = false
+	if k := c.conn; k != nil && k.out.asleep && c.engine.Pending() > 0 {
+		k.out.asleep = false
 		e.writer = k
 	}
 }

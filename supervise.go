@@ -154,8 +154,8 @@ func (c *Client) forget(k *conn, err error) {
 		c.conn = nil
 		c.counters.lost++
 	}
-	flushed := k.flushed
-	k.flushed = nil
+	flushed := k.out.flushed
+	k.out.flushed = nil
 	c.settle(&e)
 	c.mu.Unlock()
 	if flushed != nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// Ack is the server's acknowledgement of a published message. Its ReasonCode
-// is Success or NoMatchingSubscribers.
+// Ack is what the server said in an acknowledgement. For a published message its
+// ReasonCode is Success or NoMatchingSubscribers, for a filter what was granted or
+// why it was refused.
 type Ack struct {
 	ReasonCode     ReasonCode
 	ReasonString   string

@@ -67,3 +67,24 @@ func TestProblemInformationIsRefusedOnDemand(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatTheServerSaysOfFiltersReachesTheCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		var sub *mqtt.Subscription
+		subscribing := begin(func() (err error) {
+			sub, err = client.SubscribeWith(t.Context(), mqtt.SubscribeOptions{Filters: filters("a", "b")})
+			return err
+		})
+		p := mqtttest.Take[*wire.Subscribe](conn)
+		said := []wire.UserProperty{{Name: "region", Value: "north"}}
+		conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{0, wire.QuotaExceeded}, ReasonString: "one is enough", UserProperties: said})
+		require.ErrorIs(t, subscribing.wait(), mqtt.QuotaExceeded)
+		require.Equal(t, []mqtt.Ack{
+			{ReasonCode: mqtt.Success, ReasonString: "one is enough", UserProperties: said},
+			{ReasonCode: mqtt.QuotaExceeded, ReasonString: "one is enough", UserProperties: said},
+		}, sub.Answers())
+		require.Equal(t, []mqtt.ReasonCode{mqtt.Success, mqtt.QuotaExceeded}, sub.Granted())
+	})
+}

@@ -197,7 +197,7 @@ func TestGroupsOfShortSubscriptionsAreForgotten(t *testing.T) {
 	for range 100 {
 		r.granted(long, nil, nil)
 		short := add()
-		r.granted(short, nil, []ReasonCode{Success})
+		r.granted(short, nil, []Ack{{ReasonCode: Success}})
 		require.Empty(t, r.remove(short))
 	}
 	require.LessOrEqual(t, len(r.groups), 3)

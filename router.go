@@ -288,14 +288,14 @@ func (r *router) due(all bool) []*subscribeCall {
 }
 
 // granted notes the answer to call.
-func (r *router) granted(s *Subscription, call *subscribeCall, codes []ReasonCode) {
+func (r *router) granted(s *Subscription, call *subscribeCall, acks []Ack) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if codes != nil {
-		s.granted = codes
+	if acks != nil {
+		s.granted = acks
 	}
-	for i, code := range codes {
-		if !code.Failed() {
+	for i, ack := range acks {
+		if !ack.ReasonCode.Failed() {
 			r.replaced(s.group.routes[i], &s.group)
 		}
 	}

@@ -139,11 +139,11 @@ func (r *subscribeCall) answer(at []int, q *session.Request) {
 
 // judge ends the call when all filters are answered.
 func (r *subscribeCall) judge(answers []subscribeAnswer) {
-	codes := make([]ReasonCode, len(answers))
+	acks := make([]Ack, len(answers))
 	var err error
 	failed := 0
 	for i, a := range answers {
-		codes[i] = a.code
+		acks[i] = Ack{a.code, a.ack.ReasonString, a.ack.UserProperties}
 		if !a.code.Failed() {
 			continue
 		}
@@ -153,16 +153,16 @@ func (r *subscribeCall) judge(answers []subscribeAnswer) {
 		}
 		failed++
 	}
-	r.finish(codes, err, failed > 0 && failed < len(codes))
+	r.finish(acks, err, failed > 0 && failed < len(acks))
 }
 
 // finish ends the call; a Subscription of which nothing was granted ends too. It
 // returns the filters that nobody wants any more then.
-func (r *subscribeCall) finish(codes []ReasonCode, err error, partly bool) (unused []string) {
+func (r *subscribeCall) finish(acks []Ack, err error, partly bool) (unused []string) {
 	r.once.Do(func() {
 		c := r.sub.client
 		r.err, r.partly = err, partly
-		c.router.granted(r.sub, r, codes)
+		c.router.granted(r.sub, r, acks)
 		if err != nil && !partly {
 			unused = c.router.remove(r.sub)
 			r.sub.refused(err, r.first)

@@ -123,7 +123,7 @@ type Subscription struct {
 
 	// Guarded by client.router.mu.
 	group    group
-	granted  []ReasonCode
+	granted  []Ack
 	pending  *subscribeCall // not answered yet
 	draining bool           // UNSUBSCRIBE is on its way; messages are still welcome
 	left     uint64         // number of the newest Subscription when this one was taken out; until then above all
@@ -295,7 +295,19 @@ func (s *Subscription) Err() error {
 func (s *Subscription) Granted() []ReasonCode {
 	s.client.router.mu.Lock()
 	defer s.client.router.mu.Unlock()
-	return append([]ReasonCode(nil), s.granted...)
+	var codes []ReasonCode
+	for _, ack := range s.granted {
+		codes = append(codes, ack.ReasonCode)
+	}
+	return codes
+}
+
+// Answers returns what Granted returns with what else the server said: the reason
+// string and the user properties of the SUBACK that has the filter.
+func (s *Subscription) Answers() []Ack {
+	s.client.router.mu.Lock()
+	defer s.client.router.mu.Unlock()
+	return slices.Clone(s.granted)
 }
 
 // Dropped returns how many QoS 0 messages found no room in the buffer.

@@ -43,8 +43,7 @@ func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, data []byt
 		return false, nil, wire.ServerUnavailable
 	}
 	cl := b.clients[p.ClientID]
-	// A session belongs to a user too: nobody gets what waits for somebody else.
-	resumed = cl != nil && !p.CleanStart && cl.seen.peer.Username == c.peer.Username
+	resumed = cl != nil && !p.CleanStart && cl.mayResume(c.peer)
 	if cl == nil && len(b.clients) >= b.cfg.Sessions {
 		return false, nil, &refusal{code: tooMany(c.version), text: "too many sessions"}
 	}
@@ -83,6 +82,16 @@ func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, data []byt
 	}
 	c.client = cl
 	return resumed, left, nil
+}
+
+// mayResume reports whether peer may go on with the session.
+func (cl *client) mayResume(peer *Peer) bool {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	// [MQTT-3.1.2-6] of 3.1.1: a session for one connection ends with it, and being
+	// taken over is an end. It belongs to a user too: nobody gets what waits for
+	// somebody else.
+	return cl.expiry > 0 && cl.seen.peer.Username == peer.Username
 }
 
 // tooMany returns the reason for a limit of ours, for which older versions have

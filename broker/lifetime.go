@@ -186,11 +186,16 @@ func (b *Broker) setAlarm(cl *client, now time.Time) {
 	b.startAlarm(cl, now)
 }
 
-func (b *Broker) startAlarm(cl *client, now time.Time) {
-	next := cl.alarm.end
-	if w := cl.alarm.will; !w.IsZero() && (next.IsZero() || w.Before(next)) {
-		next = w
+// next returns when something is due; zero: never.
+func (a *alarm) next() time.Time {
+	if w := a.will; !w.IsZero() && (a.end.IsZero() || w.Before(a.end)) {
+		return w
 	}
+	return a.end
+}
+
+func (b *Broker) startAlarm(cl *client, now time.Time) {
+	next := cl.alarm.next()
 	if next.IsZero() || b.closed {
 		return
 	}
@@ -208,8 +213,9 @@ func (b *Broker) ring(cl *client) {
 	b.mu.Lock()
 	cl.mu.Lock()
 	var due *will
-	// A timer that was stopped too late finds no alarm, or one of a later absence.
-	if cl.alarm.timer != nil && !b.closed {
+	// A timer that was stopped too late finds no alarm, or one of a later absence,
+	// which has a timer of its own.
+	if cl.alarm.timer != nil && !now.Before(cl.alarm.next()) && !b.closed {
 		ended := !cl.alarm.end.IsZero() && !now.Before(cl.alarm.end)
 		if cl.will != nil && (ended || !now.Before(cl.alarm.will)) {
 			due, cl.will = cl.will, nil

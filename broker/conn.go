@@ -36,8 +36,7 @@ type conn struct {
 	// Of the reader.
 	reader   *wire.Reader
 	decoder  wire.Decoder
-	packets  packets
-	router   router
+	*work    // borrowed while packets are handled
 	hello    // set before client is
 	enhanced enhanced
 }
@@ -67,6 +66,23 @@ type signals struct {
 type last struct {
 	bytes []byte
 	told  bool // they end with a reason: make sure that the peer can read it
+}
+
+// work is what the handling of packets needs. An idle connection has none.
+type work struct {
+	packets packets
+	router  router
+}
+
+var works = sync.Pool{New: func() any { return new(work) }}
+
+// release ends the use of w and wakes the writers of those who got something.
+func (w *work) release() {
+	w.packets = packets{}
+	w.router.flush()
+	w.router.properties = wire.PublishProperties{}
+	clear(w.router.matched)
+	works.Put(w)
 }
 
 // packets keeps those of the hot path off the heap.
@@ -122,7 +138,6 @@ func (c *conn) run() {
 	writer.Go(c.write)
 	c.b.observe(Connected{c.peer, resumed})
 	err = c.read()
-	c.router.flush()
 	c.b.leave(c, c.endingFor(err))
 	c.discard()
 	close(c.signals.noReader)
@@ -168,22 +183,29 @@ func (c *conn) handleBuffered(now time.Time) error {
 	if !c.begin(now) {
 		return errGone
 	}
+	if err := c.handleAll(now); err != nil {
+		return err
+	}
+	c.decoder.Recycle()
+	c.wake()
+	return c.awaitRoom()
+}
+
+func (c *conn) handleAll(now time.Time) error {
+	c.work = works.Get().(*work)
+	defer func() {
+		c.work.release()
+		c.work = nil
+	}()
 	for {
 		h, body, ok, err := c.reader.Next()
-		if err != nil {
+		if err != nil || !ok {
 			return err
-		}
-		if !ok {
-			break
 		}
 		if err := c.handle(h, body, now); err != nil {
 			return err
 		}
 	}
-	c.decoder.Recycle()
-	c.router.flush()
-	c.wake()
-	return c.awaitRoom()
 }
 
 // begin tells the sender the time, for messages that get too old.

@@ -202,9 +202,19 @@ func (c *conn) handleAll(now time.Time) error {
 		if err != nil || !ok {
 			return err
 		}
+		c.letGo()
 		if err := c.handle(h, body, now); err != nil {
 			return err
 		}
+	}
+}
+
+// letGo wakes the writers before a hook that may take its time, which otherwise
+// happens once for all that one read brought.
+func (c *conn) letGo() {
+	if c.b.slowHooks {
+		c.router.flush()
+		c.wake()
 	}
 }
 

@@ -31,6 +31,7 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 		code = c.b.publish(&c.router, m, now)
 	}
 	if c.b.observed() {
+		c.letGo()
 		c.b.observe(Published{c.peer, p, code})
 	}
 	if token.IsZero() {

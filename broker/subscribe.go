@@ -51,6 +51,7 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 		return err
 	}
 	if c.b.observed() {
+		c.letGo()
 		for i, code := range ack.ReasonCodes {
 			if !code.Failed() {
 				c.b.observe(Subscribed{c.peer, p.Filters[i].Filter, wire.QoS(code)})
@@ -237,6 +238,7 @@ func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 		return err
 	}
 	if c.b.observed() {
+		c.letGo()
 		for i, code := range ack.ReasonCodes {
 			if code == wire.Success {
 				c.b.observe(Unsubscribed{c.peer, p.Filters[i]})

@@ -84,3 +84,41 @@ func TestASessionWithoutExpiryIsNotTakenOver(t *testing.T) {
 		})
 	}
 }
+
+// What came before a hook that takes its time must not wait with it.
+func TestASlowHookHoldsUpOnlyItsClient(t *testing.T) {
+	for name, cfg := range map[string]func(wait func()) Config{
+		"authorizer": func(wait func()) Config {
+			return Config{Authorizers: []Authorizer{AuthorizerFunc(func(_ context.Context, a *Access) Decision {
+				if a.Action == PublishAction && a.Topic == "slow" {
+					wait()
+				}
+				return Allow()
+			})}}
+		},
+		"observer": func(wait func()) Config {
+			return Config{Observers: []Observer{ObserverFunc(func(e Event) {
+				if p, ok := e.(Published); ok && p.Message.Topic == "slow" {
+					wait()
+				}
+			})}}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			thinks := make(chan struct{})
+			b := New(cfg(func() { <-thinks }))
+			defer b.Close()
+			reader, writer := clean(t, b, "reader"), clean(t, b, "writer")
+			reader.subscribe(filter("#", 0))
+			writer.send(&wire.Publish{Topic: "quick", QoS: 1, PacketID: 1}, message0("slow", ""))
+			reader.want(message0("quick", ""))
+			writer.want(&wire.Puback{PacketID: 1})
+			if name == "observer" {
+				reader.want(message0("slow", ""))
+			}
+			reader.idle()
+			close(thinks)
+			synctest.Wait()
+		})
+	}
+}

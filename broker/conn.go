@@ -32,6 +32,7 @@ type conn struct {
 	signals  signals
 	client   *client // set once, under Broker.mu
 	last     last    // guarded by client.mu
+	spare    []byte  // of the writer, which uses it next
 
 	// Of the reader.
 	reader   *wire.Reader
@@ -53,7 +54,7 @@ type hello struct {
 
 // signals are how the goroutines of a connection wake each other.
 type signals struct {
-	wakeup   chan struct{} // has room for one: there is something to write
+	writer   atomic.Uint32 // see writerIdle
 	drained  chan struct{} // has room for one: something was written
 	noReader chan struct{} // closed when the reader is done
 	noWriter chan struct{} // closed when the writer is done
@@ -112,7 +113,6 @@ func newConn(b *Broker, nc net.Conn, l *listener) *conn {
 		decoder:  wire.Decoder{From: wire.FromClient},
 		hello:    hello{terse: true}, // until it is known what the client can take
 		signals: signals{
-			wakeup:   make(chan struct{}, 1),
 			drained:  make(chan struct{}, 1),
 			noReader: make(chan struct{}),
 			noWriter: make(chan struct{}),
@@ -134,14 +134,12 @@ func (c *conn) run() {
 	log := c.b.cfg.Logger.With("client", c.peer.ClientID, "remote", c.net.RemoteAddr())
 	log.Info("client connected", "version", c.version.String())
 
-	var writer sync.WaitGroup
-	writer.Go(c.write)
 	c.b.observe(Connected{c.peer, resumed})
 	err = c.read()
 	c.b.leave(c, c.endingFor(err))
 	c.discard()
 	close(c.signals.noReader)
-	writer.Wait()
+	<-c.signals.noWriter
 	log.Info("client gone", "reason", err)
 	c.b.observe(Disconnected{c.peer, err})
 }

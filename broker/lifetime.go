@@ -30,7 +30,9 @@ func (b *Broker) enter(c *conn, p *wire.Connect, data []byte) (resumed bool, err
 	for _, w := range due {
 		w.publish(b, now)
 	}
-	c.wake()
+	if err == nil {
+		c.wake()
+	}
 	return resumed, err
 }
 

@@ -76,6 +76,8 @@ func (c *conn) writePending() bool {
 		}
 		if len(b) == 0 {
 			c.spare = b
+			// TLS answers a renewal of keys while it reads.
+			_ = c.net.SetWriteDeadline(time.Time{})
 			return true
 		}
 		if err := c.writeOut(b); err != nil {

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt/internal/pipe"
+	"github.com/seed65a45251/mqtt/wire"
 )
 
 // deafConn is the end of somebody who sends and never reads.
@@ -48,5 +51,31 @@ func TestClientsThatDoNotReadBeforeTheyAreKnown(t *testing.T) {
 			_, err = nc.Write(make([]byte, 100))
 			require.Error(t, err, "the answer, which nobody reads, still waits")
 		})
+	})
+}
+
+// deadlineConn remembers the deadline for writing.
+type deadlineConn struct {
+	net.Conn
+	write time.Time
+}
+
+func (c *deadlineConn) SetWriteDeadline(t time.Time) error {
+	c.write = t
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// TLS writes on its own when the peer renews its keys. The deadline of the last
+// packet must not be in its way.
+func TestNoDeadlineForWritingIsLeftBehind(t *testing.T) {
+	run(t, Config{}, func(t *testing.T, b *Broker) {
+		near, far := pipe.New(0)
+		nc := &deadlineConn{Conn: far}
+		go b.ServeConn(nc) // ends with the broker
+		s := &script{t: t, net: near, version: wire.V5, reader: wire.NewReader(near, wire.V5, 0), decoder: wire.Decoder{Version: wire.V5}}
+		s.send(&wire.Connect{ClientID: "c", CleanStart: true})
+		receive[*wire.Connack](s)
+		synctest.Wait()
+		require.Zero(t, nc.write)
 	})
 }

@@ -19,8 +19,9 @@ var ErrClosed = errors.New("mqtt: broker closed")
 // per client. Who needs both takes the shared one first. Neither is held during
 // I/O, a channel operation or a hook.
 type Broker struct {
-	cfg    Config
-	counts counters
+	cfg       Config
+	slowHooks bool // see Config.mayWait
+	counts    counters
 	life
 
 	mu        sync.RWMutex // guards everything below
@@ -46,6 +47,7 @@ func New(cfg Config) *Broker {
 		groups:    make(map[string]*group),
 		locals:    make(map[*Subscription]struct{}),
 	}
+	b.slowHooks = b.cfg.mayWait()
 	b.begin()
 	return b
 }

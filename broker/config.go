@@ -127,6 +127,15 @@ func (cfg *Config) open() bool {
 	return len(cfg.Authenticators) == 0 && len(cfg.EnhancedAuthenticators) == 0
 }
 
+// mayWait reports whether a hook may take its time while a client is connected.
+func (cfg *Config) mayWait() bool {
+	return len(cfg.Observers) > 0 || len(cfg.EnhancedAuthenticators) > 0 ||
+		slices.ContainsFunc(cfg.Authorizers, func(a Authorizer) bool {
+			_, quick := a.(*ACL)
+			return !quick
+		})
+}
+
 // withDefaults returns a copy in which every zero has its meaning.
 func (cfg Config) withDefaults() Config {
 	if cfg.Logger == nil {

@@ -32,12 +32,12 @@ type conn struct {
 	signals  signals
 	client   *client // set once, under Broker.mu
 	last     last    // guarded by client.mu
+	spare    []byte  // of the writer, which uses it next
 
 	// Of the reader.
 	reader   *wire.Reader
 	decoder  wire.Decoder
-	packets  packets
-	router   router
+	*work    // borrowed while packets are handled
 	hello    // set before client is
 	enhanced enhanced
 }
@@ -54,7 +54,7 @@ type hello struct {
 
 // signals are how the goroutines of a connection wake each other.
 type signals struct {
-	wakeup   chan struct{} // has room for one: there is something to write
+	writer   atomic.Uint32 // see writerIdle
 	drained  chan struct{} // has room for one: something was written
 	noReader chan struct{} // closed when the reader is done
 	noWriter chan struct{} // closed when the writer is done
@@ -67,6 +67,23 @@ type signals struct {
 type last struct {
 	bytes []byte
 	told  bool // they end with a reason: make sure that the peer can read it
+}
+
+// work is what the handling of packets needs. An idle connection has none.
+type work struct {
+	packets packets
+	router  router
+}
+
+var works = sync.Pool{New: func() any { return new(work) }}
+
+// release ends the use of w and wakes the writers of those who got something.
+func (w *work) release() {
+	w.packets = packets{}
+	w.router.flush()
+	w.router.properties = wire.PublishProperties{}
+	clear(w.router.matched)
+	works.Put(w)
 }
 
 // packets keeps those of the hot path off the heap.
@@ -96,7 +113,6 @@ func newConn(b *Broker, nc net.Conn, l *listener) *conn {
 		decoder:  wire.Decoder{From: wire.FromClient},
 		hello:    hello{terse: true}, // until it is known what the client can take
 		signals: signals{
-			wakeup:   make(chan struct{}, 1),
 			drained:  make(chan struct{}, 1),
 			noReader: make(chan struct{}),
 			noWriter: make(chan struct{}),
@@ -118,15 +134,12 @@ func (c *conn) run() {
 	log := c.b.cfg.Logger.With("client", c.peer.ClientID, "remote", c.net.RemoteAddr())
 	log.Info("client connected", "version", c.version.String())
 
-	var writer sync.WaitGroup
-	writer.Go(c.write)
 	c.b.observe(Connected{c.peer, resumed})
 	err = c.read()
-	c.router.flush()
 	c.b.leave(c, c.endingFor(err))
 	c.discard()
 	close(c.signals.noReader)
-	writer.Wait()
+	<-c.signals.noWriter
 	log.Info("client gone", "reason", err)
 	c.b.observe(Disconnected{c.peer, err})
 }
@@ -168,22 +181,39 @@ func (c *conn) handleBuffered(now time.Time) error {
 	if !c.begin(now) {
 		return errGone
 	}
+	if err := c.handleAll(now); err != nil {
+		return err
+	}
+	c.decoder.Recycle()
+	c.wake()
+	return c.awaitRoom()
+}
+
+func (c *conn) handleAll(now time.Time) error {
+	c.work = works.Get().(*work)
+	defer func() {
+		c.work.release()
+		c.work = nil
+	}()
 	for {
 		h, body, ok, err := c.reader.Next()
-		if err != nil {
+		if err != nil || !ok {
 			return err
 		}
-		if !ok {
-			break
-		}
+		c.letGo()
 		if err := c.handle(h, body, now); err != nil {
 			return err
 		}
 	}
-	c.decoder.Recycle()
-	c.router.flush()
-	c.wake()
-	return c.awaitRoom()
+}
+
+// letGo wakes the writers before a hook that may take its time, which otherwise
+// happens once for all that one read brought.
+func (c *conn) letGo() {
+	if c.b.slowHooks {
+		c.router.flush()
+		c.wake()
+	}
 }
 
 // begin tells the sender the time, for messages that get too old.

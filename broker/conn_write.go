@@ -20,29 +20,72 @@ const (
 	spareMinimum = 4 << 10
 )
 
-// write sends what the session holds until it is taken away, and then what is
-// left. It closes the connection, or half of it when the peer is told something.
-func (c *conn) write() {
-	defer close(c.signals.noWriter)
-	var spare []byte
-	for range c.signals.wakeup {
-		for {
-			b, last := c.take(spare)
-			if last {
-				c.part(b)
+// The writer is a goroutine only while there is something to write: a connection is
+// idle most of the time, and there are many.
+const (
+	writerIdle  uint32 = iota
+	writerRuns         // it looks once more before it goes
+	writerAgain        // something came meanwhile
+	writerDone         // for ever
+)
+
+// wake makes the writer look for something to write. It never waits.
+func (c *conn) wake() {
+	state := &c.signals.writer
+	for {
+		switch s := state.Load(); s {
+		case writerIdle:
+			if state.CompareAndSwap(s, writerRuns) {
+				go c.write() // run waits for the last one
 				return
 			}
-			if len(b) == 0 {
-				spare = b
-				break
-			}
-			if err := c.writeOut(b); err != nil {
-				c.net.Close()
+		case writerRuns:
+			if state.CompareAndSwap(s, writerAgain) {
 				return
 			}
-			c.signalDrained()
-			spare = reusable(b)
+		default:
+			return
 		}
+	}
+}
+
+// write sends what the session holds. When that was taken away it sends what is
+// left and closes the connection, or half of it when the peer is told something.
+func (c *conn) write() {
+	state := &c.signals.writer
+	for {
+		if !c.writePending() {
+			state.Store(writerDone)
+			close(c.signals.noWriter)
+			return
+		}
+		if state.CompareAndSwap(writerRuns, writerIdle) {
+			return
+		}
+		state.Store(writerRuns)
+	}
+}
+
+// writePending reports whether the connection goes on.
+func (c *conn) writePending() bool {
+	for {
+		b, last := c.take(c.spare)
+		if last {
+			c.part(b)
+			return false
+		}
+		if len(b) == 0 {
+			c.spare = b
+			// TLS answers a renewal of keys while it reads.
+			_ = c.net.SetWriteDeadline(time.Time{})
+			return true
+		}
+		if err := c.writeOut(b); err != nil {
+			c.net.Close()
+			return false
+		}
+		c.signalDrained()
+		c.spare = reusable(b)
 	}
 }
 
@@ -135,13 +178,6 @@ func (c *conn) transmit(b []byte) error {
 	n, err := c.net.Write(b)
 	c.b.counts.bytesSent.Add(uint64(n))
 	return err
-}
-
-func (c *conn) wake() {
-	select {
-	case c.signals.wakeup <- struct{}{}:
-	default:
-	}
 }
 
 func (c *conn) signalDrained() {

@@ -18,7 +18,8 @@ const connectMaximum = 384 << 10
 // CONNECT is looked at [MQTT-3.1.4-6].
 func (c *conn) handshake() (resumed bool, err error) {
 	deadline := time.Now().Add(c.b.cfg.ConnectTimeout)
-	if err := c.net.SetReadDeadline(deadline); err != nil {
+	// For writing, too, which TLS does in its own handshake.
+	if err := c.net.SetDeadline(deadline); err != nil {
 		return false, err
 	}
 	connect, err := c.readConnect()

@@ -30,7 +30,9 @@ func (b *Broker) enter(c *conn, p *wire.Connect, data []byte) (resumed bool, err
 	for _, w := range due {
 		w.publish(b, now)
 	}
-	c.wake()
+	if err == nil {
+		c.wake()
+	}
 	return resumed, err
 }
 
@@ -43,8 +45,7 @@ func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, data []byt
 		return false, nil, wire.ServerUnavailable
 	}
 	cl := b.clients[p.ClientID]
-	// A session belongs to a user too: nobody gets what waits for somebody else.
-	resumed = cl != nil && !p.CleanStart && cl.seen.peer.Username == c.peer.Username
+	resumed = cl != nil && !p.CleanStart && cl.mayResume(c.peer)
 	if cl == nil && len(b.clients) >= b.cfg.Sessions {
 		return false, nil, &refusal{code: tooMany(c.version), text: "too many sessions"}
 	}
@@ -83,6 +84,16 @@ func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, data []byt
 	}
 	c.client = cl
 	return resumed, left, nil
+}
+
+// mayResume reports whether peer may go on with the session.
+func (cl *client) mayResume(peer *Peer) bool {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	// [MQTT-3.1.2-6] of 3.1.1: a session for one connection ends with it, and being
+	// taken over is an end. It belongs to a user too: nobody gets what waits for
+	// somebody else.
+	return cl.expiry > 0 && cl.seen.peer.Username == peer.Username
 }
 
 // tooMany returns the reason for a limit of ours, for which older versions have
@@ -177,11 +188,16 @@ func (b *Broker) setAlarm(cl *client, now time.Time) {
 	b.startAlarm(cl, now)
 }
 
-func (b *Broker) startAlarm(cl *client, now time.Time) {
-	next := cl.alarm.end
-	if w := cl.alarm.will; !w.IsZero() && (next.IsZero() || w.Before(next)) {
-		next = w
+// next returns when something is due; zero: never.
+func (a *alarm) next() time.Time {
+	if w := a.will; !w.IsZero() && (a.end.IsZero() || w.Before(a.end)) {
+		return w
 	}
+	return a.end
+}
+
+func (b *Broker) startAlarm(cl *client, now time.Time) {
+	next := cl.alarm.next()
 	if next.IsZero() || b.closed {
 		return
 	}
@@ -199,8 +215,9 @@ func (b *Broker) ring(cl *client) {
 	b.mu.Lock()
 	cl.mu.Lock()
 	var due *will
-	// A timer that was stopped too late finds no alarm, or one of a later absence.
-	if cl.alarm.timer != nil && !b.closed {
+	// A timer that was stopped too late finds no alarm, or one of a later absence,
+	// which has a timer of its own.
+	if cl.alarm.timer != nil && !now.Before(cl.alarm.next()) && !b.closed {
 		ended := !cl.alarm.end.IsZero() && !now.Before(cl.alarm.end)
 		if cl.will != nil && (ended || !now.Before(cl.alarm.will)) {
 			due, cl.will = cl.will, nil

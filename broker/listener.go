@@ -205,6 +205,9 @@ func (b *Broker) endConns(l *listener) {
 	for _, c := range conns {
 		b.leave(c, ending{reason: wire.ServerShuttingDown, tell: true, will: true})
 	}
+	if l == nil {
+		b.cancel() // a hook that still thinks does so for nobody
+	}
 	for _, c := range conns {
 		<-c.signals.gone
 	}

@@ -31,6 +31,7 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 		code = c.b.publish(&c.router, m, now)
 	}
 	if c.b.observed() {
+		c.letGo()
 		c.b.observe(Published{c.peer, p, code})
 	}
 	if token.IsZero() {
@@ -55,18 +56,26 @@ func (c *conn) receive(p *wire.Publish) (deliver bool, t session.Token, err erro
 	return cl.receiver.Publish(p)
 }
 
+// acknowledge answers a message. When the connection went while a hook looked at
+// it, the session keeps the answer for the repeat on the next one, which may be
+// there already: without it nothing behind that is acknowledged either.
 func (c *conn) acknowledge(t session.Token, code wire.ReasonCode, text string) error {
 	cl := c.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	if cl.conn != c {
-		return errGone
-	}
-	if c.terse {
+	gone := cl.conn != c
+	if c.terse || gone {
 		// [MQTT-3.1.2-29]
 		text = ""
 	}
-	return cl.receiver.AckWithReason(t, code, text)
+	err := cl.receiver.AckWithReason(t, code, text)
+	if !gone {
+		return err
+	}
+	if cl.conn != nil {
+		cl.conn.wake()
+	}
+	return errGone
 }
 
 // checkPublish checks what CONNACK announces.

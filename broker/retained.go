@@ -76,6 +76,14 @@ func (r *retained) matching(filter string, now time.Time) []*message {
 	return found
 }
 
+// effort is how many messages matching looks at, at most.
+func (r *retained) effort(filter string) int {
+	if match.HasWildcard(filter) {
+		return 1 + r.topics.Len()
+	}
+	return 1
+}
+
 // sendRetained sends a new subscriber what is retained. [MQTT-3.3.1-9]
 func (b *Broker) sendRetained(s *subscription, r *router, now time.Time) {
 	t := target{client: s.client, local: s.local, qos: s.qos, retain: true, stored: true}

@@ -68,6 +68,8 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	b.mu.Unlock()
 	b.closeListeners()
 	err := b.drain(ctx)
+	// Hooks that are asked about wills have no more time either.
+	defer context.AfterFunc(ctx, b.cancel)()
 	b.endConns(nil)
 	_ = b.Close() // always nil
 	return err

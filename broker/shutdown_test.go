@@ -90,3 +90,80 @@ func TestCloseInterruptsShutdown(t *testing.T) {
 		require.NoError(t, <-done)
 	})
 }
+
+func TestShutdownEndsTheContextOfHooks(t *testing.T) {
+	for _, phase := range []string{"login", "publish", "will"} {
+		synctest.Test(t, func(t *testing.T) {
+			wait := func(ctx context.Context, meant bool) Decision {
+				if meant {
+					<-ctx.Done()
+				}
+				return Allow()
+			}
+			b := New(Config{
+				ConnectTimeout: time.Hour,
+				Authenticators: []Authenticator{AuthenticatorFunc(func(ctx context.Context, l *Login) Decision {
+					return wait(ctx, l.ClientID == "login")
+				})},
+				Authorizers: []Authorizer{AuthorizerFunc(func(ctx context.Context, a *Access) Decision {
+					return wait(ctx, a.Topic == phase)
+				})},
+			})
+			dial(t, b, wire.V5).send(&wire.Connect{ClientID: phase, Will: &wire.Will{Topic: "will"}})
+			synctest.Wait()
+			if phase == "publish" {
+				s, _ := join(t, b, wire.V5, &wire.Connect{ClientID: "p"})
+				s.send(message0("publish", ""))
+				synctest.Wait()
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			start := time.Now()
+			<-shutdown(b, ctx)
+			require.Less(t, time.Since(start), 2*time.Minute, phase)
+		})
+	}
+}
+
+// A timer that has already fired when it is stopped must not take over a later one,
+// which nobody could stop then.
+func TestTimersThatAreStoppedTooLate(t *testing.T) {
+	t.Run("status", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := New(Config{StatusInterval: time.Minute})
+			sub, err := b.Subscribe("$SYS/#", 0)
+			require.NoError(t, err)
+			time.Sleep(30 * time.Second)
+			b.mu.Lock()
+			time.Sleep(30 * time.Second) // the timer fires and waits
+			b.unwatchStatus()
+			b.watchStatus()
+			b.mu.Unlock()
+			synctest.Wait()
+			start := time.Now()
+			require.NoError(t, sub.Close())
+			require.NoError(t, b.Close())
+			require.Zero(t, time.Since(start))
+		})
+	})
+	t.Run("session", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := New(Config{})
+			s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+			s.cut()
+			b.mu.Lock()
+			time.Sleep(time.Minute) // the session ends, but for the lock
+			cl := b.clients["c"]
+			cl.mu.Lock()
+			b.cancelAlarm(cl)
+			b.setAlarm(cl, time.Now())
+			cl.mu.Unlock()
+			b.mu.Unlock()
+			synctest.Wait()
+			require.Len(t, b.Clients(), 1)
+			start := time.Now()
+			require.NoError(t, b.Close())
+			require.Zero(t, time.Since(start))
+		})
+	})
+}

@@ -16,6 +16,7 @@ import (
 type status struct {
 	subscriptions int // that may match
 	timer         *time.Timer
+	due           time.Time         // when the timer fires
 	told          map[string]string // by topic
 }
 
@@ -73,8 +74,13 @@ func (b *Broker) watchStatus() {
 	b.status.subscriptions++
 	if b.status.timer == nil && !b.closed {
 		b.status.told = make(map[string]string)
-		b.status.timer = b.after(b.cfg.StatusInterval, b.publishStatus)
+		b.startStatus(time.Now())
 	}
+}
+
+func (b *Broker) startStatus(now time.Time) {
+	b.status.due = now.Add(b.cfg.StatusInterval)
+	b.status.timer = b.after(b.cfg.StatusInterval, b.publishStatus)
 }
 
 // unwatchStatus counts it out again.
@@ -118,9 +124,9 @@ func (b *Broker) publishStatus() {
 	now := time.Now()
 	var changed []figure
 	b.mu.Lock()
-	if b.status.timer == nil || b.closed {
+	if b.status.timer == nil || now.Before(b.status.due) || b.closed {
 		b.mu.Unlock()
-		return // stopped too late
+		return // stopped too late; there may be another timer by now
 	}
 	for _, f := range b.figures(now) {
 		if b.status.told[f.topic] != f.value {
@@ -128,7 +134,7 @@ func (b *Broker) publishStatus() {
 			changed = append(changed, f)
 		}
 	}
-	b.status.timer = b.after(b.cfg.StatusInterval, b.publishStatus)
+	b.startStatus(now)
 	b.mu.Unlock()
 	var r router
 	for _, f := range changed {

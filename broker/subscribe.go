@@ -51,6 +51,7 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 		return err
 	}
 	if c.b.observed() {
+		c.letGo()
 		for i, code := range ack.ReasonCodes {
 			if !code.Failed() {
 				c.b.observe(Subscribed{c.peer, p.Filters[i].Filter, wire.QoS(code)})
@@ -69,7 +70,11 @@ func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.T
 		return errGone
 	}
 	var send []*subscription
+	work := 0
 	for i := range p.Filters {
+		if work++; !c.takeTurns(&work) {
+			return errGone
+		}
 		if ack.ReasonCodes[i].Failed() {
 			continue
 		}
@@ -91,9 +96,31 @@ func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.T
 		return err
 	}
 	for _, s := range send {
+		if work += b.retained.effort(s.filter); !c.takeTurns(&work) {
+			return errGone
+		}
 		b.sendRetained(s, &c.router, now)
 	}
 	return nil
+}
+
+// turnLength is how many filters and retained messages a client may go through
+// before the others get their turn.
+const turnLength = 4096
+
+// takeTurns lets the others have Broker.mu, which is held, when enough work is done:
+// one packet can name a million filters. Whoever comes in between sees a part of
+// them, as if each had come in a packet of its own. [MQTT-3.8.4-5]
+// It reports whether the connection still has its session.
+func (c *conn) takeTurns(work *int) bool {
+	if *work < turnLength {
+		return true
+	}
+	*work = 0
+	c.wake()
+	c.b.mu.Unlock()
+	c.b.mu.Lock()
+	return c.attached()
 }
 
 // checkSubscribe checks what CONNACK announces.
@@ -211,6 +238,7 @@ func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 		return err
 	}
 	if c.b.observed() {
+		c.letGo()
 		for i, code := range ack.ReasonCodes {
 			if code == wire.Success {
 				c.b.observe(Unsubscribed{c.peer, p.Filters[i]})
@@ -228,7 +256,11 @@ func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) error {
 	if !c.attached() {
 		return errGone
 	}
+	work := 0
 	for i, filter := range p.Filters {
+		if work++; !c.takeTurns(&work) {
+			return errGone
+		}
 		s := cl.subscriptions[filter]
 		if s == nil {
 			ack.ReasonCodes[i] = wire.NoSubscriptionExisted

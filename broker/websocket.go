@@ -26,6 +26,7 @@ func (b *Broker) ServeWebSocket(ctx context.Context, ln net.Listener) error {
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.serveHTTP(w, r, l) }),
 			// What comes before the WebSocket is short and has no time to lose.
 			ReadTimeout:    b.cfg.ConnectTimeout,
+			WriteTimeout:   b.cfg.ConnectTimeout,
 			MaxHeaderBytes: 64 << 10,
 			ErrorLog:       slog.NewLogLogger(b.cfg.Logger.Handler(), slog.LevelDebug),
 			ConnState:      b.boundRequests(),

@@ -127,10 +127,13 @@ func (s *Server) Refuse() {
 func (s *Server) Listen() {
 	l := pipe.Listen(s.cfg.Buffer)
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.memory != nil && !s.refuses {
+		return
+	}
 	s.memory, s.refuses = l, false
 	waiting := make(chan struct{})
 	s.waiting, s.over = waiting, sync.OnceFunc(func() { close(waiting) })
-	s.mu.Unlock()
 	s.running.Go(func() { s.feed(l) })
 }
 

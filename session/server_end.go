@@ -93,7 +93,8 @@ func (s *Server) Forget() {
 // Adopt takes over the session of old, another connection of the same client,
 // while CONNECT waits for Accept. What old still has to write, such as a
 // DISCONNECT with SessionTakenOver, is taken out of it before: Adopt ends its
-// connection like Lost, whose result it returns. old has no session then.
+// connection like Lost, whose result it returns. old has no session then: Tokens of
+// its messages go to the Receiver of s.
 func (s *Server) Adopt(old *Server) (will *wire.Will) {
 	if old == s || s.phase != serverDeciding {
 		return nil

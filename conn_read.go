@@ -52,7 +52,7 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	err := c.engine.HandleBuffered(k.reader, now)
 	received := c.engine.Received()
 	c.counters.received += uint64(len(received))
-	flooded := c.engine.Pending() > maxAnswers
+	flooded := c.engine.Backlog() > maxAnswers
 	c.settle(e)
 	c.mu.Unlock()
 	// Whoever waits for a SUBACK or UNSUBACK finds delivered what came before it.
@@ -79,7 +79,7 @@ const maxAnswers = 4 << 20
 func (k *conn) awaitWriter(ctx context.Context) error {
 	for {
 		k.client.mu.Lock()
-		if k.client.engine.Pending() <= maxAnswers {
+		if k.client.engine.Backlog() <= maxAnswers {
 			k.client.mu.Unlock()
 			return nil
 		}

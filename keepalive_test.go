@@ -145,7 +145,7 @@ func TestSlowReaderIsNoStalledOne(t *testing.T) {
 		cfg := quiet(srv)
 		cfg.WriteTimeout = 3 * time.Second
 		client, conn := open(t, srv, cfg)
-		require.NoError(t, client.Publish(t.Context(), "t", make([]byte, 1<<20), 0))
+		done := begin(func() error { return client.Publish(t.Context(), "t", make([]byte, 1<<20), 0) })
 		b := make([]byte, 64<<10)
 		for total := 0; total < 1<<20; {
 			n, err := conn.Read(b)
@@ -153,6 +153,7 @@ func TestSlowReaderIsNoStalledOne(t *testing.T) {
 			total += n
 			srv.WantNone(time.Second)
 		}
+		require.NoError(t, done.wait())
 		require.Zero(t, client.Stats().Lost)
 	})
 }

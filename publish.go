@@ -1,9 +1,7 @@
 package mqtt
 
 import (
-	"bytes"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -13,7 +11,9 @@ import (
 // Publish sends a message and waits until the server has taken it: for PUBACK
 // with AtLeastOnce, for PUBCOMP with ExactlyOnce, across as many reconnects as
 // it takes. With AtMostOnce it waits until the packet is in the connection's
-// write buffer.
+// write buffer. A payload of 256 KiB or more is never copied there as a whole but
+// piece by piece as the network takes it; when the connection breaks in the middle
+// of one, Publish returns ErrConnectionLost with AtMostOnce.
 //
 // Without a connection Publish waits for one. When ctx ends first, a message
 // that was not sent yet is withdrawn, and NotSent(err) is true; otherwise only
@@ -172,12 +172,7 @@ func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
 		d.out.Complete(session.Result{Err: cause})
 		c.countFlushes(&e, d.out.Seq())
 	} else {
-		p := &d.out.Publish
-		p.Payload = bytes.Clone(p.Payload)
-		if q := p.Properties; q != nil {
-			q.CorrelationData = bytes.Clone(q.CorrelationData)
-			q.UserProperties = slices.Clone(q.UserProperties)
-		}
+		c.engine.Sender.Own(&d.out)
 	}
 	c.settle(&e)
 	c.mu.Unlock()

@@ -180,11 +180,18 @@ func (c *Client) Pending() int { return c.link.Pending() }
 // Take returns the bytes to write next and continues with spare as its buffer.
 // It then fills the buffer with queued messages that found no room before.
 func (c *Client) Take(spare []byte, now time.Time) []byte {
+	streaming := c.link.stream.under()
 	b := c.link.Take(spare)
-	c.keepAlive.taken()
+	if !streaming || !c.keepAlive.behind {
+		c.keepAlive.taken()
+	}
+	c.keepAlive.behind = c.keepAlive.behind && c.link.stream.under()
 	c.Sender.Pump(now)
 	return b
 }
+
+// Backlog is Pending without what has not been copied yet of a large payload.
+func (c *Client) Backlog() int { return c.link.Pending() - len(c.link.stream.rest) }
 
 // Trim gives back what busier times have left: the buffer of Take if it is empty
 // and larger than keep bytes, and room for received messages.
@@ -221,7 +228,8 @@ func (c *Client) Tick(now time.Time) error {
 	}
 	send, err := c.keepAlive.tick(now)
 	if send {
-		c.link.buf, _ = (*wire.Pingreq)(nil).Append(c.link.buf, c.link.Version)
+		c.keepAlive.behind = c.link.stream.under()
+		c.link.must((*wire.Pingreq)(nil))
 	}
 	if err != nil {
 		c.end()
@@ -304,5 +312,5 @@ func (c *Client) fail(err error) {
 	if !ok || was != connected || c.link.Version != wire.V5 {
 		return
 	}
-	c.link.buf, _ = (&wire.Disconnect{ReasonCode: fault.Reason}).Append(c.link.buf, c.link.Version)
+	c.link.must(&wire.Disconnect{ReasonCode: fault.Reason})
 }

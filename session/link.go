@@ -14,6 +14,7 @@ type Link struct {
 	Limits  Limits
 	open    bool
 	buf     []byte
+	stream  stream
 	aliases topicAliases // of what we send
 }
 
@@ -30,28 +31,29 @@ func (l *Link) Shut() { l.open = false }
 func (l *Link) Close() { *l = Link{} }
 
 // Pending returns how many bytes wait to be written.
-func (l *Link) Pending() int { return len(l.buf) }
+func (l *Link) Pending() int { return len(l.buf) + len(l.stream.rest) + len(l.stream.behind) }
 
 // Take returns the bytes to write and goes on with spare as the next buffer.
 // The caller owns the result until it gives it back as spare.
 func (l *Link) Take(spare []byte) []byte {
 	b := l.buf
 	l.buf = spare[:0]
+	l.refill()
 	return b
 }
 
 // Append encodes p behind what is already waiting. It refuses what is larger
 // than the peer's maximum packet size.
 func (l *Link) Append(p wire.Packet) error {
-	n := len(l.buf)
-	b, err := p.Append(l.buf, l.Version)
+	end := l.end()
+	b, err := p.Append(*end, l.Version)
 	if err != nil {
 		return err
 	}
-	if err := l.Limits.checkSize(len(b) - n); err != nil {
+	if err := l.Limits.checkSize(len(b) - len(*end)); err != nil {
 		return err
 	}
-	l.buf = b
+	*end = b
 	return nil
 }
 
@@ -62,7 +64,14 @@ func (l *Link) Trim(keep int) {
 	}
 }
 
-func (l *Link) full() bool { return len(l.buf) >= highWater }
+// full says that new messages have to wait.
+func (l *Link) full() bool { return len(l.buf) >= highWater || l.stream.under() }
+
+// must appends what has been checked.
+func (l *Link) must(p wire.Packet) {
+	end := l.end()
+	*end, _ = p.Append(*end, l.Version)
+}
 
 // Without text the four acknowledgements fit every limit that a peer can usefully
 // announce. The concrete types keep them off the heap.
@@ -75,7 +84,8 @@ func (l *Link) puback(id uint16, code wire.ReasonCode, text string) {
 			return
 		}
 	}
-	l.buf, _ = p.Append(l.buf, l.Version)
+	end := l.end()
+	*end, _ = p.Append(*end, l.Version)
 }
 
 func (l *Link) pubrec(id uint16, code wire.ReasonCode, text string) {
@@ -86,15 +96,18 @@ func (l *Link) pubrec(id uint16, code wire.ReasonCode, text string) {
 			return
 		}
 	}
-	l.buf, _ = p.Append(l.buf, l.Version)
+	end := l.end()
+	*end, _ = p.Append(*end, l.Version)
 }
 
 func (l *Link) pubrel(id uint16, code wire.ReasonCode) {
 	p := wire.Pubrel{PacketID: id, ReasonCode: code}
-	l.buf, _ = p.Append(l.buf, l.Version)
+	end := l.end()
+	*end, _ = p.Append(*end, l.Version)
 }
 
 func (l *Link) pubcomp(id uint16, code wire.ReasonCode) {
 	p := wire.Pubcomp{PacketID: id, ReasonCode: code}
-	l.buf, _ = p.Append(l.buf, l.Version)
+	end := l.end()
+	*end, _ = p.Append(*end, l.Version)
 }

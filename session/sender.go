@@ -21,6 +21,7 @@ type Sender struct {
 	queue     outgoingList // not sent yet
 	published outgoingList // PUBLISH sent, in the order of the first sending
 	released  outgoingList // PUBREL sent, in the order of the PUBRECs
+	streaming *Outgoing    // at QoS 0, with a payload that is still needed
 	resend    *Outgoing    // the next of published that this connection has yet to repeat
 
 	quota       quota
@@ -63,7 +64,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 // SendAtMostOnce writes a QoS 0 message at once if nothing is in its way.
 // Otherwise it does nothing and returns false: the message has to be submitted.
 func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
-	if !s.link.open || s.queue.len > 0 || s.resend != nil || s.link.full() {
+	if !s.link.open || s.queue.len > 0 || s.resend != nil || s.link.full() || len(p.Payload) >= streamed {
 		return false, nil
 	}
 	if err := s.link.Limits.CheckPublish(p, s.link.Version); err != nil {
@@ -119,6 +120,9 @@ func (s *Sender) Outstanding(seq uint64) int {
 				n++
 			}
 		}
+	}
+	if o := s.streaming; o != nil && o.seq <= seq {
+		n++
 	}
 	return n
 }
@@ -186,6 +190,7 @@ func (s *Sender) Renew() {
 // Stop ends the connection. byPeer says that the peer closed it on its own,
 // which makes a message suspicious that was alone on the connection.
 func (s *Sender) Stop(byPeer bool) {
+	s.interrupted(ErrConnectionLost)
 	s.resend = nil
 	if o := s.suspicion.stop(byPeer, s.published.head); o != nil {
 		s.giveUp(o, ErrUndeliverable)
@@ -198,6 +203,7 @@ func (s *Sender) Pump(now time.Time) {
 	if !now.IsZero() {
 		s.now = now
 	}
+	s.streamedOut()
 	if !s.link.open {
 		return
 	}
@@ -232,8 +238,12 @@ func (s *Sender) publish(o *Outgoing) bool {
 	}
 	if o.Publish.QoS == wire.AtMostOnce {
 		s.dequeue(o)
-		err := s.link.appendPublish(&o.Publish)
+		err := s.send(o, true)
 		o.sent = err == nil
+		if o.sent && s.link.stream.owner == o {
+			s.streaming = o // until its payload is not needed any more
+			return true
+		}
 		s.complete(o, Result{Err: err})
 		return true
 	}
@@ -244,7 +254,7 @@ func (s *Sender) publish(o *Outgoing) bool {
 	s.ids.messages[id] = o
 	o.Publish.PacketID = id
 	s.dequeue(o)
-	if err := s.link.appendPublish(&o.Publish); err != nil {
+	if err := s.send(o, true); err != nil {
 		s.ids.freeMessage(o)
 		s.complete(o, Result{Err: err})
 		return true
@@ -280,7 +290,7 @@ func (s *Sender) ready(o *Outgoing) error {
 func (s *Sender) publishAgain(o *Outgoing) {
 	err := s.link.Limits.CheckPublish(&o.Publish, s.link.Version)
 	if err == nil {
-		err = s.link.Append(&o.Publish)
+		err = s.send(o, false)
 	}
 	if err != nil {
 		s.giveUp(o, err)
@@ -316,6 +326,7 @@ func (s *Sender) finish(o *Outgoing, from *outgoingList, r Result) {
 	if s.resend == o {
 		s.resend = o.next
 	}
+	s.disown(o)
 	from.remove(o)
 	s.ids.freeMessage(o)
 	if o.counted {

@@ -228,5 +228,5 @@ func (s *Server) end() {
 // tell sends DISCONNECT, which has no text and therefore fits. [MQTT-3.14.4-1]
 // Nothing follows.
 func (s *Server) tell(code wire.ReasonCode) {
-	s.link.buf, _ = (&wire.Disconnect{ReasonCode: code}).Append(s.link.buf, s.link.Version)
+	s.link.must(&wire.Disconnect{ReasonCode: code})
 }

@@ -73,7 +73,7 @@ func (s *Server) handleRare(h wire.Header, body []byte) error {
 		return s.await(p, p.PacketID, serverRequest{wire.TypeUnsuback, len(p.Filters)})
 	case *wire.Pingreq:
 		// [MQTT-3.12.4-1]
-		s.link.buf, _ = (*wire.Pingresp)(nil).Append(s.link.buf, s.link.Version)
+		s.link.must((*wire.Pingresp)(nil))
 		return nil
 	case *wire.Disconnect:
 		return s.handleDisconnect(p)

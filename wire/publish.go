@@ -51,6 +51,18 @@ func (p *Publish) remaining(properties int) int {
 
 // Append appends the packet to b. It does not allocate when b has room.
 func (p *Publish) Append(b []byte, v Version) ([]byte, error) {
+	b, err := p.appendHead(b, v, len(p.Payload))
+	if err != nil {
+		return b, err
+	}
+	return append(b, p.Payload...), nil
+}
+
+// AppendHead appends all of the packet but its payload, which has to follow.
+func (p *Publish) AppendHead(b []byte, v Version) ([]byte, error) { return p.appendHead(b, v, 0) }
+
+// appendHead makes room for as many bytes of the payload.
+func (p *Publish) appendHead(b []byte, v Version, payload int) ([]byte, error) {
 	properties := 0
 	if v == V5 {
 		properties = 1
@@ -66,7 +78,7 @@ func (p *Publish) Append(b []byte, v Version) ([]byte, error) {
 		return b, err
 	}
 
-	b = p.appendStart(b, remaining, p.Topic)
+	b = p.appendStart(slices.Grow(b, packetSize(remaining)-len(p.Payload)+payload), remaining, p.Topic)
 	switch properties {
 	case 0:
 	case 1:
@@ -76,7 +88,7 @@ func (p *Publish) Append(b []byte, v Version) ([]byte, error) {
 		p.Properties.encode(&e)
 		b = e.b
 	}
-	return append(b, p.Payload...), nil
+	return b, nil
 }
 
 // AppendAliased appends the packet with a topic alias (5.0), in place of the topic if the peer knows it.
@@ -97,7 +109,7 @@ func (p *Publish) AppendAliased(b []byte, alias uint16, known bool) ([]byte, err
 	if alias == 0 { // [MQTT-3.3.2-8]
 		return b, &FieldError{Packet: TypePublish, Field: "TopicAlias", Problem: "is 0"}
 	}
-	b = p.appendStart(b, remaining, topic)
+	b = p.appendStart(slices.Grow(b, packetSize(remaining)), remaining, topic)
 	b = append(b, properties-1, byte(propTopicAlias), byte(alias>>8), byte(alias))
 	return append(b, p.Payload...), nil
 }
@@ -112,7 +124,7 @@ func (p *Publish) appendWithAlias(b []byte, alias uint16, known bool) ([]byte, e
 	return q.Append(b, V5)
 }
 
-// appendStart appends what goes before the properties, and makes room for the rest.
+// appendStart appends what goes before the properties.
 func (p *Publish) appendStart(b []byte, remaining int, topic string) []byte {
 	first := byte(TypePublish)<<4 | byte(p.QoS)<<1
 	if p.Retain {
@@ -121,7 +133,6 @@ func (p *Publish) appendStart(b []byte, remaining int, topic string) []byte {
 	if p.Duplicate {
 		first |= 8
 	}
-	b = slices.Grow(b, packetSize(remaining))
 	b = appendVarint(append(b, first), remaining)
 	b = append(b, byte(len(topic)>>8), byte(len(topic)))
 	b = append(b, topic...)

@@ -21,18 +21,28 @@ func TestUserPropertiesGoWithUnsubscribe(t *testing.T) {
 				srv := mqtttest.NewServer(t, v)
 				client, conn := open(t, srv, quiet(srv))
 				o := mqtt.UnsubscribeOptions{Filters: []string{"a/#"}, UserProperties: []mqtt.UserProperty{{Name: "k", Value: "1"}, {Name: "k", Value: "2"}}}
-				end := begin(func() error { return client.UnsubscribeWith(t.Context(), o) })
+				var acks []mqtt.Ack
+				end := begin(func() (err error) {
+					acks, err = client.UnsubscribeWith(t.Context(), o)
+					return err
+				})
 				p := mqtttest.Take[*wire.Unsubscribe](conn)
 				require.Equal(t, want, p.UserProperties)
 				ack := &wire.Unsuback{PacketID: p.PacketID}
 				if v == wire.V5 {
-					ack.ReasonCodes = []wire.ReasonCode{wire.Success}
+					ack.ReasonCodes, ack.ReasonString = []wire.ReasonCode{wire.NoSubscriptionExisted}, "never heard of it"
 				}
 				conn.Send(ack)
 				require.NoError(t, end.wait())
+				said := mqtt.Ack{ReasonString: ack.ReasonString}
+				if v == wire.V5 {
+					said.ReasonCode = mqtt.NoSubscriptionExisted
+				}
+				require.Equal(t, []mqtt.Ack{said}, acks)
 
 				o.UserProperties[0].Name = "\x00"
-				require.ErrorIs(t, client.UnsubscribeWith(t.Context(), o), mqtt.ErrInvalid)
+				_, err := client.UnsubscribeWith(t.Context(), o)
+				require.ErrorIs(t, err, mqtt.ErrInvalid)
 				conn.WantIdle()
 			})
 		})

@@ -365,7 +365,7 @@ func (s *Subscription) Drain(ctx context.Context) error {
 	var err error
 	if filters, first := s.client.router.drain(s); first {
 		if len(filters) > 0 {
-			err = s.client.unsubscribe(ctx, filters)
+			_, err = s.client.unsubscribe(ctx, filters)
 		}
 		s.client.router.remove(s)
 		s.queue.drain()

@@ -18,7 +18,8 @@ func (c *Client) release(ctx context.Context, s *Subscription) error {
 	if len(filters) == 0 {
 		return nil
 	}
-	return c.unsubscribe(ctx, filters)
+	_, err := c.unsubscribe(ctx, filters)
+	return err
 }
 
 // Unsubscribe ends subscriptions that the server holds for this client and
@@ -28,7 +29,8 @@ func (c *Client) release(ctx context.Context, s *Subscription) error {
 // It waits for the server's answer, and without a connection for the next one.
 // When ctx ends first, the request goes on.
 func (c *Client) Unsubscribe(ctx context.Context, filters ...string) error {
-	return c.UnsubscribeWith(ctx, UnsubscribeOptions{Filters: filters})
+	_, err := c.UnsubscribeWith(ctx, UnsubscribeOptions{Filters: filters})
+	return err
 }
 
 // UnsubscribeOptions describe an UNSUBSCRIBE in full.
@@ -39,44 +41,48 @@ type UnsubscribeOptions struct {
 	UserProperties []UserProperty
 }
 
-// UnsubscribeWith is Unsubscribe with all options.
-func (c *Client) UnsubscribeWith(ctx context.Context, o UnsubscribeOptions) error {
+// UnsubscribeWith is Unsubscribe with all options. It returns what the server said
+// of each filter that was sent, in their order.
+func (c *Client) UnsubscribeWith(ctx context.Context, o UnsubscribeOptions) ([]Ack, error) {
 	filters := o.Filters
 	if len(filters) == 0 {
-		return &requestError{"unsubscribe", "", false, invalid("filters", "none given")}
+		return nil, &requestError{"unsubscribe", "", false, invalid("filters", "none given")}
 	}
 	for _, f := range filters {
 		if err := match.ValidateFilter(f); err != nil {
-			return &requestError{"unsubscribe", f, false, &argumentError{err: err}}
+			return nil, &requestError{"unsubscribe", f, false, &argumentError{err: err}}
 		}
 	}
 	if err := validateUserProperties(o.UserProperties); err != nil {
-		return &requestError{"unsubscribe", filters[0], false, err}
+		return nil, &requestError{"unsubscribe", filters[0], false, err}
 	}
 	if ctx.Err() != nil {
-		return &requestError{"unsubscribe", filters[0], false, context.Cause(ctx)}
+		return nil, &requestError{"unsubscribe", filters[0], false, context.Cause(ctx)}
 	}
 	for _, m := range c.router.disclaim(filters) {
 		m.Ack()
 	}
-	return c.unsubscribe(ctx, slices.Clone(filters), slices.Clone(o.UserProperties)...)
+	u, err := c.unsubscribe(ctx, slices.Clone(filters), slices.Clone(o.UserProperties)...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(u.acks), err
 }
 
-func (c *Client) unsubscribe(ctx context.Context, filters []string, properties ...UserProperty) error {
+func (c *Client) unsubscribe(ctx context.Context, filters []string, properties ...UserProperty) (*unsubscribeCall, error) {
 	var u *unsubscribeCall
 	c.do(func(*session.Client) { u = c.addUnsubscribe(filters, properties...) })
 	select {
 	case <-u.done:
 	case <-ctx.Done():
 		// Sent or not, the request goes on without us.
-		return &requestError{"unsubscribe", filters[0], true, context.Cause(ctx)}
+		return u, &requestError{"unsubscribe", filters[0], true, context.Cause(ctx)}
 	}
 	if u.err == nil {
-		return nil
+		return u, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return &requestError{"unsubscribe", filters[0], u.epoch > 0, u.err}
+	return u, &requestError{"unsubscribe", filters[0], u.epoch > 0, u.err}
 }
 
 // unsubscribeCall is what UNSUBSCRIBE is to end, with as many packets as the
@@ -91,6 +97,7 @@ type unsubscribeCall struct {
 	epoch   uint64 // of the connection that it was last sent on
 	open    int    // packets without an answer on that connection
 	failure error  // the first
+	acks    []Ack  // of the filters that were sent on that connection
 
 	once sync.Once // conclude
 	err  error     // set before done is closed
@@ -133,7 +140,7 @@ func (u *unsubscribeCall) send(engine *session.Client) {
 		}
 		u.epoch = c.epoch
 	}
-	u.open, u.failure = len(parts), nil
+	u.open, u.failure, u.acks = len(parts), nil, nil
 }
 
 func (u *unsubscribeCall) answer(q *session.Request) {
@@ -143,6 +150,13 @@ func (u *unsubscribeCall) answer(q *session.Request) {
 	c := u.client
 	c.mu.Lock()
 	u.open--
+	for i := range q.Unsubscribe.Filters {
+		ack := Ack{ReasonString: q.ReasonString, UserProperties: q.UserProperties}
+		if i < len(q.ReasonCodes) { // before 5.0 there are none
+			ack.ReasonCode = q.ReasonCodes[i]
+		}
+		u.acks = append(u.acks, ack)
+	}
 	i := slices.IndexFunc(q.ReasonCodes, ReasonCode.Failed)
 	if i >= 0 && u.failure == nil {
 		u.failure = fmt.Errorf("filter %.80q: %w", q.Unsubscribe.Filters[i], &ServerError{

@@ -1,6 +1,11 @@
 package session
 
-import "github.com/seed65a45251/mqtt/wire"
+import (
+	"bytes"
+	"slices"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
 
 // Variables so that tests get there with small payloads.
 var (
@@ -94,11 +99,11 @@ func (s *Sender) interrupted(err error) {
 // properties that can be changed. It is for callers who stop waiting.
 func (s *Sender) Own(o *Outgoing) {
 	p := &o.Publish
-	p.Payload = append([]byte(nil), p.Payload...)
+	p.Payload = bytes.Clone(p.Payload)
 	if q := p.Properties; q != nil {
 		own := *q
-		own.CorrelationData = append([]byte(nil), q.CorrelationData...)
-		own.UserProperties = append([]wire.UserProperty(nil), q.UserProperties...)
+		own.CorrelationData = bytes.Clone(q.CorrelationData)
+		own.UserProperties = slices.Clone(q.UserProperties)
 		p.Properties = &own
 	}
 	if st := &s.link.stream; st.under() && st.owner == o {
@@ -109,7 +114,7 @@ func (s *Sender) Own(o *Outgoing) {
 // disown lets the stream of o go on without its caller, who gets his memory back.
 func (s *Sender) disown(o *Outgoing) {
 	if st := &s.link.stream; st.under() && st.owner == o {
-		st.rest = append([]byte(nil), st.rest...)
+		st.rest = bytes.Clone(st.rest)
 		st.owner = nil
 	}
 }

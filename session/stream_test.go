@@ -164,3 +164,20 @@ func TestConversationsOfStreams(t *testing.T) {
 		require.NoError(t, err, "seed %d", seed)
 	}
 }
+
+func TestAMessageOfItsOwnIsTheSame(t *testing.T) {
+	s := connectedScript(t, wire.V5)
+	want := wire.Publish{Topic: "t", Payload: []byte("abc"), QoS: 1, PacketID: 1, Properties: &wire.PublishProperties{
+		CorrelationData: []byte{}, UserProperties: []wire.UserProperty{{Name: "k", Value: "v"}},
+	}}
+	first := want
+	o := &Outgoing{Publish: first}
+	s.submit(o)
+	s.want(&want)
+	s.c.Sender.Own(o)
+	first.Payload[0], first.Properties.UserProperties[0].Name = 'x', "changed"
+	s.resume()
+	want.Payload, want.Duplicate = []byte("abc"), true
+	want.Properties = &wire.PublishProperties{CorrelationData: []byte{}, UserProperties: []wire.UserProperty{{Name: "k", Value: "v"}}}
+	s.want(&want)
+}

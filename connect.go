@@ -197,6 +197,7 @@ func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint
 	if err := k.handshake(ctx, v, c.connectPacket(v, p)); err != nil {
 		return nil, err
 	}
+	k.plan = p.remains()
 	return k, nil
 }
 

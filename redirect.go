@@ -111,9 +111,9 @@ func (c *Client) consent(ctx context.Context, from target, to server, moved bool
 
 // secretive reports whether p has what proves who we are.
 func (p *plan) secretive() bool {
-	return p.username != "" || p.password != "" || len(p.header) > 0 || p.server.query != "" ||
-		len(p.tls.Certificates) > 0 || p.tls.GetClientCertificate != nil || len(p.properties) > 0 ||
-		p.authenticator != nil
+	return p.secret || p.username != "" || p.password != "" || len(p.header) > 0 || p.server.query != "" ||
+		p.tls != nil && (len(p.tls.Certificates) > 0 || p.tls.GetClientCertificate != nil) ||
+		len(p.properties) > 0 || p.authenticator != nil
 }
 
 // parseReference understands a Server Reference: hosts with or without a port,

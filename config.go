@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -11,9 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
@@ -219,171 +216,6 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalText returns a placeholder.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// withDefaults returns the validated configuration with every zero resolved.
-func (c Config) withDefaults() (Config, error) {
-	if err := c.validate(); err != nil {
-		return c, err
-	}
-	if c.ClientID == "" {
-		c.ClientID = newClientID()
-	}
-	c.UserProperties = slices.Clone(c.UserProperties)
-	c.Header = c.Header.Clone()
-	if c.Will != nil {
-		will := *c.Will
-		will.Payload = bytes.Clone(will.Payload)
-		will.CorrelationData = bytes.Clone(will.CorrelationData)
-		will.UserProperties = slices.Clone(will.UserProperties)
-		c.Will = &will
-	}
-	c.SessionExpiry = defaultTo(c.SessionExpiry, 5*time.Minute)
-	c.KeepAlive = defaultTo(c.KeepAlive, time.Minute)
-	c.ConnectTimeout = defaultTo(c.ConnectTimeout, 15*time.Second)
-	c.WriteTimeout = defaultTo(c.WriteTimeout, 15*time.Second)
-	c.ReceiveMaximum = defaultTo(c.ReceiveMaximum, 1024)
-	c.HoldUnclaimed = defaultTo(c.HoldUnclaimed, int(c.ReceiveMaximum))
-	c.QueueMessages = defaultTo(c.QueueMessages, 10_000)
-	c.QueueBytes = defaultTo(c.QueueBytes, 64<<20)
-	var err error
-	if c.proxyFor, err = c.newProxy(); err != nil {
-		return c, err
-	}
-	system, err := c.newNetwork()
-	if err != nil {
-		return c, err
-	}
-	if c.network == nil {
-		c.network = system
-	}
-	if c.Permanent == nil {
-		c.Permanent = IsPermanent
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	return c, nil
-}
-
-func defaultTo[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
-
-func (c *Config) validate() error {
-	if c.Version != Auto && (c.Version < V31 || c.Version > V5) {
-		return invalid("Config.Version", "%d is not Auto, V31, V311 or V5", c.Version)
-	}
-	if err := c.validateIdentity(); err != nil {
-		return err
-	}
-	for _, d := range []struct {
-		name  string
-		value time.Duration
-		max   time.Duration
-	}{
-		{"KeepAlive", c.KeepAlive, math.MaxUint16 * time.Second},
-		{"SessionExpiry", c.SessionExpiry, math.MaxUint32 * time.Second},
-	} {
-		if d.value > d.max {
-			return invalid("Config."+d.name, "%v is more than %v", d.value, d.max)
-		}
-	}
-	for name, d := range map[string]time.Duration{
-		"PingTimeout": c.PingTimeout, "ConnectTimeout": c.ConnectTimeout, "WriteTimeout": c.WriteTimeout,
-	} {
-		if d < 0 {
-			return invalid("Config."+name, "%v is negative", d)
-		}
-	}
-	for name, n := range map[string]int{"Inflight": c.Inflight, "FiltersPerSubscribe": c.FiltersPerSubscribe, "QueueMessages": c.QueueMessages, "QueueBytes": c.QueueBytes} {
-		if n < 0 {
-			return invalid("Config."+name, "%d is negative", n)
-		}
-	}
-	for name, p := range map[string]FullPolicy{"AtMostOnce": c.WhenFull.AtMostOnce, "Acknowledged": c.WhenFull.Acknowledged} {
-		if p > FullDropNewest {
-			return invalid("Config.WhenFull."+name, "unknown policy %d", p)
-		}
-	}
-	if err := c.validateResponsePrefix(); err != nil {
-		return err
-	}
-	if err := c.validateAuthenticator(); err != nil {
-		return err
-	}
-	if err := c.Reconnect.Validate(); err != nil {
-		return invalid("Config.Reconnect", "%w", err)
-	}
-	if err := validateUserProperties(c.UserProperties); err != nil {
-		return invalid("Config.UserProperties", "%w", err)
-	}
-	if len(c.UserProperties) > 0 && (c.Version == V31 || c.Version == V311) {
-		return invalid("Config.UserProperties", "MQTT %v has none", c.Version)
-	}
-	if c.ServerOrder > RandomServer {
-		return invalid("Config.ServerOrder", "%d is not StayWithServer, FirstServerFirst or RandomServer", c.ServerOrder)
-	}
-	if err := validateHeader("Config.Header", c.Header); err != nil {
-		return err
-	}
-	return c.validateWill()
-}
-
-func (c *Config) validateIdentity() error {
-	if err := validateText("Config.ClientID", c.ClientID); err != nil {
-		return err
-	}
-	if n := utf8.RuneCountInString(c.ClientID); c.Version == V31 && n > 23 {
-		return invalid("Config.ClientID", "has %d characters; MQTT 3.1 allows 1 to 23", n)
-	}
-	if c.Bridge && c.Version != V31 && c.Version != V311 {
-		return invalid("Config.Bridge", "needs Version V311 or V31; in 5.0 the options of a Filter say the same")
-	}
-	if c.Resume && c.ClientID == "" {
-		return invalid("Config.Resume", "needs a ClientID")
-	}
-	return validateCredentials("Config.", c.Username, c.Password, c.Version)
-}
-
-// validateCredentials obeys the rules of CONNECT; where goes before the names of
-// the fields.
-func validateCredentials(where, username string, password Secret, v Version) error {
-	if err := validateText(where+"Username", username); err != nil {
-		return err
-	}
-	if len(password) > math.MaxUint16 {
-		return invalid(where+"Password", "%d bytes, more than 65535", len(password))
-	}
-	// [MQTT-3.1.2-22] of 3.1.1
-	if password != "" && username == "" && (v == V31 || v == V311) {
-		return invalid(where+"Password", "MQTT %v needs a Username with it", v)
-	}
-	return nil
-}
-
-func (c *Config) validateWill() error {
-	if c.Will == nil {
-		return nil
-	}
-	w := c.Will
-	if err := w.validate(); err != nil {
-		return invalid("Config.Will", "%w", err)
-	}
-	if len(w.Payload) > math.MaxUint16 {
-		return invalid("Config.Will", "payload of %d bytes, more than 65535", len(w.Payload))
-	}
-	if w.DelayInterval < 0 || w.DelayInterval > math.MaxUint32*time.Second {
-		return invalid("Config.Will", "delay interval of %v is not between 0 and %v", w.DelayInterval, math.MaxUint32*time.Second)
-	}
-	if p := w.publish(); (p.Properties != nil || w.DelayInterval > 0) && (c.Version == V31 || c.Version == V311) {
-		return invalid("Config.Will", "MQTT %v has no properties", c.Version)
-	}
-	return nil
-}
 
 // newClientID makes an identifier of 22 letters and digits: every server takes
 // up to 23 [MQTT-3.1.3-5].

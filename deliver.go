@@ -9,21 +9,6 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// manyPut is how many messages consumers may be left asleep for while more are at
-// hand: waking them for each read would cost more than what they do with it.
-const manyPut = 512
-
-// wakeConsumers wakes those who were left asleep. The reader does it before it
-// waits for anything.
-func (k *conn) wakeConsumers() {
-	d := &k.delivery
-	for i, s := range d.asleep {
-		d.asleep[i] = nil
-		s.queue.wake()
-	}
-	d.asleep, d.put = d.asleep[:0], 0
-}
-
 // delivery is what the reader needs to hand over the messages of one read.
 type delivery struct {
 	subs   []*Subscription // of all messages
@@ -158,6 +143,21 @@ func (k *conn) flushRun(ctx context.Context, s *Subscription) {
 	}
 	clear(d.run)
 	d.run = d.run[:0]
+}
+
+// manyPut is how many messages consumers may be left asleep for while more are at
+// hand: waking them for each read would cost more than what they do with it.
+const manyPut = 512
+
+// wakeConsumers wakes those who were left asleep. The reader does it before it
+// waits for anything.
+func (k *conn) wakeConsumers() {
+	d := &k.delivery
+	for i, s := range d.asleep {
+		d.asleep[i] = nil
+		s.queue.wake()
+	}
+	d.asleep, d.put = d.asleep[:0], 0
 }
 
 // dismiss acknowledges messages that nobody wants, which must not hold up

@@ -59,8 +59,10 @@
 //	                       context ended, not sent yet (no room:  true
 //	                       ErrQueueFull as well)
 //	                       context ended, sent: goes on           false
+//	                       ErrQueueFull by Config.WhenFull        true
 //	                       *ServerError: refused                  false
-//	                       ErrUndeliverable                       false
+//	                       ErrUndeliverable; ErrConnectionLost    false
+//	                       in a large QoS 0 payload
 //	                       ErrClosed                              true if not sent yet
 //	PublishAsync           ErrInvalid; ErrQueueFull: no room      true
 //	                       until ctx ended; ErrClosed
@@ -69,8 +71,11 @@
 //	SubscribeWith          *LimitError                            true unless sent on an earlier connection
 //	                       *ServerError: a filter was refused     false
 //	                       context ended, ErrClosed               true if not sent yet
+//	Handle                 as Subscribe; context ended, what the  as Subscribe; false
+//	                       function returned, or what ended the
+//	                       Subscription
 //	Route                  ErrInvalid, ErrClosed                  true
-//	Unsubscribe            ErrInvalid                             true
+//	Unsubscribe, -With     ErrInvalid                             true
 //	                       *LimitError                            true unless sent on an earlier connection
 //	                       *ServerError                           false
 //	                       context ended: goes on                 false
@@ -87,10 +92,10 @@
 //	PublishOnce            as Connect; as Publish, for each       true if none was sent
 //	                       message
 //	ReceiveOnce            as Connect, Subscribe and Next         n/a
-//	Flush, Disconnect      context ended, ErrClosed;              false
-//	                       ErrConnectionLost: QoS 0 messages
+//	Flush, Disconnect,     context ended, ErrClosed;              false
+//	DisconnectWith         ErrConnectionLost: QoS 0 messages
 //	                       were not written
-//	Disconnect             ErrInvalid: nothing was done           false
+//	Disconnect, -With      ErrInvalid: nothing was done           true
 //	Message.Ack            ErrStale: the session is gone          n/a
 //	Next, All              context ended, ErrClosed, what ended   n/a
 //	                       the Subscription

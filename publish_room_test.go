@@ -1,0 +1,101 @@
+package mqtt_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/mqtttest"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+func TestFullQueueMakesPublishersWaitForRoom(t *testing.T) {
+	for name, limit := range map[string]func(*mqtt.Config){
+		"messages": func(cfg *mqtt.Config) { cfg.QueueMessages = 2 },
+		"bytes":    func(cfg *mqtt.Config) { cfg.QueueBytes = 4 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := mqtttest.NewServer(t, wire.V5)
+				cfg := quiet(srv)
+				limit(&cfg)
+				client, conn := openWith(t, srv, cfg, &wire.Connack{ReceiveMaximum: 1})
+				publishAsync(t, client, "1", 1)
+				publishAsync(t, client, "2", 1)
+				publishAsync(t, client, "3", 1)
+				conn.Want(pub(1, 1, "1"))
+
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, err := client.PublishAsync(ctx, &mqtt.Message{Topic: "t", Payload: []byte("never"), QoS: 1})
+				require.ErrorIs(t, err, mqtt.ErrQueueFull)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.True(t, mqtt.NotSent(err))
+
+				waits := publish(t, client, "4", 1)
+				require.False(t, waits.over())
+				for i := uint16(1); i < 4; i++ {
+					conn.Send(puback(i))
+					conn.Want(pub(i+1, 1, fmt.Sprint(i+1)))
+				}
+				conn.Send(puback(4))
+				require.NoError(t, waits.wait())
+				conn.WantIdle()
+			})
+		})
+	}
+}
+
+func TestEmptyQueueTakesAMessageLargerThanItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.QueueBytes = 1
+		client, conn := open(t, srv, cfg)
+		call := publish(t, client, "large", 1)
+		conn.Want(pub(1, 1, "large"))
+		conn.Send(puback(1))
+		require.NoError(t, call.wait())
+	})
+}
+
+func TestWaitersForRoomAllGetThroughWhileSomeLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := quiet(srv)
+		cfg.QueueMessages = 1
+		client, conn := openWith(t, srv, cfg, &wire.Connack{ReceiveMaximum: 1})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var stay, leave []*call
+		for range 50 {
+			stay = append(stay, publish(t, client, "stays", 1))
+			leave = append(leave, begin(func() error { return client.Publish(ctx, "t", []byte("leaves"), 1) }))
+		}
+		synctest.Wait()
+		for acked := 0; ; acked++ {
+			p, ok := mqtttest.TakeWithin[*wire.Publish](conn, time.Second)
+			if !ok {
+				break
+			}
+			if acked == 20 {
+				go cancel() // while room is offered
+			}
+			conn.Send(puback(p.PacketID))
+		}
+		for _, c := range stay {
+			require.True(t, c.over())
+			require.NoError(t, c.wait())
+		}
+		for _, c := range leave {
+			if err := c.wait(); err != nil {
+				require.ErrorIs(t, err, context.Canceled)
+			}
+		}
+	})
+}

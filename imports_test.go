@@ -26,20 +26,21 @@ var permittedImports = map[string][]string{
 	"./reconnect": {},
 	"./match":     {"./wire"},
 	"./session":   {"./wire", "./match"},
-	"./store":     {"./wire", "./session", "./internal/...", "go.etcd.io/bbolt"},
+	"./store":     {},
+	"./store/...": {"./store", "go.etcd.io/bbolt"},
 	".": {
 		"./wire", "./match", "./session", "./reconnect", "./internal/...",
 		"golang.org/x/sync/errgroup", "github.com/coder/websocket", "golang.org/x/net/proxy",
 	},
 	"./broker": {
-		"./wire", "./match", "./session", "./reconnect", "./internal/...",
+		"./wire", "./match", "./session", "./reconnect", "./store", "./internal/...",
 		"golang.org/x/sync/errgroup", "github.com/coder/websocket", "golang.org/x/crypto/bcrypt",
 	},
 	"./internal/...":       {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
 	"./internal/mosquitto": {"./internal/...", "github.com/stretchr/testify/require"},
 	"./mqtttest":           {"./broker", "./wire", "./match", "./internal/pipe"},
-	"./cmd/...":            {".", "./broker", "./wire", "./match", "./reconnect", "./store", "./internal/..."},
-	"./examples/...":       {"golang.org/x/sync/errgroup", ".", "./broker", "./wire", "./match", "./reconnect", "./session", "./store", "./mqtttest"},
+	"./cmd/...":            {".", "./broker", "./wire", "./match", "./reconnect", "./store", "./store/bolt", "./internal/..."},
+	"./examples/...":       {"golang.org/x/sync/errgroup", ".", "./broker", "./wire", "./match", "./reconnect", "./session", "./store", "./store/bolt", "./mqtttest"},
 }
 
 // unreachable says what a package may not even import by way of others.

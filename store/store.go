@@ -1,0 +1,55 @@
+// Package store keeps records through the end of a process: what a client or a
+// broker must still know after a crash. It knows nothing of MQTT.
+//
+// A Store is an ordered map of small keys to values. Memory is the built-in one,
+// for tests and for programs whose state may end with them; package
+// [github.com/seed65a45251/mqtt/store/bolt] keeps a file.
+package store
+
+import (
+	"errors"
+	"iter"
+)
+
+// ErrClosed is the error of a Store that was closed.
+var ErrClosed = errors.New("store: closed")
+
+// Op is one change: it sets the value of a key or deletes the key.
+type Op struct {
+	// Key is not empty and at most MaxKey bytes long.
+	Key []byte
+	// Value replaces what the key had. It may be empty. Delete ignores it.
+	Value []byte
+	// Delete removes the key, which need not exist.
+	Delete bool
+}
+
+// MaxKey is the length of the longest key, in bytes. What is named by longer
+// strings, as Topic Names are, is kept under a hash or a number.
+const MaxKey = 1024
+
+// Store is an ordered map that survives its process. Its methods are safe for
+// concurrent use.
+type Store interface {
+	// Commit makes the operations durable in their order, all of them or none, and
+	// returns when they would survive a crash of the machine. Callers that come
+	// together may share one write to the disk. After an error, such as a full disk,
+	// nothing has changed and a later Commit may succeed; after ErrClosed none does.
+	// The Store keeps neither ops nor what they point to.
+	Commit(ops []Op) error
+
+	// Scan yields the keys that begin with prefix, in the order of their bytes, with
+	// their values, as they were when the loop began; an error ends the sequence. Key
+	// and value belong to the Store: they are valid until the loop goes on, and are not
+	// to be changed. The loop must not call Commit.
+	Scan(prefix []byte) iter.Seq2[Record, error]
+
+	// Close ends the Store after the Commits that have begun. Closing twice does
+	// nothing.
+	Close() error
+}
+
+// Record is one key with its value.
+type Record struct {
+	Key, Value []byte
+}

@@ -21,6 +21,7 @@ import (
 type conn struct {
 	client *Client
 	nc     net.Conn
+	line   *pollConn // nc, if it is a socket; otherwise nil
 	reader *wire.Reader
 	target target // where it leads, for redirections
 	plan   *plan
@@ -44,6 +45,10 @@ type conn struct {
 // outbox is what publishers and the writer know of each other.
 type outbox struct {
 	asleep  bool          // the writer waits for wake
+	busy    bool          // somebody writes
+	alone   uint8         // messages that were alone in flight, in a row
+	buffer  []byte        // what is being written
+	rest    []byte        // of it, what a direct write leaves to the writer
 	taken   uint64        // buffers taken from the engine
 	lossy   uint64        // the last of them that has, or will have, a QoS 0 message
 	written uint64        // of them, written
@@ -66,7 +71,10 @@ func newConn(c *Client, nc net.Conn, v Version) *conn {
 	// so it gets small pieces, each with a deadline of its own.
 	k.piece = 128 << 10
 	switch nc := nc.(type) {
-	case *net.TCPConn, *net.UnixConn, *pollConn:
+	case *pollConn:
+		k.piece, k.resumable = math.MaxInt, true
+		k.line = nc
+	case *net.TCPConn, *net.UnixConn:
 		k.piece, k.resumable = math.MaxInt, true
 	case *websocketConn:
 		nc.onArrival(func() { k.lastRead.Store(int64(time.Since(k.start))) })

@@ -22,6 +22,11 @@ type pollConn struct {
 	n   int
 	err error
 	try func(fd uintptr) bool // is attempt, bound once
+
+	// Of the write under way.
+	out   []byte
+	sent  int
+	write func(fd uintptr) // is push, bound once
 }
 
 // polled wraps nc, which is the connection to the server below TLS and WebSocket,
@@ -44,7 +49,7 @@ func polled(nc net.Conn) (net.Conn, *pollConn) {
 		return nc, nil
 	}
 	p := &pollConn{Conn: nc, raw: raw}
-	p.try = p.attempt
+	p.try, p.write = p.attempt, p.push
 	return p, p
 }
 
@@ -80,6 +85,27 @@ func (p *pollConn) attempt(fd uintptr) bool {
 			return false
 		}
 		return true
+	}
+}
+
+// tryWrite writes as much of b as there is room for, without waiting, and returns how
+// much that was. Errors are left to the next Write. It must not be called together
+// with itself or Write.
+func (p *pollConn) tryWrite(b []byte) int {
+	p.out, p.sent = b, 0
+	p.raw.Control(p.write) // its error means that the socket is closed
+	p.out = nil
+	return p.sent
+}
+
+func (p *pollConn) push(fd uintptr) {
+	for {
+		n, err := syscall.Write(int(fd), p.out)
+		if err == syscall.EINTR {
+			continue
+		}
+		p.sent = max(n, 0)
+		return
 	}
 }
 

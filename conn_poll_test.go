@@ -110,3 +110,24 @@ func TestOnlySocketsArePolled(t *testing.T) {
 	require.Same(t, ours, again, "what wraps a socket is left alone")
 	require.Nil(t, p)
 }
+
+func TestPollConnWritesWithoutWaiting(t *testing.T) {
+	ours, theirs := socketPair(t)
+	var sent []byte
+	block := make([]byte, 64<<10)
+	for n := len(block); n == len(block); {
+		for i := range block {
+			block[i] = byte(len(sent) + i)
+		}
+		n = ours.tryWrite(block)
+		sent = append(sent, block[:n]...)
+	}
+	require.Zero(t, ours.tryWrite(block), "the socket is full")
+	got := make([]byte, len(sent))
+	_, err := io.ReadFull(theirs, got)
+	require.NoError(t, err)
+	require.Equal(t, sent, got)
+
+	require.NoError(t, ours.Close())
+	require.Zero(t, ours.tryWrite(block))
+}

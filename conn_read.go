@@ -49,16 +49,21 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	now := time.Now()
 	c.mu.Lock()
 	c.engine.Recycle()
+	waiting := c.engine.Pending() > 0
 	err := c.engine.HandleBuffered(k.reader, now)
 	received := c.engine.Received()
 	c.counters.received += uint64(len(received))
 	flooded := c.engine.Backlog() > maxAnswers
+	lead := !waiting && k.lead()
 	c.settle(e)
 	c.mu.Unlock()
 	// Whoever waits for a SUBACK or UNSUBACK finds delivered what came before it.
 	answered := e.answered
 	e.answered = nil
 	e.perform()
+	if lead {
+		k.writeDirect()
+	}
 	k.deliver(ctx, received)
 	e.answered = answered
 	e.perform()

@@ -14,7 +14,7 @@ import (
 // looks after keep-alive.
 func (k *conn) writeLoop(ctx context.Context) error {
 	var e effects
-	var written []byte
+	wrote := false
 	upkeep := time.NewTimer(0)
 	defer upkeep.Stop()
 	for {
@@ -27,14 +27,11 @@ func (k *conn) writeLoop(ctx context.Context) error {
 			upkeep.Reset(wait)
 		default:
 		}
-		b, leaving := k.exchange(&e, written)
+		b, leaving := k.exchange(&e, wrote)
 		if leaving != nil {
 			return k.sayGoodbye(ctx, leaving)
 		}
-		if written = b; b != nil {
-			if k.trace != nil {
-				k.trace.wrote(b)
-			}
+		if wrote = b != nil; wrote {
 			if err := k.write(b); err != nil {
 				return fmt.Errorf("write: %w", err)
 			}
@@ -52,43 +49,66 @@ func (k *conn) writeLoop(ctx context.Context) error {
 	}
 }
 
-// exchange gives back what was written, if anything, and returns what there is
-// to write. If there is nothing, it returns nil and the writer counts as asleep,
-// or why the connection is to be left.
-func (k *conn) exchange(e *effects, written []byte) (b []byte, leaving error) {
+// exchange ends the writer's last write, if there was one, and returns what there
+// is to write now. If there is nothing, it returns nil and the writer counts as
+// asleep, or why the connection is to be left.
+func (k *conn) exchange(e *effects, wrote bool) (b []byte, leaving error) {
 	c := k.client
 	var flushed chan struct{}
 	now := time.Now()
 	c.mu.Lock()
-	if written != nil {
-		flushed = k.wrote(written, now)
+	if wrote {
+		flushed = k.wrote(now)
 	}
-	c.receipts.hand(c.engine)
-	if c.engine.Pending() == 0 {
-		k.out.asleep = k.leaving == nil
-		leaving = k.leaving
-	} else {
-		b = c.engine.Take(k.out.spare, now)
-		k.out.spare, k.out.asleep = nil, false
-		k.out.taken++
-		c.settle(e)
+	fresh := false
+	switch {
+	case k.out.rest != nil:
+		b, k.out.rest = k.out.rest, nil
+		k.out.asleep = false
+	case k.out.busy:
+		k.out.asleep = true // whoever writes looks after what comes meanwhile
+	default:
+		c.receipts.hand(c.engine)
+		if c.engine.Pending() > 0 {
+			b, fresh = k.take(e, now), true
+			k.out.asleep = false
+		} else {
+			leaving = k.leaving
+			k.out.asleep = leaving == nil
+		}
 	}
 	c.mu.Unlock()
-	if flushed != nil {
-		close(flushed)
-	}
+	k.announce(flushed)
 	e.perform()
+	if fresh && k.trace != nil {
+		k.trace.wrote(b)
+	}
 	return b, leaving
 }
 
-// wrote notes that b was written; it becomes the next buffer but one. The result
-// has to be closed, unless it is nil. Called with client.mu held.
-func (k *conn) wrote(b []byte, now time.Time) (flushed chan struct{}) {
-	k.client.engine.Wrote(now)
+// take takes what waits to be written. Called with client.mu held.
+func (k *conn) take(e *effects, now time.Time) []byte {
+	c := k.client
+	k.out.busy = true
+	k.out.buffer = c.engine.Take(k.out.spare, now)
+	k.out.spare = nil
+	k.out.taken++
+	c.settle(e)
+	return k.out.buffer
+}
+
+// wrote notes that what was taken is written; it becomes the next buffer but one.
+// The result has to be closed, unless it is nil. Called with client.mu held.
+func (k *conn) wrote(now time.Time) (flushed chan struct{}) {
+	if k.client.conn == k { // a direct write may outlive the connection
+		k.client.engine.Wrote(now)
+	}
+	k.out.busy = false
 	k.out.written++
-	if cap(b) <= maxSpare {
+	if b := k.out.buffer; cap(b) <= maxSpare {
 		k.out.spare = b[:0]
 	}
+	k.out.buffer = nil
 	flushed, k.out.flushed = k.out.flushed, nil
 	return flushed
 }

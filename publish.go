@@ -67,7 +67,7 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 	}
 	d := new(Delivery)
 	d.out = session.Outgoing{Publish: p, Expires: expires, Owner: d}
-	err = c.submit(ctx, d)
+	_, err = c.submit(ctx, d, false)
 	if err == ErrQueueFull && c.cfg.WhenFull.policy(p.QoS) != FullFail {
 		d.out.Complete(session.Result{Err: err}) // it was accepted and dropped
 		d.finish()
@@ -105,9 +105,13 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 	d := c.deliveries.take()
 	d.out = session.Outgoing{Publish: *p, Expires: expires, Owner: d}
 	d.settled = false
-	if err := c.submit(ctx, d); err != nil {
+	lead, err := c.submit(ctx, d, true)
+	if err != nil {
 		c.deliveries.giveBack(d)
 		return &requestError{"publish", p.Topic, false, err}
+	}
+	if lead != nil {
+		lead.writeDirect()
 	}
 	if ended := ctx.Done(); ended == nil {
 		<-d.wake
@@ -121,7 +125,7 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 			<-d.wake // it was completed in this very moment
 		}
 	}
-	_, err := d.result()
+	_, err = d.result()
 	c.deliveries.giveBack(d)
 	return err
 }
@@ -139,7 +143,7 @@ func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 		c.counters.published++
 		k := c.conn
 		k.out.lossy = k.out.taken + 1
-		if k.out.asleep {
+		if k.out.asleep && !k.out.busy {
 			k.out.asleep = false
 			writer = k
 		}

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// submit hands d to the engine as soon as the queue has room for it.
-func (c *Client) submit(ctx context.Context, d *Delivery) error {
+// submit hands d to the engine as soon as the queue has room for it. With direct the
+// caller is about to wait for the server; he has to write to lead unless that is nil.
+func (c *Client) submit(ctx context.Context, d *Delivery, direct bool) (lead *conn, err error) {
 	var now time.Time
 	if !d.out.Expires.IsZero() {
 		now = time.Now()
@@ -18,7 +19,7 @@ func (c *Client) submit(ctx context.Context, d *Delivery) error {
 		c.mu.Lock()
 		if err := c.ending; err != nil {
 			c.mu.Unlock()
-			return err
+			return nil, err
 		}
 		room, err := c.makeRoom(d.out.Publish.QoS, size)
 		if room {
@@ -26,16 +27,19 @@ func (c *Client) submit(ctx context.Context, d *Delivery) error {
 			c.engine.Sender.Submit(&d.out, now)
 		}
 		if room || err != nil {
+			if direct && c.conn.alone() && c.conn.lead() {
+				lead = c.conn
+			}
 			c.settle(&e)
 			c.mu.Unlock()
 			e.perform()
-			return err
+			return lead, err
 		}
 		w := make(chan struct{}, 1)
 		c.roomWaiters = append(c.roomWaiters, w)
 		c.mu.Unlock()
 		if err := c.awaitRoom(ctx, w); err != nil {
-			return err
+			return nil, err
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (c *Client) settle(e *effects) {
 	if len(c.roomWaiters) > 0 {
 		c.offerRoom(e)
 	}
-	if k := c.conn; k != nil && k.out.asleep && c.engine.Pending() > 0 {
+	if k := c.conn; k != nil && k.out.asleep && !k.out.busy && c.engine.Pending() > 0 {
 		k.out.asleep = false
 		e.writer = k
 	}

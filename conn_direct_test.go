@@ -1,0 +1,197 @@
+//go:build unix
+
+package mqtt
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt/mqtttest"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// openSocket connects over the loopback interface, where publishers and the reader
+// write for themselves. The client's socket buffer is small.
+func openSocket(t *testing.T, cfg Config) (*Client, *mqtttest.Conn) {
+	t.Helper()
+	srv := mqtttest.NewServer(t, wire.V5)
+	cfg.Version, cfg.KeepAlive = V5, -1
+	cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var d net.Dialer
+		nc, err := d.DialContext(ctx, network, addr)
+		if err == nil {
+			err = nc.(*net.TCPConn).SetWriteBuffer(4 << 10)
+		}
+		return nc, err
+	}
+	connected := make(chan *Client, 1)
+	go func() {
+		c, err := Connect(t.Context(), srv.URL(), cfg)
+		if err != nil {
+			t.Error(err)
+		}
+		connected <- c
+	}()
+	conn := srv.Connected(&wire.Connack{})
+	c := <-connected
+	require.NotNil(t, c)
+	t.Cleanup(func() {
+		conn.Close() // so that Close has no farewell to wait for
+		c.Close()
+	})
+	return c, conn
+}
+
+// publishAlone publishes messages that are acknowledged one by one until the
+// publisher writes them himself.
+func publishAlone(t *testing.T, c *Client, conn *mqtttest.Conn) {
+	t.Helper()
+	for i := range 2 * provenAlone {
+		published := make(chan error, 1)
+		go func() { published <- c.Publish(t.Context(), "t", fmt.Append(nil, i), AtLeastOnce) }()
+		p := mqtttest.Take[*wire.Publish](conn)
+		require.Equal(t, fmt.Sprint(i), string(p.Payload))
+		conn.Send(&wire.Puback{PacketID: p.PacketID})
+		require.NoError(t, <-published)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	require.Equal(t, uint8(provenAlone), c.conn.out.alone)
+}
+
+// until waits for something that goroutines of the client are about to do.
+func until(c *Client, done func() bool) {
+	for {
+		c.mu.Lock()
+		ok := done()
+		c.mu.Unlock()
+		if ok {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestLonePublisherDoesNotWaitForAServerThatDoesNotRead(t *testing.T) {
+	c, conn := openSocket(t, Config{})
+	publishAlone(t, c, conn)
+	payload := bytes.Repeat([]byte("0123456789"), 400_000) // more than the sockets take
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := c.Publish(ctx, "t", payload, AtLeastOnce)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.False(t, NotSent(err))
+
+	p := mqtttest.Take[*wire.Publish](conn)
+	require.True(t, bytes.Equal(payload, p.Payload), "the writer goes on where the publisher stopped")
+	conn.Send(&wire.Puback{PacketID: p.PacketID})
+	require.NoError(t, c.Flush(t.Context()))
+	publishAlone(t, c, conn)
+}
+
+func TestAcknowledgementGivenDuringADirectWriteIsSent(t *testing.T) {
+	c, conn := openSocket(t, Config{})
+	subscribed := make(chan *Subscription, 1)
+	go func() {
+		sub, err := c.Subscribe(t.Context(), "t", AtLeastOnce)
+		if err != nil {
+			t.Error(err)
+		}
+		subscribed <- sub
+	}()
+	s := mqtttest.Take[*wire.Subscribe](conn)
+	conn.Send(&wire.Suback{PacketID: s.PacketID, ReasonCodes: []wire.ReasonCode{wire.GrantedQoS1}})
+	sub := <-subscribed
+	require.NotNil(t, sub)
+	k := c.conn
+	until(c, func() bool { return k.out.asleep })
+	c.mu.Lock()
+	k.out.busy, k.out.asleep = true, false // as between lead and writeDirect
+	c.mu.Unlock()
+
+	conn.Send(&wire.Publish{Topic: "t", QoS: wire.AtLeastOnce, PacketID: 7, Properties: &wire.PublishProperties{SubscriptionIDs: []uint32{1}}})
+	_, err := sub.Next(t.Context())
+	require.NoError(t, err)
+	until(c, func() bool { return k.out.asleep }) // the writer came for it and left it to us
+	k.writeDirect()
+	conn.Want(&wire.Puback{PacketID: 7})
+}
+
+func TestCloseWaitsForADirectWrite(t *testing.T) {
+	c, conn := openSocket(t, Config{})
+	k := c.conn
+	until(c, func() bool { return k.out.asleep })
+	c.mu.Lock()
+	k.out.busy = true
+	c.mu.Unlock()
+	closed := make(chan error, 1)
+	go func() { closed <- c.Close() }()
+	until(c, func() bool { return k.leaving != nil })
+	k.writeDirect()
+	conn.WantDisconnect(wire.Success)
+	conn.Close()
+	require.NoError(t, <-closed)
+}
+
+func TestADirectWriteThatOutlivesItsConnectionTouchesNoOther(t *testing.T) {
+	c, conn := openSocket(t, Config{})
+	k := c.conn
+	until(c, func() bool { return k.out.asleep })
+	c.mu.Lock()
+	k.out.busy = true
+	c.mu.Unlock()
+	conn.Close()
+	until(c, func() bool { return c.conn == nil })
+	d, err := c.PublishAsync(t.Context(), &Message{Topic: "t", QoS: AtLeastOnce})
+	require.NoError(t, err)
+	k.writeDirect()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	require.True(t, d.out.Queued(), "it waits for the next connection")
+}
+
+func TestManyWritersKeepTheOrder(t *testing.T) {
+	b := mqtttest.NewBroker(t)
+	c, err := Connect(t.Context(), b.URL(), Config{})
+	require.NoError(t, err)
+	defer c.Close()
+	sub, err := c.SubscribeWith(t.Context(), SubscribeOptions{Filters: []Filter{{Filter: "order/#", QoS: ExactlyOnce}}, BufferMessages: 1 << 20})
+	require.NoError(t, err)
+	const publishers, each = 6, 150
+	// One after the other, each alone, then all at once: publishers, the reader and the
+	// writer take turns on the socket.
+	for _, together := range []bool{false, true} {
+		var wg sync.WaitGroup
+		for n := range publishers {
+			publish := func() {
+				topic := fmt.Sprintf("order/%v/%d", together, n)
+				for i := range each {
+					qos := QoS(n % 3)
+					if err := c.Publish(t.Context(), topic, fmt.Append(nil, i), qos); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+			if wg.Go(publish); !together {
+				wg.Wait()
+			}
+		}
+		next := make(map[string]int)
+		for range publishers * each {
+			m, err := sub.Next(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprint(next[m.Topic]), string(m.Payload), m.Topic)
+			next[m.Topic]++
+		}
+		wg.Wait()
+	}
+}

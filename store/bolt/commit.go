@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -65,6 +66,9 @@ func (f *File) Commit(ops []store.Op) error {
 // wait and leaves the lead to the next. So nobody works for longer than one group
 // takes.
 func (f *File) lead() {
+	// Those who were just answered, or are about to come, can join: it costs nothing
+	// when nobody else can run and makes groups of those whose turns would alternate.
+	runtime.Gosched()
 	f.mu.Lock()
 	group := firstGroup(f.queue) // only we remove from the queue
 	err := f.broken
@@ -160,14 +164,20 @@ func onlyFatal(err error) error {
 func (f *File) transact(group []*request) error {
 	d := f.db // only who leads the queue replaces it
 	id := 0
-	err := d.do(func() error {
+	err := guard(func() error {
+		// Until there is a transaction to roll back, a panic leaves locks behind.
+		d.stuck = true
 		tx, err := d.Begin(true)
 		if err != nil {
+			d.stuck = false
 			return err
 		}
-		// It does nothing after bbolt's own Commit, be it with an error. After a panic it
-		// releases what bbolt holds.
-		defer func() { _ = tx.Rollback() }()
+		// This does nothing after bbolt's own Commit, be it with an error. After a panic
+		// it releases what bbolt holds, unless it panics, too.
+		defer func() {
+			_ = tx.Rollback()
+			d.stuck = false
+		}()
 		id = tx.ID()
 		if err := apply(tx, group); err != nil {
 			return err
@@ -177,7 +187,7 @@ func (f *File) transact(group []*request) error {
 	if err == nil {
 		return nil
 	}
-	if d.stuck {
+	if _, panicked := errors.AsType[*panicError](err); panicked {
 		return &fatalError{err}
 	}
 	if f.mayBeVisible(d, id) {

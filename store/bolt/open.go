@@ -33,11 +33,15 @@ const (
 // kind (ErrForeign) or damaged (ErrDamaged), and with the error of the system
 // otherwise.
 func Open(path string, config Config) (*File, error) {
-	f := &File{path: path, config: config, commit: (*bbolt.Tx).Commit, shrinking: shrinking}
+	f := newFile(path, config, shrinking)
 	if err := f.open(); err != nil {
 		return nil, fmt.Errorf("store/bolt: open %s: %w", path, err)
 	}
 	return f, nil
+}
+
+func newFile(path string, config Config, shrinking limits) *File {
+	return &File{path: path, config: config, commit: (*bbolt.Tx).Commit, shrinking: shrinking, ended: make(chan struct{})}
 }
 
 func (f *File) open() (err error) {
@@ -112,7 +116,7 @@ func openOnce(path string, config Config, deadline time.Time) (*database, int64,
 // what is in it.
 func (f *File) begin(d *database, used int64) error {
 	f.db = d
-	if err := d.do(d.ensureBucket); err != nil {
+	if err := guard(d.ensureBucket); err != nil {
 		d.close()
 		return err
 	}
@@ -145,7 +149,7 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	err = d.do(d.ensureBucket)
+	err = guard(d.ensureBucket)
 	d.close()
 	if err != nil {
 		return err
@@ -187,7 +191,7 @@ type database struct {
 	// place, so that the last of them closes this one. Both belong to File.mu.
 	scans   int
 	retired bool
-	// stuck says that bbolt panicked and may hold its locks for ever.
+	// stuck says that bbolt panicked and holds its locks for ever.
 	stuck bool
 }
 
@@ -253,15 +257,6 @@ func describe(err error) error {
 	return err
 }
 
-// do calls f, which writes, and makes errors of its panics.
-func (d *database) do(f func() error) error {
-	err := guard(f)
-	if _, panicked := errors.AsType[*panicError](err); panicked {
-		d.stuck = true
-	}
-	return err
-}
-
 func (d *database) ensureBucket() error {
 	exists := false
 	err := d.View(func(tx *bbolt.Tx) error {
@@ -298,8 +293,8 @@ func (d *database) size() int64 {
 
 func (d *database) close() error {
 	if d.stuck {
-		// Closing bbolt could wait for ever. The file goes, with its lock; what it is
-		// mapped to stays until the process ends.
+		// Closing bbolt would wait for ever. The mapped file, and on some systems its lock,
+		// stays until the process ends.
 		return d.file.Close()
 	}
 	return guard(d.Close)

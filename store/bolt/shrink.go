@@ -83,7 +83,7 @@ func (f *File) copyTo(name string) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = d.do(func() error {
+	err = guard(func() error {
 		if err := bbolt.Compact(d.DB, f.db.DB, maxGroup); err != nil {
 			return err
 		}

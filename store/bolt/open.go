@@ -23,6 +23,8 @@ var bucketName = []byte("github.com/seed65a45251/mqtt/store 1")
 const (
 	// growth is how much a file grows at a time. Each time costs one more fsync.
 	growth = 4 << 20
+	// smallest is the size of a file that has nothing in it yet: four pages.
+	smallest = 4 * 4096
 	// mapped is the address space for a file, where that costs nothing. A larger file
 	// is mapped anew when it grows, which has to wait for those who read it.
 	mapped = 16 << 30
@@ -100,6 +102,9 @@ func openOnce(path string, config Config, deadline time.Time) (*database, int64,
 	}
 	if !info.Mode().IsRegular() {
 		return nil, 0, fmt.Errorf("%w: %s", ErrForeign, info.Mode().Type())
+	}
+	if size := info.Size(); 0 < size && size < smallest {
+		return nil, 0, fmt.Errorf("%w: it has only %d bytes", ErrForeign, size)
 	}
 	var used int64
 	// bbolt makes a database of an empty file.

@@ -33,9 +33,15 @@ func (f *File) shrinkIfEmpty() error {
 	if free < f.shrinking.from/2 { // nearly always; it saves the system call
 		return nil
 	}
-	size := f.db.size()
-	if !f.shrinking.whileOpen(size, size-free) {
-		return nil
+	var inPages int64 // the file is up to growth larger
+	err := guard(func() error {
+		return f.db.View(func(tx *bbolt.Tx) error {
+			inPages = tx.Size()
+			return nil
+		})
+	})
+	if err != nil || !f.shrinking.whileOpen(f.db.size(), inPages-free) {
+		return nil // if that fails the next Commit does, too
 	}
 	return f.shrink()
 }

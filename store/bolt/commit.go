@@ -26,6 +26,8 @@ type request struct {
 	ops []store.Op
 	// size is what the operations count in a group.
 	size int
+	// sets is 1 when the operations do not only delete.
+	sets int
 	// turn is closed when the request has its answer or is to lead.
 	turn chan struct{}
 	done bool
@@ -35,7 +37,8 @@ type request struct {
 // Commit implements store.Store. It also refuses values longer than MaxValue, with
 // ErrValue. Commits that arrive while one is being written are written together
 // afterwards, up to 4 MiB at a time, and each has its own result: when all of them
-// do not fit on the disk, those go in that do, small ones first.
+// do not fit on the disk, those go in that do, at first those that only delete, then
+// small ones. Config.MaxSize does not hold up deleting; a disk without any room may.
 func (f *File) Commit(ops []store.Op) error {
 	if err := check(ops); err != nil {
 		return err
@@ -43,6 +46,9 @@ func (f *File) Commit(ops []store.Op) error {
 	r := &request{ops: ops, turn: make(chan struct{})}
 	for _, op := range ops {
 		r.size += opCost + len(op.Key) + len(op.Value)
+		if !op.Delete {
+			r.sets = 1
+		}
 	}
 	f.mu.Lock()
 	if err := f.usable(); err != nil || len(ops) == 0 {
@@ -126,22 +132,24 @@ func answer(group []*request, err error) {
 
 // write writes a group in one transaction and answers it. When it fails because of
 // what one of them wants, the others are not to suffer: then they are written one at
-// a time, from the smallest on, until one fails; those after it are no smaller and
-// fail with it, for each attempt may be expensive. It returns an error only when the
-// File is of no use any more.
+// a time, deletions first, which make room, then from the smallest on. When one
+// fails, those after it need no less room and fail with it, because each attempt may
+// be expensive. It returns an error only when the File is of no use any more.
 func (f *File) write(group []*request) error {
 	err := f.transact(group)
 	if fatal := onlyFatal(err); err == nil || fatal != nil || len(group) == 1 {
 		answer(group, err)
 		return fatal
 	}
-	bySize := slices.SortedStableFunc(slices.Values(group), func(a, b *request) int { return cmp.Compare(a.size, b.size) })
-	for i := range bySize {
-		if err := f.transact(bySize[i : i+1]); err != nil {
-			answer(bySize[i:], err)
+	byNeed := slices.SortedStableFunc(slices.Values(group), func(a, b *request) int {
+		return cmp.Or(cmp.Compare(a.sets, b.sets), cmp.Compare(a.size, b.size))
+	})
+	for i := range byNeed {
+		if err := f.transact(byNeed[i : i+1]); err != nil {
+			answer(byNeed[i:], err)
 			return onlyFatal(err)
 		}
-		answer(bySize[i:i+1], nil)
+		answer(byNeed[i:i+1], nil)
 	}
 	return nil
 }
@@ -163,6 +171,12 @@ func onlyFatal(err error) error {
 // unless it is fatal.
 func (f *File) transact(group []*request) error {
 	d := f.db // only who leads the queue replaces it
+	// Deleting writes pages before it frees others. If it could fail for the limit, a
+	// full store would stay full.
+	d.MaxSize = 0
+	if slices.ContainsFunc(group, func(r *request) bool { return r.sets != 0 }) {
+		d.MaxSize = f.config.maxSize()
+	}
 	id := 0
 	err := guard(func() error {
 		// Until there is a transaction to roll back, a panic leaves locks behind.

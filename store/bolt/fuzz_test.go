@@ -41,7 +41,7 @@ func FuzzFile(f *testing.F) {
 			require.NoError(t, memory.Commit(ops))
 			ops = nil
 		}
-		for len(script) >= 2 && len(script) < 2000 {
+		for len(script) >= 2 && len(script) < 300 {
 			what, n := script[0], script[1]
 			script = script[2:]
 			switch {
@@ -57,7 +57,7 @@ func FuzzFile(f *testing.F) {
 			case what >= 0x80:
 				ops = append(ops, del(fuzzKey(what&0x7f))...)
 			default:
-				ops = append(ops, set(fuzzKey(what), strings.Repeat(fmt.Sprint(n), int(n)*int(n)))...)
+				ops = append(ops, set(fuzzKey(what), strings.Repeat(fmt.Sprint(n), int(n)*16))...)
 			}
 		}
 		commit()

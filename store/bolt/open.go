@@ -5,30 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"runtime"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 )
 
 // bucketName is the bucket that has all records. It marks a file as ours and tells
 // the version of what is in it.
 var bucketName = []byte("github.com/seed65a45251/mqtt/store 1")
 
-const (
-	// growth is how much a file grows at a time. Each time costs one more fsync.
-	growth = 4 << 20
-	// smallest is the size of a file that has nothing in it yet: four pages.
-	smallest = 4 * 4096
-	// mapped is the address space for a file, where that costs nothing. A larger file
-	// is mapped anew when it grows, which has to wait for those who read it.
-	mapped = 16 << 30
-)
+// smallest is the size of a file that has nothing in it yet: four pages.
+const smallest = 4 * 4096
 
 // Open opens the store at path, or creates one that only its user may read, in a
 // directory that exists. It fails when the file is in use (ErrLocked), of another
@@ -92,7 +82,7 @@ func until(deadline time.Time) time.Duration {
 func openOnce(path string, config Config, deadline time.Time) (*database, int64, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = create(path)
+		err = create(path, config.MaxSize)
 		if err == nil {
 			info, err = os.Stat(path)
 		}
@@ -140,7 +130,7 @@ func (f *File) begin(d *database, used int64) error {
 // create makes an empty store and puts it at path when it is complete: a crash in
 // between leaves no file that can not be opened. When two do so at a time, the first
 // wins and both go on with its file.
-func create(path string) error {
+func create(path string, maxSize int64) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new*")
 	if err != nil {
 		return err
@@ -150,7 +140,7 @@ func create(path string) error {
 	if err := temporary.Close(); err != nil {
 		return err
 	}
-	d, err := openDatabase(name, Config{}, -1)
+	d, err := openDatabase(name, Config{MaxSize: maxSize}, -1)
 	if err != nil {
 		return err
 	}
@@ -186,121 +176,4 @@ func syncDirectory(path string) error {
 	}
 	defer dir.Close()
 	return dir.Sync()
-}
-
-// database is an open file of bbolt.
-type database struct {
-	*bbolt.DB
-	file *os.File
-	// scans counts those who read; retired says that another database has taken the
-	// place, so that the last of them closes this one. Both belong to File.mu.
-	scans   int
-	retired bool
-	// stuck says that bbolt panicked and holds its locks for ever.
-	stuck bool
-}
-
-func openDatabase(path string, config Config, wait time.Duration) (*database, error) {
-	d, err := tryDatabase(path, config, wait, mapping())
-	if errors.Is(err, syscall.ENOMEM) { // the process may not have that much address space
-		d, err = tryDatabase(path, config, wait, 0)
-	}
-	return d, err
-}
-
-func mapping() int {
-	if bits.UintSize < 64 || runtime.GOOS == "windows" {
-		return 0
-	}
-	return min(mapped, 1<<(bits.UintSize-2)) // so that it compiles for 32 bits, too
-}
-
-func tryDatabase(path string, config Config, wait time.Duration, mapping int) (*database, error) {
-	d := new(database)
-	options := bbolt.Options{
-		Timeout: wait,
-		NoSync:  config.NoSync,
-		MaxSize: config.maxSize(),
-		// A list of what is free in a file that was large once is large itself, and would
-		// be written with every Commit. Open finds out what is free by looking.
-		NoFreelistSync:  true,
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: mapping,
-		OpenFile:        d.openFile,
-	}
-	err := guard(func() (err error) {
-		d.DB, err = bbolt.Open(path, 0o600, &options)
-		return err
-	})
-	if err != nil {
-		if d.file != nil {
-			d.file.Close() // bbolt has done so, unless it panicked
-		}
-		return nil, describe(err)
-	}
-	d.AllocSize = growth
-	return d, nil
-}
-
-func (d *database) openFile(path string, flag int, mode os.FileMode) (file *os.File, err error) {
-	d.file, err = os.OpenFile(path, flag, mode)
-	return d.file, err
-}
-
-// describe finds our words for errors of bbolt.
-func describe(err error) error {
-	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return ErrLocked
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch):
-		return fmt.Errorf("%w: %w", ErrForeign, err)
-	case errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrInvalidMapping):
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	case errors.Is(err, berrors.ErrMaxSizeReached):
-		return ErrFull
-	}
-	return err
-}
-
-func (d *database) ensureBucket() error {
-	exists := false
-	err := d.View(func(tx *bbolt.Tx) error {
-		exists = tx.Bucket(bucketName) != nil
-		return nil
-	})
-	if err != nil || exists {
-		return err
-	}
-	return d.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucket(bucketName)
-		return err
-	})
-}
-
-// isAt reports whether path leads to the file of d.
-func (d *database) isAt(path string) bool {
-	there, err := os.Stat(path)
-	if err != nil {
-		return false
-	}
-	here, err := d.file.Stat()
-	return err == nil && os.SameFile(here, there)
-}
-
-// size returns the length of the file, in bytes.
-func (d *database) size() int64 {
-	info, err := d.file.Stat()
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
-func (d *database) close() error {
-	if d.stuck {
-		// Closing bbolt would wait for ever. The mapped file, and on some systems its lock,
-		// stays until the process ends.
-		return d.file.Close()
-	}
-	return guard(d.Close)
 }

@@ -85,7 +85,7 @@ func (f *File) copyTo(name string) (*database, error) {
 	if err := os.Remove(name); err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
-	d, err := openDatabase(name, Config{NoSync: true}, -1)
+	d, err := openDatabase(name, Config{NoSync: true, MaxSize: f.config.MaxSize}, -1)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +100,6 @@ func (f *File) copyTo(name string) (*database, error) {
 		os.Remove(name)
 		return nil, err
 	}
-	d.NoSync, d.MaxSize = f.config.NoSync, f.config.maxSize()
+	d.NoSync = f.config.NoSync
 	return d, nil
 }

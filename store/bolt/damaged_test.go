@@ -41,7 +41,8 @@ func use(t testing.TB, content []byte, size int64) error {
 	path := filepath.Join(t.TempDir(), "store")
 	require.NoError(t, os.WriteFile(path, content, 0o600))
 	require.NoError(t, os.Truncate(path, size))
-	f, err := bolt.Open(path, bolt.Config{NoSync: true})
+	f, err := bolt.Open(path, bolt.Config{NoSync: true, LockTimeout: -1})
+	require.NotErrorIs(t, err, bolt.ErrLocked)
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func TestDamageIsAnError(t *testing.T) {
 	require.NoError(t, use(t, content, whole))
 	random := rand.New(rand.NewPCG(1, 2))
 	refused := 0
-	for range 300 {
+	for range 200 {
 		damaged := append([]byte(nil), content...)
 		// Beginnings of pages have what is easily fatal.
 		page := 4096 * random.IntN(len(content)/4096)
@@ -79,7 +80,7 @@ func TestDamageIsAnError(t *testing.T) {
 		}
 	}
 	// Others were in free pages, or behind what a page has.
-	require.Greater(t, refused, 50)
+	require.Greater(t, refused, 30)
 }
 
 func TestAFileThatWasCutOffIsRefused(t *testing.T) {

@@ -27,7 +27,7 @@ var permittedImports = map[string][]string{
 	"./match":     {"./wire"},
 	"./session":   {"./wire", "./match"},
 	"./store":     {},
-	"./store/...": {"./store", "go.etcd.io/bbolt"},
+	"./store/...": {"./store", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	".": {
 		"./wire", "./match", "./session", "./reconnect", "./internal/...",
 		"golang.org/x/sync/errgroup", "github.com/coder/websocket", "golang.org/x/net/proxy",
@@ -45,8 +45,8 @@ var permittedImports = map[string][]string{
 
 // unreachable says what a package may not even import by way of others.
 var unreachable = map[string][]string{
-	".":          {"./broker", "./mqtttest", "./internal/mosquitto", "testing"},
-	"./broker":   {".", "./mqtttest", "./internal/mosquitto", "testing"},
+	".":          {"./broker", "./mqtttest", "./internal/mosquitto", "./store/bolt", "go.etcd.io/bbolt", "testing"},
+	"./broker":   {".", "./mqtttest", "./internal/mosquitto", "./store/bolt", "go.etcd.io/bbolt", "testing"},
 	"./mqtttest": {"."}, // any client can be tested with it
 }
 

@@ -61,12 +61,7 @@ type plan struct {
 	properties []UserProperty
 
 	authenticator Authenticator
-	secret        bool // it had what remains has not
 }
-
-// remains is what an established connection needs of its plan, without copies of
-// settings and without secrets.
-func (p *plan) remains() *plan { return &plan{server: p.server, secret: p.secretive()} }
 
 // prepare makes the plan for a visit of t, with the caller's help.
 func (c *Client) prepare(ctx context.Context, t target, number int, cause error) (*plan, error) {

@@ -15,23 +15,23 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// conn is one network connection. Its two goroutines, reader and writer, begin
-// and end together in serve and touch nothing of the next connection: all that
-// outlives a connection is in the engine.
+// conn is one network connection. Reader and writer begin and end together in
+// serve and touch nothing of the next connection: all that outlives a connection
+// is in the engine.
 type conn struct {
 	client *Client
 	nc     net.Conn
 	line   *pollConn // nc, if it is a socket; otherwise nil
 	reader *wire.Reader
-	target target // where it leads, for redirections
-	plan   *plan
 	wake   chan struct{} // one token: there is something for the writer
 
 	piece     int  // how much is written at once
 	resumable bool // a write that timed out may be continued
 
-	leaving error  // why we are leaving; the writer ends when all is written; guarded by client.mu
-	out     outbox // guarded by client.mu
+	leaving error   // why we are leaving; the writer ends when all is written; guarded by client.mu
+	cause   error   // why the first of the two goroutines ended; guarded by client.mu
+	out     outbox  // guarded by client.mu
+	effects effects // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
 	delivery delivery // of the reader
 	hinted   bool     // the reader hears when it is about to wait; see pollConn
@@ -85,17 +85,26 @@ func newConn(c *Client, nc net.Conn, v Version) *conn {
 // serve runs the connection until it ends and returns why.
 func (k *conn) serve(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(ctx, func() { k.nc.Close() })
-	g.Go(func() error { return k.readLoop(ctx) })
-	g.Go(func() error { return k.writeLoop(ctx) })
-	err := g.Wait()
-	stop()
-	k.nc.Close()
+	g.Go(func() error { return k.end(k.readLoop(ctx)) })
+	err := k.end(k.writeLoop(ctx)) // here, which saves a goroutine
+	g.Go(func() error { return err })
+	g.Wait()
 	k.client.mu.Lock()
 	defer k.client.mu.Unlock()
 	if k.leaving != nil {
 		return k.leaving
 	}
+	return k.cause
+}
+
+// end closes the socket because of err, which makes the other goroutine end too.
+func (k *conn) end(err error) error {
+	k.client.mu.Lock()
+	if k.cause == nil {
+		k.cause = err
+	}
+	k.client.mu.Unlock()
+	k.nc.Close()
 	return err
 }
 

@@ -26,7 +26,7 @@ func (k *conn) alone() bool {
 	if k == nil {
 		return false
 	}
-	if k.client.engine.Sender.Inflight() > 1 {
+	if k.client.engine.Sender.Inflight() != 1 { // or it is at QoS 0
 		k.out.alone = 0
 		return false
 	}
@@ -70,6 +70,9 @@ func (k *conn) writeDirect() {
 		c.mu.Unlock()
 		k.announce(flushed)
 		e.perform()
+		if k.trace != nil {
+			k.trace.wrote(b)
+		}
 		if n := k.try(b); n < len(b) {
 			c.mu.Lock()
 			k.out.rest = b[n:]
@@ -82,9 +85,6 @@ func (k *conn) writeDirect() {
 
 // try writes what the socket takes of b without waiting.
 func (k *conn) try(b []byte) int {
-	if k.trace != nil {
-		k.trace.wrote(b)
-	}
 	n := k.line.tryWrite(b)
 	k.client.counters.bytesSent.Add(uint64(n))
 	return n

@@ -13,7 +13,7 @@ import (
 
 // handshake sends CONNECT and takes packets until CONNACK, within ctx. On
 // success the engine is connected and k is the client's connection.
-func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect) (err error) {
+func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect, a Authenticator) (err error) {
 	c := k.client
 	stop := context.AfterFunc(ctx, func() { k.nc.SetDeadline(time.Unix(1, 0)) })
 	defer func() {
@@ -25,11 +25,11 @@ func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect) (err e
 			c.forget(k, err)
 		}
 	}()
-	exchange, initial, err := startAuth(ctx, k.plan.authenticator)
+	exchange, initial, err := startAuth(ctx, a)
 	if err != nil {
 		return err
 	}
-	if a := k.plan.authenticator; a != nil {
+	if a != nil {
 		p.AuthenticationMethod, p.AuthenticationData = a.Method(), initial
 	}
 	c.mu.Lock()

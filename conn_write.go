@@ -13,21 +13,21 @@ import (
 // under way: the busier the connection, the fewer the writes. Between writes it
 // looks after keep-alive.
 func (k *conn) writeLoop(ctx context.Context) error {
-	var e effects
+	e := &k.effects
 	wrote := false
 	upkeep := time.NewTimer(0)
 	defer upkeep.Stop()
 	for {
 		select {
 		case <-upkeep.C: // also when the writer never sleeps
-			wait, err := k.tend(&e)
+			wait, err := k.tend(e)
 			if err != nil {
 				return err
 			}
 			upkeep.Reset(wait)
 		default:
 		}
-		b, leaving := k.exchange(&e, wrote)
+		b, leaving := k.exchange(e, wrote)
 		if leaving != nil {
 			return k.sayGoodbye(ctx, leaving)
 		}
@@ -136,6 +136,9 @@ const (
 
 // write writes all of b. The deadline is for progress, not for the whole.
 func (k *conn) write(b []byte) error {
+	if k.line != nil {
+		b = b[k.try(b):] // most often that is all, and needs no deadline
+	}
 	for len(b) > 0 {
 		deadline := time.Now().Add(k.client.cfg.WriteTimeout)
 		by := k.leaveBy.Load()

@@ -31,12 +31,11 @@ func (c *Client) connect(ctx context.Context, number int, cause error) (*conn, e
 		todo = todo[1:]
 		k, p, err := r.visit(ctx, t)
 		if err == nil {
-			c.link.route.arrived(t)
-			k.target = t
+			c.link.route.arrived(t, p.source(t))
 			return k, nil
 		}
 		if asked, ok := redirection(err); ok && p != nil {
-			next, refused := c.follow(ctx, t, asked, p)
+			next, refused := c.follow(ctx, p.source(t), asked)
 			alone = alone && refused != nil
 			todo = slices.Concat(next, todo)
 			if err = refused; err == nil {
@@ -193,11 +192,9 @@ func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint
 	if line != nil {
 		line.waits, k.hinted = k.wakeConsumers, true
 	}
-	k.plan = p
-	if err := k.handshake(ctx, v, c.connectPacket(v, p)); err != nil {
+	if err := k.handshake(ctx, v, c.connectPacket(v, p), p.authenticator); err != nil {
 		return nil, err
 	}
-	k.plan = p.remains()
 	return k, nil
 }
 

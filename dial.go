@@ -29,8 +29,14 @@ func (n *systemNetwork) DialContext(ctx context.Context, network, address string
 	return n.tcp.DialContext(ctx, network, address)
 }
 
+// plainNetwork is that of everybody who sets neither Resolver nor LocalAddr.
+var plainNetwork = &systemNetwork{Resolver: net.DefaultResolver}
+
 // newNetwork follows Resolver and LocalAddr.
 func (c *Config) newNetwork() (network, error) {
+	if c.Resolver == nil && c.LocalAddr == "" && net.DefaultResolver == plainNetwork.Resolver {
+		return plainNetwork, nil
+	}
 	n := &systemNetwork{Resolver: c.Resolver}
 	if n.Resolver == nil {
 		n.Resolver = net.DefaultResolver

@@ -44,27 +44,36 @@ func redirection(err error) (*ServerError, bool) {
 	return said, true
 }
 
+// source is a server that may send us elsewhere.
+type source struct {
+	server    server // which Config.Attempt may have chosen
+	secretive bool   // it got what proves who we are
+}
+
+func (p *plan) source(t target) source {
+	s := source{p.server, p.secretive()}
+	if s.server.username == "" && s.server.password == "" {
+		s.server.username, s.server.password = t.server.username, t.server.password
+	}
+	return s
+}
+
 // follow returns where the server from sends us, or an error that says why we do
 // not go there.
-func (c *Client) follow(ctx context.Context, from target, asked *ServerError, p *plan) ([]target, error) {
+func (c *Client) follow(ctx context.Context, from source, asked *ServerError) ([]target, error) {
 	refuse := func(format string, args ...any) ([]target, error) {
 		return nil, fmt.Errorf("%w (not followed: %w)", asked, fmt.Errorf(format, args...))
 	}
 	if c.link.route.hops >= maxHops {
 		return refuse("%d redirections in a row", c.link.route.hops)
 	}
-	via := p.server // which Config.Attempt may have chosen
-	if via.username == "" && via.password == "" {
-		via.username, via.password = from.server.username, from.server.password
-	}
-	from.server = via
 	servers, err := parseReference(asked.ServerReference, from.server)
 	if err != nil {
 		return refuse("%w", err)
 	}
 	var targets []target
 	for _, s := range servers {
-		action := c.consent(ctx, from, s, asked.ReasonCode == ServerMoved, p)
+		action := c.consent(ctx, from, s, asked.ReasonCode == ServerMoved)
 		if action == StayAway {
 			continue
 		}
@@ -91,7 +100,7 @@ func (c *Client) follow(ctx context.Context, from target, asked *ServerError, p 
 // consent asks the caller's function, or decides in its place: credentials stay
 // with the hosts that were configured, and a host that would get none is not
 // worth a visit unless there are none.
-func (c *Client) consent(ctx context.Context, from target, to server, moved bool, p *plan) RedirectAction {
+func (c *Client) consent(ctx context.Context, from source, to server, moved bool) RedirectAction {
 	if ask := c.cfg.Redirect; ask != nil {
 		r := Redirection{From: from.server.address, To: to.address, Moved: moved}
 		action, _ := detached(ctx, func() RedirectAction { return ask(r) })
@@ -103,7 +112,7 @@ func (c *Client) consent(ctx context.Context, from target, to server, moved bool
 	switch {
 	case c.link.route.knows(to.host):
 		return FollowWithCredentials
-	case c.cfg.Attempt != nil || p.secretive():
+	case c.cfg.Attempt != nil || from.secretive:
 		return StayAway
 	}
 	return FollowWithoutCredentials
@@ -111,7 +120,7 @@ func (c *Client) consent(ctx context.Context, from target, to server, moved bool
 
 // secretive reports whether p has what proves who we are.
 func (p *plan) secretive() bool {
-	return p.secret || p.username != "" || p.password != "" || len(p.header) > 0 || p.server.query != "" ||
+	return p.username != "" || p.password != "" || len(p.header) > 0 || p.server.query != "" ||
 		p.tls != nil && (len(p.tls.Certificates) > 0 || p.tls.GetClientCertificate != nil) ||
 		len(p.properties) > 0 || p.authenticator != nil
 }

@@ -38,7 +38,7 @@ type itinerary struct {
 	moved   []target // as told by ServerMoved; they come before the others
 	once    []target // as told by UseAnotherServer, for the next round only
 	last    int      // the index of the server of the last connection; -1: a redirected one
-	present target   // of the last connection
+	present source   // of the last connection
 	shunned bool     // the last connection did not stay up
 	hops    int      // redirections followed since the last pause
 }
@@ -105,8 +105,8 @@ func (r *itinerary) own(order ServerOrder) []int {
 }
 
 // arrived notes the server of a new connection.
-func (r *itinerary) arrived(t target) {
-	r.present, r.shunned = t, false
+func (r *itinerary) arrived(t target, from source) {
+	r.present, r.shunned = from, false
 	r.last = -1
 	if !t.redirected {
 		r.last = slices.Index(r.servers, t.server)

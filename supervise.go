@@ -31,7 +31,7 @@ func (c *Client) supervise(k *conn) error {
 		}
 		c.link.route.shunned = !healthy
 		c.indulge(err)
-		if k, err = c.reconnect(k, err); err != nil {
+		if k, err = c.reconnect(err); err != nil {
 			return err
 		}
 	}
@@ -70,14 +70,14 @@ func (c *Client) connectFirst(ctx context.Context) (*conn, error) {
 	}
 }
 
-// reconnect makes the next connection after old was lost because of err.
-func (c *Client) reconnect(old *conn, err error) (*conn, error) {
+// reconnect makes the next connection after the last was lost because of err.
+func (c *Client) reconnect(err error) (*conn, error) {
 	// Close, which began when the connection had a second left, waits for nobody.
 	if ending := c.isEnding(); ending != nil {
 		return nil, ending
 	}
 	if asked, ok := redirection(err); ok {
-		c.link.route.once, err = c.follow(c.ctx, old.target, asked, old.plan)
+		c.link.route.once, err = c.follow(c.ctx, c.link.route.present, asked)
 		if err == nil {
 			err = asked
 		}

@@ -1,13 +1,18 @@
 package mqtt
 
-import "time"
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+)
 
 // A write begins with take and ends with wrote. In between the connection is busy,
 // and whoever adds packets leaves them to the one who writes. That is the writer,
 // or, on a socket, somebody who would only wake the writer and then wait for what
-// comes back: a lone publisher, the reader. They write as much as the socket takes
-// without waiting, outside all locks, and leave the rest to the writer, so that
-// neither their context nor their time depends on the network.
+// comes back: a publisher that is alone or has a large payload, the reader. They
+// write as much as the socket takes without waiting, outside all locks, and leave
+// the rest to the writer, so that neither their context nor their time depends on
+// the network.
 
 // lead reports whether the caller is to write what waits, which he thereby
 // promises. Called with client.mu held; writeDirect has to follow without it.
@@ -19,19 +24,21 @@ func (k *conn) lead() bool {
 	return true
 }
 
-// alone reports whether the message just submitted is the only one in flight, as
-// those before it were. Otherwise the writer gathers those of several publishers.
-// Called with client.mu held.
-func (k *conn) alone() bool {
+// mayWrite reports whether the publisher of o, which he has just submitted, should
+// write it: if it is the only one in flight, as those before it were, or if its
+// payload can be written from where it is. Otherwise the writer gathers the messages
+// of several publishers. Called with client.mu held.
+func (k *conn) mayWrite(o *session.Outgoing) bool {
 	if k == nil {
 		return false
 	}
-	if k.client.engine.Sender.Inflight() != 1 { // or it is at QoS 0
+	sender := k.client.engine.Sender
+	if sender.Inflight() != 1 { // or it is at QoS 0
 		k.out.alone = 0
-		return false
+		return sender.Streams(o)
 	}
 	k.out.alone = min(k.out.alone+1, provenAlone)
-	return k.out.alone == provenAlone
+	return k.out.alone == provenAlone || sender.Streams(o)
 }
 
 const (
@@ -43,8 +50,9 @@ const (
 	directTurns = 4
 )
 
-// writeDirect writes what waits, after lead.
-func (k *conn) writeDirect() {
+// writeDirect writes what waits, after lead. own is the caller's message, if he has
+// one: a large payload is written without a copy.
+func (k *conn) writeDirect(own *session.Outgoing) {
 	c := k.client
 	var e effects
 	for turn := 0; ; turn++ {
@@ -66,13 +74,11 @@ func (k *conn) writeDirect() {
 			}
 			return
 		}
-		b := k.take(&e, now)
+		b := k.take(&e, own, now)
 		c.mu.Unlock()
 		k.announce(flushed)
 		e.perform()
-		if k.trace != nil {
-			k.trace.wrote(b)
-		}
+		k.trace.wrote(b)
 		if n := k.try(b); n < len(b) {
 			c.mu.Lock()
 			k.out.rest = b[n:]
@@ -80,6 +86,34 @@ func (k *conn) writeDirect() {
 			k.wakeUp()
 			return
 		}
+		if own != nil {
+			k.writePayload(own)
+		}
+	}
+}
+
+// writePayload writes what the socket takes of the payload of own, if that is what
+// comes next. The caller of a publish has it until then.
+func (k *conn) writePayload(own *session.Outgoing) {
+	c := k.client
+	var e effects
+	c.mu.Lock()
+	defer e.perform()
+	defer c.mu.Unlock()
+	if c.conn != k {
+		return
+	}
+	rest := c.engine.Sender.Lend(own)
+	if len(rest) == 0 {
+		return
+	}
+	c.mu.Unlock()
+	n := k.try(rest)
+	k.trace.wrote(rest[:n])
+	c.mu.Lock()
+	if c.conn == k {
+		c.engine.Sender.Lent(own, n, time.Now())
+		c.settle(&e)
 	}
 }
 

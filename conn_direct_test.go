@@ -121,7 +121,7 @@ func TestAcknowledgementGivenDuringADirectWriteIsSent(t *testing.T) {
 	_, err := sub.Next(t.Context())
 	require.NoError(t, err)
 	until(c, func() bool { return k.out.asleep }) // the writer came for it and left it to us
-	k.writeDirect()
+	k.writeDirect(nil)
 	conn.Want(&wire.Puback{PacketID: 7})
 }
 
@@ -135,7 +135,7 @@ func TestCloseWaitsForADirectWrite(t *testing.T) {
 	closed := make(chan error, 1)
 	go func() { closed <- c.Close() }()
 	until(c, func() bool { return k.leaving != nil })
-	k.writeDirect()
+	k.writeDirect(nil)
 	conn.WantDisconnect(wire.Success)
 	conn.Close()
 	require.NoError(t, <-closed)
@@ -152,7 +152,7 @@ func TestADirectWriteThatOutlivesItsConnectionTouchesNoOther(t *testing.T) {
 	until(c, func() bool { return c.conn == nil })
 	d, err := c.PublishAsync(t.Context(), &Message{Topic: "t", QoS: AtLeastOnce})
 	require.NoError(t, err)
-	k.writeDirect()
+	k.writeDirect(nil)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	require.True(t, d.out.Queued(), "it waits for the next connection")
@@ -194,4 +194,84 @@ func TestManyWritersKeepTheOrder(t *testing.T) {
 		}
 		wg.Wait()
 	}
+}
+
+func TestLargePayloadIsWrittenFromWhereItIs(t *testing.T) {
+	c, conn := openSocket(t, Config{})
+	payload := make([]byte, 2<<20)
+	for i := range payload {
+		payload[i] = byte(i * 7 >> 3)
+	}
+	for qos := range ExactlyOnce {
+		published := make(chan error, 1)
+		go func() { published <- c.Publish(t.Context(), "large", payload, qos) }()
+		async, err := c.PublishAsync(t.Context(), &Message{Topic: "small", Payload: []byte("behind or before")})
+		require.NoError(t, err)
+		for range 2 {
+			p := mqtttest.Take[*wire.Publish](conn)
+			if p.Topic == "small" {
+				require.Equal(t, "behind or before", string(p.Payload))
+				continue
+			}
+			require.True(t, bytes.Equal(payload, p.Payload))
+			if qos > AtMostOnce {
+				conn.Send(&wire.Puback{PacketID: p.PacketID})
+			}
+		}
+		require.NoError(t, <-published)
+		<-async.Done()
+	}
+	require.Less(t, cap(c.conn.out.spare), 1<<20, "the payload was not copied as a whole")
+}
+
+func TestLargePayloadIsTheCallersAgainWhenTheConnectionBreaks(t *testing.T) {
+	c, conn := openSocket(t, Config{})
+	payload := make([]byte, 5<<20)
+	published := make(chan error, 1)
+	go func() { published <- c.Publish(t.Context(), "large", payload, AtMostOnce) }()
+	until(c, func() bool { return c.conn.out.taken > 0 })
+	conn.Close()
+	require.ErrorIs(t, <-published, ErrConnectionLost)
+	clear(payload) // the race detector would see a write that still goes on
+}
+
+func TestLargePayloadsFollowEachOther(t *testing.T) {
+	srv := mqtttest.NewServer(t, wire.V5)
+	connected := make(chan *Client, 1)
+	go func() {
+		c, err := Connect(t.Context(), srv.URL(), Config{Version: V5, KeepAlive: -1})
+		if err != nil {
+			t.Error(err)
+		}
+		connected <- c
+	}()
+	conn := srv.Connected(&wire.Connack{})
+	c := <-connected
+	require.NotNil(t, c)
+	t.Cleanup(func() {
+		conn.Close()
+		c.Close()
+	})
+	payload := make([]byte, 600_000) // not a multiple of anything
+	for i := range payload {
+		payload[i] = byte(i * 7 >> 3)
+	}
+	const messages = 60
+	published := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 0; i < messages && err == nil; i++ {
+			err = c.Publish(t.Context(), "t", payload, QoS(i%2))
+		}
+		published <- err
+	}()
+	for range messages {
+		// An acknowledgement may be here before the publisher knows that he has written all.
+		p := mqtttest.Take[*wire.Publish](conn)
+		require.True(t, bytes.Equal(payload, p.Payload))
+		if p.QoS > 0 {
+			conn.Send(&wire.Puback{PacketID: p.PacketID})
+		}
+	}
+	require.NoError(t, <-published)
 }

@@ -70,9 +70,7 @@ func (k *conn) awaitConnack(ctx context.Context, exchange authExchange) error {
 
 // writeHandshake writes what goes before the writer has begun.
 func (k *conn) writeHandshake(b []byte) error {
-	if k.trace != nil {
-		k.trace.wrote(b)
-	}
+	k.trace.wrote(b)
 	n, err := k.nc.Write(b)
 	k.client.counters.bytesSent.Add(uint64(n))
 	if err != nil {

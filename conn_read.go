@@ -43,9 +43,7 @@ func (k *conn) readLoop(ctx context.Context) error {
 
 func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	c := k.client
-	if k.trace != nil {
-		k.trace.read(k.reader.Buffered())
-	}
+	k.trace.read(k.reader.Buffered())
 	now := time.Now()
 	c.mu.Lock()
 	c.engine.Recycle()
@@ -62,7 +60,7 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	e.answered = nil
 	e.perform()
 	if lead {
-		k.writeDirect()
+		k.writeDirect(nil)
 	}
 	k.deliver(ctx, received)
 	e.answered = answered

@@ -7,6 +7,8 @@ import (
 	"os"
 	"runtime"
 	"time"
+
+	"github.com/seed65a45251/mqtt/session"
 )
 
 // writeLoop writes what has gathered in the engine while the last write was
@@ -70,7 +72,7 @@ func (k *conn) exchange(e *effects, wrote bool) (b []byte, leaving error) {
 	default:
 		c.receipts.hand(c.engine)
 		if c.engine.Pending() > 0 {
-			b, fresh = k.take(e, now), true
+			b, fresh = k.take(e, nil, now), true
 			k.out.asleep = false
 		} else {
 			leaving = k.leaving
@@ -80,17 +82,18 @@ func (k *conn) exchange(e *effects, wrote bool) (b []byte, leaving error) {
 	c.mu.Unlock()
 	k.announce(flushed)
 	e.perform()
-	if fresh && k.trace != nil {
+	if fresh {
 		k.trace.wrote(b)
 	}
 	return b, leaving
 }
 
-// take takes what waits to be written. Called with client.mu held.
-func (k *conn) take(e *effects, now time.Time) []byte {
+// take takes what waits to be written, up to the payload of lent. Called with
+// client.mu held.
+func (k *conn) take(e *effects, lent *session.Outgoing, now time.Time) []byte {
 	c := k.client
 	k.out.busy = true
-	k.out.buffer = c.engine.Take(k.out.spare, now)
+	k.out.buffer = c.engine.TakeBefore(lent, k.out.spare, now)
 	k.out.spare = nil
 	k.out.taken++
 	c.settle(e)

@@ -11,7 +11,7 @@ import (
 // Publish sends a message and waits until the server has taken it: for PUBACK
 // with AtLeastOnce, for PUBCOMP with ExactlyOnce, across as many reconnects as
 // it takes. With AtMostOnce it waits until the packet is in the connection's
-// write buffer. A payload of 256 KiB or more is never copied there as a whole but
+// write buffer. A payload of 256 KiB or more is written from where it is, or copied
 // piece by piece as the network takes it; when the connection breaks in the middle
 // of one, Publish returns ErrConnectionLost with AtMostOnce.
 //
@@ -111,7 +111,7 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 		return &requestError{"publish", p.Topic, false, err}
 	}
 	if lead != nil {
-		lead.writeDirect()
+		lead.writeDirect(&d.out)
 	}
 	if ended := ctx.Done(); ended == nil {
 		<-d.wake

@@ -24,6 +24,7 @@ type tracer struct {
 	logger         *slog.Logger
 	sent, received wire.Decoder
 	noted          []noted
+	streaming      int // bytes of a payload that are still to be written
 }
 
 func newTracer(c *Client, v Version) *tracer {
@@ -37,11 +38,27 @@ func newTracer(c *Client, v Version) *tracer {
 	}
 }
 
-// wrote logs the packets of b, which are complete.
-func (t *tracer) wrote(b []byte) { t.each(packetSent, &t.sent, b) }
+// wrote logs the packets of b. The last may lack some of its payload, which comes
+// with the next calls.
+func (t *tracer) wrote(b []byte) {
+	if t == nil {
+		return
+	}
+	n := min(t.streaming, len(b))
+	t.streaming -= n
+	b = t.each(packetSent, &t.sent, b[n:])
+	if h, n, err := wire.ParseHeader(b, t.sent.Version); err == nil && n > 0 {
+		t.streaming = h.Size - len(b)
+		t.packet(packetSent, &t.sent, h, b[n:], t.streaming)
+	}
+}
 
 // read logs the packets of b that are complete.
-func (t *tracer) read(b []byte) { t.each(packetReceived, &t.received, b) }
+func (t *tracer) read(b []byte) {
+	if t != nil {
+		t.each(packetReceived, &t.received, b)
+	}
+}
 
 // noted is a received packet that is logged when no lock is held.
 type noted struct {
@@ -61,28 +78,33 @@ func (t *tracer) readNoted() {
 		return
 	}
 	for _, n := range t.noted {
-		t.packet(packetReceived, &t.received, n.header, n.body)
+		t.packet(packetReceived, &t.received, n.header, n.body, 0)
 	}
 	t.noted = nil
 }
 
-func (t *tracer) each(message string, d *wire.Decoder, b []byte) {
+// each logs what is complete of b and returns the rest.
+func (t *tracer) each(message string, d *wire.Decoder, b []byte) (rest []byte) {
 	for {
 		h, n, err := wire.ParseHeader(b, d.Version)
 		if err != nil || n == 0 || h.Size > len(b) {
-			return
+			return b
 		}
-		t.packet(message, d, h, b[n:h.Size])
+		t.packet(message, d, h, b[n:h.Size], 0)
 		b = b[h.Size:]
 	}
 }
 
-func (t *tracer) packet(message string, d *wire.Decoder, h wire.Header, body []byte) {
+// packet logs one packet, of whose payload so many bytes are missing.
+func (t *tracer) packet(message string, d *wire.Decoder, h wire.Header, body []byte, missing int) {
 	attrs := []slog.Attr{slog.String("packet", h.Type.String()), slog.Int("size", h.Size)}
 	p, err := d.Decode(h, body)
-	if err != nil {
+	switch p := p.(type) {
+	case nil:
 		attrs = append(attrs, slog.String("problem", err.Error()))
-	} else {
+	case *wire.Publish:
+		attrs = append(attrs, describePublish(p, len(p.Payload)+missing)...)
+	default:
 		attrs = append(attrs, describe(p)...)
 	}
 	t.logger.LogAttrs(context.Background(), LevelPacket, message, attrs...)
@@ -97,8 +119,6 @@ func describe(p wire.Packet) []slog.Attr {
 		return []slog.Attr{slog.Bool("clean_start", p.CleanStart), slog.Int("keep_alive", int(p.KeepAlive)), slog.Bool("will", p.Will != nil)}
 	case *wire.Connack:
 		return []slog.Attr{slog.Bool("session_present", p.SessionPresent), reason(p.ReasonCode)}
-	case *wire.Publish:
-		return describePublish(p)
 	case *wire.Puback:
 		return []slog.Attr{id(p.PacketID), reason(p.ReasonCode)}
 	case *wire.Pubrec:
@@ -123,8 +143,8 @@ func describe(p wire.Packet) []slog.Attr {
 	return nil
 }
 
-func describePublish(p *wire.Publish) []slog.Attr {
-	attrs := []slog.Attr{slog.String("topic", p.Topic), slog.Int("qos", int(p.QoS)), slog.Int("payload", len(p.Payload))}
+func describePublish(p *wire.Publish, payload int) []slog.Attr {
+	attrs := []slog.Attr{slog.String("topic", p.Topic), slog.Int("qos", int(p.QoS)), slog.Int("payload", payload)}
 	if p.QoS > AtMostOnce {
 		attrs = append(attrs, slog.Int("packet_id", int(p.PacketID)), slog.Bool("dup", p.Duplicate))
 	}

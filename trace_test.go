@@ -89,3 +89,30 @@ func TestPacketsAreNotLoggedUnlessAskedFor(t *testing.T) {
 		require.NotEmpty(t, log.b.String())
 	})
 }
+
+func TestLargePayloadIsOnePacketInTheLog(t *testing.T) {
+	payload := bytes.Repeat([]byte("\x30\x0c\x00\x06hidden\x00xxx"), 40_000) // looks like PUBLISHes
+	for _, socket := range []bool{false, true} {
+		b := mqtttest.NewBroker(t)
+		log := new(records)
+		cfg := mqtt.Config{Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: mqtt.LevelPacket}))}
+		if !socket {
+			cfg.Dial = b.Dial
+		}
+		client, err := mqtt.Connect(t.Context(), b.URL(), cfg)
+		require.NoError(t, err)
+		for qos := range mqtt.ExactlyOnce + 1 {
+			require.NoError(t, client.Publish(t.Context(), "t", payload, qos))
+		}
+		require.NoError(t, client.Close())
+		var sizes []any
+		for _, m := range log.packets(t) {
+			if m["packet"] == "PUBLISH" {
+				sizes = append(sizes, m["payload"])
+			}
+		}
+		size := float64(len(payload))
+		require.Equal(t, []any{size, size, size}, sizes)
+		require.NotContains(t, log.b.String(), "hidden")
+	}
+}

@@ -180,8 +180,13 @@ func (c *Client) Pending() int { return c.link.Pending() }
 // Take returns the bytes to write next and continues with spare as its buffer.
 // It then fills the buffer with queued messages that found no room before.
 func (c *Client) Take(spare []byte, now time.Time) []byte {
+	return c.TakeBefore(nil, spare, now)
+}
+
+// TakeBefore is Take for a caller who will ask Sender.Lend for the payload of o.
+func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 	streaming := c.link.stream.under()
-	b := c.link.Take(spare)
+	b := c.link.takeBefore(o, spare)
 	if !streaming || !c.keepAlive.behind {
 		c.keepAlive.taken()
 	}

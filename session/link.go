@@ -36,9 +36,22 @@ func (l *Link) Pending() int { return len(l.buf) + len(l.stream.rest) + len(l.st
 // Take returns the bytes to write and goes on with spare as the next buffer.
 // The caller owns the result until it gives it back as spare.
 func (l *Link) Take(spare []byte) []byte {
+	if len(l.buf) == 0 {
+		l.refill() // takeBefore has left it out
+	}
 	b := l.buf
 	l.buf = spare[:0]
 	l.refill()
+	return b
+}
+
+// takeBefore is Take without any more of the payload of o.
+func (l *Link) takeBefore(o *Outgoing, spare []byte) []byte {
+	if o == nil || l.stream.owner != o {
+		return l.Take(spare)
+	}
+	b := l.buf
+	l.buf = spare[:0]
 	return b
 }
 

@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"slices"
+	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -20,7 +21,8 @@ var (
 type stream struct {
 	rest   []byte    // of the payload; empty: there is no stream
 	behind []byte    // packets
-	owner  *Outgoing // whose payload it is
+	owner  *Outgoing // whose payload it is; nil: rest is a copy
+	lent   *Outgoing // whose caller is writing rest; nil: nobody
 	over   *Outgoing // the message whose last piece was copied; the Sender takes it
 }
 
@@ -52,16 +54,54 @@ func (l *Link) begin(o *Outgoing) error {
 // behind it.
 func (l *Link) refill() {
 	s := &l.stream
-	if !s.under() {
+	if !s.under() || s.lent != nil {
 		return
 	}
 	n := min(len(s.rest), piece)
 	l.buf = append(l.buf, s.rest[:n]...)
+	l.streamOn(n)
+}
+
+// streamOn goes on behind n more bytes of the payload.
+func (l *Link) streamOn(n int) {
+	s := &l.stream
 	s.rest = s.rest[n:]
 	if !s.under() {
 		l.buf = append(l.buf, s.behind...)
 		l.stream = stream{over: s.owner}
 	}
+}
+
+// Streams reports whether the payload of o is on its way piece by piece.
+func (s *Sender) Streams(o *Outgoing) bool { return s.link.stream.owner == o && s.link.stream.under() }
+
+// Lend returns what is left of the payload of o if nothing else is to be written
+// before it, for a caller who still has it to write it without a copy. He then
+// calls Lent. Until then nobody may call Take.
+func (s *Sender) Lend(o *Outgoing) []byte {
+	st := &s.link.stream
+	if !s.Streams(o) || len(s.link.buf) > 0 {
+		return nil
+	}
+	st.lent = o
+	return st.rest
+}
+
+// Lent says that n bytes of what Lend returned are written. What is left is copied
+// as usual. It does nothing if the connection has ended meanwhile.
+func (s *Sender) Lent(o *Outgoing, n int, now time.Time) {
+	st := &s.link.stream
+	if st.lent != o {
+		return
+	}
+	st.lent = nil
+	s.link.streamOn(n)
+	if st.under() && st.owner == nil {
+		// A server that has acknowledged half of a message gets the other half.
+		st.rest = bytes.Clone(st.rest)
+	}
+	s.link.refill()
+	s.Pump(now)
 }
 
 // send appends the PUBLISH of o, or begins to stream it.
@@ -114,7 +154,9 @@ func (s *Sender) Own(o *Outgoing) {
 // disown lets the stream of o go on without its caller, who gets his memory back.
 func (s *Sender) disown(o *Outgoing) {
 	if st := &s.link.stream; st.under() && st.owner == o {
-		st.rest = bytes.Clone(st.rest)
+		if st.lent == nil {
+			st.rest = bytes.Clone(st.rest)
+		}
 		st.owner = nil
 	}
 }

@@ -181,3 +181,80 @@ func TestAMessageOfItsOwnIsTheSame(t *testing.T) {
 	want.Properties = &wire.PublishProperties{CorrelationData: []byte{}, UserProperties: []wire.UserProperty{{Name: "k", Value: "v"}}}
 	s.want(&want)
 }
+
+func TestPayloadThatIsLentIsNotCopied(t *testing.T) {
+	streamFrom(t, 6, 2)
+	for _, qos := range []wire.QoS{0, 1} {
+		s := connectedScript(t, wire.V5)
+		payload := []byte("abcdefg")
+		o := &Outgoing{Publish: wire.Publish{Topic: "t", Payload: payload, QoS: qos}}
+		s.submit(o)
+		require.True(t, s.c.Sender.Streams(o))
+		require.Nil(t, s.c.Sender.Lend(o), "its head comes first")
+		want := wire.Publish{Topic: "t", Payload: payload, QoS: qos}
+		if qos > 0 {
+			want.PacketID = 1
+		}
+		packet := s.encode(&want)
+		require.Equal(t, packet[:len(packet)-len(payload)], s.c.TakeBefore(o, nil, s.now))
+		rest := s.c.Sender.Lend(o)
+		require.Same(t, &payload[0], &rest[0])
+		next := s.publish("next", 0)
+		require.Equal(t, "abcdefg", string(s.c.Sender.Lend(o)))
+
+		s.c.Sender.Lent(o, 3, s.now)
+		require.Nil(t, s.c.Sender.Lend(o), "a copy of the next piece comes first")
+		require.Equal(t, "de", string(s.c.TakeBefore(o, nil, s.now)))
+		require.Equal(t, "fg", string(s.c.Sender.Lend(o)))
+		s.c.Sender.Lent(o, 2, s.now)
+		require.False(t, s.c.Sender.Streams(o))
+		if qos == 0 {
+			s.wantCompleted(o, next)
+		} else {
+			s.wantCompleted(next)
+		}
+		s.wantAll(s.encode(pub(0, 0, "next")))
+	}
+}
+
+func TestWhatWasLentIsForgottenWithTheConnection(t *testing.T) {
+	streamFrom(t, 6, 2)
+	s := connectedScript(t, wire.V5)
+	o := s.publish("abcdefg", 0)
+	s.c.TakeBefore(o, nil, s.now)
+	require.Equal(t, "abcdefg", string(s.c.Sender.Lend(o)))
+	s.c.Lost(false)
+	require.Equal(t, ErrConnectionLost, o.Result().Err)
+	s.c.Sender.Lent(o, 3, s.now)
+	require.Nil(t, s.c.Sender.Lend(o))
+	require.Zero(t, s.c.Pending())
+}
+
+func TestAcknowledgementMayComeBeforeWhatWasLentIsSaidToBeWritten(t *testing.T) {
+	streamFrom(t, 6, 2)
+	for written, left := range map[int]string{7: "", 3: "defg"} {
+		s := connectedScript(t, wire.V5)
+		payload := []byte("abcdefg")
+		o := &Outgoing{Publish: wire.Publish{Topic: "t", Payload: payload, QoS: 1}}
+		s.submit(o)
+		s.c.TakeBefore(o, nil, s.now)
+		require.Equal(t, "abcdefg", string(s.c.Sender.Lend(o)))
+		s.send(puback(1))
+		s.wantCompleted(o)
+		s.c.Sender.Lent(o, written, s.now)
+		copy(payload, "-------") // it is the caller's again
+		next := s.publish("next", 0)
+		s.wantAll(append([]byte(left), s.encode(pub(0, 0, "next"))...))
+		s.wantCompleted(next)
+	}
+}
+
+func TestTakeGoesOnWithAStreamWhoseHeadWasTakenAlone(t *testing.T) {
+	streamFrom(t, 6, 2)
+	s := connectedScript(t, wire.V5)
+	o := s.publish("abcdefg", 0)
+	s.c.TakeBefore(o, nil, s.now)
+	require.Equal(t, "ab", string(s.takeOnce()))
+	s.wantAll([]byte("cdefg"))
+	s.wantCompleted(o)
+}

@@ -19,18 +19,21 @@ import (
 )
 
 // openSocket connects over the loopback interface, where publishers and the reader
-// write for themselves. The client's socket buffer is small.
-func openSocket(t *testing.T, cfg Config) (*Client, *mqtttest.Conn) {
+// write for themselves. With sendBuffer the socket takes no more bytes than about
+// that.
+func openSocket(t *testing.T, sendBuffer int) (*Client, *mqtttest.Conn) {
 	t.Helper()
 	srv := mqtttest.NewServer(t, wire.V5)
-	cfg.Version, cfg.KeepAlive = V5, -1
-	cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		var d net.Dialer
-		nc, err := d.DialContext(ctx, network, addr)
-		if err == nil {
-			err = nc.(*net.TCPConn).SetWriteBuffer(4 << 10)
+	cfg := Config{Version: V5, KeepAlive: -1}
+	if sendBuffer > 0 {
+		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			var d net.Dialer
+			nc, err := d.DialContext(ctx, network, addr)
+			if err == nil {
+				err = nc.(*net.TCPConn).SetWriteBuffer(sendBuffer)
+			}
+			return nc, err
 		}
-		return nc, err
 	}
 	connected := make(chan *Client, 1)
 	go func() {
@@ -81,7 +84,7 @@ func until(c *Client, done func() bool) {
 }
 
 func TestLonePublisherDoesNotWaitForAServerThatDoesNotRead(t *testing.T) {
-	c, conn := openSocket(t, Config{})
+	c, conn := openSocket(t, 4<<10)
 	publishAlone(t, c, conn)
 	payload := bytes.Repeat([]byte("0123456789"), 400_000) // more than the sockets take
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -98,7 +101,7 @@ func TestLonePublisherDoesNotWaitForAServerThatDoesNotRead(t *testing.T) {
 }
 
 func TestAcknowledgementGivenDuringADirectWriteIsSent(t *testing.T) {
-	c, conn := openSocket(t, Config{})
+	c, conn := openSocket(t, 4<<10)
 	subscribed := make(chan *Subscription, 1)
 	go func() {
 		sub, err := c.Subscribe(t.Context(), "t", AtLeastOnce)
@@ -126,7 +129,7 @@ func TestAcknowledgementGivenDuringADirectWriteIsSent(t *testing.T) {
 }
 
 func TestCloseWaitsForADirectWrite(t *testing.T) {
-	c, conn := openSocket(t, Config{})
+	c, conn := openSocket(t, 4<<10)
 	k := c.conn
 	until(c, func() bool { return k.out.asleep })
 	c.mu.Lock()
@@ -142,7 +145,7 @@ func TestCloseWaitsForADirectWrite(t *testing.T) {
 }
 
 func TestADirectWriteThatOutlivesItsConnectionTouchesNoOther(t *testing.T) {
-	c, conn := openSocket(t, Config{})
+	c, conn := openSocket(t, 4<<10)
 	k := c.conn
 	until(c, func() bool { return k.out.asleep })
 	c.mu.Lock()
@@ -197,7 +200,7 @@ func TestManyWritersKeepTheOrder(t *testing.T) {
 }
 
 func TestLargePayloadIsWrittenFromWhereItIs(t *testing.T) {
-	c, conn := openSocket(t, Config{})
+	c, conn := openSocket(t, 4<<10)
 	payload := make([]byte, 2<<20)
 	for i := range payload {
 		payload[i] = byte(i * 7 >> 3)
@@ -225,7 +228,7 @@ func TestLargePayloadIsWrittenFromWhereItIs(t *testing.T) {
 }
 
 func TestLargePayloadIsTheCallersAgainWhenTheConnectionBreaks(t *testing.T) {
-	c, conn := openSocket(t, Config{})
+	c, conn := openSocket(t, 4<<10)
 	payload := make([]byte, 5<<20)
 	published := make(chan error, 1)
 	go func() { published <- c.Publish(t.Context(), "large", payload, AtMostOnce) }()
@@ -236,22 +239,7 @@ func TestLargePayloadIsTheCallersAgainWhenTheConnectionBreaks(t *testing.T) {
 }
 
 func TestLargePayloadsFollowEachOther(t *testing.T) {
-	srv := mqtttest.NewServer(t, wire.V5)
-	connected := make(chan *Client, 1)
-	go func() {
-		c, err := Connect(t.Context(), srv.URL(), Config{Version: V5, KeepAlive: -1})
-		if err != nil {
-			t.Error(err)
-		}
-		connected <- c
-	}()
-	conn := srv.Connected(&wire.Connack{})
-	c := <-connected
-	require.NotNil(t, c)
-	t.Cleanup(func() {
-		conn.Close()
-		c.Close()
-	})
+	c, conn := openSocket(t, 0)
 	payload := make([]byte, 600_000) // not a multiple of anything
 	for i := range payload {
 		payload[i] = byte(i * 7 >> 3)

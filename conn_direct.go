@@ -17,7 +17,12 @@ import (
 // lead reports whether the caller is to write what waits, which he thereby
 // promises. Called with client.mu held; writeDirect has to follow without it.
 func (k *conn) lead() bool {
-	if k == nil || k.line == nil || k.out.busy || k.leaving != nil || k.client.engine.Pending() == 0 {
+	return k != nil && k.client.engine.Pending() > 0 && k.promise()
+}
+
+// promise is lead for a caller who expects that something is about to wait.
+func (k *conn) promise() bool {
+	if k.line == nil || k.out.busy || k.leaving != nil {
 		return false
 	}
 	k.out.busy = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
@@ -54,12 +55,17 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	flooded := c.engine.Backlog() > maxAnswers
 	lead := !waiting && k.lead()
 	c.settle(e)
+	crowd := !waiting && len(e.completed) > 1 && k.promise()
 	c.mu.Unlock()
 	// Whoever waits for a SUBACK or UNSUBACK finds delivered what came before it.
 	answered := e.answered
 	e.answered = nil
 	e.perform()
-	if lead {
+	if crowd {
+		// Those whose messages are acknowledged publish the next, all in one write.
+		runtime.Gosched()
+	}
+	if lead || crowd {
 		k.writeDirect(nil)
 	}
 	k.deliver(ctx, received)

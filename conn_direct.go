@@ -20,9 +20,11 @@ func (k *conn) lead() bool {
 	return k != nil && k.client.engine.Pending() > 0 && k.promise()
 }
 
-// promise is lead for a caller who expects that something is about to wait.
+// promise is lead for a caller who expects that something is about to wait. Where
+// packets are logged the writer writes all of them: nobody else is to run the
+// handler of the logger.
 func (k *conn) promise() bool {
-	if k.line == nil || k.out.busy || k.leaving != nil {
+	if k.line == nil || k.trace != nil || k.out.busy || k.leaving != nil {
 		return false
 	}
 	k.out.busy = true
@@ -83,7 +85,6 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 		c.mu.Unlock()
 		k.announce(flushed)
 		e.perform()
-		k.trace.wrote(b)
 		if n := k.try(b); n < len(b) {
 			c.mu.Lock()
 			k.out.rest = b[n:]
@@ -114,7 +115,6 @@ func (k *conn) writePayload(own *session.Outgoing) {
 	}
 	c.mu.Unlock()
 	n := k.try(rest)
-	k.trace.wrote(rest[:n])
 	c.mu.Lock()
 	if c.conn == k {
 		c.engine.Sender.Lent(own, n, time.Now())

@@ -1,0 +1,222 @@
+package bolt
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/seed65a45251/mqtt/store"
+)
+
+const (
+	// maxGroup limits what is written at a time for those who come together, in bytes.
+	// A Commit that is larger is written alone.
+	maxGroup = 4 << 20
+	// opCost is what an operation counts beside its key and value: its share of a page
+	// that has to be read and written again.
+	opCost = 128
+)
+
+// request is a Commit that waits.
+type request struct {
+	ops []store.Op
+	// size is what the operations count in a group.
+	size int
+	// turn is closed when the request has its answer or is to lead.
+	turn chan struct{}
+	done bool
+	err  error
+}
+
+// Commit implements store.Store. It also refuses values longer than MaxValue, with
+// ErrValue. Commits that arrive while one is being written are written together
+// afterwards, up to 4 MiB at a time, and each has its own result: when all of them
+// do not fit on the disk, those go in that do, small ones first.
+func (f *File) Commit(ops []store.Op) error {
+	if err := check(ops); err != nil {
+		return err
+	}
+	r := &request{ops: ops, turn: make(chan struct{})}
+	for _, op := range ops {
+		r.size += opCost + len(op.Key) + len(op.Value)
+	}
+	f.mu.Lock()
+	if err := f.usable(); err != nil || len(ops) == 0 {
+		f.mu.Unlock()
+		return err
+	}
+	f.queue = append(f.queue, r)
+	first := len(f.queue) == 1
+	f.mu.Unlock()
+
+	if !first {
+		<-r.turn
+	}
+	if !r.done {
+		f.lead()
+	}
+	return r.err
+}
+
+// lead writes the first group of the queue, in which the caller is, tells those who
+// wait and leaves the lead to the next. So nobody works for longer than one group
+// takes.
+func (f *File) lead() {
+	f.mu.Lock()
+	group := firstGroup(f.queue) // only we remove from the queue
+	err := f.broken
+	f.mu.Unlock()
+
+	if err == nil {
+		err = f.write(group)
+	} else {
+		answer(group, err)
+	}
+	for _, r := range group[1:] {
+		close(r.turn)
+	}
+	if err == nil {
+		err = f.shrinkIfEmpty()
+	}
+
+	f.mu.Lock()
+	if f.broken == nil {
+		f.broken = err
+	}
+	f.queue = slices.Delete(f.queue, 0, len(group))
+	var next *request
+	if len(f.queue) > 0 {
+		next = f.queue[0]
+	} else if f.drained != nil {
+		close(f.drained)
+	}
+	f.mu.Unlock()
+
+	if next != nil {
+		close(next.turn)
+	}
+}
+
+// firstGroup returns those at the head of the queue who are written together.
+func firstGroup(queue []*request) []*request {
+	size := queue[0].size
+	for i, r := range queue[1:] {
+		if size += r.size; size > maxGroup {
+			return queue[:i+1]
+		}
+	}
+	return queue
+}
+
+func answer(group []*request, err error) {
+	for _, r := range group {
+		r.done = true
+		if err != nil {
+			r.err = fmt.Errorf("store/bolt: commit: %w", err)
+		}
+	}
+}
+
+// write writes a group in one transaction and answers it. When it fails because of
+// what one of them wants, the others are not to suffer: then they are written one at
+// a time, from the smallest on, until one fails; those after it are no smaller and
+// fail with it, for each attempt may be expensive. It returns an error only when the
+// File is of no use any more.
+func (f *File) write(group []*request) error {
+	err := f.transact(group)
+	if fatal := onlyFatal(err); err == nil || fatal != nil || len(group) == 1 {
+		answer(group, err)
+		return fatal
+	}
+	bySize := slices.SortedStableFunc(slices.Values(group), func(a, b *request) int { return cmp.Compare(a.size, b.size) })
+	for i := range bySize {
+		if err := f.transact(bySize[i : i+1]); err != nil {
+			answer(bySize[i:], err)
+			return onlyFatal(err)
+		}
+		answer(bySize[i:i+1], nil)
+	}
+	return nil
+}
+
+// fatalError says that a File is of no use any more, because it is damaged or it is
+// not known what is in it.
+type fatalError struct{ error }
+
+func (e *fatalError) Unwrap() error { return e.error }
+
+func onlyFatal(err error) error {
+	if fatal, ok := errors.AsType[*fatalError](err); ok {
+		return fatal
+	}
+	return nil
+}
+
+// transact writes a group in one transaction. After an error nothing has changed,
+// unless it is fatal.
+func (f *File) transact(group []*request) error {
+	d := f.db // only who leads the queue replaces it
+	id := 0
+	err := d.do(func() error {
+		tx, err := d.Begin(true)
+		if err != nil {
+			return err
+		}
+		// It does nothing after bbolt's own Commit, be it with an error. After a panic it
+		// releases what bbolt holds.
+		defer func() { _ = tx.Rollback() }()
+		id = tx.ID()
+		if err := apply(tx, group); err != nil {
+			return err
+		}
+		return f.commit(tx)
+	})
+	if err == nil {
+		return nil
+	}
+	if d.stuck {
+		return &fatalError{err}
+	}
+	if f.mayBeVisible(d, id) {
+		return &fatalError{fmt.Errorf("it is not known whether the last Commit is on the disk: %w", describe(err))}
+	}
+	return describe(err)
+}
+
+func apply(tx *bbolt.Tx, group []*request) error {
+	bucket := tx.Bucket(bucketName)
+	if bucket == nil {
+		return fmt.Errorf("%w: its records are gone", ErrDamaged)
+	}
+	for _, r := range group {
+		for _, op := range r.ops {
+			var err error
+			if op.Delete {
+				err = bucket.Delete(op.Key)
+			} else {
+				err = bucket.Put(op.Key, seal(op.Key, op.Value))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// mayBeVisible reports whether readers see the transaction id although it failed:
+// its last page was written, but whether that page has reached the disk is open. The
+// system may say so once and forget it, so that waiting again proves nothing.
+func (f *File) mayBeVisible(d *database, id int) bool {
+	seen := true
+	err := guard(func() error {
+		return d.View(func(tx *bbolt.Tx) error {
+			seen = tx.ID() >= id
+			return nil
+		})
+	})
+	return err != nil || seen
+}

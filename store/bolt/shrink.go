@@ -1,0 +1,99 @@
+package bolt
+
+import (
+	"os"
+
+	"go.etcd.io/bbolt"
+)
+
+// limits say when a file is worth copying to make it smaller.
+type limits struct {
+	// from is the size from which a file may be shrunk.
+	from int64
+	// quick is how much may be in use for a Commit to shrink it. Others wait for that
+	// long.
+	quick int64
+}
+
+var shrinking = limits{from: 64 << 20, quick: 16 << 20}
+
+func (l limits) atOpen(size, used int64) bool {
+	return size >= l.from && used <= size/2
+}
+
+func (l limits) whileOpen(size, used int64) bool {
+	return size >= l.from && used <= size/4 && used <= l.quick
+}
+
+// shrinkIfEmpty shrinks a file that is nearly empty. Only who leads the queue calls
+// it.
+func (f *File) shrinkIfEmpty() error {
+	stats := f.db.Stats()
+	free := int64(stats.FreePageN+stats.PendingPageN) * int64(f.db.Info().PageSize)
+	if free < f.shrinking.from/2 { // nearly always; it saves the system call
+		return nil
+	}
+	size := f.db.size()
+	if !f.shrinking.whileOpen(size, size-free) {
+		return nil
+	}
+	return f.shrink()
+}
+
+// shrink copies the records into a new file, which then takes the place of the old
+// one. Those who scan the old one finish there. If it can not be done it is not
+// tried again before the file has doubled; an error says that the File is of no use
+// any more.
+func (f *File) shrink() error {
+	old := f.db
+	name := f.path + ".compact"
+	d, err := f.copyTo(name)
+	if err != nil {
+		f.shrinking.from = 2 * max(old.size(), f.shrinking.from)
+		return nil
+	}
+	if err := os.Rename(name, f.path); err != nil {
+		d.close()
+		os.Remove(name)
+		f.shrinking.from = 2 * max(old.size(), f.shrinking.from)
+		return nil
+	}
+	f.mu.Lock()
+	f.db, old.retired = d, true
+	unread := old.scans == 0
+	f.mu.Unlock()
+	if unread {
+		_ = old.close()
+	}
+	// Until the directory is on the disk, a crash of the machine may bring the old file
+	// back, without what will be committed to the new one.
+	if err := syncDirectory(f.path); err != nil && !f.config.NoSync {
+		return &fatalError{err}
+	}
+	return nil
+}
+
+// copyTo copies all records into a new file. What an interrupted copy left there is
+// removed: whoever has the lock on the store's file owns this name, too.
+func (f *File) copyTo(name string) (*database, error) {
+	if err := os.Remove(name); err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	d, err := openDatabase(name, Config{NoSync: true}, -1)
+	if err != nil {
+		return nil, err
+	}
+	err = d.do(func() error {
+		if err := bbolt.Compact(d.DB, f.db.DB, maxGroup); err != nil {
+			return err
+		}
+		return d.Sync()
+	})
+	if err != nil {
+		d.close()
+		os.Remove(name)
+		return nil, err
+	}
+	d.NoSync, d.MaxSize = f.config.NoSync, f.config.maxSize()
+	return d, nil
+}

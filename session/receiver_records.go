@@ -8,11 +8,15 @@ import "iter"
 // under the same identifier would be taken for a repeat.
 
 // Remember says that the identifier of a message is recorded. At QoS 1 it does
-// nothing.
-func (r *Receiver) Remember(t Token) {
-	if in := t.in; in != nil && in.generation == t.generation && in.qos > 1 {
-		in.recorded = true
+// nothing. It returns false if the message is no longer known, and the record not
+// needed.
+func (r *Receiver) Remember(t Token) bool {
+	in := t.in
+	if in == nil || in.generation != t.generation || in.qos < 2 {
+		return false
 	}
+	in.recorded = true
+	return true
 }
 
 // Discards appends the identifiers to dst whose records are to be removed, each
@@ -71,4 +75,12 @@ func (r *Receiver) discard(in *incoming) {
 	}
 	in.state = incomingDiscarded
 	r.discards = append(r.discards, in.id)
+}
+
+// Drop forgets a message that could not be accepted, without an answer. When it is
+// sent again it is a new one.
+func (r *Receiver) Drop(t Token) {
+	if in := t.in; in != nil && in.generation == t.generation && in.state == incomingDelivered {
+		r.release(in)
+	}
 }

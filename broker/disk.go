@@ -1,0 +1,383 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed65a45251/mqtt/store"
+)
+
+const (
+	// lazyDelay is how long what nobody waits for may take to the disk. Most of it goes
+	// with something else before.
+	lazyDelay = 200 * time.Millisecond
+	// retryDelay is when something that has to be written is tried again.
+	retryDelay = time.Second
+	// clockInterval is how often the disk is told that the broker is still there, while
+	// a session on it has a connection.
+	clockInterval = time.Minute
+	// gatherMaximum bounds the memory of what waits for the disk, and shareMaximum that
+	// of one publisher.
+	gatherMaximum = 64 << 20
+	shareMaximum  = 4 << 20
+)
+
+// disk is the way to Config.Store. What has to be durable becomes a task. One
+// goroutine takes all tasks that have gathered, commits them together and then does
+// what waited for them. It holds no lock meanwhile.
+type disk struct {
+	b       *Broker
+	store   store.Store
+	rouse   chan struct{} // has room for one
+	ended   chan struct{} // closed when the goroutine is done
+	message atomic.Uint64 // the number of the last message
+	ledgers
+	notices notices
+
+	// Of the goroutine.
+	ops     []store.Op
+	router  router
+	failing bool  // the last Commit failed
+	lost    error // of the last Commit; set before ended is closed
+
+	mu       sync.Mutex // guards what follows; a leaf
+	tasks    []*task
+	batch    []*task       // on their way
+	bytes    int           // that tasks cost
+	progress chan struct{} // closed when tasks are done
+	timer    *time.Timer   // rouses; nil: not needed yet
+	armed    bool
+	stopping bool
+	stopOnce sync.Once
+}
+
+// task is what is committed as a whole, and what follows then.
+type task struct {
+	ops    []store.Op
+	keep   bool        // is tried until it succeeds, as there is nobody to tell
+	client *client     // publisher, whose messages stay in order; nil: does not matter
+	cost   int         // bytes of memory
+	done   func(error) // nil: nothing follows. It runs on the disk's goroutine
+	told   bool        // observers are told, and the memory is needed until then
+}
+
+func newDisk(b *Broker, s store.Store) *disk {
+	return &disk{
+		b:        b,
+		store:    s,
+		rouse:    make(chan struct{}, 1),
+		ended:    make(chan struct{}),
+		progress: make(chan struct{}),
+		notices:  newNotices(),
+	}
+}
+
+// start lets the goroutines run.
+func (d *disk) start() {
+	go d.run()      // stop waits for it
+	go d.announce() // and for it
+}
+
+// add gathers a task that somebody waits for.
+func (d *disk) add(t *task) {
+	for _, op := range t.ops {
+		t.cost += taskCost + len(op.Key) + len(op.Value)
+	}
+	d.mu.Lock()
+	d.gather(t)
+	d.mu.Unlock()
+	d.signal()
+}
+
+// taskCost is what an operation needs beside its key and value.
+const taskCost = 64
+
+func (d *disk) gather(t *task) {
+	d.tasks = append(d.tasks, t)
+	d.bytes += t.cost
+	if cl := t.client; cl != nil {
+		cl.waiting.tasks++
+		cl.waiting.bytes += t.cost
+	}
+}
+
+// later gathers operations that nobody waits for and that are not given up.
+func (d *disk) later(ops ...store.Op) {
+	if len(ops) == 0 {
+		return
+	}
+	cost := 0
+	for _, op := range ops {
+		cost += taskCost + len(op.Key) + len(op.Value)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n := len(d.tasks); n > 0 && d.tasks[n-1].keep && d.tasks[n-1].done == nil {
+		t := d.tasks[n-1]
+		t.ops = append(t.ops, ops...)
+		t.cost += cost
+		d.bytes += cost
+	} else {
+		d.gather(&task{ops: ops, keep: true, cost: cost})
+	}
+	d.arm(lazyDelay)
+}
+
+// arm rouses the goroutine in a while; d.mu is held.
+func (d *disk) arm(delay time.Duration) {
+	if d.armed {
+		return
+	}
+	d.armed = true
+	if d.timer == nil {
+		d.timer = time.AfterFunc(delay, d.signal)
+	} else {
+		d.timer.Reset(delay)
+	}
+}
+
+func (d *disk) signal() {
+	select {
+	case d.rouse <- struct{}{}:
+	default:
+	}
+}
+
+// waiting is what of one publisher waits for the disk. disk.mu guards it.
+type waiting struct{ tasks, bytes int }
+
+// behind reports whether something of cl waits for the disk.
+func (d *disk) behind(cl *client) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return cl.waiting.tasks > 0
+}
+
+// full reports whether nothing more may wait.
+func (d *disk) full() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.bytes >= gatherMaximum
+}
+
+// admit waits until there is room for a message of cl, nil for the program. It
+// returns false when gone is closed or the broker ends.
+func (d *disk) admit(cl *client, gone <-chan struct{}) bool {
+	for {
+		d.mu.Lock()
+		room := d.bytes < gatherMaximum && (cl == nil || cl.waiting.bytes < shareMaximum)
+		progress := d.progress
+		d.mu.Unlock()
+		if room {
+			return true
+		}
+		select {
+		case <-progress:
+		case <-gone:
+			return false
+		case <-d.b.ctx.Done():
+			return false
+		}
+	}
+}
+
+func (d *disk) crowded(cl *client) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.bytes >= gatherMaximum || cl.waiting.bytes >= shareMaximum
+}
+
+// run commits until stop.
+func (d *disk) run() {
+	defer close(d.ended)
+	clock := time.NewTicker(clockInterval)
+	defer clock.Stop()
+	for {
+		select {
+		case <-d.rouse:
+		case <-clock.C:
+			d.tick()
+		}
+		if d.work() {
+			d.timer.Stop()
+			return
+		}
+	}
+}
+
+// tick records that the broker is there, if a session depends on it.
+func (d *disk) tick() {
+	d.b.mu.RLock()
+	needed := false
+	for _, cl := range d.b.clients {
+		needed = needed || cl.lasting.Load() && cl.online.Load()
+	}
+	d.b.mu.RUnlock()
+	if needed {
+		d.later(store.Op{Key: recordKey(clockRecord), Value: clockValue(time.Now())})
+	}
+}
+
+// work commits what has gathered. It returns true when that was the last.
+func (d *disk) work() (last bool) {
+	for {
+		d.mu.Lock()
+		batch, stopping := d.tasks, d.stopping
+		d.batch, d.tasks = batch, nil
+		d.disarm()
+		d.mu.Unlock()
+		err := d.commit(batch)
+		again := d.conclude(batch, err)
+		if !stopping {
+			return false
+		}
+		if !again || err != nil {
+			d.lost = err
+			return true
+		}
+	}
+}
+
+// disarm ends the waiting of arm; d.mu is held.
+func (d *disk) disarm() {
+	if d.timer == nil {
+		d.timer = time.AfterFunc(time.Hour, d.signal)
+	}
+	d.timer.Stop()
+	d.armed = false
+}
+
+// commit writes the operations of all tasks, and what the ledgers have, as one.
+func (d *disk) commit(batch []*task) error {
+	ops := d.ops[:0]
+	for _, t := range batch {
+		ops = append(ops, t.ops...)
+	}
+	ops = d.beginLedgers(ops)
+	var err error
+	if len(ops) > 0 {
+		err = d.store.Commit(ops)
+		d.count(err)
+	}
+	d.endLedgers(err == nil)
+	clear(ops)
+	d.ops = ops[:0]
+	if cap(ops) > opsMaximum {
+		d.ops = nil
+	}
+	return err
+}
+
+// opsMaximum is how much room for operations is kept between commits.
+const opsMaximum = 4096
+
+// count logs the first failure of a row, and its end.
+func (d *disk) count(err error) {
+	if err == nil {
+		d.b.counts.commits.Add(1)
+		if d.failing {
+			d.b.cfg.Logger.Info("store works again")
+		}
+	} else {
+		d.b.counts.commitErrors.Add(1)
+		if !d.failing {
+			d.b.cfg.Logger.Error("store failed", "error", err)
+		}
+	}
+	d.failing = err != nil
+}
+
+// conclude does what waited for the tasks. It reports whether there are more.
+func (d *disk) conclude(batch []*task, err error) (more bool) {
+	var again []*task
+	for _, t := range batch {
+		switch {
+		case err != nil && t.keep:
+			again = append(again, t)
+		case t.done != nil:
+			t.done(err)
+		}
+	}
+	d.router.flush()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range batch {
+		if err != nil && t.keep {
+			continue
+		}
+		if t.client != nil {
+			t.client.waiting.tasks--
+		}
+		if !t.told {
+			d.giveBack(t)
+		}
+	}
+	d.batch = nil
+	if len(again) > 0 {
+		d.tasks = append(again, d.tasks...)
+	}
+	if err != nil {
+		d.armed = false
+		d.arm(retryDelay)
+	}
+	d.advance()
+	return len(d.tasks) > 0
+}
+
+// giveBack ends what t costs; d.mu is held.
+func (d *disk) giveBack(t *task) {
+	d.bytes -= t.cost
+	if t.client != nil {
+		t.client.waiting.bytes -= t.cost
+	}
+}
+
+// advance wakes those who wait for room; d.mu is held.
+func (d *disk) advance() {
+	close(d.progress)
+	d.progress = make(chan struct{})
+}
+
+// free is giveBack for a task that observers have been told of.
+func (d *disk) free(t *task) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.giveBack(t)
+	d.advance()
+}
+
+// idle reports whether nothing waits for the disk.
+func (d *disk) idle() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, tasks := range [][]*task{d.batch, d.tasks} {
+		for _, t := range tasks {
+			if t.done != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// stop commits what is left. When ctx ends first it goes on without waiting: there
+// is no way to take a Commit back. Then the goroutine ends with that Commit.
+func (d *disk) stop(ctx context.Context) (err error) {
+	d.stopOnce.Do(func() {
+		d.mu.Lock()
+		d.stopping = true
+		d.mu.Unlock()
+		d.signal()
+		select {
+		case <-d.ended:
+			err = d.lost
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+		close(d.notices.over)
+		<-d.notices.ended
+	})
+	return err
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,8 +24,17 @@ type crashing struct {
 	applied bool // the Commit still reaches the disk
 	crashed chan struct{}
 	release chan struct{} // closed when the broker may be cleaned up
+
+	mu      sync.Mutex // guards what follows
 	commits int
 	dead    bool
+}
+
+// die makes all that follows fail, as if there were no machine.
+func (s *crashing) die() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dead = true
 }
 
 func newCrashing(m *store.Mem, at int, applied bool) *crashing {
@@ -32,16 +42,19 @@ func newCrashing(m *store.Mem, at int, applied bool) *crashing {
 }
 
 func (s *crashing) Commit(ops []store.Op) error {
-	if s.dead {
+	s.mu.Lock()
+	s.commits++
+	dead, crashes := s.dead, s.commits == s.at
+	s.dead = dead || crashes
+	s.mu.Unlock()
+	switch {
+	case dead:
 		return store.ErrClosed
-	}
-	if s.commits++; s.commits != s.at {
+	case !crashes:
 		return s.Mem.Commit(ops)
-	}
-	if s.applied {
+	case s.applied:
 		_ = s.Mem.Commit(ops)
 	}
-	s.dead = true
 	close(s.crashed)
 	<-s.release
 	return store.ErrClosed
@@ -85,7 +98,7 @@ func (w *world) restart(c crash) {
 	for _, a := range w.actors {
 		a.cut()
 	}
-	w.disk.dead = true
+	w.disk.die()
 	old, disk := w.broker, w.disk
 	w.start(c)
 	close(disk.release)
@@ -125,7 +138,7 @@ func (w *world) close() {
 	for _, a := range w.actors {
 		a.cut()
 	}
-	w.disk.dead = true
+	w.disk.die()
 	close(w.disk.release)
 	require.NoError(w.t, w.broker.Close())
 }

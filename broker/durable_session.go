@@ -82,9 +82,9 @@ func (b *Broker) expel(e *entrance) {
 	if e.before.online {
 		// The connection before has lost it to this one.
 		since = now
-		if cl.will != nil && cl.will.delay == 0 {
-			cl.will = nil
-		}
+	}
+	if cl.will != nil && cl.will.owner != nil {
+		cl.will = nil // is being published
 	}
 	cl.seen.since = since
 	cl.lasting.Store(cl.expiry > 0)

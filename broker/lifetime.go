@@ -61,7 +61,7 @@ func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed 
 		return false, nil, wire.ServerUnavailable
 	}
 	cl := b.clients[p.ClientID]
-	resumed = cl != nil && !p.CleanStart && cl.mayResume(c.peer)
+	resumed = cl != nil && !p.CleanStart && cl.mayResume(c.peer, now)
 	e.resumed = resumed
 	if cl == nil && len(b.clients) >= b.cfg.Sessions {
 		return false, nil, &refusal{code: tooMany(c.version), text: "too many sessions"}
@@ -119,14 +119,15 @@ func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed 
 	return resumed, left, nil
 }
 
-// mayResume reports whether peer may go on with the session.
-func (cl *client) mayResume(peer *Peer) bool {
+// mayResume reports whether peer may go on with the session. One that has just
+// expired is over, even if its alarm is late.
+func (cl *client) mayResume(peer *Peer, now time.Time) bool {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	// [MQTT-3.1.2-6] of 3.1.1: a session for one connection ends with it, and being
 	// taken over is an end. It belongs to a user too: nobody gets what waits for
 	// somebody else.
-	return cl.expiry > 0 && cl.seen.peer.Username == peer.Username
+	return cl.expiry > 0 && cl.seen.peer.Username == peer.Username && !passed(cl.alarm.end, now)
 }
 
 // tooMany returns the reason for a limit of ours, for which older versions have
@@ -144,6 +145,7 @@ func tooMany(v wire.Version) wire.ReasonCode {
 func (b *Broker) displace(cl *client, resumed bool, due *[]*will, now time.Time) (left *conn) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
+	overdue := passed(cl.alarm.will, now)
 	b.cancelAlarm(cl)
 	if cl.conn != nil {
 		left = cl.close(ending{reason: wire.SessionTakenOver, tell: true})
@@ -151,7 +153,7 @@ func (b *Broker) displace(cl *client, resumed bool, due *[]*will, now time.Time)
 			*due = append(*due, cl.takeWill())
 		}
 	}
-	if cl.will != nil && !resumed {
+	if cl.will != nil && (!resumed || overdue) {
 		*due = append(*due, cl.takeWill())
 	}
 	cl.will = nil
@@ -221,6 +223,9 @@ func (b *Broker) setAlarm(cl *client, since, now time.Time) {
 	}
 	b.startAlarm(cl, now)
 }
+
+// passed reports whether a time of an alarm has come. Zero never does.
+func passed(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
 // next returns when something is due; zero: never.
 func (a *alarm) next() time.Time {

@@ -90,6 +90,7 @@ func (q *queued) value() []byte {
 	w.bool(q.retain)
 	w.uint16(q.packetID)
 	w.uint64(q.released)
+	w = binary.AppendUvarint(w, uint64(len(q.ids)))
 	for _, id := range q.ids {
 		w = binary.AppendUvarint(w, uint64(id))
 	}
@@ -99,7 +100,7 @@ func (q *queued) value() []byte {
 func parseQueued(value []byte) (queued, error) {
 	r := readRecord(value)
 	q := queued{message: r.uint64(), qos: r.qos(), retain: r.bool(), packetID: r.uint16(), released: r.uint64()}
-	for len(r.b) > 0 {
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		id := r.uvarint()
 		if id == 0 || id > maximumSubscriptionID {
 			r.fail(errRecordDamaged)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net"
 	"time"
 
@@ -41,6 +42,7 @@ func (s *sessionState) value() ([]byte, error) {
 			return nil, err
 		}
 	}
+	w = binary.AppendUvarint(w, uint64(len(s.leaving)))
 	for _, each := range s.leaving {
 		if err := w.will(each); err != nil {
 			return nil, err
@@ -67,7 +69,7 @@ func parseSession(value []byte) (*sessionState, error) {
 	if r.bool() {
 		s.will = r.will(&s.peer)
 	}
-	for len(r.b) > 0 {
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		s.leaving = append(s.leaving, r.will(&s.peer))
 	}
 	if s.peer.ClientID == "" {

@@ -82,7 +82,8 @@ func (m *Mem) snapshot(prefix string) (map[string][]byte, error) {
 	return found, nil
 }
 
-// Close implements Store. What the Store held is gone.
+// Close implements Store. What the Store held is gone; a Scan that has begun still
+// has all of it.
 func (m *Mem) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

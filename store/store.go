@@ -3,7 +3,8 @@
 //
 // A Store is an ordered map of small keys to values. Memory is the built-in one,
 // for tests and for programs whose state may end with them; package
-// [github.com/seed65a45251/mqtt/store/bolt] keeps a file.
+// [github.com/seed65a45251/mqtt/store/bolt] keeps a file. Whoever writes another
+// tests it with package [github.com/seed65a45251/mqtt/store/storetest].
 package store
 
 import (
@@ -34,18 +35,22 @@ type Store interface {
 	// Commit makes the operations durable in their order, all of them or none, and
 	// returns when they would survive a crash of the machine. Callers that come
 	// together may share one write to the disk. After an error, such as a full disk,
-	// nothing has changed and a later Commit may succeed; after ErrClosed none does.
+	// nothing has changed and a later Commit may succeed; after ErrClosed none does. A
+	// Store that can not tell whether something has changed, because the disk failed
+	// while it was written, fails everything from then on: what it has shows when it
+	// is opened again.
 	// The Store keeps neither ops nor what they point to.
 	Commit(ops []Op) error
 
 	// Scan yields the keys that begin with prefix, in the order of their bytes, with
 	// their values, as they were when the loop began; an error ends the sequence. Key
 	// and value belong to the Store: they are valid until the loop goes on, and are not
-	// to be changed. The loop must not call Commit.
+	// to be changed. The loop must not call methods of the Store, not even Scan: they
+	// may wait for its end.
 	Scan(prefix []byte) iter.Seq2[Record, error]
 
-	// Close ends the Store after the Commits that have begun. Closing twice does
-	// nothing.
+	// Close ends the Store after the Commits and Scans that have begun. Closing twice
+	// does nothing.
 	Close() error
 }
 

@@ -25,7 +25,8 @@
 // # When things go wrong
 //
 // A full disk fails the Commits that do not fit; the file stays usable and those
-// that fit go on. When the disk fails so that nobody can tell what it has kept, the
+// that fit go on. Deleting needs some room, too, before it makes any: Config.MaxSize
+// keeps a store away from the end of its disk. When the disk fails so that nobody can tell what it has kept, the
 // File is of no use any more: everything fails with the same error until the
 // program opens it again and looks. Damage that is found while the File is open,
 // such as a file that was cut off, makes Commit and Scan fail with ErrDamaged. One
@@ -79,9 +80,10 @@ type Config struct {
 	LockTimeout time.Duration
 
 	// MaxSize limits the file, in bytes: a Commit for which there is no room left
-	// fails with ErrFull. A file that has grown further stays usable within itself.
-	// While a file is copied to shrink it, the copy takes room beside it. Zero means
-	// that only the disk limits it.
+	// fails with ErrFull. One that only deletes may exceed it for a moment, so that a
+	// full store can be emptied; nothing helps like that when the disk itself is full.
+	// A file that has grown further stays usable within itself. While it is copied to
+	// shrink it, the copy takes room beside it. Zero means that only the disk limits it.
 	MaxSize int64
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -25,6 +26,8 @@ type request struct {
 	ops []store.Op
 	// size is what the operations count in a group.
 	size int
+	// sets is 1 when the operations do not only delete.
+	sets int
 	// turn is closed when the request has its answer or is to lead.
 	turn chan struct{}
 	done bool
@@ -34,7 +37,8 @@ type request struct {
 // Commit implements store.Store. It also refuses values longer than MaxValue, with
 // ErrValue. Commits that arrive while one is being written are written together
 // afterwards, up to 4 MiB at a time, and each has its own result: when all of them
-// do not fit on the disk, those go in that do, small ones first.
+// do not fit on the disk, those go in that do, at first those that only delete, then
+// small ones. Config.MaxSize does not hold up deleting; a disk without any room may.
 func (f *File) Commit(ops []store.Op) error {
 	if err := check(ops); err != nil {
 		return err
@@ -42,6 +46,9 @@ func (f *File) Commit(ops []store.Op) error {
 	r := &request{ops: ops, turn: make(chan struct{})}
 	for _, op := range ops {
 		r.size += opCost + len(op.Key) + len(op.Value)
+		if !op.Delete {
+			r.sets = 1
+		}
 	}
 	f.mu.Lock()
 	if err := f.usable(); err != nil || len(ops) == 0 {
@@ -65,6 +72,9 @@ func (f *File) Commit(ops []store.Op) error {
 // wait and leaves the lead to the next. So nobody works for longer than one group
 // takes.
 func (f *File) lead() {
+	// Those who were just answered, or are about to come, can join: it costs nothing
+	// when nobody else can run and makes groups of those whose turns would alternate.
+	runtime.Gosched()
 	f.mu.Lock()
 	group := firstGroup(f.queue) // only we remove from the queue
 	err := f.broken
@@ -122,22 +132,24 @@ func answer(group []*request, err error) {
 
 // write writes a group in one transaction and answers it. When it fails because of
 // what one of them wants, the others are not to suffer: then they are written one at
-// a time, from the smallest on, until one fails; those after it are no smaller and
-// fail with it, for each attempt may be expensive. It returns an error only when the
-// File is of no use any more.
+// a time, deletions first, which make room, then from the smallest on. When one
+// fails, those after it need no less room and fail with it, because each attempt may
+// be expensive. It returns an error only when the File is of no use any more.
 func (f *File) write(group []*request) error {
 	err := f.transact(group)
 	if fatal := onlyFatal(err); err == nil || fatal != nil || len(group) == 1 {
 		answer(group, err)
 		return fatal
 	}
-	bySize := slices.SortedStableFunc(slices.Values(group), func(a, b *request) int { return cmp.Compare(a.size, b.size) })
-	for i := range bySize {
-		if err := f.transact(bySize[i : i+1]); err != nil {
-			answer(bySize[i:], err)
+	byNeed := slices.SortedStableFunc(slices.Values(group), func(a, b *request) int {
+		return cmp.Or(cmp.Compare(a.sets, b.sets), cmp.Compare(a.size, b.size))
+	})
+	for i := range byNeed {
+		if err := f.transact(byNeed[i : i+1]); err != nil {
+			answer(byNeed[i:], err)
 			return onlyFatal(err)
 		}
-		answer(bySize[i:i+1], nil)
+		answer(byNeed[i:i+1], nil)
 	}
 	return nil
 }
@@ -159,15 +171,27 @@ func onlyFatal(err error) error {
 // unless it is fatal.
 func (f *File) transact(group []*request) error {
 	d := f.db // only who leads the queue replaces it
+	// Deleting writes pages before it frees others. If it could fail for the limit, a
+	// full store would stay full.
+	d.MaxSize = 0
+	if slices.ContainsFunc(group, func(r *request) bool { return r.sets != 0 }) {
+		d.MaxSize = f.config.maxSize()
+	}
 	id := 0
-	err := d.do(func() error {
+	err := guard(func() error {
+		// Until there is a transaction to roll back, a panic leaves locks behind.
+		d.stuck = true
 		tx, err := d.Begin(true)
 		if err != nil {
+			d.stuck = false
 			return err
 		}
-		// It does nothing after bbolt's own Commit, be it with an error. After a panic it
-		// releases what bbolt holds.
-		defer func() { _ = tx.Rollback() }()
+		// This does nothing after bbolt's own Commit, be it with an error. After a panic
+		// it releases what bbolt holds, unless it panics, too.
+		defer func() {
+			_ = tx.Rollback()
+			d.stuck = false
+		}()
 		id = tx.ID()
 		if err := apply(tx, group); err != nil {
 			return err
@@ -177,7 +201,7 @@ func (f *File) transact(group []*request) error {
 	if err == nil {
 		return nil
 	}
-	if d.stuck {
+	if _, panicked := errors.AsType[*panicError](err); panicked {
 		return &fatalError{err}
 	}
 	if f.mayBeVisible(d, id) {

@@ -18,7 +18,8 @@ type File struct {
 	commit    func(*bbolt.Tx) error
 	shrinking limits
 
-	closing sync.Once
+	// ended is closed when the first Close has done everything.
+	ended chan struct{}
 	// scans counts those under way in all databases. It grows under mu before closed.
 	scans sync.WaitGroup
 
@@ -38,17 +39,19 @@ type File struct {
 
 var _ store.Store = (*File)(nil)
 
+// Path returns the path of the file, without symbolic links.
+func (f *File) Path() string { return f.path }
+
 // Close waits for the Commits and Scans that have begun and closes the file, which
 // then is on the disk even with NoSync. Others fail with store.ErrClosed from then
 // on. A second Close waits for the first and does nothing.
 func (f *File) Close() error {
-	var err error
-	f.closing.Do(func() { err = f.end() })
-	return err
-}
-
-func (f *File) end() error {
 	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		<-f.ended
+		return nil
+	}
 	f.closed = true
 	drained := make(chan struct{})
 	if len(f.queue) == 0 {
@@ -57,6 +60,7 @@ func (f *File) end() error {
 		f.drained = drained
 	}
 	f.mu.Unlock()
+	defer close(f.ended)
 	<-drained
 	f.scans.Wait()
 

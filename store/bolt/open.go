@@ -5,39 +5,35 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"runtime"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 )
 
 // bucketName is the bucket that has all records. It marks a file as ours and tells
 // the version of what is in it.
 var bucketName = []byte("github.com/seed65a45251/mqtt/store 1")
 
-const (
-	// growth is how much a file grows at a time. Each time costs one more fsync.
-	growth = 4 << 20
-	// mapped is the address space for a file, where that costs nothing. A larger file
-	// is mapped anew when it grows, which has to wait for those who read it.
-	mapped = 16 << 30
-)
+// smallest is the size of a file that has nothing in it yet: four pages.
+const smallest = 4 * 4096
 
 // Open opens the store at path, or creates one that only its user may read, in a
 // directory that exists. It fails when the file is in use (ErrLocked), of another
 // kind (ErrForeign) or damaged (ErrDamaged), and with the error of the system
 // otherwise.
 func Open(path string, config Config) (*File, error) {
-	f := &File{path: path, config: config, commit: (*bbolt.Tx).Commit, shrinking: shrinking}
+	f := newFile(path, config, shrinking)
 	if err := f.open(); err != nil {
 		return nil, fmt.Errorf("store/bolt: open %s: %w", path, err)
 	}
 	return f, nil
+}
+
+func newFile(path string, config Config, shrinking limits) *File {
+	return &File{path: path, config: config, commit: (*bbolt.Tx).Commit, shrinking: shrinking, ended: make(chan struct{})}
 }
 
 func (f *File) open() (err error) {
@@ -86,7 +82,7 @@ func until(deadline time.Time) time.Duration {
 func openOnce(path string, config Config, deadline time.Time) (*database, int64, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = create(path)
+		err = create(path, config.MaxSize)
 		if err == nil {
 			info, err = os.Stat(path)
 		}
@@ -96,6 +92,9 @@ func openOnce(path string, config Config, deadline time.Time) (*database, int64,
 	}
 	if !info.Mode().IsRegular() {
 		return nil, 0, fmt.Errorf("%w: %s", ErrForeign, info.Mode().Type())
+	}
+	if size := info.Size(); 0 < size && size < smallest {
+		return nil, 0, fmt.Errorf("%w: it has only %d bytes", ErrForeign, size)
 	}
 	var used int64
 	// bbolt makes a database of an empty file.
@@ -112,7 +111,7 @@ func openOnce(path string, config Config, deadline time.Time) (*database, int64,
 // what is in it.
 func (f *File) begin(d *database, used int64) error {
 	f.db = d
-	if err := d.do(d.ensureBucket); err != nil {
+	if err := guard(d.ensureBucket); err != nil {
 		d.close()
 		return err
 	}
@@ -131,7 +130,7 @@ func (f *File) begin(d *database, used int64) error {
 // create makes an empty store and puts it at path when it is complete: a crash in
 // between leaves no file that can not be opened. When two do so at a time, the first
 // wins and both go on with its file.
-func create(path string) error {
+func create(path string, maxSize int64) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new*")
 	if err != nil {
 		return err
@@ -141,11 +140,11 @@ func create(path string) error {
 	if err := temporary.Close(); err != nil {
 		return err
 	}
-	d, err := openDatabase(name, Config{}, -1)
+	d, err := openDatabase(name, Config{MaxSize: maxSize}, -1)
 	if err != nil {
 		return err
 	}
-	err = d.do(d.ensureBucket)
+	err = guard(d.ensureBucket)
 	d.close()
 	if err != nil {
 		return err
@@ -177,130 +176,4 @@ func syncDirectory(path string) error {
 	}
 	defer dir.Close()
 	return dir.Sync()
-}
-
-// database is an open file of bbolt.
-type database struct {
-	*bbolt.DB
-	file *os.File
-	// scans counts those who read; retired says that another database has taken the
-	// place, so that the last of them closes this one. Both belong to File.mu.
-	scans   int
-	retired bool
-	// stuck says that bbolt panicked and may hold its locks for ever.
-	stuck bool
-}
-
-func openDatabase(path string, config Config, wait time.Duration) (*database, error) {
-	d, err := tryDatabase(path, config, wait, mapping())
-	if errors.Is(err, syscall.ENOMEM) { // the process may not have that much address space
-		d, err = tryDatabase(path, config, wait, 0)
-	}
-	return d, err
-}
-
-func mapping() int {
-	if bits.UintSize < 64 || runtime.GOOS == "windows" {
-		return 0
-	}
-	return min(mapped, 1<<(bits.UintSize-2)) // so that it compiles for 32 bits, too
-}
-
-func tryDatabase(path string, config Config, wait time.Duration, mapping int) (*database, error) {
-	d := new(database)
-	options := bbolt.Options{
-		Timeout: wait,
-		NoSync:  config.NoSync,
-		MaxSize: config.maxSize(),
-		// A list of what is free in a file that was large once is large itself, and would
-		// be written with every Commit. Open finds out what is free by looking.
-		NoFreelistSync:  true,
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: mapping,
-		OpenFile:        d.openFile,
-	}
-	err := guard(func() (err error) {
-		d.DB, err = bbolt.Open(path, 0o600, &options)
-		return err
-	})
-	if err != nil {
-		if d.file != nil {
-			d.file.Close() // bbolt has done so, unless it panicked
-		}
-		return nil, describe(err)
-	}
-	d.AllocSize = growth
-	return d, nil
-}
-
-func (d *database) openFile(path string, flag int, mode os.FileMode) (file *os.File, err error) {
-	d.file, err = os.OpenFile(path, flag, mode)
-	return d.file, err
-}
-
-// describe finds our words for errors of bbolt.
-func describe(err error) error {
-	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return ErrLocked
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch):
-		return fmt.Errorf("%w: %w", ErrForeign, err)
-	case errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrInvalidMapping):
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	case errors.Is(err, berrors.ErrMaxSizeReached):
-		return ErrFull
-	}
-	return err
-}
-
-// do calls f, which writes, and makes errors of its panics.
-func (d *database) do(f func() error) error {
-	err := guard(f)
-	if _, panicked := errors.AsType[*panicError](err); panicked {
-		d.stuck = true
-	}
-	return err
-}
-
-func (d *database) ensureBucket() error {
-	exists := false
-	err := d.View(func(tx *bbolt.Tx) error {
-		exists = tx.Bucket(bucketName) != nil
-		return nil
-	})
-	if err != nil || exists {
-		return err
-	}
-	return d.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucket(bucketName)
-		return err
-	})
-}
-
-// isAt reports whether path leads to the file of d.
-func (d *database) isAt(path string) bool {
-	there, err := os.Stat(path)
-	if err != nil {
-		return false
-	}
-	here, err := d.file.Stat()
-	return err == nil && os.SameFile(here, there)
-}
-
-// size returns the length of the file, in bytes.
-func (d *database) size() int64 {
-	info, err := d.file.Stat()
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
-func (d *database) close() error {
-	if d.stuck {
-		// Closing bbolt could wait for ever. The file goes, with its lock; what it is
-		// mapped to stays until the process ends.
-		return d.file.Close()
-	}
-	return guard(d.Close)
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // Scan implements store.Store. The file keeps what a Scan may still come to, so a
-// loop that takes long while others commit makes it grow.
+// loop that takes long while others commit makes it grow. Where Commits and Scans do
+// not wait for each other, the loop may call Commit and Scan.
 func (f *File) Scan(prefix []byte) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		if err := f.scan(bytes.Clone(prefix), yield); err != nil {

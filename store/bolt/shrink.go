@@ -33,9 +33,15 @@ func (f *File) shrinkIfEmpty() error {
 	if free < f.shrinking.from/2 { // nearly always; it saves the system call
 		return nil
 	}
-	size := f.db.size()
-	if !f.shrinking.whileOpen(size, size-free) {
-		return nil
+	var inPages int64 // the file is up to growth larger
+	err := guard(func() error {
+		return f.db.View(func(tx *bbolt.Tx) error {
+			inPages = tx.Size()
+			return nil
+		})
+	})
+	if err != nil || !f.shrinking.whileOpen(f.db.size(), inPages-free) {
+		return nil // if that fails the next Commit does, too
 	}
 	return f.shrink()
 }
@@ -79,11 +85,11 @@ func (f *File) copyTo(name string) (*database, error) {
 	if err := os.Remove(name); err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
-	d, err := openDatabase(name, Config{NoSync: true}, -1)
+	d, err := openDatabase(name, Config{NoSync: true, MaxSize: f.config.MaxSize}, -1)
 	if err != nil {
 		return nil, err
 	}
-	err = d.do(func() error {
+	err = guard(func() error {
 		if err := bbolt.Compact(d.DB, f.db.DB, maxGroup); err != nil {
 			return err
 		}
@@ -94,6 +100,6 @@ func (f *File) copyTo(name string) (*database, error) {
 		os.Remove(name)
 		return nil, err
 	}
-	d.NoSync, d.MaxSize = f.config.NoSync, f.config.maxSize()
+	d.NoSync = f.config.NoSync
 	return d, nil
 }

@@ -27,6 +27,9 @@ func verifyFile(path string, wait time.Duration) (used int64, err error) {
 	}
 	var db *bbolt.DB
 	if err := guard(func() (err error) { db, err = bbolt.Open(path, 0, &options); return err }); err != nil {
+		if file != nil {
+			file.Close() // bbolt has done so, unless it panicked
+		}
 		return 0, describe(err)
 	}
 	defer db.Close()

@@ -1,0 +1,141 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	// growth is how much a file grows at a time. Each time costs one more fsync.
+	growth = 4 << 20
+	// mapped is the address space for a file, where that costs nothing. A larger file
+	// is mapped anew when it grows, which has to wait for those who read it.
+	mapped = 16 << 30
+)
+
+// database is an open file of bbolt.
+type database struct {
+	*bbolt.DB
+	file *os.File
+	// scans counts those who read; retired says that another database has taken the
+	// place, so that the last of them closes this one. Both belong to File.mu.
+	scans   int
+	retired bool
+	// stuck says that bbolt panicked and holds its locks for ever.
+	stuck bool
+}
+
+func openDatabase(path string, config Config, wait time.Duration) (*database, error) {
+	d, err := tryDatabase(path, config, wait, mapping())
+	if errors.Is(err, syscall.ENOMEM) { // the process may not have that much address space
+		d, err = tryDatabase(path, config, wait, 0)
+	}
+	return d, err
+}
+
+func mapping() int {
+	if bits.UintSize < 64 || runtime.GOOS == "windows" {
+		return 0
+	}
+	return min(mapped, 1<<(bits.UintSize-2)) // so that it compiles for 32 bits, too
+}
+
+func tryDatabase(path string, config Config, wait time.Duration, mapping int) (*database, error) {
+	d := new(database)
+	options := bbolt.Options{
+		Timeout: wait,
+		NoSync:  config.NoSync,
+		// A list of what is free in a file that was large once is large itself, and would
+		// be written with every Commit. Open finds out what is free by looking.
+		NoFreelistSync:  true,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: mapping,
+		OpenFile:        d.openFile,
+	}
+	err := guard(func() (err error) {
+		d.DB, err = bbolt.Open(path, 0o600, &options)
+		return err
+	})
+	if err != nil {
+		if d.file != nil {
+			d.file.Close() // bbolt has done so, unless it panicked
+		}
+		return nil, describe(err)
+	}
+	d.AllocSize = growth
+	if limit := config.maxSize(); limit > 0 { // the last piece is not to be most of it
+		d.AllocSize = min(growth, limit/16)
+	}
+	return d, nil
+}
+
+func (d *database) openFile(path string, flag int, mode os.FileMode) (file *os.File, err error) {
+	d.file, err = os.OpenFile(path, flag, mode)
+	return d.file, err
+}
+
+// describe finds our words for errors of bbolt.
+func describe(err error) error {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return ErrLocked
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch):
+		return fmt.Errorf("%w: %w", ErrForeign, err)
+	case errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrInvalidMapping):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case errors.Is(err, berrors.ErrMaxSizeReached):
+		return ErrFull
+	}
+	return err
+}
+
+func (d *database) ensureBucket() error {
+	exists := false
+	err := d.View(func(tx *bbolt.Tx) error {
+		exists = tx.Bucket(bucketName) != nil
+		return nil
+	})
+	if err != nil || exists {
+		return err
+	}
+	return d.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucket(bucketName)
+		return err
+	})
+}
+
+// isAt reports whether path leads to the file of d.
+func (d *database) isAt(path string) bool {
+	there, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	here, err := d.file.Stat()
+	return err == nil && os.SameFile(here, there)
+}
+
+// size returns the length of the file, in bytes.
+func (d *database) size() int64 {
+	info, err := d.file.Stat()
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+func (d *database) close() error {
+	if d.stuck {
+		// Closing bbolt would wait for ever. The mapped file, and on some systems its lock,
+		// stays until the process ends.
+		return d.file.Close()
+	}
+	return guard(d.Close)
+}

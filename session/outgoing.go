@@ -38,6 +38,7 @@ type outgoingState uint8
 
 const (
 	outgoingIdle      outgoingState = iota // not in the sender
+	outgoingAwaited                        // was refused an identifier, and is not in the sender yet
 	outgoingReserved                       // has an identifier, but is not in the sender yet
 	outgoingQueued                         // waits for a connection, quota or room
 	outgoingPublished                      // PUBLISH sent; waits for PUBACK or PUBREC

@@ -154,8 +154,13 @@ func TestWhatWaitsForItsRecordCanEndOtherwise(t *testing.T) {
 
 func TestAReservedIdentifierNeedsNoFurtherRecord(t *testing.T) {
 	r := newRecorder(t)
-	require.False(t, r.sender.Reserve(durable(1)), "nobody is there")
+	early := durable(1)
+	require.False(t, r.sender.Reserve(early), "nobody is there")
 	r.start()
+	behind := durable(1)
+	require.False(t, r.sender.Reserve(behind), "it would overtake")
+	r.sender.GiveUp(behind)
+	r.sender.GiveUp(early)
 	reserved := []*Outgoing{durable(1), durable(2), durable(1)}
 	for _, o := range reserved {
 		require.True(t, r.sender.Reserve(o))
@@ -170,7 +175,7 @@ func TestAReservedIdentifierNeedsNoFurtherRecord(t *testing.T) {
 	}
 	r.wantSent(published(reserved[0], false), published(reserved[2], false))
 	require.Equal(t, []*Outgoing{late}, r.sender.Unrecorded(nil))
-	require.Zero(t, r.sender.reserved())
+	require.Zero(t, r.sender.records.reserved+r.sender.records.awaited)
 }
 
 func TestAnUnrecordedPubrecIsNotAnsweredOnTheNextConnectionEither(t *testing.T) {

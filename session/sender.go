@@ -54,9 +54,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	s.seq++
 	o.seq = s.seq
 	// [MQTT-4.3.2-2], [MQTT-4.3.3-2] a new message, even if o or its PUBLISH was used before.
-	if o.state == outgoingReserved {
-		s.unreserve()
-	} else {
+	if s.arrived(o) != outgoingReserved {
 		o.Publish.PacketID, o.recorded = 0, false
 	}
 	o.state = outgoingQueued

@@ -24,7 +24,8 @@ import (
 // unrecorded holds the messages that wait for their records.
 type unrecorded struct {
 	messages []*Outgoing
-	reserved int // identifiers taken for messages that are not submitted yet
+	reserved int // messages that are not submitted yet and have their identifiers
+	awaited  int // and those that have none
 }
 
 // recordAhead is how many messages of the queue get their identifiers together, as
@@ -33,30 +34,47 @@ const recordAhead = 256
 
 // Reserve takes a packet identifier for a durable message that will be submitted
 // soon, so that it can be recorded together with the message. It returns false
-// if the message would have to wait after Submit; it gets its identifier later
-// then. What is reserved is submitted or given up.
+// if the message would have to wait after Submit, or stands behind one that has to:
+// after a crash those with identifiers go first. It gets its identifier later then.
+// In either case the message is submitted or given up, and all in the order of
+// Reserve.
 func (s *Sender) Reserve(o *Outgoing) bool {
-	if !s.link.open || s.queue.len > 0 || s.resend != nil || s.quota.used+s.reserved() >= s.quota.limit {
-		return false
+	w := s.waiting()
+	free := s.link.open && s.queue.len == 0 && s.resend == nil && w.awaited == 0 && s.quota.used+w.reserved < s.quota.limit
+	id := uint16(0)
+	if free {
+		id = s.ids.takeForMessage()
 	}
-	id := s.ids.takeForMessage()
 	if id == 0 {
+		o.state = outgoingAwaited
+		w.awaited++
 		return false
 	}
 	s.ids.messages[id] = o
 	o.Publish.PacketID = id
 	o.state, o.recorded = outgoingReserved, true
-	s.waiting().reserved++
+	w.reserved++
 	return true
 }
 
-// GiveUp ends the reservation of a message that is not submitted after all.
+// GiveUp takes back what Reserve did for a message that is not submitted after all.
 func (s *Sender) GiveUp(o *Outgoing) {
-	if o.state == outgoingReserved {
-		s.unreserve()
+	if s.arrived(o) == outgoingReserved {
 		s.ids.freeMessage(o)
-		o.state, o.recorded = outgoingIdle, false
 	}
+	o.state, o.recorded = outgoingIdle, false
+}
+
+// arrived ends the waiting for a message that is not submitted yet. It returns the
+// state that the message had.
+func (s *Sender) arrived(o *Outgoing) outgoingState {
+	switch o.state {
+	case outgoingReserved:
+		s.records.reserved--
+	case outgoingAwaited:
+		s.records.awaited--
+	}
+	return o.state
 }
 
 // Unrecorded appends the messages whose records are out of date to dst, each once.
@@ -121,15 +139,6 @@ func (s *Sender) waiting() *unrecorded {
 	}
 	return s.records
 }
-
-func (s *Sender) reserved() int {
-	if s.records == nil {
-		return 0
-	}
-	return s.records.reserved
-}
-
-func (s *Sender) unreserve() { s.records.reserved-- }
 
 // prepare gives identifiers to the durable messages that are sent next, o the
 // first, and asks for their records.

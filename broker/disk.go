@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,17 +83,24 @@ func (d *disk) start() {
 
 // add gathers a task that somebody waits for.
 func (d *disk) add(t *task) {
-	for _, op := range t.ops {
-		t.cost += taskCost + len(op.Key) + len(op.Value)
-	}
+	t.cost += taskCost + costOf(t.ops)
 	d.mu.Lock()
 	d.gather(t)
 	d.mu.Unlock()
 	d.signal()
 }
 
-// taskCost is what an operation needs beside its key and value.
-const taskCost = 64
+const (
+	taskCost      = 256 // what a task needs beside its operations
+	operationCost = 64  // what an operation needs beside its key and value
+)
+
+func costOf(ops []store.Op) (n int) {
+	for _, op := range ops {
+		n += operationCost + len(op.Key) + len(op.Value)
+	}
+	return n
+}
 
 func (d *disk) gather(t *task) {
 	d.tasks = append(d.tasks, t)
@@ -108,10 +116,7 @@ func (d *disk) later(ops ...store.Op) {
 	if len(ops) == 0 {
 		return
 	}
-	cost := 0
-	for _, op := range ops {
-		cost += taskCost + len(op.Key) + len(op.Value)
-	}
+	cost := costOf(ops)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if n := len(d.tasks); n > 0 && d.tasks[n-1].keep && d.tasks[n-1].done == nil {
@@ -197,6 +202,7 @@ func (d *disk) run() {
 	for {
 		select {
 		case <-d.rouse:
+			runtime.Gosched() // publishers that can run add what they have
 		case <-clock.C:
 			d.tick()
 		}

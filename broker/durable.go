@@ -298,7 +298,7 @@ func checkEncoding(p *wire.Publish) error {
 // It reports whether the connection goes on.
 func (c *conn) awaitDisk() bool {
 	d := c.b.disk
-	if !d.crowded(c.client) {
+	if d == nil || !d.crowded(c.client) {
 		return true
 	}
 	c.router.flush()

@@ -13,6 +13,9 @@ import (
 func (c *conn) enrolDurably(p *wire.Subscribe, ack *wire.Suback, why string, send []*subscription, work int, now time.Time) error {
 	d := c.b.disk
 	t := &task{client: c.client}
+	for i := range p.Filters {
+		t.cost += deliveryCost + len(p.Filters[i].Filter)
+	}
 	var found []retainedCopy
 	for _, s := range send {
 		if work += c.b.retained.effort(s.filter); !c.takeTurns(&work) {
@@ -98,6 +101,9 @@ func (c *conn) strikeDurably(p *wire.Unsubscribe, ack *wire.Unsuback) {
 	d := c.b.disk
 	p = &wire.Unsubscribe{PacketID: p.PacketID, Filters: append([]string(nil), p.Filters...)}
 	t := &task{client: c.client}
+	for i := range p.Filters {
+		t.cost += deliveryCost + len(p.Filters[i])
+	}
 	t.done = func(err error) { d.strikeDone(c, t, p, ack, err) }
 	d.add(t)
 }

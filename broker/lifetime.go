@@ -66,7 +66,8 @@ func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed 
 	if cl == nil && len(b.clients) >= b.cfg.Sessions {
 		return false, nil, &refusal{code: tooMany(c.version), text: "too many sessions"}
 	}
-	if b.disk != nil && b.disk.full() {
+	expiry := b.cfg.sessionExpiry(askedExpiry(p))
+	if b.disk != nil && (expiry > 0 || cl != nil && cl.recorded) && b.disk.full() {
 		return false, nil, &refusal{code: tooMany(c.version), text: "too much waits for the store"}
 	}
 	replaces := false
@@ -90,11 +91,7 @@ func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed 
 
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	asked := p.SessionExpiryInterval
-	if p.Version < wire.V5 && !p.CleanStart {
-		asked = forever
-	}
-	cl.expiry = b.cfg.sessionExpiry(asked)
+	cl.expiry = expiry
 	cl.will = newWill(c, p.Will)
 	ack := c.accept(p, e.assigned, resumed, cl.expiry, e.data)
 	if b.disk != nil {
@@ -117,6 +114,14 @@ func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed 
 		b.disk.enter(e, cl)
 	}
 	return resumed, left, nil
+}
+
+// askedExpiry returns the interval that a client wants.
+func askedExpiry(p *wire.Connect) uint32 {
+	if p.Version < wire.V5 && !p.CleanStart {
+		return forever
+	}
+	return p.SessionExpiryInterval
 }
 
 // mayResume reports whether peer may go on with the session. One that has just

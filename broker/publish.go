@@ -18,7 +18,7 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 		return err
 	}
 	d := c.b.disk
-	if d != nil && p.QoS > wire.AtMostOnce && !c.awaitDisk() {
+	if p.QoS > wire.AtMostOnce && !c.awaitDisk() {
 		return errGone
 	}
 	deliver, token, err := c.receive(p)

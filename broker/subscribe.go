@@ -35,6 +35,9 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	if err := c.checkSubscribe(p); err != nil {
 		return err
 	}
+	if !c.awaitDisk() {
+		return errGone
+	}
 	ack := &wire.Suback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
 	why := ""
 	for i := range p.Filters {
@@ -249,6 +252,9 @@ func (f *filters) remove(whole string) {
 // handleUnsubscribe takes an UNSUBSCRIBE and answers it. [MQTT-3.10.4-1] filters
 // are compared byte for byte.
 func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
+	if !c.awaitDisk() {
+		return errGone
+	}
 	ack := &wire.Unsuback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
 	waits, err := c.strike(p, ack)
 	if err != nil || waits {

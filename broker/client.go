@@ -25,8 +25,7 @@ type client struct {
 	sender   *session.Sender
 	receiver *session.Receiver
 	held     held
-	done     []*session.Outgoing // scratch of settle
-	expiry   uint32              // session expiry interval in seconds
+	expiry   uint32 // session expiry interval in seconds
 	will     *will
 	alarm    alarm
 	seen     seen
@@ -52,7 +51,8 @@ type seen struct {
 // held counts what the sender holds: messages that wait or are not acknowledged.
 type held struct {
 	messages, bytes int
-	swept           time.Time // when those too old were last looked for
+	swept           time.Time           // when those too old were last looked for
+	done            []*session.Outgoing // scratch of settle
 }
 
 func (h *held) add(m *message, sign int) {
@@ -233,8 +233,8 @@ func withIDs(base *wire.PublishProperties, ids []uint32) wire.PublishProperties 
 
 // settle gives back the room of messages that the sender has completed.
 func (cl *client) settle(counts *counters) {
-	cl.done = cl.sender.Completed(cl.done[:0])
-	for _, o := range cl.done {
+	cl.held.done = cl.sender.Completed(cl.held.done[:0])
+	for _, o := range cl.held.done {
 		if p, ok := o.Owner.(*parcel); ok {
 			cl.held.add(p.message, -1)
 			p.remove(cl.disk)
@@ -245,7 +245,7 @@ func (cl *client) settle(counts *counters) {
 			counts.expired.Add(1)
 		}
 	}
-	clear(cl.done)
+	clear(cl.held.done)
 	if cl.disk != nil {
 		cl.record()
 	}

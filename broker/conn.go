@@ -175,12 +175,6 @@ func (c *conn) read() error {
 	}
 }
 
-// fail ends the connection with no. It does not wait.
-func (c *conn) fail(no *refusal) {
-	c.signals.failure.Store(no)
-	_ = c.net.SetReadDeadline(time.Unix(1, 0))
-}
-
 // deadline returns when the client has to be heard of again; zero: never.
 func (c *conn) deadline(now time.Time) (t time.Time) {
 	if c.keepAlive > 0 {

@@ -43,7 +43,13 @@ type disk struct {
 	failing bool  // the last Commit failed
 	lost    error // of the last Commit; set before ended is closed
 
-	mu       sync.Mutex // guards what follows; a leaf
+	gathered
+	stopOnce sync.Once
+}
+
+// gathered is what waits for the next Commit.
+type gathered struct {
+	mu       sync.Mutex // guards the rest; a leaf
 	tasks    []*task
 	batch    []*task       // on their way
 	bytes    int           // that tasks cost
@@ -51,7 +57,6 @@ type disk struct {
 	timer    *time.Timer   // rouses; nil: not needed yet
 	armed    bool
 	stopping bool
-	stopOnce sync.Once
 }
 
 // task is what is committed as a whole, and what follows then.
@@ -70,7 +75,7 @@ func newDisk(b *Broker, s store.Store) *disk {
 		store:    s,
 		rouse:    make(chan struct{}, 1),
 		ended:    make(chan struct{}),
-		progress: make(chan struct{}),
+		gathered: gathered{progress: make(chan struct{})},
 		notices:  newNotices(),
 	}
 }
@@ -94,13 +99,6 @@ const (
 	taskCost      = 256 // what a task needs beside its operations
 	operationCost = 64  // what an operation needs beside its key and value
 )
-
-func costOf(ops []store.Op) (n int) {
-	for _, op := range ops {
-		n += operationCost + len(op.Key) + len(op.Value)
-	}
-	return n
-}
 
 func (d *disk) gather(t *task) {
 	d.tasks = append(d.tasks, t)
@@ -148,50 +146,6 @@ func (d *disk) signal() {
 	case d.rouse <- struct{}{}:
 	default:
 	}
-}
-
-// waiting is what of one publisher waits for the disk. disk.mu guards it.
-type waiting struct{ tasks, bytes int }
-
-// behind reports whether something of cl waits for the disk.
-func (d *disk) behind(cl *client) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return cl.waiting.tasks > 0
-}
-
-// full reports whether nothing more may wait.
-func (d *disk) full() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.bytes >= gatherMaximum
-}
-
-// admit waits until there is room for a message of cl, nil for the program. It
-// returns false when gone is closed or the broker ends.
-func (d *disk) admit(cl *client, gone <-chan struct{}) bool {
-	for {
-		d.mu.Lock()
-		room := d.bytes < gatherMaximum && (cl == nil || cl.waiting.bytes < shareMaximum)
-		progress := d.progress
-		d.mu.Unlock()
-		if room {
-			return true
-		}
-		select {
-		case <-progress:
-		case <-gone:
-			return false
-		case <-d.b.ctx.Done():
-			return false
-		}
-	}
-}
-
-func (d *disk) crowded(cl *client) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.bytes >= gatherMaximum || cl.waiting.bytes >= shareMaximum
 }
 
 // run commits until stop.
@@ -330,28 +284,6 @@ func (d *disk) conclude(batch []*task, err error) (more bool) {
 	}
 	d.advance()
 	return len(d.tasks) > 0
-}
-
-// giveBack ends what t costs; d.mu is held.
-func (d *disk) giveBack(t *task) {
-	d.bytes -= t.cost
-	if t.client != nil {
-		t.client.waiting.bytes -= t.cost
-	}
-}
-
-// advance wakes those who wait for room; d.mu is held.
-func (d *disk) advance() {
-	close(d.progress)
-	d.progress = make(chan struct{})
-}
-
-// free is giveBack for a task that observers have been told of.
-func (d *disk) free(t *task) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.giveBack(t)
-	d.advance()
 }
 
 // idle reports whether nothing waits for the disk.

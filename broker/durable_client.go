@@ -74,14 +74,14 @@ func (cl *client) giveUp(p *parcel) {
 // record asks for the records that the next steps of the session wait for; cl.mu is
 // held. It comes after everything that may have made such a step.
 func (cl *client) record() {
-	cl.done = cl.sender.Unrecorded(cl.done[:0])
+	cl.held.done = cl.sender.Unrecorded(cl.held.done[:0])
 	discards := cl.receiver.Discards(nil)
-	if len(cl.done) == 0 && len(discards) == 0 {
+	if len(cl.held.done) == 0 && len(discards) == 0 {
 		return
 	}
 	t := &task{keep: true}
-	outs := slices.Clone(cl.done)
-	clear(cl.done)
+	outs := slices.Clone(cl.held.done)
+	clear(cl.held.done)
 	for _, o := range outs {
 		p := o.Owner.(*parcel)
 		if o.Released() && p.released == 0 {

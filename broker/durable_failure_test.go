@@ -53,7 +53,7 @@ func moodily(t *testing.T, f func(t *testing.T, b *Broker, s *moody, log *bytes.
 	run(t, Config{Store: s, Logger: slog.New(slog.NewTextHandler(log, nil))}, func(t *testing.T, b *Broker) { f(t, b, s, log) })
 }
 
-var full = fmt.Errorf("write: %w", syscall.ENOSPC)
+var errFull = fmt.Errorf("write: %w", syscall.ENOSPC)
 
 func TestAFullDiskRefusesWhatItCanNotTake(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, log *bytes.Buffer) {
@@ -63,7 +63,7 @@ func TestAFullDiskRefusesWhatItCanNotTake(t *testing.T) {
 		other.subscribe(filter("#", 1))
 		p, p3 := clean(t, b, "p"), mustJoin(t, b, wire.V311, &wire.Connect{ClientID: "p3", CleanStart: true})
 
-		s.set(full, nil)
+		s.set(errFull, nil)
 		p.send(&wire.Publish{Topic: "a", Payload: []byte("1"), QoS: 1, PacketID: 1})
 		p.want(&wire.Puback{PacketID: 1, ReasonCode: wire.QuotaExceeded, ReasonString: storeFailed})
 		p.send(&wire.Publish{Topic: "a", Payload: []byte("2"), QoS: 2, PacketID: 2})
@@ -156,7 +156,7 @@ func TestARefusedResumptionLeavesTheSessionAsItWas(t *testing.T) {
 		c.subscribe(filter("a", 1))
 		c.cut()
 		advance(10 * time.Second)
-		s.set(full, nil)
+		s.set(errFull, nil)
 		again := dial(t, b, wire.V5)
 		again.send(willing("c", 0, 600))
 		require.Equal(t, wire.QuotaExceeded, receive[*wire.Connack](again).ReasonCode)

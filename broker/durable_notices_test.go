@@ -38,7 +38,7 @@ func TestObserversAreToldWhatIsDurable(t *testing.T) {
 		advance(time.Second)
 		require.Len(t, seen, 1)
 		close(hang)
-		s.set(full, nil)
+		s.set(errFull, nil)
 		receive[*wire.Publish](c)
 		receive[*wire.Puback](c)
 		c.send(&wire.Publish{Topic: "a", Payload: []byte("two"), QoS: 1, PacketID: 2})

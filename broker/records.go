@@ -110,11 +110,6 @@ func (w *recordWriter) uint16(n uint16) { *w = binary.BigEndian.AppendUint16(*w,
 func (w *recordWriter) uint32(n uint32) { *w = binary.BigEndian.AppendUint32(*w, n) }
 func (w *recordWriter) uint64(n uint64) { *w = binary.BigEndian.AppendUint64(*w, n) }
 
-func (w *recordWriter) bytes(b []byte) {
-	*w = binary.AppendUvarint(*w, uint64(len(b)))
-	*w = append(*w, b...)
-}
-
 func (w *recordWriter) string(s string) {
 	*w = binary.AppendUvarint(*w, uint64(len(s)))
 	*w = append(*w, s...)

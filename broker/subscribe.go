@@ -63,16 +63,6 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	return nil
 }
 
-// subscribed returns what observers are told.
-func (c *conn) subscribed(p *wire.Subscribe, ack *wire.Suback) (events []Event) {
-	for i, code := range ack.ReasonCodes {
-		if !code.Failed() {
-			events = append(events, Subscribed{c.peer, p.Filters[i].Filter, wire.QoS(code)})
-		}
-	}
-	return events
-}
-
 // enrol makes the subscriptions that are not refused yet, and answers. waits says
 // that the answer comes when they are on the disk.
 func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.Time) (waits bool, err error) {
@@ -267,16 +257,6 @@ func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 		}
 	}
 	return nil
-}
-
-// unsubscribed returns what observers are told.
-func (c *conn) unsubscribed(p *wire.Unsubscribe, ack *wire.Unsuback) (events []Event) {
-	for i, code := range ack.ReasonCodes {
-		if code == wire.Success {
-			events = append(events, Unsubscribed{c.peer, p.Filters[i]})
-		}
-	}
-	return events
 }
 
 // strike removes the subscriptions that are there, and answers. waits says that the

@@ -252,21 +252,23 @@ func (d *disk) count(err error) {
 // conclude does what waited for the tasks. It reports whether there are more.
 func (d *disk) conclude(batch []*task, err error) (more bool) {
 	var again []*task
-	for _, t := range batch {
+	over := batch
+	if err != nil {
+		over, again = d.relieve(batch)
+	}
+	for _, t := range over {
 		switch {
-		case err != nil && t.keep:
-			again = append(again, t)
-		case t.done != nil:
+		case t.done == nil:
+		case t.keep:
+			t.done(nil)
+		default:
 			t.done(err)
 		}
 	}
 	d.router.flush()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, t := range batch {
-		if err != nil && t.keep {
-			continue
-		}
+	for _, t := range over {
 		if t.client != nil {
 			t.client.waiting.tasks--
 		}

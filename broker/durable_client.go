@@ -79,9 +79,23 @@ func (cl *client) record() {
 	if len(cl.held.done) == 0 && len(discards) == 0 {
 		return
 	}
-	t := &task{keep: true}
 	outs := slices.Clone(cl.held.done)
 	clear(cl.held.done)
+	if len(outs) > 0 {
+		cl.disk.add(cl.recordSteps(outs))
+	}
+	if len(discards) > 0 {
+		// Apart, as a full disk may still take it.
+		t := &task{keep: true, done: func(error) { cl.recordDone(nil, discards) }}
+		for _, id := range discards {
+			t.ops = append(t.ops, deletion(identifierKey(cl.number, id)))
+		}
+		cl.disk.add(t)
+	}
+}
+
+func (cl *client) recordSteps(outs []*session.Outgoing) *task {
+	t := &task{keep: true, done: func(error) { cl.recordDone(outs, nil) }}
 	for _, o := range outs {
 		p := o.Owner.(*parcel)
 		if o.Released() && p.released == 0 {
@@ -91,11 +105,7 @@ func (cl *client) record() {
 		}
 		t.ops = append(t.ops, p.save())
 	}
-	for _, id := range discards {
-		t.ops = append(t.ops, deletion(identifierKey(cl.number, id)))
-	}
-	t.done = func(error) { cl.recordDone(outs, discards) }
-	cl.disk.add(t)
+	return t
 }
 
 // recordDone makes the steps.

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // storeCode returns the reason for what could not be made durable. A full disk is a
 // quota, the rest is nothing that the client could do something about.
 func storeCode(err error) wire.ReasonCode {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if errors.Is(err, store.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return wire.QuotaExceeded
 	}
 	return wire.ImplementationSpecificError

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"syscall"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -12,7 +13,7 @@ import (
 // storeCode returns the reason for what could not be made durable. A full disk is a
 // quota, the rest is nothing that the client could do something about.
 func storeCode(err error) wire.ReasonCode {
-	if errors.Is(err, store.ErrFull) || diskIsFull(err) {
+	if errors.Is(err, store.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return wire.QuotaExceeded
 	}
 	return wire.ImplementationSpecificError

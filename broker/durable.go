@@ -197,18 +197,21 @@ func (m *message) own() *message {
 // save returns the record of the parcel.
 func (p *parcel) save() store.Op {
 	q := queued{
-		message: p.stored.number, qos: p.out.Publish.QoS, retain: p.out.Publish.Retain,
+		qos: p.out.Publish.QoS, retain: p.out.Publish.Retain,
 		packetID: p.out.Publish.PacketID, released: p.released, ids: p.ids,
 	}
-	return store.Op{Key: recordKey(queuedRecord, p.client.number, p.place), Value: q.value()}
+	return store.Op{Key: p.key(), Value: q.value()}
+}
+
+func (p *parcel) key() []byte {
+	return recordKey(queuedRecord, p.stored.number, p.client.number, p.place)
 }
 
 // remove removes the record, and with the last one that of the message.
 func (p *parcel) remove(d *disk) {
-	key := recordKey(queuedRecord, p.client.number, p.place)
 	if p.stored.copies.Add(-1) > 0 {
-		d.later(deletion(key))
+		d.later(deletion(p.key()))
 		return
 	}
-	d.later(deletion(key), deletion(recordKey(messageRecord, p.stored.number)))
+	d.later(deletion(p.key()), deletion(recordKey(messageRecord, p.stored.number)))
 }

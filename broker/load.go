@@ -17,9 +17,9 @@ type loading struct {
 	clients  map[uint64]*client
 	states   map[uint64]*sessionState
 	messages map[uint64]*message
-	queues   map[uint64][]*parcel // in the order of their places
-	released map[uint64][]*parcel
-	rest     []store.Op // removes what nothing refers to
+	queues   map[uint64][]*parcel // by session
+	released map[uint64][]*parcel // those after PUBREC
+	rest     []store.Op           // removes what nothing refers to
 }
 
 // load goes on with what the Store has, or closes the broker with an error.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -26,7 +27,7 @@ func (l *loading) takeMessage(key, value []byte) error {
 }
 
 func (l *loading) takeQueued(key, value []byte) error {
-	n, _, err := parseKey(key, 2, 0)
+	n, _, err := parseKey(key, 3, 0)
 	if err != nil {
 		return err
 	}
@@ -34,19 +35,20 @@ func (l *loading) takeQueued(key, value []byte) error {
 	if err != nil {
 		return err
 	}
-	cl := l.live(key, n[0])
+	number := n[1]
+	cl := l.live(key, number)
 	if cl == nil {
 		return nil
 	}
-	m := l.messages[q.message]
+	m := l.messages[n[0]]
 	if m == nil || q.qos > m.publish.QoS {
-		return fmt.Errorf("message %d: %w", q.message, errRecordDamaged)
+		return fmt.Errorf("message %d: %w", n[0], errRecordDamaged)
 	}
 	cfg := &l.b.cfg
 	if cl.held.messages >= cfg.QueuedMessages || cl.held.bytes+m.size() > cfg.QueuedBytes {
 		return fmt.Errorf("more waits for client %q than Config.QueuedMessages, which is %d, or QueuedBytes, which is %d, permit", cl.id, cfg.QueuedMessages, cfg.QueuedBytes)
 	}
-	cl.places = max(cl.places, n[1], q.released)
+	cl.places = max(cl.places, n[2], q.released)
 	if q.released == 0 && m.expired(l.now) && (q.packetID == 0 || q.qos == wire.AtLeastOnce) {
 		// [MQTT-3.3.2-5] Nobody waits for the rest of the exchange.
 		l.b.counts.expired.Add(1)
@@ -55,16 +57,16 @@ func (l *loading) takeQueued(key, value []byte) error {
 	}
 	m.stored.copies.Add(1)
 	cl.held.add(m, 1)
-	p := &parcel{message: m, client: cl, place: n[1], released: q.released, ids: q.ids}
+	p := &parcel{message: m, client: cl, place: n[2], released: q.released, ids: q.ids}
 	p.out.Publish, p.out.Expires, p.out.Owner = m.publish, m.expires, p
 	p.out.Publish.QoS, p.out.Publish.Retain, p.out.Publish.PacketID = q.qos, q.retain, q.packetID
 	if len(q.ids) > 0 {
 		p.out.Publish.Properties = new(withIDs(m.publish.Properties, q.ids))
 	}
 	if q.released > 0 {
-		l.released[n[0]] = append(l.released[n[0]], p)
+		l.released[number] = append(l.released[number], p)
 	} else {
-		l.queues[n[0]] = append(l.queues[n[0]], p)
+		l.queues[number] = append(l.queues[number], p)
 	}
 	return nil
 }
@@ -106,14 +108,10 @@ func (l *loading) takeRetained(key, value []byte) error {
 
 // fill gives a session its messages.
 func (l *loading) fill(number uint64, cl *client) error {
-	released := l.released[number]
-	slices.SortFunc(released, func(a, b *parcel) int {
-		if a.released < b.released {
-			return -1
-		}
-		return 1
-	})
-	for _, parcels := range [][]*parcel{released, l.queues[number]} {
+	released, queue := l.released[number], l.queues[number]
+	slices.SortFunc(released, func(a, b *parcel) int { return cmp.Compare(a.released, b.released) })
+	slices.SortFunc(queue, func(a, b *parcel) int { return cmp.Compare(a.place, b.place) })
+	for _, parcels := range [][]*parcel{released, queue} {
 		for _, p := range parcels {
 			if !cl.sender.Restore(&p.out, p.released > 0) {
 				return &RecordError{p.save().Key, fmt.Errorf("packet identifier %d: %w", p.out.Publish.PacketID, errRecordDamaged)}

@@ -19,12 +19,13 @@ import (
 //	Bs session                       a session
 //	Bf session SHA-256(filter)       a subscription
 //	Bm message                       a message that waits for one session or more
-//	Bq session place                 a message in the queue of a session
+//	Bq message session place         its place in the queue of a session
 //	Bi session packet identifier     a QoS 2 message that was received
 //	Br SHA-256(topic)                a retained message
 //
 // A session that starts anew has a new number, so nothing that is left of the old
-// one is taken for its own.
+// one is taken for its own. The places of a message stand together, so that one for
+// many sessions changes few pages of a file.
 const recordsPrefix = "B"
 
 type recordKind byte
@@ -88,8 +89,8 @@ func retainedKey(topic string) []byte {
 func deletion(key []byte) store.Op { return store.Op{Key: key, Delete: true} }
 
 // parseKey returns the numbers of a key and checks the length of what follows them.
-func parseKey(key []byte, numbers, rest int) ([2]uint64, []byte, error) {
-	var n [2]uint64
+func parseKey(key []byte, numbers, rest int) ([3]uint64, []byte, error) {
+	var n [3]uint64
 	if len(key) != 2+8*numbers+rest {
 		return n, nil, fmt.Errorf("key: %w", errRecordDamaged)
 	}

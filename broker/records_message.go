@@ -75,7 +75,6 @@ func (r *recordReader) publish() wire.Publish {
 
 // queued is the record of a message in the queue of a session.
 type queued struct {
-	message  uint64 // its number
 	qos      wire.QoS
 	retain   bool
 	packetID uint16 // 0: was certainly not sent
@@ -85,7 +84,6 @@ type queued struct {
 
 func (q *queued) value() []byte {
 	w := newRecord(32 + 5*len(q.ids))
-	w.uint64(q.message)
 	w.byte(byte(q.qos))
 	w.bool(q.retain)
 	w.uint16(q.packetID)
@@ -99,7 +97,7 @@ func (q *queued) value() []byte {
 
 func parseQueued(value []byte) (queued, error) {
 	r := readRecord(value)
-	q := queued{message: r.uint64(), qos: r.qos(), retain: r.bool(), packetID: r.uint16(), released: r.uint64()}
+	q := queued{qos: r.qos(), retain: r.bool(), packetID: r.uint16(), released: r.uint64()}
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		id := r.uvarint()
 		if id == 0 || id > maximumSubscriptionID {

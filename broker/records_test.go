@@ -34,13 +34,13 @@ func sampleRecords(t testing.TB) []store.Op {
 	session, err := state.value()
 	require.NoError(t, err)
 	s := &subscription{whole: "$share/g/a/#", qos: 1, noLocal: true, retainAsPublished: true, id: maximumSubscriptionID, group: &group{}}
-	q := queued{message: 9, qos: 2, retain: true, packetID: 65535, released: 4, ids: []uint32{1, maximumSubscriptionID}}
+	q := queued{qos: 2, retain: true, packetID: 65535, released: 4, ids: []uint32{1, maximumSubscriptionID}}
 	return []store.Op{
 		{Key: recordKey(clockRecord), Value: clockValue(time.Unix(4_000_000_000, 0))},
 		{Key: recordKey(sessionRecord, 3), Value: session},
 		{Key: filterKey(3, s.whole), Value: s.value()},
 		{Key: recordKey(messageRecord, 9), Value: body},
-		{Key: recordKey(queuedRecord, 3, 2), Value: q.value()},
+		{Key: recordKey(queuedRecord, 9, 3, 2), Value: q.value()},
 		{Key: identifierKey(3, 7), Value: newRecord(0)},
 		{Key: retainedKey("a/b"), Value: body},
 	}
@@ -70,7 +70,7 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	require.Zero(t, m.publish.PacketID)
 	q, err := parseQueued(records[4].Value)
 	require.NoError(t, err)
-	require.Equal(t, queued{message: 9, qos: 2, retain: true, packetID: 65535, released: 4, ids: []uint32{1, maximumSubscriptionID}}, q)
+	require.Equal(t, queued{qos: 2, retain: true, packetID: 65535, released: 4, ids: []uint32{1, maximumSubscriptionID}}, q)
 }
 
 // A broker that can not use a record says which, and leaves everything as it is.
@@ -113,13 +113,13 @@ func keysOf(m *store.Mem) func(func(string) bool) {
 func TestRecordsThatContradictOthersAreRefused(t *testing.T) {
 	samples := sampleRecords(t)
 	session, filters, queue := samples[1], samples[2], samples[4]
-	other := queued{message: 10, qos: 1}
-	same := queued{message: 9, qos: 1, packetID: 65535}
+	other := queued{qos: 1}
+	same := queued{qos: 1, packetID: 65535}
 	for name, extra := range map[string][]store.Op{
 		"second session":       {{Key: recordKey(sessionRecord, 4), Value: session.Value}},
 		"filter elsewhere":     {{Key: filterKey(3, "x"), Value: filters.Value}},
-		"no message":           {{Key: recordKey(queuedRecord, 3, 5), Value: other.value()}},
-		"identifier twice":     {{Key: recordKey(queuedRecord, 3, 5), Value: same.value()}},
+		"no message":           {{Key: recordKey(queuedRecord, 10, 3, 5), Value: other.value()}},
+		"identifier twice":     {{Key: recordKey(queuedRecord, 9, 3, 5), Value: same.value()}},
 		"key of another shape": {{Key: append(queue.Key, 0), Value: queue.Value}},
 		"topic elsewhere":      {{Key: retainedKey("x"), Value: samples[6].Value}},
 	} {

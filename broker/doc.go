@@ -77,16 +77,18 @@
 // goes to QoS 0 and to sessions that end with their connection touches no disk. One
 // Commit takes everything that has gathered while the disk was busy with the one
 // before. Nobody waits for a slow disk but those who are promised something: QoS 0
-// passes, pings are answered. What waits is bounded, for each publisher and in sum;
-// whoever has more there is not read from until the disk has caught up. Messages of
-// one publisher stay in order at each QoS.
+// passes, pings are answered. Copies at QoS 0 go out at once, even of a message that
+// is refused in the end, all others when it is durable. What waits is bounded, for
+// each publisher and in sum; whoever has more there is not read from until the disk
+// has caught up. Messages of one publisher stay in order at each QoS.
 //
 // A Commit that fails, on a full disk for example, is told to those who wait for it:
 // QoS 1 and 2 messages, filters and sessions are refused with Quota exceeded, or with
 // Implementation specific error if the disk is not full. Where a version has no word
 // for it the connection is closed without an answer. What nobody can be told, such as
-// a will, is tried until it succeeds. [Stats] counts failures; the first and the last
-// of a row are logged.
+// a will, is tried until it succeeds; a full Store still takes removals, so its
+// messages can be fetched. [Stats] counts failures; the first of a row is logged, and
+// that it is over.
 //
 // Expiry goes on while the broker is away. A session that had a connection at the
 // crash is taken to have lost it a minute after the broker last noted the time, which

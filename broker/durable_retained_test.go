@@ -143,6 +143,17 @@ func TestTheWillOfAClientThatWasThereSurvives(t *testing.T) {
 	})
 }
 
+func TestAGoodbyeIsOnTheDiskAtOnce(t *testing.T) {
+	survives(t, func(t *testing.T, w *world) {
+		watchWills(t, w.broker).net.Close()
+		s, _ := join(t, w.broker, wire.V5, willing("c", 0, 600))
+		s.send(&wire.Disconnect{})
+		s.closed()
+		watchWills(t, w.kill()).idle()
+		require.Equal(t, 2, w.broker.Stats().Sessions)
+	})
+}
+
 // Whatever the Commit at which the broker crashes, a will comes exactly once.
 func TestAWillIsPublishedOnceWhereverTheBrokerCrashes(t *testing.T) {
 	crashesAt(t, func(t *testing.T, c crash) bool {

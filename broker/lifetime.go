@@ -181,11 +181,16 @@ func (b *Broker) leave(c *conn, e ending) bool {
 	var due *will
 	if attached {
 		cl.close(e)
+		goodbye := cl.will != nil && !e.will
 		if !e.will || b.closed && !cl.lasting.Load() {
 			// [MQTT-3.14.4-3]
 			cl.will = nil
 		}
 		due = b.away(cl, now)
+		if goodbye && cl.recorded {
+			// At once, or a crash in the next moment would publish the will.
+			b.disk.signal()
+		}
 	}
 	cl.mu.Unlock()
 	b.mu.Unlock()

@@ -2,8 +2,10 @@ package broker
 
 import (
 	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -122,5 +124,39 @@ func TestTasksThatShareACommitSurviveTogether(t *testing.T) {
 		}
 		require.Len(t, sub.got, 12)
 		return w.crashes > 0
+	})
+}
+
+func TestManyConnectionsFightForOneDurableSession(t *testing.T) {
+	survives(t, func(t *testing.T, w *world) {
+		const rivals = 20
+		scripts := make([]*script, rivals)
+		for i := range scripts {
+			scripts[i] = dial(t, w.broker, wire.V5)
+			scripts[i].send(&wire.Connect{ClientID: "c", CleanStart: i%2 == 0, SessionExpiryInterval: uint32(i % 3 * 60)})
+		}
+		synctest.Wait()
+		var alive []*script
+		for _, s := range scripts {
+			// Who has lost the session before CONNACK could be sent gets none.
+			if p, err := s.next(); err != nil {
+				require.ErrorIs(t, err, io.EOF)
+				continue
+			} else if p.(*wire.Connack).ReasonCode.Failed() {
+				t.Fatal(p)
+			}
+			if p, err := s.next(); err == nil {
+				require.Equal(t, &wire.Disconnect{ReasonCode: wire.SessionTakenOver}, p)
+				s.closed()
+			} else {
+				alive = append(alive, s)
+			}
+		}
+		require.Len(t, alive, 1)
+		alive[0].send(&wire.Pingreq{})
+		alive[0].want(&wire.Pingresp{})
+		require.Equal(t, 1, w.broker.Stats().Sessions)
+		advance(time.Second)
+		require.Equal(t, w.broker.Stats().Durable, w.records(sessionRecord))
 	})
 }

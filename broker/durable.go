@@ -207,11 +207,11 @@ func (p *parcel) key() []byte {
 	return recordKey(queuedRecord, p.stored.number, p.client.number, p.place)
 }
 
-// remove removes the record, and with the last one that of the message.
+// remove removes the record, and with the last one that of the message, which must
+// not go before any of them.
 func (p *parcel) remove(d *disk) {
-	if p.stored.copies.Add(-1) > 0 {
-		d.later(deletion(p.key()))
-		return
+	d.later(deletion(p.key()))
+	if p.stored.copies.Add(-1) == 0 {
+		d.later(deletion(recordKey(messageRecord, p.stored.number)))
 	}
-	d.later(deletion(p.key()), deletion(recordKey(messageRecord, p.stored.number)))
 }

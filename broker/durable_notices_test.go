@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,4 +125,28 @@ func TestPublishEndsWithTheBroker(t *testing.T) {
 		require.ErrorIs(t, <-ended, ErrClosed)
 		close(hang)
 	})
+}
+
+// Several sessions finish with a message at the same time. Its record goes when their
+// places in the queues have gone, or a crash would leave a place without message.
+func TestAMessageGoesAfterItsPlaces(t *testing.T) {
+	b := &Broker{}
+	d := newDisk(b, store.Memory())
+	m := &message{stored: &stored{number: 1}}
+	m.stored.copies.Store(8)
+	var sessions sync.WaitGroup
+	for i := range uint64(8) {
+		p := &parcel{message: m, client: &client{number: i}}
+		sessions.Go(func() { p.remove(d) })
+	}
+	sessions.Wait()
+	var kinds []recordKind
+	for _, each := range d.tasks {
+		for _, op := range each.ops {
+			kinds = append(kinds, recordKind(op.Key[1]))
+		}
+	}
+	require.Equal(t, messageRecord, kinds[8])
+	require.Len(t, kinds, 9)
+	d.timer.Stop()
 }

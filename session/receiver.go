@@ -105,6 +105,8 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	deliver = in == nil
 	if deliver {
 		in = r.take(p)
+	} else if in.digest == 0 {
+		in.digest = digestOf(p) // of one that was restored
 	}
 	in.epoch = r.epoch
 	if err := r.count(in); err != nil {

@@ -293,3 +293,18 @@ func TestADroppedMessageIsNewWhenItComesAgain(t *testing.T) {
 	require.NoError(t, r.receiver.Ack(token, wire.Success))
 	r.wantSent(&wire.Pubrec{PacketID: 5})
 }
+
+// The PUBREC of a restored identifier may have to wait for that of a message before it,
+// and the connection may end meanwhile.
+func TestARestoredIdentifierIsKnownOnEveryConnection(t *testing.T) {
+	r := newRecorder(t)
+	r.receiver.Restore(5)
+	for range 3 {
+		r.start()
+		_, _ = r.receive(4, true) // not acknowledged
+		again, _ := r.receive(5, true)
+		require.False(t, again)
+		r.wantSent()
+		r.stop()
+	}
+}

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,6 +65,7 @@ type task struct {
 	ops    []store.Op
 	keep   bool        // is tried until it succeeds, as there is nobody to tell
 	client *client     // publisher, whose messages stay in order; nil: does not matter
+	conn   *conn       // of a message; if it has to end, what comes behind is refused; nil: none
 	cost   int         // bytes of memory
 	done   func(error) // nil: nothing follows. It runs on the disk's goroutine
 	told   bool        // observers are told, and the memory is needed until then
@@ -188,8 +190,12 @@ func (d *disk) work() (last bool) {
 		d.batch, d.tasks = batch, nil
 		d.disarm()
 		d.mu.Unlock()
+		batch, doomed := doom(batch)
 		err := d.commit(batch)
 		again := d.conclude(batch, err)
+		if len(doomed) > 0 {
+			again = d.conclude(doomed, errGone)
+		}
 		if !stopping {
 			return false
 		}
@@ -198,6 +204,23 @@ func (d *disk) work() (last bool) {
 			return true
 		}
 	}
+}
+
+// doom picks out the messages of connections that end because one before them was
+// not stored. They all come again, in their order.
+func doom(batch []*task) (left, doomed []*task) {
+	lost := func(t *task) bool { return t.conn != nil && t.conn.signals.failure.Load() != nil }
+	if !slices.ContainsFunc(batch, lost) {
+		return batch, nil
+	}
+	for _, t := range batch {
+		if lost(t) {
+			doomed = append(doomed, t)
+		} else {
+			left = append(left, t)
+		}
+	}
+	return left, doomed
 }
 
 // disarm ends the waiting of arm; d.mu is held.

@@ -13,6 +13,7 @@ import (
 // origin is where a message comes from, and what is to happen when it is durable.
 type origin struct {
 	client *client               // publisher, whose messages stay in order; nil: none
+	conn   *conn                 // its connection
 	id     uint16                // QoS 2 identifier to record for it; 0: none
 	will   *will                 // nil: it is none
 	done   func(wire.ReasonCode) // on the goroutine of the disk; nil: nobody waits
@@ -61,7 +62,7 @@ func (d *disk) publish(r *router, m *message, now time.Time, o *origin) (code wi
 		}
 		return code, false
 	}
-	t := &task{client: o.client, keep: o.will != nil, cost: m.size()}
+	t := &task{client: o.client, conn: o.conn, keep: o.will != nil, cost: m.size()}
 	kept := m.own()
 	var copies []delivery
 	for i := range r.targets {

@@ -22,7 +22,7 @@ func storeCode(err error) wire.ReasonCode {
 // publishDurably hands the message of a client to the disk. It reports whether it
 // has to wait there; the answer follows then.
 func (c *conn) publishDurably(p *wire.Publish, m *message, t session.Token, now time.Time) (code wire.ReasonCode, waits bool) {
-	o := &origin{client: c.client}
+	o := &origin{client: c.client, conn: c}
 	if p.QoS == wire.ExactlyOnce && c.client.lasting.Load() {
 		o.id = p.PacketID
 	}
@@ -34,7 +34,7 @@ func (c *conn) publishDurably(p *wire.Publish, m *message, t session.Token, now 
 // answer acknowledges a message after the disk.
 func (d *disk) answer(c *conn, o *origin, t session.Token, code wire.ReasonCode) {
 	if code.Failed() {
-		d.answerFailure(c.client, t, code)
+		d.answerFailure(c, t, code)
 		return
 	}
 	if o.id != 0 {
@@ -50,25 +50,31 @@ func (d *disk) answer(c *conn, o *origin, t session.Token, code wire.ReasonCode)
 }
 
 // answerFailure tells a client that its message is not durable. Where the version has
-// no word for it, the connection ends without an answer: the message comes again, and
-// as a new one.
-func (d *disk) answerFailure(cl *client, t session.Token, code wire.ReasonCode) {
+// no word for it, or nobody is there, the connection ends without an answer: the
+// message comes again, and as a new one.
+func (d *disk) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
+	cl := c.client
 	cl.mu.Lock()
-	c := cl.conn
-	if c != nil && c.version == wire.V5 {
+	now := cl.conn
+	told := now == c && c.version == wire.V5
+	if told {
 		text := storeFailed
 		if c.terse {
 			text = "" // [MQTT-3.1.2-29]
 		}
 		_ = cl.receiver.AckWithReason(t, code, text) // stale: nobody waits for it
 		d.router.dirty = append(d.router.dirty, c)
-		c = nil
 	} else {
 		cl.receiver.Drop(t)
 	}
 	cl.mu.Unlock()
-	if c != nil {
-		c.fail(&refusal{code: code, text: storeFailed})
+	if told {
+		return
+	}
+	no := &refusal{code: code, text: storeFailed}
+	c.fail(no)
+	if now != nil && now != c {
+		now.fail(no) // the message may have come again already
 	}
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
@@ -26,6 +27,7 @@ type crashing struct {
 	release chan struct{} // closed when the broker may be cleaned up
 
 	mu      sync.Mutex // guards what follows
+	flaky   *rand.Rand // Commits fail now and then; nil: never
 	commits int
 	dead    bool
 }
@@ -45,6 +47,10 @@ func (s *crashing) Commit(ops []store.Op) error {
 	s.mu.Lock()
 	s.commits++
 	dead, crashes := s.dead, s.commits == s.at
+	if !dead && !crashes && s.flaky != nil && s.flaky.IntN(4) == 0 {
+		s.mu.Unlock()
+		return errFull
+	}
 	s.dead = dead || crashes
 	s.mu.Unlock()
 	switch {
@@ -69,6 +75,7 @@ type world struct {
 	broker  *Broker
 	actors  []*actor
 	crashes int
+	flaky   *rand.Rand // of the Store, if it fails now and then
 }
 
 // crash says at which Commit a broker ends.
@@ -86,6 +93,7 @@ func newWorld(t *testing.T, c crash) *world {
 
 func (w *world) start(c crash) {
 	w.disk = newCrashing(w.memory, c.at, c.applied)
+	w.disk.flaky = w.flaky
 	w.cfg.Store = w.disk
 	var err error
 	w.broker, err = Open(w.cfg)

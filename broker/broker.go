@@ -35,9 +35,24 @@ type Broker struct {
 	retained  retained
 	locals    map[*Subscription]struct{}
 	status    status
+	disk      *disk // nil: nothing survives; set once
 }
 
-// New returns a broker without listeners.
+// Open is New for a broker with a [Config.Store]. It returns at once what New leaves
+// to the other methods: that the Store could not be read or holds what the broker
+// does not know or has no room for, such as a [RecordError]. The Store is unchanged
+// then.
+func Open(cfg Config) (*Broker, error) {
+	b := New(cfg)
+	if b.failure != nil {
+		return nil, b.failure
+	}
+	return b, nil
+}
+
+// New returns a broker without listeners. It goes on with what [Config.Store] holds.
+// If that can not be read, the broker is closed, and all methods with an error
+// return that of [Open].
 func New(cfg Config) *Broker {
 	b := &Broker{
 		cfg:       cfg.withDefaults(),
@@ -49,7 +64,18 @@ func New(cfg Config) *Broker {
 	}
 	b.slowHooks = b.cfg.mayWait()
 	b.begin()
+	if b.cfg.Store != nil {
+		b.load()
+	}
 	return b
+}
+
+// ended returns why the broker does nothing any more.
+func (b *Broker) ended() error {
+	if b.failure != nil {
+		return b.failure
+	}
+	return ErrClosed
 }
 
 // DropConnections cuts all connections without a word, as a crash or a broken
@@ -66,14 +92,16 @@ func (b *Broker) DropConnections() {
 }
 
 // Publish sends a message to all subscribers as a client would, without one. It
-// never waits. PacketID, Duplicate and what the properties say about alias and
+// waits for nothing but the [Config.Store], and for that only if the message has QoS
+// 1 or 2 and is retained or for a session that is kept: it is durable then when
+// Publish returns. PacketID, Duplicate and what the properties say about alias and
 // subscriptions are ignored; the broker copies what it keeps.
 //
 // The error is [ErrClosed], or unwraps to a [wire.ReasonCode] or [match.Error]
 // that says why nobody got the message.
 func (b *Broker) Publish(p *wire.Publish) error {
 	if b.ctx.Err() != nil {
-		return ErrClosed
+		return b.ended()
 	}
 	if err := match.ValidateTopic(p.Topic); err != nil {
 		return fmt.Errorf("mqtt: publish: %w", err)
@@ -86,9 +114,11 @@ func (b *Broker) Publish(p *wire.Publish) error {
 	}
 	var r router
 	now := time.Now()
-	code := b.publish(&r, newMessage(p, "", now), now)
-	r.flush()
-	if b.observed() {
+	code, waited, err := b.publishOwn(&r, p, now)
+	if err != nil {
+		return fmt.Errorf("mqtt: publish: %w", err)
+	}
+	if b.observed() && !waited {
 		b.observe(Published{nil, p, code})
 	}
 	if code.Failed() {

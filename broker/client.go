@@ -17,6 +17,7 @@ type client struct {
 	online atomic.Bool // conn is not nil; a hint for who does not hold mu
 
 	filters
+	keeping
 
 	mu       sync.Mutex // guards everything below
 	conn     *conn      // nil while the client is away
@@ -24,11 +25,21 @@ type client struct {
 	sender   *session.Sender
 	receiver *session.Receiver
 	held     held
-	done     []*session.Outgoing // scratch of settle
-	expiry   uint32              // session expiry interval in seconds
+	expiry   uint32 // session expiry interval in seconds
 	will     *will
 	alarm    alarm
 	seen     seen
+}
+
+// keeping is what is known of a session that is kept on the disk.
+type keeping struct {
+	disk     *disk       // nil: there is none
+	lasting  atomic.Bool // the session outlives its connection; what comes for it is kept
+	waiting  waiting     // guarded by disk.mu
+	recorded bool        // the disk has the session
+	gone     bool        // the session is over; set under Broker.mu and client.mu
+	places   uint64      // numbers the queue
+	leaving  []*will     // are being published, and may have to be after a crash
 }
 
 // seen is what remains known of a client that is away.
@@ -40,7 +51,8 @@ type seen struct {
 // held counts what the sender holds: messages that wait or are not acknowledged.
 type held struct {
 	messages, bytes int
-	swept           time.Time // when those too old were last looked for
+	swept           time.Time           // when those too old were last looked for
+	done            []*session.Outgoing // scratch of settle
 }
 
 func (h *held) add(m *message, sign int) {
@@ -48,8 +60,9 @@ func (h *held) add(m *message, sign int) {
 	h.bytes += sign * m.size()
 }
 
-func newClient(id string, number uint64, inflight int) *client {
+func newClient(id string, number uint64, inflight int, d *disk) *client {
 	cl := &client{id: id, number: number, filters: filters{subscriptions: make(map[string]*subscription)}}
+	cl.disk = d
 	cl.sender = session.NewSender(&cl.link, inflight)
 	cl.receiver = session.NewReceiver(&cl.link)
 	return cl
@@ -90,7 +103,9 @@ func (cl *client) close(e ending) *conn {
 		// [MQTT-3.14.4-1] nothing follows.
 		c.last.told = cl.appendDisconnect(e, c.terse)
 	}
-	c.last.bytes = cl.link.Take(nil)
+	if c.last.bytes = cl.link.Take(nil); c.muted {
+		c.last = last{} // nothing comes before CONNACK
+	}
 	cl.link.Close()
 	cl.sender.Stop(false)
 	cl.receiver.Stop()
@@ -218,12 +233,20 @@ func withIDs(base *wire.PublishProperties, ids []uint32) wire.PublishProperties 
 
 // settle gives back the room of messages that the sender has completed.
 func (cl *client) settle(counts *counters) {
-	cl.done = cl.sender.Completed(cl.done[:0])
-	for _, o := range cl.done {
-		cl.held.add(o.Owner.(*message), -1)
+	cl.held.done = cl.sender.Completed(cl.held.done[:0])
+	for _, o := range cl.held.done {
+		if p, ok := o.Owner.(*parcel); ok {
+			cl.held.add(p.message, -1)
+			p.remove(cl.disk)
+		} else {
+			cl.held.add(o.Owner.(*message), -1)
+		}
 		if o.Result().Err != nil && !isRefusal(o.Result().Err) {
 			counts.expired.Add(1)
 		}
 	}
-	clear(cl.done)
+	clear(cl.held.done)
+	if cl.disk != nil {
+		cl.record()
+	}
 }

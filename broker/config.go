@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -77,6 +78,13 @@ type Config struct {
 	// client that takes them. Topics get one that are long enough and come again and
 	// again. Zero means 32, a negative number none.
 	TopicAliasesSent int
+
+	// Store keeps sessions that outlive their connection, what waits for them, and
+	// retained messages, so that they survive the end of the process at any
+	// instruction; see the package comment. The broker does not close it: whoever
+	// opened it does so after [Broker.Shutdown] or [Broker.Close]. No two brokers may
+	// use it at a time. Zero means that nothing survives.
+	Store store.Store
 
 	// Connections bounds the connections at one time. Zero means 10,000.
 	Connections int

@@ -32,6 +32,7 @@ type conn struct {
 	signals  signals
 	client   *client // set once, under Broker.mu
 	last     last    // guarded by client.mu
+	muted    bool    // CONNACK waits for the disk; guarded by client.mu, set by the reader
 	spare    []byte  // of the writer, which uses it next
 
 	// Of the reader.
@@ -59,6 +60,8 @@ type signals struct {
 	noReader chan struct{} // closed when the reader is done
 	noWriter chan struct{} // closed when the writer is done
 	gone     chan struct{} // closed when nothing is left
+
+	failure atomic.Pointer[refusal] // ends the connection from elsewhere; nil: none
 
 	until atomic.Pointer[time.Time] // when the writer has to be done; nil: not yet known
 }
@@ -156,7 +159,14 @@ func (c *conn) read() error {
 				return err
 			}
 		}
+		// After the deadline, which is how fail wakes us.
+		if no := c.signals.failure.Load(); no != nil {
+			return no
+		}
 		if err := c.reader.Fill(); err != nil {
+			if no := c.signals.failure.Load(); no != nil {
+				return no
+			}
 			return err
 		}
 		if err := c.handleBuffered(time.Now()); err != nil {

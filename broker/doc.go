@@ -10,7 +10,8 @@
 //
 // # Connections
 //
-// A [Broker] holds the sessions, subscriptions and retained messages, in memory.
+// A [Broker] holds the sessions, subscriptions and retained messages, in memory and,
+// if it has a [Config.Store], on the disk.
 // Listeners come and go: [Broker.Listen] for TCP, TLS, Unix sockets and WebSocket,
 // [Broker.Serve] on any [net.Listener], the broker itself as an [net/http.Handler],
 // [NewMemoryListener] and [Broker.Dial] inside the process. Ending a listener ends
@@ -53,6 +54,54 @@
 // A client that takes nothing at all for [Config.WriteTimeout] is disconnected.
 // QoS 0 messages are not kept for absent clients.
 //
+// # Surviving a crash
+//
+// With a [Config.Store], such as a file of package store/bolt, a broker that is killed
+// at any instruction goes on, when it is started again, with every session that
+// outlives its connection (Session Expiry Interval above 0, before 5.0 Clean Session
+// 0) and with the retained messages. What the client has been told is on the disk
+// before it is told:
+//
+//	CONNACK           the session, or that the former one is gone
+//	SUBACK, UNSUBACK  the subscriptions, and the retained messages that they bring
+//	PUBACK, PUBREC    the message for each session that is kept, and as retained one
+//	PUBREC, PUBCOMP   that the identifier was received, that it is free again
+//	PUBLISH, PUBREL   the packet identifier, that PUBREC has come
+//
+// That a subscriber has acknowledged a message is written when there is time. If the
+// broker is killed before, the message comes again, at QoS 1 with DUP set; at QoS 2
+// the exchange goes on, and the message counts once. Retained messages of QoS 0 are
+// written within a fraction of a second, in their last state only.
+//
+// A message is stored once, whatever the number of sessions that wait for it. What
+// goes to QoS 0 and to sessions that end with their connection touches no disk. One
+// Commit takes everything that has gathered while the disk was busy with the one
+// before. Nobody waits for a slow disk but those who are promised something: QoS 0
+// passes, pings are answered. Copies at QoS 0 go out at once, even of a message that
+// is refused in the end, all others when it is durable. What waits is bounded, for
+// each publisher and in sum; whoever has more there is not read from until the disk
+// has caught up. Messages of one publisher stay in order at each QoS.
+//
+// A Commit that fails, on a full disk for example, is told to those who wait for it:
+// QoS 1 and 2 messages, filters and sessions are refused with Quota exceeded, or with
+// Implementation specific error if the disk is not full. Where a version has no word
+// for it the connection is closed without an answer. What nobody can be told, such as
+// a will, is tried until it succeeds; a full Store still takes removals, so its
+// messages can be fetched. [Stats] counts failures; the first of a row is logged, and
+// that it is over.
+//
+// Expiry goes on while the broker is away. A session that had a connection at the
+// crash is taken to have lost it a minute after the broker last noted the time, which
+// it does every minute, or at the start if that was earlier; so it never ends too
+// early. Its will is due after the delay, counted from then. Wills of sessions that
+// end with their connection are lost in a crash, as is what a hook knows: the Peer of
+// a restored session has user name, version and address, but no TLS state.
+//
+// Records name their format. A Store with a record that is damaged, of a later
+// format, or for which there is no room within the limits is refused by [Open] with
+// an error that names it; the Store stays as it is. [Broker.Shutdown] commits what is
+// left, and whoever opened the Store closes it then.
+//
 // # The program itself
 //
 // [Broker.Publish] and [Broker.Subscribe] work without client. [Broker.Clients],
@@ -67,7 +116,8 @@
 // shared subscription apart. Members of a shared subscription take turns, those who
 // are connected first. A message that a hook refuses is acknowledged before 5.0,
 // and with the reason on 5.0. Session expiry and keep-alive are cut to the maximum
-// in [Config]. Wills that are due when the broker is closed are not published.
+// in [Config]. Wills that are due when the broker is closed are not published, or with
+// a [Config.Store] by the next one.
 //
 // All methods are safe for concurrent use.
 package broker

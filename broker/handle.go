@@ -90,7 +90,11 @@ func (c *conn) release(p *wire.Pubrel) error {
 	if cl.conn != c {
 		return errGone
 	}
-	return cl.receiver.Pubrel(p)
+	err := cl.receiver.Pubrel(p)
+	if cl.disk != nil {
+		cl.record()
+	}
+	return err
 }
 
 // explain sends p with a reason string, whose place is field, if the client wants

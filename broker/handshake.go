@@ -34,7 +34,7 @@ func (c *conn) handshake() (resumed bool, err error) {
 	if err != nil {
 		return false, c.refuse(err)
 	}
-	resumed, err = c.b.enter(c, connect, data)
+	resumed, err = c.b.enter(c, connect, data, deadline)
 	if err != nil {
 		return false, c.refuse(err)
 	}
@@ -113,7 +113,7 @@ func (c *conn) judge(p *wire.Connect) error {
 // it, and returns err. [MQTT-3.2.2-6], [MQTT-3.2.2-7] without session; run closes.
 func (c *conn) refuse(err error) error {
 	code, ok := errors.AsType[wire.ReasonCode](err)
-	if !ok || c.version == 0 || c.client != nil {
+	if !ok || c.version == 0 || c.client != nil && !c.muted {
 		return err
 	}
 	ack := &wire.Connack{ReasonCode: code}

@@ -15,7 +15,7 @@ type alarm struct {
 }
 
 // enter gives c the session that p asks for and sends CONNACK.
-func (b *Broker) enter(c *conn, p *wire.Connect, data []byte) (resumed bool, err error) {
+func (b *Broker) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (resumed bool, err error) {
 	assigned := p.ClientID == ""
 	if assigned {
 		p.ClientID = assignedID()
@@ -23,12 +23,16 @@ func (b *Broker) enter(c *conn, p *wire.Connect, data []byte) (resumed bool, err
 	}
 	var due []*will
 	now := time.Now()
-	resumed, left, err := b.enterLocked(c, p, assigned, data, &due, now)
+	e := entrance{conn: c, connect: p, assigned: assigned, data: data}
+	resumed, left, err := b.enterLocked(&e, &due, now)
 	if left != nil {
 		left.hurry()
 	}
 	for _, w := range due {
 		w.publish(b, now)
+	}
+	if err == nil && e.recorded != nil {
+		err = b.awaitEntrance(&e, deadline)
 	}
 	if err == nil {
 		c.wake()
@@ -36,7 +40,19 @@ func (b *Broker) enter(c *conn, p *wire.Connect, data []byte) (resumed bool, err
 	return resumed, err
 }
 
-func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, data []byte, due *[]*will, now time.Time) (resumed bool, left *conn, err error) {
+// entrance is a client that enters.
+type entrance struct {
+	conn     *conn
+	connect  *wire.Connect
+	assigned bool // the client identifier
+	data     []byte
+	before   former     // what the session was
+	resumed  bool       // it goes on
+	recorded chan error // has room for one; nil: CONNACK need not wait for the disk
+}
+
+func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed bool, left *conn, err error) {
+	c, p := e.conn, e.connect
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	// Serve may have ended the listener and looked for connections with a
@@ -45,55 +61,78 @@ func (b *Broker) enterLocked(c *conn, p *wire.Connect, assigned bool, data []byt
 		return false, nil, wire.ServerUnavailable
 	}
 	cl := b.clients[p.ClientID]
-	resumed = cl != nil && !p.CleanStart && cl.mayResume(c.peer)
+	resumed = cl != nil && !p.CleanStart && cl.mayResume(c.peer, now)
+	e.resumed = resumed
 	if cl == nil && len(b.clients) >= b.cfg.Sessions {
 		return false, nil, &refusal{code: tooMany(c.version), text: "too many sessions"}
 	}
+	expiry := b.cfg.sessionExpiry(askedExpiry(p))
+	if b.disk != nil && (expiry > 0 || cl != nil && cl.recorded) && b.disk.full() {
+		return false, nil, &refusal{code: tooMany(c.version), text: "too much waits for the store"}
+	}
+	replaces := false
 	if cl != nil {
+		e.before = cl.former()
 		// [MQTT-3.1.4-3] the older connection of the same client goes.
 		left = b.displace(cl, resumed, due, now)
 	}
 	if !resumed {
 		// [MQTT-3.1.2-4], [MQTT-3.1.4-4] a clean start forgets, before CONNACK.
 		if cl != nil {
+			replaces = cl.recorded
+			cl.mu.Lock()
 			b.forget(cl)
+			cl.mu.Unlock()
 		}
 		b.created++
-		cl = newClient(p.ClientID, b.created, b.cfg.Inflight)
+		cl = newClient(p.ClientID, b.created, b.cfg.Inflight, b.disk)
 		b.clients[cl.id] = cl
 	}
 
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	asked := p.SessionExpiryInterval
-	if p.Version < wire.V5 && !p.CleanStart {
-		asked = forever
-	}
-	cl.expiry = b.cfg.sessionExpiry(asked)
+	cl.expiry = expiry
 	cl.will = newWill(c, p.Will)
-	ack := c.accept(p, assigned, resumed, cl.expiry, data)
+	ack := c.accept(p, e.assigned, resumed, cl.expiry, e.data)
+	if b.disk != nil {
+		cl.lasting.Store(cl.expiry > 0)
+		c.muted = replaces || cl.recorded || cl.expiry > 0
+	}
 	if err := cl.open(c, ack, resumed, now); err != nil {
 		// The client takes no packet of the size of our CONNACK.
 		cl.will = nil
 		if !resumed {
 			b.forget(cl)
 		} else {
-			b.setAlarm(cl, now)
+			b.setAlarm(cl, now, now)
+			cl.saveLater()
 		}
 		return false, left, err
 	}
 	c.client = cl
+	if c.muted {
+		b.disk.enter(e, cl)
+	}
 	return resumed, left, nil
 }
 
-// mayResume reports whether peer may go on with the session.
-func (cl *client) mayResume(peer *Peer) bool {
+// askedExpiry returns the interval that a client wants.
+func askedExpiry(p *wire.Connect) uint32 {
+	if p.Version < wire.V5 && !p.CleanStart {
+		return forever
+	}
+	return p.SessionExpiryInterval
+}
+
+// mayResume reports whether peer may go on with the session. One that has just
+// expired is over, even if its alarm is late.
+func (cl *client) mayResume(peer *Peer, now time.Time) bool {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	// [MQTT-3.1.2-6] of 3.1.1: a session for one connection ends with it, and being
 	// taken over is an end. It belongs to a user too: nobody gets what waits for
 	// somebody else.
-	return cl.expiry > 0 && cl.seen.peer.Username == peer.Username
+	return cl.expiry > 0 && cl.seen.peer.Username == peer.Username && !passed(cl.alarm.end, now)
 }
 
 // tooMany returns the reason for a limit of ours, for which older versions have
@@ -111,16 +150,16 @@ func tooMany(v wire.Version) wire.ReasonCode {
 func (b *Broker) displace(cl *client, resumed bool, due *[]*will, now time.Time) (left *conn) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
+	overdue := passed(cl.alarm.will, now)
 	b.cancelAlarm(cl)
 	if cl.conn != nil {
 		left = cl.close(ending{reason: wire.SessionTakenOver, tell: true})
 		if cl.will != nil && cl.will.delay == 0 {
-			*due = append(*due, cl.will)
-			cl.will = nil
+			*due = append(*due, cl.takeWill())
 		}
 	}
-	if cl.will != nil && !resumed {
-		*due = append(*due, cl.will)
+	if cl.will != nil && (!resumed || overdue) {
+		*due = append(*due, cl.takeWill())
 	}
 	cl.will = nil
 	return left
@@ -142,11 +181,16 @@ func (b *Broker) leave(c *conn, e ending) bool {
 	var due *will
 	if attached {
 		cl.close(e)
-		if !e.will || b.closed {
+		goodbye := cl.will != nil && !e.will
+		if !e.will || b.closed && !cl.lasting.Load() {
 			// [MQTT-3.14.4-3]
 			cl.will = nil
 		}
 		due = b.away(cl, now)
+		if goodbye && cl.recorded {
+			// At once, or a crash in the next moment would publish the will.
+			b.disk.signal()
+		}
 	}
 	cl.mu.Unlock()
 	b.mu.Unlock()
@@ -162,31 +206,36 @@ func (b *Broker) leave(c *conn, e ending) bool {
 // returns the will if that is due.
 func (b *Broker) away(cl *client, now time.Time) (due *will) {
 	due = cl.will
-	// [MQTT-3.1.2-8] the will waits for its delay or the end of the session.
-	if due != nil && due.delay > 0 && cl.expiry > 0 {
+	// [MQTT-3.1.2-8] the will waits for its delay or the end of the session, and that
+	// of a session on the disk for the next start if the broker is closed.
+	if due != nil && (due.delay > 0 || b.closed) && cl.expiry > 0 {
 		due = nil
 	} else {
-		cl.will = nil
+		due = cl.takeWill()
 	}
 	if cl.expiry == 0 {
 		b.forget(cl)
 		return due
 	}
-	b.setAlarm(cl, now)
+	cl.saveLater()
+	b.setAlarm(cl, now, now)
 	return due
 }
 
-// setAlarm starts the clock of an absent client.
-func (b *Broker) setAlarm(cl *client, now time.Time) {
+// setAlarm starts the clock of a client that is absent since then.
+func (b *Broker) setAlarm(cl *client, since, now time.Time) {
 	cl.alarm = alarm{}
 	if cl.expiry != forever {
-		cl.alarm.end = now.Add(time.Duration(cl.expiry) * time.Second)
+		cl.alarm.end = since.Add(time.Duration(cl.expiry) * time.Second)
 	}
 	if cl.will != nil {
-		cl.alarm.will = now.Add(cl.will.delay)
+		cl.alarm.will = since.Add(cl.will.delay)
 	}
 	b.startAlarm(cl, now)
 }
+
+// passed reports whether a time of an alarm has come. Zero never does.
+func passed(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
 // next returns when something is due; zero: never.
 func (a *alarm) next() time.Time {
@@ -220,7 +269,7 @@ func (b *Broker) ring(cl *client) {
 	if cl.alarm.timer != nil && !now.Before(cl.alarm.next()) && !b.closed {
 		ended := !cl.alarm.end.IsZero() && !now.Before(cl.alarm.end)
 		if cl.will != nil && (ended || !now.Before(cl.alarm.will)) {
-			due, cl.will = cl.will, nil
+			due = cl.takeWill()
 			cl.alarm.will = time.Time{}
 		}
 		cl.alarm.timer = nil
@@ -238,10 +287,16 @@ func (b *Broker) ring(cl *client) {
 	}
 }
 
-// forget drops the session of cl; Broker.mu is held.
+// forget drops the session of cl; Broker.mu and cl.mu are held.
 func (b *Broker) forget(cl *client) {
 	for _, s := range cl.subscriptions {
 		b.removeSubscription(s)
+		if b.disk != nil {
+			b.disk.noteFilter(cl, s.whole)
+		}
+	}
+	if cl.recorded {
+		cl.erase()
 	}
 	cl.filters = filters{}
 	if b.clients[cl.id] == cl {

@@ -57,7 +57,7 @@ func (b *Broker) listen(ctx context.Context, network, address string, secure *tl
 		}
 	}) {
 		ln.Close()
-		return nil, ErrClosed
+		return nil, b.ended()
 	}
 	return ln.Addr(), nil
 }

@@ -44,7 +44,7 @@ func (b *Broker) serve(ctx context.Context, ln net.Listener, accept func(context
 	l := &listener{Listener: ln}
 	if !b.addListener(l) {
 		ln.Close()
-		return ErrClosed
+		return b.ended()
 	}
 	defer b.routines.Done()
 	unwatch := context.AfterFunc(ctx, func() { ln.Close() })
@@ -164,7 +164,7 @@ func (b *Broker) addConn(c *conn) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stopping.Load() || c.listener != nil && c.listener.ended {
-		return ErrClosed
+		return b.ended()
 	}
 	if over := len(b.conns) - b.cfg.Connections; over >= excessMaximum {
 		b.counts.refused.Add(1)

@@ -45,10 +45,10 @@ func (b *Broker) Subscribe(filter string, buffer int) (*Subscription, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, ErrClosed
+		return nil, b.ended()
 	}
 	b.created++
-	stand := newClient("", b.created, 0) // keeps it apart from all others
+	stand := newClient("", b.created, 0, nil) // keeps it apart from all others
 	stand.online.Store(true)
 	sub.place = &subscription{client: stand, local: sub, whole: filter, qos: wire.ExactlyOnce, retainAsPublished: true}
 	b.place(sub.place, true)

@@ -17,6 +17,7 @@ type message struct {
 	from    string       // client identifier of the publisher; empty: none
 	bytes   int          // see size
 	kept    *message     // copy that owns its memory
+	stored  *stored      // on the disk; nil: not in the queue of a session that is kept
 }
 
 // newMessage returns a message that shares the payload of p, but not its properties.

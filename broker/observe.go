@@ -70,3 +70,23 @@ func (b *Broker) observe(e Event) {
 
 // observed reports whether events are worth making.
 func (b *Broker) observed() bool { return len(b.cfg.Observers) > 0 }
+
+// subscribed returns what observers are told.
+func (c *conn) subscribed(p *wire.Subscribe, ack *wire.Suback) (events []Event) {
+	for i, code := range ack.ReasonCodes {
+		if !code.Failed() {
+			events = append(events, Subscribed{c.peer, p.Filters[i].Filter, wire.QoS(code)})
+		}
+	}
+	return events
+}
+
+// unsubscribed returns what observers are told.
+func (c *conn) unsubscribed(p *wire.Unsubscribe, ack *wire.Unsuback) (events []Event) {
+	for i, code := range ack.ReasonCodes {
+		if code == wire.Success {
+			events = append(events, Unsubscribed{c.peer, p.Filters[i]})
+		}
+	}
+	return events
+}

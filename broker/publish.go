@@ -17,6 +17,10 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	if err := c.b.checkPublish(p); err != nil {
 		return err
 	}
+	d := c.b.disk
+	if p.QoS > wire.AtMostOnce && !c.awaitDisk() {
+		return errGone
+	}
 	deliver, token, err := c.receive(p)
 	if err != nil || !deliver {
 		return err
@@ -28,7 +32,14 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	} else {
 		m := &c.packets.message
 		m.set(p, c.client.id, now)
-		code = c.b.publish(&c.router, m, now)
+		if d != nil && p.QoS > wire.AtMostOnce {
+			waits := false
+			if code, waits = c.publishDurably(p, m, token, now); waits {
+				return nil // the disk answers
+			}
+		} else {
+			code = c.b.publish(&c.router, m, now)
+		}
 	}
 	if c.b.observed() {
 		c.letGo()

@@ -12,6 +12,7 @@ type retained struct {
 	topics match.TopicTree[*message]
 	bytes  int
 	purged time.Time // when those that have expired were last looked for
+	disk   *disk     // nil: there is none
 }
 
 // store keeps m as the retained message of its topic, or removes that if m is
@@ -35,10 +36,29 @@ func (r *retained) store(m *message, cfg *Config, now time.Time) bool {
 		}
 	}
 	// [MQTT-3.3.1-5] it replaces what was there.
-	r.remove(topic)
-	r.topics.Set(topic, m.keep())
-	r.bytes += m.size()
+	r.note(topic)
+	r.put(topic, m.keep())
 	return true
+}
+
+// put makes m the message of topic; nil: none.
+func (r *retained) put(topic string, m *message) {
+	if old, ok := r.topics.Get(topic); ok {
+		r.topics.Delete(topic)
+		r.bytes -= old.size()
+	}
+	if m != nil {
+		r.topics.Set(topic, m)
+		r.bytes += m.size()
+	}
+}
+
+// note tells the disk that the message of topic is about to change.
+func (r *retained) note(topic string) {
+	if r.disk != nil {
+		old, _ := r.topics.Get(topic)
+		r.disk.noteRetained(topic, old)
+	}
 }
 
 func (r *retained) room(m *message, cfg *Config) bool {
@@ -50,9 +70,9 @@ func (r *retained) room(m *message, cfg *Config) bool {
 }
 
 func (r *retained) remove(topic string) {
-	if old, ok := r.topics.Get(topic); ok {
-		r.topics.Delete(topic)
-		r.bytes -= old.size()
+	if _, ok := r.topics.Get(topic); ok {
+		r.note(topic)
+		r.put(topic, nil)
 	}
 }
 

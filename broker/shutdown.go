@@ -13,6 +13,7 @@ type life struct {
 	cancel   context.CancelFunc
 	born     time.Time
 	routines sync.WaitGroup // connections, listeners and timers
+	failure  error          // why the broker never began; nil: it did
 	stopping atomic.Bool    // nobody enters any more; set under Broker.mu
 	drained  chan struct{}  // closed when Shutdown has waited long enough
 	draining sync.Once      // closes it
@@ -28,6 +29,11 @@ func (l *life) begin() {
 // down, all listeners and connections are closed, sessions and retained messages
 // are gone and no will is published. When it returns nothing of the broker runs
 // any more; do not call it from a hook.
+//
+// With a [Config.Store] Close commits what is left, and what the Store has is there
+// at the next start: sessions, retained messages, and the wills of sessions, which
+// are published then. A Commit that hangs is given five seconds; it is the one thing
+// that can not be ended, and goes on behind Close.
 func (b *Broker) Close() error {
 	b.mu.Lock()
 	b.closed = true
@@ -46,6 +52,11 @@ func (b *Broker) Close() error {
 	b.closeListeners()
 	b.draining.Do(func() { close(b.drained) })
 	b.endConns(nil)
+	if b.disk != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		defer cancel()
+		_ = b.disk.stop(ctx) // what fails has been logged
+	}
 	b.routines.Wait()
 	for s := range locals {
 		s.end()
@@ -57,7 +68,9 @@ func (b *Broker) Close() error {
 // the listeners, waits until all connected clients have got and acknowledged what
 // waits for them, and tells them, 5.0 clients in a DISCONNECT with Server shutting
 // down, that it is over. Their wills are published while they go, to those who are
-// still there, except wills with a delay. What waits for absent clients is gone.
+// still there, except wills with a delay. What waits for absent clients is gone,
+// unless it is in [Config.Store], where everything due is when Shutdown returns
+// without an error.
 //
 // Clients can go on publishing while Shutdown waits; ctx bounds that. When it ends
 // first the rest is done without waiting, and Shutdown returns the cause. When it
@@ -71,9 +84,17 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	// Hooks that are asked about wills have no more time either.
 	defer context.AfterFunc(ctx, b.cancel)()
 	b.endConns(nil)
+	if b.disk != nil {
+		if failed := b.disk.stop(ctx); err == nil {
+			err = failed
+		}
+	}
 	_ = b.Close() // always nil
 	return err
 }
+
+// storeTimeout is how long Close waits for the Store.
+const storeTimeout = 5 * time.Second
 
 func (b *Broker) closeListeners() {
 	for _, l := range b.openListeners() {
@@ -100,8 +121,11 @@ func (b *Broker) drain(ctx context.Context) error {
 	return nil
 }
 
-// idle reports whether nothing waits for a client that is connected.
+// idle reports whether nothing waits for a client that is connected, or for the disk.
 func (b *Broker) idle() bool {
+	if b.disk != nil && !b.disk.idle() {
+		return false
+	}
 	for _, c := range b.openConns(nil) {
 		if c.busy() {
 			return false

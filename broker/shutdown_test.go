@@ -156,7 +156,7 @@ func TestTimersThatAreStoppedTooLate(t *testing.T) {
 			cl := b.clients["c"]
 			cl.mu.Lock()
 			b.cancelAlarm(cl)
-			b.setAlarm(cl, time.Now())
+			b.setAlarm(cl, time.Now(), time.Now())
 			cl.mu.Unlock()
 			b.mu.Unlock()
 			synctest.Wait()

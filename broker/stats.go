@@ -12,6 +12,7 @@ type Stats struct {
 	Sessions      int // of present and absent clients
 	Subscriptions int // filters of clients, shared ones once per client
 	Retained      int // retained messages
+	Durable       int // sessions that are kept in Config.Store
 
 	Received uint64 // messages that clients published
 	Sent     uint64 // messages handed to connections or queues of clients
@@ -22,11 +23,15 @@ type Stats struct {
 
 	BytesReceived uint64 // of packets, without what is below them
 	BytesSent     uint64
+
+	Commits      uint64 // to Config.Store, each of everything that had gathered
+	CommitErrors uint64 // Commits that failed; what they had was refused or tried again
 }
 
 type counters struct {
 	received, sent, dropped, expired, denied, refused atomic.Uint64
 	bytesReceived, bytesSent                          atomic.Uint64
+	commits, commitErrors                             atomic.Uint64
 }
 
 // countingReader counts what comes in.
@@ -63,11 +68,16 @@ func (b *Broker) stats() Stats {
 		Refused:       b.counts.refused.Load(),
 		BytesReceived: b.counts.bytesReceived.Load(),
 		BytesSent:     b.counts.bytesSent.Load(),
+		Commits:       b.counts.commits.Load(),
+		CommitErrors:  b.counts.commitErrors.Load(),
 	}
 	for _, cl := range b.clients {
 		s.Subscriptions += len(cl.subscriptions)
 		if cl.online.Load() {
 			s.Connected++
+		}
+		if cl.lasting.Load() {
+			s.Durable++
 		}
 	}
 	return s

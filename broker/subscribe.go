@@ -35,6 +35,9 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	if err := c.checkSubscribe(p); err != nil {
 		return err
 	}
+	if !c.awaitDisk() {
+		return errGone
+	}
 	ack := &wire.Suback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
 	why := ""
 	for i := range p.Filters {
@@ -47,33 +50,33 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 		}
 		f.QoS = min(f.QoS, qos)
 	}
-	if err := c.enrol(p, ack, why, now); err != nil {
+	waits, err := c.enrol(p, ack, why, now)
+	if err != nil || waits {
 		return err
 	}
 	if c.b.observed() {
 		c.letGo()
-		for i, code := range ack.ReasonCodes {
-			if !code.Failed() {
-				c.b.observe(Subscribed{c.peer, p.Filters[i].Filter, wire.QoS(code)})
-			}
+		for _, e := range c.subscribed(p, ack) {
+			c.b.observe(e)
 		}
 	}
 	return nil
 }
 
-// enrol makes the subscriptions that are not refused yet, and answers.
-func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.Time) error {
+// enrol makes the subscriptions that are not refused yet, and answers. waits says
+// that the answer comes when they are on the disk.
+func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.Time) (waits bool, err error) {
 	b := c.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !c.attached() {
-		return errGone
+		return false, errGone
 	}
 	var send []*subscription
 	work := 0
 	for i := range p.Filters {
 		if work++; !c.takeTurns(&work) {
-			return errGone
+			return false, errGone
 		}
 		if ack.ReasonCodes[i].Failed() {
 			continue
@@ -90,18 +93,21 @@ func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.T
 			send = append(send, s)
 		}
 	}
+	if c.client.lasting.Load() {
+		return true, c.enrolDurably(p, ack, why, send, work, now)
+	}
 	// [MQTT-3.8.4-1] before the retained messages, so that the client knows what
 	// they are.
 	if err := c.explain(ack, &ack.ReasonString, why); err != nil {
-		return err
+		return false, err
 	}
 	for _, s := range send {
 		if work += b.retained.effort(s.filter); !c.takeTurns(&work) {
-			return errGone
+			return false, errGone
 		}
 		b.sendRetained(s, &c.router, now)
 	}
-	return nil
+	return false, nil
 }
 
 // turnLength is how many filters and retained messages a client may go through
@@ -169,6 +175,9 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 		// [MQTT-3.8.4-3] the new one takes its place; nobody publishes meanwhile.
 		b.removeSubscription(old)
 	}
+	if b.disk != nil {
+		b.disk.noteFilter(cl, s.whole)
+	}
 	b.place(s, c.version == wire.V5)
 	cl.add(s)
 	return s, old == nil
@@ -233,33 +242,36 @@ func (f *filters) remove(whole string) {
 // handleUnsubscribe takes an UNSUBSCRIBE and answers it. [MQTT-3.10.4-1] filters
 // are compared byte for byte.
 func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
+	if !c.awaitDisk() {
+		return errGone
+	}
 	ack := &wire.Unsuback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
-	if err := c.strike(p, ack); err != nil {
+	waits, err := c.strike(p, ack)
+	if err != nil || waits {
 		return err
 	}
 	if c.b.observed() {
 		c.letGo()
-		for i, code := range ack.ReasonCodes {
-			if code == wire.Success {
-				c.b.observe(Unsubscribed{c.peer, p.Filters[i]})
-			}
+		for _, e := range c.unsubscribed(p, ack) {
+			c.b.observe(e)
 		}
 	}
 	return nil
 }
 
-// strike removes the subscriptions that are there, and answers.
-func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) error {
+// strike removes the subscriptions that are there, and answers. waits says that the
+// answer comes when the disk has forgotten them.
+func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool, err error) {
 	b, cl := c.b, c.client
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !c.attached() {
-		return errGone
+		return false, errGone
 	}
 	work := 0
 	for i, filter := range p.Filters {
 		if work++; !c.takeTurns(&work) {
-			return errGone
+			return false, errGone
 		}
 		s := cl.subscriptions[filter]
 		if s == nil {
@@ -267,7 +279,14 @@ func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) error {
 			continue
 		}
 		b.removeSubscription(s)
+		if b.disk != nil {
+			b.disk.noteFilter(cl, filter)
+		}
 		cl.remove(filter)
 	}
-	return c.answer(ack)
+	if cl.lasting.Load() {
+		c.strikeDurably(p, ack)
+		return true, nil
+	}
+	return false, c.answer(ack)
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
@@ -11,6 +12,7 @@ type will struct {
 	message wire.Publish
 	delay   time.Duration
 	peer    *Peer
+	owner   *client // whose session is kept and has the will until it is durable; nil: none
 }
 
 // newWill copies the will of a CONNECT, or returns nil.
@@ -39,12 +41,65 @@ func (w *will) publish(b *Broker, now time.Time) {
 	code := wire.Success
 	if no := b.authorizePublish(w.peer, &w.message); no != nil {
 		code = no.code
+		w.settled()
 	} else {
 		var r router
-		code = b.publish(&r, newMessage(&w.message, w.peer.ClientID, now), now)
+		m := newMessage(&w.message, w.peer.ClientID, now)
+		waits := false
+		if b.disk != nil {
+			code, waits = b.disk.publish(&r, m, now, &origin{will: w})
+		} else {
+			code = b.publish(&r, m, now)
+		}
 		r.flush()
+		if waits {
+			return // the disk goes on
+		}
+		w.settled()
 	}
 	if b.observed() {
 		b.observe(Published{w.peer, &w.message, code})
 	}
+}
+
+// takeWill takes the will out of the session, to be published; cl.mu is held. A
+// session on the disk keeps it until the message is there instead.
+func (cl *client) takeWill() *will {
+	w := cl.will
+	cl.will = nil
+	if w != nil && cl.recorded {
+		w.owner = cl
+		cl.leaving = append(cl.leaving, w)
+	}
+	return w
+}
+
+// gather hands the message, which is t, to the disk. [MQTT-3.1.2-10] It is published
+// once: the session loses its will in the same commit.
+func (w *will) gather(d *disk, t *task) {
+	cl := w.owner
+	if cl == nil {
+		d.add(t)
+		return
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	w.depart()
+	t.ops = append(t.ops, cl.save())
+	d.add(t)
+}
+
+// settled says that the will has gone another way, or nowhere.
+func (w *will) settled() {
+	if cl := w.owner; cl != nil {
+		cl.mu.Lock()
+		defer cl.mu.Unlock()
+		w.depart()
+		cl.saveLater()
+	}
+}
+
+func (w *will) depart() {
+	cl := w.owner
+	cl.leaving = slices.DeleteFunc(cl.leaving, func(each *will) bool { return each == w })
 }

@@ -174,6 +174,9 @@ func (s *service) halt() {
 
 // replace puts a broker without state in the place of a halted one.
 func (s *service) replace(cfg broker.Config) {
+	if cfg.Store != nil {
+		s.current().Close() // no two brokers may use it
+	}
 	fresh := broker.New(cfg)
 	s.mu.Lock()
 	old := s.broker

@@ -35,7 +35,8 @@ func (b *Broker) Restart() {
 }
 
 // RestartEmpty stops the broker and starts one with the same configuration that
-// knows of no sessions and retained messages.
+// knows of no sessions and retained messages, except those that its
+// [broker.Config.Store] has, if there is one.
 func (b *Broker) RestartEmpty() {
 	b.Stop()
 	b.service.replace(b.cfg.Broker)

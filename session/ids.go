@@ -54,10 +54,14 @@ func (t *idTable) takeForMessage() uint16 {
 }
 
 func (t *idTable) message(id uint16) *Outgoing {
-	if int(id) >= len(t.messages) || t.messages[id] == abandoned {
+	if int(id) >= len(t.messages) {
 		return nil
 	}
-	return t.messages[id]
+	// The peer knows no identifier of a message that is abandoned or not sent yet.
+	if o := t.messages[id]; o != nil && o.state >= outgoingPublished {
+		return o
+	}
+	return nil
 }
 
 // abandon keeps the identifier of o taken until the session ends.

@@ -11,6 +11,7 @@ type incoming struct {
 	text       string // reason string
 	listed     bool   // is in arrived
 	counted    bool   // counts against the receive maximum
+	recorded   bool   // the identifier has a record, which goes before PUBCOMP
 	epoch      uint32 // the last connection that brought the PUBLISH
 	digest     uint64 // of topic and payload
 	generation uint32 // tells tokens of earlier uses from those of this one
@@ -23,6 +24,7 @@ const (
 	incomingDelivered    incomingState = iota // handed out; not acknowledged by the application
 	incomingAcknowledged                      // acknowledged by the application; the answer waits for its turn
 	incomingReceived                          // QoS 2: PUBREC sent; waits for PUBREL
+	incomingDiscarded                         // PUBREL has come; its record is being removed
 )
 
 type incomingList struct{ head, tail *incoming }

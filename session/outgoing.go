@@ -14,12 +14,14 @@ type Outgoing struct {
 	Publish wire.Publish
 	Expires time.Time // when the message expiry interval runs out; zero: never
 	Owner   any       // the caller's own; the engine does not look at it
+	Durable bool      // the caller keeps a record of it, see Sender.Unrecorded
 
-	result     *Result // nil: none yet, or success without a word
+	recorded   bool // the record says what it has to for the next step
 	state      outgoingState
-	sent       bool  // was written to a connection at least once
-	counted    bool  // holds one of the send quota of this connection
-	attempts   uint8 // connections that the server closed while this message was alone on it
+	sent       bool    // was written to a connection at least once
+	counted    bool    // holds one of the send quota of this connection
+	attempts   uint8   // connections that the server closed while this message was alone on it
+	result     *Result // nil: none yet, or success without a word
 	seq        uint64
 	prev, next *Outgoing
 }
@@ -36,6 +38,8 @@ type outgoingState uint8
 
 const (
 	outgoingIdle      outgoingState = iota // not in the sender
+	outgoingAwaited                        // was refused an identifier, and is not in the sender yet
+	outgoingReserved                       // has an identifier, but is not in the sender yet
 	outgoingQueued                         // waits for a connection, quota or room
 	outgoingPublished                      // PUBLISH sent; waits for PUBACK or PUBREC
 	outgoingReleased                       // PUBREL sent; waits for PUBCOMP

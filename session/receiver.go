@@ -20,6 +20,8 @@ type Receiver struct {
 	max     int          // our receive maximum; 0: not enforced
 	aliases aliases
 	unused  *incoming // free list
+
+	discards []uint16 // identifiers whose records are to be removed
 }
 
 // Token stands for a received QoS 1 or 2 message until it is acknowledged. The
@@ -103,6 +105,8 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	deliver = in == nil
 	if deliver {
 		in = r.take(p)
+	} else if in.digest == 0 {
+		in.digest = digestOf(p) // of one that was restored
 	}
 	in.epoch = r.epoch
 	if err := r.count(in); err != nil {
@@ -114,7 +118,7 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	if !in.listed {
 		r.arrived.push(in)
 	}
-	if in.state == incomingReceived {
+	if in.state == incomingReceived || in.state == incomingDiscarded {
 		// [MQTT-4.3.3-10] a repeat is answered with PUBREC and not delivered.
 		in.state = incomingAcknowledged
 	}
@@ -211,6 +215,10 @@ func (r *Receiver) Pubrel(p *wire.Pubrel) error {
 	}
 	if in.state == incomingDelivered || in.qos != wire.ExactlyOnce {
 		return protocolError(wire.TypePubrel, wire.ProtocolError, "PUBREL for packet %d before its PUBREC", p.PacketID)
+	}
+	if in.recorded {
+		r.discard(in)
+		return nil
 	}
 	// [MQTT-4.3.3-11], [MQTT-4.3.3-12]
 	r.release(in)

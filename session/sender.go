@@ -30,6 +30,7 @@ type Sender struct {
 	seq         uint64
 	now         time.Time
 	completed   []*Outgoing
+	records     *unrecorded // nil until there is a durable message
 }
 
 // quota counts the open QoS 1 and 2 messages of one connection.
@@ -52,10 +53,13 @@ func NewSender(link *Link, inflight int) *Sender {
 func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	s.seq++
 	o.seq = s.seq
-	o.state = outgoingQueued
 	// [MQTT-4.3.2-2], [MQTT-4.3.3-2] a new message, even if o or its PUBLISH was used before.
+	if s.arrived(o) != outgoingReserved {
+		o.Publish.PacketID, o.recorded = 0, false
+	}
+	o.state = outgoingQueued
 	o.sent, o.attempts, o.result = false, 0, nil
-	o.Publish.PacketID, o.Publish.Duplicate = 0, false
+	o.Publish.Duplicate = false
 	s.queue.push(o)
 	s.queuedBytes += o.size()
 	s.Pump(now)
@@ -86,6 +90,9 @@ func (s *Sender) Withdraw(o *Outgoing) bool {
 		return false
 	}
 	s.dequeue(o)
+	if o.Publish.PacketID != 0 {
+		s.ids.freeMessage(o)
+	}
 	o.state = outgoingIdle
 	return true
 }
@@ -156,6 +163,9 @@ func (s *Sender) repeat() {
 	// [MQTT-4.6.0-4] in the order in which the PUBRECs came.
 	for o := s.released.head; o != nil; o = o.next {
 		o.counted = false
+		if o.Durable && !o.recorded {
+			continue // Recorded sends it
+		}
 		s.link.pubrel(o.Publish.PacketID, wire.Success)
 	}
 }
@@ -170,7 +180,7 @@ func (s *Sender) Renew() {
 			l.remove(o)
 			s.ids.freeMessage(o)
 			o.Publish.Duplicate = false
-			o.counted = false
+			o.counted, o.recorded = false, false
 			o.state = outgoingQueued
 			s.queuedBytes += o.size()
 			open = append(open, o)
@@ -229,7 +239,7 @@ func (s *Sender) mayPublish() bool {
 }
 
 // publish sends the message at the head of the queue for the first time. It
-// returns false when all packet identifiers are in use.
+// returns false when that has to wait for a packet identifier, or for its record.
 func (s *Sender) publish(o *Outgoing) bool {
 	if err := s.ready(o); err != nil {
 		s.dequeue(o)
@@ -247,12 +257,18 @@ func (s *Sender) publish(o *Outgoing) bool {
 		s.complete(o, Result{Err: err})
 		return true
 	}
-	id := s.ids.takeForMessage()
-	if id == 0 {
+	if o.Durable && !o.recorded {
+		s.prepare(o)
 		return false
 	}
-	s.ids.messages[id] = o
-	o.Publish.PacketID = id
+	if o.Publish.PacketID == 0 {
+		id := s.ids.takeForMessage()
+		if id == 0 {
+			return false
+		}
+		s.ids.messages[id] = o
+		o.Publish.PacketID = id
+	}
 	s.dequeue(o)
 	if err := s.send(o, true); err != nil {
 		s.ids.freeMessage(o)
@@ -337,6 +353,9 @@ func (s *Sender) finish(o *Outgoing, from *outgoingList, r Result) {
 }
 
 func (s *Sender) complete(o *Outgoing, r Result) {
+	if o.Publish.PacketID != 0 {
+		s.ids.freeMessage(o) // of one that was never sent
+	}
 	o.state = outgoingIdle
 	o.Complete(r)
 	s.completed = append(s.completed, o)

@@ -53,6 +53,13 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 		o.state = outgoingReleased
 		s.released.push(o)
 		o.Complete(Result{ReasonCode: p.ReasonCode, ReasonString: p.ReasonString, UserProperties: p.UserProperties})
+		if o.Durable {
+			o.recorded = false
+			s.waiting().messages = append(s.waiting().messages, o)
+		}
+	}
+	if o.Durable && !o.recorded {
+		return nil // Recorded answers
 	}
 	s.link.pubrel(p.PacketID, wire.Success)
 	return nil

@@ -15,6 +15,10 @@ import (
 // ErrClosed is the error of a Store that was closed.
 var ErrClosed = errors.New("store: closed")
 
+// ErrFull is wrapped by the error of a Commit for which a Store has no room of its own
+// left. A full disk has the error of the system.
+var ErrFull = errors.New("store: full")
+
 // Op is one change: it sets the value of a key or deletes the key.
 type Op struct {
 	// Key is not empty and at most MaxKey bytes long.

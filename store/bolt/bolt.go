@@ -37,8 +37,11 @@ package bolt
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"time"
+
+	"github.com/seed65a45251/mqtt/store"
 )
 
 var (
@@ -54,8 +57,8 @@ var (
 	ErrDamaged = errors.New("damaged")
 
 	// ErrFull is wrapped by the error of a Commit that would make the file larger
-	// than Config.MaxSize.
-	ErrFull = errors.New("file has its maximum size")
+	// than Config.MaxSize. It wraps store.ErrFull.
+	ErrFull = fmt.Errorf("%w: file has its maximum size", store.ErrFull)
 
 	// ErrValue is wrapped by the error of a Commit with a value of more than MaxValue
 	// bytes.

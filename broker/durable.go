@@ -1,0 +1,218 @@
+package broker
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/store"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// origin is where a message comes from, and what is to happen when it is durable.
+type origin struct {
+	client *client               // publisher, whose messages stay in order; nil: none
+	conn   *conn                 // its connection
+	id     uint16                // QoS 2 identifier to record for it; 0: none
+	will   *will                 // nil: it is none
+	done   func(wire.ReasonCode) // on the goroutine of the disk; nil: nobody waits
+}
+
+// delivery is one copy of a message that waits for the disk.
+type delivery struct {
+	target target
+	parcel *parcel // nil: for a session that is not kept
+}
+
+// parcel is a message in the queue of a session that is kept.
+type parcel struct {
+	*message
+	client   *client
+	place    uint64 // in the queue
+	released uint64 // orders the PUBRECs; 0: none has come
+	ids      []uint32
+	out      session.Outgoing
+}
+
+// stored is a message on the disk, which all sessions share.
+type stored struct {
+	number uint64
+	copies atomic.Int32
+}
+
+// publish is Broker.publish with a Store. Copies at QoS 0 go at once. If something
+// has to be durable, or comes after something of the same publisher that has to, all
+// others wait for it, the answer to the publisher included: waits is true then, and
+// the code goes to o.done.
+func (d *disk) publish(r *router, m *message, now time.Time, o *origin) (code wire.ReasonCode, waits bool) {
+	m.b = d.b
+	if !d.b.route(r, m, now) {
+		d.b.counts.denied.Add(1)
+		return wire.QuotaExceeded, false
+	}
+	defer r.endMessage()
+	code = wire.Success
+	if len(r.targets) == 0 {
+		code = wire.NoMatchingSubscribers
+	}
+	if !d.concerned(r, m, o) {
+		for i := range r.targets {
+			r.targets[i].deliver(m, r, now)
+		}
+		return code, false
+	}
+	t := &task{client: o.client, conn: o.conn, keep: o.will != nil, cost: m.size()}
+	kept := m.own()
+	var copies []delivery
+	for i := range r.targets {
+		if target := &r.targets[i]; target.atMostOnce(m) {
+			target.deliver(m, r, now)
+		} else if c, ok := d.copy(kept, target, now); ok {
+			copies = append(copies, c)
+		}
+	}
+	if err := d.pack(t, kept, copies); err != nil {
+		giveUp(copies)
+		return wire.UnspecifiedError, false
+	}
+	if o.id != 0 {
+		t.ops = append(t.ops, store.Op{Key: identifierKey(o.client.number, o.id), Value: newRecord(0)})
+	}
+	t.done = func(err error) { d.publishDone(t, kept, copies, o, code, err) }
+	if o.will != nil {
+		o.will.gather(d, t)
+	} else {
+		d.add(t)
+	}
+	return code, true
+}
+
+// concerned reports whether the message has to wait.
+func (d *disk) concerned(r *router, m *message, o *origin) bool {
+	if o.id != 0 || o.will != nil && o.will.owner != nil {
+		return true
+	}
+	if m.publish.QoS == wire.AtMostOnce {
+		return false
+	}
+	if m.publish.Retain || o.client != nil && d.behind(o.client) {
+		return true
+	}
+	return slices.ContainsFunc(r.targets, func(t target) bool { return t.local == nil && !t.atMostOnce(m) && t.client.lasting.Load() })
+}
+
+// atMostOnce reports whether the copy of m has QoS 0.
+func (t *target) atMostOnce(m *message) bool { return min(t.qos, m.publish.QoS) == wire.AtMostOnce }
+
+// copy makes the copy of m for t. ok is false if the client has no room for it.
+func (d *disk) copy(m *message, t *target, now time.Time) (c delivery, ok bool) {
+	c.target = *t
+	c.target.ids = slices.Clone(t.ids)
+	if t.local != nil || !t.client.lasting.Load() {
+		return c, true
+	}
+	c.parcel = t.client.expect(m, &c.target, now)
+	return c, c.parcel != nil
+}
+
+// pack adds to t what has to be durable: m, once, and its place in each queue.
+func (d *disk) pack(t *task, m *message, copies []delivery) error {
+	n := 0
+	for i := range copies {
+		if copies[i].parcel != nil {
+			n++
+		}
+	}
+	t.cost += len(copies) * deliveryCost
+	if n == 0 {
+		return nil
+	}
+	value, err := messageValue(m)
+	if err != nil {
+		return err
+	}
+	m.stored = &stored{number: d.message.Add(1)}
+	m.stored.copies.Store(int32(n))
+	t.ops = append(slices.Grow(t.ops, n+2), store.Op{Key: recordKey(messageRecord, m.stored.number), Value: value})
+	for i := range copies {
+		if p := copies[i].parcel; p != nil {
+			t.ops = append(t.ops, p.save())
+		}
+	}
+	return nil
+}
+
+// deliveryCost is what a copy needs beside the message.
+const deliveryCost = 256
+
+// publishDone sends what waited, or takes it back, and says so.
+func (d *disk) publishDone(t *task, m *message, copies []delivery, o *origin, code wire.ReasonCode, err error) {
+	if err != nil {
+		giveUp(copies)
+		code = storeCode(err)
+	} else {
+		d.release(m, copies, time.Now())
+	}
+	if o.done != nil {
+		o.done(code)
+	}
+	var from *Peer
+	switch {
+	case o.will != nil:
+		from = o.will.peer
+	case o.client != nil:
+		from = o.client.lastPeer()
+	}
+	d.tell(t, Published{from, &m.publish, code})
+}
+
+// release sends copies that are durable.
+func (d *disk) release(m *message, copies []delivery, now time.Time) {
+	for i := range copies {
+		if p := copies[i].parcel; p != nil {
+			p.client.submit(p, &d.router, now)
+		} else {
+			copies[i].target.deliver(m, &d.router, now)
+		}
+	}
+	d.router.endMessage()
+}
+
+func giveUp(copies []delivery) {
+	for i := range copies {
+		if p := copies[i].parcel; p != nil {
+			p.client.giveUp(p)
+		}
+	}
+}
+
+// own returns a copy of m that nobody shares, with memory that nothing changes.
+func (m *message) own() *message {
+	own := *m.keep()
+	own.kept = &own
+	own.stored = nil
+	return &own
+}
+
+// save returns the record of the parcel.
+func (p *parcel) save() store.Op {
+	q := queued{
+		qos: p.out.Publish.QoS, retain: p.out.Publish.Retain,
+		packetID: p.out.Publish.PacketID, released: p.released, ids: p.ids,
+	}
+	return store.Op{Key: p.key(), Value: q.value()}
+}
+
+func (p *parcel) key() []byte {
+	return recordKey(queuedRecord, p.stored.number, p.client.number, p.place)
+}
+
+// remove removes the record, and with the last one that of the message, which must
+// not go before any of them.
+func (p *parcel) remove(d *disk) {
+	d.later(deletion(p.key()))
+	if p.stored.copies.Add(-1) == 0 {
+		d.later(deletion(recordKey(messageRecord, p.stored.number)))
+	}
+}

@@ -1,0 +1,150 @@
+package broker
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/store"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// storeCode returns the reason for what could not be made durable. A full disk is a
+// quota, the rest is nothing that the client could do something about.
+func storeCode(err error) wire.ReasonCode {
+	if errors.Is(err, store.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return wire.QuotaExceeded
+	}
+	return wire.ImplementationSpecificError
+}
+
+// publishDurably hands the message of a client to the disk. It reports whether it
+// has to wait there; the answer follows then.
+func (c *conn) publishDurably(p *wire.Publish, m *message, t session.Token, now time.Time) (code wire.ReasonCode, waits bool) {
+	o := &origin{client: c.client, conn: c}
+	if p.QoS == wire.ExactlyOnce && c.client.lasting.Load() {
+		o.id = p.PacketID
+	}
+	d := c.b.disk
+	o.done = func(code wire.ReasonCode) { d.answer(c, o, t, code) }
+	return d.publish(&c.router, m, now, o)
+}
+
+// answer acknowledges a message after the disk.
+func (d *disk) answer(c *conn, o *origin, t session.Token, code wire.ReasonCode) {
+	if code.Failed() {
+		d.answerFailure(c, t, code)
+		return
+	}
+	if o.id != 0 {
+		c.client.remember(t, o.id)
+	}
+	if c.version < wire.V5 {
+		// [MQTT-3.3.5-2] of 3.1.1: it can only be acknowledged as usual.
+		code = wire.Success
+	}
+	if err := c.acknowledge(t, code, ""); err == nil {
+		d.router.dirty = append(d.router.dirty, c)
+	}
+}
+
+// answerFailure tells a client that its message is not durable. Where the version has
+// no word for it, or nobody is there, the connection ends without an answer: the
+// message comes again, and as a new one.
+func (d *disk) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
+	cl := c.client
+	cl.mu.Lock()
+	now := cl.conn
+	told := now == c && c.version == wire.V5
+	if told {
+		text := storeFailed
+		if c.terse {
+			text = "" // [MQTT-3.1.2-29]
+		}
+		_ = cl.receiver.AckWithReason(t, code, text) // stale: nobody waits for it
+		d.router.dirty = append(d.router.dirty, c)
+	} else {
+		cl.receiver.Drop(t)
+	}
+	cl.mu.Unlock()
+	if told {
+		return
+	}
+	no := &refusal{code: code, text: storeFailed}
+	c.fail(no)
+	if now != nil && now != c {
+		now.fail(no) // the message may have come again already
+	}
+}
+
+// storeFailed is what clients are told.
+const storeFailed = "can not be stored"
+
+// checkEncoding refuses what the records have no place for, such as strings that are
+// no UTF-8. What clients send was checked when it came.
+func checkEncoding(p *wire.Publish) error {
+	w := newRecord(p.Size(wire.V5) + 8)
+	q := *p
+	q.Payload = nil
+	if q.Properties != nil {
+		properties := *q.Properties
+		properties.TopicAlias, properties.SubscriptionIDs = 0, nil
+		q.Properties = &properties
+	}
+	return w.publish(&q)
+}
+
+// awaitDisk waits until the disk has taken enough of what the client has published.
+// It reports whether the connection goes on.
+func (c *conn) awaitDisk() bool {
+	d := c.b.disk
+	if d == nil || !d.crowded(c.client) {
+		return true
+	}
+	c.router.flush()
+	c.wake()
+	return d.admit(c.client, c.signals.noWriter)
+}
+
+// publishOwn publishes a message of the program. It reports whether that had to wait
+// for the disk.
+func (b *Broker) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, waited bool, err error) {
+	m := newMessage(p, "", now)
+	d := b.disk
+	if d == nil {
+		code = b.publish(r, m, now)
+		r.flush()
+		return code, false, nil
+	}
+	if err := checkEncoding(p); err != nil {
+		return 0, false, err
+	}
+	if p.QoS > wire.AtMostOnce && !d.admit(nil, nil) {
+		return 0, false, ErrClosed
+	}
+	done := make(chan wire.ReasonCode, 1)
+	code, waits := d.publish(r, m, now, &origin{done: func(code wire.ReasonCode) { done <- code }})
+	r.flush()
+	if !waits {
+		return code, false, nil
+	}
+	select {
+	case code = <-done:
+		return code, true, nil
+	case <-d.ended:
+	case <-b.ctx.Done():
+	}
+	select {
+	case code = <-done:
+		return code, true, nil
+	default:
+		return 0, true, ErrClosed
+	}
+}
+
+// fail ends the connection with no. It does not wait.
+func (c *conn) fail(no *refusal) {
+	c.signals.failure.Store(no)
+	_ = c.net.SetReadDeadline(time.Unix(1, 0))
+}

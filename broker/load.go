@@ -1,0 +1,204 @@
+package broker
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/seed65a45251/mqtt/store"
+)
+
+// loading is what is read from the Store, before it becomes the state of the broker.
+type loading struct {
+	b        *Broker
+	now      time.Time
+	clock    time.Time // when the broker last ran, for sure
+	clients  map[uint64]*client
+	states   map[uint64]*sessionState
+	messages map[uint64]*message
+	queues   map[uint64][]*parcel // by session
+	released map[uint64][]*parcel // those after PUBREC
+	rest     []store.Op           // removes what nothing refers to
+}
+
+// load goes on with what the Store has, or closes the broker with an error.
+func (b *Broker) load() {
+	l := &loading{
+		b: b, now: time.Now(),
+		clients:  make(map[uint64]*client),
+		states:   make(map[uint64]*sessionState),
+		messages: make(map[uint64]*message),
+		queues:   make(map[uint64][]*parcel),
+		released: make(map[uint64][]*parcel),
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := newDisk(b, b.cfg.Store)
+	b.disk, b.retained.disk = d, nil // reading changes nothing
+	if err := l.read(); err != nil {
+		b.disk = nil
+		b.failure, b.closed = err, true
+		b.clients, b.retained = map[string]*client{}, retained{}
+		b.stopping.Store(true)
+		b.stopStatus()
+		b.cancel()
+		return
+	}
+	b.retained.disk = d
+	d.later(l.rest...)
+	d.start()
+	l.resume()
+}
+
+// read reads all records. Sessions come first, as everything else belongs to them.
+func (l *loading) read() error {
+	for _, step := range []struct {
+		kind recordKind
+		take func(key, value []byte) error
+	}{
+		{clockRecord, l.takeClock},
+		{sessionRecord, l.takeSession},
+		{filterRecord, l.takeFilter},
+		{messageRecord, l.takeMessage},
+		{queuedRecord, l.takeQueued},
+		{identifierRecord, l.takeIdentifier},
+		{retainedRecord, l.takeRetained},
+	} {
+		prefix := recordKey(step.kind)
+		for record, err := range l.b.cfg.Store.Scan(prefix) {
+			if err != nil {
+				return fmt.Errorf("mqtt: store: %w", err)
+			}
+			if err := step.take(record.Key, record.Value); err != nil {
+				return &RecordError{Key: slices.Clone(record.Key), Err: err}
+			}
+		}
+	}
+	for number, cl := range l.clients {
+		if err := l.fill(number, cl); err != nil {
+			return err
+		}
+	}
+	for number, m := range l.messages {
+		if m.stored.copies.Load() == 0 {
+			l.rest = append(l.rest, deletion(recordKey(messageRecord, number)))
+		}
+	}
+	return nil
+}
+
+func (l *loading) takeClock(key, value []byte) (err error) {
+	if _, _, err := parseKey(key, 0, 0); err != nil {
+		return err
+	}
+	l.clock, err = parseClock(value)
+	return err
+}
+
+func (l *loading) takeSession(key, value []byte) error {
+	n, _, err := parseKey(key, 1, 0)
+	if err != nil {
+		return err
+	}
+	s, err := parseSession(value)
+	if err != nil {
+		return err
+	}
+	b := l.b
+	if !s.ended && len(b.clients) >= b.cfg.Sessions {
+		return fmt.Errorf("more sessions than Config.Sessions, which is %d", b.cfg.Sessions)
+	}
+	b.created = max(b.created, n[0])
+	cl := newClient(s.peer.ClientID, n[0], b.cfg.Inflight, b.disk)
+	cl.recorded, cl.gone = true, s.ended
+	cl.expiry, cl.will, cl.leaving = s.expiry, s.will, s.leaving
+	cl.seen = seen{&s.peer, s.since}
+	cl.lasting.Store(!s.ended && s.expiry > 0)
+	for _, w := range s.leaving {
+		w.owner = cl
+	}
+	l.clients[n[0]], l.states[n[0]] = cl, s
+	if s.ended {
+		return nil
+	}
+	if b.clients[cl.id] != nil {
+		return fmt.Errorf("second session of client %q", cl.id)
+	}
+	b.clients[cl.id] = cl
+	return nil
+}
+
+// live returns the session that a record belongs to. Without one it is left from a
+// session that was being removed.
+func (l *loading) live(key []byte, number uint64) *client {
+	if cl := l.clients[number]; cl != nil && !cl.gone {
+		return cl
+	}
+	l.rest = append(l.rest, deletion(slices.Clone(key)))
+	return nil
+}
+
+func (l *loading) takeFilter(key, value []byte) error {
+	n, _, err := parseKey(key, 1, 32)
+	if err != nil {
+		return err
+	}
+	s, shared, err := parseSubscription(value)
+	if err != nil {
+		return err
+	}
+	cl := l.live(key, n[0])
+	if cl == nil {
+		return nil
+	}
+	if !slices.Equal(key, filterKey(n[0], s.whole)) || cl.subscriptions[s.whole] != nil {
+		return errRecordDamaged
+	}
+	if !cl.mayAdd(s, &l.b.cfg) {
+		return fmt.Errorf("client %q has more subscriptions than Config.SubscriptionsPerClient, which is %d", cl.id, l.b.cfg.SubscriptionsPerClient)
+	}
+	if err := checkFilter(s.whole, shared); err != nil {
+		return err
+	}
+	s.client = cl
+	l.b.place(s, shared)
+	cl.add(s)
+	return nil
+}
+
+// resume starts the clocks of the sessions. Broker.mu is held.
+func (l *loading) resume() {
+	b := l.b
+	for _, number := range slices.Sorted(maps.Keys(l.clients)) {
+		cl := l.clients[number]
+		for _, w := range slices.Clone(cl.leaving) {
+			b.after(0, func() { w.publish(b, time.Now()) })
+		}
+		if cl.gone {
+			continue
+		}
+		since := cl.seen.since
+		if l.states[number].connected {
+			since = l.lost(since)
+		}
+		cl.seen.since = since
+		cl.mu.Lock()
+		cl.saveLater()
+		b.setAlarm(cl, since, l.now)
+		cl.mu.Unlock()
+	}
+}
+
+// lost returns when a client lost its connection that had it at the end: not before
+// the broker was there for the last time that it knows of, and at most an interval of
+// its clock later.
+func (l *loading) lost(since time.Time) time.Time {
+	if l.clock.After(since) {
+		since = l.clock
+	}
+	if since = since.Add(clockInterval); since.After(l.now) {
+		return l.now
+	}
+	return since
+}

@@ -1,0 +1,63 @@
+package broker
+
+import "sync"
+
+// notices are events that had to wait for the disk. They are told on a goroutine of
+// their own: observers may take their time, and may call methods that wait for the
+// disk themselves. What a task has cost is given back when its events have been told.
+type notices struct {
+	rouse chan struct{} // has room for one
+	over  chan struct{} // closed when nothing follows
+	ended chan struct{} // closed when the goroutine is done
+
+	mu    sync.Mutex
+	queue []notice
+}
+
+type notice struct {
+	events []Event
+	task   *task
+}
+
+func newNotices() notices {
+	return notices{rouse: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// tell tells the observers what came of t.
+func (d *disk) tell(t *task, events ...Event) {
+	if len(events) == 0 || !d.b.observed() {
+		return
+	}
+	t.told = true
+	s := &d.notices
+	s.mu.Lock()
+	s.queue = append(s.queue, notice{events, t})
+	s.mu.Unlock()
+	select {
+	case s.rouse <- struct{}{}:
+	default:
+	}
+}
+
+// announce tells until over is closed, and then the rest.
+func (d *disk) announce() {
+	s := &d.notices
+	defer close(s.ended)
+	for over := false; !over; {
+		select {
+		case <-s.rouse:
+		case <-s.over:
+			over = true
+		}
+		s.mu.Lock()
+		queue := s.queue
+		s.queue = nil
+		s.mu.Unlock()
+		for _, n := range queue {
+			for _, e := range n.events {
+				d.b.observe(e)
+			}
+			d.free(n.task)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package session
+
+import "iter"
+
+// What a Receiver must not forget in a crash are the identifiers of QoS 2 messages
+// between PUBREC and PUBREL. Their owner records them before Ack, says so with
+// Remember, and removes the record before PUBCOMP goes out: otherwise a new message
+// under the same identifier would be taken for a repeat.
+
+// Remember says that the identifier of a message is recorded. At QoS 1 it does
+// nothing. It returns false if the message is no longer known, and the record not
+// needed.
+func (r *Receiver) Remember(t Token) bool {
+	in := t.in
+	if in == nil || in.generation != t.generation || in.qos < 2 {
+		return false
+	}
+	in.recorded = true
+	return true
+}
+
+// Discards appends the identifiers to dst whose records are to be removed, each
+// once. PUBCOMP waits for Discarded.
+func (r *Receiver) Discards(dst []uint16) []uint16 {
+	if len(r.discards) == 0 {
+		return dst
+	}
+	dst = append(dst, r.discards...)
+	r.discards = r.discards[:0]
+	return dst
+}
+
+// Discarded says that the record of an identifier is removed. PUBCOMP goes out if
+// the connection is still the one on which PUBREL came; on another one PUBREL is
+// repeated.
+func (r *Receiver) Discarded(id uint16) {
+	in := r.byID.get(id)
+	if in == nil || in.state != incomingDiscarded {
+		return
+	}
+	asked := in.epoch == r.epoch && r.link.open
+	r.release(in)
+	if asked {
+		r.link.pubcomp(id, 0)
+	}
+}
+
+// Restore takes back an identifier that an earlier process had recorded.
+func (r *Receiver) Restore(id uint16) {
+	if r.byID.get(id) == nil {
+		r.byID.put(&incoming{id: id, qos: 2, state: incomingReceived, recorded: true})
+	}
+}
+
+// Remembered yields the identifiers that have records. The Receiver must not be
+// used meanwhile.
+func (r *Receiver) Remembered() iter.Seq[uint16] {
+	return func(yield func(uint16) bool) {
+		for in := range r.byID.all {
+			if in.recorded && !yield(in.id) {
+				return
+			}
+		}
+	}
+}
+
+// discard makes PUBCOMP wait until the record is removed.
+func (r *Receiver) discard(in *incoming) {
+	in.epoch = r.epoch
+	if in.state == incomingDiscarded {
+		return // repeated by the peer
+	}
+	if in.listed {
+		r.arrived.remove(in)
+	}
+	in.state = incomingDiscarded
+	r.discards = append(r.discards, in.id)
+}
+
+// Drop forgets a message that could not be accepted, without an answer. When it is
+// sent again it is a new one.
+func (r *Receiver) Drop(t Token) {
+	if in := t.in; in != nil && in.generation == t.generation && in.state == incomingDelivered {
+		r.release(in)
+	}
+}

@@ -1,0 +1,180 @@
+package session
+
+import (
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// A session can outlive its process if its owner keeps records of it. Durable
+// messages wait at the two steps that must not be forgotten: a PUBLISH until its
+// packet identifier is recorded, or the message would be sent under another one
+// after a crash, and a PUBREL until its PUBREC is, or a message that the peer has
+// released would be sent again. [MQTT-4.3.3-6], [MQTT-4.4.0-1]
+//
+//	for _, o := range sender.Unrecorded(nil) {
+//		// record o.Publish.PacketID and o.Released()
+//	}
+//	// and when that is done:
+//	sender.Recorded(o)
+//	sender.Pump(now)
+//
+// What is completed needs no record any more, but nothing waits for its removal:
+// if that gets lost, the message is repeated under its identifier. The record of a
+// message has to be removed before the next one with the same identifier is made.
+
+// unrecorded holds the messages that wait for their records.
+type unrecorded struct {
+	messages []*Outgoing
+	reserved int // messages that are not submitted yet and have their identifiers
+	awaited  int // and those that have none
+}
+
+// recordAhead is how many messages of the queue get their identifiers together, as
+// one write to the disk serves them all.
+const recordAhead = 256
+
+// Reserve takes a packet identifier for a durable message that will be submitted
+// soon, so that it can be recorded together with the message. It returns false
+// if the message would have to wait after Submit, or stands behind one that has to:
+// after a crash those with identifiers go first. It gets its identifier later then.
+// In either case the message is submitted or given up, and all in the order of
+// Reserve.
+func (s *Sender) Reserve(o *Outgoing) bool {
+	w := s.waiting()
+	free := s.link.open && s.queue.len == 0 && s.resend == nil && w.awaited == 0 && s.quota.used+w.reserved < s.quota.limit
+	id := uint16(0)
+	if free {
+		id = s.ids.takeForMessage()
+	}
+	if id == 0 {
+		o.state = outgoingAwaited
+		w.awaited++
+		return false
+	}
+	s.ids.messages[id] = o
+	o.Publish.PacketID = id
+	o.state, o.recorded = outgoingReserved, true
+	w.reserved++
+	return true
+}
+
+// GiveUp takes back what Reserve did for a message that is not submitted after all.
+func (s *Sender) GiveUp(o *Outgoing) {
+	if s.arrived(o) == outgoingReserved {
+		s.ids.freeMessage(o)
+	}
+	o.state, o.recorded = outgoingIdle, false
+}
+
+// arrived ends the waiting for a message that is not submitted yet. It returns the
+// state that the message had.
+func (s *Sender) arrived(o *Outgoing) outgoingState {
+	switch o.state {
+	case outgoingReserved:
+		s.records.reserved--
+	case outgoingAwaited:
+		s.records.awaited--
+	}
+	return o.state
+}
+
+// Unrecorded appends the messages whose records are out of date to dst, each once.
+// They wait for Recorded.
+func (s *Sender) Unrecorded(dst []*Outgoing) []*Outgoing {
+	if s.records == nil || len(s.records.messages) == 0 {
+		return dst
+	}
+	dst = append(dst, s.records.messages...)
+	clear(s.records.messages)
+	s.records.messages = s.records.messages[:0]
+	return dst
+}
+
+// Recorded says that the record of o is up to date. A PUBREL goes out at once, a
+// PUBLISH with the next Pump. What was completed meanwhile stays so.
+func (s *Sender) Recorded(o *Outgoing) {
+	if o.recorded || o.Publish.PacketID == 0 {
+		return
+	}
+	o.recorded = true
+	if o.state == outgoingReleased && s.link.open {
+		s.link.pubrel(o.Publish.PacketID, wire.Success)
+	}
+}
+
+// Restore takes back a durable message that an earlier process had: with the
+// packet identifier in its Publish, if it had one, it may have been sent, and
+// released says that its PUBREC had come. Messages come in the order in which they
+// were submitted, released ones in the order of their PUBRECs, before any
+// connection. It reports false if the identifier is in use.
+func (s *Sender) Restore(o *Outgoing, released bool) bool {
+	id := o.Publish.PacketID
+	if id != 0 && !s.ids.claim(id, o) {
+		return false
+	}
+	s.seq++
+	o.seq, o.Durable = s.seq, true
+	switch {
+	case id == 0:
+		o.state = outgoingQueued
+		s.queue.push(o)
+		s.queuedBytes += o.size()
+		return true
+	case released:
+		o.state = outgoingReleased
+		s.released.push(o)
+	default:
+		o.state = outgoingPublished
+		s.published.push(o)
+	}
+	o.sent, o.recorded = true, true
+	return true
+}
+
+// Released reports whether PUBREC has come, so that PUBLISH is not repeated.
+func (o *Outgoing) Released() bool { return o.state == outgoingReleased }
+
+func (s *Sender) waiting() *unrecorded {
+	if s.records == nil {
+		s.records = new(unrecorded)
+	}
+	return s.records
+}
+
+// prepare gives identifiers to the durable messages that are sent next, o the
+// first, and asks for their records.
+func (s *Sender) prepare(o *Outgoing) {
+	if o.Publish.PacketID != 0 {
+		return // is asked for
+	}
+	w := s.waiting()
+	for n := 0; o != nil && n < recordAhead; o, n = o.next, n+1 {
+		if !o.Durable || o.Publish.QoS == wire.AtMostOnce || o.Publish.PacketID != 0 {
+			continue
+		}
+		id := s.ids.takeForMessage()
+		if id == 0 {
+			return
+		}
+		s.ids.messages[id] = o
+		o.Publish.PacketID = id
+		w.messages = append(w.messages, o)
+	}
+}
+
+// claim takes a certain identifier.
+func (t *idTable) claim(id uint16, o *Outgoing) bool {
+	if t.requests[id] != nil {
+		return false
+	}
+	for int(id) >= len(t.messages) || 2*t.used >= len(t.messages) && len(t.messages) < maxIDTable {
+		size := max(firstIDTable, 2*len(t.messages))
+		t.messages = append(make([]*Outgoing, 0, size), t.messages...)[:size]
+	}
+	if t.messages[id] != nil {
+		return false
+	}
+	t.messages[id] = o
+	t.used++
+	t.last = max(t.last, id)
+	return true
+}

@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt/mqtttest"
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestFlushReturnsAfterALargePayloadAtMostOnce(t *testing.T) {
@@ -20,4 +24,29 @@ func TestFlushReturnsAfterALargePayloadAtMostOnce(t *testing.T) {
 		require.NoError(t, c.Publish(ctx, "t", make([]byte, 300_000), AtMostOnce))
 		require.NoError(t, c.Flush(ctx))
 	}
+}
+
+func TestPublisherWhoseMessageIsRefusedDoesNotKeepOthersFromWriting(t *testing.T) {
+	c, conn := openSocketWith(t, Config{QueueMessages: 1, WhenFull: WhenFull{Acknowledged: FullFail}}, &wire.Connack{ReceiveMaximum: 1})
+	sent, err := c.PublishAsync(t.Context(), &Message{Topic: "t", QoS: AtLeastOnce})
+	require.NoError(t, err)
+	first := mqtttest.Take[*wire.Publish](conn)
+	queued, err := c.PublishAsync(t.Context(), &Message{Topic: "t", QoS: AtLeastOnce})
+	require.NoError(t, err)
+	k := c.conn
+	until(c, func() bool { return k.out.asleep && !k.out.busy })
+	c.mu.Lock()
+	require.NoError(t, c.engine.Request(&session.Request{Unsubscribe: &wire.Unsubscribe{Filters: []string{"f"}}, Owner: nobody{}})) // the writer does not know of it yet
+	k.out.asleep = false
+	c.mu.Unlock()
+	for range provenAlone {
+		require.ErrorIs(t, c.Publish(t.Context(), "t", nil, AtLeastOnce), ErrQueueFull)
+	}
+	k.wakeUp()
+	mqtttest.Take[*wire.Unsubscribe](conn)
+	conn.Send(&wire.Puback{PacketID: first.PacketID})
+	second := mqtttest.Take[*wire.Publish](conn)
+	conn.Send(&wire.Puback{PacketID: second.PacketID})
+	<-sent.Done()
+	<-queued.Done()
 }

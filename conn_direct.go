@@ -78,7 +78,7 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 		c.mu.Unlock()
 		k.announce(flushed)
 		e.perform()
-		k.trace.wrote(b)
+		k.log(b, own)
 		if n := k.try(b); n < len(b) {
 			c.mu.Lock()
 			k.out.rest = b[n:]
@@ -90,6 +90,30 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 			k.writePayload(own)
 		}
 	}
+}
+
+// log logs what is about to be written. If the handler panics, which a publisher may
+// survive, the writer goes on in our place.
+func (k *conn) log(b []byte, own *session.Outgoing) {
+	if k.trace == nil {
+		return
+	}
+	logged := false
+	defer func() {
+		if logged {
+			return
+		}
+		k.trace.lose()
+		k.client.mu.Lock()
+		k.out.rest = b
+		if own != nil {
+			k.client.engine.Sender.Own(own) // its caller does not wait for it
+		}
+		k.client.mu.Unlock()
+		k.wakeUp()
+	}()
+	k.trace.wrote(b)
+	logged = true
 }
 
 // writePayload writes what the socket takes of the payload of own, if that is what

@@ -3,8 +3,11 @@
 package mqtt
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,4 +52,42 @@ func TestPublisherWhoseMessageIsRefusedDoesNotKeepOthersFromWriting(t *testing.T
 	conn.Send(&wire.Puback{PacketID: second.PacketID})
 	<-sent.Done()
 	<-queued.Done()
+}
+
+// panicking is a handler that panics when it is to log a PUBLISH that was sent.
+type panicking struct {
+	slog.Handler
+	armed  *atomic.Bool
+	logged *atomic.Int32
+}
+
+func (h panicking) Enabled(context.Context, slog.Level) bool { return true }
+func (h panicking) WithAttrs([]slog.Attr) slog.Handler       { return h }
+
+func (h panicking) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if r.Message == packetSent && a.Value.String() == "PUBLISH" && h.armed.Swap(false) {
+			panic("no space left")
+		}
+		return true
+	})
+	h.logged.Add(1)
+	return nil
+}
+
+func TestPublisherOutlivesAHandlerThatPanics(t *testing.T) {
+	h := panicking{slog.DiscardHandler, new(atomic.Bool), new(atomic.Int32)}
+	c, conn := openSocketWith(t, Config{Logger: slog.New(h)}, &wire.Connack{})
+	publishAlone(t, c, conn)
+	payload := bytes.Repeat([]byte("0123456789"), 30_000)
+	h.armed.Store(true)
+	require.PanicsWithValue(t, "no space left", func() { c.Publish(t.Context(), "t", payload, AtLeastOnce) })
+	logged := h.logged.Load()
+	clear(payload) // it is the caller's again
+	p := mqtttest.Take[*wire.Publish](conn)
+	require.Equal(t, bytes.Repeat([]byte("0123456789"), 30_000), p.Payload)
+	require.Equal(t, logged, h.logged.Load(), "bytes of the payload are no packets")
+	conn.Send(&wire.Puback{PacketID: p.PacketID})
+	require.NoError(t, c.Flush(t.Context()))
+	publishAlone(t, c, conn)
 }

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"log/slog"
+	"math"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -52,6 +53,9 @@ func (t *tracer) wrote(b []byte) {
 		t.packet(packetSent, &t.sent, h, b[n:], t.streaming)
 	}
 }
+
+// lose ends the log of what is sent: it is not known where the next packet begins.
+func (t *tracer) lose() { t.streaming = math.MaxInt }
 
 // read logs the packets of b that are complete.
 func (t *tracer) read(b []byte) {

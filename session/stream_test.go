@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -197,10 +198,17 @@ func TestConversationsOfStreams(t *testing.T) {
 	streamFrom(t, 1, 1)
 	t.Run("cut", TestEveryCutOfAConversation)
 	t.Run("client and server", TestEveryCutBetweenClientAndServer)
-	for seed := range uint64(500) {
-		_, err := random(seed, false)
-		require.NoError(t, err, "seed %d", seed)
+	early := 0
+	for seed := range uint64(1000) {
+		lend := seed%2 == 0
+		w, err := random(seed, false, lend)
+		if err != nil {
+			w, _ = random(seed, true, lend)
+			t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(w.log, "\n"))
+		}
+		early += w.early
 	}
+	require.Greater(t, early, 100, "acknowledged before the client knew that all was written")
 }
 
 func TestAMessageOfItsOwnIsTheSame(t *testing.T) {

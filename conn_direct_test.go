@@ -23,8 +23,7 @@ import (
 // that.
 func openSocket(t *testing.T, sendBuffer int) (*Client, *mqtttest.Conn) {
 	t.Helper()
-	srv := mqtttest.NewServer(t, wire.V5)
-	cfg := Config{Version: V5, KeepAlive: -1}
+	cfg := Config{}
 	if sendBuffer > 0 {
 		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			var d net.Dialer
@@ -35,6 +34,13 @@ func openSocket(t *testing.T, sendBuffer int) (*Client, *mqtttest.Conn) {
 			return nc, err
 		}
 	}
+	return openSocketWith(t, cfg, &wire.Connack{})
+}
+
+func openSocketWith(t *testing.T, cfg Config, ack *wire.Connack) (*Client, *mqtttest.Conn) {
+	t.Helper()
+	srv := mqtttest.NewServer(t, wire.V5)
+	cfg.Version, cfg.KeepAlive = V5, -1
 	connected := make(chan *Client, 1)
 	go func() {
 		c, err := Connect(t.Context(), srv.URL(), cfg)
@@ -43,7 +49,7 @@ func openSocket(t *testing.T, sendBuffer int) (*Client, *mqtttest.Conn) {
 		}
 		connected <- c
 	}()
-	conn := srv.Connected(&wire.Connack{})
+	conn := srv.Connected(ack)
 	c := <-connected
 	require.NotNil(t, c)
 	t.Cleanup(func() {

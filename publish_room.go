@@ -27,7 +27,7 @@ func (c *Client) submit(ctx context.Context, d *Delivery, direct bool) (lead *co
 			c.engine.Sender.Submit(&d.out, now)
 		}
 		if room || err != nil {
-			if direct && c.conn.mayWrite(&d.out) && c.conn.lead() {
+			if direct && room && c.conn.mayWrite(&d.out) && c.conn.lead() {
 				lead = c.conn
 			}
 			c.settle(&e)

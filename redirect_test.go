@@ -201,6 +201,52 @@ func TestCredentialsAreForOurOwnServers(t *testing.T) {
 	}
 }
 
+func TestCredentialsAreForOurOwnServersAlsoAfterADisconnect(t *testing.T) {
+	secrets := map[string]func(*mqtt.Config){
+		"none":            func(*mqtt.Config) {},
+		"user name":       func(c *mqtt.Config) { c.Username = "u" },
+		"certificate":     func(c *mqtt.Config) { c.TLS = &tls.Config{Certificates: []tls.Certificate{{}}} },
+		"header":          func(c *mqtt.Config) { c.Header = http.Header{"Authorization": {"x"}} },
+		"user properties": func(c *mqtt.Config) { c.UserProperties = []mqtt.UserProperty{{Name: "token"}} },
+		"function":        func(c *mqtt.Config) { c.Attempt = func(context.Context, *mqtt.Attempt) error { return nil } },
+	}
+	for name, give := range secrets {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := cluster(t, 2)
+			cfg := w.config()
+			give(&cfg)
+			d := connect(t, "mqtt://10.0.0.1", cfg)
+			conn := s[0].Connected(&wire.Connack{})
+			d.client(t)
+			conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: "10.0.0.2"})
+			next := s[0]
+			if name == "none" {
+				next = s[1]
+			}
+			next.Connected(&wire.Connack{})
+		})
+	}
+}
+
+func TestServerOfADisconnectGetsTheCredentialsOfTheURLIfItMay(t *testing.T) {
+	for action, want := range map[mqtt.RedirectAction]string{mqtt.FollowWithCredentials: "p", mqtt.FollowWithoutCredentials: ""} {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := cluster(t, 3)
+			cfg := w.config()
+			cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return action }
+			d := connect(t, "mqtt://u:p@10.0.0.1", cfg)
+			conn := s[0].Connected(&wire.Connack{})
+			d.client(t)
+			for _, hop := range []int{2, 3} { // the second from a server that was named itself
+				conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: fmt.Sprint("10.0.0.", hop)})
+				conn = s[hop-1].Accept()
+				require.Equal(t, want, string(conn.WantConnect().Password))
+				conn.Send(&wire.Connack{})
+			}
+		})
+	}
+}
+
 func TestConfiguredHostsGetCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := cluster(t, 2)

@@ -25,7 +25,10 @@ func (c *Client) settle(e *effects) {
 	for _, o := range e.completed {
 		o.Owner.(*Delivery).settled = true
 		if k := c.conn; k != nil && o.Publish.QoS == AtMostOnce && o.Sent() {
-			k.out.lossy = k.out.taken + 1
+			k.out.lossy = k.out.taken
+			if c.engine.Pending() > 0 { // and not all of it written from where it was
+				k.out.lossy++
+			}
 		}
 		if len(c.flushes) > 0 {
 			c.countFlushes(e, o.Seq())

@@ -185,12 +185,10 @@ func (c *Client) Take(spare []byte, now time.Time) []byte {
 
 // TakeBefore is Take for a caller who will ask Sender.Lend for the payload of o.
 func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
-	streaming := c.link.stream.under()
 	b := c.link.takeBefore(o, spare)
-	if !streaming || !c.keepAlive.behind {
+	if c.link.pinged {
 		c.keepAlive.taken()
 	}
-	c.keepAlive.behind = c.keepAlive.behind && c.link.stream.under()
 	c.Sender.Pump(now)
 	return b
 }
@@ -233,8 +231,7 @@ func (c *Client) Tick(now time.Time) error {
 	}
 	send, err := c.keepAlive.tick(now)
 	if send {
-		c.keepAlive.behind = c.link.stream.under()
-		c.link.must((*wire.Pingreq)(nil))
+		c.link.appendPing()
 	}
 	if err != nil {
 		c.end()

@@ -14,7 +14,6 @@ type keepAlive struct {
 	sent     time.Time     // end of the last write
 	received time.Time     // last proof of life
 	ping     pingState
-	behind   bool      // the PINGREQ waits behind a payload of which more is to come
 	pinged   time.Time // when the PINGREQ was queued, then when it was written
 }
 

@@ -14,6 +14,8 @@ type Link struct {
 	Limits  Limits
 	open    bool
 	buf     []byte
+	ping    bool // buf has a PINGREQ
+	pinged  bool // what was last taken has one
 	stream  stream
 	aliases topicAliases // of what we send
 }
@@ -39,8 +41,7 @@ func (l *Link) Take(spare []byte) []byte {
 	if len(l.buf) == 0 {
 		l.refill() // takeBefore has left it out
 	}
-	b := l.buf
-	l.buf = spare[:0]
+	b := l.swap(spare)
 	l.refill()
 	return b
 }
@@ -50,8 +51,13 @@ func (l *Link) takeBefore(o *Outgoing, spare []byte) []byte {
 	if o == nil || l.stream.owner != o {
 		return l.Take(spare)
 	}
+	return l.swap(spare)
+}
+
+func (l *Link) swap(spare []byte) []byte {
 	b := l.buf
 	l.buf = spare[:0]
+	l.pinged, l.ping = l.ping, false
 	return b
 }
 
@@ -79,6 +85,16 @@ func (l *Link) Trim(keep int) {
 
 // full says that new messages have to wait.
 func (l *Link) full() bool { return len(l.buf) >= highWater || l.stream.under() }
+
+// appendPing appends a PINGREQ and notes where it is.
+func (l *Link) appendPing() {
+	if l.stream.under() {
+		l.stream.ping = true
+	} else {
+		l.ping = true
+	}
+	l.must((*wire.Pingreq)(nil))
+}
 
 // must appends what has been checked.
 func (l *Link) must(p wire.Packet) {

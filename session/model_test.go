@@ -44,7 +44,12 @@ type world struct {
 	forgot             bool    // the server lost its session at least once
 	reconnects         int
 
-	outgoing  []*Outgoing
+	lend    *rand.Rand // decides which payloads are written from where they are; nil: none
+	lending *Outgoing  // whose payload is being written
+	lent    int        // how much of it is
+	early   int        // messages that were completed meanwhile
+
+	outgoing  []*Outgoing // the Owner is a copy of the payload
 	withdrawn map[*Outgoing]bool
 	completed map[*Outgoing]int
 	requests  map[*Request]int
@@ -124,6 +129,7 @@ func (w *world) lose(byServer bool) {
 		w.server.receive(w.toServer)
 	}
 	w.up, w.toServer, w.toClient, w.partial = false, nil, nil, nil
+	w.endLoan(false)
 	w.server.lost()
 	w.c.Lost(byServer)
 	w.harvest()
@@ -132,13 +138,16 @@ func (w *world) lose(byServer bool) {
 
 // collect puts what both sides want to send in flight.
 func (w *world) collect() {
-	for w.up && w.c.Pending() > 0 {
-		b := w.c.Take(nil, w.now)
-		w.c.Wrote(w.now)
+	for w.up && w.c.Pending() > 0 && w.lending == nil {
+		o := w.borrower()
+		b := w.c.TakeBefore(o, nil, w.now)
 		for _, line := range w.lines(b) {
 			w.note("C %s", line)
 		}
 		w.toServer = append(w.toServer, b...)
+		if !w.beginLoan(o) {
+			w.c.Wrote(w.now)
+		}
 	}
 	if len(w.server.out) > 0 {
 		for _, line := range w.lines(w.server.out) {
@@ -147,6 +156,74 @@ func (w *world) collect() {
 		w.toClient = append(w.toClient, w.server.out...)
 		w.server.out = nil
 	}
+}
+
+// borrower returns the message that streams if its caller is to write its payload.
+func (w *world) borrower() *Outgoing {
+	if w.lend == nil || w.lend.IntN(3) == 0 {
+		return nil
+	}
+	for _, o := range w.outgoing {
+		if w.c.Sender.Streams(o) {
+			return o
+		}
+	}
+	return nil
+}
+
+// beginLoan puts what the socket takes of the payload of o in flight. The client
+// hears of it later.
+func (w *world) beginLoan(o *Outgoing) bool {
+	if o == nil {
+		return false
+	}
+	rest := w.c.Sender.Lend(o)
+	if len(rest) == 0 {
+		return false
+	}
+	w.lending, w.lent = o, len(rest)
+	if w.lend.IntN(3) == 0 {
+		w.lent = w.lend.IntN(len(rest))
+	}
+	w.note("C %q of %q", rest[:w.lent], rest)
+	w.toServer = append(w.toServer, rest[:w.lent]...)
+	return true
+}
+
+// endLoan tells the client what was written, unless the connection is lost.
+func (w *world) endLoan(up bool) {
+	o := w.lending
+	if o == nil {
+		return
+	}
+	w.lending = nil
+	if up {
+		w.c.Sender.Lent(o, w.lent, w.now)
+		w.c.Wrote(w.now)
+		w.harvest()
+	}
+	if w.completed[o] > 0 {
+		spoil(o.Publish.Payload)
+	}
+	w.check()
+}
+
+// spoil is a caller who has his payload back.
+func spoil(payload []byte) {
+	for i := range payload {
+		payload[i] = '#'
+	}
+}
+
+// own is a caller who stops waiting for o.
+func (w *world) own(o *Outgoing) {
+	if o == w.lending || w.completed[o] > 0 || w.withdrawn[o] {
+		return
+	}
+	payload := o.Publish.Payload
+	w.c.Sender.Own(o)
+	spoil(payload)
+	w.check()
 }
 
 func (w *world) lines(b []byte) []string {
@@ -226,10 +303,15 @@ func (w *world) harvest() {
 	}
 	w.c.Recycle()
 	for _, o := range w.c.Sender.Completed(nil) {
-		w.note("APP completed %s", o.Publish.Payload)
+		w.note("APP completed %s", o.Owner)
 		w.completed[o]++
-		if o.Result().Err != nil {
-			w.fail("%s ended with %w", o.Publish.Payload, o.Result().Err)
+		if o == w.lending {
+			w.early++
+		} else {
+			spoil(o.Publish.Payload)
+		}
+		if o.Result().Err != nil && !(errors.Is(o.Result().Err, ErrConnectionLost) && o.Publish.QoS == 0) {
+			w.fail("%s ended with %w", o.Owner, o.Result().Err)
 		}
 	}
 	for _, r := range w.c.Answered(nil) {
@@ -243,7 +325,7 @@ func (w *world) harvest() {
 func (w *world) publish(qos wire.QoS) {
 	w.n++
 	payload := fmt.Sprintf("c%d-%d", qos, w.n)
-	o := &Outgoing{Publish: wire.Publish{Topic: modelTopic(payload), Payload: []byte(payload), QoS: qos}}
+	o := &Outgoing{Publish: wire.Publish{Topic: modelTopic(payload), Payload: []byte(payload), QoS: qos}, Owner: payload}
 	w.outgoing = append(w.outgoing, o)
 	w.c.Sender.Submit(o, w.now)
 	w.harvest()
@@ -278,6 +360,7 @@ func (w *world) ack(i int) {
 func (w *world) withdraw(o *Outgoing) {
 	if w.c.Sender.Withdraw(o) {
 		w.withdrawn[o] = true
+		spoil(o.Publish.Payload)
 	}
 	w.check()
 }
@@ -287,7 +370,10 @@ func (w *world) exchange() {
 	for w.up && w.fault == nil {
 		w.collect()
 		if len(w.toServer)+len(w.toClient) == 0 {
-			return
+			if w.lending == nil {
+				return
+			}
+			w.endLoan(true)
 		}
 		w.arrive(towardsServer, len(w.toServer))
 		w.arrive(towardsClient, len(w.toClient))
@@ -305,6 +391,7 @@ func (w *world) settle() error {
 			w.ack(0)
 		}
 		w.exchange()
+		w.harvest()
 		if w.fault != nil {
 			return w.fault
 		}
@@ -328,10 +415,10 @@ func (w *world) settle() error {
 		if w.withdrawn[o] {
 			want = 0
 		} else {
-			sent = append(sent, string(o.Publish.Payload))
+			sent = append(sent, o.Owner.(string))
 		}
 		if w.completed[o] != want {
-			w.fail("%s was completed %d times, want %d", o.Publish.Payload, w.completed[o], want)
+			w.fail("%s was completed %d times, want %d", o.Owner, w.completed[o], want)
 		}
 	}
 	w.compare("to server", sent, w.server.got, true)
@@ -485,10 +572,13 @@ func TestEveryPairOfCuts(t *testing.T) {
 }
 
 // random plays a long conversation in which everything happens at any time.
-func random(seed uint64, record bool) (*world, error) {
+func random(seed uint64, record, lend bool) (*world, error) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	w := newWorld(versions[rng.IntN(3)])
 	w.record = record
+	if lend {
+		w.lend = rng
+	}
 	w.server.lazy = rng.IntN(3) > 0
 	w.server.aliasMax = uint16(rng.IntN(6))
 	mayForget := w.v != wire.V31 && rng.IntN(3) == 0
@@ -525,6 +615,12 @@ func (w *world) step(rng *rand.Rand, mayForget bool, calm int) {
 		}
 		return
 	}
+	if rng.IntN(4) > 0 {
+		w.endLoan(true)
+	}
+	if w.lend != nil && len(w.outgoing) > 0 && rng.IntN(8) == 0 {
+		w.own(w.outgoing[rng.IntN(len(w.outgoing))])
+	}
 	switch rng.IntN(16) {
 	case 0, 1, 2:
 		w.publish(wire.QoS(rng.IntN(3)))
@@ -554,16 +650,16 @@ func (w *world) step(rng *rand.Rand, mayForget bool, calm int) {
 
 func TestRandomConversations(t *testing.T) {
 	if *modelSeed != 0 {
-		w, err := random(*modelSeed, true)
+		w, err := random(*modelSeed, true, false)
 		t.Logf("%s", strings.Join(w.log, "\n"))
 		require.NoError(t, err)
 		return
 	}
 	reconnects, messages, forgot, aliased := 0, 0, 0, 0
 	for seed := uint64(1); seed <= uint64(*modelSeeds); seed++ {
-		w, err := random(seed, false)
+		w, err := random(seed, false, false)
 		if err != nil {
-			w, _ = random(seed, true)
+			w, _ = random(seed, true, false)
 			t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(w.log, "\n"))
 		}
 		reconnects += w.reconnects

@@ -21,6 +21,7 @@ var (
 type stream struct {
 	rest   []byte    // of the payload; empty: there is no stream
 	behind []byte    // packets
+	ping   bool      // behind has a PINGREQ
 	owner  *Outgoing // whose payload it is; nil: rest is a copy
 	lent   *Outgoing // whose caller is writing rest; nil: nobody
 	over   *Outgoing // the message whose last piece was copied; the Sender takes it
@@ -68,6 +69,7 @@ func (l *Link) streamOn(n int) {
 	s.rest = s.rest[n:]
 	if !s.under() {
 		l.buf = append(l.buf, s.behind...)
+		l.ping = l.ping || s.ping
 		l.stream = stream{over: s.owner}
 	}
 }

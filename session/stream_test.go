@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,15 +155,60 @@ func TestAPingBehindAStreamIsNotMissedBeforeItIsSent(t *testing.T) {
 	require.ErrorIs(t, s.advance(2*time.Second), ErrKeepAlive)
 }
 
+func TestAPingBehindAStreamIsSentBeforeTheNextStream(t *testing.T) {
+	streamFrom(t, 6, 6)
+	for name, goOn := range map[string]func(*script, *Outgoing) []byte{
+		"lent": func(s *script, o *Outgoing) []byte {
+			require.Equal(t, "abcdef", string(s.c.Sender.Lend(o)))
+			s.c.Sender.Lent(o, 6, s.now)
+			s.c.Wrote(s.now)
+			return s.takeOnce()
+		},
+		"lent in vain": func(s *script, o *Outgoing) []byte {
+			s.c.Sender.Lend(o)
+			s.c.Sender.Lent(o, 0, s.now)
+			return bytes.TrimPrefix(s.takeOnce(), []byte("abcdef"))
+		},
+		"not lent": func(s *script, o *Outgoing) []byte {
+			return bytes.TrimPrefix(s.takeOnce(), []byte("abcdef"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t, wire.V5, ClientSettings{PingTimeout: time.Second})
+			p := keeping(wire.V5)
+			p.KeepAlive = 10
+			s.up(p, &wire.Connack{})
+			first := s.publish("abcdef", 0)
+			second := s.publish("ABCDEF", 0)
+			s.c.TakeBefore(first, nil, s.now)
+			require.NoError(t, s.advance(9*time.Second)) // PINGREQ waits behind the payload
+			require.Equal(t, s.encode(&wire.Pingreq{}), goOn(s, first)[:2])
+			s.c.Wrote(s.now)
+			s.send(&wire.Pingresp{})
+			s.take()
+			s.c.Wrote(s.now)
+			require.NoError(t, s.advance(2*time.Second), "it was answered")
+			s.wantCompleted(first, second)
+		})
+	}
+}
+
 // The conversations of the model with every payload streamed byte by byte.
 func TestConversationsOfStreams(t *testing.T) {
 	streamFrom(t, 1, 1)
 	t.Run("cut", TestEveryCutOfAConversation)
 	t.Run("client and server", TestEveryCutBetweenClientAndServer)
-	for seed := range uint64(500) {
-		_, err := random(seed, false)
-		require.NoError(t, err, "seed %d", seed)
+	early := 0
+	for seed := range uint64(1000) {
+		lend := seed%2 == 0
+		w, err := random(seed, false, lend)
+		if err != nil {
+			w, _ = random(seed, true, lend)
+			t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(w.log, "\n"))
+		}
+		early += w.early
 	}
+	require.Greater(t, early, 100, "acknowledged before the client knew that all was written")
 }
 
 func TestAMessageOfItsOwnIsTheSame(t *testing.T) {

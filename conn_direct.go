@@ -92,26 +92,27 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 			k.wakeUp()
 			return
 		}
-		if own != nil {
-			k.writePayload(own)
+		if own != nil && !k.writePayload(own) {
+			turn = directTurns - 1 // the socket is full
 		}
 	}
 }
 
 // writePayload writes what the socket takes of the payload of own, if that is what
-// comes next. The caller of a publish has it until then.
-func (k *conn) writePayload(own *session.Outgoing) {
+// comes next, and reports whether it took all. The caller of a publish has it until
+// then.
+func (k *conn) writePayload(own *session.Outgoing) (all bool) {
 	c := k.client
 	var e effects
 	c.mu.Lock()
 	defer e.perform()
 	defer c.mu.Unlock()
 	if c.conn != k {
-		return
+		return true
 	}
 	rest := c.engine.Sender.Lend(own)
 	if len(rest) == 0 {
-		return
+		return true
 	}
 	c.mu.Unlock()
 	n := k.try(rest)
@@ -120,6 +121,7 @@ func (k *conn) writePayload(own *session.Outgoing) {
 		c.engine.Sender.Lent(own, n, time.Now())
 		c.settle(&e)
 	}
+	return n == len(rest)
 }
 
 // try writes what the socket takes of b without waiting.

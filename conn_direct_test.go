@@ -230,6 +230,8 @@ func TestLargePayloadIsWrittenFromWhereItIs(t *testing.T) {
 		require.NoError(t, <-published)
 		<-async.Done()
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	require.Less(t, cap(c.conn.out.spare), 1<<20, "the payload was not copied as a whole")
 }
 

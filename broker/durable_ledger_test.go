@@ -1,0 +1,36 @@
+package broker
+
+import (
+	"bytes"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// What replaced a retained message while SUBSCRIBE waited for the disk has gone to the
+// subscriber already.
+func TestNoRetainedMessageFollowsItsSuccessor(t *testing.T) {
+	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
+		q := clean(t, b, "q")
+		for _, topic := range []string{"a/changed", "a/gone", "a/same"} {
+			q.send(&wire.Publish{Topic: topic, Payload: []byte("old"), Retain: true})
+		}
+		kept := mustJoin(t, b, wire.V5, lasting(wire.V5, "kept"))
+		hang := make(chan struct{})
+		s.set(nil, hang)
+		kept.send(&wire.Subscribe{PacketID: 1, Filters: []wire.SubscribeFilter{filter("a/#", 1)}})
+		synctest.Wait()
+		q.send(&wire.Publish{Topic: "a/changed", Payload: []byte("new"), Retain: true})
+		require.Equal(t, "new", string(receive[*wire.Publish](kept).Payload))
+		q.send(&wire.Publish{Topic: "a/gone", Retain: true})
+		require.Empty(t, receive[*wire.Publish](kept).Payload)
+		close(hang)
+		s.set(nil, nil)
+		receive[*wire.Suback](kept)
+		require.Equal(t, "a/same", receive[*wire.Publish](kept).Topic)
+		kept.idle()
+	})
+}

@@ -2,8 +2,10 @@ package broker
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -33,4 +35,32 @@ func TestNoRetainedMessageFollowsItsSuccessor(t *testing.T) {
 		require.Equal(t, "a/same", receive[*wire.Publish](kept).Topic)
 		kept.idle()
 	})
+}
+
+func retainedNow(b *Broker, topic string) string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	m, ok := b.retained.topics.Get(topic)
+	if !ok {
+		return ""
+	}
+	return string(m.publish.Payload)
+}
+
+// Nobody can be told that a retained will was refused.
+func TestARetainedWillIsTriedAgain(t *testing.T) {
+	for _, expiry := range []uint32{0, 60} {
+		moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
+			connect := willing("c", 0, expiry)
+			connect.Will.Retain = true
+			c := mustJoin(t, b, wire.V5, connect)
+			s.set(errors.New("broken"), nil)
+			c.cut()
+			advance(time.Minute / 2)
+			s.set(nil, nil)
+			advance(2 * time.Second)
+			require.Equal(t, "gone", retainedNow(b, "will/c"))
+			require.Len(t, recordsOf(t, s.Mem, retainedRecord), 1)
+		})
+	}
 }

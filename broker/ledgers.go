@@ -96,7 +96,7 @@ func (d *disk) endLedgers(ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d.ledgers.retained.end(ok, d.currentRetained, func(topic string, failed, durable *message) {
-		if failed == nil || failed.publish.QoS == wire.AtMostOnce {
+		if failed == nil || failed.publish.QoS == wire.AtMostOnce || failed.insists {
 			return
 		}
 		b.retained.put(topic, durable)

@@ -63,6 +63,7 @@ type gathered struct {
 type task struct {
 	ops    []store.Op
 	keep   bool        // is tried until it succeeds, as there is nobody to tell
+	whole  bool        // its removals have no meaning without the rest
 	client *client     // publisher, whose messages stay in order; nil: does not matter
 	conn   *conn       // of a message; if it has to end, what comes behind is refused; nil: none
 	cost   int         // bytes of memory

@@ -62,7 +62,7 @@ func (d *disk) publish(r *router, m *message, now time.Time, o *origin) (code wi
 		}
 		return code, false
 	}
-	t := &task{client: o.client, conn: o.conn, keep: o.will != nil, cost: m.size()}
+	t := &task{client: o.client, conn: o.conn, keep: o.will != nil, whole: o.will != nil, cost: m.size()}
 	kept := m.own()
 	var copies []delivery
 	for i := range r.targets {

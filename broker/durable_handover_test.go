@@ -1,0 +1,49 @@
+package broker
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt/store"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// copied returns a Store with what m has.
+func copied(t *testing.T, m *store.Mem) *store.Mem {
+	t.Helper()
+	other := store.Memory()
+	var ops []store.Op
+	for record, err := range m.Scan(nil) {
+		require.NoError(t, err)
+		ops = append(ops, store.Op{Key: record.Key, Value: record.Value})
+	}
+	require.NoError(t, other.Commit(ops))
+	return other
+}
+
+// The session that is left of a client is removed in one with the message that its will
+// has become, also from a Store that takes removals only.
+func TestAWillStaysUntilItsMessageIsThere(t *testing.T) {
+	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
+		s.removes = true
+		watcher := mustJoin(t, b, wire.V5, &wire.Connect{ClientID: "w", SessionExpiryInterval: 3600})
+		watcher.subscribe(filter("will/#", 1))
+		mustJoin(t, b, wire.V5, willing("c", 60, 20)).cut()
+		advance(time.Second)
+		s.set(errFull, nil)
+		advance(time.Minute)
+		next, err := Open(Config{Store: copied(t, s.Mem)})
+		require.NoError(t, err)
+		again := mustJoin(t, next, wire.V5, &wire.Connect{ClientID: "w", SessionExpiryInterval: 3600})
+		require.Equal(t, "will/c", receiveAs(again).Topic)
+		require.NoError(t, next.Close())
+		s.set(nil, nil)
+		advance(2 * time.Second)
+		require.Equal(t, "will/c", receiveAs(watcher).Topic)
+		advance(time.Second)
+		require.Len(t, recordsOf(t, s.Mem, sessionRecord), 1)
+	})
+}

@@ -20,6 +20,7 @@ func TestNoRetainedMessageFollowsItsSuccessor(t *testing.T) {
 		for _, topic := range []string{"a/changed", "a/gone", "a/same"} {
 			q.send(&wire.Publish{Topic: topic, Payload: []byte("old"), Retain: true})
 		}
+		synctest.Wait()
 		kept := mustJoin(t, b, wire.V5, lasting(wire.V5, "kept"))
 		hang := make(chan struct{})
 		s.set(nil, hang)

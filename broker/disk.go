@@ -51,10 +51,11 @@ type disk struct {
 type gathered struct {
 	mu       sync.Mutex // guards the rest; a leaf
 	tasks    []*task
-	batch    []*task       // on their way
-	bytes    int           // that tasks cost
-	progress chan struct{} // closed when tasks are done
-	timer    *time.Timer   // rouses; nil: not needed yet
+	batch    []*task        // on their way
+	bytes    int            // that tasks cost
+	erasing  map[string]int // sessions that the disk has yet to forget, by client identifier
+	progress chan struct{}  // closed when tasks are done
+	timer    *time.Timer    // rouses; nil: not needed yet
 	armed    bool
 	stopping bool
 }
@@ -77,7 +78,7 @@ func newDisk(b *Broker, s store.Store) *disk {
 		store:    s,
 		rouse:    make(chan struct{}, 1),
 		ended:    make(chan struct{}),
-		gathered: gathered{progress: make(chan struct{})},
+		gathered: gathered{progress: make(chan struct{}), erasing: make(map[string]int)},
 		notices:  newNotices(),
 	}
 }

@@ -47,3 +47,24 @@ func TestAWillStaysUntilItsMessageIsThere(t *testing.T) {
 		require.Len(t, recordsOf(t, s.Mem, sessionRecord), 1)
 	})
 }
+
+// A client that has ended its session is told that there is none when a crash can not
+// bring it back.
+func TestConnackWaitsUntilAnEndedSessionIsGone(t *testing.T) {
+	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
+		c := mustJoin(t, b, wire.V5, lasting(wire.V5, "c"))
+		hang := make(chan struct{})
+		s.set(nil, hang)
+		c.send(&wire.Disconnect{SessionExpiryInterval: new(uint32(0))})
+		c.closed()
+		c = dial(t, b, wire.V5)
+		c.send(&wire.Connect{ClientID: "c"})
+		clean(t, b, "other")
+		c.idle()
+		require.Len(t, recordsOf(t, s.Mem, sessionRecord), 1)
+		close(hang)
+		s.set(nil, nil)
+		require.False(t, receive[*wire.Connack](c).SessionPresent)
+		require.Empty(t, recordsOf(t, s.Mem, sessionRecord))
+	})
+}

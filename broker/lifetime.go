@@ -96,7 +96,7 @@ func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed 
 	ack := c.accept(p, e.assigned, resumed, cl.expiry, e.data)
 	if b.disk != nil {
 		cl.lasting.Store(cl.expiry > 0)
-		c.muted = replaces || cl.recorded || cl.expiry > 0
+		c.muted = replaces || cl.recorded || cl.expiry > 0 || b.disk.erases(cl.id)
 	}
 	if err := cl.open(c, ack, resumed, now); err != nil {
 		// The client takes no packet of the size of our CONNACK.

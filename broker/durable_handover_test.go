@@ -68,3 +68,36 @@ func TestConnackWaitsUntilAnEndedSessionIsGone(t *testing.T) {
 		require.Empty(t, recordsOf(t, s.Mem, sessionRecord))
 	})
 }
+
+// A will can not be refused later.
+func TestAHangingDiskBoundsWills(t *testing.T) {
+	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
+		hang := make(chan struct{})
+		s.set(nil, hang)
+		for range 100 {
+			c := dial(t, b, wire.V5)
+			c.send(&wire.Connect{ClientID: "c", CleanStart: true, Will: &wire.Will{Topic: "w", Payload: make([]byte, 60_000), QoS: 1, Retain: true}})
+			receive[*wire.Connack](c)
+			c.cut()
+		}
+		b.disk.mu.Lock()
+		waiting := b.disk.bytes
+		b.disk.mu.Unlock()
+		require.Greater(t, waiting, 100*60_000)
+		b.disk.mu.Lock()
+		b.disk.bytes += gatherMaximum
+		b.disk.mu.Unlock()
+		c := dial(t, b, wire.V5)
+		c.send(&wire.Connect{ClientID: "c", CleanStart: true, Will: &wire.Will{Topic: "w", QoS: 1}})
+		require.Equal(t, wire.QuotaExceeded, receive[*wire.Connack](c).ReasonCode)
+		c.closed()
+		clean(t, b, "c")
+		b.disk.mu.Lock()
+		b.disk.bytes -= gatherMaximum
+		b.disk.mu.Unlock()
+		close(hang)
+		s.set(nil, nil)
+		advance(time.Second)
+		require.Zero(t, b.disk.bytes)
+	})
+}

@@ -99,6 +99,9 @@ func (d *disk) concerned(r *router, m *message, o *origin) bool {
 	if m.publish.Retain || o.client != nil && d.behind(o.client) {
 		return true
 	}
+	if o.conn != nil && o.conn.signals.failure.Load() != nil {
+		return true // what was before it was refused
+	}
 	return slices.ContainsFunc(r.targets, func(t target) bool { return t.local == nil && !t.atMostOnce(m) && t.client.lasting.Load() })
 }
 

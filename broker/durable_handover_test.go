@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -99,5 +100,54 @@ func TestAHangingDiskBoundsWills(t *testing.T) {
 		s.set(nil, nil)
 		advance(time.Second)
 		require.Zero(t, b.disk.bytes)
+	})
+}
+
+// Until CONNACK a session is what it was, for those who publish to it, too.
+func TestMessagesForASessionThatMayGoOnAreKept(t *testing.T) {
+	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
+		c := mustJoin(t, b, wire.V5, lasting(wire.V5, "c"))
+		c.subscribe(filter("a", 1))
+		c.cut()
+		advance(time.Second)
+		hang := make(chan struct{})
+		s.set(errFull, hang)
+		again := dial(t, b, wire.V5)
+		again.send(&wire.Connect{ClientID: "c"}) // for this connection only
+		synctest.Wait()
+		s.set(nil, nil)
+		p := clean(t, b, "p")
+		p.send(&wire.Publish{Topic: "a", QoS: 1, PacketID: 1})
+		p.idle()
+		close(hang)
+		require.Equal(t, wire.QuotaExceeded, receive[*wire.Connack](again).ReasonCode)
+		p.want(&wire.Puback{PacketID: 1})
+		next, err := Open(Config{Store: copied(t, s.Mem)})
+		require.NoError(t, err)
+		require.Equal(t, "a", receiveAs(resume(t, next, wire.V5, "c")).Topic)
+		require.NoError(t, next.Close())
+		again.closed()
+		// It goes on, too, when CONNACK says so, and ends with the connection then.
+		again = mustJoin(t, b, wire.V5, &wire.Connect{ClientID: "c"})
+		receiveAs(again)
+		publishAs(p, "a", "direct", 1)
+		receiveAs(again)
+		again.cut()
+		advance(time.Second)
+		require.Empty(t, recordsOf(t, s.Mem, sessionRecord))
+	})
+}
+
+// What was sent behind a refused message waits for the end of the connection, though
+// it needs no disk.
+func TestWhatFollowsARefusedMessageIsNotAcknowledged(t *testing.T) {
+	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
+		p := mustJoin(t, b, wire.V311, &wire.Connect{ClientID: "p", CleanStart: true})
+		b.mu.RLock()
+		c := b.clients["p"].conn
+		b.mu.RUnlock()
+		c.signals.failure.Store(&refusal{code: wire.QuotaExceeded}) // its reader has not seen it yet
+		p.send(&wire.Publish{Topic: "a", QoS: 1, PacketID: 2})
+		p.closed()
 	})
 }

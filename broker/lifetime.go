@@ -94,7 +94,8 @@ func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed 
 	cl.will = newWill(c, p.Will)
 	ack := c.accept(p, e.assigned, resumed, cl.expiry, e.data)
 	if b.disk != nil {
-		cl.lasting.Store(cl.expiry > 0)
+		// One that goes on is kept until CONNACK says that it ends with the connection.
+		cl.lasting.Store(cl.expiry > 0 || resumed)
 		c.muted = cl.recorded || cl.expiry > 0 || b.disk.erases(cl.id)
 	}
 	if err := cl.open(c, ack, resumed, now); err != nil {

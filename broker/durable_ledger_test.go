@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,4 +65,29 @@ func TestARetainedWillIsTriedAgain(t *testing.T) {
 			require.Len(t, recordsOf(t, s.Mem, retainedRecord), 1)
 		})
 	}
+}
+
+// The ledger holds what differs from the disk, not everything that ever did.
+func TestAHangingDiskBoundsRetainedMessagesThatComeAndGo(t *testing.T) {
+	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
+		hang := make(chan struct{})
+		s.set(nil, hang)
+		p := clean(t, b, "p")
+		p.send(&wire.Publish{Topic: "first", Payload: []byte("1"), Retain: true})
+		advance(time.Second)
+		for i := range 100 {
+			topic := fmt.Sprint("t/", i)
+			p.send(&wire.Publish{Topic: topic, Payload: []byte("1"), Retain: true}, &wire.Publish{Topic: topic, Retain: true})
+		}
+		p.send(&wire.Publish{Topic: "first", Retain: true})
+		synctest.Wait()
+		b.mu.RLock()
+		changes := len(b.disk.retained.changes)
+		b.mu.RUnlock()
+		require.Equal(t, 1, changes)
+		close(hang)
+		s.set(nil, nil)
+		advance(time.Second)
+		require.Empty(t, recordsOf(t, s.Mem, retainedRecord))
+	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -89,5 +90,47 @@ func TestAHangingDiskBoundsRetainedMessagesThatComeAndGo(t *testing.T) {
 		s.set(nil, nil)
 		advance(time.Second)
 		require.Empty(t, recordsOf(t, s.Mem, retainedRecord))
+	})
+}
+
+// What is put back may find its place taken. A Store with more than the limits would be
+// refused at the next start.
+func TestWhatIsPutBackKeepsWithinTheLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &moody{Mem: store.Memory()}
+		cfg := Config{Store: s, SubscriptionsPerClient: 2, RetainedBytes: 30}
+		b, err := Open(cfg)
+		require.NoError(t, err)
+		c := mustJoin(t, b, wire.V5, lasting(wire.V5, "c"))
+		c.subscribe(filter("a", 1), filter("b", 1))
+		large := bytes.Repeat([]byte("x"), 20)
+		require.NoError(t, b.Publish(&wire.Publish{Topic: "a", QoS: 1, Retain: true, Payload: large}))
+		receiveAs(c)
+		hang := make(chan struct{})
+		s.set(errFull, hang)
+		c.send(&wire.Unsubscribe{PacketID: 1, Filters: []string{"a"}})
+		synctest.Wait() // is being committed
+		c.send(&wire.Subscribe{PacketID: 2, Filters: []wire.SubscribeFilter{filter("c", 1)}})
+		synctest.Wait()
+		s.set(nil, nil)
+		close(hang)
+		receive[*wire.Unsuback](c)
+		require.Equal(t, []wire.ReasonCode{1}, receive[*wire.Suback](c).ReasonCodes)
+
+		hang = make(chan struct{})
+		s.set(errFull, hang)
+		p := clean(t, b, "p")
+		p.send(&wire.Publish{Topic: "a", QoS: 1, PacketID: 1, Retain: true, Payload: []byte("x")})
+		synctest.Wait()
+		p.send(&wire.Publish{Topic: "z", QoS: 1, PacketID: 2, Retain: true, Payload: large})
+		synctest.Wait()
+		s.set(nil, nil)
+		close(hang)
+		require.Equal(t, wire.QuotaExceeded, receive[*wire.Puback](p).ReasonCode)
+		require.Equal(t, wire.NoMatchingSubscribers, receive[*wire.Puback](p).ReasonCode)
+		require.NoError(t, b.Close())
+		b, err = Open(cfg)
+		require.NoError(t, err)
+		require.NoError(t, b.Close())
 	})
 }

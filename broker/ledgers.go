@@ -99,11 +99,17 @@ func (d *disk) endLedgers(ok bool) {
 		if failed == nil || failed.publish.QoS == wire.AtMostOnce || failed.insists {
 			return
 		}
+		if durable != nil && !b.retained.room(durable, &b.cfg) {
+			return // its place is taken
+		}
 		b.retained.put(topic, durable)
 	})
 	d.filters.end(ok, currentFilter, func(k filterOf, failed, durable *subscription) {
 		if k.client.gone {
 			return
+		}
+		if failed == nil && !k.client.mayAdd(durable, &b.cfg) {
+			return // its place is taken
 		}
 		if failed != nil {
 			b.removeSubscription(failed)

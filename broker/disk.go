@@ -68,6 +68,7 @@ type task struct {
 	client *client     // publisher, whose messages stay in order; nil: does not matter
 	conn   *conn       // of a message; if it has to end, what comes behind is refused; nil: none
 	cost   int         // bytes of memory
+	ledger uint64      // the first begin that has its changes; 0: has none that may be taken back
 	done   func(error) // nil: nothing follows. It runs on the disk's goroutine
 	told   bool        // observers are told, and the memory is needed until then
 }
@@ -191,11 +192,17 @@ func (d *disk) work() (last bool) {
 		d.batch, d.tasks = batch, nil
 		d.disarm()
 		d.mu.Unlock()
-		batch, doomed := doom(batch)
+		batch, doomed := divide(batch, (*task).doomed)
+		batch, late := divide(batch, func(t *task) bool { return t.ledger > 0 && t.ledger <= d.refused })
+		refusal := d.refusal
 		err := d.commit(batch)
 		again := d.conclude(batch, err)
 		if len(doomed) > 0 {
 			again = d.conclude(doomed, errGone)
+		}
+		if len(late) > 0 {
+			// What they changed went to the disk before them, and was taken back.
+			again = d.conclude(late, refusal)
 		}
 		if !stopping {
 			return false
@@ -207,21 +214,23 @@ func (d *disk) work() (last bool) {
 	}
 }
 
-// doom picks out the messages of connections that end because one before them was
-// not stored. They all come again, in their order.
-func doom(batch []*task) (left, doomed []*task) {
-	lost := func(t *task) bool { return t.conn != nil && t.conn.signals.failure.Load() != nil }
-	if !slices.ContainsFunc(batch, lost) {
+// doomed reports whether t is a message of a connection that ends because one before
+// it was not stored. They all come again, in their order.
+func (t *task) doomed() bool { return t.conn != nil && t.conn.signals.failure.Load() != nil }
+
+// divide picks out the tasks that are lost.
+func divide(batch []*task, is func(*task) bool) (left, lost []*task) {
+	if !slices.ContainsFunc(batch, is) {
 		return batch, nil
 	}
 	for _, t := range batch {
-		if lost(t) {
-			doomed = append(doomed, t)
+		if is(t) {
+			lost = append(lost, t)
 		} else {
 			left = append(left, t)
 		}
 	}
-	return left, doomed
+	return left, lost
 }
 
 // disarm ends the waiting of arm; d.mu is held.
@@ -245,7 +254,7 @@ func (d *disk) commit(batch []*task) error {
 		err = d.store.Commit(ops)
 		d.count(err)
 	}
-	d.endLedgers(err == nil)
+	d.endLedgers(err)
 	clear(ops)
 	d.ops = ops[:0]
 	if cap(ops) > opsMaximum {

@@ -47,6 +47,7 @@ type stored struct {
 // the code goes to o.done.
 func (d *disk) publish(r *router, m *message, now time.Time, o *origin) (code wire.ReasonCode, waits bool) {
 	m.b = d.b
+	ledger := d.ledgers.next()
 	if !d.b.route(r, m, now) {
 		d.b.counts.denied.Add(1)
 		return wire.QuotaExceeded, false
@@ -63,6 +64,9 @@ func (d *disk) publish(r *router, m *message, now time.Time, o *origin) (code wi
 		return code, false
 	}
 	t := &task{client: o.client, conn: o.conn, keep: o.will != nil, whole: o.will != nil, cost: m.size()}
+	if m.publish.Retain && !t.keep {
+		t.ledger = ledger
+	}
 	kept := m.own()
 	var copies []delivery
 	for i := range r.targets {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,5 +133,57 @@ func TestWhatIsPutBackKeepsWithinTheLimits(t *testing.T) {
 		b, err = Open(cfg)
 		require.NoError(t, err)
 		require.NoError(t, b.Close())
+	})
+}
+
+// A message that is on its way to the disk when its retained copy is taken back is not
+// acknowledged.
+func TestWhatWasTakenBackIsNotAcknowledged(t *testing.T) {
+	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
+		kept := mustJoin(t, b, wire.V5, lasting(wire.V5, "kept"))
+		kept.subscribe(filter("a", 1))
+		p := clean(t, b, "p")
+		b.mu.RLock()
+		cl := b.clients["kept"]
+		b.mu.RUnlock()
+		s.set(errFull, nil)
+		cl.mu.Lock() // holds the publisher up before its message gets to the disk
+		p.send(&wire.Publish{Topic: "a", Payload: []byte("x"), QoS: 1, PacketID: 1, Retain: true})
+		for retainedNow(b, "a") == "" {
+			runtime.Gosched()
+		}
+		require.ErrorIs(t, b.Publish(&wire.Publish{Topic: "b", QoS: 1, Retain: true, Payload: []byte("y")}), wire.QuotaExceeded)
+		s.set(nil, nil)
+		cl.mu.Unlock()
+		require.Equal(t, wire.QuotaExceeded, receive[*wire.Puback](p).ReasonCode)
+		require.Empty(t, retainedNow(b, "a"))
+		kept.idle()
+
+		// A SUBSCRIBE with many filters lets others have their turn.
+		c := mustJoin(t, b, wire.V5, lasting(wire.V5, "c"))
+		b.mu.RLock()
+		cl = b.clients["c"]
+		b.mu.RUnlock()
+		many := &wire.Subscribe{PacketID: 2}
+		for i := range 2 * turnLength {
+			many.Filters = append(many.Filters, filter(fmt.Sprint("f/", i), 1))
+		}
+		s.set(errFull, nil)
+		c.send(many)
+		for range 3 {
+			_ = b.Publish(&wire.Publish{Topic: "b", QoS: 1, Retain: true, Payload: []byte("y")})
+		}
+		ack := receive[*wire.Suback](c)
+		b.mu.RLock()
+		have := len(cl.subscriptions)
+		b.mu.RUnlock()
+		granted := 0
+		for _, code := range ack.ReasonCodes {
+			if !code.Failed() {
+				granted++
+			}
+		}
+		require.LessOrEqual(t, granted, have)
+		s.set(nil, nil)
 	})
 }

@@ -7,12 +7,20 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
+// subscriptionTask returns what waits for changes of subscriptions that are made from
+// now on, or nil if nothing does.
+func (c *conn) subscriptionTask() *task {
+	if !c.client.lasting.Load() {
+		return nil
+	}
+	return &task{client: c.client, ledger: c.b.disk.ledgers.next()}
+}
+
 // enrolDurably lets SUBACK wait for the disk, together with the retained messages
 // that follow it: a session that is resumed does not get them again. Broker.mu is
 // held.
-func (c *conn) enrolDurably(p *wire.Subscribe, ack *wire.Suback, why string, send []*subscription, work int, now time.Time) error {
+func (c *conn) enrolDurably(t *task, p *wire.Subscribe, ack *wire.Suback, why string, send []*subscription, work int, now time.Time) error {
 	d := c.b.disk
-	t := &task{client: c.client}
 	for i := range p.Filters {
 		t.cost += deliveryCost + len(p.Filters[i].Filter)
 	}
@@ -112,10 +120,9 @@ func (d *disk) releaseRetained(c *retainedCopy, now time.Time) {
 }
 
 // strikeDurably lets UNSUBACK wait for the disk; Broker.mu is held.
-func (c *conn) strikeDurably(p *wire.Unsubscribe, ack *wire.Unsuback) {
+func (c *conn) strikeDurably(t *task, p *wire.Unsubscribe, ack *wire.Unsuback) {
 	d := c.b.disk
 	p = &wire.Unsubscribe{PacketID: p.PacketID, Filters: append([]string(nil), p.Filters...)}
-	t := &task{client: c.client}
 	for i := range p.Filters {
 		t.cost += deliveryCost + len(p.Filters[i])
 	}

@@ -53,6 +53,7 @@ type gathered struct {
 	tasks    []*task
 	batch    []*task        // on their way
 	bytes    int            // that tasks cost
+	telling  int            // of these, what observers have yet to be told
 	erasing  map[string]int // sessions that the disk has yet to forget, by client identifier
 	progress chan struct{}  // closed when tasks are done
 	timer    *time.Timer    // rouses; nil: not needed yet
@@ -305,7 +306,9 @@ func (d *disk) conclude(batch []*task, err error) (more bool) {
 		if t.client != nil {
 			t.client.waiting.tasks--
 		}
-		if !t.told {
+		if t.told {
+			d.telling += t.cost
+		} else {
 			d.giveBack(t)
 		}
 	}

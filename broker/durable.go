@@ -164,14 +164,12 @@ func (d *disk) publishDone(t *task, m *message, copies []delivery, o *origin, co
 	if o.done != nil {
 		o.done(code)
 	}
-	var from *Peer
 	switch {
 	case o.will != nil:
-		from = o.will.peer
+		d.tell(t, Published{o.will.peer, &m.publish, code})
 	case o.client != nil:
-		from = o.client.lastPeer()
+		d.tell(t, Published{o.client.lastPeer(), &m.publish, code})
 	}
-	d.tell(t, Published{from, &m.publish, code})
 }
 
 // release sends copies that are durable.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,5 +150,50 @@ func TestWhatFollowsARefusedMessageIsNotAcknowledged(t *testing.T) {
 		c.signals.failure.Store(&refusal{code: wire.QuotaExceeded}) // its reader has not seen it yet
 		p.send(&wire.Publish{Topic: "a", QoS: 1, PacketID: 2})
 		p.closed()
+	})
+}
+
+// Observers that publish can not be stopped by what they have yet to be told.
+func TestAnObserverMayPublishWhateverWaitsForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b *Broker
+		slow := make(chan struct{})
+		var told, copies atomic.Int32
+		b, err := Open(Config{Store: store.Memory(), QueuedBytes: 1 << 30, Observers: []Observer{ObserverFunc(func(e Event) {
+			switch p, _ := e.(Published); {
+			case p.Message == nil:
+			case p.Message.Topic == "copy":
+				copies.Add(1)
+			case p.Message.Topic == "a":
+				<-slow
+				told.Add(1)
+				if err := b.Publish(&wire.Publish{Topic: "copy", QoS: 1}); err != nil {
+					panic(err)
+				}
+			}
+		})}})
+		require.NoError(t, err)
+		c := mustJoin(t, b, wire.V5, lasting(wire.V5, "c"))
+		c.subscribe(filter("copy", 1), filter("a", 1))
+		payload := make([]byte, 1<<20)
+		for i := range 20 {
+			p := mustJoin(t, b, wire.V311, &wire.Connect{ClientID: string(rune('A' + i)), CleanStart: true})
+			var all []byte
+			for id := range uint16(8) {
+				all, err = (&wire.Publish{Topic: "a", Payload: payload, QoS: 1, PacketID: id + 1}).Append(all, wire.V311)
+				require.NoError(t, err)
+			}
+			go p.net.Write(all)
+		}
+		synctest.Wait()
+		b.disk.mu.Lock()
+		require.GreaterOrEqual(t, b.disk.bytes, gatherMaximum)
+		b.disk.mu.Unlock()
+		close(slow)
+		advance(time.Minute)
+		require.EqualValues(t, 160, told.Load())
+		require.EqualValues(t, 160, copies.Load())
+		require.NoError(t, b.Close())
+		require.Zero(t, b.disk.bytes)
 	})
 }

@@ -197,3 +197,27 @@ func TestAnObserverMayPublishWhateverWaitsForIt(t *testing.T) {
 		require.Zero(t, b.disk.bytes)
 	})
 }
+
+// A client that has lost its state begins with its identifiers anew, in the middle of an
+// exchange of QoS 2.
+func TestAnIdentifierThatServesAnotherMessageIsNotTakenForARepeat(t *testing.T) {
+	survives(t, func(t *testing.T, w *world) {
+		sub := mustJoin(t, w.broker, wire.V5, lasting(wire.V5, "sub"))
+		sub.subscribe(filter("a", 2))
+		p := mustJoin(t, w.broker, wire.V311, lasting(wire.V311, "p"))
+		p.send(&wire.Publish{Topic: "a", Payload: []byte("1"), QoS: 2, PacketID: 1})
+		receive[*wire.Pubrec](p)
+		receiveAs(sub)
+		p.cut()
+		p = resume(t, w.broker, wire.V311, "p")
+		p.send(&wire.Publish{Topic: "a", Payload: []byte("2"), QoS: 1, PacketID: 1})
+		receive[*wire.Puback](p)
+		receiveAs(sub)
+		advance(time.Second)
+		p = resume(t, w.kill(), wire.V311, "p")
+		sub = resume(t, w.broker, wire.V5, "sub")
+		p.send(&wire.Publish{Topic: "a", Payload: []byte("3"), QoS: 2, PacketID: 1})
+		receive[*wire.Pubrec](p)
+		require.Equal(t, "3", string(receiveAs(sub).Payload))
+	})
+}

@@ -114,11 +114,11 @@ func (b *Broker) Publish(p *wire.Publish) error {
 	}
 	var r router
 	now := time.Now()
-	code, waited, err := b.publishOwn(&r, p, now)
+	code, err := b.publishOwn(&r, p, now)
 	if err != nil {
 		return fmt.Errorf("mqtt: publish: %w", err)
 	}
-	if b.observed() && !waited {
+	if b.observed() {
 		b.observe(Published{nil, p, code})
 	}
 	if code.Failed() {

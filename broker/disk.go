@@ -51,10 +51,12 @@ type disk struct {
 type gathered struct {
 	mu       sync.Mutex // guards the rest; a leaf
 	tasks    []*task
-	batch    []*task       // on their way
-	bytes    int           // that tasks cost
-	progress chan struct{} // closed when tasks are done
-	timer    *time.Timer   // rouses; nil: not needed yet
+	batch    []*task        // on their way
+	bytes    int            // that tasks cost
+	telling  int            // of these, what observers have yet to be told
+	erasing  map[string]int // sessions that the disk has yet to forget, by client identifier
+	progress chan struct{}  // closed when tasks are done
+	timer    *time.Timer    // rouses; nil: not needed yet
 	armed    bool
 	stopping bool
 }
@@ -63,9 +65,11 @@ type gathered struct {
 type task struct {
 	ops    []store.Op
 	keep   bool        // is tried until it succeeds, as there is nobody to tell
+	whole  bool        // its removals have no meaning without the rest
 	client *client     // publisher, whose messages stay in order; nil: does not matter
 	conn   *conn       // of a message; if it has to end, what comes behind is refused; nil: none
 	cost   int         // bytes of memory
+	ledger uint64      // the first begin that has its changes; 0: has none that may be taken back
 	done   func(error) // nil: nothing follows. It runs on the disk's goroutine
 	told   bool        // observers are told, and the memory is needed until then
 }
@@ -76,7 +80,7 @@ func newDisk(b *Broker, s store.Store) *disk {
 		store:    s,
 		rouse:    make(chan struct{}, 1),
 		ended:    make(chan struct{}),
-		gathered: gathered{progress: make(chan struct{})},
+		gathered: gathered{progress: make(chan struct{}), erasing: make(map[string]int)},
 		notices:  newNotices(),
 	}
 }
@@ -189,11 +193,17 @@ func (d *disk) work() (last bool) {
 		d.batch, d.tasks = batch, nil
 		d.disarm()
 		d.mu.Unlock()
-		batch, doomed := doom(batch)
+		batch, doomed := divide(batch, (*task).doomed)
+		batch, late := divide(batch, func(t *task) bool { return t.ledger > 0 && t.ledger <= d.refused })
+		refusal := d.refusal
 		err := d.commit(batch)
 		again := d.conclude(batch, err)
 		if len(doomed) > 0 {
 			again = d.conclude(doomed, errGone)
+		}
+		if len(late) > 0 {
+			// What they changed went to the disk before them, and was taken back.
+			again = d.conclude(late, refusal)
 		}
 		if !stopping {
 			return false
@@ -205,21 +215,23 @@ func (d *disk) work() (last bool) {
 	}
 }
 
-// doom picks out the messages of connections that end because one before them was
-// not stored. They all come again, in their order.
-func doom(batch []*task) (left, doomed []*task) {
-	lost := func(t *task) bool { return t.conn != nil && t.conn.signals.failure.Load() != nil }
-	if !slices.ContainsFunc(batch, lost) {
+// doomed reports whether t is a message of a connection that ends because one before
+// it was not stored. They all come again, in their order.
+func (t *task) doomed() bool { return t.conn != nil && t.conn.signals.failure.Load() != nil }
+
+// divide picks out the tasks that are lost.
+func divide(batch []*task, is func(*task) bool) (left, lost []*task) {
+	if !slices.ContainsFunc(batch, is) {
 		return batch, nil
 	}
 	for _, t := range batch {
-		if lost(t) {
-			doomed = append(doomed, t)
+		if is(t) {
+			lost = append(lost, t)
 		} else {
 			left = append(left, t)
 		}
 	}
-	return left, doomed
+	return left, lost
 }
 
 // disarm ends the waiting of arm; d.mu is held.
@@ -243,7 +255,7 @@ func (d *disk) commit(batch []*task) error {
 		err = d.store.Commit(ops)
 		d.count(err)
 	}
-	d.endLedgers(err == nil)
+	d.endLedgers(err)
 	clear(ops)
 	d.ops = ops[:0]
 	if cap(ops) > opsMaximum {
@@ -294,7 +306,9 @@ func (d *disk) conclude(batch []*task, err error) (more bool) {
 		if t.client != nil {
 			t.client.waiting.tasks--
 		}
-		if !t.told {
+		if t.told {
+			d.telling += t.cost
+		} else {
 			d.giveBack(t)
 		}
 	}

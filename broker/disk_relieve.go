@@ -8,12 +8,15 @@ import "github.com/seed65a45251/mqtt/store"
 // long as there are publishers who try to add to it.
 func (d *disk) relieve(tasks []*task) (over, again []*task) {
 	removed := make(map[string]bool) // by key: it ends with being removed
+	ahead := make(map[string]bool)   // by key: a whole task has to go before
 	sets := false
 	for _, t := range tasks {
 		for _, op := range t.ops {
 			sets = sets || !op.Delete
-			if t.keep {
-				removed[string(op.Key)] = op.Delete
+			if key := string(op.Key); t.whole {
+				ahead[key], removed[key] = true, false
+			} else if t.keep && !ahead[key] {
+				removed[key] = op.Delete
 			}
 		}
 	}

@@ -31,7 +31,9 @@ func (d *disk) full() bool {
 func (d *disk) admit(cl *client, gone <-chan struct{}) bool {
 	for {
 		d.mu.Lock()
-		room := d.bytes < gatherMaximum && (cl == nil || cl.waiting.bytes < shareMaximum)
+		// An observer that publishes must not wait for what it has yet to be told.
+		room := cl == nil && d.bytes-d.telling < gatherMaximum ||
+			cl != nil && d.bytes < gatherMaximum && cl.waiting.bytes < shareMaximum
 		progress := d.progress
 		d.mu.Unlock()
 		if room {
@@ -71,6 +73,7 @@ func (d *disk) advance() {
 func (d *disk) free(t *task) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.telling -= t.cost
 	d.giveBack(t)
 	d.advance()
 }

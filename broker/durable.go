@@ -47,6 +47,7 @@ type stored struct {
 // the code goes to o.done.
 func (d *disk) publish(r *router, m *message, now time.Time, o *origin) (code wire.ReasonCode, waits bool) {
 	m.b = d.b
+	ledger := d.ledgers.next()
 	if !d.b.route(r, m, now) {
 		d.b.counts.denied.Add(1)
 		return wire.QuotaExceeded, false
@@ -62,7 +63,10 @@ func (d *disk) publish(r *router, m *message, now time.Time, o *origin) (code wi
 		}
 		return code, false
 	}
-	t := &task{client: o.client, conn: o.conn, keep: o.will != nil, cost: m.size()}
+	t := &task{client: o.client, conn: o.conn, keep: o.will != nil, whole: o.will != nil, cost: m.size()}
+	if m.publish.Retain && !t.keep {
+		t.ledger = ledger
+	}
 	kept := m.own()
 	var copies []delivery
 	for i := range r.targets {
@@ -98,6 +102,9 @@ func (d *disk) concerned(r *router, m *message, o *origin) bool {
 	}
 	if m.publish.Retain || o.client != nil && d.behind(o.client) {
 		return true
+	}
+	if o.conn != nil && o.conn.signals.failure.Load() != nil {
+		return true // what was before it was refused
 	}
 	return slices.ContainsFunc(r.targets, func(t target) bool { return t.local == nil && !t.atMostOnce(m) && t.client.lasting.Load() })
 }
@@ -157,14 +164,12 @@ func (d *disk) publishDone(t *task, m *message, copies []delivery, o *origin, co
 	if o.done != nil {
 		o.done(code)
 	}
-	var from *Peer
 	switch {
 	case o.will != nil:
-		from = o.will.peer
+		d.tell(t, Published{o.will.peer, &m.publish, code})
 	case o.client != nil:
-		from = o.client.lastPeer()
+		d.tell(t, Published{o.client.lastPeer(), &m.publish, code})
 	}
-	d.tell(t, Published{from, &m.publish, code})
 }
 
 // release sends copies that are durable.

@@ -107,39 +107,38 @@ func (c *conn) awaitDisk() bool {
 	return d.admit(c.client, c.signals.noWriter)
 }
 
-// publishOwn publishes a message of the program. It reports whether that had to wait
-// for the disk.
-func (b *Broker) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, waited bool, err error) {
+// publishOwn publishes a message of the program and waits for the disk if need be.
+func (b *Broker) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, err error) {
 	m := newMessage(p, "", now)
 	d := b.disk
 	if d == nil {
 		code = b.publish(r, m, now)
 		r.flush()
-		return code, false, nil
+		return code, nil
 	}
 	if err := checkEncoding(p); err != nil {
-		return 0, false, err
+		return 0, err
 	}
 	if p.QoS > wire.AtMostOnce && !d.admit(nil, nil) {
-		return 0, false, ErrClosed
+		return 0, ErrClosed
 	}
 	done := make(chan wire.ReasonCode, 1)
 	code, waits := d.publish(r, m, now, &origin{done: func(code wire.ReasonCode) { done <- code }})
 	r.flush()
 	if !waits {
-		return code, false, nil
+		return code, nil
 	}
 	select {
 	case code = <-done:
-		return code, true, nil
+		return code, nil
 	case <-d.ended:
 	case <-b.ctx.Done():
 	}
 	select {
 	case code = <-done:
-		return code, true, nil
+		return code, nil
 	default:
-		return 0, true, ErrClosed
+		return 0, ErrClosed
 	}
 }
 

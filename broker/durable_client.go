@@ -170,6 +170,29 @@ func (cl *client) saveLater() {
 	}
 }
 
+// erase records that the session of cl is over. Who comes next under the client
+// identifier is told that there is none, and waits for that. cl.mu is held.
+func (d *disk) erase(cl *client) {
+	id := cl.id
+	d.mu.Lock()
+	d.erasing[id]++
+	d.mu.Unlock()
+	d.add(&task{keep: true, ops: []store.Op{cl.save()}, done: func(error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.erasing[id]--; d.erasing[id] == 0 {
+			delete(d.erasing, id)
+		}
+	}})
+}
+
+// erases reports whether the disk has yet to forget a session of this client.
+func (d *disk) erases(clientID string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.erasing[clientID] > 0
+}
+
 // erase removes what the disk has of a session that is over; Broker.mu and cl.mu are
 // held.
 func (cl *client) erase() {
@@ -180,7 +203,7 @@ func (cl *client) erase() {
 	cl.gone = true
 	cl.lasting.Store(false)
 	// Before the rest, so that a session on the disk is whole.
-	cl.saveLater()
+	d.erase(cl)
 	for id := range cl.receiver.Remembered() {
 		d.later(deletion(identifierKey(cl.number, id)))
 	}

@@ -45,6 +45,7 @@ func TestObserversAreToldWhatIsDurable(t *testing.T) {
 		c.send(&wire.Publish{Topic: "a", Payload: []byte("two"), QoS: 1, PacketID: 2})
 		receive[*wire.Puback](c)
 		s.set(nil, nil)
+		synctest.Wait()
 		require.NoError(t, b.Publish(&wire.Publish{Topic: "a", Payload: []byte("three"), QoS: 1}))
 		c.send(&wire.Unsubscribe{PacketID: 9, Filters: []string{"a"}})
 		synctest.Wait()

@@ -53,8 +53,11 @@ func (b *Broker) awaitEntrance(e *entrance, deadline time.Time) error {
 	}
 	if err == nil {
 		cl.mu.Lock()
+		defer cl.mu.Unlock()
 		c.muted = false
-		cl.mu.Unlock()
+		if cl.conn == c {
+			cl.lasting.Store(cl.expiry > 0)
+		}
 		return nil
 	}
 	b.expel(e)

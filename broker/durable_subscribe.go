@@ -7,12 +7,20 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
+// subscriptionTask returns what waits for changes of subscriptions that are made from
+// now on, or nil if nothing does.
+func (c *conn) subscriptionTask() *task {
+	if !c.client.lasting.Load() {
+		return nil
+	}
+	return &task{client: c.client, ledger: c.b.disk.ledgers.next()}
+}
+
 // enrolDurably lets SUBACK wait for the disk, together with the retained messages
 // that follow it: a session that is resumed does not get them again. Broker.mu is
 // held.
-func (c *conn) enrolDurably(p *wire.Subscribe, ack *wire.Suback, why string, send []*subscription, work int, now time.Time) error {
+func (c *conn) enrolDurably(t *task, p *wire.Subscribe, ack *wire.Suback, why string, send []*subscription, work int, now time.Time) error {
 	d := c.b.disk
-	t := &task{client: c.client}
 	for i := range p.Filters {
 		t.cost += deliveryCost + len(p.Filters[i].Filter)
 	}
@@ -34,6 +42,7 @@ func (c *conn) enrolDurably(p *wire.Subscribe, ack *wire.Suback, why string, sen
 // retainedCopy is a retained message on its way to a new subscription.
 type retainedCopy struct {
 	message *message
+	of      *message // what is retained
 	copies  []delivery
 }
 
@@ -48,7 +57,7 @@ func (d *disk) copyRetained(found []retainedCopy, t *task, s *subscription, now 
 		if s.noLocal && m.from == s.client.id {
 			continue
 		}
-		each := retainedCopy{message: m.own(), copies: []delivery{{target: to}}}
+		each := retainedCopy{message: m.own(), of: m, copies: []delivery{{target: to}}}
 		if !to.atMostOnce(m) {
 			c, ok := d.copy(each.message, &to, now)
 			if !ok {
@@ -90,17 +99,30 @@ func (d *disk) enrolDone(c *conn, t *task, p *wire.Subscribe, ack *wire.Suback, 
 		return
 	}
 	now := time.Now()
-	for _, each := range found {
-		d.release(each.message, each.copies, now)
+	for i := range found {
+		d.releaseRetained(&found[i], now)
 	}
 	d.tell(t, c.subscribed(p, ack)...)
 }
 
+// releaseRetained sends a retained message that is durable. One at QoS 0 that was
+// replaced meanwhile is left out, as its successor did not wait. [MQTT-4.6.0-6]
+func (d *disk) releaseRetained(c *retainedCopy, now time.Time) {
+	topic := c.of.publish.Topic
+	if c.copies[0].parcel == nil && !isStatus(topic) {
+		d.b.mu.RLock() // so that none comes in between
+		defer d.b.mu.RUnlock()
+		if d.currentRetained(topic) != c.of {
+			return
+		}
+	}
+	d.release(c.message, c.copies, now)
+}
+
 // strikeDurably lets UNSUBACK wait for the disk; Broker.mu is held.
-func (c *conn) strikeDurably(p *wire.Unsubscribe, ack *wire.Unsuback) {
+func (c *conn) strikeDurably(t *task, p *wire.Unsubscribe, ack *wire.Unsuback) {
 	d := c.b.disk
 	p = &wire.Unsubscribe{PacketID: p.PacketID, Filters: append([]string(nil), p.Filters...)}
-	t := &task{client: c.client}
 	for i := range p.Filters {
 		t.cost += deliveryCost + len(p.Filters[i])
 	}

@@ -24,6 +24,14 @@ func (l *ledger[K, V]) note(k K, old V) {
 	}
 }
 
+// settle is called after it was replaced by now. What is again as it is on the disk
+// is forgotten, or a disk that hangs would let everything gather that comes and goes.
+func (l *ledger[K, V]) settle(k K, now V) {
+	if c := l.changes[k]; c != nil && !c.flying && c.durable == now {
+		delete(l.changes, k)
+	}
+}
+
 // begin calls write for everything that the disk has not got.
 func (l *ledger[K, V]) begin(current func(K) V, write func(k K, v V)) {
 	for k, c := range l.changes {

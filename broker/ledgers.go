@@ -13,6 +13,9 @@ import (
 type ledgers struct {
 	changed  atomic.Bool // there may be something; a hint for who does not hold Broker.mu
 	begun    bool        // begin was called, and end not; of the disk's goroutine
+	begins   atomic.Uint64
+	refused  uint64 // the last begin that failed, and why; of the disk's goroutine
+	refusal  error
 	retained ledger[string, *message]
 	filters  ledger[filterOf, *subscription]
 }
@@ -63,6 +66,7 @@ func (d *disk) beginLedgers(ops []store.Op) []store.Op {
 	defer b.mu.Unlock()
 	d.changed.Store(false)
 	d.begun = true
+	d.begins.Add(1)
 	d.ledgers.retained.begin(d.currentRetained, func(topic string, m *message) {
 		op := deletion(retainedKey(topic))
 		if m != nil {
@@ -85,25 +89,38 @@ func (d *disk) beginLedgers(ops []store.Op) []store.Op {
 	return ops
 }
 
+// next returns the first begin that can have what is changed from now on.
+func (l *ledgers) next() uint64 { return l.begins.Load() + 1 }
+
 // endLedgers takes back what somebody was not promised. What nobody waits for is
 // tried again.
-func (d *disk) endLedgers(ok bool) {
+func (d *disk) endLedgers(err error) {
 	if !d.begun {
 		return
 	}
 	d.begun = false
+	ok := err == nil
+	if !ok {
+		d.refused, d.refusal = d.begins.Load(), err
+	}
 	b := d.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d.ledgers.retained.end(ok, d.currentRetained, func(topic string, failed, durable *message) {
-		if failed == nil || failed.publish.QoS == wire.AtMostOnce {
+		if failed == nil || failed.publish.QoS == wire.AtMostOnce || failed.insists {
 			return
+		}
+		if durable != nil && !b.retained.room(durable, &b.cfg) {
+			return // its place is taken
 		}
 		b.retained.put(topic, durable)
 	})
 	d.filters.end(ok, currentFilter, func(k filterOf, failed, durable *subscription) {
 		if k.client.gone {
 			return
+		}
+		if failed == nil && !k.client.mayAdd(durable, &b.cfg) {
+			return // its place is taken
 		}
 		if failed != nil {
 			b.removeSubscription(failed)

@@ -67,10 +67,10 @@ func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed 
 		return false, nil, &refusal{code: tooMany(c.version), text: "too many sessions"}
 	}
 	expiry := b.cfg.sessionExpiry(askedExpiry(p))
-	if b.disk != nil && (expiry > 0 || cl != nil && cl.recorded) && b.disk.full() {
+	if b.disk != nil && (expiry > 0 || p.Will != nil || cl != nil && cl.recorded || b.disk.erases(p.ClientID)) && b.disk.full() {
+		// A will could not be refused when it is due.
 		return false, nil, &refusal{code: tooMany(c.version), text: "too much waits for the store"}
 	}
-	replaces := false
 	if cl != nil {
 		e.before = cl.former()
 		// [MQTT-3.1.4-3] the older connection of the same client goes.
@@ -79,7 +79,6 @@ func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed 
 	if !resumed {
 		// [MQTT-3.1.2-4], [MQTT-3.1.4-4] a clean start forgets, before CONNACK.
 		if cl != nil {
-			replaces = cl.recorded
 			cl.mu.Lock()
 			b.forget(cl)
 			cl.mu.Unlock()
@@ -95,8 +94,9 @@ func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed 
 	cl.will = newWill(c, p.Will)
 	ack := c.accept(p, e.assigned, resumed, cl.expiry, e.data)
 	if b.disk != nil {
-		cl.lasting.Store(cl.expiry > 0)
-		c.muted = replaces || cl.recorded || cl.expiry > 0
+		// One that goes on is kept until CONNACK says that it ends with the connection.
+		cl.lasting.Store(cl.expiry > 0 || resumed)
+		c.muted = cl.recorded || cl.expiry > 0 || b.disk.erases(cl.id)
 	}
 	if err := cl.open(c, ack, resumed, now); err != nil {
 		// The client takes no packet of the size of our CONNACK.

@@ -17,6 +17,7 @@ type message struct {
 	from    string       // client identifier of the publisher; empty: none
 	bytes   int          // see size
 	kept    *message     // copy that owns its memory
+	insists bool         // nobody can be told that it was refused
 	stored  *stored      // on the disk; nil: not in the queue of a session that is kept
 }
 

@@ -64,7 +64,11 @@ func (c *conn) receive(p *wire.Publish) (deliver bool, t session.Token, err erro
 	if cl.conn != c {
 		return false, session.Token{}, errGone
 	}
-	return cl.receiver.Publish(p)
+	deliver, t, err = cl.receiver.Publish(p)
+	if cl.disk != nil {
+		cl.record() // of an identifier that the message has taken over, before it has its own
+	}
+	return deliver, t, err
 }
 
 // acknowledge answers a message. When the connection went while a hook looked at

@@ -52,7 +52,7 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Peer{ClientID: "c", Username: "u", Version: wire.V5, RemoteAddr: formerAddr{"tcp", "192.0.2.1:5"}}, state.peer)
 	require.Equal(t, "192.0.2.1:5", state.peer.RemoteAddr.String())
-	require.EqualValues(t, forever, state.expiry)
+	require.Equal(t, uint32(forever), state.expiry)
 	require.True(t, state.connected && !state.ended)
 	require.Equal(t, time.Minute, state.will.delay)
 	require.Len(t, state.leaving, 1)

@@ -36,8 +36,7 @@ func (r *retained) store(m *message, cfg *Config, now time.Time) bool {
 		}
 	}
 	// [MQTT-3.3.1-5] it replaces what was there.
-	r.note(topic)
-	r.put(topic, m.keep())
+	r.replace(topic, m.keep())
 	return true
 }
 
@@ -53,12 +52,16 @@ func (r *retained) put(topic string, m *message) {
 	}
 }
 
-// note tells the disk that the message of topic is about to change.
-func (r *retained) note(topic string) {
-	if r.disk != nil {
-		old, _ := r.topics.Get(topic)
-		r.disk.noteRetained(topic, old)
+// replace is put for what the disk has to follow.
+func (r *retained) replace(topic string, m *message) {
+	if r.disk == nil {
+		r.put(topic, m)
+		return
 	}
+	old, _ := r.topics.Get(topic)
+	r.disk.noteRetained(topic, old)
+	r.put(topic, m)
+	r.disk.ledgers.retained.settle(topic, m)
 }
 
 func (r *retained) room(m *message, cfg *Config) bool {
@@ -71,8 +74,7 @@ func (r *retained) room(m *message, cfg *Config) bool {
 
 func (r *retained) remove(topic string) {
 	if _, ok := r.topics.Get(topic); ok {
-		r.note(topic)
-		r.put(topic, nil)
+		r.replace(topic, nil)
 	}
 }
 

@@ -74,6 +74,7 @@ func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.T
 	}
 	var send []*subscription
 	work := 0
+	t := c.subscriptionTask()
 	for i := range p.Filters {
 		if work++; !c.takeTurns(&work) {
 			return false, errGone
@@ -93,8 +94,8 @@ func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.T
 			send = append(send, s)
 		}
 	}
-	if c.client.lasting.Load() {
-		return true, c.enrolDurably(p, ack, why, send, work, now)
+	if t != nil {
+		return true, c.enrolDurably(t, p, ack, why, send, work, now)
 	}
 	// [MQTT-3.8.4-1] before the retained messages, so that the client knows what
 	// they are.
@@ -269,6 +270,7 @@ func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool, err 
 		return false, errGone
 	}
 	work := 0
+	t := c.subscriptionTask()
 	for i, filter := range p.Filters {
 		if work++; !c.takeTurns(&work) {
 			return false, errGone
@@ -284,8 +286,8 @@ func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool, err 
 		}
 		cl.remove(filter)
 	}
-	if cl.lasting.Load() {
-		c.strikeDurably(p, ack)
+	if t != nil {
+		c.strikeDurably(t, p, ack)
 		return true, nil
 	}
 	return false, c.answer(ack)

@@ -45,6 +45,7 @@ func (w *will) publish(b *Broker, now time.Time) {
 	} else {
 		var r router
 		m := newMessage(&w.message, w.peer.ClientID, now)
+		m.insists = true
 		waits := false
 		if b.disk != nil {
 			code, waits = b.disk.publish(&r, m, now, &origin{will: w})

@@ -238,8 +238,12 @@ func (r *Receiver) take(p *wire.Publish) *incoming {
 	return in
 }
 
-// release ends an exchange. Tokens for it become stale.
+// release ends an exchange. Tokens for it become stale. A record that it still has
+// would make a later message under the identifier a repeat.
 func (r *Receiver) release(in *incoming) {
+	if in.recorded && in.state != incomingDiscarded {
+		r.discards = append(r.discards, in.id)
+	}
 	r.byID.remove(in)
 	r.retire(in)
 }

@@ -308,3 +308,28 @@ func TestARestoredIdentifierIsKnownOnEveryConnection(t *testing.T) {
 		r.stop()
 	}
 }
+
+// A peer that has lost its session gives identifiers to other messages before the
+// exchanges are over.
+func TestARecordIsNotLeftBehindByItsExchange(t *testing.T) {
+	r := newRecorder(t)
+	r.start()
+	_, token := r.receive(5, false)
+	require.True(t, r.receiver.Remember(token))
+	r.stop()
+	r.start()
+	deliver, token, err := r.receiver.Publish(&wire.Publish{Topic: "c", QoS: 1, PacketID: 5})
+	require.NoError(t, err)
+	require.True(t, deliver)
+	require.Equal(t, []uint16{5}, r.receiver.Discards(nil))
+	r.receiver.Discarded(5)
+	require.NoError(t, r.receiver.Ack(token, wire.Success))
+	r.wantSent(&wire.Puback{PacketID: 5})
+
+	_, token = r.receive(6, false)
+	require.True(t, r.receiver.Remember(token))
+	require.NoError(t, r.receiver.Ack(token, wire.Success))
+	require.NoError(t, r.receiver.Pubrel(&wire.Pubrel{PacketID: 6}))
+	r.receiver.Discarded(6)
+	require.Equal(t, []uint16{6}, r.receiver.Discards(nil), "once")
+}

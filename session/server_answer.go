@@ -13,6 +13,7 @@ import (
 // session it ends with ErrSessionEnded at once.
 func (s *Server) Publish(o *Outgoing, now time.Time) {
 	if !s.session.exists {
+		o.Publish.PacketID = 0 // was never ours
 		s.Sender.complete(o, Result{Err: ErrSessionEnded})
 		return
 	}

@@ -168,3 +168,12 @@ func TestServerTrim(t *testing.T) {
 	s.ack(s.wantMessages("one")...)
 	s.want(puback(1))
 }
+
+// What is forwarded may still have the identifier of where it came from.
+func TestAForwardedMessageWithoutSessionDisturbsNothing(t *testing.T) {
+	s := NewServer(ServerSettings{})
+	o := &Outgoing{Publish: wire.Publish{Topic: "a", QoS: wire.AtLeastOnce, PacketID: 5}}
+	s.Publish(o, time.Time{})
+	require.ErrorIs(t, o.Result().Err, ErrSessionEnded)
+	require.Zero(t, s.Sender.ids.used)
+}

@@ -80,7 +80,8 @@
 // passes, pings are answered. Copies at QoS 0 go out at once, even of a message that
 // is refused in the end, all others when it is durable. What waits is bounded, for
 // each publisher and in sum; whoever has more there is not read from until the disk
-// has caught up. Messages of one publisher stay in order at each QoS.
+// has caught up, and nobody can leave another will with the broker meanwhile. Messages
+// of one publisher stay in order at each QoS.
 //
 // A Commit that fails, on a full disk for example, is told to those who wait for it:
 // QoS 1 and 2 messages, filters and sessions are refused with Quota exceeded, or with

@@ -21,12 +21,9 @@ import (
 type conn struct {
 	client *Client
 	nc     net.Conn
-	line   *pollConn // nc, if it is a socket; otherwise nil
 	reader *wire.Reader
 	wake   chan struct{} // one token: there is something for the writer
-
-	piece     int  // how much is written at once
-	resumable bool // a write that timed out may be continued
+	manner manner        // of writing
 
 	leaving error   // why we are leaving; the writer ends when all is written; guarded by client.mu
 	cause   error   // why the first of the two goroutines ended; guarded by client.mu
@@ -34,12 +31,18 @@ type conn struct {
 	effects effects // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
 	delivery delivery // of the reader
-	hinted   bool     // the reader hears when it is about to wait; see pollConn
 	trace    *tracer  // nil: packets are not logged
 
 	leaveBy  atomic.Int64 // when a farewell has to be over, in Unix nanoseconds; 0: not leaving
 	start    time.Time
 	lastRead atomic.Int64 // when bytes last arrived, in nanoseconds since start
+}
+
+// manner is how a kind of connection is written to.
+type manner struct {
+	line      *pollConn // the connection, if it is a socket; otherwise nil
+	piece     int       // how much is written at once
+	resumable bool      // a write that timed out may be continued
 }
 
 // outbox is what publishers and the writer know of each other.
@@ -69,13 +72,12 @@ func newConn(c *Client, nc net.Conn, v Version) *conn {
 	k.trace = newTracer(c, v)
 	// A TLS or WebSocket connection is spoilt by a write that times out half way,
 	// so it gets small pieces, each with a deadline of its own.
-	k.piece = 128 << 10
+	k.manner.piece = 128 << 10
 	switch nc := nc.(type) {
 	case *pollConn:
-		k.piece, k.resumable = math.MaxInt, true
-		k.line = nc
+		k.manner = manner{nc, math.MaxInt, true}
 	case *net.TCPConn, *net.UnixConn:
-		k.piece, k.resumable = math.MaxInt, true
+		k.manner = manner{nil, math.MaxInt, true}
 	case *websocketConn:
 		nc.onArrival(func() { k.lastRead.Store(int64(time.Since(k.start))) })
 	}
@@ -88,7 +90,7 @@ func (k *conn) serve(ctx context.Context) error {
 	g.Go(func() error { return k.end(k.readLoop(ctx)) })
 	err := k.end(k.writeLoop(ctx)) // here, which saves a goroutine
 	g.Go(func() error { return err })
-	g.Wait()
+	g.Wait() // cause says what it returns
 	k.client.mu.Lock()
 	defer k.client.mu.Unlock()
 	if k.leaving != nil {

@@ -35,7 +35,7 @@ func TestPublisherWhoseMessageIsRefusedDoesNotKeepOthersFromWriting(t *testing.T
 	queued, err := c.PublishAsync(t.Context(), &Message{Topic: "t", QoS: AtLeastOnce})
 	require.NoError(t, err)
 	k := c.conn
-	until(c, func() bool { return k.out.asleep && !k.out.busy })
+	until(t, c, func() bool { return k.out.asleep && !k.out.busy })
 	c.mu.Lock()
 	require.NoError(t, c.engine.Request(&session.Request{Unsubscribe: &wire.Unsubscribe{Filters: []string{"f"}}, Owner: nobody{}})) // the writer does not know of it yet
 	k.out.asleep = false

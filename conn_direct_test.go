@@ -77,8 +77,9 @@ func publishAlone(t *testing.T, c *Client, conn *mqtttest.Conn) {
 }
 
 // until waits for something that goroutines of the client are about to do.
-func until(c *Client, done func() bool) {
-	for {
+func until(t *testing.T, c *Client, done func() bool) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < time.Minute; {
 		c.mu.Lock()
 		ok := done()
 		c.mu.Unlock()
@@ -87,6 +88,7 @@ func until(c *Client, done func() bool) {
 		}
 		runtime.Gosched()
 	}
+	require.Fail(t, "it does not happen")
 }
 
 func TestLonePublisherDoesNotWaitForAServerThatDoesNotRead(t *testing.T) {
@@ -121,7 +123,7 @@ func TestAcknowledgementGivenDuringADirectWriteIsSent(t *testing.T) {
 	sub := <-subscribed
 	require.NotNil(t, sub)
 	k := c.conn
-	until(c, func() bool { return k.out.asleep })
+	until(t, c, func() bool { return k.out.asleep })
 	c.mu.Lock()
 	k.out.busy, k.out.asleep = true, false // as between lead and writeDirect
 	c.mu.Unlock()
@@ -129,7 +131,7 @@ func TestAcknowledgementGivenDuringADirectWriteIsSent(t *testing.T) {
 	conn.Send(&wire.Publish{Topic: "t", QoS: wire.AtLeastOnce, PacketID: 7, Properties: &wire.PublishProperties{SubscriptionIDs: []uint32{1}}})
 	_, err := sub.Next(t.Context())
 	require.NoError(t, err)
-	until(c, func() bool { return k.out.asleep }) // the writer came for it and left it to us
+	until(t, c, func() bool { return k.out.asleep }) // the writer came for it and left it to us
 	k.writeDirect(nil)
 	conn.Want(&wire.Puback{PacketID: 7})
 }
@@ -137,13 +139,13 @@ func TestAcknowledgementGivenDuringADirectWriteIsSent(t *testing.T) {
 func TestCloseWaitsForADirectWrite(t *testing.T) {
 	c, conn := openSocket(t, 4<<10)
 	k := c.conn
-	until(c, func() bool { return k.out.asleep })
+	until(t, c, func() bool { return k.out.asleep })
 	c.mu.Lock()
 	k.out.busy = true
 	c.mu.Unlock()
 	closed := make(chan error, 1)
 	go func() { closed <- c.Close() }()
-	until(c, func() bool { return k.leaving != nil })
+	until(t, c, func() bool { return k.leaving != nil })
 	k.writeDirect(nil)
 	conn.WantDisconnect(wire.Success)
 	conn.Close()
@@ -153,12 +155,12 @@ func TestCloseWaitsForADirectWrite(t *testing.T) {
 func TestADirectWriteThatOutlivesItsConnectionTouchesNoOther(t *testing.T) {
 	c, conn := openSocket(t, 4<<10)
 	k := c.conn
-	until(c, func() bool { return k.out.asleep })
+	until(t, c, func() bool { return k.out.asleep })
 	c.mu.Lock()
 	k.out.busy = true
 	c.mu.Unlock()
 	conn.Close()
-	until(c, func() bool { return c.conn == nil })
+	until(t, c, func() bool { return c.conn == nil })
 	d, err := c.PublishAsync(t.Context(), &Message{Topic: "t", QoS: AtLeastOnce})
 	require.NoError(t, err)
 	k.writeDirect(nil)
@@ -240,7 +242,7 @@ func TestLargePayloadIsTheCallersAgainWhenTheConnectionBreaks(t *testing.T) {
 	payload := make([]byte, 5<<20)
 	published := make(chan error, 1)
 	go func() { published <- c.Publish(t.Context(), "large", payload, AtMostOnce) }()
-	until(c, func() bool { return c.conn.out.taken > 0 })
+	until(t, c, func() bool { return c.conn.out.taken > 0 })
 	conn.Close()
 	require.ErrorIs(t, <-published, ErrConnectionLost)
 	clear(payload) // the race detector would see a write that still goes on

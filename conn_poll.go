@@ -9,9 +9,10 @@ import (
 	"syscall"
 )
 
-// pollConn is a socket that tells its reader when it is about to wait: when a
-// read has found nothing. What the reader has put off until there is time for it
-// is done then.
+// pollConn is a socket that does not only wait. It tells its reader when it is
+// about to: when a read has found nothing. What the reader has put off until there is
+// time for it is done then. And it writes what there is room for, for those who must
+// not wait.
 type pollConn struct {
 	net.Conn
 	raw   syscall.RawConn

@@ -4,7 +4,7 @@ package mqtt
 
 import "net"
 
-// pollConn exists only where sockets can be read without waiting.
+// pollConn exists only where sockets can be read and written without waiting.
 type pollConn struct {
 	net.Conn
 	waits func()

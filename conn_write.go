@@ -139,7 +139,7 @@ const (
 
 // write writes all of b. The deadline is for progress, not for the whole.
 func (k *conn) write(b []byte) error {
-	if k.line != nil {
+	if k.manner.line != nil {
 		b = b[k.try(b):] // most often that is all, and needs no deadline
 	}
 	for len(b) > 0 {
@@ -154,10 +154,10 @@ func (k *conn) write(b []byte) error {
 		if k.leaveBy.Load() != by {
 			continue // it may have undone the deadline that hurry has set
 		}
-		n, err := k.nc.Write(b[:min(k.piece, len(b))])
+		n, err := k.nc.Write(b[:min(k.manner.piece, len(b))])
 		k.client.counters.bytesSent.Add(uint64(n))
 		b = b[n:]
-		if err != nil && !(k.resumable && n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && k.leaveBy.Load() == 0) {
+		if err != nil && !(k.manner.resumable && n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && k.leaveBy.Load() == 0) {
 			return err
 		}
 	}

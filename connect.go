@@ -190,7 +190,7 @@ func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint
 	}
 	k := newConn(c, nc, v)
 	if line != nil {
-		line.waits, k.hinted = k.wakeConsumers, true
+		line.waits, k.delivery.hinted = k.wakeConsumers, true
 	}
 	if err := k.handshake(ctx, v, c.connectPacket(v, p), p.authenticator); err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ type delivery struct {
 	run    []item          // messages in a row for one Subscription
 	asleep []*Subscription // consumers that wait and are not woken yet
 	put    int             // messages queued since consumers were woken
+	hinted bool            // the reader hears when it is about to wait; see pollConn
 	lender lender
 }
 
@@ -113,7 +114,7 @@ func (k *conn) flushRun(ctx context.Context, s *Subscription) {
 	d := &k.delivery
 	d.lender.settle()
 	for run := d.run; len(run) > 0; {
-		n, result, episode, asleep := s.queue.push(run, k.hinted)
+		n, result, episode, asleep := s.queue.push(run, d.hinted)
 		run = run[n:]
 		if asleep {
 			d.asleep = append(d.asleep, s)

@@ -3,6 +3,9 @@ package wire
 const (
 	firstChunk   = 8
 	largestChunk = 256
+	// quietRecycles is after how many recyclings without a packet a large chunk goes: at QoS 2 reads with
+	// messages and reads with PUBRELs take turns.
+	quietRecycles = 4
 )
 
 // propertyArena hands out the properties of decoded PUBLISH packets from chunks. Without recycling a
@@ -12,6 +15,7 @@ type propertyArena struct {
 	chunk []propertyEntry
 	used  int // of chunk
 	taken int // since the last recycling
+	quiet int // recyclings in a row for which nothing was taken
 }
 
 // propertyEntry has room for what the properties point to in the usual cases.
@@ -36,11 +40,15 @@ func (a *propertyArena) take() *propertyEntry {
 }
 
 func (a *propertyArena) recycle() {
+	a.quiet++
+	if a.taken > 0 {
+		a.quiet = 0
+	}
 	switch want := min(a.taken, largestChunk); {
 	case want > len(a.chunk):
 		a.chunk = make([]propertyEntry, want)
-	case want == 0 && len(a.chunk) > firstChunk:
-		a.chunk = nil // it is quiet again
+	case a.quiet >= quietRecycles && len(a.chunk) > firstChunk:
+		a.chunk = nil
 	}
 	a.used, a.taken = 0, 0
 }

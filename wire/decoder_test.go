@@ -152,8 +152,10 @@ func TestDecodedPropertiesStayUntilRecycled(t *testing.T) {
 		}
 		d.Recycle()
 	}
-	require.Len(t, d.arena.chunk, len(decoded), "one chunk that fits")
-	d.Recycle()
+	for range quietRecycles {
+		require.Len(t, d.arena.chunk, len(decoded), "one chunk that fits, also after a read of other packets")
+		d.Recycle()
+	}
 	require.Empty(t, d.arena.chunk, "nothing was taken: no need for it now")
 }
 

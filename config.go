@@ -137,6 +137,16 @@ type Config struct {
 	// are looked up again every time; Reconnect says how long to wait between
 	// rounds. A permanent refusal by one ends the client. Zero means none.
 	Servers []string
+	// SharedSessions says that all servers have the same sessions, as the nodes of a
+	// cluster do. Zero means that each has its own: a client that comes to another
+	// server, or back to one that it has left, subscribes again and publishes again
+	// what was not acknowledged, whatever session it finds there.
+	SharedSessions bool
+	// FailOnSessionLoss lets messages that were sent and not acknowledged fail with
+	// ErrSessionLost when the server does not continue the session. Zero means that
+	// they are published again: nothing is lost, but a message that the server had
+	// passed on before arrives twice.
+	FailOnSessionLoss bool
 	// ServerOrder is the order of a round. Zero means StayWithServer.
 	ServerOrder ServerOrder
 	// Attempt is called whenever a server is about to be tried and may change

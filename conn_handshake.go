@@ -13,7 +13,9 @@ import (
 
 // handshake sends CONNECT and takes packets until CONNACK, within ctx. On
 // success the engine is connected and k is the client's connection.
-func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect, a Authenticator) (err error) {
+//
+// server names what has a session of its own, see session.Client.ConnectTo.
+func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.Connect, a Authenticator) (err error) {
 	c := k.client
 	stop := context.AfterFunc(ctx, func() { k.nc.SetDeadline(time.Unix(1, 0)) })
 	defer func() {
@@ -34,7 +36,7 @@ func (k *conn) handshake(ctx context.Context, v Version, p *wire.Connect, a Auth
 	}
 	c.mu.Lock()
 	c.epoch++
-	err = c.engine.Connect(v, p, time.Now())
+	err = c.engine.ConnectTo(server, v, p, time.Now())
 	hello := c.engine.Take(nil, time.Time{})
 	c.mu.Unlock()
 	if err != nil {

@@ -192,7 +192,7 @@ func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint
 	if line != nil {
 		line.waits, k.delivery.hinted = k.wakeConsumers, true
 	}
-	if err := k.handshake(ctx, v, c.connectPacket(v, p), p.authenticator); err != nil {
+	if err := k.handshake(ctx, c.cfg.sessionAt(e), v, c.connectPacket(v, p), p.authenticator); err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -217,8 +217,17 @@ func (p *plan) dress(ctx context.Context, nc net.Conn, e endpoint, v Version) (_
 	return nc, nil
 }
 
+// sessionAt names whose session a connection to e has: each server has its own,
+// unless they share them.
+func (c *Config) sessionAt(e endpoint) string {
+	if c.SharedSessions {
+		return ""
+	}
+	return e.address
+}
+
 // connectPacket builds the CONNECT of the next attempt. It starts clean unless
-// the server may hold our session.
+// a server may hold our session: that would delete what waits in it.
 func (c *Client) connectPacket(v Version, p *plan) *wire.Connect {
 	c.mu.Lock()
 	clean := !c.engine.HasSession()

@@ -24,6 +24,10 @@ var (
 	// ErrUndeliverable says that the server closed the connection whenever it
 	// got this message, ten times in a row with nothing else on the connection.
 	ErrUndeliverable = session.ErrUndeliverable
+	// ErrSessionLost says that a message was sent, and that the session was not
+	// continued before the server acknowledged it. It may have been delivered. Only
+	// with Config.FailOnSessionLoss.
+	ErrSessionLost = session.ErrSessionLost
 	// ErrKeepAlive says that the server stopped answering.
 	ErrKeepAlive = session.ErrKeepAlive
 	// ErrUnsubscribed is what Next says after Unsubscribe.

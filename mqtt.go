@@ -136,6 +136,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		TopicAliases:     cfg.SendTopicAliases,
 		PingTimeout:      cfg.PingTimeout,
 		HasSession:       cfg.Resume,
+		FailLost:         cfg.FailOnSessionLoss,
 		Established:      c.resubscribe,
 		Reauthentication: c.reauthStepped,
 	})

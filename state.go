@@ -73,13 +73,15 @@ func (c *Client) ServerInfo() ServerInfo {
 func (c *Client) established(k *conn) Event {
 	ack := c.engine.Connack()
 	event := Event{State: Connected}
-	switch {
-	case ack.SessionPresent:
+	switch kind, first := c.engine.Continuity(), c.counters.connections == 0; {
+	case kind == session.Proven || first && ack.SessionPresent:
 		event.Session = SessionResumed
-	case c.counters.connections > 0:
+	case ack.SessionPresent:
+		event.Session = SessionUnproven
+	case !first:
 		event.Session = SessionLost
 	}
-	if ack.SessionPresent && c.counters.connections == 0 {
+	if c.engine.Continuity() == session.Inherited {
 		c.router.resumed()
 	}
 	c.conn = k

@@ -15,6 +15,12 @@ const (
 	SessionNew     SessionState = iota // the first connection, and the server had none
 	SessionResumed                     // the server still had it
 	SessionLost                        // the server no longer had it, as always before 5.0 without Config.Resume
+	// SessionUnproven: the server has a session, which is not proven to be the one of
+	// the last connection. It may be that of an earlier visit to this server, with
+	// another in between, or an empty one, begun for a CONNECT whose answer got lost.
+	// Filters are subscribed again and what was not acknowledged is published again,
+	// so messages may arrive twice.
+	SessionUnproven
 )
 
 // Event is a change that Watch reports.

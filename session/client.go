@@ -27,7 +27,7 @@ type Client struct {
 	decoder    wire.Decoder
 	keepAlive  keepAlive
 	requests   requests
-	hasSession bool
+	continuity continuity
 	settings   ClientSettings
 	received   []Received
 	scratch    scratch
@@ -55,6 +55,10 @@ type ClientSettings struct {
 	// before, although this Client is new. Without it a Session Present in the
 	// first CONNACK is a protocol error.
 	HasSession bool
+	// FailLost lets messages that were sent and not acknowledged fail with
+	// ErrSessionLost where the session is not continued, instead of being published
+	// again as new ones, which may bring them to somebody twice.
+	FailLost bool
 	// Established, if set, is called when the server has accepted the
 	// connection and before any message is sent: what it requests goes first.
 	Established func(*wire.Connack)
@@ -92,18 +96,27 @@ type scratch struct {
 
 // NewClient returns an engine without a connection.
 func NewClient(s ClientSettings) *Client {
-	c := &Client{settings: s, hasSession: s.HasSession}
+	c := &Client{settings: s, continuity: continuity{held: s.HasSession}}
 	c.Sender = NewSender(&c.link, 0)
+	c.Sender.failLost = s.FailLost
 	c.Receiver = NewReceiver(&c.link)
 	return c
 }
 
-// Connect begins a connection of version v with the packet p, which it keeps.
+// Connect begins a connection of version v with the packet p, which it keeps. It is
+// ConnectTo for a client that knows one server.
 func (c *Client) Connect(v wire.Version, p *wire.Connect, now time.Time) error {
+	return c.ConnectTo("", v, p, now)
+}
+
+// ConnectTo is Connect to one of several servers. A server is what has a session of
+// its own: servers that share sessions have one name.
+func (c *Client) ConnectTo(server string, v wire.Version, p *wire.Connect, now time.Time) error {
 	if p.CleanStart {
 		// [MQTT-3.1.2-4] our own session state goes too; its messages become new ones.
-		c.hasSession = false
+		c.continuity.held = false
 	}
+	c.continuity.begin(server)
 	// The link opens with CONNACK, which says what the server allows.
 	c.link = Link{Version: v, Limits: NoLimits()}
 	c.decoder.Version = v
@@ -158,9 +171,6 @@ func (c *Client) Fail(err error) { c.fail(err) }
 // Indulge lets the server keep max QoS 1 and 2 messages open on the next
 // connections although CONNECT announces fewer.
 func (c *Client) Indulge(max int) { c.indulgence = max }
-
-// HasSession reports whether the server may hold a session of this client.
-func (c *Client) HasSession() bool { return c.hasSession }
 
 // Connack returns the CONNACK of the connection, or nil before it came.
 func (c *Client) Connack() *wire.Connack { return c.connack }
@@ -277,7 +287,7 @@ func (c *Client) Disconnect(p *wire.Disconnect) error {
 		return err
 	}
 	if expiry != nil {
-		c.hasSession = *expiry > 0
+		c.continuity.held = *expiry > 0
 	}
 	c.end()
 	return nil
@@ -287,6 +297,9 @@ func (c *Client) Disconnect(p *wire.Disconnect) error {
 // it, as opposed to us or the network.
 func (c *Client) Lost(byServer bool) {
 	wasUp := c.connack != nil && !c.connack.ReasonCode.Failed()
+	if c.phase != idle {
+		c.continuity.ended()
+	}
 	c.phase = idle
 	c.link.Close()
 	if wasUp {

@@ -13,6 +13,7 @@ func (c *Client) handleFirst(h wire.Header, body []byte, now time.Time) error {
 		// A server that knows only 3.1.1 answers in its own shape.
 		old := wire.Decoder{Version: wire.V311}
 		if p, err := old.Decode(h, body); err == nil {
+			c.continuity.answered = true
 			return c.refused(p.(*wire.Connack))
 		}
 	}
@@ -22,6 +23,7 @@ func (c *Client) handleFirst(h wire.Header, body []byte, now time.Time) error {
 	}
 	switch p := packet.(type) {
 	case *wire.Connack:
+		c.continuity.answered = true
 		if p.ReasonCode.Failed() {
 			return c.refused(p)
 		}
@@ -43,17 +45,12 @@ func (c *Client) refused(p *wire.Connack) error {
 }
 
 func (c *Client) accepted(p *wire.Connack, now time.Time) error {
-	v := c.link.Version
-	// 3.1 knows no Session Present: without clean session the server may have one.
-	present := p.SessionPresent
-	if v == wire.V31 {
-		present = !c.connect.CleanStart && c.hasSession
-	}
+	present := c.presumed(p)
 	switch {
 	case present && c.connect.CleanStart:
 		// [MQTT-3.2.2-2]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "session present after a clean start")
-	case present && !c.hasSession:
+	case present && !c.continuity.may():
 		// [MQTT-3.2.2-4]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "session present, but this client has none")
 	case p.AuthenticationMethod != c.connect.AuthenticationMethod:
@@ -75,7 +72,11 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 	c.connack = p
 	c.phase = connected
 	c.link.Limits = limitsOf(p, v)
-	c.hasSession = c.keepsSession(p)
+	c.continuity.held = c.keepsSession(p)
+	if c.continuity.server != c.Receiver.at.server {
+		c.Sender.doubt.tells = tellsUnknown // of another server
+	}
+	kind := c.continuity.judge(present)
 	c.keepAlive = newKeepAlive(c.KeepAlive(), c.settings.PingTimeout, now)
 	receiveMax := 0
 	if v == wire.V5 {
@@ -84,6 +85,7 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 			receiveMax = max(receiveMax, c.indulgence)
 		}
 	}
+	c.Receiver.belong(c.continuity.server)
 	c.Receiver.Start(present, receiveMax, c.connect.TopicAliasMaximum)
 	c.Sender.quota.max = c.inflight(v)
 	if c.settings.Established != nil {
@@ -92,7 +94,7 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
 	// Only now, so that what Established submits stays behind what is repeated.
 	c.link.Open(v, c.link.Limits)
-	c.Sender.Start(present, now)
+	c.Sender.start(kind, now)
 }
 
 func (c *Client) inflight(v wire.Version) int {

@@ -19,6 +19,10 @@ var (
 	ErrStale = errors.New("message can no longer be acknowledged")
 	// ErrUndeliverable ends a message on which the server closed the connection again and again.
 	ErrUndeliverable = errors.New("server closes the connection whenever this message is sent")
+	// ErrSessionLost ends a message that was sent and not acknowledged when the
+	// server's session was not continued, if that was asked for. Nobody knows whether
+	// the server has passed it on.
+	ErrSessionLost = errors.New("session lost before the message was acknowledged")
 	// ErrKeepAlive says that the server did not answer a PINGREQ in time.
 	ErrKeepAlive = errors.New("server does not answer PINGREQ")
 )

@@ -41,7 +41,7 @@ func senderInvariants(s *Sender) error {
 			}
 			if l.state == outgoingQueued {
 				bytes += o.size()
-				if o.counted || o.Publish.PacketID != 0 {
+				if id := o.Publish.PacketID; o.counted || id != 0 && !(s.inherited.any && s.ids.messages[id] == o) {
 					return fmt.Errorf("queued message with quota %t and identifier %d", o.counted, o.Publish.PacketID)
 				}
 				continue
@@ -75,7 +75,7 @@ func senderInvariants(s *Sender) error {
 			continue
 		}
 		used++
-		if o == abandoned {
+		if o == abandoned || o == probing && id == int(s.doubt.probe) {
 			continue
 		}
 		if !open[o] || int(o.Publish.PacketID) != id {

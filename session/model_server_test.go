@@ -15,7 +15,6 @@ type modelServer struct {
 	v       wire.Version
 	lazy    bool // answers only when told to; otherwise at once
 	session *modelSession
-	early   []*modelOut // the queue of a session that starts over
 	fault   error
 
 	// The connection.
@@ -71,10 +70,9 @@ func (m *modelServer) complain(format string, args ...any) {
 	}
 }
 
-// lost ends the connection. A new session whose CONNACK did not get through
-// starts over: MQTT gives a client no way to tell it from the one before.
+// lost ends the connection. A new session stays, even if its CONNACK did not get
+// through.
 func (m *modelServer) lost() {
-	wasUp := m.up
 	m.up, m.in, m.out, m.answers, m.arrivals = false, nil, nil, nil, nil
 	if m.session == nil {
 		return
@@ -82,15 +80,10 @@ func (m *modelServer) lost() {
 	for _, o := range m.session.open {
 		o.counts = false
 	}
-	if wasUp && !m.resumed && !m.confirmed {
-		queue := append(m.session.open, m.session.queue...)
-		m.session = nil
-		m.early = queue
-	}
 }
 
 // forget loses the session and all messages in it.
-func (m *modelServer) forget() { m.session, m.early = nil, nil }
+func (m *modelServer) forget() { m.session = nil }
 
 // accept begins a connection. CONNECT is still to come.
 func (m *modelServer) accept(receiveMax int) {
@@ -263,7 +256,6 @@ func (m *modelServer) connect(p *wire.Connect) {
 	m.resumed = m.session != nil && !p.CleanStart
 	if !m.resumed {
 		m.session = newModelSession()
-		m.session.queue, m.early = m.early, nil
 	}
 	s := m.session
 	for id, what := range s.inUse {

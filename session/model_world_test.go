@@ -29,9 +29,11 @@ type world struct {
 	lastTCP            bool   // on a break, what is in flight still arrives at the server
 	clientMax          uint16
 	serverMax          int
-	nextCut            *[2]int // of the connection after the first cut
-	forgetAt           int     // the connection before which the server loses its session; 0: none
-	forgot             bool    // the server lost its session at least once
+	nextCut            *[2]int         // of the connection after the first cut
+	forgetAt           int             // the connection before which the server loses its session; 0: none
+	forgot             bool            // the server lost its session at least once
+	doubted            bool            // a connection could not tell whether the session was the one before
+	failed             map[string]bool // messages of which the server said in doubt that it does not know them
 	reconnects         int
 
 	loan
@@ -58,7 +60,7 @@ func newWorld(v wire.Version) *world {
 	return &world{
 		v: v, c: NewClient(ClientSettings{TopicAliases: 4}), server: &modelServer{v: v, aliasMax: 3},
 		now: time.Unix(1, 0), cut: [2]int{-1, -1}, serverMax: 65535,
-		withdrawn: map[*Outgoing]bool{}, completed: map[*Outgoing]int{}, requests: map[*Request]int{},
+		withdrawn: map[*Outgoing]bool{}, completed: map[*Outgoing]int{}, failed: map[string]bool{}, requests: map[*Request]int{},
 	}
 }
 
@@ -206,6 +208,7 @@ func (w *world) read() {
 		w.partial = w.partial[h.Size:]
 	}
 	w.server.confirmed = w.c.Connected()
+	w.doubted = w.doubted || w.c.Connected() && w.c.Continuity() == Doubtful
 	w.harvest()
 }
 
@@ -227,6 +230,10 @@ func (w *world) harvest() {
 			w.early++
 		} else {
 			spoil(o.Publish.Payload)
+		}
+		if w.doubted && errors.Is(o.Result().Err, wire.PacketIdentifierNotFound) {
+			w.failed[o.Owner.(string)] = true
+			continue
 		}
 		if o.Result().Err != nil && !(errors.Is(o.Result().Err, ErrConnectionLost) && o.Publish.QoS == 0) {
 			w.fail("%s ended with %w", o.Owner, o.Result().Err)
@@ -316,7 +323,11 @@ func (w *world) settle() error {
 	}
 	s, r := w.c.Sender, w.c.Receiver
 	queued, bytes := s.Queued()
-	if s.Inflight()+queued+bytes+r.Unfinished()+s.ids.used != 0 {
+	unfinished := r.Unfinished()
+	if w.doubted {
+		unfinished = 0 // what a lost session was to repeat stays until its identifier comes again
+	}
+	if s.Inflight()+queued+bytes+unfinished+s.ids.used != 0 {
 		w.fail("left over: %d in flight, %d queued (%d bytes), %d unfinished, %d identifiers", s.Inflight(), queued, bytes, r.Unfinished(), s.ids.used)
 	}
 	if m := w.server.session; len(m.open)+len(m.queue)+len(m.held)+len(m.inUse) != 0 {
@@ -369,8 +380,11 @@ func (w *world) compare(direction string, sent, got []string, complete bool) {
 			least, most = 1, 1<<20
 		case strings.Contains(payload, "2-"):
 			least = 1
-			if w.forgot && direction == "to server" {
+			if (w.forgot || w.doubted) && direction == "to server" {
 				most = 1 << 20
+			}
+			if w.failed[payload] {
+				least = 0
 			}
 		}
 		if !complete {

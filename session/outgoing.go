@@ -20,6 +20,7 @@ type Outgoing struct {
 	state      outgoingState
 	sent       bool    // was written to a connection at least once
 	counted    bool    // holds one of the send quota of this connection
+	doubtful   bool    // PUBREC came from a session that the peer may have lost, see Doubtful
 	attempts   uint8   // connections that the server closed while this message was alone on it
 	result     *Result // nil: none yet, or success without a word
 	seq        uint64

@@ -20,6 +20,7 @@ type Receiver struct {
 	max     int          // our receive maximum; 0: not enforced
 	aliases aliases
 	unused  *incoming // free list
+	at      elsewhere
 
 	discards []uint16 // identifiers whose records are to be removed
 }

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"slices"
 	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
@@ -31,6 +30,9 @@ type Sender struct {
 	now         time.Time
 	completed   []*Outgoing
 	records     *unrecorded // nil until there is a durable message
+	inherited   inherited
+	doubt       doubt
+	failLost    bool // see ClientSettings.FailLost
 }
 
 // quota counts the open QoS 1 and 2 messages of one connection.
@@ -134,73 +136,12 @@ func (s *Sender) Outstanding(seq uint64) int {
 	return n
 }
 
-// Start begins a connection. With resumed the peer still has the session:
-// what it did not acknowledge is sent again under the same identifiers.
-// Otherwise it is sent as new, before everything queued.
-func (s *Sender) Start(resumed bool, now time.Time) {
-	s.quota.used = 0
-	s.quota.limit = int(s.link.Limits.ReceiveMaximum)
-	if s.quota.max > 0 {
-		s.quota.limit = min(s.quota.limit, s.quota.max)
-	}
-	s.suspicion.start()
-	if resumed {
-		s.repeat()
-	} else {
-		s.Renew()
-	}
-	s.Pump(now)
-}
-
-// repeat obeys [MQTT-4.4.0-1]. PUBRELs go first and take no quota: they finish
-// what the peer already has.
-func (s *Sender) repeat() {
-	for o := s.published.head; o != nil; o = o.next {
-		o.counted = false
-		o.Publish.Duplicate = true
-	}
-	s.resend = s.published.head
-	// [MQTT-4.6.0-4] in the order in which the PUBRECs came.
-	for o := s.released.head; o != nil; o = o.next {
-		o.counted = false
-		if o.Durable && !o.recorded {
-			continue // Recorded sends it
-		}
-		s.link.pubrel(o.Publish.PacketID, wire.Success)
-	}
-}
-
-// Renew forgets the session: what was sent and not completed becomes new
-// messages at the head of the queue, in the order of their first sending.
-func (s *Sender) Renew() {
-	var open []*Outgoing
-	for _, l := range []*outgoingList{&s.published, &s.released} {
-		for l.head != nil {
-			o := l.head
-			l.remove(o)
-			s.ids.freeMessage(o)
-			o.Publish.Duplicate = false
-			o.counted, o.recorded = false, false
-			o.state = outgoingQueued
-			s.queuedBytes += o.size()
-			open = append(open, o)
-		}
-	}
-	slices.SortFunc(open, func(a, b *Outgoing) int {
-		if a.seq < b.seq {
-			return -1
-		}
-		return 1
-	})
-	s.queue.prepend(open)
-	s.ids.freeAbandoned()
-	s.resend, s.quota.used = nil, 0
-}
-
 // Stop ends the connection. byPeer says that the peer closed it on its own,
 // which makes a message suspicious that was alone on the connection.
 func (s *Sender) Stop(byPeer bool) {
 	s.interrupted(ErrConnectionLost)
+	s.stopReleasing()
+	s.endProbe()
 	s.resend = nil
 	if o := s.suspicion.stop(byPeer, s.published.head); o != nil {
 		s.giveUp(o, ErrUndeliverable)
@@ -239,7 +180,8 @@ func (s *Sender) mayPublish() bool {
 }
 
 // publish sends the message at the head of the queue for the first time. It
-// returns false when that has to wait for a packet identifier, or for its record.
+// returns false when that has to wait for a packet identifier, for its record, or
+// for the peer to release the identifier.
 func (s *Sender) publish(o *Outgoing) bool {
 	if err := s.ready(o); err != nil {
 		s.dequeue(o)
@@ -268,6 +210,10 @@ func (s *Sender) publish(o *Outgoing) bool {
 		}
 		s.ids.messages[id] = o
 		o.Publish.PacketID = id
+	}
+	if o.Publish.QoS == wire.ExactlyOnce && s.inherited.holds(o.Publish.PacketID) {
+		s.releaseAhead()
+		return false
 	}
 	s.dequeue(o)
 	if err := s.send(o, true); err != nil {

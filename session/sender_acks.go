@@ -67,6 +67,15 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 
 // Pubcomp takes a PUBCOMP, which ends a QoS 2 exchange whatever its code.
 func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
+	if s.inherited.releasing(p.PacketID) {
+		s.inherited.free(p.PacketID)
+		s.Pump(s.now)
+		return nil
+	}
+	if p.PacketID == s.doubt.probe && p.PacketID != 0 {
+		s.probed(p.ReasonCode)
+		return nil
+	}
 	o := s.ids.message(p.PacketID)
 	if o == nil {
 		return s.unknown(wire.TypePubcomp, p.PacketID)
@@ -78,6 +87,9 @@ func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
 	r := o.Result() // PUBREC said whether somebody was listening
 	if p.ReasonCode.Failed() && p.ReasonCode != wire.PacketIdentifierNotFound {
 		r = resultOf(wire.TypePubcomp, p.ReasonCode, p.ReasonString, p.UserProperties)
+	}
+	if o.doubtful {
+		return s.doubtfulPubcomp(o, p, r)
 	}
 	s.finish(o, &s.released, r)
 	s.Pump(s.now)

@@ -13,7 +13,7 @@ import (
 // It returns the payloads that it saw.
 func (s *script) kill(byServer bool) []string {
 	s.t.Helper()
-	s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.hasSession})
+	s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.continuity.held})
 	s.take()
 	var seen []string
 	for b := s.out; len(b) > 0; {

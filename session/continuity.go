@@ -1,0 +1,132 @@
+package session
+
+import "github.com/seed65a45251/mqtt/wire"
+
+// Continuity is what a Client knows of the session that a server has for it, when
+// the server has accepted a connection. What is subscribed again, what is repeated
+// and how packet identifiers are first used follow from it.
+type Continuity uint8
+
+const (
+	// Fresh: the server has begun a session. It holds nothing of ours, and what was
+	// not acknowledged is published again as new messages.
+	Fresh Continuity = iota
+	// Inherited: the server has a session that has not seen what this Client
+	// remembers: that of an earlier process, or that of an earlier visit to this
+	// server with another in between. What was not acknowledged is published as new
+	// messages, filters are subscribed again, and packet identifiers are released
+	// before QoS 2 uses them, because the server may hold messages under them.
+	Inherited
+	// Doubtful: the server has a session that is either the one this Client
+	// remembers or an empty one that the server began for a CONNECT whose answer got
+	// lost. What was not acknowledged is repeated in the way that loses it in neither.
+	Doubtful
+	// Proven: the last CONNECT to this server was answered, and its session has seen
+	// all that this Client remembers.
+	Proven
+)
+
+// continuity knows which server may hold which generation of the session.
+type continuity struct {
+	// held says that a server may hold a session of this client, so that a clean
+	// start would delete what waits in it.
+	held bool
+	// generation numbers what this Client remembers. A session that was not there, or
+	// that cannot have seen it, begins the next one.
+	generation uint64
+	servers    map[string]*sessionAt
+	visits     uint64
+	server     string     // the name of the server of this connection
+	answered   bool       // CONNACK came on this connection
+	here       Continuity // of this connection, once it is open
+}
+
+// sessionAt is what one server is known to have seen.
+type sessionAt struct {
+	generation uint64
+	doubt      bool   // a CONNECT since the last CONNACK was not answered
+	visit      uint64 // numbers visits, so that the server of the oldest is forgotten
+}
+
+// mostServers bounds how many servers are remembered. Redirections can name any
+// number of them; one that is forgotten counts as never visited.
+const mostServers = 64
+
+// begin begins a connection to server.
+func (k *continuity) begin(server string) {
+	k.server, k.answered = server, false
+	if k.at() != nil {
+		return
+	}
+	if len(k.servers) >= mostServers {
+		k.forgetOldest()
+	}
+	if k.servers == nil {
+		k.servers = make(map[string]*sessionAt)
+	}
+	k.servers[server] = new(sessionAt)
+}
+
+// at returns what the server of this connection has seen.
+func (k *continuity) at() *sessionAt { return k.servers[k.server] }
+
+func (k *continuity) forgetOldest() {
+	oldest := ""
+	for name, s := range k.servers {
+		if o := k.servers[oldest]; o == nil || s.visit < o.visit {
+			oldest = name
+		}
+	}
+	delete(k.servers, oldest)
+}
+
+// may says that the server of this connection may have a session: one of before, or
+// one that it began for a CONNECT whose answer got lost.
+func (k *continuity) may() bool { return k.held || k.at().doubt }
+
+// ended notes the end of a connection: without CONNACK the server may have begun a
+// session that nobody told us of.
+func (k *continuity) ended() {
+	if at := k.at(); at != nil && !k.answered {
+		at.doubt = true
+	}
+}
+
+// judge says what the session is that the server has, if it is present, and
+// notes that this server has answered.
+func (k *continuity) judge(present bool) Continuity {
+	s := k.at()
+	switch {
+	case !present:
+		k.here = Fresh
+	case s.generation != k.generation || k.generation == 0:
+		k.here = Inherited
+	case s.doubt:
+		k.here = Doubtful
+	default:
+		k.here = Proven
+	}
+	if k.here < Doubtful {
+		k.generation++
+	}
+	k.visits++
+	s.generation, s.doubt, s.visit = k.generation, false, k.visits
+	return k.here
+}
+
+// Continuity returns what is known of the session of this connection, once the
+// server has accepted it.
+func (c *Client) Continuity() Continuity { return c.continuity.here }
+
+// HasSession reports whether a server may hold a session of this client: CONNECT
+// must not start clean then, or what waits in the session is lost.
+func (c *Client) HasSession() bool { return c.continuity.held }
+
+// presumed is the Session Present of a CONNACK. 3.1 does not know it: without a
+// clean session the server may have one.
+func (c *Client) presumed(p *wire.Connack) bool {
+	if c.link.Version == wire.V31 {
+		return !c.connect.CleanStart && c.continuity.held
+	}
+	return p.SessionPresent
+}

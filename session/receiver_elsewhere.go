@@ -1,0 +1,49 @@
+package session
+
+// elsewhere keeps what the receiver remembers of the sessions of other servers than
+// the one of this connection, so that a message that one of them repeats when the
+// client comes back is not delivered twice.
+type elsewhere struct {
+	server string // whose session the receiver has
+	tables map[string]incomingTable
+	order  []string // of tables, the one left longest ago first
+}
+
+// mostElsewhere bounds how many sessions of other servers are remembered.
+const mostElsewhere = 8
+
+// belong makes the receiver go on with the session of server.
+func (r *Receiver) belong(server string) {
+	at := &r.at
+	if server == at.server {
+		return
+	}
+	r.Stop()
+	if r.byID.len > 0 {
+		if at.tables == nil {
+			at.tables = make(map[string]incomingTable)
+		}
+		at.tables[at.server] = r.byID
+		at.order = append(at.order, at.server)
+	}
+	r.byID = at.tables[server]
+	at.forget(server)
+	at.server = server
+	for len(at.order) > mostElsewhere {
+		gone := at.tables[at.order[0]]
+		at.forget(at.order[0])
+		for in := range gone.all {
+			r.retire(in)
+		}
+	}
+}
+
+func (at *elsewhere) forget(server string) {
+	delete(at.tables, server)
+	for i, name := range at.order {
+		if name == server {
+			at.order = append(at.order[:i], at.order[i+1:]...)
+			return
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package session
+
+import "github.com/seed65a45251/mqtt/wire"
+
+// inherited knows which packet identifiers the peer may hold for QoS 2 messages
+// that this sender knows nothing of: those of an earlier process, or of an earlier
+// visit. A new message under one of them would be taken for a repeat
+// [MQTT-4.3.3-10]. So each is released with PUBREL, once, and is used when the
+// answer has come: only then is it certain in which order the peer saw the two.
+type inherited struct {
+	any  bool                // there may be some
+	gone []uint64            // by identifier: a bit says that the peer holds it no more
+	open map[uint16]struct{} // PUBREL was sent on this connection, PUBCOMP has not come
+}
+
+// holds says that the peer may hold id.
+func (in *inherited) holds(id uint16) bool {
+	if !in.any {
+		return false
+	}
+	i := int(id / 64)
+	return i >= len(in.gone) || in.gone[i]&(1<<(id%64)) == 0
+}
+
+// releasing says that PUBREL was sent for id to release it.
+func (in *inherited) releasing(id uint16) bool {
+	_, open := in.open[id]
+	return open
+}
+
+// free notes that the peer holds id no more.
+func (in *inherited) free(id uint16) {
+	delete(in.open, id)
+	for i := int(id / 64); i >= len(in.gone); {
+		in.gone = append(in.gone, 0)
+	}
+	in.gone[id/64] |= 1 << (id % 64)
+}
+
+// releaseMost is for how many messages identifiers are released together.
+const releaseMost = 256
+
+// releaseAhead gives identifiers to the messages at the head of the queue and
+// releases those that the peer may hold.
+func (s *Sender) releaseAhead() {
+	room := min(s.quota.limit-s.quota.used, releaseMost)
+	for o := s.queue.head; o != nil && room > 0; o = o.next {
+		if o.Publish.QoS != wire.ExactlyOnce || o.Durable {
+			continue
+		}
+		room--
+		if o.Publish.PacketID == 0 {
+			id := s.ids.takeForMessage()
+			if id == 0 {
+				return
+			}
+			s.ids.messages[id] = o
+			o.Publish.PacketID = id
+		}
+		s.release(o.Publish.PacketID)
+	}
+}
+
+// release sends PUBREL for an identifier that the peer may hold.
+func (s *Sender) release(id uint16) {
+	if !s.inherited.holds(id) || s.inherited.releasing(id) {
+		return
+	}
+	if s.inherited.open == nil {
+		s.inherited.open = make(map[uint16]struct{})
+	}
+	s.inherited.open[id] = struct{}{}
+	s.link.pubrel(id, wire.Success)
+}
+
+// stopReleasing ends what waits for PUBCOMP: it may never come, and the next
+// connection releases again.
+func (s *Sender) stopReleasing() {
+	s.inherited.open = nil
+	if !s.inherited.any {
+		return
+	}
+	for o := s.queue.head; o != nil; o = o.next {
+		if o.Publish.PacketID != 0 && !o.Durable {
+			s.ids.freeMessage(o)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package session
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Start begins a connection. With resumed the peer still has the session:
+// what it did not acknowledge is sent again under the same identifiers.
+// Otherwise it is sent as new, before everything queued.
+func (s *Sender) Start(resumed bool, now time.Time) {
+	kind := Fresh
+	if resumed {
+		kind = Proven
+	}
+	s.start(kind, now)
+}
+
+// start begins a connection on which the peer has the session that kind says.
+func (s *Sender) start(kind Continuity, now time.Time) {
+	s.quota.used = 0
+	s.quota.limit = int(s.link.Limits.ReceiveMaximum)
+	if s.quota.max > 0 {
+		s.quota.limit = min(s.quota.limit, s.quota.max)
+	}
+	s.suspicion.start()
+	switch kind {
+	case Fresh:
+		s.lose()
+		s.inherited = inherited{}
+	case Inherited:
+		s.lose()
+		s.inherited = inherited{any: true}
+	case Doubtful:
+		s.beginDoubt()
+		s.repeat()
+	case Proven:
+		s.repeat()
+	}
+	s.Pump(now)
+}
+
+// repeat obeys [MQTT-4.4.0-1]. PUBRELs go first and take no quota: they finish
+// what the peer already has.
+func (s *Sender) repeat() {
+	s.publishDoubtful()
+	for o := s.published.head; o != nil; o = o.next {
+		o.counted = false
+		o.Publish.Duplicate = true
+	}
+	s.resend = s.published.head
+	// [MQTT-4.6.0-4] in the order in which the PUBRECs came.
+	for o := s.released.head; o != nil; o = o.next {
+		o.counted = false
+		if o.Durable && !o.recorded {
+			continue // Recorded sends it
+		}
+		s.link.pubrel(o.Publish.PacketID, wire.Success)
+	}
+	s.probe()
+}
+
+// lose ends the exchanges of a session that is not continued.
+func (s *Sender) lose() {
+	if s.failLost {
+		for _, l := range []*outgoingList{&s.published, &s.released} {
+			for l.head != nil {
+				s.finish(l.head, l, Result{Err: ErrSessionLost})
+			}
+		}
+	}
+	s.Renew()
+}
+
+// Renew forgets the session: what was sent and not completed becomes new
+// messages at the head of the queue, in the order of their first sending.
+func (s *Sender) Renew() {
+	s.requeue(func(*Outgoing) bool { return true })
+	s.ids.freeAbandoned()
+	s.resend, s.quota.used = nil, 0
+}
+
+// requeue makes new messages of those that were sent, were not completed and
+// match.
+func (s *Sender) requeue(match func(*Outgoing) bool) {
+	var open []*Outgoing
+	for _, l := range []*outgoingList{&s.published, &s.released} {
+		for o := l.head; o != nil; {
+			next := o.next
+			if match(o) {
+				l.remove(o)
+				s.ids.freeMessage(o)
+				o.Publish.Duplicate = false
+				o.counted, o.recorded, o.doubtful = false, false, false
+				o.state = outgoingQueued
+				s.queuedBytes += o.size()
+				open = append(open, o)
+			}
+			o = next
+		}
+	}
+	sortBySeq(open)
+	s.queue.prepend(open)
+}
+
+func sortBySeq(list []*Outgoing) {
+	slices.SortFunc(list, func(a, b *Outgoing) int { return cmp.Compare(a.seq, b.seq) })
+}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,4 +169,18 @@ func mosquittoGoroutines() (ours []string) {
 		}
 	}
 	return ours
+}
+
+// mosquittoCountUnproven counts the connections whose session was not proven.
+func mosquittoCountUnproven(t *testing.T, c *mqtt.Client) *atomic.Int64 {
+	n := new(atomic.Int64)
+	events := c.Watch(t.Context())
+	go func() {
+		for e := range events {
+			if e.Unproven {
+				n.Add(1)
+			}
+		}
+	}()
+	return n
 }

@@ -73,15 +73,15 @@ func (c *Client) ServerInfo() ServerInfo {
 func (c *Client) established(k *conn) Event {
 	ack := c.engine.Connack()
 	event := Event{State: Connected}
-	switch kind, first := c.engine.Continuity(), c.counters.connections == 0; {
-	case kind == session.Proven || first && ack.SessionPresent:
+	kind, first := c.engine.Continuity(), c.counters.connections == 0
+	switch {
+	case kind > session.Fresh:
 		event.Session = SessionResumed
-	case ack.SessionPresent:
-		event.Session = SessionUnproven
+		event.Unproven = kind < session.Proven && !first
 	case !first:
 		event.Session = SessionLost
 	}
-	if c.engine.Continuity() == session.Inherited {
+	if kind == session.Inherited {
 		c.router.resumed()
 	}
 	c.conn = k

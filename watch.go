@@ -13,14 +13,8 @@ type SessionState uint8
 // What can become of a session.
 const (
 	SessionNew     SessionState = iota // the first connection, and the server had none
-	SessionResumed                     // the server still had it
+	SessionResumed                     // the server had one; see Event.Unproven
 	SessionLost                        // the server no longer had it, as always before 5.0 without Config.Resume
-	// SessionUnproven: the server has a session, which is not proven to be the one of
-	// the last connection. It may be that of an earlier visit to this server, with
-	// another in between, or an empty one, begun for a CONNECT whose answer got lost.
-	// Filters are subscribed again and what was not acknowledged is published again,
-	// so messages may arrive twice.
-	SessionUnproven
 )
 
 // Event is a change that Watch reports.
@@ -38,6 +32,12 @@ type Event struct {
 	Server string
 	// Session says what became of the session. With Connected.
 	Session SessionState
+	// Unproven says that the session that the server had need not be the one of the
+	// last connection: it may be that of an earlier visit to this server, with another
+	// in between, or an empty one, begun for a CONNECT whose answer got lost. Filters
+	// are subscribed again and what was not acknowledged is published again, so that
+	// messages may arrive twice. With SessionResumed.
+	Unproven bool
 	// Subscription is the one that Err is about, if any.
 	Subscription *Subscription
 }

@@ -142,6 +142,11 @@ type Config struct {
 	// server, or back to one that it has left, subscribes again and publishes again
 	// what was not acknowledged, whatever session it finds there.
 	SharedSessions bool
+	// AlwaysSubscribe repeats SUBSCRIBE on every connection before 5.0, as in 5.0,
+	// and so survives a server that comes back from an older save of its sessions. It
+	// brings retained messages again each time. Zero means that before 5.0 filters are
+	// subscribed again only where the session is not proven to have them.
+	AlwaysSubscribe bool
 	// FailOnSessionLoss lets messages that were sent and not acknowledged fail with
 	// ErrSessionLost when the server does not continue the session. Zero means that
 	// they are published again: nothing is lost, but a message that the server had

@@ -35,7 +35,6 @@ func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.
 		p.AuthenticationMethod, p.AuthenticationData = a.Method(), initial
 	}
 	c.mu.Lock()
-	c.epoch++
 	err = c.engine.ConnectTo(server, v, p, time.Now())
 	hello := c.engine.Take(nil, time.Time{})
 	c.mu.Unlock()

@@ -58,8 +58,8 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	crowd := !waiting && len(e.completed) > 1 && k.promise()
 	c.mu.Unlock()
 	// Whoever waits for a SUBACK or UNSUBACK finds delivered what came before it.
-	answered := e.answered
-	e.answered = nil
+	answered, interests, left := e.answered, e.interests, e.left
+	e.answered, e.interests, e.left = nil, nil, nil
 	e.perform()
 	if crowd {
 		// Those whose messages are acknowledged publish the next, all in one write.
@@ -69,7 +69,7 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 		k.writeDirect(nil)
 	}
 	k.deliver(ctx, received)
-	e.answered = answered
+	e.answered, e.interests, e.left = answered, interests, left
 	e.perform()
 	if flooded && err == nil {
 		k.wakeConsumers()

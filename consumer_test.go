@@ -349,6 +349,7 @@ func TestAckSurvivesAReconnect(t *testing.T) {
 		require.NoError(t, m1.Ack())
 		require.NoError(t, m2.Ack())
 		conn = srv.Connected(resumed())
+		renewed(t, conn)
 		conn.Send(dup(1, 1, "1"), dup(2, 2, "2"), dup(3, 1, "3"))
 		conn.Want(puback(1), pubrec(2))
 		require.NoError(t, m3.Ack())

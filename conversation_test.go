@@ -198,6 +198,12 @@ func pubcomp(id uint16) *wire.Pubcomp { return &wire.Pubcomp{PacketID: id} }
 // resumed is the CONNACK of a server that still has the session.
 func resumed() *wire.Connack { return &wire.Connack{SessionPresent: true} }
 
+// renewed takes and grants the SUBSCRIBE that every connection of 5.0 repeats.
+func renewed(t *testing.T, conn *mqtttest.Conn) {
+	t.Helper()
+	conn.Send(suback(mqtttest.Take[*wire.Subscribe](conn)))
+}
+
 // each runs f in a bubble of its own for every version.
 func each(t *testing.T, f func(t *testing.T, v wire.Version)) {
 	for _, v := range []wire.Version{wire.V31, wire.V311, wire.V5} {

@@ -153,13 +153,11 @@ func (r *receipt) refuse(code ReasonCode) {
 // end takes the Subscription out and keeps what was not finished.
 func (h *handler) end() {
 	c, s := h.sub.client, h.sub
-	filters := c.router.abandon(s, h.unfinished, c.cfg.Resume)
-	if len(filters) > 0 {
-		c.do(func(engine *session.Client) {
-			c.receipts.hand(engine) // what was handled is acknowledged first
-			c.addUnsubscribe(filters)
-		})
-	}
+	c.router.abandon(s, h.unfinished, c.cfg.Resume)
+	c.do(func(engine *session.Client) {
+		c.receipts.hand(engine) // what was handled is acknowledged first
+		engine.Subscriptions.Remove(s.interest, c.cfg.Resume)
+	})
 }
 
 func (h *handler) wrap(err error) error {

@@ -73,7 +73,7 @@ func mosquittoConnect(t *testing.T, url string, cfg mqtt.Config) *mqtt.Client {
 // mosquittoKeeping makes the server keep the session of clientID over
 // connections and processes, in every version.
 func mosquittoKeeping(v mqtt.Version, clientID string) mqtt.Config {
-	return mqtt.Config{Version: v, ClientID: clientID, Resume: true, Reconnect: mosquittoEager}
+	return mqtt.Config{Version: v, ClientID: clientID, Resume: true, AlwaysSubscribe: true, Reconnect: mosquittoEager}
 }
 
 func mosquittoSubscribe(t *testing.T, client *mqtt.Client, filter string, qos mqtt.QoS) *mqtt.Subscription {

@@ -25,17 +25,14 @@ type Client struct {
 
 	// mu guards the engine and what follows. It is never held across I/O, a
 	// channel operation or a call of the user's code.
-	mu           sync.Mutex
-	engine       *session.Client
-	conn         *conn  // the established connection; nil: there is none
-	epoch        uint64 // numbers attempts to connect
-	ending       error  // why no more requests are taken; nil: they are
-	refused      []refusal
-	unsubscribes []*unsubscribeCall
-	flushes      []*flush
-	roomWaiters  []chan struct{}
-	status       status
-	counters     counters
+	mu          sync.Mutex
+	engine      *session.Client
+	conn        *conn // the established connection; nil: there is none
+	ending      error // why no more requests are taken; nil: they are
+	flushes     []*flush
+	roomWaiters []chan struct{}
+	status      status
+	counters    counters
 
 	revival revival
 
@@ -132,13 +129,14 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	c.revival.now = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine = session.NewClient(session.ClientSettings{
-		Inflight:         cfg.Inflight,
-		TopicAliases:     cfg.SendTopicAliases,
-		PingTimeout:      cfg.PingTimeout,
-		HasSession:       cfg.Resume,
-		FailLost:         cfg.FailOnSessionLoss,
-		Established:      c.resubscribe,
-		Reauthentication: c.reauthStepped,
+		Inflight:            cfg.Inflight,
+		TopicAliases:        cfg.SendTopicAliases,
+		PingTimeout:         cfg.PingTimeout,
+		HasSession:          cfg.Resume,
+		FiltersPerSubscribe: cfg.FiltersPerSubscribe,
+		FailLost:            cfg.FailOnSessionLoss,
+		AlwaysSubscribe:     cfg.AlwaysSubscribe,
+		Reauthentication:    c.reauthStepped,
 	})
 	c.sole.client = c
 	c.link.version = cfg.Version
@@ -148,7 +146,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	// An older version could not authenticate and must not be fallen back to.
 	c.link.settled = cfg.Version != Auto || cfg.Authenticator != nil
 	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
-	c.router.init(cfg.HoldUnclaimed)
+	c.router.init(cfg.HoldUnclaimed, cfg.Resume)
 	return c, nil
 }
 
@@ -164,9 +162,7 @@ func (c *Client) end(err error) {
 		f.err = err // what it waits for fails now
 	}
 	c.engine.Sender.Fail(err)
-	for _, u := range c.unsubscribes {
-		c.refused = append(c.refused, refusal{u, err})
-	}
+	c.engine.Subscriptions.Fail(err)
 	c.settle(&e)
 	c.status.state = Closed
 	c.status.err = err

@@ -185,13 +185,8 @@ func (c *Client) doneAsking(r *responses, a *asked) {
 // forsake ends a Subscription without waiting for the server.
 func (c *Client) forsake(s *Subscription) {
 	s.discard(ErrUnsubscribed)
-	c.unsubscribeLater(c.router.remove(s))
-}
-
-func (c *Client) unsubscribeLater(filters []string) {
-	if len(filters) > 0 {
-		c.do(func(*session.Client) { c.addUnsubscribe(filters) })
-	}
+	c.router.remove(s)
+	c.unwant(s, false)
 }
 
 // turns let one caller at a time through for each key.

@@ -162,6 +162,7 @@ func TestRequestUsesResponseInformation(t *testing.T) {
 		// Another node of the server, with another idea.
 		conn.Close()
 		conn = srv.Connected(&wire.Connack{SessionPresent: true, ResponseInformation: "yours"})
+		renewed(t, conn)
 		synctest.Wait()
 		r := beginRequest(t.Context(), client, question("new"))
 		require.True(t, strings.HasPrefix(grant(conn).Filters[0].Filter, "yours/"))
@@ -267,7 +268,9 @@ func TestRequestTakesAResponseThatOvertakesThePuback(t *testing.T) {
 		require.NoError(t, r.wait())
 		copy(m.Payload, "evil") // ours again
 		conn.Close()
-		again := mqtttest.Take[*wire.Publish](srv.Connected(resumed()))
+		conn = srv.Connected(resumed())
+		renewed(t, conn)
+		again := mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "mine", string(again.Payload))
 	})
 }

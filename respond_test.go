@@ -86,6 +86,7 @@ func TestRespondSurvivesAReconnect(t *testing.T) {
 		conn.Want(answers(2, 1, "a", "re a"))
 		conn.Close()
 		conn = srv.Connected(resumed())
+		renewed(t, conn)
 		again := answers(2, 1, "a", "re a")
 		again.Duplicate = true
 		conn.Want(again)
@@ -374,7 +375,7 @@ func TestRespondEndsWhenAFilterIsRefused(t *testing.T) {
 		p := mqtttest.Take[*wire.Subscribe](conn)
 		conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.GrantedQoS1, wire.NotAuthorized}})
 		require.ErrorIs(t, b.wait(), mqtt.NotAuthorized)
-		require.Equal(t, []string{"a", "b"}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
+		require.Equal(t, []string{"a"}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
 	})
 }
 

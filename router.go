@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -12,21 +13,24 @@ import (
 
 // router finds the Subscriptions of a message.
 //
-// Each SUBSCRIBE carries a subscription identifier of its own where the server
-// has them, so that a message says to whom it belongs even where filters
-// overlap. Without identifiers the tree of filters decides. Several
-// Subscriptions may have the same filter: the server knows it once, and sends
-// UNSUBSCRIBE only after the last of them.
+// Each filter is subscribed with a subscription identifier where the server has
+// them, so that a message says to whom it belongs even where filters overlap. The
+// filters that a Subscription is the first to want share one. Without identifiers
+// the tree of filters decides. Several Subscriptions may have the same filter: it
+// keeps its identifier as long as anybody wants it. What the server has is the
+// business of session.Subscriptions.
 type router struct {
 	mu     sync.Mutex
 	routes map[string]*route // by filter as subscribed
 	tree   match.Tree[*route]
 	groups map[uint32]*group // by subscription identifier
-	lastID uint32
-	added  uint64 // Subscriptions so far
-	subs   []*Subscription
-	drains []*Subscription // that end when their consumers are done
-	closed error
+	lastID uint32            // begins anywhere: a session of before may use others
+	added  uint64            // Subscriptions so far
+	// inherited says that the server may have identifiers of an earlier process.
+	inherited bool
+	subs      []*Subscription
+	drains    []*Subscription // that end when their consumers are done
+	closed    error
 
 	unclaimed unclaimed
 	scratch   []*route
@@ -38,67 +42,149 @@ type route struct {
 	filter string // as subscribed, with $share
 	topics string // what topics are matched against
 	subs   []*Subscription
-	groups []*group // whose SUBSCRIBE named the filter
+	groups []*group // with whose identifier it is subscribed; one, or none if only Route has it
+	mixed  bool     // not all of subs have the same options
+	// newcomers are those of subs for whose SUBSCRIBE retained messages may still come,
+	// which the others have had. Empty: all may get them.
+	newcomers []*Subscription
 }
 
-// group is what one SUBSCRIBE asked for.
+// group is the filters that are subscribed with one identifier.
 type group struct {
 	id     uint32
-	sub    *Subscription
 	routes []*route
-	index  map[string]int // of routes by filter; nil: they are few
 }
 
 // maxSubscriptionID is the largest a server accepts.
 const maxSubscriptionID = wire.MaxRemainingLength
 
-func (r *router) init(hold int) {
+func (r *router) init(hold int, resume bool) {
 	r.routes = make(map[string]*route)
 	r.groups = make(map[uint32]*group)
 	r.unclaimed.max = hold
+	if resume { // the session may have the identifiers of an earlier process
+		r.lastID = rand.Uint32N(maxSubscriptionID)
+	}
 }
 
-// add registers s, so that messages reach it from now on, with its first call,
-// which is nil for a local Subscription.
-func (r *router) add(s *Subscription, call *subscribeCall) error {
+// add registers s, so that messages reach it from now on.
+func (r *router) add(s *Subscription) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed != nil {
 		return r.closed
 	}
+	if err := r.conflict(s); err != nil {
+		return err
+	}
 	r.last = shortcut{}
-	s.pending = call
-	s.group = group{id: r.newID(), sub: s}
-	r.groups[s.group.id] = &s.group
 	r.subs = append(r.subs, s)
 	r.added++
 	s.number, s.left = r.added, math.MaxUint64
 	if len(s.options.Filters) > fewRoutes {
-		s.group.index = make(map[string]int, len(s.options.Filters))
+		s.index = make(map[string]int, len(s.options.Filters))
 	}
+	g := new(group)
 	for i, f := range s.options.Filters {
-		t := r.routes[f.Filter]
-		if t == nil {
-			t = &route{filter: f.Filter, topics: f.Filter}
-			if _, rest, shared := match.SplitShared(f.Filter); shared {
-				t.topics = rest
-			}
-			r.routes[f.Filter] = t
-			r.tree.Insert(t.topics, t)
+		t := r.routeOf(f.Filter)
+		t.join(s)
+		s.routes = append(s.routes, t)
+		if s.index != nil {
+			s.index[f.Filter] = i
 		}
-		t.subs = append(t.subs, s)
-		t.groups = append(t.groups, &s.group)
-		s.group.routes = append(s.group.routes, t)
-		if s.group.index != nil {
-			s.group.index[f.Filter] = i
+		if len(t.groups) == 0 && !s.local {
+			t.groups = append(t.groups, g)
+			g.routes = append(g.routes, t)
 		}
+		t.mix()
 	}
-	claimed := r.unclaimed.claim(s.group.routes, 0)
+	if len(g.routes) > 0 {
+		g.id = r.newID()
+		r.groups[g.id] = g
+	}
+	if !s.local {
+		s.interest = newInterest(s)
+	}
+	claimed := r.unclaimed.claim(s.routes, 0)
 	s.claimed = len(claimed)
 	for _, m := range claimed {
 		s.queue.push([]item{{m, nil}}, false)
 	}
 	return nil
+}
+
+// conflict says why s can not share a filter with a Subscription that has it: what
+// the server must not send to one it must send to the other, and it keeps one set of
+// options for both.
+func (r *router) conflict(s *Subscription) error {
+	for _, f := range s.options.Filters {
+		t := r.routes[f.Filter]
+		if t == nil || s.local {
+			continue
+		}
+		for _, other := range t.subs {
+			if !other.local && other.optionsOf(f.Filter).NoLocal != f.NoLocal {
+				return invalid("filter", "%.80q has a Subscription with NoLocal %t; a server keeps one set of options for each filter", f.Filter, !f.NoLocal)
+			}
+		}
+	}
+	return nil
+}
+
+// routeOf returns the route of a filter, made if need be.
+func (r *router) routeOf(filter string) *route {
+	t := r.routes[filter]
+	if t == nil {
+		t = &route{filter: filter, topics: filter}
+		if _, rest, shared := match.SplitShared(filter); shared {
+			t.topics = rest
+		}
+		r.routes[filter] = t
+		r.tree.Insert(t.topics, t)
+	}
+	return t
+}
+
+func (t *route) join(s *Subscription) {
+	if len(t.subs) > 0 && !s.local {
+		// What is retained came before the answer, for those that have theirs.
+		t.newcomers = slices.DeleteFunc(t.newcomers, func(o *Subscription) bool { return o.granted != nil })
+		t.newcomers = append(t.newcomers, s)
+	}
+	t.subs = append(t.subs, s)
+}
+
+func (t *route) leave(s *Subscription) {
+	is := func(o *Subscription) bool { return o == s }
+	t.subs = slices.DeleteFunc(t.subs, is)
+	t.newcomers = slices.DeleteFunc(t.newcomers, is)
+}
+
+// renewed notes that all filters are subscribed again: what is retained is for all.
+func (r *router) renewed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.routes {
+		t.newcomers = nil
+	}
+}
+
+// mix looks whether those who share the filter have the same options.
+func (t *route) mix() {
+	t.mixed = false
+	for _, s := range t.subs[1:] {
+		a, b := s.optionsOf(t.filter), t.subs[0].optionsOf(t.filter)
+		t.mixed = t.mixed || a.QoS != b.QoS || a.RetainAsPublished != b.RetainAsPublished
+	}
+}
+
+// newInterest says to the engine what s wants. Called with r.mu held.
+func newInterest(s *Subscription) *session.Interest {
+	in := &session.Interest{Filters: s.options.Filters, UserProperties: s.options.UserProperties, Owner: s}
+	for _, t := range s.routes {
+		in.SubscriptionIDs = append(in.SubscriptionIDs, t.groups[0].id)
+	}
+	return in
 }
 
 func (r *router) newID() uint32 {
@@ -110,15 +196,13 @@ func (r *router) newID() uint32 {
 	}
 }
 
-// remove takes s out and returns the filters that nobody wants any more.
-// Removing it again does nothing.
-func (r *router) remove(s *Subscription) (unused []string) {
+// remove takes s out. Removing it again does nothing.
+func (r *router) remove(s *Subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.takeOut(s) {
-		return nil
+	if r.takeOut(s) {
+		r.detach(s, false)
 	}
-	return r.detach(s, false)
 }
 
 // takeOut takes s off the list, if it is there.
@@ -132,50 +216,49 @@ func (r *router) takeOut(s *Subscription) bool {
 	return true
 }
 
-// detach takes s off its filters, and returns those that nobody wants any more.
-// With expected what still comes on them waits for the next who wants it.
-func (r *router) detach(s *Subscription, expected bool) (unused []string) {
+// detach takes s off its filters. With expected what still comes on them waits for
+// the next who wants it.
+func (r *router) detach(s *Subscription, expected bool) {
 	r.last = shortcut{}
-	for _, t := range s.group.routes {
-		t.subs = slices.DeleteFunc(t.subs, func(o *Subscription) bool { return o == s })
-		if !s.local && !s.draining && !t.wanted() {
-			unused = append(unused, t.filter)
-		}
+	for _, t := range s.routes {
+		t.leave(s)
 		if len(t.subs) > 0 {
+			t.mix()
 			continue
 		}
 		delete(r.routes, t.filter)
 		r.tree.Delete(t.topics, t)
+		r.ungroup(t)
 		if !expected {
 			r.unclaimed.disown(t.topics)
 		}
 	}
-	// The server may still use an identifier for a filter that others want.
-	for _, t := range s.group.routes {
-		for _, g := range t.groups {
-			r.forgetUnused(g)
+}
+
+// ungroup forgets the identifier of a filter that nobody wants any more.
+func (r *router) ungroup(t *route) {
+	for _, g := range t.groups {
+		g.routes = slices.DeleteFunc(g.routes, func(o *route) bool { return o == t })
+		if len(g.routes) == 0 {
+			delete(r.groups, g.id)
 		}
 	}
-	return unused
+	t.groups = nil
 }
 
 // abandon takes out the Subscription of a handler that has ended, and keeps
 // what it has not finished: what it took and what still waits. With resume the
-// server keeps the subscriptions; otherwise it returns those to end.
-func (r *router) abandon(s *Subscription, unfinished []item, resume bool) (unused []string) {
+// server keeps the subscriptions.
+func (r *router) abandon(s *Subscription, unfinished []item, resume bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unclaimed.keep(unfinished)
 	r.unclaimed.keep(s.queue.close(ErrUnsubscribed))
 	if !r.takeOut(s) {
-		return nil
+		return
 	}
-	if resume {
-		r.unclaimed.holding = true
-		r.detach(s, true)
-		return nil
-	}
-	return r.detach(s, false)
+	r.unclaimed.holding = r.unclaimed.holding || resume
+	r.detach(s, resume)
 }
 
 // giveBack keeps messages that a Subscription has given up. If the next who wants
@@ -190,7 +273,7 @@ func (r *router) giveBack(last uint64, items []item) {
 		if next.number <= last {
 			continue
 		}
-		for _, m := range r.unclaimed.claim(next.group.routes, before) {
+		for _, m := range r.unclaimed.claim(next.routes, before) {
 			if _, result, _, _ := next.queue.push([]item{{m, nil}}, false); result == pushClosed {
 				r.unclaimed.held = append(r.unclaimed.held, m)
 			}
@@ -206,48 +289,17 @@ func (r *router) giveBackLate(s *Subscription, items []item) {
 	r.giveBack(left, items)
 }
 
-// forgetUnused forgets the identifier of g if the server uses it for no filter
-// that anybody has.
-func (r *router) forgetUnused(g *group) {
-	used := func(t *route) bool { return len(t.subs) > 0 && slices.Contains(t.groups, g) }
-	if r.groups[g.id] == g && !slices.ContainsFunc(g.routes, used) {
-		delete(r.groups, g.id)
-		r.last = shortcut{}
-	}
-}
-
-// replaced notes that the server now uses the identifier of g, and no earlier
-// one, for the filter of t.
-func (r *router) replaced(t *route, g *group) {
-	before := t.groups
-	t.groups = []*group{g}
-	for _, old := range before {
-		r.forgetUnused(old)
-	}
-}
-
-// wanted says whether a Subscription needs the filter that is not about to end.
-func (t *route) wanted() bool {
-	return slices.ContainsFunc(t.subs, func(s *Subscription) bool { return !s.draining })
-}
-
-// drain notes that s is about to end and returns the filters that nobody else
-// wants. Messages still reach s until it is removed. first is false when s is
-// ending already.
-func (r *router) drain(s *Subscription) (unused []string, first bool) {
+// drain notes that s is about to end; messages still reach it until it is removed.
+// It returns false when s is ending already.
+func (r *router) drain(s *Subscription) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.draining || !slices.Contains(r.subs, s) {
-		return nil, false
+		return false
 	}
 	s.draining = true
 	r.drains = append(r.drains, s)
-	for _, t := range s.group.routes {
-		if !s.local && !t.wanted() {
-			unused = append(unused, t.filter)
-		}
-	}
-	return unused, true
+	return true
 }
 
 // drained notes that nobody waits for the messages of s any more.
@@ -257,86 +309,16 @@ func (r *router) drained(s *Subscription) {
 	r.drains = slices.DeleteFunc(r.drains, func(o *Subscription) bool { return o == s })
 }
 
-// unrouted returns those of filters that no Subscription wants.
-func (r *router) unrouted(filters []string) []string {
+// granted notes what the server said of the filters of s.
+func (r *router) granted(s *Subscription, acks []Ack) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(filters), func(f string) bool {
-		t := r.routes[f]
-		return t != nil && t.wanted()
-	})
-}
-
-// due returns the calls that a new connection has to send: those not answered,
-// and, if the server has lost the session, renewals for all others.
-func (r *router) due(all bool) []*subscribeCall {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var calls []*subscribeCall
-	for _, s := range r.subs {
-		if s.draining {
-			continue
-		}
-		if s.pending == nil && all && !s.local {
-			s.pending = &subscribeCall{sub: s, done: make(chan struct{})}
-		}
-		if s.pending != nil {
-			calls = append(calls, s.pending)
-		}
-	}
-	return calls
-}
-
-// granted notes the answer to call.
-func (r *router) granted(s *Subscription, call *subscribeCall, acks []Ack) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if acks != nil {
-		s.granted = acks
-	}
-	for i, ack := range acks {
-		if !ack.ReasonCode.Failed() {
-			r.replaced(s.group.routes[i], &s.group)
-		}
-	}
-	if s.pending == call {
-		s.pending = nil
-	}
-}
-
-// subscribePacket builds the SUBSCRIBE of s. The server keeps one set of
-// options per filter, the last one sent, so it has to satisfy all who share it.
-func (r *router) subscribePacket(s *Subscription, engine *session.Client) *wire.Subscribe {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	p := &wire.Subscribe{UserProperties: s.options.UserProperties}
-	limits := engine.Limits()
-	if r.groups[s.group.id] != &s.group { // a later one had taken its place
-		r.last = shortcut{}
-		s.group.id = r.newID()
-		r.groups[s.group.id] = &s.group
-	}
-	if !limits.NoSubscriptionIDs {
-		p.SubscriptionID = s.group.id
-	}
-	for i, f := range s.options.Filters {
-		for _, other := range s.group.routes[i].subs {
-			o := other.optionsOf(f.Filter)
-			f.QoS = max(f.QoS, o.QoS)
-			f.NoLocal = f.NoLocal && o.NoLocal
-			f.RetainAsPublished = f.RetainAsPublished || o.RetainAsPublished
-		}
-		if t := s.group.routes[i]; !slices.Contains(t.groups, &s.group) {
-			t.groups = append(t.groups, &s.group)
-		}
-		p.Filters = append(p.Filters, f)
-	}
-	return p
+	s.granted = acks
 }
 
 func (s *Subscription) optionsOf(filter string) Filter {
-	if s.group.index != nil {
-		return s.options.Filters[s.group.index[filter]]
+	if s.index != nil {
+		return s.options.Filters[s.index[filter]]
 	}
 	i := slices.IndexFunc(s.options.Filters, func(f Filter) bool { return f.Filter == filter })
 	return s.options.Filters[i]
@@ -351,20 +333,18 @@ func (r *router) close(err error) {
 	r.unclaimed.held = nil
 	r.mu.Unlock()
 	for _, s := range subs {
-		r.mu.Lock()
-		call := s.pending
-		r.mu.Unlock()
 		release(s.queue.close(err))
-		if call != nil {
-			call.conclude(err)
-		}
+		s.first.conclude(err, false)
 	}
 }
 
+// resumed notes that the session is not one of this client alone: it may have
+// filters, identifiers and messages of an earlier process.
 func (r *router) resumed() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unclaimed.holding = true
+	r.unclaimed.holding, r.inherited = true, true
+	r.last = shortcut{}
 }
 
 // disclaim returns the held messages that match filters: nobody will claim them.

@@ -22,13 +22,17 @@ func (r *router) find(dst []*Subscription, p *wire.Publish) []*Subscription {
 	}
 	begin := len(dst)
 	if r.ours(p) {
-		if g := r.groups[p.Properties.SubscriptionIDs[0]]; g.sole() {
-			r.last = shortcut{g.id, g.sub}
+		ids := p.Properties.SubscriptionIDs
+		if g := r.groups[ids[0]]; !r.inherited && g.sole() {
+			r.last = shortcut{g.id, g.routes[0].subs[0]}
 		}
-		for _, id := range p.Properties.SubscriptionIDs {
+		for _, id := range ids {
 			dst = r.findInGroup(dst, begin, r.groups[id], p)
 		}
-		return dst
+		if len(dst) > begin || !r.inherited {
+			return dst
+		}
+		// An earlier process had given the identifier to another filter.
 	}
 	r.scratch = r.tree.Append(r.scratch[:0], p.Topic)
 	for _, t := range r.scratch {
@@ -39,11 +43,8 @@ func (r *router) find(dst []*Subscription, p *wire.Publish) []*Subscription {
 	return dst
 }
 
-// sole says that whatever the server sends for g goes to its Subscription and to
-// no other.
-func (g *group) sole() bool {
-	return len(g.routes) == 1 && len(g.routes[0].subs) == 1 && g.routes[0].subs[0] == g.sub
-}
+// sole says that whatever the server sends for g goes to one Subscription.
+func (g *group) sole() bool { return len(g.routes) == 1 && len(g.routes[0].subs) == 1 }
 
 // ours says that subscription identifiers tell who gets p: there are some, and
 // all are ours.
@@ -64,12 +65,12 @@ const fewRoutes = 8
 
 func (r *router) findInGroup(dst []*Subscription, begin int, g *group, p *wire.Publish) []*Subscription {
 	switch n := len(g.routes); {
-	case n == 1:
-		return g.appendTo(dst, begin, g.routes[0], p)
+	case n == 1 && !r.inherited:
+		return g.routes[0].appendTo(dst, begin, p)
 	case n <= fewRoutes:
 		for _, t := range g.routes {
 			if match.MatchPlain(t.topics, p.Topic) {
-				dst = g.appendTo(dst, begin, t, p)
+				dst = t.appendTo(dst, begin, p)
 			}
 		}
 		return dst
@@ -77,29 +78,28 @@ func (r *router) findInGroup(dst []*Subscription, begin int, g *group, p *wire.P
 	r.scratch = r.tree.Append(r.scratch[:0], p.Topic)
 	for _, t := range r.scratch {
 		if slices.Contains(t.groups, g) {
-			dst = g.appendTo(dst, begin, t, p)
+			dst = t.appendTo(dst, begin, p)
 		}
 	}
 	return dst
 }
 
-// appendTo appends those who want what the SUBSCRIBE of g brings on t.
-func (g *group) appendTo(dst []*Subscription, begin int, t *route, p *wire.Publish) []*Subscription {
-	onlyOwner := p.Retain && g.onlyForOwner(t)
-	for _, s := range t.subs {
-		if s == g.sub || !onlyOwner {
-			dst = appendOnce(dst, begin, s)
-		}
+// appendTo appends those who want what the server sends for t.
+func (t *route) appendTo(dst []*Subscription, begin int, p *wire.Publish) []*Subscription {
+	subs := t.subs
+	if p.Retain && len(t.newcomers) > 0 && !t.keepsRetain() {
+		subs = t.newcomers
+	}
+	for _, s := range subs {
+		dst = appendOnce(dst, begin, s)
 	}
 	return dst
 }
 
-// onlyForOwner says that retained messages which the SUBSCRIBE of g brought are
-// for its own Subscription: others who have the same filter got them when they
-// subscribed.
-func (g *group) onlyForOwner(t *route) bool {
-	return slices.Contains(t.subs, g.sub) &&
-		!slices.ContainsFunc(t.subs, func(s *Subscription) bool { return s.optionsOf(t.filter).RetainAsPublished })
+// keepsRetain says that the server keeps the retain flag of new messages, because
+// somebody asked for it.
+func (t *route) keepsRetain() bool {
+	return slices.ContainsFunc(t.subs, func(s *Subscription) bool { return s.optionsOf(t.filter).RetainAsPublished })
 }
 
 func appendOnce(dst []*Subscription, begin int, s *Subscription) []*Subscription {

@@ -8,7 +8,8 @@ import "github.com/seed65a45251/mqtt/session"
 type effects struct {
 	completed []*session.Outgoing
 	answered  []*session.Request
-	refused   []refusal
+	interests []session.InterestAnswer
+	left      []*session.Leave
 	room      []chan struct{}
 	flushes   []*flush
 	writer    *conn
@@ -19,9 +20,8 @@ type effects struct {
 func (c *Client) settle(e *effects) {
 	e.completed = c.engine.Sender.Completed(e.completed)
 	e.answered = c.engine.Answered(e.answered)
-	if len(c.refused) > 0 {
-		e.refused, c.refused = append(e.refused, c.refused...), nil
-	}
+	e.interests = c.engine.Subscriptions.Answers(e.interests)
+	e.left = c.engine.Subscriptions.Left(e.left)
 	for _, o := range e.completed {
 		o.Owner.(*Delivery).settled = true
 		if k := c.conn; k != nil && o.Publish.QoS == AtMostOnce && o.Sent() {
@@ -59,10 +59,18 @@ func (e *effects) perform() {
 		r.Owner.(answerer).answer(r)
 	}
 	e.answered = e.answered[:0]
-	for _, r := range e.refused {
-		r.call.conclude(r.err)
+	for i, a := range e.interests {
+		e.interests[i] = session.InterestAnswer{}
+		a.Interest.Owner.(*Subscription).answered(a)
 	}
-	e.refused = e.refused[:0]
+	e.interests = e.interests[:0]
+	for i, l := range e.left {
+		e.left[i] = nil
+		if u, ok := l.Owner.(*leaving); ok {
+			u.conclude(l)
+		}
+	}
+	e.left = e.left[:0]
 	for _, w := range e.room {
 		w <- struct{}{} // has room for it
 	}

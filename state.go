@@ -84,6 +84,7 @@ func (c *Client) established(k *conn) Event {
 	if kind == session.Inherited {
 		c.router.resumed()
 	}
+	c.router.renewed()
 	c.conn = k
 	c.receipts.serve(k)
 	c.receipts.hand(c.engine)

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/seed65a45251/mqtt/session"
-	"github.com/seed65a45251/mqtt/wire"
 )
 
 // Subscribe subscribes to one filter and returns after the server's SUBACK.
@@ -37,26 +36,31 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, handle bool)
 	s := &Subscription{client: c, options: o, handled: handle}
 	s.queue.init(&s.options, &c.counters.dropped)
 	s.queue.early = o.Overflow == Block
-	r := &subscribeCall{sub: s, first: true, done: make(chan struct{})}
-	if err := c.router.add(s, r); err != nil {
+	s.first.done = make(chan struct{})
+	if err := c.router.add(s); err != nil {
 		return nil, &requestError{"subscribe", name, false, err}
 	}
-	c.do(r.send)
+	c.do(func(engine *session.Client) { engine.Subscriptions.Add(s.interest) })
 	select {
-	case <-r.done:
+	case <-s.first.done:
 	case <-ctx.Done():
-		return nil, c.giveUp(s, r, name, context.Cause(ctx))
+		return nil, c.giveUp(s, name, context.Cause(ctx))
 	}
-	if r.err == nil {
+	if s.first.err == nil {
 		return s, nil
 	}
-	c.mu.Lock()
-	err := &requestError{"subscribe", name, r.sent, r.err}
-	c.mu.Unlock()
-	if r.partly {
+	err := &requestError{"subscribe", name, s.wasSent(), s.first.err}
+	if s.first.partly {
 		return s, err
 	}
 	return nil, err
+}
+
+// wasSent says whether the server can know of the filters.
+func (s *Subscription) wasSent() bool {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.interest.Sent()
 }
 
 // Route returns a Subscription for messages that the server sends without
@@ -71,43 +75,25 @@ func (c *Client) Route(filter string) (*Subscription, error) {
 	}
 	s := &Subscription{client: c, options: o, local: true}
 	s.queue.init(&s.options, &c.counters.dropped)
-	if err := c.router.add(s, nil); err != nil {
+	s.first.done = make(chan struct{})
+	if err := c.router.add(s); err != nil {
 		return nil, &requestError{"route", filter, false, err}
 	}
 	return s, nil
 }
 
 // giveUp ends a Subscription whose SUBACK was not waited for.
-func (c *Client) giveUp(s *Subscription, r *subscribeCall, name string, cause error) error {
-	filters := s.neverBegan(cause, c.cfg.Resume)
-	sent := false
-	c.do(func(engine *session.Client) {
-		sent = r.sent
-		r.abandoned = true
-		if sent && len(filters) > 0 {
-			// The server may have subscribed us; nobody waits for the answer.
-			c.addUnsubscribe(filters)
-		}
-	})
-	return &requestError{"subscribe", name, sent, cause}
+func (c *Client) giveUp(s *Subscription, name string, cause error) error {
+	keep := s.handled && c.cfg.Resume
+	s.neverBegan(cause, keep)
+	c.unwant(s, keep)
+	return &requestError{"subscribe", name, s.wasSent(), cause}
 }
 
-// resubscribe is called by the engine, under Client.mu, when a connection is
-// established: before any message goes out, what the server does not know is
-// subscribed again.
-func (c *Client) resubscribe(ack *wire.Connack) {
-	// 3.1 can not say that the session was lost. Subscribing again changes nothing
-	// but that retained messages come again.
-	lost := !ack.SessionPresent || c.engine.Version() == V31
-	for _, r := range c.router.due(lost) {
-		r.send(c.engine)
-	}
-	for _, u := range c.unsubscribes {
-		if !ack.SessionPresent {
-			// There is nothing left to end.
-			c.refused = append(c.refused, refusal{u, nil})
-			continue
-		}
-		u.send(c.engine)
+// unwant ends what s wants of the server, and does not wait for its answer. With
+// keep the server goes on sending.
+func (c *Client) unwant(s *Subscription, keep bool) {
+	if s.interest != nil {
+		c.do(func(engine *session.Client) { engine.Subscriptions.Remove(s.interest, keep) })
 	}
 }

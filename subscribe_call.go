@@ -2,176 +2,82 @@ package mqtt
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// subscribeCall is what a Subscription asks of the server: at first, where
-// somebody waits for it, or when it is renewed on a later connection. It takes as
-// many SUBSCRIBEs as the limits of the connection ask for. What is not answered
-// is sent again on every connection.
-type subscribeCall struct {
-	sub   *Subscription
-	first bool
-
-	// Guarded by Client.mu.
-	epoch     uint64 // of the connection that it was last sent on
-	sent      bool
-	abandoned bool
-	answers   []subscribeAnswer // by filter
-
-	once   sync.Once // finish
-	partly bool      // set before done is closed, as is err
-	err    error
+// firstAnswer is how SUBSCRIBE was answered for the first time, which somebody waits
+// for.
+type firstAnswer struct {
+	once   sync.Once
+	err    error // set before done is closed, as is partly
+	partly bool  // only some of the filters were refused
 	done   chan struct{}
 }
 
-// subscribeAnswer is what the server said about one filter.
-type subscribeAnswer struct {
-	code ReasonCode
-	ack  *session.Request // the SUBSCRIBE with its answer; nil: none yet
+// conclude ends the wait. It reports whether this was the first answer.
+func (f *firstAnswer) conclude(err error, partly bool) (first bool) {
+	f.once.Do(func() {
+		f.err, f.partly = err, partly
+		first = true
+		close(f.done)
+	})
+	return first
 }
 
-// subscribePart is one SUBSCRIBE of a call.
-type subscribePart struct {
-	call *subscribeCall
-	at   []int // which filters of the Subscription it names
-}
-
-func (p *subscribePart) answer(q *session.Request) { p.call.answer(p.at, q) }
-
-// send hands the request to the engine. Without a connection it does nothing:
-// the next connection sends it. Called with Client.mu held.
-func (r *subscribeCall) send(engine *session.Client) {
-	c := r.sub.client
-	if r.abandoned || r.epoch == c.epoch {
-		return
+// answered takes what the server said of the filters of s: of a new Subscription, or
+// when they were renewed. A Subscription of which nothing is granted ends.
+func (s *Subscription) answered(a session.InterestAnswer) {
+	acks, err, partly := s.judge(a)
+	if acks != nil {
+		s.client.router.granted(s, acks)
 	}
-	if !engine.Connected() {
-		if c.ending != nil {
-			c.refused = append(c.refused, refusal{r, c.ending})
-		}
-		return
+	isOver := err != nil && !partly
+	if isOver {
+		s.client.router.remove(s)
 	}
-	if !engine.Connack().SessionPresent {
-		r.answers = nil // of a session that is gone
+	s.queue.begin()
+	first := s.first.begun()
+	if isOver {
+		s.refused(err, first)
+		s.client.unwant(s, false)
 	}
-	list := r.requests(engine)
-	for _, q := range list {
-		if len(list) == 1 {
-			break // Request checks it
-		}
-		if err := engine.Check(q); err != nil {
-			c.refused = append(c.refused, refusal{r, err})
-			return
-		}
-	}
-	for _, q := range list {
-		if err := engine.Request(q); err != nil {
-			c.refused = append(c.refused, refusal{r, err})
-			return
-		}
-		r.sent, r.epoch = true, c.epoch
+	s.first.conclude(err, partly)
+	if err != nil && !first {
+		s.client.watchers.send(Event{State: s.client.State(), Err: err, Subscription: s})
 	}
 }
 
-// requests returns the SUBSCRIBEs for the filters that have no answer.
-func (r *subscribeCall) requests(engine *session.Client) (list []*session.Request) {
-	c := r.sub.client
-	p := c.router.subscribePacket(r.sub, engine)
-	if r.answers == nil {
-		r.answers = make([]subscribeAnswer, len(p.Filters))
-	}
-	open := make([]int, 0, len(p.Filters))
-	filters := make([]Filter, 0, len(p.Filters))
-	for i, a := range r.answers {
-		if a.ack == nil {
-			open, filters = append(open, i), append(filters, p.Filters[i])
-		}
-	}
-	p.Filters = filters
-	limits := engine.Limits()
-	for _, part := range limits.SplitSubscribe(p, engine.Version(), c.cfg.FiltersPerSubscribe) {
-		n := len(part.Filters)
-		list = append(list, &session.Request{Subscribe: part, Owner: &subscribePart{r, open[:n]}})
-		open = open[n:]
-	}
-	return list
-}
-
-// conclude ends the call without an answer.
-func (r *subscribeCall) conclude(err error) {
-	c := r.sub.client
-	c.mu.Lock()
-	sent := r.sent
-	c.mu.Unlock()
-	if unused := r.finish(nil, err, false); sent {
-		c.unsubscribeLater(unused) // the server may know of some
+// begun reports whether nothing was answered before.
+func (f *firstAnswer) begun() bool {
+	select {
+	case <-f.done:
+		return false
+	default:
+		return true
 	}
 }
 
-// refusal is a SUBSCRIBE or UNSUBSCRIBE that ends without having been sent.
-type refusal struct {
-	call interface{ conclude(error) }
-	err  error
-}
-
-// answer takes the SUBACK for the filters at. When none comes because the
-// connection is lost, the next one sends the request again.
-func (r *subscribeCall) answer(at []int, q *session.Request) {
-	if q.Err != nil {
-		return
+// judge makes of an answer what the caller sees: acks for each filter, and an error
+// about the first that was refused; partly says that others were granted.
+func (s *Subscription) judge(a session.InterestAnswer) (acks []Ack, err error, partly bool) {
+	if a.Err != nil {
+		return nil, a.Err, false
 	}
-	c := r.sub.client
-	c.mu.Lock()
-	for i, code := range q.ReasonCodes {
-		r.answers[at[i]] = subscribeAnswer{code, q}
-	}
-	answers := r.answers
-	c.mu.Unlock()
-	if !slices.ContainsFunc(answers, func(a subscribeAnswer) bool { return a.ack == nil }) {
-		r.judge(answers)
-	}
-}
-
-// judge ends the call when all filters are answered.
-func (r *subscribeCall) judge(answers []subscribeAnswer) {
-	acks := make([]Ack, len(answers))
-	var err error
+	acks = make([]Ack, len(a.Answers))
 	failed := 0
-	for i, a := range answers {
-		acks[i] = Ack{a.code, a.ack.ReasonString, a.ack.UserProperties}
-		if !a.code.Failed() {
+	for i, f := range a.Answers {
+		acks[i] = Ack(f)
+		if !f.ReasonCode.Failed() {
 			continue
 		}
 		if failed == 0 {
-			err = fmt.Errorf("filter %.80q: %w", r.sub.options.Filters[i].Filter, &ServerError{
-				Packet: wire.TypeSuback, ReasonCode: a.code, ReasonString: a.ack.ReasonString, UserProperties: a.ack.UserProperties})
+			err = fmt.Errorf("filter %.80q: %w", s.options.Filters[i].Filter, &ServerError{
+				Packet: wire.TypeSuback, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties})
 		}
 		failed++
 	}
-	r.finish(acks, err, failed > 0 && failed < len(acks))
-}
-
-// finish ends the call; a Subscription of which nothing was granted ends too. It
-// returns the filters that nobody wants any more then.
-func (r *subscribeCall) finish(acks []Ack, err error, partly bool) (unused []string) {
-	r.once.Do(func() {
-		c := r.sub.client
-		r.err, r.partly = err, partly
-		c.router.granted(r.sub, r, acks)
-		if err != nil && !partly {
-			unused = c.router.remove(r.sub)
-			r.sub.refused(err, r.first)
-		}
-		if err != nil && !r.first {
-			c.watchers.send(Event{State: c.State(), Err: err, Subscription: r.sub})
-		}
-		r.sub.queue.begin()
-		close(r.done)
-	})
-	return unused
+	return acks, err, failed > 0 && failed < len(acks)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/seed65a45251/mqtt/session"
 )
 
 // Subscription is a stream of messages. It lives, across reconnects and lost
@@ -27,12 +29,15 @@ type Subscription struct {
 	// transient is guarded by client.router.mu: the filters mean nothing to a later process.
 	transient bool
 
+	interest *session.Interest // what the server is asked for; guarded by client.mu; nil: nothing
+	first    firstAnswer
+
 	// Guarded by client.router.mu.
-	group    group
+	routes   []*route       // one for each filter
+	index    map[string]int // of routes by filter; nil: they are few
 	granted  []Ack
-	pending  *subscribeCall // not answered yet
-	draining bool           // UNSUBSCRIBE is on its way; messages are still welcome
-	left     uint64         // number of the newest Subscription when this one was taken out; until then above all
+	draining bool   // UNSUBSCRIBE is on its way; messages are still welcome
+	left     uint64 // number of the newest Subscription when this one was taken out; until then above all
 
 	channel struct {
 		once sync.Once
@@ -163,18 +168,19 @@ func (s *Subscription) refused(err error, first bool) {
 }
 
 // neverBegan takes out a Subscription that nobody has received from. What had
-// waited for it goes on waiting for another. The filters that nobody wants any more
-// are returned; with resume the server keeps those of a handler.
-func (s *Subscription) neverBegan(err error, resume bool) (unused []string) {
+// waited for it goes on waiting for another. With resume the server keeps the filters
+// of a handler.
+func (s *Subscription) neverBegan(err error, resume bool) {
 	r := &s.client.router
 	left := s.queue.close(err)
 	claimed := min(s.claimed, len(left))
 	r.giveBack(s.number, left[:claimed])
 	if s.handled {
-		return r.abandon(s, left[claimed:], resume)
+		r.abandon(s, left[claimed:], resume)
+		return
 	}
 	dismiss(left[claimed:])
-	return r.remove(s)
+	r.remove(s)
 }
 
 // Drain unsubscribes and lets the consumers take what the server sends before
@@ -183,10 +189,8 @@ func (s *Subscription) neverBegan(err error, resume bool) (unused []string) {
 // drop. What lies in the buffered channel of Messages counts as taken.
 func (s *Subscription) Drain(ctx context.Context) error {
 	var err error
-	if filters, first := s.client.router.drain(s); first {
-		if len(filters) > 0 {
-			_, err = s.client.unsubscribe(ctx, filters)
-		}
+	if s.client.router.drain(s) {
+		err = s.endOnServer(ctx)
 		s.client.router.remove(s)
 		s.queue.drain()
 	}

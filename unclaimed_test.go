@@ -12,7 +12,7 @@ func registered(t *testing.T, r *router, handled bool) *Subscription {
 	t.Helper()
 	s := &Subscription{handled: handled, options: SubscribeOptions{Filters: []Filter{{Filter: "t"}}}}
 	s.queue.init(&s.options, new(atomic.Uint64))
-	require.NoError(t, r.add(s, nil))
+	require.NoError(t, r.add(s))
 	return s
 }
 
@@ -24,7 +24,7 @@ func late(payload string) []item {
 
 func TestWhatCameTooLateForAHandlerGoesToTheNextThatIsThere(t *testing.T) {
 	var r router
-	r.init(0)
+	r.init(0, false)
 	other := registered(t, &r, false) // has got the message itself
 	first := registered(t, &r, true)
 	r.abandon(first, late("1"), true)
@@ -44,7 +44,7 @@ func TestWhatCameTooLateForAHandlerGoesToTheNextThatIsThere(t *testing.T) {
 
 func TestWhatCameTooLateWaitsWhereNobodyIs(t *testing.T) {
 	var r router
-	r.init(0)
+	r.init(0, false)
 	first := registered(t, &r, true)
 	r.abandon(first, nil, true)
 	gone := registered(t, &r, false)

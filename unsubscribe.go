@@ -4,21 +4,27 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// release ends what s needs of the server.
+// release ends what s needs of the server, and waits for its answer.
 func (c *Client) release(ctx context.Context, s *Subscription) error {
-	filters := c.router.remove(s)
+	c.router.remove(s)
 	c.router.drained(s)
-	if len(filters) == 0 {
+	return s.endOnServer(ctx)
+}
+
+// endOnServer makes the server end the filters of s that nobody else wants.
+func (s *Subscription) endOnServer(ctx context.Context) error {
+	if s.interest == nil {
 		return nil
 	}
-	_, err := c.unsubscribe(ctx, filters)
+	_, err := s.client.leaveFilters(ctx, s.options.Filters[0].Filter, func(engine *session.Client) *session.Leave {
+		return engine.Subscriptions.Remove(s.interest, false)
+	})
 	return err
 }
 
@@ -62,120 +68,65 @@ func (c *Client) UnsubscribeWith(ctx context.Context, o UnsubscribeOptions) ([]A
 	for _, m := range c.router.disclaim(filters) {
 		m.Ack()
 	}
-	u, err := c.unsubscribe(ctx, slices.Clone(filters), slices.Clone(o.UserProperties)...)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(u.acks), err
+	filters = slices.Clone(filters)
+	u, err := c.leaveFilters(ctx, filters[0], func(engine *session.Client) *session.Leave {
+		return engine.Subscriptions.Unsubscribe(filters, slices.Clone(o.UserProperties))
+	})
+	if u == nil {
+		return nil, err
+	}
+	return u.acks, err
 }
 
-func (c *Client) unsubscribe(ctx context.Context, filters []string, properties ...UserProperty) (*unsubscribeCall, error) {
-	var u *unsubscribeCall
-	c.do(func(*session.Client) { u = c.addUnsubscribe(filters, properties...) })
+// leaving waits for the end of filters on the server.
+type leaving struct {
+	acks []Ack // set before done is closed, as is err
+	err  error
+	done chan struct{}
+}
+
+// leaveFilters makes the server end what begin asks it to end, and waits for the
+// answer. When ctx ends first, the request goes on, sent or not. The result is nil if
+// there was nothing to end, or no answer.
+func (c *Client) leaveFilters(ctx context.Context, name string, begin func(*session.Client) *session.Leave) (*leaving, error) {
+	u := &leaving{done: make(chan struct{})}
+	var leave *session.Leave
+	var ended error
+	c.do(func(engine *session.Client) {
+		if leave = begin(engine); leave != nil {
+			leave.Owner = u
+			if ended = c.ending; ended != nil && !leave.Over() {
+				engine.Subscriptions.Fail(ended)
+			}
+		}
+	})
+	if leave == nil {
+		return nil, nil
+	}
 	select {
 	case <-u.done:
 	case <-ctx.Done():
-		// Sent or not, the request goes on without us.
-		return u, &requestError{"unsubscribe", filters[0], true, context.Cause(ctx)}
+		return nil, &requestError{"unsubscribe", name, true, context.Cause(ctx)}
 	}
 	if u.err == nil {
 		return u, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return u, &requestError{"unsubscribe", filters[0], u.epoch > 0, u.err}
+	return u, &requestError{"unsubscribe", name, leave.Sent(), u.err}
 }
 
-// unsubscribeCall is what UNSUBSCRIBE is to end, with as many packets as the
-// limits of the connection ask for. It is sent on every connection that resumes
-// the session until it is answered, whether somebody waits or not.
-type unsubscribeCall struct {
-	client     *Client
-	properties []UserProperty
-
-	// Guarded by Client.mu.
-	filters []string
-	epoch   uint64 // of the connection that it was last sent on
-	open    int    // packets without an answer on that connection
-	failure error  // the first
-	acks    []Ack  // of the filters that were sent on that connection
-
-	once sync.Once // conclude
-	err  error     // set before done is closed
-	done chan struct{}
-}
-
-// addUnsubscribe begins a call. Called with c.mu held.
-func (c *Client) addUnsubscribe(filters []string, properties ...UserProperty) *unsubscribeCall {
-	u := &unsubscribeCall{client: c, properties: properties, filters: filters, done: make(chan struct{})}
-	c.unsubscribes = append(c.unsubscribes, u)
-	u.send(c.engine)
-	return u
-}
-
-// send is called with Client.mu held. Filters that have a Subscription again
-// are left out.
-func (u *unsubscribeCall) send(engine *session.Client) {
-	c := u.client
-	if u.epoch == c.epoch || !engine.Connected() {
-		if c.ending != nil {
-			c.refused = append(c.refused, refusal{u, c.ending})
+// conclude takes the server's answer.
+func (u *leaving) conclude(l *session.Leave) {
+	for i, f := range l.Answers {
+		u.acks = append(u.acks, Ack(f))
+		if f.ReasonCode.Failed() && u.err == nil {
+			u.err = fmt.Errorf("filter %.80q: %w", l.Filters[i], &ServerError{
+				Packet: wire.TypeUnsuback, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties})
 		}
-		return
 	}
-	u.filters = c.router.unrouted(u.filters)
-	if len(u.filters) == 0 {
-		c.refused = append(c.refused, refusal{u, nil})
-		return
+	if l.Err != nil {
+		u.err = l.Err
 	}
-	limits := engine.Limits()
-	whole := &wire.Unsubscribe{Filters: u.filters}
-	if engine.Version() == V5 {
-		whole.UserProperties = u.properties
-	}
-	parts := limits.SplitUnsubscribe(whole, engine.Version(), c.cfg.FiltersPerSubscribe)
-	for _, p := range parts {
-		if err := engine.Request(&session.Request{Unsubscribe: p, Owner: u}); err != nil {
-			c.refused = append(c.refused, refusal{u, err})
-			return
-		}
-		u.epoch = c.epoch
-	}
-	u.open, u.failure, u.acks = len(parts), nil, nil
-}
-
-func (u *unsubscribeCall) answer(q *session.Request) {
-	if q.Err != nil {
-		return // the next connection sends it again
-	}
-	c := u.client
-	c.mu.Lock()
-	u.open--
-	for i := range q.Unsubscribe.Filters {
-		ack := Ack{ReasonString: q.ReasonString, UserProperties: q.UserProperties}
-		if i < len(q.ReasonCodes) { // before 5.0 there are none
-			ack.ReasonCode = q.ReasonCodes[i]
-		}
-		u.acks = append(u.acks, ack)
-	}
-	i := slices.IndexFunc(q.ReasonCodes, ReasonCode.Failed)
-	if i >= 0 && u.failure == nil {
-		u.failure = fmt.Errorf("filter %.80q: %w", q.Unsubscribe.Filters[i], &ServerError{
-			Packet: wire.TypeUnsuback, ReasonCode: q.ReasonCodes[i], ReasonString: q.ReasonString, UserProperties: q.UserProperties})
-	}
-	over, failure := u.open == 0, u.failure
-	c.mu.Unlock()
-	if over {
-		u.conclude(failure)
-	}
-}
-
-// conclude ends the call; nil means that the filters are gone.
-func (u *unsubscribeCall) conclude(err error) {
-	u.once.Do(func() {
-		u.client.mu.Lock()
-		u.client.unsubscribes = slices.DeleteFunc(u.client.unsubscribes, func(o *unsubscribeCall) bool { return o == u })
-		u.client.mu.Unlock()
-		u.err = err
-		close(u.done)
-	})
+	close(u.done)
 }

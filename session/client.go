@@ -17,8 +17,9 @@ import (
 // packets brought is collected until the caller takes it (Received, Completed,
 // Answered).
 type Client struct {
-	Sender   *Sender
-	Receiver *Receiver
+	Sender        *Sender
+	Receiver      *Receiver
+	Subscriptions *Subscriptions
 
 	link       Link
 	phase      phase
@@ -59,9 +60,12 @@ type ClientSettings struct {
 	// ErrSessionLost where the session is not continued, instead of being published
 	// again as new ones, which may bring them to somebody twice.
 	FailLost bool
-	// Established, if set, is called when the server has accepted the
-	// connection and before any message is sent: what it requests goes first.
-	Established func(*wire.Connack)
+	// FiltersPerSubscribe bounds how many filters one SUBSCRIBE or UNSUBSCRIBE of
+	// Subscriptions has. Zero means that only the packet's size does.
+	FiltersPerSubscribe int
+	// AlwaysSubscribe repeats SUBSCRIBE on every connection before 5.0, too, which
+	// brings retained messages again. In 5.0 it always is.
+	AlwaysSubscribe bool
 	// Reauthentication, if set, is called for each step of a re-authentication,
 	// which [Client.Authenticate] then answers, or with an error when the
 	// connection ended first.
@@ -100,6 +104,7 @@ func NewClient(s ClientSettings) *Client {
 	c.Sender = NewSender(&c.link, 0)
 	c.Sender.failLost = s.FailLost
 	c.Receiver = NewReceiver(&c.link)
+	c.Subscriptions = &Subscriptions{client: c}
 	return c
 }
 
@@ -306,6 +311,7 @@ func (c *Client) Lost(byServer bool) {
 		c.Sender.Stop(byServer)
 	}
 	c.Receiver.Stop()
+	c.Subscriptions.stop()
 	c.endRequests()
 	c.endAuthentication(ErrConnectionLost)
 	c.connack = nil
@@ -314,6 +320,7 @@ func (c *Client) Lost(byServer bool) {
 // end stops the sending of anything further.
 func (c *Client) end() {
 	c.phase = ended
+	c.Subscriptions.ready = false
 	c.link.Shut()
 }
 

@@ -88,11 +88,9 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 	c.Receiver.belong(c.continuity.server)
 	c.Receiver.Start(present, receiveMax, c.connect.TopicAliasMaximum)
 	c.Sender.quota.max = c.inflight(v)
-	if c.settings.Established != nil {
-		c.settings.Established(p)
-	}
+	c.Subscriptions.start(kind, c.continuity.server) // before any message is sent
 	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
-	// Only now, so that what Established submits stays behind what is repeated.
+	// Only now, so that SUBSCRIBEs go first.
 	c.link.Open(v, c.link.Limits)
 	c.Sender.start(kind, now)
 }

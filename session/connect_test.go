@@ -332,26 +332,17 @@ func TestEngineWithoutConnectionIsHarmless(t *testing.T) {
 	require.NoError(t, invariants(c))
 }
 
-// What the application does while it hears that the connection is up comes in
-// its place: requests first, then what is repeated, then what is new.
-func TestRequestsAndMessagesFromEstablished(t *testing.T) {
-	var s *script
-	r := subscribe("a")
-	var fresh *Outgoing
-	s = newScript(t, wire.V5, ClientSettings{Established: func(ack *wire.Connack) {
-		require.Same(t, ack, s.c.Connack())
-		require.EqualValues(t, 7, s.c.Limits().ReceiveMaximum)
-		if ack.SessionPresent {
-			require.NoError(t, s.c.Request(r))
-			fresh = &Outgoing{Publish: wire.Publish{Topic: "t", Payload: []byte("fresh"), QoS: 1}}
-			s.c.Sender.Submit(fresh, s.now)
-		}
-	}})
+// Filters are subscribed before anything is repeated, and what is new comes last.
+func TestFiltersAreSubscribedBeforeMessagesGoOut(t *testing.T) {
+	s := newScript(t, wire.V5, ClientSettings{})
 	s.up(keeping(wire.V5), &wire.Connack{ReceiveMaximum: 7})
 	s.publish("old", 1)
 	s.publish("zero", 0)
 	s.lose()
+	s.c.Subscriptions.Add(&Interest{Filters: []wire.SubscribeFilter{{Filter: "a"}}})
+	fresh := &Outgoing{Publish: wire.Publish{Topic: "t", Payload: []byte("fresh"), QoS: 1}}
+	s.c.Sender.Submit(fresh, s.now)
 	s.up(keeping(wire.V5), &wire.Connack{ReceiveMaximum: 7, SessionPresent: true})
-	s.want(r.Subscribe, dup(1, 1, "old"), pub(fresh.Publish.PacketID, 1, "fresh"))
+	s.want(&wire.Subscribe{PacketID: 2, Filters: []wire.SubscribeFilter{{Filter: "a"}}}, dup(1, 1, "old"), pub(fresh.Publish.PacketID, 1, "fresh"))
 	s.wantIdle()
 }

@@ -20,6 +20,8 @@ type Request struct {
 	ReasonString   string
 	UserProperties []wire.UserProperty
 	Err            error // the request got no valid answer
+
+	steps []*subscribed // the filters, if it is one of Subscriptions
 }
 
 var errNoRequest = errors.New("request is not exactly one of SUBSCRIBE and UNSUBSCRIBE")
@@ -107,7 +109,7 @@ func (c *Client) answer(t wire.PacketType, id uint16, codes []wire.ReasonCode, t
 	}
 	c.Sender.ids.freeRequest(id)
 	r.ReasonCodes, r.ReasonString, r.UserProperties = codes, text, props
-	c.requests.answered = append(c.requests.answered, r)
+	c.ended(r)
 	c.Sender.Pump(c.Sender.now) // a message may have waited for the identifier
 	return nil
 }
@@ -123,22 +125,37 @@ func (c *Client) retryRequests() {
 		c.Sender.ids.waiting--
 		if err := c.Request(r); err != nil {
 			r.Err = err
-			c.requests.answered = append(c.requests.answered, r)
+			c.ended(r)
 		}
 	}
+}
+
+// ended gives r to whoever made it.
+func (c *Client) ended(r *Request) {
+	if r.steps != nil {
+		c.Subscriptions.answer(r)
+		return
+	}
+	c.requests.answered = append(c.requests.answered, r)
 }
 
 // endRequests ends what can no longer be answered.
 func (c *Client) endRequests() {
 	for id, r := range c.Sender.ids.requests {
 		c.Sender.ids.freeRequest(id)
-		r.Err = ErrConnectionLost
-		c.requests.answered = append(c.requests.answered, r)
+		c.lostRequest(r)
 	}
 	for _, r := range c.requests.waiting {
-		r.Err = ErrConnectionLost
-		c.requests.answered = append(c.requests.answered, r)
+		c.lostRequest(r)
 	}
 	c.requests.waiting = nil
 	c.Sender.ids.waiting = 0
+}
+
+// lostRequest ends r, unless Subscriptions sends what it asked for again.
+func (c *Client) lostRequest(r *Request) {
+	if r.steps == nil {
+		r.Err = ErrConnectionLost
+		c.requests.answered = append(c.requests.answered, r)
+	}
 }

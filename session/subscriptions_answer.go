@@ -1,0 +1,118 @@
+package session
+
+import (
+	"slices"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// answer takes the answer to one of our requests, or the error that it ended with.
+func (s *Subscriptions) answer(r *Request) {
+	s.open--
+	for i, f := range r.steps {
+		j := slices.IndexFunc(f.steps, func(st step) bool { return st.request == r })
+		if j < 0 {
+			continue // f was forgotten
+		}
+		st := &f.steps[j]
+		a := FilterAnswer{ReasonString: r.ReasonString, UserProperties: r.UserProperties}
+		if i < len(r.ReasonCodes) {
+			a.ReasonCode = r.ReasonCodes[i]
+		}
+		st.answered, st.refused = true, r.Err != nil || a.ReasonCode.Failed()
+		asks := st.asks
+		if st.leave {
+			s.leaveAnswered(f, a, r.Err)
+		}
+		s.advance(f)
+		for _, k := range asks {
+			s.answerAsk(k, a, r.Err)
+		}
+		s.change(f)
+	}
+	s.Pump()
+}
+
+// advance applies the answers to f in the order of the requests.
+func (s *Subscriptions) advance(f *subscribed) {
+	for len(f.steps) > 0 && f.steps[0].answered {
+		st := f.steps[0]
+		f.steps = f.steps[1:]
+		switch {
+		case st.leave:
+			// A server that refuses to end it would do so again.
+			f.has = hasNot
+		case !st.refused:
+			f.has, f.options = has, st.options
+		case st.follows:
+			f.options = st.options // a server that refuses to change them would do so again
+		}
+	}
+}
+
+// answerAsk notes what became of a filter for one who asked for it.
+func (s *Subscriptions) answerAsk(k *ask, a FilterAnswer, err error) {
+	in := k.interest
+	if !in.listed || k.state != askSent {
+		return
+	}
+	k.state, k.answer = askGranted, a
+	if err != nil {
+		s.answers = append(s.answers, InterestAnswer{Interest: in, Err: err})
+		s.Remove(in, false)
+		return
+	}
+	if a.ReasonCode.Failed() {
+		k.state = askRefused
+	} else {
+		k.granted = true
+	}
+	if in.unanswered--; in.unanswered > 0 {
+		return
+	}
+	all := InterestAnswer{Interest: in, Answers: make([]FilterAnswer, len(in.asks))}
+	for i := range in.asks {
+		all.Answers[i] = in.asks[i].answer
+	}
+	s.answers = append(s.answers, all)
+}
+
+func (s *Subscriptions) leaveAnswered(f *subscribed, a FilterAnswer, err error) {
+	if err != nil {
+		for _, l := range f.leaves {
+			l.Err = err
+		}
+		s.excuse(f)
+		return
+	}
+	if !f.wanted() {
+		s.leftFilter(f, a)
+	}
+}
+
+// checkInterest says which limit of the server in breaks, or what it asks for that
+// the version does not have, if anything.
+func (s *Subscriptions) checkInterest(in *Interest) error {
+	c := s.client
+	p := &wire.Subscribe{PacketID: 1, Filters: in.Filters, UserProperties: in.UserProperties}
+	if in.SubscriptionIDs != nil && !c.link.Limits.NoSubscriptionIDs {
+		p.SubscriptionID = slices.Max(in.SubscriptionIDs)
+	}
+	if err := c.checkRequest(&Request{Subscribe: p}); err != nil {
+		return err
+	}
+	if c.link.Version == wire.V5 && c.link.Limits.MaximumPacketSize == 0 {
+		return nil
+	}
+	for i := range in.Filters {
+		p.Filters = in.Filters[i : i+1]
+		b, err := p.Append(nil, c.link.Version)
+		if err != nil {
+			return err
+		}
+		if err := c.link.Limits.checkSize(len(b)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

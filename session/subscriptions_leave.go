@@ -1,0 +1,56 @@
+package session
+
+import "github.com/seed65a45251/mqtt/wire"
+
+// Leave is the end of filters on the server. It ends when the server has none of
+// them any more, or when somebody wants them again.
+type Leave struct {
+	UserProperties []wire.UserProperty // go with UNSUBSCRIBE (5.0)
+	Owner          any                 // the caller's own; the engine does not look at it
+
+	Filters []string       // that the server was asked to end, in the order of its answers
+	Answers []FilterAnswer // what it said of each; Success before 5.0, where it says nothing
+	Err     error          // the request could not be sent, or the client ended
+
+	open int  // filters that it waits for
+	sent bool // UNSUBSCRIBE was sent for at least one
+	over bool
+}
+
+// Sent reports whether UNSUBSCRIBE was sent.
+func (l *Leave) Sent() bool { return l.sent }
+
+// Over reports whether the leave has ended.
+func (l *Leave) Over() bool { return l.over }
+
+func (l *Leave) join(f *subscribed) {
+	l.open++
+	f.leaves = append(f.leaves, l)
+}
+
+// endLeave reports a leave that waits for nothing any more.
+func (s *Subscriptions) endLeave(l *Leave) {
+	if l.open == 0 && !l.over {
+		l.over = true
+		s.left = append(s.left, l)
+	}
+}
+
+// excuse ends the waiting for the end of f: it is wanted again, or gone.
+func (s *Subscriptions) excuse(f *subscribed) {
+	leaves := f.leaves
+	f.leaves = nil
+	for _, l := range leaves {
+		l.open--
+		s.endLeave(l)
+	}
+}
+
+// leftFilter tells those who wait for the end of f how the server has answered.
+func (s *Subscriptions) leftFilter(f *subscribed, a FilterAnswer) {
+	for _, l := range f.leaves {
+		l.Filters = append(l.Filters, f.name)
+		l.Answers = append(l.Answers, a)
+	}
+	s.excuse(f)
+}

@@ -1,0 +1,340 @@
+package session
+
+import (
+	"slices"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// maxOpenRequests bounds how many SUBSCRIBEs and UNSUBSCRIBEs wait for an answer at a
+// time: a client with very many filters must not flood the server when it
+// reconnects.
+const maxOpenRequests = 256
+
+// start begins a connection on which the server has the session that kind says.
+func (s *Subscriptions) start(kind Continuity, server string) {
+	s.move(server)
+	for _, in := range s.due {
+		in.due = false
+	}
+	s.due = nil
+	again := kind < Proven || s.client.link.Version != wire.V311 || s.client.settings.AlwaysSubscribe
+	for _, f := range s.filters {
+		switch {
+		case kind == Fresh:
+			f.has = hasNot
+		case f.has == has && kind < Proven:
+			f.has = mayHave
+		}
+		s.change(f)
+	}
+	for in := s.interests.head; in != nil; in = in.next {
+		for i := range in.asks {
+			a := &in.asks[i]
+			if again && (kind < Proven || a.state != askRefused) {
+				a.state = askDue
+			}
+			if a.state == askDue {
+				s.ask(in)
+			}
+		}
+		in.count()
+	}
+	s.ready = true
+	s.Pump()
+}
+
+// move goes from the filters of the server of before to those of another.
+func (s *Subscriptions) move(server string) {
+	if server == s.server {
+		return
+	}
+	for _, f := range s.filters {
+		there := slices.Contains(f.elsewhere, server)
+		f.elsewhere = slices.DeleteFunc(f.elsewhere, func(name string) bool { return name == server })
+		if f.has != hasNot {
+			f.elsewhere = append(f.elsewhere, s.server)
+		}
+		f.has = hasNot
+		if there {
+			f.has = mayHave
+		}
+	}
+	s.server = server
+}
+
+// stop ends the connection: what has no answer is unknown.
+func (s *Subscriptions) stop() {
+	s.ready, s.open = false, 0
+	for _, f := range s.filters {
+		for _, st := range f.steps {
+			for _, a := range st.asks {
+				if a.state == askSent {
+					a.state = askDue
+				}
+			}
+			f.has = mayHave
+		}
+		f.steps = nil
+	}
+}
+
+// count counts the filters of in without an answer.
+func (in *Interest) count() {
+	in.unanswered = 0
+	for i := range in.asks {
+		if in.asks[i].state < askGranted {
+			in.unanswered++
+		}
+	}
+}
+
+// Pump sends what the two sets differ in, as far as the window of requests allows.
+func (s *Subscriptions) Pump() {
+	for s.ready && s.open < maxOpenRequests && len(s.due) > 0 {
+		s.subscribeDue()
+	}
+	for s.ready && s.open < maxOpenRequests && len(s.changed) > 0 {
+		s.sendChanges()
+	}
+	if !s.ready {
+		s.sweep()
+	}
+}
+
+// sweep forgets, without a connection, filters that are gone.
+func (s *Subscriptions) sweep() {
+	s.changed = slices.DeleteFunc(s.changed, func(f *subscribed) bool {
+		gone := !f.wanted() && f.has == hasNot
+		if gone {
+			f.changed = false
+			s.drop(f)
+		}
+		return gone
+	})
+}
+
+// batch is what goes into one SUBSCRIBE, before it is divided.
+type batch struct {
+	packet wire.Subscribe
+	steps  []step
+	index  map[string]int // of steps by filter, where several interests share the batch
+}
+
+// subscribeDue sends the SUBSCRIBEs of the next interest. Where the server has no
+// subscription identifiers, those of others go along.
+func (s *Subscriptions) subscribeDue() {
+	var b batch
+	for len(s.due) > 0 && (b.steps == nil || s.together(s.due[0], &b)) {
+		in := s.due[0]
+		s.due[0] = nil
+		s.due, in.due = s.due[1:], false
+		if !in.listed {
+			continue
+		}
+		if err := s.checkInterest(in); err != nil {
+			s.answers = append(s.answers, InterestAnswer{Interest: in, Err: err})
+			s.Remove(in, false)
+			continue
+		}
+		s.gather(&b, in)
+	}
+	s.sendBatch(&b)
+}
+
+// together says that in may share the packets of b.
+func (s *Subscriptions) together(in *Interest, b *batch) bool {
+	return s.client.link.Limits.NoSubscriptionIDs && in.UserProperties == nil && b.packet.UserProperties == nil &&
+		len(b.steps) < 4096
+}
+
+// gather puts what in asks for into b. A packet has one identifier, so filters with
+// another go into a batch of their own.
+func (s *Subscriptions) gather(b *batch, in *Interest) {
+	ids := !s.client.link.Limits.NoSubscriptionIDs && in.SubscriptionIDs != nil
+	if !ids && b.index == nil {
+		b.index = make(map[string]int)
+	}
+	var others []*ask
+	begun := len(b.steps) > 0
+	for i := range in.asks {
+		a := &in.asks[i]
+		if a.state != askDue {
+			continue
+		}
+		if ids && begun && in.SubscriptionIDs[i] != b.packet.SubscriptionID {
+			others = append(others, a)
+			continue
+		}
+		if !begun {
+			begun = true
+			b.packet.UserProperties = in.UserProperties
+			if ids {
+				b.packet.SubscriptionID = in.SubscriptionIDs[i]
+			}
+		}
+		s.add(b, a)
+	}
+	for len(others) > 0 {
+		id := in.SubscriptionIDs[others[0].at]
+		next := batch{packet: wire.Subscribe{UserProperties: in.UserProperties, SubscriptionID: id}}
+		others = slices.DeleteFunc(others, func(a *ask) bool {
+			mine := in.SubscriptionIDs[a.at] == id
+			if mine {
+				s.add(&next, a)
+			}
+			return mine
+		})
+		s.sendBatch(&next)
+	}
+}
+
+// add puts a into b.
+func (s *Subscriptions) add(b *batch, a *ask) {
+	a.state = askSent
+	a.interest.sent = true
+	if i, there := b.index[a.filter.name]; there {
+		b.steps[i].asks = append(b.steps[i].asks, a)
+		return
+	}
+	o := a.filter.merged()
+	o.RetainHandling = a.want().RetainHandling
+	if a.granted && s.client.link.Version == wire.V5 && o.RetainHandling == wire.SendRetained {
+		// A renewal brings retained messages only where the server had lost the filter.
+		o.RetainHandling = wire.SendRetainedIfNew
+	}
+	if b.index != nil {
+		b.index[o.Filter] = len(b.steps)
+	}
+	b.packet.Filters = append(b.packet.Filters, o)
+	b.steps = append(b.steps, step{asks: []*ask{a}, options: o})
+}
+
+// sendBatch sends b in as many packets as the limits ask for.
+func (s *Subscriptions) sendBatch(b *batch) {
+	steps := b.steps
+	if len(steps) == 0 {
+		return
+	}
+	c := s.client
+	for _, p := range c.link.Limits.SplitSubscribe(&b.packet, c.link.Version, c.settings.FiltersPerSubscribe) {
+		n := len(p.Filters)
+		s.request(&Request{Subscribe: p}, steps[:n:n])
+		steps = steps[n:]
+	}
+}
+
+// request sends r, which is a step for each of its filters.
+func (s *Subscriptions) request(r *Request, steps []step) {
+	r.steps = make([]*subscribed, len(steps))
+	for i := range steps {
+		st := steps[i]
+		st.request = r
+		f := s.filters[st.options.Filter]
+		r.steps[i] = f
+		f.steps = append(f.steps, st)
+	}
+	s.open++
+	if err := s.client.Request(r); err != nil {
+		r.Err = err
+		s.answer(r)
+	}
+}
+
+// sendChanges unsubscribes what nobody wants and subscribes again where the options
+// have to follow.
+func (s *Subscriptions) sendChanges() {
+	list := s.changed
+	s.changed = nil
+	var gone []*subscribed
+	for _, f := range list {
+		f.changed = false
+		what, options := f.expected()
+		switch {
+		case f.wanted():
+			s.follow(f, what, options)
+		case what != hasNot:
+			gone = append(gone, f)
+		case len(f.steps) == 0:
+			s.drop(f)
+		}
+	}
+	s.unsubscribe(gone)
+}
+
+// drop forgets a filter that nobody wants and the server does not have.
+func (s *Subscriptions) drop(f *subscribed) {
+	s.excuse(f)
+	if len(f.asks) == 0 && len(f.elsewhere) == 0 {
+		delete(s.filters, f.name)
+	}
+}
+
+// follow subscribes again with other options where those that share the filter have
+// changed. Before 5.0 that would bring retained messages again, and what is too much
+// is taken off by those who get the messages.
+func (s *Subscriptions) follow(f *subscribed, what standing, options wire.SubscribeFilter) {
+	want := f.merged()
+	want.RetainHandling = options.RetainHandling
+	if what != has || want == options || s.client.link.Version < wire.V5 || s.hasDue(f) {
+		return
+	}
+	want.RetainHandling = wire.DontSendRetained
+	b := batch{packet: wire.Subscribe{Filters: []wire.SubscribeFilter{want}}, steps: []step{{options: want, follows: true}}}
+	if ids := f.asks[0].interest.SubscriptionIDs; ids != nil && !s.client.link.Limits.NoSubscriptionIDs {
+		b.packet.SubscriptionID = ids[f.asks[0].at]
+	}
+	s.sendBatch(&b)
+}
+
+func (s *Subscriptions) hasDue(f *subscribed) bool {
+	return slices.ContainsFunc(f.asks, func(a *ask) bool { return a.state == askDue })
+}
+
+// unsubscribe ends filters that nobody wants. Those that somebody ends with user
+// properties go by themselves.
+func (s *Subscriptions) unsubscribe(gone []*subscribed) {
+	for len(gone) > 0 {
+		properties := gone[0].farewell()
+		var part []*subscribed
+		gone = slices.DeleteFunc(gone, func(f *subscribed) bool {
+			same := slices.Equal(f.farewell(), properties)
+			if same {
+				part = append(part, f)
+			}
+			return same
+		})
+		s.sendUnsubscribe(part, properties)
+	}
+}
+
+// farewell returns the user properties of those who end f.
+func (f *subscribed) farewell() []wire.UserProperty {
+	for _, l := range f.leaves {
+		if l.UserProperties != nil {
+			return l.UserProperties
+		}
+	}
+	return nil
+}
+
+func (s *Subscriptions) sendUnsubscribe(part []*subscribed, properties []wire.UserProperty) {
+	c := s.client
+	p := &wire.Unsubscribe{}
+	if c.link.Version == wire.V5 {
+		p.UserProperties = properties
+	}
+	steps := make([]step, len(part))
+	for i, f := range part {
+		p.Filters = append(p.Filters, f.name)
+		steps[i] = step{options: wire.SubscribeFilter{Filter: f.name}, leave: true}
+		for _, l := range f.leaves {
+			l.sent = true
+		}
+	}
+	for _, packet := range c.link.Limits.SplitUnsubscribe(p, c.link.Version, c.settings.FiltersPerSubscribe) {
+		n := len(packet.Filters)
+		s.request(&Request{Unsubscribe: packet}, steps[:n:n])
+		steps = steps[n:]
+	}
+}

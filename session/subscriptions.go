@@ -18,8 +18,9 @@ type Subscriptions struct {
 	server string
 
 	filters   map[string]*subscribed
-	interests interestList // all, in the order of Add
-	due       []*Interest  // have filters to ask for
+	all       list[*subscribed] // of filters, in the order in which they were named first
+	interests list[*Interest]   // in the order of Add
+	due       []*Interest       // have filters to ask for
 	changed   []*subscribed
 
 	answers []InterestAnswer
@@ -41,8 +42,7 @@ type Interest struct {
 	sent       bool // to a connection at least once, in part at least
 	due        bool // is in Subscriptions.due
 	unanswered int
-	prev, next *Interest
-	listed     bool
+	listed[*Interest]
 }
 
 // Sent reports whether SUBSCRIBE was sent for at least one of the filters.
@@ -96,6 +96,7 @@ type subscribed struct {
 	elsewhere []string             // servers that may have it besides that of this connection
 	leaves    []*Leave             // who waits for its end
 	changed   bool                 // is in Subscriptions.changed
+	listed[*subscribed]
 }
 
 // standing is what a server has of a filter.
@@ -171,7 +172,7 @@ func (s *Subscriptions) Add(in *Interest) {
 // filters stay on the server for a later interest, in this process or the next.
 // Removing what is not there does nothing.
 func (s *Subscriptions) Remove(in *Interest, keep bool) *Leave {
-	if !in.listed || s.failed != nil {
+	if !in.in || s.failed != nil {
 		return nil
 	}
 	s.interests.remove(in)
@@ -247,7 +248,7 @@ func (s *Subscriptions) Left(dst []*Leave) []*Leave {
 // Fail ends every leave, and those to come, with err, and forgets all filters: the
 // client is at its end.
 func (s *Subscriptions) Fail(err error) {
-	for _, f := range s.filters {
+	for f := s.all.head; f != nil; f = f.next {
 		for _, l := range f.leaves {
 			l.Err = err
 			l.open--
@@ -266,6 +267,7 @@ func (s *Subscriptions) filter(name string) *subscribed {
 			s.filters = make(map[string]*subscribed)
 		}
 		s.filters[name] = f
+		s.all.push(f)
 	}
 	return f
 }
@@ -284,32 +286,4 @@ func (s *Subscriptions) ask(in *Interest) {
 		in.due = true
 		s.due = append(s.due, in)
 	}
-}
-
-// interestList is a list through the interests, so that one of 100,000 ends as fast
-// as one of two.
-type interestList struct{ head, tail *Interest }
-
-func (l *interestList) push(in *Interest) {
-	in.prev, in.next, in.listed = l.tail, nil, true
-	if l.tail == nil {
-		l.head = in
-	} else {
-		l.tail.next = in
-	}
-	l.tail = in
-}
-
-func (l *interestList) remove(in *Interest) {
-	if in.prev == nil {
-		l.head = in.next
-	} else {
-		in.prev.next = in.next
-	}
-	if in.next == nil {
-		l.tail = in.prev
-	} else {
-		in.next.prev = in.prev
-	}
-	in.prev, in.next, in.listed = nil, nil, false
 }

@@ -53,7 +53,7 @@ func (s *Subscriptions) advance(f *subscribed) {
 // answerAsk notes what became of a filter for one who asked for it.
 func (s *Subscriptions) answerAsk(k *ask, a FilterAnswer, err error) {
 	in := k.interest
-	if !in.listed || k.state != askSent {
+	if !in.in || k.state != askSent {
 		return
 	}
 	k.state, k.answer = askGranted, a

@@ -19,7 +19,7 @@ func (s *Subscriptions) start(kind Continuity, server string) {
 	}
 	s.due = nil
 	again := kind < Proven || s.client.link.Version != wire.V311 || s.client.settings.AlwaysSubscribe
-	for _, f := range s.filters {
+	for f := s.all.head; f != nil; f = f.next {
 		switch {
 		case kind == Fresh:
 			f.has = hasNot
@@ -49,7 +49,7 @@ func (s *Subscriptions) move(server string) {
 	if server == s.server {
 		return
 	}
-	for _, f := range s.filters {
+	for f := s.all.head; f != nil; f = f.next {
 		there := slices.Contains(f.elsewhere, server)
 		f.elsewhere = slices.DeleteFunc(f.elsewhere, func(name string) bool { return name == server })
 		if f.has != hasNot {
@@ -66,7 +66,7 @@ func (s *Subscriptions) move(server string) {
 // stop ends the connection: what has no answer is unknown.
 func (s *Subscriptions) stop() {
 	s.ready, s.open = false, 0
-	for _, f := range s.filters {
+	for f := s.all.head; f != nil; f = f.next {
 		for _, st := range f.steps {
 			for _, a := range st.asks {
 				if a.state == askSent {
@@ -129,7 +129,7 @@ func (s *Subscriptions) subscribeDue() {
 		in := s.due[0]
 		s.due[0] = nil
 		s.due, in.due = s.due[1:], false
-		if !in.listed {
+		if !in.in {
 			continue
 		}
 		if err := s.checkInterest(in); err != nil {
@@ -252,6 +252,7 @@ func (s *Subscriptions) sendChanges() {
 		what, options := f.expected()
 		switch {
 		case f.wanted():
+			s.excuse(f)
 			s.follow(f, what, options)
 		case what != hasNot:
 			gone = append(gone, f)
@@ -267,6 +268,7 @@ func (s *Subscriptions) drop(f *subscribed) {
 	s.excuse(f)
 	if len(f.asks) == 0 && len(f.elsewhere) == 0 {
 		delete(s.filters, f.name)
+		s.all.remove(f)
 	}
 }
 

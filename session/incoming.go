@@ -13,7 +13,8 @@ type incoming struct {
 	counted    bool   // counts against the receive maximum
 	recorded   bool   // the identifier has a record, which goes before PUBCOMP
 	epoch      uint32 // the last connection that brought the PUBLISH
-	digest     uint64 // of topic and payload
+	digest     Digest // zero: unknown
+	restored   bool   // digest is that of the record; see DigestOf
 	generation uint32 // tells tokens of earlier uses from those of this one
 	prev, next *incoming
 }

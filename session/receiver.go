@@ -1,11 +1,6 @@
 package session
 
-import (
-	"hash/maphash"
-	"math/bits"
-
-	"github.com/seed65a45251/mqtt/wire"
-)
+import "github.com/seed65a45251/mqtt/wire"
 
 // Receiver is the half of a session that receives application messages: which
 // QoS 1 and 2 messages still have to be acknowledged, in which order, and which
@@ -106,8 +101,8 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	deliver = in == nil
 	if deliver {
 		in = r.take(p)
-	} else if in.digest == 0 {
-		in.digest = digestOf(p) // of one that was restored
+	} else {
+		in.recognise(p, r.link.Version)
 	}
 	in.epoch = r.epoch
 	if err := r.count(in); err != nil {
@@ -125,24 +120,6 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	}
 	r.flush()
 	return deliver, Token{in, in.generation}, nil
-}
-
-// isRepeat says whether p brings a message again. Between PUBREC and PUBREL
-// only the identifier counts [MQTT-4.3.3-10]. Before the acknowledgement a
-// sender repeats with DUP set [MQTT-3.3.1-1], and only on a later connection.
-// The content is compared too: a peer may have given up the first message and
-// failed to get another one through under the same identifier.
-func (r *Receiver) isRepeat(in *incoming, p *wire.Publish) bool {
-	if in.qos != p.QoS {
-		return false
-	}
-	return in.state == incomingReceived || p.Duplicate && in.digest == digestOf(p)
-}
-
-var digestSeed = maphash.MakeSeed()
-
-func digestOf(p *wire.Publish) uint64 {
-	return bits.RotateLeft64(maphash.String(digestSeed, p.Topic), 1) ^ maphash.Bytes(digestSeed, p.Payload)
 }
 
 // count obeys [MQTT-3.3.4-9]: more open messages than our receive maximum are
@@ -215,6 +192,10 @@ func (r *Receiver) Pubrel(p *wire.Pubrel) error {
 		return nil
 	}
 	if in.state == incomingDelivered || in.qos != wire.ExactlyOnce {
+		if in.epoch != r.epoch {
+			r.releaseEarly(in)
+			return nil
+		}
 		return protocolError(wire.TypePubrel, wire.ProtocolError, "PUBREL for packet %d before its PUBREC", p.PacketID)
 	}
 	if in.recorded {
@@ -234,7 +215,7 @@ func (r *Receiver) take(p *wire.Publish) *incoming {
 	} else {
 		r.unused = in.next
 	}
-	*in = incoming{id: p.PacketID, qos: p.QoS, digest: digestOf(p), generation: in.generation}
+	*in = incoming{id: p.PacketID, qos: p.QoS, digest: inMemory.digest(p, r.link.Version), generation: in.generation}
 	r.byID.put(in)
 	return in
 }

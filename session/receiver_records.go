@@ -7,9 +7,12 @@ import "iter"
 // Remember, and removes the record before PUBCOMP goes out: otherwise a new message
 // under the same identifier would be taken for a repeat.
 
-// Remember says that the identifier of a message is recorded. At QoS 1 it does
-// nothing. It returns false if the message is no longer known, and the record not
-// needed.
+// Remember says that the identifier of a message is recorded, or will be before Ack.
+// At QoS 1 it does nothing. It returns false if the message is no longer known, and the
+// record not needed.
+//
+// A record that holds the [DigestOf] the message, too, tells its repeat from another
+// message under the same identifier in the next process: see [Receiver.RestoreDigest].
 func (r *Receiver) Remember(t Token) bool {
 	in := t.in
 	if in == nil || in.generation != t.generation || in.qos < 2 {
@@ -45,10 +48,15 @@ func (r *Receiver) Discarded(id uint16) {
 	}
 }
 
-// Restore takes back an identifier that an earlier process had recorded.
-func (r *Receiver) Restore(id uint16) {
+// Restore takes back an identifier that an earlier process had recorded without a
+// digest. Until PUBREL every QoS 2 message under it is a repeat.
+func (r *Receiver) Restore(id uint16) { r.RestoreDigest(id, Digest{}) }
+
+// RestoreDigest takes back an identifier that an earlier process had recorded with the
+// [DigestOf] its message. The zero Digest stands for an unknown one.
+func (r *Receiver) RestoreDigest(id uint16, d Digest) {
 	if r.byID.get(id) == nil {
-		r.byID.put(&incoming{id: id, qos: 2, state: incomingReceived, recorded: true})
+		r.byID.put(&incoming{id: id, qos: 2, state: incomingReceived, recorded: true, digest: d, restored: true})
 	}
 }
 

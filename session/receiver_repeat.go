@@ -1,0 +1,73 @@
+package session
+
+import "github.com/seed65a45251/mqtt/wire"
+
+// isRepeat says whether p, whose identifier is in use, brings the message of in
+// again.
+//
+// Within one connection, and with DUP set, that is a matter of the protocol: between
+// PUBREC and PUBREL only the identifier counts [MQTT-4.3.3-10], and before the
+// acknowledgement a repeat has DUP set [MQTT-3.3.1-1]. The content is compared then,
+// too: the peer may have given up the first message and failed to get another one
+// through under the same identifier.
+//
+// On a later connection of the same session DUP clear means that the peer sends the
+// message for the first time. Two kinds of peers say so. One has lost its state, as a
+// process has that was started again, and begins with its identifiers anew. Its message
+// must not vanish in the exchange of another one, so with other content it is new, and
+// the old exchange is over. The other kind repeats and forgets the flag.
+//
+//   - At QoS 2 the same content counts as a repeat, since "once" is what the session
+//     was made for. A peer without state that publishes the very message that is open
+//     loses one of the two.
+//   - At QoS 1 it counts as new, since a duplicate is allowed and a loss is not.
+//
+// A record of an earlier release of this package has no digest; its identifier alone
+// counts.
+func (r *Receiver) isRepeat(in *incoming, p *wire.Publish) bool {
+	switch {
+	case in.qos != p.QoS:
+		return false
+	case in.epoch != r.epoch && !p.Duplicate:
+		// After PUBREL there is nothing to repeat [MQTT-4.3.3-6].
+		return in.qos == wire.ExactlyOnce && in.state != incomingDiscarded && in.resembles(p, r.link.Version)
+	case in.state == incomingReceived:
+		return true
+	}
+	return p.Duplicate && inMemory.digest(p, 0).same(in.digest)
+}
+
+// resembles reports whether p may be the message of in.
+func (in *incoming) resembles(p *wire.Publish, v wire.Version) bool {
+	switch {
+	case in.digest == Digest{}:
+		return true
+	case in.restored:
+		return DigestOf(p, v).same(in.digest)
+	}
+	return inMemory.digest(p, v).same(in.digest)
+}
+
+// recognise learns the digest of a message that was restored from its repeat.
+func (in *incoming) recognise(p *wire.Publish, v wire.Version) {
+	if in.restored && in.resembles(p, v) {
+		in.digest, in.restored = inMemory.digest(p, v), false
+	}
+}
+
+// releaseEarly takes a PUBREL for an exchange of an earlier connection that has not
+// come as far as PUBREC. A peer without state clears the way like this for an
+// identifier that it is going to use.
+func (r *Receiver) releaseEarly(in *incoming) {
+	switch {
+	case in.qos == wire.AtLeastOnce:
+		// The message stays: PUBREL is about another one.
+		r.link.pubcomp(in.id, wire.PacketIdentifierNotFound)
+	case in.recorded:
+		r.discard(in)
+	default:
+		id := in.id
+		r.release(in)
+		r.link.pubcomp(id, wire.Success)
+	}
+}

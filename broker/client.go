@@ -18,6 +18,7 @@ type client struct {
 
 	filters
 	keeping
+	gone bool // the session is over; set under Broker.mu and mu
 
 	mu       sync.Mutex // guards everything below
 	conn     *conn      // nil while the client is away
@@ -37,7 +38,6 @@ type keeping struct {
 	lasting  atomic.Bool // the session outlives its connection; what comes for it is kept
 	waiting  waiting     // guarded by disk.mu
 	recorded bool        // the disk has the session
-	gone     bool        // the session is over; set under Broker.mu and client.mu
 	places   uint64      // numbers the queue
 	leaving  []*will     // are being published, and may have to be after a crash
 }
@@ -133,28 +133,32 @@ func (cl *client) appendDisconnect(e ending, terse bool) bool {
 }
 
 // deliver sends m to the client or queues it. It notes the connection in r when
-// its writer has to be woken.
-func (cl *client) deliver(m *message, t *target, r *router, now time.Time) {
+// its writer has to be woken. It returns false if the session is over or has no room.
+func (cl *client) deliver(m *message, t *target, r *router, now time.Time) (taken bool) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
+	if cl.gone {
+		return false
+	}
 	idle := cl.link.Pending() == 0
 	p := m.publish
 	// [MQTT-3.8.4-8] the lower of the published and the granted QoS.
 	p.QoS = min(p.QoS, t.qos)
 	p.Retain = t.retain
 	if p.QoS == wire.AtMostOnce && !t.stored {
-		cl.deliverAtMostOnce(&p, m, t, r, now)
+		taken = cl.deliverAtMostOnce(&p, m, t, r, now)
 	} else {
-		cl.enqueue(&p, m, t, now)
+		taken = cl.enqueue(&p, m, t, now)
 	}
 	if idle && cl.link.Pending() > 0 {
 		r.dirty = append(r.dirty, cl.conn)
 	}
+	return taken
 }
 
-func (cl *client) deliverAtMostOnce(p *wire.Publish, m *message, t *target, r *router, now time.Time) {
+func (cl *client) deliverAtMostOnce(p *wire.Publish, m *message, t *target, r *router, now time.Time) (taken bool) {
 	if cl.conn == nil {
-		return
+		return true // nobody waits for it
 	}
 	v5 := cl.link.Version == wire.V5
 	var sent bool
@@ -175,16 +179,19 @@ func (cl *client) deliverAtMostOnce(p *wire.Publish, m *message, t *target, r *r
 		// [MQTT-3.1.2-25] too large for this client: as if delivered.
 		cl.conn.b.counts.expired.Add(1)
 	default:
-		cl.enqueue(p, m, t, now)
+		return cl.enqueue(p, m, t, now)
 	}
+	return true
 }
 
 // enqueue hands the message to the sender, unless too much waits already.
-func (cl *client) enqueue(p *wire.Publish, m *message, t *target, now time.Time) {
+func (cl *client) enqueue(p *wire.Publish, m *message, t *target, now time.Time) (taken bool) {
 	counts := &m.b.counts
 	if !cl.room(m, now) {
-		counts.dropped.Add(1)
-		return
+		if t.group == "" {
+			counts.dropped.Add(1)
+		}
+		return false
 	}
 	kept := m.keep()
 	p.Payload, p.Properties = kept.publish.Payload, kept.publish.Properties
@@ -197,8 +204,13 @@ func (cl *client) enqueue(p *wire.Publish, m *message, t *target, now time.Time)
 	}
 	counts.sent.Add(1)
 	cl.held.add(kept, 1)
-	cl.sender.Submit(&session.Outgoing{Publish: *p, Expires: m.expires, Owner: kept}, now)
+	o := &session.Outgoing{Publish: *p, Expires: m.expires, Owner: kept}
+	if t.group != "" {
+		o.Owner = &shared{kept, t.group}
+	}
+	cl.sender.Submit(o, now)
 	cl.settle(counts)
+	return true
 }
 
 // sweepInterval keeps a full queue from being searched for every new message.
@@ -235,11 +247,14 @@ func withIDs(base *wire.PublishProperties, ids []uint32) wire.PublishProperties 
 func (cl *client) settle(counts *counters) {
 	cl.held.done = cl.sender.Completed(cl.held.done[:0])
 	for _, o := range cl.held.done {
-		if p, ok := o.Owner.(*parcel); ok {
-			cl.held.add(p.message, -1)
-			p.remove(cl.disk)
-		} else {
-			cl.held.add(o.Owner.(*message), -1)
+		switch owner := o.Owner.(type) {
+		case *parcel:
+			cl.held.add(owner.message, -1)
+			owner.remove(cl.disk)
+		case *shared:
+			cl.held.add(owner.message, -1)
+		case *message:
+			cl.held.add(owner, -1)
 		}
 		if o.Result().Err != nil && !isRefusal(o.Result().Err) {
 			counts.expired.Add(1)

@@ -15,6 +15,7 @@ type origin struct {
 	client *client               // publisher, whose messages stay in order; nil: none
 	conn   *conn                 // its connection
 	id     uint16                // QoS 2 identifier to record for it; 0: none
+	token  session.Token         // of the message that has it
 	will   *will                 // nil: it is none
 	done   func(wire.ReasonCode) // on the goroutine of the disk; nil: nobody waits
 }
@@ -31,6 +32,8 @@ type parcel struct {
 	client   *client
 	place    uint64 // in the queue
 	released uint64 // orders the PUBRECs; 0: none has come
+	group    string // the shared subscription that it came through; empty: none
+	passed   bool   // goes to another session together with its place
 	ids      []uint32
 	out      session.Outgoing
 }
@@ -58,38 +61,48 @@ func (d *disk) publish(r *router, m *message, now time.Time, o *origin) (code wi
 		code = wire.NoMatchingSubscribers
 	}
 	if !d.concerned(r, m, o) {
-		for i := range r.targets {
-			r.targets[i].deliver(m, r, now)
-		}
-		return code, false
+		return code, d.reroute(r.deliver(m, now), r, m, now, o, code)
 	}
 	t := &task{client: o.client, conn: o.conn, keep: o.will != nil, whole: o.will != nil, cost: m.size()}
 	if m.publish.Retain && !t.keep {
 		t.ledger = ledger
 	}
 	kept := m.own()
-	var copies []delivery
-	for i := range r.targets {
-		if target := &r.targets[i]; target.atMostOnce(m) {
-			target.deliver(m, r, now)
-		} else if c, ok := d.copy(kept, target, now); ok {
-			copies = append(copies, c)
-		}
-	}
+	copies := d.copies(r, m, kept, now)
 	if err := d.pack(t, kept, copies); err != nil {
 		giveUp(copies)
 		return wire.UnspecifiedError, false
 	}
-	if o.id != 0 {
-		t.ops = append(t.ops, store.Op{Key: identifierKey(o.client.number, o.id), Value: newRecord(0)})
+	t.done = func(err error) {
+		if err != nil {
+			giveUp(copies)
+			d.published(t, kept, o, storeCode(err))
+		} else if lost := d.release(kept, copies, time.Now()); !d.reroute(lost, &d.router, kept, now, o, code) {
+			d.published(t, kept, o, code)
+		}
 	}
-	t.done = func(err error) { d.publishDone(t, kept, copies, o, code, err) }
-	if o.will != nil {
+	switch {
+	case o.will != nil:
 		o.will.gather(d, t)
-	} else {
+	case o.id != 0:
+		o.gather(d, t, &kept.publish)
+	default:
 		d.add(t)
 	}
 	return code, true
+}
+
+// gather hands p, which is t, to the disk together with its identifier, in the order in
+// which the identifier is taken and given back.
+func (o *origin) gather(d *disk, t *task, p *wire.Publish) {
+	cl := o.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if !cl.gone && cl.receiver.Remember(o.token) {
+		value := identifierValue(session.DigestOf(p, o.conn.version))
+		t.ops = append(t.ops, store.Op{Key: identifierKey(cl.number, o.id), Value: value})
+	}
+	d.add(t)
 }
 
 // concerned reports whether the message has to wait.
@@ -123,6 +136,28 @@ func (d *disk) copy(m *message, t *target, now time.Time) (c delivery, ok bool) 
 	return c, c.parcel != nil
 }
 
+// copies makes the copies of m, which is kept, for all targets. Those at QoS 0 go at
+// once.
+func (d *disk) copies(r *router, m, kept *message, now time.Time) (copies []delivery) {
+	var lost []orphan
+	for i := range r.targets {
+		t := &r.targets[i]
+		ok := false
+		if t.atMostOnce(m) {
+			ok = t.deliver(m, r, now)
+		} else if c, taken := d.copy(kept, t, now); taken {
+			copies, ok = append(copies, c), true
+		}
+		if !ok && t.group != "" {
+			lost = append(lost, orphan{message: kept, group: t.group, not: t.client})
+		}
+	}
+	if len(lost) > 0 {
+		copies = d.copyElsewhere(copies, lost, r, now)
+	}
+	return copies
+}
+
 // pack adds to t what has to be durable: m, once, and its place in each queue.
 func (d *disk) pack(t *task, m *message, copies []delivery) error {
 	n := 0
@@ -153,14 +188,8 @@ func (d *disk) pack(t *task, m *message, copies []delivery) error {
 // deliveryCost is what a copy needs beside the message.
 const deliveryCost = 256
 
-// publishDone sends what waited, or takes it back, and says so.
-func (d *disk) publishDone(t *task, m *message, copies []delivery, o *origin, code wire.ReasonCode, err error) {
-	if err != nil {
-		giveUp(copies)
-		code = storeCode(err)
-	} else {
-		d.release(m, copies, time.Now())
-	}
+// published says what became of m.
+func (d *disk) published(t *task, m *message, o *origin, code wire.ReasonCode) {
 	if o.done != nil {
 		o.done(code)
 	}
@@ -172,16 +201,20 @@ func (d *disk) publishDone(t *task, m *message, copies []delivery, o *origin, co
 	}
 }
 
-// release sends copies that are durable.
-func (d *disk) release(m *message, copies []delivery, now time.Time) {
+// release sends copies that are durable. It returns those that other members of shared
+// subscriptions have to take.
+func (d *disk) release(m *message, copies []delivery, now time.Time) (lost []orphan) {
 	for i := range copies {
-		if p := copies[i].parcel; p != nil {
-			p.client.submit(p, &d.router, now)
-		} else {
-			copies[i].target.deliver(m, &d.router, now)
+		t, p := &copies[i].target, copies[i].parcel
+		switch {
+		case p != nil && !p.client.submit(p, &d.router, now):
+			lost = append(lost, orphan{message: m, group: p.group, parcel: p})
+		case p == nil && !t.deliver(m, &d.router, now):
+			lost = append(lost, orphan{message: m, group: t.group, not: t.client})
 		}
 	}
 	d.router.endMessage()
+	return lost
 }
 
 func giveUp(copies []delivery) {
@@ -204,7 +237,7 @@ func (m *message) own() *message {
 func (p *parcel) save() store.Op {
 	q := queued{
 		qos: p.out.Publish.QoS, retain: p.out.Publish.Retain,
-		packetID: p.out.Publish.PacketID, released: p.released, ids: p.ids,
+		packetID: p.out.Publish.PacketID, released: p.released, ids: p.ids, group: p.group,
 	}
 	return store.Op{Key: p.key(), Value: q.value()}
 }
@@ -213,10 +246,15 @@ func (p *parcel) key() []byte {
 	return recordKey(queuedRecord, p.stored.number, p.client.number, p.place)
 }
 
-// remove removes the record, and with the last one that of the message, which must
-// not go before any of them.
+// remove removes the record.
 func (p *parcel) remove(d *disk) {
 	d.later(deletion(p.key()))
+	p.removed(d)
+}
+
+// removed is called when the record is being removed. With the last one goes that of the
+// message, which must not go before any of them.
+func (p *parcel) removed(d *disk) {
 	if p.stored.copies.Add(-1) == 0 {
 		d.later(deletion(recordKey(messageRecord, p.stored.number)))
 	}

@@ -22,23 +22,20 @@ func storeCode(err error) wire.ReasonCode {
 // publishDurably hands the message of a client to the disk. It reports whether it
 // has to wait there; the answer follows then.
 func (c *conn) publishDurably(p *wire.Publish, m *message, t session.Token, now time.Time) (code wire.ReasonCode, waits bool) {
-	o := &origin{client: c.client, conn: c}
+	o := &origin{client: c.client, conn: c, token: t}
 	if p.QoS == wire.ExactlyOnce && c.client.lasting.Load() {
 		o.id = p.PacketID
 	}
 	d := c.b.disk
-	o.done = func(code wire.ReasonCode) { d.answer(c, o, t, code) }
+	o.done = func(code wire.ReasonCode) { d.answer(c, t, code) }
 	return d.publish(&c.router, m, now, o)
 }
 
 // answer acknowledges a message after the disk.
-func (d *disk) answer(c *conn, o *origin, t session.Token, code wire.ReasonCode) {
+func (d *disk) answer(c *conn, t session.Token, code wire.ReasonCode) {
 	if code.Failed() {
 		d.answerFailure(c, t, code)
 		return
-	}
-	if o.id != 0 {
-		c.client.remember(t, o.id)
 	}
 	if c.version < wire.V5 {
 		// [MQTT-3.3.5-2] of 3.1.1: it can only be acknowledged as usual.
@@ -67,6 +64,7 @@ func (d *disk) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
 	} else {
 		cl.receiver.Drop(t)
 	}
+	cl.record() // of an identifier that is not needed
 	cl.mu.Unlock()
 	if told {
 		return

@@ -19,11 +19,13 @@ func (cl *client) expect(m *message, t *target, now time.Time) *parcel {
 		return nil
 	}
 	if !cl.room(m, now) {
-		m.b.counts.dropped.Add(1)
+		if t.group == "" {
+			m.b.counts.dropped.Add(1)
+		}
 		return nil
 	}
 	cl.places++
-	p := &parcel{message: m, client: cl, place: cl.places}
+	p := &parcel{message: m, client: cl, place: cl.places, group: t.group}
 	p.out = session.Outgoing{Publish: m.publish, Expires: m.expires, Owner: p, Durable: true}
 	// [MQTT-3.8.4-8] the lower of the published and the granted QoS.
 	p.out.Publish.QoS = min(m.publish.QoS, t.qos)
@@ -37,14 +39,18 @@ func (cl *client) expect(m *message, t *target, now time.Time) *parcel {
 	return p
 }
 
-// submit sends or queues a copy that is durable.
-func (cl *client) submit(p *parcel, r *router, now time.Time) {
+// submit sends or queues a copy that is durable. It returns false if the session is
+// over and another member of the shared subscription has to take it.
+func (cl *client) submit(p *parcel, r *router, now time.Time) (taken bool) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if cl.gone {
 		cl.sender.GiveUp(&p.out)
+		if p.group != "" {
+			return false
+		}
 		p.remove(cl.disk)
-		return
+		return true
 	}
 	idle := cl.link.Pending() == 0
 	if cl.conn != nil && cl.link.Version < wire.V5 {
@@ -54,6 +60,7 @@ func (cl *client) submit(p *parcel, r *router, now time.Time) {
 	cl.sender.Submit(&p.out, now)
 	cl.settle(&p.b.counts)
 	cl.rouse(idle, r)
+	return true
 }
 
 // rouse notes the connection in r if its writer has to be woken.
@@ -126,15 +133,6 @@ func (cl *client) recordDone(outs []*session.Outgoing, discards []uint16) {
 	cl.rouse(idle, &cl.disk.router)
 }
 
-// remember says that the identifier of a QoS 2 message is durable.
-func (cl *client) remember(t session.Token, id uint16) {
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	if cl.gone || !cl.receiver.Remember(t) {
-		cl.disk.later(deletion(identifierKey(cl.number, id)))
-	}
-}
-
 func (cl *client) lastPeer() *Peer {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -197,10 +195,6 @@ func (d *disk) erases(clientID string) bool {
 // held.
 func (cl *client) erase() {
 	d := cl.disk
-	if cl.gone {
-		return
-	}
-	cl.gone = true
 	cl.lasting.Store(false)
 	// Before the rest, so that a session on the disk is whole.
 	d.erase(cl)
@@ -209,7 +203,7 @@ func (cl *client) erase() {
 	}
 	cl.sender.Fail(session.ErrSessionEnded)
 	for _, o := range cl.sender.Completed(nil) {
-		if p, ok := o.Owner.(*parcel); ok {
+		if p, ok := o.Owner.(*parcel); ok && !p.passed {
 			p.remove(d)
 		}
 	}

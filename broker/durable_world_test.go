@@ -170,12 +170,20 @@ type actor struct {
 	connect wire.Connect
 	filters []wire.SubscribeFilter // to subscribe to, until that is answered
 	held    bool                   // acknowledges nothing
+	work    func(received)         // gets the messages and acknowledges them itself; nil: nobody
 	net     net.Conn
 	reader  *wire.Reader
 	got     []wire.Publish
 	done    []*session.Outgoing
 	present bool // the last CONNACK said so
 	asked   bool // SUBSCRIBE is sent on this connection
+}
+
+// received is a message that is not acknowledged yet.
+type received struct {
+	engine  *session.Client
+	message wire.Publish
+	token   session.Token
 }
 
 func (w *world) actor(v wire.Version, id string, filters ...wire.SubscribeFilter) *actor {
@@ -250,7 +258,9 @@ func (a *actor) take() {
 		p.Payload = append([]byte(nil), p.Payload...)
 		p.Properties = copyProperties(p.Properties)
 		a.got = append(a.got, p)
-		if !a.held {
+		if a.work != nil {
+			a.work(received{a.engine, p, m.Token})
+		} else if !a.held {
 			require.NoError(t, a.engine.Receiver.Ack(m.Token, wire.Success))
 		}
 	}

@@ -287,14 +287,20 @@ func (b *Broker) ring(cl *client) {
 	}
 }
 
-// forget drops the session of cl; Broker.mu and cl.mu are held.
+// forget drops the session of cl; Broker.mu and cl.mu are held. What other members of
+// its shared subscriptions have to do instead goes to them.
 func (b *Broker) forget(cl *client) {
+	if cl.gone {
+		return
+	}
 	for _, s := range cl.subscriptions {
 		b.removeSubscription(s)
 		if b.disk != nil {
 			b.disk.noteFilter(cl, s.whole)
 		}
 	}
+	cl.gone = true
+	left := cl.bequeath(&b.counts)
 	if cl.recorded {
 		cl.erase()
 	}
@@ -302,4 +308,5 @@ func (b *Broker) forget(cl *client) {
 	if b.clients[cl.id] == cl {
 		delete(b.clients, cl.id)
 	}
+	b.passOnNow(left)
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +20,7 @@ type loading struct {
 	messages map[uint64]*message
 	queues   map[uint64][]*parcel // by session
 	released map[uint64][]*parcel // those after PUBREC
+	orphans  []orphan             // of sessions that were over before their messages had been passed on
 	rest     []store.Op           // removes what nothing refers to
 }
 
@@ -80,6 +82,9 @@ func (l *loading) read() error {
 			return err
 		}
 	}
+	slices.SortFunc(l.orphans, func(a, b orphan) int {
+		return cmp.Or(cmp.Compare(a.parcel.client.number, b.parcel.client.number), cmp.Compare(a.parcel.place, b.parcel.place))
+	})
 	for number, m := range l.messages {
 		if m.stored.copies.Load() == 0 {
 			l.rest = append(l.rest, deletion(recordKey(messageRecord, number)))
@@ -132,12 +137,17 @@ func (l *loading) takeSession(key, value []byte) error {
 // live returns the session that a record belongs to. Without one it is left from a
 // session that was being removed.
 func (l *loading) live(key []byte, number uint64) *client {
+	// No session that begins takes what is left for its own.
+	l.b.created = max(l.b.created, number)
 	if cl := l.clients[number]; cl != nil && !cl.gone {
 		return cl
 	}
-	l.rest = append(l.rest, deletion(slices.Clone(key)))
+	l.drop(key)
 	return nil
 }
+
+// drop removes a record.
+func (l *loading) drop(key []byte) { l.rest = append(l.rest, deletion(slices.Clone(key))) }
 
 func (l *loading) takeFilter(key, value []byte) error {
 	n, _, err := parseKey(key, 1, 32)
@@ -170,6 +180,7 @@ func (l *loading) takeFilter(key, value []byte) error {
 // resume starts the clocks of the sessions. Broker.mu is held.
 func (l *loading) resume() {
 	b := l.b
+	b.passOnNow(l.orphans)
 	for _, number := range slices.Sorted(maps.Keys(l.clients)) {
 		cl := l.clients[number]
 		for _, w := range slices.Clone(cl.leaving) {

@@ -36,11 +36,12 @@ func (l *loading) takeQueued(key, value []byte) error {
 		return err
 	}
 	number := n[1]
-	cl := l.live(key, number)
-	if cl == nil {
+	m := l.messages[n[0]]
+	if cl := l.clients[number]; cl == nil || cl.gone {
+		l.takeOrphan(key, n, m, &q)
 		return nil
 	}
-	m := l.messages[n[0]]
+	cl := l.clients[number]
 	if m == nil || q.qos > m.publish.QoS {
 		return fmt.Errorf("message %d: %w", n[0], errRecordDamaged)
 	}
@@ -52,12 +53,12 @@ func (l *loading) takeQueued(key, value []byte) error {
 	if q.released == 0 && m.expired(l.now) && (q.packetID == 0 || q.qos == wire.AtLeastOnce) {
 		// [MQTT-3.3.2-5] Nobody waits for the rest of the exchange.
 		l.b.counts.expired.Add(1)
-		l.rest = append(l.rest, deletion(slices.Clone(key)))
+		l.drop(key)
 		return nil
 	}
 	m.stored.copies.Add(1)
 	cl.held.add(m, 1)
-	p := &parcel{message: m, client: cl, place: n[2], released: q.released, ids: q.ids}
+	p := &parcel{message: m, client: cl, place: n[2], released: q.released, ids: q.ids, group: q.group}
 	p.out.Publish, p.out.Expires, p.out.Owner = m.publish, m.expires, p
 	p.out.Publish.QoS, p.out.Publish.Retain, p.out.Publish.PacketID = q.qos, q.retain, q.packetID
 	if len(q.ids) > 0 {
@@ -71,16 +72,38 @@ func (l *loading) takeQueued(key, value []byte) error {
 	return nil
 }
 
+// takeOrphan takes the place of a message in the queue of a session that is over. m is
+// nil if the message has gone, too.
+func (l *loading) takeOrphan(key []byte, n [3]uint64, m *message, q *queued) {
+	l.b.created = max(l.b.created, n[1])
+	switch {
+	case m == nil || q.group == "" || q.released > 0:
+		l.drop(key)
+	case m.expired(l.now):
+		l.b.counts.expired.Add(1)
+		l.drop(key)
+	case q.qos == wire.ExactlyOnce && q.packetID != 0:
+		// [MQTT-4.8.2-5] it may have been sent.
+		l.b.counts.dropped.Add(1)
+		l.drop(key)
+	default:
+		m.stored.copies.Add(1)
+		p := &parcel{message: m, client: &client{number: n[1]}, place: n[2], group: q.group}
+		l.orphans = append(l.orphans, orphan{message: m, group: q.group, parcel: p})
+	}
+}
+
 func (l *loading) takeIdentifier(key, value []byte) error {
 	n, id, err := parseKey(key, 1, 2)
 	if err != nil {
 		return err
 	}
-	if err := readRecord(value).end(); err != nil {
+	digest, err := parseIdentifier(value)
+	if err != nil {
 		return err
 	}
 	if cl := l.live(key, n[0]); cl != nil {
-		cl.receiver.Restore(binary.BigEndian.Uint16(id))
+		cl.receiver.RestoreDigest(binary.BigEndian.Uint16(id), digest)
 	}
 	return nil
 }

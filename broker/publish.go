@@ -84,6 +84,9 @@ func (c *conn) acknowledge(t session.Token, code wire.ReasonCode, text string) e
 		text = ""
 	}
 	err := cl.receiver.AckWithReason(t, code, text)
+	if cl.disk != nil {
+		cl.record() // of an identifier that a failure has ended
+	}
 	if !gone {
 		return err
 	}

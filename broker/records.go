@@ -40,8 +40,9 @@ const (
 	retainedRecord   recordKind = 'r'
 )
 
-// recordFormat is the first byte of each value. Another one is from a later version
-// of this package, and is refused.
+// recordFormat is the first byte of each value that has not changed since the first
+// version of this package; some kinds have later ones as well. An unknown one is from a
+// later version, and is refused.
 const recordFormat = 1
 
 // RecordError says which record of [Config.Store] the broker could not use. It has
@@ -142,11 +143,17 @@ type recordReader struct {
 }
 
 func readRecord(value []byte) *recordReader {
-	r := &recordReader{b: value}
-	if format := r.byte(); r.err == nil && format != recordFormat {
+	r, _ := readFormats(value, recordFormat)
+	return r
+}
+
+// readFormats is readRecord for records that have formats up to last.
+func readFormats(value []byte, last byte) (r *recordReader, format byte) {
+	r = &recordReader{b: value}
+	if format = r.byte(); r.err == nil && (format < recordFormat || format > last) {
 		r.fail(fmt.Errorf("%w %d", errRecordFormat, format))
 	}
-	return r
+	return r, format
 }
 
 func (r *recordReader) fail(err error) {

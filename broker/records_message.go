@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -80,10 +81,18 @@ type queued struct {
 	packetID uint16 // 0: was certainly not sent
 	released uint64 // orders the PUBRECs; 0: none has come
 	ids      []uint32
+	group    string // the shared subscription that it came through; empty: none
 }
 
+// sharedFormat is that of places of shared subscriptions. Places without are written
+// as always, so that an earlier version of this package can read them.
+const sharedFormat = 2
+
 func (q *queued) value() []byte {
-	w := newRecord(32 + 5*len(q.ids))
+	w := newRecord(32 + 5*len(q.ids) + len(q.group))
+	if q.group != "" {
+		w[0] = sharedFormat
+	}
 	w.byte(byte(q.qos))
 	w.bool(q.retain)
 	w.uint16(q.packetID)
@@ -92,11 +101,14 @@ func (q *queued) value() []byte {
 	for _, id := range q.ids {
 		w = binary.AppendUvarint(w, uint64(id))
 	}
+	if q.group != "" {
+		w.string(q.group)
+	}
 	return w
 }
 
 func parseQueued(value []byte) (queued, error) {
-	r := readRecord(value)
+	r, format := readFormats(value, sharedFormat)
 	q := queued{qos: r.qos(), retain: r.bool(), packetID: r.uint16(), released: r.uint64()}
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		id := r.uvarint()
@@ -106,10 +118,35 @@ func parseQueued(value []byte) (queued, error) {
 		}
 		q.ids = append(q.ids, uint32(id))
 	}
+	if format == sharedFormat {
+		if q.group = r.string(); q.group == "" {
+			r.fail(errRecordDamaged)
+		}
+	}
 	if q.qos == wire.AtMostOnce || q.released > 0 && (q.packetID == 0 || q.qos != wire.ExactlyOnce) {
 		r.fail(errRecordDamaged)
 	}
 	return q, r.end()
+}
+
+// digestFormat is that of identifiers with the digest of their message. Those without
+// are from an earlier version of this package.
+const digestFormat = 2
+
+func identifierValue(d session.Digest) []byte {
+	w := newRecord(16)
+	w[0] = digestFormat
+	w.uint64(d.Content)
+	w.uint64(d.Properties)
+	return w
+}
+
+func parseIdentifier(value []byte) (d session.Digest, err error) {
+	r, format := readFormats(value, digestFormat)
+	if format == digestFormat {
+		d.Content, d.Properties = r.uint64(), r.uint64()
+	}
+	return d, r.end()
 }
 
 // maximumSubscriptionID is the largest subscription identifier.

@@ -16,7 +16,7 @@ type target struct {
 	qos    wire.QoS      // granted; the highest of several subscriptions
 	retain bool          // of the copy
 	stored bool          // a retained message, which goes through the queue because of its age
-	shared bool          // through a shared subscription: a copy of its own
+	group  string        // the shared subscription that it comes through, as a copy of its own; empty: none
 	ids    []uint32      // subscription identifiers
 }
 
@@ -70,6 +70,11 @@ func (r *router) frame(p *wire.Publish, v5 bool) []byte {
 func (r *router) endMessage() {
 	clear(r.matched)
 	clear(r.targets)
+	r.endFrames()
+}
+
+// endFrames forgets how the message is encoded.
+func (r *router) endFrames() {
 	for i := range r.frames {
 		f := &r.frames[i]
 		f.ready = false
@@ -98,11 +103,22 @@ func (b *Broker) publish(r *router, m *message, now time.Time) wire.ReasonCode {
 	if len(r.targets) == 0 {
 		return wire.NoMatchingSubscribers
 	}
-	for i := range r.targets {
-		r.targets[i].deliver(m, r, now)
+	if lost := r.deliver(m, now); len(lost) > 0 {
+		b.passOnLost(lost, r, now, nil)
 	}
 	r.endMessage()
 	return wire.Success
+}
+
+// deliver sends m to all targets. It returns the copies that other members of shared
+// subscriptions have to take.
+func (r *router) deliver(m *message, now time.Time) (lost []orphan) {
+	for i := range r.targets {
+		if t := &r.targets[i]; !t.deliver(m, r, now) {
+			lost = append(lost, orphan{message: m, group: t.group, not: t.client})
+		}
+	}
+	return lost
 }
 
 // route finds the targets of m. A retained message is stored under the same lock,
@@ -136,9 +152,7 @@ func (r *router) choose(m *message) {
 	}
 	for _, s := range r.matched {
 		if s.group != nil {
-			if s = s.group.pick(); s == nil {
-				continue
-			}
+			s = s.group.pick()
 		} else if s.noLocal && s.client.id == m.from {
 			// [MQTT-3.8.3-3]
 			continue
@@ -148,12 +162,11 @@ func (r *router) choose(m *message) {
 }
 
 func (r *router) add(s *subscription, m *message) {
-	// [MQTT-3.3.1-12], [MQTT-3.3.1-13]
-	retain := m.publish.Retain && s.retainAsPublished
-	if n := len(r.targets); n > 0 && s.group == nil && !r.targets[n-1].shared && r.targets[n-1].client == s.client {
+	add := s.target(m)
+	if n := len(r.targets); n > 0 && s.group == nil && r.targets[n-1].group == "" && r.targets[n-1].client == s.client {
 		t := &r.targets[n-1]
 		t.qos = max(t.qos, s.qos)
-		t.retain = t.retain || retain
+		t.retain = t.retain || add.retain
 		if s.id != 0 {
 			// The identifiers of the last target are the end of r.ids.
 			r.ids = append(r.ids, s.id)
@@ -161,21 +174,21 @@ func (r *router) add(s *subscription, m *message) {
 		}
 		return
 	}
-	t := target{client: s.client, local: s.local, qos: s.qos, retain: retain, shared: s.group != nil}
 	if s.id != 0 {
 		r.ids = append(r.ids, s.id)
-		t.ids = r.ids[len(r.ids)-1:]
+		add.ids = r.ids[len(r.ids)-1:]
 	}
-	r.targets = append(r.targets, t)
+	r.targets = append(r.targets, add)
 }
 
-// deliver hands the copy over. It never waits.
-func (t *target) deliver(m *message, r *router, now time.Time) {
+// deliver hands the copy over. It never waits. It returns false if the copy has come
+// through a shared subscription and another member has to take it.
+func (t *target) deliver(m *message, r *router, now time.Time) bool {
 	if t.local != nil {
 		t.local.offer(m, t.retain)
-		return
+		return true
 	}
-	t.client.deliver(m, t, r, now)
+	return t.client.deliver(m, t, r, now) || t.group == ""
 }
 
 // overlapping reports whether subscriptions stand under more than one filter, so

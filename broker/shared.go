@@ -3,6 +3,8 @@ package broker
 import (
 	"slices"
 	"sync/atomic"
+
+	"github.com/seed65a45251/mqtt/wire"
 )
 
 // group is a shared subscription: its members take turns. Members change under
@@ -37,15 +39,46 @@ func (b *Broker) part(s *subscription) {
 	}
 }
 
-// pick returns the member whose turn it is: the next one that is connected, or
-// if nobody is, the next one.
+// pick returns the member whose turn it is.
 func (g *group) pick() *subscription {
+	for s := range g.inTurn {
+		return s
+	}
+	return nil
+}
+
+// inTurn yields all members, beginning with the one whose turn it is: first those who
+// are connected, then those for whom messages are kept, then the rest.
+func (g *group) inTurn(yield func(*subscription) bool) {
 	n := len(g.members)
 	first := int(g.turn.Add(1) % uint32(n))
-	for i := range n {
-		if s := g.members[(first+i)%n]; s.client.online.Load() {
-			return s
+	for rank := range 3 {
+		for i := range n {
+			s := g.members[(first+i)%n]
+			if s.rank() == rank && !yield(s) {
+				return
+			}
 		}
 	}
-	return g.members[first]
+}
+
+func (s *subscription) rank() int {
+	switch {
+	case s.client.online.Load():
+		return 0
+	case s.qos > wire.AtMostOnce:
+		return 1
+	}
+	return 2
+}
+
+// target returns the copy of m that s gets.
+func (s *subscription) target(m *message) target {
+	t := target{client: s.client, local: s.local, qos: s.qos}
+	// [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+	t.retain = m.publish.Retain && s.retainAsPublished
+	if s.group != nil {
+		t.group = s.group.whole
+	}
+	return t
 }

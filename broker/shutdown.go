@@ -134,6 +134,16 @@ func (b *Broker) idle() bool {
 	return true
 }
 
+// drains reports whether the broker has waited for its clients and ends them now.
+func (l *life) drains() bool {
+	select {
+	case <-l.drained:
+		return true
+	default:
+		return false
+	}
+}
+
 // after calls f later, unless the timer is stopped. Broker.mu is held, and the
 // broker is not closed.
 func (b *Broker) after(d time.Duration, f func()) *time.Timer {

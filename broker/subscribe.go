@@ -285,6 +285,7 @@ func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool, err 
 			b.disk.noteFilter(cl, filter)
 		}
 		cl.remove(filter)
+		b.yieldShared(s)
 	}
 	if t != nil {
 		c.strikeDurably(t, p, ack)

@@ -30,6 +30,7 @@ type Broker struct {
 	conns     map[*conn]struct{}
 	clients   map[string]*client // by client identifier
 	created   uint64             // clients so far
+	promised  int                // sessions that are to begin when the disk has them
 	routes    match.Tree[*subscription]
 	groups    map[string]*group // shared subscriptions by their whole filter
 	retained  retained

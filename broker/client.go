@@ -39,6 +39,7 @@ type keeping struct {
 	waiting  waiting     // guarded by disk.mu
 	recorded bool        // the disk has the session
 	places   uint64      // numbers the queue
+	saves    uint64      // counts what makes an earlier record of the session wrong
 	leaving  []*will     // are being published, and may have to be after a crash
 }
 
@@ -68,14 +69,12 @@ func newClient(id string, number uint64, inflight int, d *disk) *client {
 	return cl
 }
 
-// open begins the connection c. What waits for the client follows the CONNACK.
-func (cl *client) open(c *conn, ack *wire.Connack, resumed bool, now time.Time) error {
+// open begins the connection c with ack, which fits. What waits for the client follows
+// it.
+func (cl *client) open(c *conn, ack *wire.Connack, resumed bool, now time.Time) {
 	cl.link = session.Link{Version: c.version, Limits: c.limits}
 	// [MQTT-3.2.0-1] CONNACK comes first.
-	if err := cl.link.Append(ack); err != nil {
-		cl.link.Close()
-		return err
-	}
+	_ = cl.link.Append(ack)
 	cl.conn, cl.seen = c, seen{c.peer, now}
 	cl.online.Store(true)
 	cl.link.Open(c.version, c.limits)
@@ -92,7 +91,6 @@ func (cl *client) open(c *conn, ack *wire.Connack, resumed bool, now time.Time) 
 	cl.receiver.Start(resumed, receiveMaximum, uint16(c.b.cfg.TopicAliasMaximum))
 	cl.sender.Start(resumed, now)
 	cl.settle(&c.b.counts)
-	return nil
 }
 
 // close ends the connection and leaves its last bytes to the connection's
@@ -103,9 +101,7 @@ func (cl *client) close(e ending) *conn {
 		// [MQTT-3.14.4-1] nothing follows.
 		c.last.told = cl.appendDisconnect(e, c.terse)
 	}
-	if c.last.bytes = cl.link.Take(nil); c.muted {
-		c.last = last{} // nothing comes before CONNACK
-	}
+	c.last.bytes = cl.link.Take(nil)
 	cl.link.Close()
 	cl.sender.Stop(false)
 	cl.receiver.Stop()

@@ -32,7 +32,6 @@ type conn struct {
 	signals  signals
 	client   *client // set once, under Broker.mu
 	last     last    // guarded by client.mu
-	muted    bool    // CONNACK waits for the disk; guarded by client.mu, set by the reader
 	spare    []byte  // of the writer, which uses it next
 
 	// Of the reader.

@@ -105,7 +105,7 @@ func (c *conn) take(spare []byte) (b []byte, last bool) {
 	if cl.conn != c {
 		return c.last.bytes, true
 	}
-	if cl.link.Pending() == 0 || c.muted {
+	if cl.link.Pending() == 0 {
 		return spare[:0], false
 	}
 	b = cl.link.Take(spare)

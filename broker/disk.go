@@ -51,27 +51,29 @@ type disk struct {
 type gathered struct {
 	mu       sync.Mutex // guards the rest; a leaf
 	tasks    []*task
-	batch    []*task        // on their way
-	bytes    int            // that tasks cost
-	telling  int            // of these, what observers have yet to be told
-	erasing  map[string]int // sessions that the disk has yet to forget, by client identifier
-	progress chan struct{}  // closed when tasks are done
-	timer    *time.Timer    // rouses; nil: not needed yet
+	batch    []*task                  // on their way
+	bytes    int                      // that tasks cost
+	telling  int                      // of these, what observers have yet to be told
+	erasing  map[string]int           // sessions that the disk has yet to forget, by client identifier
+	entering map[string]chan struct{} // clients that enter, by client identifier; closed then
+	progress chan struct{}            // closed when tasks are done
+	timer    *time.Timer              // rouses; nil: not needed yet
 	armed    bool
 	stopping bool
 }
 
 // task is what is committed as a whole, and what follows then.
 type task struct {
-	ops    []store.Op
-	keep   bool        // is tried until it succeeds, as there is nobody to tell
-	whole  bool        // its removals have no meaning without the rest
-	client *client     // publisher, whose messages stay in order; nil: does not matter
-	conn   *conn       // of a message; if it has to end, what comes behind is refused; nil: none
-	cost   int         // bytes of memory
-	ledger uint64      // the first begin that has its changes; 0: has none that may be taken back
-	done   func(error) // nil: nothing follows. It runs on the disk's goroutine
-	told   bool        // observers are told, and the memory is needed until then
+	ops      []store.Op
+	keep     bool        // is tried until it succeeds, as there is nobody to tell
+	whole    bool        // its removals have no meaning without the rest
+	client   *client     // publisher, whose messages stay in order; nil: does not matter
+	conn     *conn       // of a message; if it has to end, what comes behind is refused; nil: none
+	cost     int         // bytes of memory
+	unwanted atomic.Bool // nobody waits any more; it is given up unless it is on its way
+	ledger   uint64      // the first begin that has its changes; 0: has none that may be taken back
+	done     func(error) // nil: nothing follows. It runs on the disk's goroutine
+	told     bool        // observers are told, and the memory is needed until then
 }
 
 func newDisk(b *Broker, s store.Store) *disk {
@@ -80,7 +82,7 @@ func newDisk(b *Broker, s store.Store) *disk {
 		store:    s,
 		rouse:    make(chan struct{}, 1),
 		ended:    make(chan struct{}),
-		gathered: gathered{progress: make(chan struct{}), erasing: make(map[string]int)},
+		gathered: gathered{progress: make(chan struct{}), erasing: make(map[string]int), entering: make(map[string]chan struct{})},
 		notices:  newNotices(),
 	}
 }
@@ -215,9 +217,11 @@ func (d *disk) work() (last bool) {
 	}
 }
 
-// doomed reports whether t is a message of a connection that ends because one before
-// it was not stored. They all come again, in their order.
-func (t *task) doomed() bool { return t.conn != nil && t.conn.signals.failure.Load() != nil }
+// doomed reports whether nobody wants t any more, or t is a message of a connection that
+// ends because one before it was not stored. Those all come again, in their order.
+func (t *task) doomed() bool {
+	return t.unwanted.Load() || t.conn != nil && t.conn.signals.failure.Load() != nil
+}
 
 // divide picks out the tasks that are lost.
 func divide(batch []*task, is func(*task) bool) (left, lost []*task) {

@@ -141,19 +141,24 @@ func (cl *client) lastPeer() *Peer {
 
 // save returns the record of the session, or its removal; cl.mu is held.
 func (cl *client) save() store.Op {
-	op := store.Op{Key: recordKey(sessionRecord, cl.number)}
-	if cl.gone && len(cl.leaving) == 0 {
-		op.Delete = true
-		return op
-	}
-	s := &sessionState{
+	cl.saves++
+	return cl.disk.sessionOp(cl.number, &sessionState{
 		peer: *cl.seen.peer, expiry: cl.expiry, ended: cl.gone, connected: cl.conn != nil,
 		since: cl.seen.since, will: cl.will, leaving: cl.leaving,
+	})
+}
+
+// sessionOp returns the record of a session, or its removal if nothing is left of it.
+func (d *disk) sessionOp(number uint64, s *sessionState) store.Op {
+	op := store.Op{Key: recordKey(sessionRecord, number)}
+	if s.ended && len(s.leaving) == 0 {
+		op.Delete = true
+		return op
 	}
 	value, err := s.value()
 	if err != nil {
 		// Nothing in it came without being checked.
-		cl.disk.b.cfg.Logger.Error("session can not be stored", "client", cl.id, "error", err)
+		d.b.cfg.Logger.Error("session can not be stored", "client", s.peer.ClientID, "error", err)
 		op.Delete = true
 		return op
 	}

@@ -113,7 +113,7 @@ func (c *conn) judge(p *wire.Connect) error {
 // it, and returns err. [MQTT-3.2.2-6], [MQTT-3.2.2-7] without session; run closes.
 func (c *conn) refuse(err error) error {
 	code, ok := errors.AsType[wire.ReasonCode](err)
-	if !ok || c.version == 0 || c.client != nil && !c.muted {
+	if !ok || c.version == 0 {
 		return err
 	}
 	ack := &wire.Connack{ReasonCode: code}
@@ -125,7 +125,7 @@ func (c *conn) refuse(err error) error {
 	// [MQTT-3.1.4-1] faults end a 3.1.1 connection without CONNACK, which is also
 	// what a code without counterpart in that version does [MQTT-3.2.2-8].
 	b, unknown := ack.Append(nil, c.version)
-	if unknown != nil {
+	if unknown != nil || !c.fits(ack) {
 		return err
 	}
 	if c.writeLast(b) && c.net.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
@@ -137,20 +137,22 @@ func (c *conn) refuse(err error) error {
 // explainRefusal adds what the client wants to know and what fits.
 // [MQTT-3.2.2-19]
 func (c *conn) explainRefusal(ack *wire.Connack, no *refusal) {
-	fits := func() bool {
-		b, err := ack.Append(nil, c.version)
-		limit := c.limits.MaximumPacketSize
-		return err == nil && (limit == 0 || len(b) <= int(limit))
-	}
-	if ack.ServerReference = no.server; !fits() {
+	if ack.ServerReference = no.server; !c.fits(ack) {
 		ack.ServerReference = ""
 	}
 	if c.terse {
 		return
 	}
-	if ack.ReasonString = no.text; !fits() {
+	if ack.ReasonString = no.text; !c.fits(ack) {
 		ack.ReasonString = ""
 	}
+}
+
+// fits reports whether the client takes a packet of the size of ack. [MQTT-3.1.2-24]
+func (c *conn) fits(ack *wire.Connack) bool {
+	b, err := ack.Append(nil, c.version)
+	limit := c.limits.MaximumPacketSize
+	return err == nil && (limit == 0 || len(b) <= int(limit))
 }
 
 // assignedID makes a client identifier for a client that has none.

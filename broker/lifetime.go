@@ -14,108 +14,6 @@ type alarm struct {
 	end   time.Time   // zero: never
 }
 
-// enter gives c the session that p asks for and sends CONNACK.
-func (b *Broker) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (resumed bool, err error) {
-	assigned := p.ClientID == ""
-	if assigned {
-		p.ClientID = assignedID()
-		c.peer.ClientID = p.ClientID
-	}
-	var due []*will
-	now := time.Now()
-	e := entrance{conn: c, connect: p, assigned: assigned, data: data}
-	resumed, left, err := b.enterLocked(&e, &due, now)
-	if left != nil {
-		left.hurry()
-	}
-	for _, w := range due {
-		w.publish(b, now)
-	}
-	if err == nil && e.recorded != nil {
-		err = b.awaitEntrance(&e, deadline)
-	}
-	if err == nil {
-		c.wake()
-	}
-	return resumed, err
-}
-
-// entrance is a client that enters.
-type entrance struct {
-	conn     *conn
-	connect  *wire.Connect
-	assigned bool // the client identifier
-	data     []byte
-	before   former     // what the session was
-	resumed  bool       // it goes on
-	recorded chan error // has room for one; nil: CONNACK need not wait for the disk
-}
-
-func (b *Broker) enterLocked(e *entrance, due *[]*will, now time.Time) (resumed bool, left *conn, err error) {
-	c, p := e.conn, e.connect
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	// Serve may have ended the listener and looked for connections with a
-	// session already.
-	if b.stopping.Load() || c.listener != nil && c.listener.ended {
-		return false, nil, wire.ServerUnavailable
-	}
-	cl := b.clients[p.ClientID]
-	resumed = cl != nil && !p.CleanStart && cl.mayResume(c.peer, now)
-	e.resumed = resumed
-	if cl == nil && len(b.clients) >= b.cfg.Sessions {
-		return false, nil, &refusal{code: tooMany(c.version), text: "too many sessions"}
-	}
-	expiry := b.cfg.sessionExpiry(askedExpiry(p))
-	if b.disk != nil && (expiry > 0 || p.Will != nil || cl != nil && cl.recorded || b.disk.erases(p.ClientID)) && b.disk.full() {
-		// A will could not be refused when it is due.
-		return false, nil, &refusal{code: tooMany(c.version), text: "too much waits for the store"}
-	}
-	if cl != nil {
-		e.before = cl.former()
-		// [MQTT-3.1.4-3] the older connection of the same client goes.
-		left = b.displace(cl, resumed, due, now)
-	}
-	if !resumed {
-		// [MQTT-3.1.2-4], [MQTT-3.1.4-4] a clean start forgets, before CONNACK.
-		if cl != nil {
-			cl.mu.Lock()
-			b.forget(cl)
-			cl.mu.Unlock()
-		}
-		b.created++
-		cl = newClient(p.ClientID, b.created, b.cfg.Inflight, b.disk)
-		b.clients[cl.id] = cl
-	}
-
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	cl.expiry = expiry
-	cl.will = newWill(c, p.Will)
-	ack := c.accept(p, e.assigned, resumed, cl.expiry, e.data)
-	if b.disk != nil {
-		// One that goes on is kept until CONNACK says that it ends with the connection.
-		cl.lasting.Store(cl.expiry > 0 || resumed)
-		c.muted = cl.recorded || cl.expiry > 0 || b.disk.erases(cl.id)
-	}
-	if err := cl.open(c, ack, resumed, now); err != nil {
-		// The client takes no packet of the size of our CONNACK.
-		cl.will = nil
-		if !resumed {
-			b.forget(cl)
-		} else {
-			b.setAlarm(cl, now, now)
-			cl.saveLater()
-		}
-		return false, left, err
-	}
-	c.client = cl
-	if c.muted {
-		b.disk.enter(e, cl)
-	}
-	return resumed, left, nil
-}
-
 // askedExpiry returns the interval that a client wants.
 func askedExpiry(p *wire.Connect) uint32 {
 	if p.Version < wire.V5 && !p.CleanStart {
@@ -150,19 +48,21 @@ func tooMany(v wire.Version) wire.ReasonCode {
 func (b *Broker) displace(cl *client, resumed bool, due *[]*will, now time.Time) (left *conn) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	overdue := passed(cl.alarm.will, now)
+	isDue := cl.willIsDue(resumed, now)
 	b.cancelAlarm(cl)
 	if cl.conn != nil {
 		left = cl.close(ending{reason: wire.SessionTakenOver, tell: true})
-		if cl.will != nil && cl.will.delay == 0 {
-			*due = append(*due, cl.takeWill())
-		}
 	}
-	if cl.will != nil && (!resumed || overdue) {
+	if isDue {
 		*due = append(*due, cl.takeWill())
 	}
 	cl.will = nil
 	return left
+}
+
+// willIsDue reports whether another connection makes the will due; cl.mu is held.
+func (cl *client) willIsDue(resumed bool, now time.Time) bool {
+	return cl.will != nil && (!resumed || passed(cl.alarm.will, now) || cl.conn != nil && cl.will.delay == 0)
 }
 
 // leave ends c and starts what follows for its session. It reports whether c

@@ -68,6 +68,7 @@ func (w *will) publish(b *Broker, now time.Time) {
 func (cl *client) takeWill() *will {
 	w := cl.will
 	cl.will = nil
+	cl.saves++
 	if w != nil && cl.recorded {
 		w.owner = cl
 		cl.leaving = append(cl.leaving, w)

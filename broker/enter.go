@@ -1,0 +1,135 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// entrance is a client that wants to enter. What Broker.consider makes of it holds as
+// long as Broker.mu is held.
+type entrance struct {
+	conn     *conn
+	connect  *wire.Connect
+	assigned bool // the client identifier
+	data     []byte
+	will     *will
+	promised bool // the disk has a record of a session that is to begin
+
+	session *client // that there is under the client identifier; nil: none
+	resumed bool    // it goes on
+	expiry  uint32
+	ack     *wire.Connack
+}
+
+// handsOver is what is left to do for others when a client has entered.
+type handsOver struct {
+	left *conn   // has lost the session; nil: none
+	due  []*will // are to be published
+}
+
+// enter gives c the session that p asks for and sends CONNACK. A client that is refused
+// changes nothing: whatever may speak against it is asked before its session is touched.
+func (b *Broker) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (resumed bool, err error) {
+	e := &entrance{conn: c, connect: p, data: data}
+	if e.assigned = p.ClientID == ""; e.assigned {
+		p.ClientID = assignedID()
+		c.peer.ClientID = p.ClientID
+	}
+	e.will = newWill(c, p.Will)
+	var after handsOver
+	if b.disk != nil {
+		after, err = b.disk.enter(e, deadline)
+	} else {
+		after, err = b.enterAtOnce(e)
+	}
+	if err != nil {
+		return false, err
+	}
+	if after.left != nil {
+		after.left.hurry()
+	}
+	for _, w := range after.due {
+		w.publish(b, time.Now())
+	}
+	c.wake()
+	return e.resumed, nil
+}
+
+func (b *Broker) enterAtOnce(e *entrance) (after handsOver, err error) {
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.consider(e, now); err != nil {
+		return handsOver{}, err
+	}
+	return b.takeOver(e, 0, now), nil
+}
+
+// consider decides whether the client may enter, and how. It changes nothing but e.
+// Broker.mu is held.
+func (b *Broker) consider(e *entrance, now time.Time) error {
+	c, p := e.conn, e.connect
+	// Serve may have ended the listener and looked for connections with a
+	// session already.
+	if b.stopping.Load() || c.listener != nil && c.listener.ended {
+		return wire.ServerUnavailable
+	}
+	e.session = b.clients[p.ClientID]
+	e.resumed = e.session != nil && !p.CleanStart && e.session.mayResume(c.peer, now)
+	e.expiry = b.cfg.sessionExpiry(askedExpiry(p))
+	if e.session == nil && !e.promised && len(b.clients)+b.promised >= b.cfg.Sessions {
+		return &refusal{code: tooMany(c.version), text: "too many sessions"}
+	}
+	if b.disk != nil && (p.Will != nil || b.disk.mustKnow(e)) && b.disk.full() {
+		// A will could not be refused when it is due.
+		return &refusal{code: tooMany(c.version), text: "too much waits for the store"}
+	}
+	e.ack = c.accept(p, e.assigned, e.resumed, e.expiry, e.data)
+	if !c.fits(e.ack) {
+		// [MQTT-3.1.2-28] the response information may be left out.
+		if e.ack.ResponseInformation = ""; !c.fits(e.ack) {
+			return &refusal{code: wire.PacketTooLarge, text: "CONNACK"}
+		}
+	}
+	return nil
+}
+
+// takeOver lets the client in, as considered. number is that of its session if a new
+// one begins; 0: the next. Broker.mu is held.
+func (b *Broker) takeOver(e *entrance, number uint64, now time.Time) (after handsOver) {
+	c, cl := e.conn, e.session
+	if cl != nil {
+		// [MQTT-3.1.4-3] the older connection of the same client goes.
+		after.left = b.displace(cl, e.resumed, &after.due, now)
+	}
+	if !e.resumed {
+		// [MQTT-3.1.2-4], [MQTT-3.1.4-4] a clean start forgets, before CONNACK.
+		if cl != nil {
+			cl.mu.Lock()
+			b.forget(cl)
+			cl.mu.Unlock()
+		}
+		if number == 0 {
+			number = b.nextNumber()
+		}
+		cl = newClient(e.connect.ClientID, number, b.cfg.Inflight, b.disk)
+		b.clients[cl.id] = cl
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	cl.expiry, cl.will = e.expiry, e.will
+	if b.disk != nil {
+		cl.recorded = cl.recorded || cl.expiry > 0
+		cl.lasting.Store(cl.expiry > 0)
+	}
+	cl.open(c, e.ack, e.resumed, now)
+	c.client = cl
+	return after
+}
+
+// nextNumber returns the number of a session; Broker.mu is held.
+func (b *Broker) nextNumber() uint64 {
+	b.created++
+	return b.created
+}

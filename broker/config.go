@@ -102,7 +102,8 @@ type Config struct {
 	Inflight int
 	// QueuedMessages bounds the messages that wait for one client or for its
 	// acknowledgement. What comes when the limit is reached is dropped for that
-	// client and counted. Zero means 65,536.
+	// client and counted, or goes to another member of the shared subscription. Zero
+	// means 65,536.
 	QueuedMessages int
 	// QueuedBytes bounds the topics, payloads and properties of those messages. Zero
 	// means 32 MiB.

@@ -110,12 +110,31 @@
 // [Broker.Disconnect] sends a client away. [Broker.Shutdown] ends the broker when
 // all clients have got what waits for them, [Broker.Close] at once.
 //
+// # Shared subscriptions
+//
+// Members take turns, those who are connected first; of those who are not, one that
+// messages are kept for. A member whose queue is full is passed over.
+//
+// A member that is only away keeps what it has, acknowledged or not, and gets it when it
+// comes back: whoever keeps a session wants that, and Mosquitto and EMQX do the same.
+// When its session ends, by its expiry interval, a DISCONNECT or a clean start, the
+// others get what it was not sent and what it has not acknowledged at QoS 1, in order and
+// as new messages. They get what it was not sent when it unsubscribes, too; the rest is
+// completed with it. A message of QoS 2 that was sent to it is nobody else's and is
+// dropped; it is counted in [Stats] as Dropped, as is what nobody is left for. The last
+// member that unsubscribes gets what waits for it.
+//
+// With a [Config.Store] that survives a crash at any instruction as long as the members'
+// sessions do. What a member has whose session ends with its connection is lost with it
+// in a crash.
+//
 // # Choices
 //
 // Where the specification leaves the choice: a message goes to a client once, with
 // the highest QoS and all identifiers of its matching subscriptions, but for each
-// shared subscription apart. Members of a shared subscription take turns, those who
-// are connected first. A message that a hook refuses is acknowledged before 5.0,
+// shared subscription apart. Of two QoS 2 messages under one packet identifier, the
+// second without DUP on a later connection of the session, the second is a repeat if it
+// has the same topic, payload and properties, and a new message otherwise. A message that a hook refuses is acknowledged before 5.0,
 // and with the reason on 5.0. Session expiry and keep-alive are cut to the maximum
 // in [Config]. Wills that are due when the broker is closed are not published, or with
 // a [Config.Store] by the next one.

@@ -191,7 +191,7 @@ func (all *workers) check() {
 	}
 }
 
-const sharedSchedules = 150
+const sharedSchedules = 50
 
 // Whoever leaves, and however, each job at QoS 1 is done by somebody.
 func TestJobsAreDoneWhoeverLeaves(t *testing.T) {

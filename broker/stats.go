@@ -16,7 +16,7 @@ type Stats struct {
 
 	Received uint64 // messages that clients published
 	Sent     uint64 // messages handed to connections or queues of clients
-	Dropped  uint64 // messages not delivered to one client because its queue was full
+	Dropped  uint64 // messages not delivered to one client because its queue was full, or to any of a shared subscription
 	Expired  uint64 // messages not delivered to one client because they got too old or too large for it
 	Denied   uint64 // messages and filters that a hook refused
 	Refused  uint64 // connections that ended without a successful CONNACK

@@ -63,6 +63,9 @@ func ExampleServer_Adopt() {
 	first.Publish(&session.Outgoing{Publish: wire.Publish{Topic: "t", QoS: wire.AtLeastOnce}}, time.Now())
 
 	second := begin() // with the same client identifier
+	if err := second.CheckAccept(&wire.Connack{}); err != nil {
+		log.Fatal(err) // refused; the first goes on
+	}
 	if err := first.Disconnect(&wire.Disconnect{ReasonCode: wire.SessionTakenOver}); err != nil {
 		log.Fatal(err)
 	}

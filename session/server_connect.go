@@ -86,22 +86,19 @@ func (s *Server) Accept(ack *wire.Connack, now time.Time) error {
 		return ErrOutOfTurn
 	}
 	p := s.connect
-	if err := checkAccept(ack, p); err != nil {
+	if err := s.CheckAccept(ack); err != nil {
+		if _, ok := errors.AsType[*wire.Error](err); ok {
+			s.Fail(err)
+		}
 		return err
 	}
 	limits := limitsOf(ack, p.Version)
-	if err := checkWill(p.Will, limits); err != nil {
-		s.Fail(err)
-		return err
-	}
 	// [MQTT-3.2.2-2], [MQTT-3.2.2-3]
 	ack.SessionPresent = s.session.exists && !p.CleanStart
 	// [MQTT-4.12.0-5], [MQTT-4.12.0-6]
 	ack.AuthenticationMethod = p.AuthenticationMethod
-	short := *ack
-	short.ReasonString, short.UserProperties = "", nil
 	// [MQTT-3.2.2-19], [MQTT-3.2.2-20]
-	if err := s.say(ack, &short); err != nil {
+	if err := s.say(ack, shortened(ack)); err != nil {
 		return err
 	}
 	if !ack.SessionPresent {
@@ -114,6 +111,36 @@ func (s *Server) Accept(ack *wire.Connack, now time.Time) error {
 	s.silence = silence{limit: s.KeepAlive() * 3 / 2, last: now}
 	s.start(ack.SessionPresent, now)
 	return nil
+}
+
+// CheckAccept returns the error that Accept would return, and changes nothing. A server
+// that takes the session from another connection with [Server.Adopt] asks it before: a
+// client that is refused must not cost another one its connection.
+func (s *Server) CheckAccept(ack *wire.Connack) error {
+	if s.phase != serverDeciding {
+		return ErrOutOfTurn
+	}
+	p := s.connect
+	if err := checkAccept(ack, p); err != nil {
+		return err
+	}
+	if err := checkWill(p.Will, limitsOf(ack, p.Version)); err != nil {
+		return err
+	}
+	short := shortened(ack)
+	short.AuthenticationMethod = p.AuthenticationMethod
+	b, err := short.Append(nil, p.Version)
+	if err != nil {
+		return err
+	}
+	return s.link.Limits.checkSize(len(b))
+}
+
+// shortened returns ack without what may be left out where it does not fit.
+func shortened(ack *wire.Connack) *wire.Connack {
+	short := *ack
+	short.ReasonString, short.UserProperties = "", nil
+	return &short
 }
 
 // start opens the two halves of the session.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -317,4 +318,68 @@ func TestServerAuthentication(t *testing.T) {
 		require.ErrorIs(t, plain.s.Auth(&wire.Auth{}), ErrOutOfTurn)
 		plain.sendBad(wire.ProtocolError, step(wire.Reauthenticate, ""))
 	})
+}
+
+// A client that is refused costs nobody the session: whoever would adopt it for the
+// client knows before.
+func TestServerKnowsBeforeItAdopts(t *testing.T) {
+	first := served(t, wire.V5)
+	for name, test := range map[string]struct {
+		connect *wire.Connect
+		ack     *wire.Connack
+		is      func(error) bool
+	}{
+		"packet size": {&wire.Connect{ClientID: "c1", MaximumPacketSize: 4}, &wire.Connack{},
+			func(err error) bool { return errors.Is(err, wire.PacketTooLarge) }},
+		"will": {&wire.Connect{ClientID: "c1", Will: &wire.Will{Topic: "w", QoS: 2}}, &wire.Connack{MaximumQoS: new(wire.AtLeastOnce)},
+			func(err error) bool { return errors.Is(err, wire.QoSNotSupported) }},
+		"reason": {&wire.Connect{ClientID: "c1"}, &wire.Connack{ReasonCode: wire.ServerBusy},
+			func(err error) bool { _, ok := errors.AsType[*wire.FieldError](err); return ok }},
+	} {
+		second := newServerScript(t, wire.V5, ServerSettings{})
+		require.ErrorIs(t, second.s.CheckAccept(test.ack), ErrOutOfTurn)
+		second.dial(test.connect)
+		require.True(t, test.is(second.s.CheckAccept(test.ack)), name)
+		second.wantIdle()
+		require.NoError(t, second.s.Refuse(&wire.Connack{ReasonCode: wire.ServerBusy}))
+		require.Nil(t, second.lose())
+		require.True(t, first.s.Connected())
+	}
+	// A reason string is left out and keeps nobody away.
+	second := newServerScript(t, wire.V5, ServerSettings{})
+	second.dial(&wire.Connect{ClientID: "c1", MaximumPacketSize: 10, SessionExpiryInterval: 60})
+	ack := &wire.Connack{ReasonString: "far too long to fit"}
+	require.NoError(t, second.s.CheckAccept(ack))
+	require.False(t, ack.SessionPresent)
+	second.s.Adopt(first.s)
+	require.NoError(t, second.s.Accept(ack, second.now))
+	require.True(t, second.s.Connack().SessionPresent)
+}
+
+func TestServerRefusesWithoutTouchingItsSession(t *testing.T) {
+	for _, v := range versions {
+		s := served(t, v)
+		s.send(pub(9, 2, "held"))
+		held := s.wantMessages("held")
+		s.publish("one", 1)
+		s.want(pub(1, 1, "one"))
+		s.lose()
+		for _, clean := range []bool{false, true} {
+			p := keeping(v)
+			p.CleanStart, p.SessionExpiryInterval = clean, 0
+			s.dial(p)
+			require.NoError(t, s.s.Refuse(&wire.Connack{ReasonCode: wire.NotAuthorized}))
+			s.skip()
+			require.Nil(t, s.lose())
+			require.True(t, s.s.HasSession())
+			require.NotZero(t, s.s.SessionExpiryInterval())
+		}
+		s.dial(keeping(v))
+		ack := new(wire.Connack)
+		require.NoError(t, s.s.Accept(ack, s.now))
+		s.want(ack, dup(1, 1, "one"))
+		s.send(dup(9, 2, "held"))
+		s.ack(held...)
+		s.want(pubrec(9))
+	}
 }

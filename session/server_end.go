@@ -94,7 +94,8 @@ func (s *Server) Forget() {
 // while CONNECT waits for Accept. What old still has to write, such as a
 // DISCONNECT with SessionTakenOver, is taken out of it before: Adopt ends its
 // connection like Lost, whose result it returns. old has no session then: Tokens of
-// its messages go to the Receiver of s.
+// its messages go to the Receiver of s. Ask [Server.CheckAccept] before, since nothing
+// brings the connection of old back when Accept fails.
 func (s *Server) Adopt(old *Server) (will *wire.Will) {
 	if old == s || s.phase != serverDeciding {
 		return nil

@@ -87,6 +87,9 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 	}
 	c.Receiver.belong(c.continuity.server)
 	c.Receiver.Start(present, receiveMax, c.connect.TopicAliasMaximum)
+	if kind < Proven {
+		c.Receiver.doubt()
+	}
 	c.Sender.quota.max = c.inflight(v)
 	c.Subscriptions.start(kind, c.continuity.server) // before any message is sent
 	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))

@@ -11,6 +11,7 @@ type incoming struct {
 	text       string // reason string
 	listed     bool   // is in arrived
 	counted    bool   // counts against the receive maximum
+	doubtful   bool   // belongs to a session that the peer may have lost
 	recorded   bool   // the identifier has a record, which goes before PUBCOMP
 	epoch      uint32 // the last connection that brought the PUBLISH
 	digest     Digest // zero: unknown

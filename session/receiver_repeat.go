@@ -22,6 +22,9 @@ import "github.com/seed65a45251/mqtt/wire"
 //     loses one of the two.
 //   - At QoS 1 it counts as new, since a duplicate is allowed and a loss is not.
 //
+// Where the session may be another one than that of the exchange, content decides
+// whatever DUP says: the first transmission may have got lost with a connection.
+//
 // A record of an earlier release of this package has no digest; its identifier alone
 // counts.
 func (r *Receiver) isRepeat(in *incoming, p *wire.Publish) bool {
@@ -32,7 +35,7 @@ func (r *Receiver) isRepeat(in *incoming, p *wire.Publish) bool {
 		// After PUBREL there is nothing to repeat [MQTT-4.3.3-6].
 		return in.qos == wire.ExactlyOnce && in.state != incomingDiscarded && in.resembles(p, r.link.Version)
 	case in.state == incomingReceived:
-		return true
+		return !in.doubtful || in.resembles(p, r.link.Version)
 	}
 	return p.Duplicate && inMemory.digest(p, 0).same(in.digest)
 }
@@ -69,5 +72,13 @@ func (r *Receiver) releaseEarly(in *incoming) {
 		id := in.id
 		r.release(in)
 		r.link.pubcomp(id, wire.Success)
+	}
+}
+
+// doubt notes that the peer may have lost the session that the exchanges so far
+// belong to.
+func (r *Receiver) doubt() {
+	for in := range r.byID.all {
+		in.doubtful = true
 	}
 }

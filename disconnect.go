@@ -56,6 +56,9 @@ func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error 
 		return &requestError{"disconnect", "", false, err}
 	}
 	err = c.flush(ctx)
+	if late := c.leaveShared(ctx, p); err == nil {
+		err = late
+	}
 	c.leave(p)
 	c.life.Wait()
 	return err
@@ -127,8 +130,9 @@ func (c *Client) farewell(p *wire.Disconnect) {
 		// Nothing of this client is left behind.
 		p.SessionExpiryInterval = new(uint32(0))
 	}
-	if c.cfg.Resume {
+	if c.keepsSession(p) {
 		c.leaveNoTransients()
+		c.depart()
 	}
 	if v < V5 && p.ReasonCode != Success {
 		// Before 5.0 every DISCONNECT drops the will; only silence keeps it.

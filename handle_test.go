@@ -50,6 +50,8 @@ func list(got chan<- string) func(context.Context, *mqtt.Message) error {
 
 func fail(context.Context, *mqtt.Message) error { return errHandler }
 
+func nothing(context.Context, *mqtt.Message) (*mqtt.Message, error) { return nil, nil }
+
 // wantUnsubscribe takes UNSUBSCRIBE and answers it.
 func wantUnsubscribe(t *testing.T, conn *mqtttest.Conn, filters ...string) {
 	t.Helper()
@@ -356,9 +358,10 @@ func TestOptionsThatDoNotGoTogether(t *testing.T) {
 		}
 		for _, o := range []mqtt.SubscribeOptions{{Lend: true}, {Concurrency: 1}, {OrderBy: byTopic}} {
 			o.Filters = filters("t")
-			_, err := client.SubscribeWith(t.Context(), o)
-			require.ErrorIs(t, err, mqtt.ErrInvalid)
+			err := client.RespondWith(t.Context(), mqtt.RespondOptions{SubscribeOptions: o}, nothing)
+			require.ErrorIs(t, err, mqtt.ErrInvalid, "they are for Handle")
 		}
+		require.ErrorIs(t, client.Handle(t.Context(), on("t"), nil), mqtt.ErrInvalid)
 		conn.WantIdle()
 	})
 }

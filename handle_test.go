@@ -37,8 +37,10 @@ func handle(t *testing.T, c *mqtt.Client, conn *mqtttest.Conn, o mqtt.SubscribeO
 	return h
 }
 
-// on is a Subscription of Handle with one filter of QoS 2.
-func on(filter string) mqtt.SubscribeOptions { return mqtt.SubscribeOptions{Filters: filters(filter)} }
+// on is a Subscription with filters of QoS 2.
+func on(list ...string) mqtt.SubscribeOptions {
+	return mqtt.SubscribeOptions{Filters: filters(list...)}
+}
 
 // list is a handler that hands payloads to a channel.
 func list(got chan<- string) func(context.Context, *mqtt.Message) error {

@@ -53,12 +53,14 @@ func (q *queue) release(h *holder, unfinished ...item) (left []item) {
 	q.mu.Lock()
 	q.holders = slices.DeleteFunc(q.holders, func(o *holder) bool { return o == h })
 	unfinished = append(unfinished, h.rest()...)
-	q.settle(h, h.out)
+	q.out -= h.out
+	h.out = 0
 	if q.closed != nil && !q.kept {
 		left = unfinished
 	} else {
 		q.putBack(unfinished)
 	}
+	q.finishIfDrained()
 	q.mu.Unlock()
 	token(q.ready) // also for who waits for h
 	return left

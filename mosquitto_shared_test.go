@@ -19,9 +19,9 @@ const mosquittoJobsTotal = 1000
 type mosquittoJobs struct {
 	mu      sync.Mutex
 	handled map[string]string // the worker by job
-	by      map[string]int // calls by worker
-	many    chan struct{}  // closed when the first worker has handled many
-	all     chan struct{}  // closed when all are handled
+	by      map[string]int    // calls by worker
+	many    chan struct{}     // closed when the first worker has handled many
+	all     chan struct{}     // closed when all are handled
 }
 
 func newMosquittoJobs() *mosquittoJobs {

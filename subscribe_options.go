@@ -11,8 +11,8 @@ type SubscribeOptions struct {
 	Filters []Filter
 	// ManualAck leaves the acknowledgement of QoS 1 and 2 messages to
 	// Message.Ack. Otherwise a message is acknowledged when it is handed over:
-	// by Messages and Next when the consumer has it, by All when the loop body
-	// is done with it.
+	// by Stream, Messages and Next when the consumer has it, by All when the loop
+	// body is done with it, by Handle when the function has returned nil.
 	ManualAck bool
 
 	// BufferMessages and BufferBytes (of payload) bound the QoS 0 messages that

@@ -14,9 +14,11 @@ import (
 // sessions, until Unsubscribe, Drain, the end of the client, or until the
 // server refuses to renew it.
 //
-// Receive in one way, by Messages, Next or All; several goroutines may share
-// it, and each message goes to one of them. (After a call of Messages one
-// message is always on its way to the channel, where Next would not see it.)
+// Stream, Messages, Next, All and Handle receive. They may follow each other, and
+// several goroutines may receive at once: each message goes to one of them. What one
+// has taken and not handed over when it ends is the next one's. (While a Stream or
+// Messages is open, one message is always on its way to the channel, where Next
+// would not see it.)
 type Subscription struct {
 	client  *Client
 	options SubscribeOptions

@@ -19,9 +19,9 @@ import (
 // get a message; it has it, and nobody else does.)
 //
 // Each call has a channel and a goroutine of its own, which ends with ctx, the
-// Subscription or the client, also if nobody receives. Of several Streams, each
-// holds one message ready; several goroutines that receive from one channel share
-// its messages without that.
+// Subscription or the client, also if nobody receives. Until then it holds one
+// message ready: whoever leaves the loop early has to end ctx, and several goroutines
+// that receive from one channel share messages better than several Streams do.
 func (s *Subscription) Stream(ctx context.Context) <-chan *Message {
 	if ctx == nil {
 		ctx = context.Background()

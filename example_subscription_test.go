@@ -93,7 +93,7 @@ func ExampleSubscription_Stream() {
 		fmt.Println(msg.Topic)
 		break
 	}
-	stop() // a loop that is left early would hold one message
+	stop()                              // a loop that is left early would hold one message
 	fmt.Println(shift.Err(), sub.Err()) // the Subscription lives on
 	msg, err := sub.Next(ctx)           // and nothing is lost
 	if err != nil {

@@ -3,11 +3,13 @@ package mqtt_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -378,6 +380,100 @@ func TestLentMessagesAreCopiedForOtherConsumers(t *testing.T) {
 					conn.Want(puback(i + 1))
 				}
 			})
+		})
+	}
+}
+
+// Consumers of every kind come and go at random. Each message is received once and
+// acknowledged once.
+func TestConsumersThatComeAndGoLoseNothing(t *testing.T) {
+	for seed := range uint64(5) {
+		synctest.Test(t, func(t *testing.T) {
+			const n, goroutines = 1000, 6
+			srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 1 << 20})
+			client, conn := open(t, srv, quiet(srv))
+			sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{
+				Filters: filters("t"), Lend: seed%2 == 0, Concurrency: int(seed % 3)})
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			var mu sync.Mutex
+			seen := make(map[string]int)
+			took := func(m *mqtt.Message) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				seen[string(m.Payload)]++
+				return len(seen) == n
+			}
+			var all sync.WaitGroup
+			for i := range uint64(goroutines) {
+				random := rand.New(rand.NewPCG(seed, i))
+				all.Go(func() {
+					for ctx.Err() == nil {
+						comeAndGo(ctx, sub, random.IntN(4), random.IntN(8), func(m *mqtt.Message) {
+							if took(m) {
+								stop()
+							}
+						})
+					}
+				})
+			}
+			for i := range uint16(n) {
+				conn.Send(pub(i+1, 1+wire.QoS(i%2), fmt.Sprint(i)))
+			}
+			for i := range uint16(n) {
+				if i%2 == 0 {
+					conn.Want(puback(i + 1))
+				} else {
+					conn.Want(pubrec(i + 1))
+				}
+			}
+			all.Wait()
+			require.Len(t, seen, n)
+			for payload, times := range seen {
+				require.Equal(t, 1, times, payload)
+			}
+			require.Zero(t, pumps())
+			wantMessages(t, sub)
+		})
+	}
+}
+
+// comeAndGo receives about so many messages in one of several ways.
+func comeAndGo(ctx context.Context, sub *mqtt.Subscription, way, messages int, took func(*mqtt.Message)) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(messages)*time.Millisecond)
+	defer cancel()
+	count := 0
+	one := func(m *mqtt.Message) bool {
+		took(m)
+		count++
+		return count < messages
+	}
+	switch way {
+	case 0:
+		for m := range sub.Stream(ctx) {
+			if !one(m) {
+				cancel() // what still comes is received
+			}
+		}
+	case 1:
+		for m := range sub.Stream(ctx) {
+			if !one(m) {
+				break
+			}
+		}
+	case 2:
+		if m, err := sub.Next(ctx); err == nil {
+			one(m)
+		}
+	case 3:
+		var mu sync.Mutex // with Concurrency
+		sub.Handle(ctx, func(_ context.Context, m *mqtt.Message) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if !one(m) {
+				cancel()
+			}
+			return nil
 		})
 	}
 }

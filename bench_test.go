@@ -136,6 +136,18 @@ func BenchmarkReceiveMessages256(b *testing.B) {
 	})
 }
 
+func BenchmarkReceiveStream256(b *testing.B) {
+	benchmarkReceive(b, 256, func(sub *mqtt.Subscription, more func(*mqtt.Message) bool) {
+		ctx, cancel := context.WithCancel(b.Context())
+		defer cancel()
+		for m := range sub.Stream(ctx) {
+			if !more(m) {
+				return
+			}
+		}
+	})
+}
+
 func BenchmarkReceiveHandle256(b *testing.B) {
 	for name, lend := range map[string]bool{"owned": false, "lent": true} {
 		b.Run(name, func(b *testing.B) {

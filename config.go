@@ -45,7 +45,8 @@ type Config struct {
 	Bridge bool
 	// Resume asks for the session that an earlier process left under ClientID,
 	// and leaves the session on the server at the end, on 5.0 for SessionExpiry.
-	// It needs a ClientID. Zero
+	// It needs a ClientID. Shared filters do not stay in it unless
+	// SubscribeOptions.KeepShared is set. Zero
 	// means that the client starts clean and leaves nothing behind.
 	Resume bool
 	// SessionExpiry is how long the server keeps the session without a

@@ -113,8 +113,23 @@ func TestPublishingFromALoopWhoseBufferIsFull(t *testing.T) {
 	}
 }
 
-// loops are the three ways to receive; each ends with the first error of f.
+// loops are the ways to receive; each ends with the first error of f.
 var loops = map[string]func(context.Context, *mqtt.Subscription, func(*mqtt.Message) error) error{
+	"Stream": func(ctx context.Context, sub *mqtt.Subscription, f func(*mqtt.Message) error) error {
+		for m := range sub.Stream(ctx) {
+			if err := f(m); err != nil {
+				return err
+			}
+		}
+		return errors.Join(ctx.Err(), sub.Err())
+	},
+	"Handle": func(ctx context.Context, sub *mqtt.Subscription, f func(*mqtt.Message) error) error {
+		err := sub.Handle(ctx, func(_ context.Context, m *mqtt.Message) error { return f(m) })
+		if errors.Is(err, mqtt.ErrUnsubscribed) {
+			return nil
+		}
+		return err
+	},
 	"Messages": func(_ context.Context, sub *mqtt.Subscription, f func(*mqtt.Message) error) error {
 		for m := range sub.Messages() {
 			if err := f(m); err != nil {

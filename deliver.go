@@ -91,7 +91,7 @@ func (c *Client) origin(subscriptions int) *origin {
 func (k *conn) item(s *Subscription, received []session.Received, o *origin) item {
 	if s.options.Lend {
 		if m, lease := k.delivery.lender.borrow(k.reader, &received[0], len(received), o); m != nil {
-			return item{m, lease}
+			return item{Message: m, lease: lease}
 		}
 	}
 	if in := &received[0]; len(in.Publish.Payload) >= adopted && !o.shared {
@@ -99,10 +99,10 @@ func (k *conn) item(s *Subscription, received []session.Received, o *origin) ite
 			m := new(Message)
 			m.receive(in, in.Publish.Payload, o)
 			m.own()
-			return item{m, nil}
+			return item{Message: m}
 		}
 	}
-	return item{ownedMessage(&received[0], o), nil}
+	return item{Message: ownedMessage(&received[0], o)}
 }
 
 // adopted is from which size on a payload is not copied: it keeps the buffer that
@@ -125,7 +125,7 @@ func (k *conn) flushRun(ctx context.Context, s *Subscription) {
 		}
 		switch result {
 		case pushClosed:
-			if s.handled {
+			if s.client.router.outlived(s) {
 				s.client.router.giveBackLate(s, run)
 			} else {
 				dismiss(run)

@@ -10,7 +10,9 @@ import (
 
 // Close ends the client without waiting for what is in flight: it says
 // DISCONNECT if it can within a second, ends every wait with ErrClosed, and
-// returns when no goroutine of the client is left. Further calls do nothing.
+// returns when no goroutine of the client is left. Further calls do nothing. Where
+// the server keeps the session, shared filters are unsubscribed before DISCONNECT;
+// see SubscribeOptions.KeepShared.
 func (c *Client) Close() error {
 	c.leave(&wire.Disconnect{})
 	c.life.Wait()
@@ -18,7 +20,9 @@ func (c *Client) Close() error {
 }
 
 // Disconnect ends the client in order: it waits until everything accepted for
-// publishing is acknowledged, then says DISCONNECT and closes like Close. The
+// publishing is acknowledged and, where the server keeps the session, until it has
+// unsubscribed shared filters or the connection is lost; then it says DISCONNECT and
+// closes like Close. The
 // reason is Success unless one is given; DisconnectWithWill asks the server to
 // publish the will all the same. (Before 5.0 DISCONNECT has no reason: with any
 // but Success the connection is closed without it, and the server publishes the
@@ -56,6 +60,9 @@ func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error 
 		return &requestError{"disconnect", "", false, err}
 	}
 	err = c.flush(ctx)
+	if late := c.leaveShared(ctx, p); err == nil {
+		err = late
+	}
 	c.leave(p)
 	c.life.Wait()
 	return err
@@ -127,8 +134,9 @@ func (c *Client) farewell(p *wire.Disconnect) {
 		// Nothing of this client is left behind.
 		p.SessionExpiryInterval = new(uint32(0))
 	}
-	if c.cfg.Resume {
+	if c.keepsSession(p) {
 		c.leaveNoTransients()
+		c.depart()
 	}
 	if v < V5 && p.ReasonCode != Success {
 		// Before 5.0 every DISCONNECT drops the will; only silence keeps it.

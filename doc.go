@@ -3,13 +3,31 @@
 // context, messages arrive on a channel, and a broken connection is the
 // library's business, not the caller's.
 //
+//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+//	defer stop()
 //	client, err := mqtt.Connect(ctx, "mqtt://localhost:1883", mqtt.Config{})
 //	defer client.Close()
 //
-//	sub, err := client.Subscribe(ctx, "sensors/+/temp", mqtt.AtLeastOnce)
-//	for msg := range sub.Messages() { … }
-//
 //	err = client.Publish(ctx, "sensors/7/temp", []byte("21.5"), mqtt.ExactlyOnce)
+//
+//	sub, err := client.Subscribe(ctx, "sensors/+/temp", mqtt.AtLeastOnce)
+//	for msg := range sub.Stream(ctx) { … }
+//	err = sub.Err() // nil if it was ctx that ended the loop
+//
+// # Which call
+//
+//   - A loop or a select over a channel: Subscription.Stream, which ends with its
+//     context; Messages, which ends with the Subscription only.
+//   - One message, with a deadline: Next.
+//   - A loop that acknowledges each message when its body is done: All.
+//   - A function that may fail, acknowledged when it returns nil, several at once if
+//     asked: Subscription.Handle; Client.Handle subscribes and unsubscribes besides.
+//   - To send: Publish returns when the server has the message, PublishAsync at once;
+//     Flush waits for all.
+//
+// Workers share what comes on a filter $share/group/filter. Who leaves in order, by
+// Drain and then Disconnect, leaves nothing behind that the others could have had;
+// see SubscribeOptions.KeepShared.
 //
 // # What is guaranteed
 //
@@ -73,7 +91,7 @@
 //	                       context ended, ErrClosed               true if not sent yet
 //	Handle                 as Subscribe; context ended, what the  as Subscribe; false
 //	                       function returned, or what ended the
-//	                       Subscription
+//	                       Subscription (ErrUnsubscribed as well)
 //	Route                  ErrInvalid, ErrClosed                  true
 //	Unsubscribe, -With     ErrInvalid                             true
 //	                       *LimitError                            true unless sent on an earlier connection

@@ -45,6 +45,47 @@ func ExampleClient_Handle() {
 	// Output: 3 true
 }
 
+func ExampleSubscription_Handle() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	sub, err := client.Subscribe(ctx, "orders/+", mqtt.AtLeastOnce)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Subscribed: whoever waits for that can publish now.
+	for _, order := range []string{"nails", "hammer"} {
+		if err := client.Publish(ctx, "orders/"+order, nil, mqtt.AtLeastOnce); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	errFull := errors.New("the shelf is full")
+	err = sub.Handle(ctx, func(_ context.Context, m *mqtt.Message) error {
+		if m.Topic == "orders/hammer" {
+			return errFull // not acknowledged
+		}
+		fmt.Println("packed", m.Topic)
+		return nil // and the message is acknowledged
+	})
+	fmt.Println(errors.Is(err, errFull))
+
+	ctx, stop := context.WithCancel(ctx)
+	err = sub.Handle(ctx, func(_ context.Context, m *mqtt.Message) error {
+		fmt.Println("packed", m.Topic, "after all")
+		stop()
+		return nil
+	})
+	fmt.Println(errors.Is(err, context.Canceled), sub.Err())
+	// Output:
+	// packed orders/nails
+	// true
+	// packed orders/hammer after all
+	// true <nil>
+}
+
 func ExampleClient_Handle_concurrency() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -71,6 +71,41 @@ func ExampleClient_SubscribeWith() {
 	// Output: hello, granted [granted QoS 1 (0x01) granted QoS 2 (0x02)]
 }
 
+func ExampleSubscription_Stream() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	sub, err := client.Subscribe(ctx, "rooms/+", mqtt.AtLeastOnce)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, room := range []string{"rooms/hall", "rooms/attic"} {
+		if err := client.Publish(ctx, room, []byte("swept"), mqtt.AtLeastOnce); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	shift, stop := context.WithCancel(ctx) // an ordinary program: signal.NotifyContext
+	defer stop()
+	for msg := range sub.Stream(shift) {
+		fmt.Println(msg.Topic)
+		break
+	}
+	stop()                              // a loop that is left early would hold one message
+	fmt.Println(shift.Err(), sub.Err()) // the Subscription lives on
+	msg, err := sub.Next(ctx)           // and nothing is lost
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(msg.Topic)
+	// Output:
+	// rooms/hall
+	// context canceled <nil>
+	// rooms/attic
+}
+
 func ExampleSubscription_Next() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

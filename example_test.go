@@ -55,8 +55,13 @@ func Example() {
 	if err := client.Publish(ctx, "sensors/7/temp", []byte("21.5"), mqtt.ExactlyOnce); err != nil {
 		log.Fatal(err)
 	}
-	msg := <-sub.Messages()
-	fmt.Printf("%s %s\n", msg.Topic, msg.Payload)
+	for msg := range sub.Stream(ctx) { // an ordinary program: until signal.NotifyContext ends it
+		fmt.Printf("%s %s\n", msg.Topic, msg.Payload)
+		break
+	}
+	if err := sub.Err(); err != nil {
+		log.Fatal(err)
+	}
 	// Output: sensors/7/temp 21.5
 }
 

@@ -37,8 +37,10 @@ func handle(t *testing.T, c *mqtt.Client, conn *mqtttest.Conn, o mqtt.SubscribeO
 	return h
 }
 
-// on is a Subscription of Handle with one filter of QoS 2.
-func on(filter string) mqtt.SubscribeOptions { return mqtt.SubscribeOptions{Filters: filters(filter)} }
+// on is a Subscription with filters of QoS 2.
+func on(list ...string) mqtt.SubscribeOptions {
+	return mqtt.SubscribeOptions{Filters: filters(list...)}
+}
 
 // list is a handler that hands payloads to a channel.
 func list(got chan<- string) func(context.Context, *mqtt.Message) error {
@@ -49,6 +51,8 @@ func list(got chan<- string) func(context.Context, *mqtt.Message) error {
 }
 
 func fail(context.Context, *mqtt.Message) error { return errHandler }
+
+func nothing(context.Context, *mqtt.Message) (*mqtt.Message, error) { return nil, nil }
 
 // wantUnsubscribe takes UNSUBSCRIBE and answers it.
 func wantUnsubscribe(t *testing.T, conn *mqtttest.Conn, filters ...string) {
@@ -356,9 +360,10 @@ func TestOptionsThatDoNotGoTogether(t *testing.T) {
 		}
 		for _, o := range []mqtt.SubscribeOptions{{Lend: true}, {Concurrency: 1}, {OrderBy: byTopic}} {
 			o.Filters = filters("t")
-			_, err := client.SubscribeWith(t.Context(), o)
-			require.ErrorIs(t, err, mqtt.ErrInvalid)
+			err := client.RespondWith(t.Context(), mqtt.RespondOptions{SubscribeOptions: o}, nothing)
+			require.ErrorIs(t, err, mqtt.ErrInvalid, "they are for Handle")
 		}
+		require.ErrorIs(t, client.Handle(t.Context(), on("t"), nil), mqtt.ErrInvalid)
 		conn.WantIdle()
 	})
 }

@@ -71,6 +71,19 @@ func (h *hooks) handling(ctx context.Context, m *Message) (context.Context, func
 	return ctx, inReverse(outcomes)
 }
 
+// handler returns f with the hooks around it.
+func (h *hooks) handler(f func(context.Context, *Message) error) func(context.Context, *Message) error {
+	if len(h.handle) == 0 {
+		return f
+	}
+	return func(ctx context.Context, m *Message) error {
+		ctx, done := h.handling(ctx, m)
+		err := f(ctx, m)
+		done(err)
+		return err
+	}
+}
+
 // responding calls the hooks around f.
 func (h *hooks) responding(f func(context.Context, *Message) (*Message, error)) func(context.Context, *Message) (*Message, error) {
 	return func(ctx context.Context, m *Message) (*Message, error) {

@@ -1,9 +1,7 @@
 package mqtt
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -25,14 +23,8 @@ type lanes struct {
 
 type lane struct {
 	key   string
-	items []numbered
+	items []item
 	head  int // items[:head] are done
-}
-
-// numbered is a message with its place in the order of arrival.
-type numbered struct {
-	item
-	number uint64
 }
 
 // lanesAhead is how many messages a handler takes out of the queue for each
@@ -65,7 +57,7 @@ func (h *handler) fill(ctx context.Context, l *lanes) error {
 		key = func(m *Message) string { return m.Topic }
 	}
 	var next [1]item
-	for number := uint64(0); ; number++ {
+	for {
 		select {
 		case l.room <- struct{}{}:
 		case <-h.sub.queue.cut: // nobody is to wait for the end until there is room
@@ -73,10 +65,10 @@ func (h *handler) fill(ctx context.Context, l *lanes) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if _, err := h.sub.take(ctx, next[:]); err != nil {
+		if _, err := h.sub.take(ctx, &h.hold, 0, next[:]); err != nil {
 			return err
 		}
-		l.add(key(next[0].Message), numbered{next[0], number})
+		l.add(key(next[0].Message), next[0])
 	}
 }
 
@@ -95,13 +87,14 @@ func (h *handler) work(ctx context.Context, l *lanes) error {
 			}
 			m.lease.release(1)
 			l.done(lane)
+			h.sub.queue.settled(&h.hold, 1)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-func (l *lanes) add(key string, m numbered) {
+func (l *lanes) add(key string, m item) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if busy := l.byKey[key]; busy != nil {
@@ -119,7 +112,7 @@ func (l *lanes) add(key string, m numbered) {
 	l.ready <- fresh // has room for it
 }
 
-func (n *lane) add(m numbered) {
+func (n *lane) add(m item) {
 	if n.head > 0 && len(n.items) == cap(n.items) {
 		kept := copy(n.items, n.items[n.head:])
 		clear(n.items[kept:])
@@ -131,13 +124,13 @@ func (n *lane) add(m numbered) {
 func (l *lanes) first(n *lane) item {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return n.items[n.head].item
+	return n.items[n.head]
 }
 
 // done takes the first message out of n, whose worker is done with it.
 func (l *lanes) done(n *lane) {
 	l.mu.Lock()
-	n.items[n.head] = numbered{}
+	n.items[n.head] = item{}
 	n.head++
 	if n.head == len(n.items) {
 		delete(l.byKey, n.key)
@@ -152,15 +145,10 @@ func (l *lanes) done(n *lane) {
 	<-l.room
 }
 
-// left returns what is not done, in the order of arrival, when no worker is left.
+// left returns what is not done when no worker is left.
 func (l *lanes) left() (items []item) {
-	var rest []numbered
 	for _, n := range l.byKey {
-		rest = append(rest, n.items[n.head:]...)
-	}
-	slices.SortFunc(rest, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
-	for _, m := range rest {
-		items = append(items, m.item)
+		items = append(items, n.items[n.head:]...)
 	}
 	return items
 }

@@ -120,3 +120,17 @@ func (le *lease) release(n int) {
 	le.buffer, le.messages, le.weight = wire.Buffer{}, le.messages[:0], 0
 	l.pool.Put(le)
 }
+
+// owned returns the message of m for somebody who keeps it: one that was lent is
+// copied.
+func (m *item) owned() *Message {
+	if m.lease == nil {
+		return m.Message
+	}
+	lent := m.Message
+	m.Message = lent.Clone()
+	m.receipt = receipt{origin: lent.receipt.origin, token: lent.receipt.token, acked: atomic.LoadUint32(&lent.receipt.acked)}
+	m.lease.release(1)
+	m.lease = nil
+	return m.Message
+}

@@ -26,7 +26,8 @@ const (
 // item is a message in a queue, with the lease under which it is lent, if any.
 type item struct {
 	*Message
-	lease *lease
+	lease  *lease
+	number uint64 // in the order in which messages are taken; 0: it was never taken
 }
 
 // queue holds the messages of one Subscription between the reader, which never
@@ -43,6 +44,11 @@ type queue struct {
 	closed  error
 	final   bool // no more will come; closed when empty
 	ended   bool // cut is closed
+	kept    bool // closed, but what comes back stays for close to return
+
+	holders []*holder
+	out     int    // messages that holders have
+	taken   uint64 // numbers items
 
 	maxMessages, maxBytes int
 	overflow              Overflow
@@ -231,26 +237,32 @@ func (q *queue) shift() item {
 // pop takes messages into dst, as many as there are and fit. Without any, err
 // says whether there will never be one; if there may be, the caller counts as
 // waiting until it calls woken.
-func (q *queue) pop(dst []item) (n int, err error) {
+func (q *queue) pop(dst []item) (n int, err error) { return q.popFor(nil, 0, dst) }
+
+// popFor is pop for h, which has handed over so many of the messages that it took
+// before. Without h a message counts as handed over at once.
+func (q *queue) popFor(h *holder, over int, dst []item) (n int, err error) {
 	q.mu.Lock()
+	if h != nil {
+		clear(h.batch[:h.count])
+		h.count = 0
+		q.settle(h, over)
+	}
 	if q.closed != nil {
 		err = q.closed
 		q.mu.Unlock()
 		token(q.ready) // for the next consumer to see the end
 		return 0, err
 	}
-	for n < len(dst) && q.head < len(q.items) {
-		dst[n] = q.shift()
-		n++
+	if len(q.holders) == 0 || q.share(h) {
+		n = q.takeFor(h, dst)
 	}
 	if n == 0 {
 		q.waiting++
 		q.mu.Unlock()
 		return 0, nil
 	}
-	if q.final && q.head == len(q.items) {
-		q.finish(ErrUnsubscribed)
-	}
+	q.finishIfDrained()
 	more := q.waiting > 0 && (q.head < len(q.items) || q.closed != nil)
 	resume := q.blocked && q.lossy <= q.maxMessages/2 && q.bytes <= q.maxBytes/2
 	if resume {
@@ -264,6 +276,30 @@ func (q *queue) pop(dst []item) (n int, err error) {
 		token(q.room)
 	}
 	return n, nil
+}
+
+// takeFor takes messages into dst for h. Called with q.mu held.
+func (q *queue) takeFor(h *holder, dst []item) (n int) {
+	if len(q.holders) > 1 {
+		dst = dst[:1] // the others want some too
+	}
+	for n < len(dst) && q.head < len(q.items) {
+		dst[n] = q.shift()
+		if dst[n].number == 0 {
+			q.taken++
+			dst[n].number = q.taken
+		}
+		n++
+	}
+	if h != nil {
+		h.out += n
+		q.out += n
+		if h.batch != nil {
+			h.count = int64(n)
+			h.next.Store(0)
+		}
+	}
+	return n
 }
 
 // keptItems is how many places an empty queue keeps for the next burst.
@@ -288,15 +324,18 @@ func (q *queue) close(err error) []item {
 	q.mu.Lock()
 	left := q.items[q.head:]
 	q.items, q.head, q.lossy, q.bytes = nil, 0, 0, 0
+	q.kept = false
 	q.end(err)
 	q.mu.Unlock()
 	token(q.ready)
 	return left
 }
 
-// fail ends the queue with err. What nobody took stays for close to return.
+// fail ends the queue with err. What nobody took, and what comes back, stays for
+// close to return.
 func (q *queue) fail(err error) {
 	q.mu.Lock()
+	q.kept = q.closed == nil
 	q.end(err)
 	q.mu.Unlock()
 	token(q.ready)
@@ -315,9 +354,7 @@ func (q *queue) end(err error) {
 func (q *queue) drain() {
 	q.mu.Lock()
 	q.final = true
-	if q.head == len(q.items) {
-		q.finish(ErrUnsubscribed)
-	}
+	q.finishIfDrained()
 	q.mu.Unlock()
 	token(q.ready)
 }

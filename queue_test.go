@@ -18,7 +18,7 @@ func newQueue(o SubscribeOptions) *queue {
 
 // push queues one message and says what became of it.
 func push(q *queue, m *Message) pushed {
-	_, result, episode, _ := q.push([]item{{m, nil}}, false)
+	_, result, episode, _ := q.push([]item{{Message: m}}, false)
 	if result == pushDropped && episode {
 		return pushEpisode
 	}

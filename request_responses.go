@@ -186,7 +186,7 @@ func (c *Client) doneAsking(r *responses, a *asked) {
 func (c *Client) forsake(s *Subscription) {
 	s.discard(ErrUnsubscribed)
 	c.router.remove(s)
-	c.unwant(s, false)
+	c.unwant(s)
 }
 
 // turns let one caller at a time through for each key.

@@ -59,6 +59,8 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 		return &requestError{"respond", name, false, invalid("function", "is nil")}
 	case o.Concurrency < 0:
 		return &requestError{"respond", name, false, invalid("concurrency", "%d is negative", o.Concurrency)}
+	case o.Lend || o.SubscribeOptions.Concurrency > 0 || o.OrderBy != nil:
+		return &requestError{"respond", name, false, invalid("options", "SubscribeOptions.Lend, Concurrency and OrderBy are for Handle")}
 	}
 	o.ManualAck = true
 	s, err := c.SubscribeWith(ctx, o.SubscribeOptions)

@@ -108,7 +108,7 @@ func (r *router) add(s *Subscription) error {
 	claimed := r.unclaimed.claim(s.routes, 0)
 	s.claimed = len(claimed)
 	for _, m := range claimed {
-		s.queue.push([]item{{m, nil}}, false)
+		s.queue.push([]item{{Message: m}}, false)
 	}
 	return nil
 }
@@ -229,7 +229,10 @@ func (r *router) detach(s *Subscription, expected bool) {
 		delete(r.routes, t.filter)
 		r.tree.Delete(t.topics, t)
 		r.ungroup(t)
-		if !expected {
+		switch {
+		case t.shared() && (s.handled || s.draining):
+			r.unclaimed.expect(t.topics)
+		case !expected:
 			r.unclaimed.disown(t.topics)
 		}
 	}
@@ -246,9 +249,9 @@ func (r *router) ungroup(t *route) {
 	t.groups = nil
 }
 
-// abandon takes out the Subscription of a handler that has ended, and keeps
-// what it has not finished: what it took and what still waits. With resume the
-// server keeps the subscriptions.
+// abandon takes out the Subscription of a handler that has ended, and keeps what
+// still waits, with unfinished before it. With resume the server keeps the
+// subscriptions.
 func (r *router) abandon(s *Subscription, unfinished []item, resume bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -274,7 +277,7 @@ func (r *router) giveBack(last uint64, items []item) {
 			continue
 		}
 		for _, m := range r.unclaimed.claim(next.routes, before) {
-			if _, result, _, _ := next.queue.push([]item{{m, nil}}, false); result == pushClosed {
+			if _, result, _, _ := next.queue.push([]item{{Message: m}}, false); result == pushClosed {
 				r.unclaimed.held = append(r.unclaimed.held, m)
 			}
 		}
@@ -336,6 +339,12 @@ func (r *router) close(err error) {
 		release(s.queue.close(err))
 		s.first.conclude(err, false)
 	}
+}
+
+func (r *router) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed != nil
 }
 
 // resumed notes that the session is not one of this client alone: it may have

@@ -26,7 +26,7 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, handle bool)
 	if len(o.Filters) > 0 {
 		name = o.Filters[0].Filter
 	}
-	if err := o.validateFor(handle); err != nil {
+	if err := o.validateAll(); err != nil {
 		return nil, &requestError{"subscribe", name, false, err}
 	}
 	if ctx.Err() != nil {
@@ -84,16 +84,18 @@ func (c *Client) Route(filter string) (*Subscription, error) {
 
 // giveUp ends a Subscription whose SUBACK was not waited for.
 func (c *Client) giveUp(s *Subscription, name string, cause error) error {
-	keep := s.handled && c.cfg.Resume
-	s.neverBegan(cause, keep)
-	c.unwant(s, keep)
+	s.neverBegan(cause, s.handled && c.cfg.Resume)
+	if s.handled {
+		c.do(s.endHandled)
+	} else {
+		c.unwant(s)
+	}
 	return &requestError{"subscribe", name, s.wasSent(), cause}
 }
 
-// unwant ends what s wants of the server, and does not wait for its answer. With
-// keep the server goes on sending.
-func (c *Client) unwant(s *Subscription, keep bool) {
+// unwant ends what s wants of the server, and does not wait for its answer.
+func (c *Client) unwant(s *Subscription) {
 	if s.interest != nil {
-		c.do(func(engine *session.Client) { engine.Subscriptions.Remove(s.interest, keep) })
+		c.do(func(engine *session.Client) { engine.Subscriptions.Remove(s.interest, false) })
 	}
 }

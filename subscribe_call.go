@@ -42,7 +42,7 @@ func (s *Subscription) answered(a session.InterestAnswer) {
 	first := s.first.begun()
 	if isOver {
 		s.refused(err, first)
-		s.client.unwant(s, false)
+		s.client.unwant(s)
 	}
 	s.first.conclude(err, partly)
 	if err != nil && !first {

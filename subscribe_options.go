@@ -11,8 +11,8 @@ type SubscribeOptions struct {
 	Filters []Filter
 	// ManualAck leaves the acknowledgement of QoS 1 and 2 messages to
 	// Message.Ack. Otherwise a message is acknowledged when it is handed over:
-	// by Messages and Next when the consumer has it, by All when the loop body
-	// is done with it.
+	// by Stream, Messages and Next when the consumer has it, by All when the loop
+	// body is done with it, by Handle when the function has returned nil.
 	ManualAck bool
 
 	// BufferMessages and BufferBytes (of payload) bound the QoS 0 messages that
@@ -26,12 +26,21 @@ type SubscribeOptions struct {
 	// UserProperties go with SUBSCRIBE (5.0).
 	UserProperties []UserProperty
 
-	// What follows is for Client.Handle only.
+	// KeepShared leaves shared filters subscribed where the server keeps the session
+	// (Config.Resume). Zero means that they are unsubscribed when their worker ends,
+	// in order: by Client.Handle's return, or by Close, Disconnect or DisconnectWith.
+	// Otherwise the server would go on to give the absent worker its share of the
+	// messages, which others are there to handle. What the worker has received and
+	// not acknowledged by then, the server keeps for it or gives to the others, as it
+	// likes: Drain before the end leaves as little of that as possible.
+	KeepShared bool
+
+	// What follows is for Handle.
 
 	// Lend makes messages valid only until the function returns, with all that they
 	// point to: on a busy connection they are not copied and cost no allocation.
 	// Message.Clone is for those that are kept. Zero means that messages are the
-	// function's own.
+	// function's own. Who does not receive by Handle gets messages of their own.
 	Lend bool
 	// Concurrency is how many calls of the function may run at once. Messages with
 	// the same key are still handled one after the other, in their order. Zero
@@ -41,16 +50,23 @@ type SubscribeOptions struct {
 	OrderBy func(*Message) string
 }
 
-// validateFor refuses, besides what validate refuses, what needs Handle or can
-// not go with it.
-func (o *SubscribeOptions) validateFor(handle bool) error {
+// shared returns the filters that are shared.
+func (o *SubscribeOptions) shared() (filters []string) {
+	for _, f := range o.Filters {
+		if _, _, shared := match.SplitShared(f.Filter); shared {
+			filters = append(filters, f.Filter)
+		}
+	}
+	return filters
+}
+
+// validateAll refuses, besides what validate refuses, what Handle can not do.
+func (o *SubscribeOptions) validateAll() error {
 	switch {
 	case o.Concurrency < 0:
 		return invalid("concurrency", "is negative")
 	case o.Concurrency > maxConcurrency:
 		return invalid("concurrency", "%d is more than %d", o.Concurrency, maxConcurrency)
-	case !handle && (o.Lend || o.Concurrency > 0 || o.OrderBy != nil):
-		return invalid("options", "Lend, Concurrency and OrderBy are for Handle")
 	case o.Lend && o.ManualAck:
 		return invalid("options", "a lent message is gone when the function returns, so it can not be ManualAck")
 	}

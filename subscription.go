@@ -6,7 +6,6 @@ import (
 	"iter"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/seed65a45251/mqtt/session"
 )
@@ -15,9 +14,11 @@ import (
 // sessions, until Unsubscribe, Drain, the end of the client, or until the
 // server refuses to renew it.
 //
-// Receive in one way, by Messages, Next or All; several goroutines may share
-// it, and each message goes to one of them. (After a call of Messages one
-// message is always on its way to the channel, where Next would not see it.)
+// Stream, Messages, Next, All and Handle receive. They may follow each other, and
+// several goroutines may receive at once: each message goes to one of them. What one
+// has taken and not handed over when it ends is the next one's. (While a Stream or
+// Messages is open, one message is always on its way to the channel, where Next
+// would not see it.)
 type Subscription struct {
 	client  *Client
 	options SubscribeOptions
@@ -39,10 +40,9 @@ type Subscription struct {
 	draining bool   // UNSUBSCRIBE is on its way; messages are still welcome
 	left     uint64 // number of the newest Subscription when this one was taken out; until then above all
 
-	channel struct {
+	channel struct { // of Messages
 		once sync.Once
-		ch   chan *Message
-		done atomic.Pointer[chan struct{}] // closed when the pump has ended; nil: there is none
+		ch   <-chan *Message
 	}
 }
 
@@ -53,10 +53,11 @@ func (s *Subscription) handedOver(m *Message) {
 	}
 }
 
-// take waits for the next messages, as many as there are and dst has room for.
-func (s *Subscription) take(ctx context.Context, dst []item) (n int, err error) {
-	for {
-		n, err := s.queue.pop(dst)
+// take waits for the next messages, as many as there are and dst has room for. h
+// and over are those of queue.popFor.
+func (s *Subscription) take(ctx context.Context, h *holder, over int, dst []item) (n int, err error) {
+	for ; ; over = 0 {
+		n, err := s.queue.popFor(h, over, dst)
 		if n > 0 || err != nil {
 			return n, err
 		}
@@ -74,11 +75,12 @@ func (s *Subscription) take(ctx context.Context, dst []item) (n int, err error) 
 // returns what Err returns, or ErrUnsubscribed.
 func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 	var next [1]item
-	if _, err := s.take(ctx, next[:]); err != nil {
+	if _, err := s.take(ctx, nil, 0, next[:]); err != nil {
 		return nil, err
 	}
-	s.handedOver(next[0].Message)
-	return next[0].Message, nil
+	m := next[0].owned()
+	s.handedOver(m)
+	return m, nil
 }
 
 // All returns an iterator over the messages. Each is acknowledged after the
@@ -89,7 +91,7 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		for {
 			var next [1]item
-			_, err := s.take(ctx, next[:])
+			_, err := s.take(ctx, nil, 0, next[:])
 			if errors.Is(err, ErrUnsubscribed) {
 				return
 			}
@@ -97,8 +99,9 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 				yield(nil, err)
 				return
 			}
-			goOn := yield(next[0].Message, nil)
-			s.handedOver(next[0].Message)
+			m := next[0].owned()
+			goOn := yield(m, nil)
+			s.handedOver(m)
 			if !goOn {
 				return
 			}
@@ -194,12 +197,8 @@ func (s *Subscription) Drain(ctx context.Context) error {
 		s.client.router.remove(s)
 		s.queue.drain()
 	}
-	over := (<-chan struct{})(s.queue.over)
-	if pump := s.channel.done.Load(); pump != nil {
-		over = *pump // which may still hold the last message
-	}
 	select {
-	case <-over:
+	case <-s.queue.over:
 		s.client.router.drained(s)
 		if ended := s.Err(); err == nil && ended != nil {
 			err = &requestError{"drain", s.options.Filters[0].Filter, true, ended}

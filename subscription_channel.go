@@ -1,27 +1,42 @@
 package mqtt
 
 import (
+	"context"
 	"slices"
 	"sync"
 )
 
-// Messages returns the channel on which messages arrive. It is closed when the
-// Subscription ends; Err then says why. Messages that were not taken by then
-// are gone, unless it ends by Drain.
+// Stream returns a channel on which messages arrive until ctx or the Subscription
+// ends, which closes it. ctx ends the channel only: the Subscription lives on, and
+// what comes meanwhile waits for the next consumer. After the loop ctx.Err says
+// whether ctx has ended, and Err why the Subscription has: nil while it lives and
+// after Unsubscribe and Drain. A nil ctx never ends.
+//
+// A message is handed over, and acknowledged unless ManualAck is set, when it was
+// received from the channel, which has no buffer. What was not received when ctx
+// ends is the next consumer's, before all that came later: that of another Stream,
+// Next, All, Handle or Messages. (A consumer that receives while ctx ends may still
+// get a message; it has it, and nobody else does.)
+//
+// Each call has a channel and a goroutine of its own, which ends with ctx, the
+// Subscription or the client, also if nobody receives. Until then it holds one
+// message ready: whoever leaves the loop early has to end ctx, and several goroutines
+// that receive from one channel share messages better than several Streams do.
+func (s *Subscription) Stream(ctx context.Context) <-chan *Message {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return s.stream(ctx, 0)
+}
+
+// Messages is Stream without a context: its channel, the same at every call, is
+// closed when the Subscription ends; Err then says why. Messages that were not
+// taken by then are gone, unless it ends by Drain.
 //
 // Where all filters are AtMostOnce the channel is buffered and may hold up to 32
-// messages beyond the limits of the Subscription. Otherwise it is not, because a
-// message is acknowledged when the consumer has it.
+// messages beyond the limits of the Subscription, which is faster.
 func (s *Subscription) Messages() <-chan *Message {
-	s.channel.once.Do(func() {
-		s.channel.ch = make(chan *Message, s.ahead())
-		done := make(chan struct{})
-		s.channel.done.Store(&done)
-		if !s.client.pumps.start(s.pump) {
-			close(done)
-			close(s.channel.ch)
-		}
-	})
+	s.channel.once.Do(func() { s.channel.ch = s.stream(context.Background(), s.ahead()) })
 	return s.channel.ch
 }
 
@@ -34,56 +49,91 @@ func (s *Subscription) ahead() int {
 	return min(32, s.queue.maxMessages/64, s.queue.maxBytes/(64<<10))
 }
 
-// pump feeds the channel. Only it sends and closes.
-func (s *Subscription) pump() {
-	ch := s.channel.ch
-	defer close(*s.channel.done.Load())
-	defer close(ch)
-	var next [1]item
-	for {
-		n, err := s.queue.pop(next[:])
-		if err != nil {
-			s.empty(ch)
-			return
-		}
-		if n == 0 {
-			<-s.queue.ready
-			s.queue.woken()
-			continue
-		}
-		// The message is the consumer's alone from the moment it has it.
-		m := next[0].Message
-		r := m.receipt
-		if !s.options.ManualAck {
-			m.receipt = receipt{}
-		}
-		select {
-		case ch <- m:
-		default:
-			select {
-			case ch <- m:
-			case <-s.queue.cut:
-				r.acknowledge() // dropped like those in the queue
-				s.empty(ch)
-				return
-			}
-		}
-		if !s.options.ManualAck {
-			r.acknowledgeSoon()
-		}
+// stream starts a pump, for a channel with so much room. If there is any, what
+// lies in the channel when ctx ends is lost.
+func (s *Subscription) stream(ctx context.Context, room int) <-chan *Message {
+	p := &pump{sub: s, ch: make(chan *Message, room)}
+	p.hold.ended = ctx.Done()
+	if ctx.Err() != nil || !s.client.pumps.start(func() { p.run(ctx) }) {
+		close(p.ch)
 	}
+	return p.ch
 }
 
-// empty takes back what nobody has taken from the channel if it is to be dropped.
-func (s *Subscription) empty(ch chan *Message) {
+// pump feeds a channel. Only it sends and closes.
+type pump struct {
+	sub  *Subscription
+	ch   chan *Message
+	hold holder
+}
+
+func (p *pump) run(ctx context.Context) {
+	s := p.sub
+	defer close(p.ch)
+	s.queue.hold(&p.hold)
+	var next [1]item
+	var back []item
+	for over := 0; ; over = 1 {
+		if _, err := s.take(ctx, &p.hold, over, next[:]); err != nil {
+			break
+		}
+		if !p.send(ctx, next[0].owned()) {
+			back = next[:]
+			break
+		}
+	}
+	s.giveBack(&p.hold, back...)
+	p.empty()
+}
+
+// send hands m over, unless ctx or the Subscription ends first.
+func (p *pump) send(ctx context.Context, m *Message) bool {
+	// The message is the consumer's alone from the moment it has it.
+	r := m.receipt
+	if !p.sub.options.ManualAck {
+		m.receipt = receipt{}
+	}
+	if !p.offer(ctx, m) {
+		m.receipt = r
+		return false
+	}
+	if !p.sub.options.ManualAck {
+		r.acknowledgeSoon()
+	}
+	return true
+}
+
+func (p *pump) offer(ctx context.Context, m *Message) bool {
 	select {
-	case <-s.queue.cut:
+	case <-ctx.Done(): // also when the consumer is always there
+		return false
+	default:
+	}
+	select {
+	case p.ch <- m:
+		return true
+	default:
+	}
+	select {
+	case p.ch <- m:
+		return true
+	case <-ctx.Done():
+	case <-p.sub.queue.cut:
+	}
+	return false
+}
+
+// empty takes back what nobody has taken from a channel with room if it is to be
+// dropped.
+func (p *pump) empty() {
+	select {
+	case <-p.sub.queue.cut:
 	default:
 		return
 	}
-	for range len(ch) {
+	for range len(p.ch) {
 		select {
-		case m := <-ch:
+		case m := <-p.ch:
 			m.Ack() // with ManualAck nobody else can
 		default:
 			return
@@ -91,7 +141,24 @@ func (s *Subscription) empty(ch chan *Message) {
 	}
 }
 
-// pumps are the goroutines behind the channels of Messages.
+// giveBack ends a consumer, whose unfinished messages go to the next. If there
+// will be none they are dropped, acknowledged like those in the queue; with the
+// end of the client they stay unacknowledged.
+func (s *Subscription) giveBack(h *holder, unfinished ...item) {
+	left := s.queue.release(h, unfinished...)
+	if len(left) == 0 {
+		return
+	}
+	if s.client.router.isClosed() {
+		release(left)
+	} else {
+		dismiss(left)
+	}
+}
+
+// pumps are the goroutines behind the channels of Messages and Stream. None of them
+// outlives the end of its queue by more than it takes to give back one message, so
+// whoever has cut the queues may wait for them.
 type pumps struct {
 	mu     sync.Mutex
 	wg     sync.WaitGroup

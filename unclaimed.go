@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"slices"
-	"sync/atomic"
 
 	"github.com/seed65a45251/mqtt/match"
 )
@@ -15,11 +14,21 @@ type unclaimed struct {
 	holding  bool // the session is that of an earlier process
 	held     []*Message
 	disowned map[string]bool // filters that this process has given up
+	expected map[string]bool // shared ones that it has left: what is on its way nobody else gets
 }
 
 // hold keeps m if a Subscription may still come for it.
 func (u *unclaimed) hold(m *Message) bool {
-	if !u.holding || m.QoS == AtMostOnce || len(u.held) >= u.max {
+	if m.QoS == AtMostOnce || len(u.held) >= u.max {
+		return false
+	}
+	for f := range u.expected {
+		if match.MatchPlain(f, m.Topic) {
+			u.held = append(u.held, m)
+			return true
+		}
+	}
+	if !u.holding {
 		return false
 	}
 	for f := range u.disowned {
@@ -34,15 +43,11 @@ func (u *unclaimed) hold(m *Message) bool {
 // keep holds what somebody took and did not finish. The receive maximum bounds it.
 func (u *unclaimed) keep(items []item) {
 	for _, it := range items {
-		if m := it.Message; m.QoS > AtMostOnce {
-			if it.lease != nil {
-				r := &m.receipt
-				m = m.Clone()
-				m.receipt = receipt{origin: r.origin, token: r.token, acked: atomic.LoadUint32(&r.acked)}
-			}
-			u.held = append(u.held, m)
+		if it.QoS > AtMostOnce {
+			u.held = append(u.held, it.owned())
+		} else {
+			it.lease.release(1)
 		}
-		it.lease.release(1)
 	}
 }
 
@@ -50,6 +55,7 @@ func (u *unclaimed) keep(items []item) {
 func (u *unclaimed) claim(routes []*route, from int) (claimed []*Message) {
 	for _, t := range routes {
 		delete(u.disowned, t.topics)
+		delete(u.expected, t.topics)
 	}
 	rest := slices.DeleteFunc(u.held[from:], func(m *Message) bool {
 		mine := slices.ContainsFunc(routes, func(t *route) bool { return match.MatchPlain(t.topics, m.Topic) })
@@ -60,6 +66,18 @@ func (u *unclaimed) claim(routes []*route, from int) (claimed []*Message) {
 	})
 	u.held = u.held[:from+len(rest)]
 	return claimed
+}
+
+// expect makes what still comes on topics wait for the next who wants it. A server
+// may go on to send what it had queued for this member of a group alone.
+func (u *unclaimed) expect(topics string) {
+	if u.expected == nil {
+		u.expected = make(map[string]bool)
+	}
+	if len(u.expected) >= u.max {
+		clear(u.expected) // too old to matter
+	}
+	u.expected[topics] = true
 }
 
 func (u *unclaimed) disown(filter string) {

@@ -19,7 +19,7 @@ func registered(t *testing.T, r *router, handled bool) *Subscription {
 func late(payload string) []item {
 	m := queued(1, payload)
 	m.Topic = "t"
-	return []item{{m, nil}}
+	return []item{{Message: m}}
 }
 
 func TestWhatCameTooLateForAHandlerGoesToTheNextThatIsThere(t *testing.T) {

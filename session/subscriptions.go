@@ -78,11 +78,15 @@ type ask struct {
 type askState uint8
 
 const (
-	askDue     askState = iota // SUBSCRIBE has to be sent
-	askSent                    // and has no answer yet
-	askGranted                 // by the session of this connection
-	askRefused                 // by it; the filter counts as not wanted
+	askDue       askState = iota // SUBSCRIBE has to be sent
+	askSent                      // and has no answer yet
+	askGranted                   // by the session of this connection
+	askRefused                   // by it; the filter counts as not wanted
+	askWithdrawn                 // nor does it from now on
 )
+
+// wants says that the filter is wanted, as far as this subscriber is concerned.
+func (a *ask) wants() bool { return a.state < askRefused }
 
 func (a *ask) want() *wire.SubscribeFilter { return &a.interest.Filters[a.at] }
 
@@ -121,7 +125,7 @@ type step struct {
 
 // wanted says that somebody wants the filter whom the server has not refused.
 func (f *subscribed) wanted() bool {
-	return slices.ContainsFunc(f.asks, func(a *ask) bool { return a.state != askRefused })
+	return slices.ContainsFunc(f.asks, (*ask).wants)
 }
 
 // merged returns the options that serve all who want the filter: a server keeps one
@@ -129,7 +133,7 @@ func (f *subscribed) wanted() bool {
 func (f *subscribed) merged() wire.SubscribeFilter {
 	m := wire.SubscribeFilter{Filter: f.name, NoLocal: true}
 	for _, a := range f.asks {
-		if o := a.want(); a.state != askRefused {
+		if o := a.want(); a.wants() {
 			m.QoS = max(m.QoS, o.QoS)
 			m.NoLocal = m.NoLocal && o.NoLocal
 			m.RetainAsPublished = m.RetainAsPublished || o.RetainAsPublished

@@ -28,6 +28,35 @@ func (l *Leave) join(f *subscribed) {
 	f.leaves = append(f.leaves, l)
 }
 
+// Withdraw ends filters although interests have them, for good: those of a client
+// that is about to leave its session behind. The result is that of
+// [Subscriptions.Remove].
+func (s *Subscriptions) Withdraw(filters []string) *Leave {
+	if s.failed != nil {
+		return nil
+	}
+	leave := new(Leave)
+	for _, name := range filters {
+		f := s.filters[name]
+		if f == nil {
+			continue
+		}
+		for _, a := range f.asks {
+			a.state = askWithdrawn
+			a.interest.count()
+		}
+		if what, _ := f.expected(); what != hasNot || len(f.steps) > 0 {
+			leave.join(f)
+		}
+		s.change(f)
+	}
+	s.Pump()
+	if leave.open == 0 && leave.Err == nil {
+		return nil
+	}
+	return leave
+}
+
 // endLeave reports a leave that waits for nothing any more.
 func (s *Subscriptions) endLeave(l *Leave) {
 	if l.open == 0 && !l.over {

@@ -159,26 +159,18 @@ func pipeline(ctx context.Context, sub *mqtt.Subscription, count int, summary ch
 }
 
 func parse(ctx context.Context, sub *mqtt.Subscription, readings chan<- reading) error {
-	for {
+	for msg := range sub.Stream(ctx) {
+		number, err := strconv.Atoi(string(msg.Payload))
+		if err != nil {
+			return fmt.Errorf("reading on %s: %w", msg.Topic, err)
+		}
+		qos, _ := strconv.Atoi(msg.Topic[strings.LastIndexByte(msg.Topic, 's')+1:])
 		select {
-		case msg, open := <-sub.Messages():
-			if !open {
-				return sub.Err()
-			}
-			number, err := strconv.Atoi(string(msg.Payload))
-			if err != nil {
-				return fmt.Errorf("reading on %s: %w", msg.Topic, err)
-			}
-			qos, _ := strconv.Atoi(msg.Topic[strings.LastIndexByte(msg.Topic, 's')+1:])
-			select {
-			case readings <- reading{mqtt.QoS(qos), number}:
-			case <-ctx.Done():
-				return nil
-			}
+		case readings <- reading{mqtt.QoS(qos), number}:
 		case <-ctx.Done():
-			return nil
 		}
 	}
+	return sub.Err()
 }
 
 // expected is how many of count readings have the quality of service.

@@ -90,6 +90,13 @@ type Config struct {
 	// Subscription with more takes several. Some cloud brokers accept eight. Zero
 	// means as many as the server's maximum packet size allows.
 	FiltersPerSubscribe int
+	// FilterPrefixes are the beginnings of filters that the server takes for a manner
+	// of subscribing and not for a part of the topic, such as "$queue/"; + stands for
+	// any level. Messages come with the topic without it, and are routed by that where
+	// they bring no subscription identifier (before 5.0, for example). Zero means
+	// "$queue/", "$exclusive/", "$limit/+/", "$oshare/+/" and "$noexport/", an empty
+	// slice none; $share needs no mention. To publish to "$delayed/…" needs none either.
+	FilterPrefixes []string
 	// SendTopicAliases is how many topic aliases the client uses towards the server,
 	// within what that allows (5.0). It chooses them by itself: for topics that come
 	// again, where they save most. Zero means none.

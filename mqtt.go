@@ -147,6 +147,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	c.link.settled = cfg.Version != Auto || cfg.Authenticator != nil
 	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
 	c.router.init(cfg.HoldUnclaimed, cfg.Resume)
+	c.router.prefixes = cfg.FilterPrefixes
 	return c, nil
 }
 

@@ -49,9 +49,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.network == nil {
 		c.network = system
 	}
-	if c.Permanent == nil {
-		c.Permanent = IsPermanent
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -51,10 +51,12 @@ type Client struct {
 // linkage is what successive attempts to connect know. Only one goroutine, at
 // first that of Connect, then supervise, touches it.
 type linkage struct {
-	version Version // spoken with the next attempt
-	settled bool    // a server has accepted version
-	backoff *reconnect.Backoff
-	route   itinerary
+	dialects dialects
+	fallback error // why the connection that begins is not one of 5.0, with Auto
+	worked   bool  // a server has accepted this client
+	refusals refusals
+	backoff  *reconnect.Backoff
+	route    itinerary
 	// indulgence is the receive maximum enforced; 0: the one announced. See indulge.
 	indulgence int
 }
@@ -139,12 +141,11 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		Reauthentication:    c.reauthStepped,
 	})
 	c.sole.client = c
-	c.link.version = cfg.Version
-	if cfg.Version == Auto {
-		c.link.version = V5
+	c.link.dialects.fixed = cfg.Version
+	if cfg.Authenticator != nil {
+		// An older version could not authenticate and must not be fallen back to.
+		c.link.dialects.fixed = V5
 	}
-	// An older version could not authenticate and must not be fallen back to.
-	c.link.settled = cfg.Version != Auto || cfg.Authenticator != nil
 	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
 	c.router.init(cfg.HoldUnclaimed, cfg.Resume)
 	c.router.prefixes = cfg.FilterPrefixes

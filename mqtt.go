@@ -34,7 +34,8 @@ type Client struct {
 	status      status
 	counters    counters
 
-	revival revival
+	revival   revival
+	tolerance tolerance
 
 	link       linkage
 	sole       origin // of messages that went to one Subscription
@@ -138,6 +139,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		FiltersPerSubscribe: cfg.FiltersPerSubscribe,
 		FailLost:            cfg.FailOnSessionLoss,
 		AlwaysSubscribe:     cfg.AlwaysSubscribe,
+		Tolerate:            c.tolerance.note,
 		Reauthentication:    c.reauthStepped,
 	})
 	c.sole.client = c

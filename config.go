@@ -20,7 +20,8 @@ import (
 // it; changes afterwards have no effect.
 type Config struct {
 	// Version is the version of MQTT to speak. Zero means Auto: 5.0, or 3.1.1
-	// where the server refuses 5.0.
+	// with each server that refuses 5.0. One that hangs up on 5.0 without a word is
+	// spoken to with 3.1.1 until the connection ends, then 5.0 comes first again.
 	Version Version
 	// ClientID names the client and its session. On 3.1 it has 1 to 23 characters.
 	// Zero means that the library makes one and keeps it for the life of the Client;
@@ -91,6 +92,13 @@ type Config struct {
 	// Subscription with more takes several. Some cloud brokers accept eight. Zero
 	// means as many as the server's maximum packet size allows.
 	FiltersPerSubscribe int
+	// FilterPrefixes are the beginnings of filters that the server takes for a manner
+	// of subscribing and not for a part of the topic, such as "$queue/"; + stands for
+	// any level. Messages come with the topic without it, and are routed by that where
+	// they bring no subscription identifier (before 5.0, for example). Zero means
+	// "$queue/", "$exclusive/", "$limit/+/", "$oshare/+/" and "$noexport/", an empty
+	// slice none; $share needs no mention. To publish to "$delayed/…" needs none either.
+	FilterPrefixes []string
 	// SendTopicAliases is how many topic aliases the client uses towards the server,
 	// within what that allows (5.0). It chooses them by itself: for topics that come
 	// again, where they save most. Zero means none.
@@ -130,7 +138,11 @@ type Config struct {
 	// returning the first failure. A permanent refusal is returned all the same.
 	RetryFirst bool
 	// Permanent decides whether the client gives up because of err instead of
-	// trying again. Close does not wait for it. Zero means IsPermanent.
+	// trying again. Close does not wait for it. Zero means: what IsPermanent says,
+	// but a refusal of credentials only if nothing could change it. A client that was
+	// connected before goes on, because servers refuse everybody while they load their
+	// users. One with an Attempt asks it again, until the same server has refused the
+	// same credentials three times in a row. Set IsPermanent itself to give up at once.
 	Permanent func(err error) bool
 
 	// Servers are the URLs of further servers, which stand in for that of Connect.

@@ -19,6 +19,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.UserProperties = slices.Clone(c.UserProperties)
 	c.Header = c.Header.Clone()
+	if c.FilterPrefixes == nil {
+		c.FilterPrefixes = defaultFilterPrefixes
+	}
+	c.FilterPrefixes = slices.Clone(c.FilterPrefixes)
 	if c.Will != nil {
 		will := *c.Will
 		will.Payload = bytes.Clone(will.Payload)
@@ -45,9 +49,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.network == nil {
 		c.network = system
 	}
-	if c.Permanent == nil {
-		c.Permanent = IsPermanent
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -65,6 +66,9 @@ func defaultTo[T comparable](v, def T) T {
 func (c *Config) validate() error {
 	if c.Version != Auto && (c.Version < V31 || c.Version > V5) {
 		return invalid("Config.Version", "%d is not Auto, V31, V311 or V5", c.Version)
+	}
+	if err := c.validateFilterPrefixes(); err != nil {
+		return err
 	}
 	if err := c.validateIdentity(); err != nil {
 		return err

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
-	"syscall"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -138,40 +136,40 @@ func (c *Client) try(ctx context.Context, p *plan, e endpoint, addrs []string) (
 	if err != nil {
 		return nil, nil, because(ctx, err)
 	}
-	k, err := c.connectAs(ctx, nc, p, e, c.link.version)
-	if err == nil {
-		c.link.settled = true
-		return k, nil, nil
-	}
-	if c.link.settled || !refusesVersion(err) {
-		return nil, rest, err
-	}
-	// With Auto, when the server does not take 5.0, 3.1.1 is tried at once.
-	nc, oldErr := dial(ctx, addr)
-	if oldErr != nil {
-		return nil, rest, err
-	}
-	old, oldErr := c.connectAs(ctx, nc, p, e, V311)
-	if oldErr != nil {
-		if saidSomething(oldErr) {
-			err = oldErr
+	known := c.link.dialects.of(p, e)
+	speak := c.link.dialects.first(known)
+	k, err := c.connectAs(ctx, nc, p, e, speak)
+	if err != nil {
+		if next, ok := c.link.dialects.other(known, speak, err); ok {
+			k, err = c.speakInstead(ctx, p, e, addr, next, err)
+			speak = next
 		}
+	}
+	c.link.refusals.note(p, e, err)
+	if err != nil {
 		return nil, rest, err
 	}
-	c.link.version, c.link.settled = V311, true
-	c.mu.Lock()
-	c.status.info.Fallback = err
-	c.mu.Unlock()
-	return old, nil, nil
+	known.accepted(speak)
+	c.link.worked = true
+	return k, nil, nil
 }
 
-// refusesVersion says whether err may mean that the server does not speak 5.0:
-// it said so, or it hung up on CONNECT without a word.
-func refusesVersion(err error) bool {
-	if _, early := errors.AsType[*transportError](err); early {
-		return false
+// speakInstead connects once more to addr with another version, because err ended
+// the connection with the first. A server that refuses that too has said more about
+// the first than about the second, unless it names a reason.
+func (c *Client) speakInstead(ctx context.Context, p *plan, e endpoint, addr string, speak speech, err error) (*conn, error) {
+	nc, otherErr := c.cfg.dial(ctx, e, addr)
+	if otherErr != nil {
+		return nil, err
 	}
-	return errors.Is(err, UnsupportedProtocolVersion) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+	k, otherErr := c.connectAs(ctx, nc, p, e, speak)
+	if otherErr == nil {
+		return k, nil
+	}
+	if saidSomething(otherErr) && !refusesVersion(otherErr) {
+		return nil, otherErr
+	}
+	return nil, err
 }
 
 // transportError is a failure before CONNECT was sent, which says nothing about
@@ -182,7 +180,8 @@ func (e *transportError) Error() string { return e.err.Error() }
 func (e *transportError) Unwrap() error { return e.err }
 
 // connectAs takes nc from the network connection to the MQTT connection.
-func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint, v Version) (*conn, error) {
+func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint, speak speech) (*conn, error) {
+	v := speak.version
 	nc, line := polled(nc)
 	nc, err := p.dress(ctx, nc, e, v)
 	if err != nil {
@@ -192,6 +191,7 @@ func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint
 	if line != nil {
 		line.waits, k.delivery.hinted = k.wakeConsumers, true
 	}
+	c.link.fallback = speak.because
 	if err := k.handshake(ctx, c.cfg.sessionAt(e), v, c.connectPacket(v, p), p.authenticator); err != nil {
 		return nil, err
 	}

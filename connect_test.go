@@ -114,16 +114,26 @@ func TestAutoFallsBackTo311(t *testing.T) {
 	for name, test := range map[string]struct {
 		refuse func(*mqtttest.Conn)
 		why    func(*testing.T, error)
+		kept   bool // 3.1.1 comes first from then on
 	}{
 		"reason code 0x84": {
 			func(c *mqtttest.Conn) { c.Send(&wire.Connack{ReasonCode: wire.UnsupportedProtocolVersion}) },
-			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.UnsupportedProtocolVersion) }},
+			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.UnsupportedProtocolVersion) }, true},
 		"return code 1": {
 			func(c *mqtttest.Conn) { c.SendRaw("20 02 00 01") },
-			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.UnsupportedProtocolVersion) }},
+			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.UnsupportedProtocolVersion) }, true},
 		"hangs up": {
 			func(*mqtttest.Conn) {},
-			func(t *testing.T, err error) { require.ErrorContains(t, err, "server closed the connection") }},
+			func(t *testing.T, err error) { require.ErrorContains(t, err, "server closed the connection") }, false},
+		"DISCONNECT without a reason": {
+			func(c *mqtttest.Conn) { c.SendRaw("e0 00") },
+			func(t *testing.T, err error) { require.ErrorContains(t, err, "DISCONNECT") }, false},
+		"accepts as 3.1.1 does": {
+			func(c *mqtttest.Conn) { c.SendRaw("20 02 00 00") },
+			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.MalformedPacket) }, false},
+		"answers with something else": {
+			func(c *mqtttest.Conn) { c.SendRaw("d0 00") },
+			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.ProtocolError) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -143,7 +153,10 @@ func TestAutoFallsBackTo311(t *testing.T) {
 				test.why(t, info.Fallback)
 
 				conn.Close()
-				require.Equal(t, wire.V311, srv.Accept().WantConnect().Version, "what was found out is kept")
+				if !test.kept {
+					srv.Version = wire.V5
+				}
+				require.Equal(t, srv.Version, srv.Accept().WantConnect().Version, "only what the server said is kept")
 			})
 		})
 	}

@@ -114,7 +114,7 @@ func (c *Config) dialPlain(ctx context.Context, network, address string) (net.Co
 func startTLS(ctx context.Context, nc net.Conn, conf *tls.Config, host string) (net.Conn, error) {
 	conf = conf.Clone()
 	if conf.ServerName == "" {
-		conf.ServerName = host
+		conf.ServerName = zoneless(host)
 	}
 	if conf.MinVersion == 0 {
 		conf.MinVersion = tls.VersionTLS12

@@ -30,7 +30,7 @@ func (c *Config) newProxy() (func(*url.URL) (*url.URL, error), error) {
 	case ProxyFromEnvironment:
 		return proxyOfEnvironment, nil
 	}
-	u, err := url.Parse(c.Proxy)
+	u, err := parseURL(c.Proxy)
 	if err != nil {
 		return nil, invalid("Config.Proxy", "can not be parsed; write http://host:port, with %%-escapes in user and password")
 	}
@@ -78,6 +78,7 @@ func (c *Config) dial(ctx context.Context, e endpoint, address string) (net.Conn
 	if e.proxy == nil {
 		return c.dialPlain(ctx, e.network, address)
 	}
+	address = zoneless(address)
 	if strings.HasPrefix(e.proxy.Scheme, "socks5") {
 		return c.dialSOCKS(ctx, e.proxy, address)
 	}

@@ -86,7 +86,7 @@ func (c *Config) viaProxy(s server, found []endpoint) ([]endpoint, error) {
 	}
 	for i := range found {
 		var err error
-		found[i].proxy, err = c.proxyFor(&url.URL{Scheme: httpScheme(s), Host: found[i].address})
+		found[i].proxy, err = c.proxyFor(&url.URL{Scheme: httpScheme(s), Host: zoneless(found[i].address)})
 		if err != nil {
 			return nil, err
 		}

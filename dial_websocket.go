@@ -70,15 +70,15 @@ func subprotocols(v Version) []string {
 
 // requestURL is the URL for the request line and the Host header.
 func (s *server) requestURL() string {
-	text, host := "ws://", s.address
+	text, host := "ws://", zoneless(s.address)
 	if s.tls {
 		text = "wss://"
 	}
 	if s.unix {
 		host = "localhost"
-	} else if net.JoinHostPort(s.host, s.port) == s.address {
+	} else if net.JoinHostPort(s.host, s.port) == host {
 		// Signatures are made over the host without a port that goes without saying.
-		host = strings.TrimSuffix(s.address, ":"+s.port)
+		host = strings.TrimSuffix(host, ":"+s.port)
 	}
 	text += host + s.path
 	if s.query != "" {

@@ -34,7 +34,8 @@ type Client struct {
 	status      status
 	counters    counters
 
-	revival revival
+	revival   revival
+	tolerance tolerance
 
 	link       linkage
 	sole       origin // of messages that went to one Subscription
@@ -51,10 +52,12 @@ type Client struct {
 // linkage is what successive attempts to connect know. Only one goroutine, at
 // first that of Connect, then supervise, touches it.
 type linkage struct {
-	version Version // spoken with the next attempt
-	settled bool    // a server has accepted version
-	backoff *reconnect.Backoff
-	route   itinerary
+	dialects dialects
+	fallback error // why the connection that begins is not one of 5.0, with Auto
+	worked   bool  // a server has accepted this client
+	refusals refusals
+	backoff  *reconnect.Backoff
+	route    itinerary
 	// indulgence is the receive maximum enforced; 0: the one announced. See indulge.
 	indulgence int
 }
@@ -136,17 +139,18 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		FiltersPerSubscribe: cfg.FiltersPerSubscribe,
 		FailLost:            cfg.FailOnSessionLoss,
 		AlwaysSubscribe:     cfg.AlwaysSubscribe,
+		Tolerate:            c.tolerance.note,
 		Reauthentication:    c.reauthStepped,
 	})
 	c.sole.client = c
-	c.link.version = cfg.Version
-	if cfg.Version == Auto {
-		c.link.version = V5
+	c.link.dialects.fixed = cfg.Version
+	if cfg.Authenticator != nil {
+		// An older version could not authenticate and must not be fallen back to.
+		c.link.dialects.fixed = V5
 	}
-	// An older version could not authenticate and must not be fallen back to.
-	c.link.settled = cfg.Version != Auto || cfg.Authenticator != nil
 	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
 	c.router.init(cfg.HoldUnclaimed, cfg.Resume)
+	c.router.prefixes = cfg.FilterPrefixes
 	return c, nil
 }
 

@@ -17,8 +17,8 @@ type Version = wire.Version
 
 // The versions a client can speak.
 const (
-	// Auto, the zero value, tries 5.0 and falls back to 3.1.1 when the server
-	// refuses it. ServerInfo tells which it became, and why.
+	// Auto, the zero value, tries 5.0 with each server and falls back to 3.1.1 when
+	// that refuses it or hangs up. ServerInfo tells which it became, and why.
 	Auto Version = 0
 	V5           = wire.V5
 	V311         = wire.V311

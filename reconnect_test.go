@@ -218,8 +218,7 @@ func TestBackoffStartsOverAfterAHealthyConnection(t *testing.T) {
 }
 
 func TestPermanentRefusalEndsTheClient(t *testing.T) {
-	for _, code := range []wire.ReasonCode{wire.NotAuthorized, wire.BadUserNameOrPassword, wire.Banned, wire.ClientIdentifierNotValid,
-		wire.MalformedPacket, wire.QoSNotSupported} {
+	for _, code := range []wire.ReasonCode{wire.ClientIdentifierNotValid, wire.MalformedPacket, wire.QoSNotSupported} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
 			client, conn := open(t, srv, quiet(srv))

@@ -150,6 +150,7 @@ func parseReference(reference string, from server) ([]server, error) {
 		if s.host, s.address, ok = parseHostPort(part, via.port); !ok {
 			return nil, fmt.Errorf("server reference %.80q is not a list of host:port", reference)
 		}
+		s.address = sharingZone(s.address, from.address)
 		servers = append(servers, s)
 	}
 	if len(servers) == 0 {

@@ -32,6 +32,7 @@ type router struct {
 	drains    []*Subscription // that end when their consumers are done
 	closed    error
 
+	prefixes  filterPrefixes
 	unclaimed unclaimed
 	scratch   []*route
 	last      shortcut
@@ -39,8 +40,8 @@ type router struct {
 
 // route is one filter and who wants it.
 type route struct {
-	filter string // as subscribed, with $share
-	topics string // what topics are matched against
+	filter string   // as subscribed, with $share
+	topics []string // what topics are matched against; the first is the usual one
 	subs   []*Subscription
 	groups []*group // with whose identifier it is subscribed; one, or none if only Route has it
 	mixed  bool     // not all of subs have the same options
@@ -135,12 +136,11 @@ func (r *router) conflict(s *Subscription) error {
 func (r *router) routeOf(filter string) *route {
 	t := r.routes[filter]
 	if t == nil {
-		t = &route{filter: filter, topics: filter}
-		if _, rest, shared := match.SplitShared(filter); shared {
-			t.topics = rest
-		}
+		t = &route{filter: filter, topics: r.prefixes.topics(filter)}
 		r.routes[filter] = t
-		r.tree.Insert(t.topics, t)
+		for _, topics := range t.topics {
+			r.tree.Insert(topics, t)
+		}
 	}
 	return t
 }
@@ -227,13 +227,15 @@ func (r *router) detach(s *Subscription, expected bool) {
 			continue
 		}
 		delete(r.routes, t.filter)
-		r.tree.Delete(t.topics, t)
 		r.ungroup(t)
-		switch {
-		case t.shared() && (s.handled || s.draining):
-			r.unclaimed.expect(t.topics)
-		case !expected:
-			r.unclaimed.disown(t.topics)
+		for _, topics := range t.topics {
+			r.tree.Delete(topics, t)
+			switch {
+			case t.shared() && (s.handled || s.draining):
+				r.unclaimed.expect(topics)
+			case !expected:
+				r.unclaimed.disown(topics)
+			}
 		}
 	}
 }
@@ -361,11 +363,11 @@ func (r *router) disclaim(filters []string) (dropped []*Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range filters {
-		if _, rest, shared := match.SplitShared(f); shared {
-			f = rest
+		topics := r.prefixes.topics(f)
+		dropped = append(dropped, r.unclaimed.claim([]*route{{topics: topics}}, 0)...)
+		for _, t := range topics {
+			r.unclaimed.disown(t) // after the claim, which would undo it
 		}
-		dropped = append(dropped, r.unclaimed.claim([]*route{{topics: f}}, 0)...)
-		r.unclaimed.disown(f) // after the claim, which would undo it
 	}
 	return dropped
 }

@@ -3,7 +3,6 @@ package mqtt
 import (
 	"slices"
 
-	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -69,7 +68,7 @@ func (r *router) findInGroup(dst []*Subscription, begin int, g *group, p *wire.P
 		return g.routes[0].appendTo(dst, begin, p)
 	case n <= fewRoutes:
 		for _, t := range g.routes {
-			if match.MatchPlain(t.topics, p.Topic) {
+			if t.matches(p.Topic) {
 				dst = t.appendTo(dst, begin, p)
 			}
 		}

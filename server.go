@@ -12,7 +12,7 @@ type server struct {
 	scheme
 	name     string // of the scheme, in lower case
 	address  string // host:port, the path of a socket, or the domain of SRV records
-	host     string // for the certificate and the Host header; empty: a Unix socket
+	host     string // for the certificate and the Host header, without a zone; empty: a Unix socket
 	path     string // of the WebSocket request, escaped
 	query    string // of the WebSocket request; it may be a signature, and so a secret
 	username string
@@ -49,11 +49,11 @@ const webSocketPath = "/mqtt"
 // they come from. Its errors never repeat the input: a password that is not
 // escaped can be anywhere in it, even where a port or a path belongs.
 func parseServer(what, raw string) (server, error) {
-	u, err := url.Parse(raw)
+	u, err := parseURL(raw)
 	if err != nil {
 		return server{}, invalid(what, "can not be parsed; write mqtt://host:port, with %%-escapes in user and password")
 	}
-	s := server{name: strings.ToLower(u.Scheme), host: u.Hostname()}
+	s := server{name: strings.ToLower(u.Scheme), host: zoneless(u.Hostname())}
 	known := false
 	if s.scheme, known = schemes[s.name]; !known {
 		if s.name == "" {
@@ -78,6 +78,8 @@ func (s *server) parseHost(what string, u *url.URL) error {
 		return invalid(what, "names no host")
 	case s.srv && u.Port() != "":
 		return invalid(what, "has a port, but SRV records name the port")
+	case s.srv && strings.Contains(u.Hostname(), ":"):
+		return invalid(what, "has an address, but SRV records belong to a domain")
 	case !s.websocket && (u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != ""):
 		return invalid(what, "has more than credentials, a host and a port")
 	}
@@ -90,7 +92,7 @@ func (s *server) parseHost(what string, u *url.URL) error {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 			return invalid(what, "has a port that is not between 1 and 65535")
 		}
-		s.address = net.JoinHostPort(s.host, port)
+		s.address = net.JoinHostPort(u.Hostname(), port)
 	}
 	if !s.websocket {
 		return nil
@@ -151,7 +153,12 @@ func (s *server) network() string {
 
 // url is the URL without user name and password.
 func (s *server) url() string {
-	text := s.name + "://" + s.address
+	text := s.name + "://"
+	if s.unix {
+		text += (&url.URL{Path: s.address}).EscapedPath()
+	} else {
+		text += strings.ReplaceAll(s.address, "%", "%25") // of a zone (RFC 6874)
+	}
 	if !s.websocket {
 		return text
 	}

@@ -1,6 +1,9 @@
 package mqtt
 
-import "github.com/seed65a45251/mqtt/session"
+import (
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
 
 // effects are what a call into the engine has left to do once the lock is
 // released: waiters to wake, requests to finish, the writer to rouse. Nobody is
@@ -13,6 +16,9 @@ type effects struct {
 	room      []chan struct{}
 	flushes   []*flush
 	writer    *conn
+
+	client    *Client // set with tolerated
+	tolerated []*wire.Error
 }
 
 // settle collects the effects of what was just done to the engine. Called with
@@ -34,6 +40,9 @@ func (c *Client) settle(e *effects) {
 			c.countFlushes(e, o.Seq())
 		}
 	}
+	if faults := c.tolerance.take(); faults != nil {
+		e.client, e.tolerated = c, faults
+	}
 	if len(c.roomWaiters) > 0 {
 		c.offerRoom(e)
 	}
@@ -48,6 +57,10 @@ func (e *effects) perform() {
 	if e.writer != nil {
 		e.writer.wakeUp()
 		e.writer = nil
+	}
+	if e.tolerated != nil {
+		e.client.warn(e.tolerated)
+		e.tolerated = nil
 	}
 	for i, o := range e.completed {
 		e.completed[i] = nil

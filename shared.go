@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -73,8 +75,11 @@ func (r *router) departing() (filters []string) {
 }
 
 // shared says that the server gives each message on the filter to one of several
-// clients.
-func (t *route) shared() bool { return t.topics != t.filter }
+// clients. $queue is EMQX's, $oshare BifroMQ's.
+func (t *route) shared() bool {
+	_, _, shared := match.SplitShared(t.filter)
+	return shared || strings.HasPrefix(t.filter, "$queue/") || strings.HasPrefix(t.filter, "$oshare/")
+}
 
 // outlived says that messages for s which come when it has ended belong to the
 // next who wants them: nobody else gets them.

@@ -34,7 +34,7 @@ func (s State) String() string {
 // connection.
 type ServerInfo struct {
 	Version        Version
-	Fallback       error // why Version is not 5.0, with Auto
+	Fallback       error // why Version is not 5.0, with Auto; nil: it is, or was chosen
 	ClientID       string
 	SessionPresent bool
 	KeepAlive      time.Duration // zero: off
@@ -92,7 +92,7 @@ func (c *Client) established(k *conn) Event {
 	c.counters.connections++
 	c.status.info = ServerInfo{
 		Version:             c.engine.Version(),
-		Fallback:            c.status.info.Fallback,
+		Fallback:            c.link.fallback,
 		ClientID:            c.cfg.ClientID,
 		SessionPresent:      ack.SessionPresent,
 		KeepAlive:           c.engine.KeepAlive(),

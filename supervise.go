@@ -31,6 +31,7 @@ func (c *Client) supervise(k *conn) error {
 		}
 		c.link.route.shunned = !healthy
 		c.indulge(err)
+		err = markLate(err, healthy)
 		if k, err = c.reconnect(err); err != nil {
 			return err
 		}
@@ -118,6 +119,9 @@ func (c *Client) permanent(ctx context.Context, err error) bool {
 	if errors.Is(err, errOnDemand) {
 		return false
 	}
+	if c.cfg.Permanent == nil {
+		return c.hopeless(err)
+	}
 	permanent, _ := detached(ctx, func() bool { return c.cfg.Permanent(err) })
 	return permanent // false when ctx has ended: pause says why
 }
@@ -168,8 +172,8 @@ func (c *Client) forget(k *conn, err error) {
 // IsPermanent reports whether trying to connect again is pointless because of
 // err: the server refused the credentials, the identifier, the version or the
 // kind of client, or CONNECT as such, or another client has taken over the
-// session. It is the
-// default of Config.Permanent.
+// session. With Config.Permanent unset a refusal of credentials is the end only
+// if nothing could change it; see there.
 func IsPermanent(err error) bool {
 	if r, ok := errors.AsType[*roundError](err); ok {
 		return r.final

@@ -34,7 +34,7 @@ func newTracer(c *Client, v Version) *tracer {
 	return &tracer{
 		logger:   c.cfg.Logger.With("client_id", c.cfg.ClientID),
 		sent:     wire.Decoder{Version: v, From: wire.FromClient},
-		received: wire.Decoder{Version: v, From: wire.FromServer},
+		received: wire.Decoder{Version: v, From: wire.FromServer, Tolerate: func(*wire.Error) {}},
 	}
 }
 

@@ -54,11 +54,13 @@ func (u *unclaimed) keep(items []item) {
 // claim takes out those held at from and behind it that routes match.
 func (u *unclaimed) claim(routes []*route, from int) (claimed []*Message) {
 	for _, t := range routes {
-		delete(u.disowned, t.topics)
-		delete(u.expected, t.topics)
+		for _, topics := range t.topics {
+			delete(u.disowned, topics)
+			delete(u.expected, topics)
+		}
 	}
 	rest := slices.DeleteFunc(u.held[from:], func(m *Message) bool {
-		mine := slices.ContainsFunc(routes, func(t *route) bool { return match.MatchPlain(t.topics, m.Topic) })
+		mine := slices.ContainsFunc(routes, func(t *route) bool { return t.matches(m.Topic) })
 		if mine {
 			claimed = append(claimed, m)
 		}

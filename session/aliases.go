@@ -8,6 +8,10 @@ type aliases struct {
 	topics []string // by alias; grows with what the peer really sets
 }
 
+// unasked says that p has an alias although we announced none, and needs it not. Some
+// servers pass on the one of the publisher.
+func (a *aliases) unasked(p *wire.Publish) bool { return a.max == 0 && p.Topic != "" }
+
 // resolve fills in the topic of p and remembers a new mapping.
 func (a *aliases) resolve(p *wire.Publish) error {
 	if p.Properties == nil || p.Properties.TopicAlias == 0 {

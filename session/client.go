@@ -66,6 +66,11 @@ type ClientSettings struct {
 	// AlwaysSubscribe repeats SUBSCRIBE on every connection before 5.0, too, which
 	// brings retained messages again. In 5.0 it always is.
 	AlwaysSubscribe bool
+	// Tolerate, if set, is told of each mistake of the server that is passed over
+	// because it harms no message: what [wire.Decoder.Tolerate] says, and what only the
+	// state of the session shows. Nil means that every mistake ends the connection, as
+	// the specification demands.
+	Tolerate func(*wire.Error)
 	// Reauthentication, if set, is called for each step of a re-authentication,
 	// which [Client.Authenticate] then answers, or with an error when the
 	// connection ended first.
@@ -105,6 +110,8 @@ func NewClient(s ClientSettings) *Client {
 	c.Sender.failLost = s.FailLost
 	c.Receiver = NewReceiver(&c.link)
 	c.Subscriptions = &Subscriptions{client: c}
+	c.decoder.Tolerate = s.Tolerate
+	c.Sender.tolerate, c.Receiver.tolerate = s.Tolerate, s.Tolerate
 	return c
 }
 

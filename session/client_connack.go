@@ -9,25 +9,23 @@ import (
 // handleFirst takes the first packet of a connection, which is CONNACK
 // [MQTT-3.2.0-1].
 func (c *Client) handleFirst(h wire.Header, body []byte, now time.Time) error {
-	if h.Type == wire.TypeConnack && c.link.Version == wire.V5 && len(body) == 2 && body[1] != 0 {
-		// A server that knows only 3.1.1 answers in its own shape.
-		old := wire.Decoder{Version: wire.V311}
-		if p, err := old.Decode(h, body); err == nil {
-			c.continuity.answered = true
-			return c.refused(p.(*wire.Connack))
+	if h.Type == wire.TypeConnack {
+		p, err := c.decodeConnack(h, body)
+		if err != nil {
+			return err
 		}
+		c.continuity.answered = true
+		if p.ReasonCode.Failed() {
+			c.connack = p
+			return connackError(p)
+		}
+		return c.accepted(p, now)
 	}
 	packet, err := c.decoder.Decode(h, body)
 	if err != nil {
 		return err
 	}
 	switch p := packet.(type) {
-	case *wire.Connack:
-		c.continuity.answered = true
-		if p.ReasonCode.Failed() {
-			return c.refused(p)
-		}
-		return c.accepted(p, now)
 	case *wire.Disconnect:
 		// [MQTT-3.14.0-1] not allowed yet, but it says more than a protocol error would.
 		return &ServerError{Packet: h.Type, ReasonCode: p.ReasonCode, ReasonString: p.ReasonString,
@@ -38,8 +36,23 @@ func (c *Client) handleFirst(h wire.Header, body []byte, now time.Time) error {
 	return protocolError(h.Type, wire.ProtocolError, "%v before CONNACK", h.Type)
 }
 
-func (c *Client) refused(p *wire.Connack) error {
-	c.connack = p
+// decodeConnack takes a refusal in the shape of 3.1.1 too: a server that knows only
+// that answers 5.0 in its own way.
+func (c *Client) decodeConnack(h wire.Header, body []byte) (*wire.Connack, error) {
+	if c.link.Version == wire.V5 && len(body) == 2 && body[1] != 0 {
+		old := wire.Decoder{Version: wire.V311}
+		if p, err := old.Decode(h, body); err == nil {
+			return p.(*wire.Connack), nil
+		}
+	}
+	packet, err := c.decoder.Decode(h, body)
+	if err != nil {
+		return nil, err
+	}
+	return packet.(*wire.Connack), nil
+}
+
+func connackError(p *wire.Connack) error {
 	return &ServerError{Packet: wire.TypeConnack, ReasonCode: p.ReasonCode, ReasonString: p.ReasonString,
 		ServerReference: p.ServerReference, UserProperties: p.UserProperties}
 }
@@ -49,11 +62,17 @@ func (c *Client) accepted(p *wire.Connack, now time.Time) error {
 	switch {
 	case present && c.connect.CleanStart:
 		// [MQTT-3.2.2-2]
-		return protocolError(wire.TypeConnack, wire.ProtocolError, "session present after a clean start")
+		err := protocolError(wire.TypeConnack, wire.ProtocolError, "session present after a clean start")
+		if !overlook(c.settings.Tolerate, err) {
+			return err
+		}
+		// Most who say so have none. In case they do, it has seen nothing of ours.
+		c.continuity.at().generation = 0
 	case present && !c.continuity.may():
 		// [MQTT-3.2.2-4]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "session present, but this client has none")
-	case p.AuthenticationMethod != c.connect.AuthenticationMethod:
+	}
+	if p.AuthenticationMethod != c.connect.AuthenticationMethod {
 		// [MQTT-4.12.0-5], [MQTT-4.12.0-6]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "authentication method differs from that of CONNECT")
 	}

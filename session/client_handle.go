@@ -91,6 +91,9 @@ func (c *Client) handlePublish(h wire.Header, body []byte) error {
 
 // handleRare takes the packets that do not come often.
 func (c *Client) handleRare(h wire.Header, body []byte) error {
+	if h.Type == wire.TypeConnack {
+		return c.secondConnack(h, body)
+	}
 	packet, err := c.decoder.Decode(h, body)
 	if err != nil {
 		return err
@@ -111,9 +114,6 @@ func (c *Client) handleRare(h wire.Header, body []byte) error {
 	case *wire.Disconnect:
 		return &ServerError{Packet: h.Type, ReasonCode: p.ReasonCode, ReasonString: p.ReasonString,
 			ServerReference: p.ServerReference, UserProperties: p.UserProperties}
-	case *wire.Connack:
-		// [MQTT-3.2.0-2] one per connection.
-		return protocolError(h.Type, wire.ProtocolError, "second CONNACK")
 	case *wire.Auth:
 		return c.handleAuth(p)
 	}

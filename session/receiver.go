@@ -14,8 +14,11 @@ type Receiver struct {
 	open    int          // messages of this connection that count against the receive maximum
 	max     int          // our receive maximum; 0: not enforced
 	aliases aliases
-	unused  *incoming // free list
-	at      elsewhere
+
+	tolerate func(*wire.Error) // see ClientSettings.Tolerate
+
+	unused *incoming // free list
+	at     elsewhere
 
 	discards []uint16 // identifiers whose records are to be removed
 }
@@ -84,7 +87,7 @@ func (r *Receiver) trim() {
 // [Receiver.Ack] with the token.
 func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	// [MQTT-3.3.2-7] mappings belong to the connection; a repeat sets its mapping too.
-	if err := r.aliases.resolve(p); err != nil {
+	if err := r.aliases.resolve(p); err != nil && !(r.aliases.unasked(p) && overlook(r.tolerate, err)) {
 		return false, Token{}, err
 	}
 	if p.QoS == wire.AtMostOnce {

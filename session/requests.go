@@ -103,6 +103,9 @@ func (c *Client) answer(t wire.PacketType, id uint16, codes []wire.ReasonCode, t
 	default:
 		return protocolError(t, wire.ProtocolError, "%v for packet %d, which is another request", t, id)
 	}
+	if codes == nil && t == wire.TypeUnsuback && want > 0 {
+		codes = make([]wire.ReasonCode, want) // of the tolerant decoder: that of 3.1.1
+	}
 	// [MQTT-3.8.4-6], [MQTT-3.11.3-1] one code per filter.
 	if len(codes) != want {
 		return protocolError(t, wire.ProtocolError, "%d reason codes for %d filters", len(codes), want)

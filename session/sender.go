@@ -26,6 +26,7 @@ type Sender struct {
 	quota       quota
 	suspicion   suspicion
 	queuedBytes int
+	tolerate    func(*wire.Error) // see ClientSettings.Tolerate
 	seq         uint64
 	now         time.Time
 	completed   []*Outgoing

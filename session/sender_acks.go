@@ -10,7 +10,12 @@ func (s *Sender) Puback(p *wire.Puback) error {
 		return s.unknown(wire.TypePuback, p.PacketID)
 	}
 	if o.Publish.QoS != wire.AtLeastOnce {
-		return protocolError(wire.TypePuback, wire.ProtocolError, "PUBACK for packet %d, which is QoS 2", p.PacketID)
+		// A server before 5.0 that takes QoS 2 for QoS 1 has the message, and knows nothing
+		// of PUBREL. In 5.0 it would have said what its maximum is.
+		err := protocolError(wire.TypePuback, wire.ProtocolError, "PUBACK for packet %d, which is QoS 2", p.PacketID)
+		if s.link.Version == wire.V5 || o.state != outgoingPublished || !overlook(s.tolerate, err) {
+			return err
+		}
 	}
 	s.suspicion.clear()
 	s.finish(o, &s.published, resultOf(wire.TypePuback, p.ReasonCode, p.ReasonString, p.UserProperties))
@@ -32,7 +37,11 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 		}
 		return nil
 	case o.Publish.QoS != wire.ExactlyOnce:
-		return protocolError(wire.TypePubrec, wire.ProtocolError, "PUBREC for packet %d, which is QoS 1", p.PacketID)
+		// A server that takes QoS 1 for QoS 2 has to be released like one that may.
+		err := protocolError(wire.TypePubrec, wire.ProtocolError, "PUBREC for packet %d, which is QoS 1", p.PacketID)
+		if !overlook(s.tolerate, err) {
+			return err
+		}
 	}
 	s.suspicion.clear()
 	if p.ReasonCode.Failed() {

@@ -70,10 +70,13 @@ func (p *ack) decode(d *Decoder, t PacketType, body []byte) error {
 }
 
 func (p *ack) decodeLong(d *Decoder, t PacketType, body []byte) error {
-	c := cursor{b: body, packet: t}
+	c := cursor{b: body, packet: t, tolerate: d.Tolerate}
 	p.PacketID = c.packetID()
-	if d.Version != V5 {
-		return c.end() // before 5.0 there is nothing behind the identifier
+	if d.Version != V5 { // before 5.0 there is nothing behind the identifier
+		if code, ok := c.foreignReason(); ok && code.Failed() {
+			p.ReasonCode = code
+		}
+		return c.end()
 	}
 	p.ReasonCode = c.reason(d.From) // [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1]
 	if len(c.b) == 0 {

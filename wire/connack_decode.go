@@ -12,8 +12,15 @@ func (p *Connack) decode(d *Decoder, _ Header, c *cursor) {
 	}
 	if old {
 		p.decodeReturnCode(c)
+		c.foreignReason()
 	} else {
 		p.ReasonCode = c.reason(d.From) // [MQTT-3.2.2-8]
+		if p.ReasonCode != Success && !p.ReasonCode.Failed() {
+			p.ReasonCode = oldReason(byte(p.ReasonCode)) // a return code of 3.1.1 in the shape of 5.0
+		}
+		if p.ReasonCode.Failed() && c.err == nil && len(c.b) == 0 && c.overlook(MalformedPacket, "ends before the properties") {
+			return // what counts is the refusal
+		}
 		p.decodeProperties(c)
 	}
 	// [MQTT-3.2.2-6]: a refusal has no session. What counts is the refusal, so the flag is only ignored.
@@ -21,12 +28,23 @@ func (p *Connack) decode(d *Decoder, _ Header, c *cursor) {
 }
 
 func (p *Connack) decodeReturnCode(c *cursor) {
-	code := int(c.byte())
-	if code < len(returnCodes) {
-		p.ReasonCode = returnCodes[code]
-	} else if c.err == nil {
-		c.protocolError("reserved return code")
+	code := c.byte()
+	if int(code) >= len(returnCodes) && c.err == nil {
+		c.overlook(ProtocolError, "reserved return code")
 	}
+	p.ReasonCode = oldReason(code)
+}
+
+// oldReason translates a return code of versions before 5.0. One that they do not
+// have is a refusal like the others, perhaps with a code of 5.0.
+func oldReason(code byte) ReasonCode {
+	switch {
+	case int(code) < len(returnCodes):
+		return returnCodes[code]
+	case ReasonCode(code).Failed():
+		return ReasonCode(code)
+	}
+	return UnspecifiedError
 }
 
 func (p *Connack) decodeProperties(c *cursor) {

@@ -9,6 +9,8 @@ type cursor struct {
 	packet PacketType
 	err    error
 
+	tolerate func(*Error) // see Decoder.Tolerate
+
 	block    block // the property block that is being read
 	property received
 }
@@ -122,7 +124,12 @@ func (c *cursor) packetID() uint16 {
 func (c *cursor) reason(from Sender) ReasonCode {
 	code := ReasonCode(c.byte())
 	if c.err == nil && !code.permitted(c.packet, from) {
-		c.protocolError("not for this packet and sender: " + code.Error())
+		detail := "not for this packet and sender: " + code.Error()
+		if c.packet == TypeAuth {
+			c.protocolError(detail)
+		} else {
+			c.overlook(ProtocolError, detail) // whether it is a failure is in the code itself
+		}
 	}
 	return code
 }

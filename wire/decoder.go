@@ -6,6 +6,11 @@ package wire
 type Decoder struct {
 	Version Version
 	From    Sender // who sent the packets
+	// Tolerate, if set, is told of each fault that leaves no doubt about what a packet
+	// means and does no harm, and the packet is decoded all the same. It is for clients,
+	// which have to live with the servers there are. Nil means that every fault is an
+	// error, as the specification demands.
+	Tolerate func(*Error)
 
 	lastTopic string // in most streams it is the next one, too
 	topics    topicTable
@@ -68,7 +73,7 @@ type decodable interface {
 }
 
 func decode(p decodable, d *Decoder, h Header, body []byte) (Packet, error) {
-	c := cursor{b: body, packet: h.Type}
+	c := cursor{b: body, packet: h.Type, tolerate: d.Tolerate}
 	p.decode(d, h, &c)
 	return result(p, c.end())
 }

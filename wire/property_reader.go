@@ -25,16 +25,27 @@ func (c *cursor) properties(where PacketType) {
 }
 
 func (c *cursor) next() bool {
-	if c.err != nil {
-		return false
+	for c.err == nil && len(c.b) > 0 {
+		if c.nextProperty() {
+			return true
+		}
 	}
-	if len(c.b) == 0 {
+	if c.err == nil {
 		c.b = c.block.after
-		return false
 	}
+	return false
+}
+
+// nextProperty takes a property and says whether it counts.
+func (c *cursor) nextProperty() bool {
 	// Identifiers are variable byte integers, but all of them fit one byte.
 	id := propertyID(c.byte())
-	if int(id) >= len(propertyTable) || !propertyTable[id].blocks.has(c.block.where) {
+	if int(id) >= len(propertyTable) || propertyTable[id].kind == 0 {
+		c.malformed("property not known here")
+		return false
+	}
+	stray := !propertyTable[id].blocks.has(c.block.where)
+	if stray && (c.packet != TypeConnack || !c.overlook(MalformedPacket, "property not known here")) {
 		c.malformed("property not known here")
 		return false
 	}
@@ -46,11 +57,12 @@ func (c *cursor) next() bool {
 	}
 	c.block.seen |= bit
 	c.property.id = id
-	c.readProperty(property)
-	return c.err == nil
+	return c.readProperty(property) && c.err == nil && !stray
 }
 
-func (c *cursor) readProperty(property *property) {
+// readProperty takes the value. ok is false for a number that the property cannot
+// have: it counts as absent.
+func (c *cursor) readProperty(property *property) (ok bool) {
 	r := &c.property
 	switch property.kind {
 	case kindByte:
@@ -63,27 +75,31 @@ func (c *cursor) readProperty(property *property) {
 		r.number = c.varint()
 	case kindBinary:
 		r.data = c.binary()
-		return
+		return true
 	case kindPair:
 		r.data, r.value = c.text(), c.text() // [MQTT-1.5.7-1]
-		return
+		return true
 	case kindTopic:
 		r.data = c.text()
 		if c.err == nil && !validTopicName(r.data) {
 			c.protocolError(property.name + " is not a topic name") // [MQTT-3.3.2-14]
 		}
-		return
+		return true
 	default:
 		r.data = c.text()
-		return
+		return true
 	}
 	if c.err == nil && (r.number < property.min || r.number > property.max) {
 		reason := ProtocolError
 		if r.id == propTopicAlias {
 			reason = TopicAliasInvalid // [MQTT-3.3.2-8]
 		}
-		c.fail(&Error{Packet: c.packet, Reason: reason, Detail: property.name + " out of range"})
+		if !c.absent(r) {
+			c.fail(&Error{Packet: c.packet, Reason: reason, Detail: property.name + " out of range"})
+		}
+		return false
 	}
+	return true
 }
 
 // flag returns the value of a property that is 0 or 1.

@@ -57,7 +57,7 @@ func (d *Decoder) publishWithProperties(p *Publish, b []byte) error {
 	}
 	entry.mixed = true
 	q.SubscriptionIDs = nil
-	c := cursor{b: b, packet: TypePublish}
+	c := cursor{b: b, packet: TypePublish, tolerate: d.Tolerate}
 	c.properties(TypePublish)
 	for c.next() {
 		switch c.property.id {

@@ -3,7 +3,7 @@ package wire
 // Suback answers a SUBSCRIBE with one code per filter, in the order of the filters.
 type Suback struct {
 	PacketID       uint16
-	ReasonCodes    []ReasonCode // before 5.0 every failure is UnspecifiedError
+	ReasonCodes    []ReasonCode // before 5.0 every failure is UnspecifiedError, unless a server breaks the rules
 	ReasonString   string
 	UserProperties []UserProperty
 }
@@ -42,10 +42,13 @@ func (p *Suback) decode(d *Decoder, _ Header, c *cursor) {
 		p.ReasonString, p.UserProperties = c.problemProperties(TypeSuback)
 	}
 	p.ReasonCodes = c.reasons(d)
-	for _, code := range p.ReasonCodes {
+	for i, code := range p.ReasonCodes {
 		// Before 5.0 there is one code for all failures. 3.1 did not have it, but is sent it.
 		if d.Version != V5 && code > GrantedQoS2 && code != UnspecifiedError && c.err == nil {
-			c.protocolError("return code not known before version 5.0")
+			c.overlook(ProtocolError, "return code not known before version 5.0")
+		}
+		if code > GrantedQoS2 && !code.Failed() {
+			p.ReasonCodes[i] = UnspecifiedError // it grants nothing that anybody knows
 		}
 	}
 }

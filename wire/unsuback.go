@@ -37,8 +37,16 @@ func (p *Unsuback) encode(e *encoder) {
 
 func (p *Unsuback) decode(d *Decoder, _ Header, c *cursor) {
 	p.PacketID = c.packetID()
-	if d.Version == V5 {
-		p.ReasonString, p.UserProperties = c.problemProperties(TypeUnsuback)
-		p.ReasonCodes = c.reasons(d)
+	if d.Version != V5 {
+		c.foreignReason()
+		return
 	}
+	if c.err == nil && len(c.b) == 0 && c.overlook(MalformedPacket, "ends before the properties") {
+		return // in the shape of 3.1.1
+	}
+	p.ReasonString, p.UserProperties = c.problemProperties(TypeUnsuback)
+	if c.err == nil && len(c.b) == 0 && c.overlook(ProtocolError, "no reason code") {
+		return // as Mosquitto did at first
+	}
+	p.ReasonCodes = c.reasons(d)
 }

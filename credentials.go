@@ -1,0 +1,135 @@
+package mqtt
+
+import (
+	"errors"
+	"hash/maphash"
+	"maps"
+	"slices"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// A refusal of credentials is the end of a client only if nothing could change
+// them, or the server's mind:
+//
+//   - In CONNACK, before the first connection and without Config.Attempt, it is
+//     permanent.
+//   - With Config.Attempt, which may know other credentials, it is asked again after
+//     a pause. When a server has refused the very same ones three times in a row, and
+//     no server has ever accepted this client, that is the end.
+//   - A client that was connected before goes on, whatever CONNACK says: what was right
+//     a minute ago may be right again when the server has loaded all its users. Only
+//     Config.Reconnect bounds how often it asks.
+//   - A DISCONNECT that refuses them is permanent without Config.Attempt, unless the
+//     connection was healthy: a server that accepts us and throws us out at once
+//     would do so again.
+//
+// Config.Permanent, if set, decides in place of these rules.
+
+// sameRefusals is how often a server has to refuse the same credentials.
+const sameRefusals = 3
+
+// refusals counts refusals of the same credentials in a row, for each server.
+type refusals struct {
+	counts map[string]*refusedOnes
+	most   int // in a row, by the server that refused last
+}
+
+type refusedOnes struct {
+	sum  uint64 // of the credentials
+	many int
+}
+
+// refusesCredentials says whether a server has refused who we are, by its CONNACK or
+// by a DISCONNECT.
+func refusesCredentials(err error) bool {
+	said, ok := errors.AsType[*ServerError](err)
+	if !ok {
+		return false
+	}
+	switch said.ReasonCode {
+	case BadUserNameOrPassword, NotAuthorized, Banned, BadAuthenticationMethod:
+		return true
+	}
+	return false
+}
+
+// note takes the outcome of a visit with p.
+func (r *refusals) note(p *plan, e endpoint, err error) {
+	key := p.server.String() + " " + e.address
+	if !refusesCredentials(err) {
+		delete(r.counts, key)
+		return
+	}
+	sum := p.fingerprint()
+	ones := r.counts[key]
+	if ones == nil || ones.sum != sum {
+		if r.counts == nil || len(r.counts) >= maxDialects {
+			r.counts = make(map[string]*refusedOnes)
+		}
+		ones = &refusedOnes{sum: sum}
+		r.counts[key] = ones
+	}
+	ones.many++
+	r.most = ones.many
+}
+
+var fingerprintSeed = maphash.MakeSeed()
+
+// fingerprint tells credentials apart without keeping them.
+func (p *plan) fingerprint() uint64 {
+	var h maphash.Hash
+	h.SetSeed(fingerprintSeed)
+	add := func(texts ...string) {
+		for _, s := range texts {
+			maphash.WriteComparable(&h, len(s))
+			h.WriteString(s)
+		}
+	}
+	add(p.username, string(p.password), p.server.query)
+	for _, name := range slices.Sorted(maps.Keys(p.header)) {
+		add(name)
+		add(p.header[name]...)
+	}
+	for _, u := range p.properties {
+		add(u.Name, u.Value)
+	}
+	if p.tls != nil {
+		for _, c := range p.tls.Certificates {
+			for _, der := range c.Certificate {
+				add(string(der))
+			}
+		}
+	}
+	return h.Sum64()
+}
+
+// lateRefusal is one that ended a connection on which all was well: a DISCONNECT, or
+// a second CONNACK, by which servers before 5.0 say why they end it. Whether the
+// client may come back, the next CONNECT will tell.
+type lateRefusal struct{ error }
+
+func (e *lateRefusal) Unwrap() error { return e.error }
+
+// markLate marks err, which ended an established connection.
+func markLate(err error, healthy bool) error {
+	said, ok := errors.AsType[*ServerError](err)
+	if ok && (said.Packet == wire.TypeConnack || healthy && refusesCredentials(err)) {
+		return &lateRefusal{err}
+	}
+	return err
+}
+
+// hopeless is the rule of a client whose Config.Permanent is not set.
+func (c *Client) hopeless(err error) bool {
+	if _, late := errors.AsType[*lateRefusal](err); late || !IsPermanent(err) {
+		return false
+	}
+	if !refusesCredentials(err) {
+		return true
+	}
+	if said, _ := errors.AsType[*ServerError](err); said.Packet == wire.TypeDisconnect {
+		return c.cfg.Attempt == nil
+	}
+	return !c.link.worked && (c.cfg.Attempt == nil || c.link.refusals.most >= sameRefusals)
+}

@@ -1,0 +1,132 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// With Config.Version Auto each server is spoken to with 5.0 first. What is found
+// out about one server says nothing about another.
+//
+//   - A server that refuses 5.0 in so many words, and then accepts 3.1.1, is spoken
+//     to with 3.1.1 from then on, until it refuses that.
+//   - One that ends the connection after CONNECT without a word, or answers what is
+//     no CONNACK of 5.0, may be too old, or just starting. 3.1.1 is tried at once, for
+//     this connection only: the next one begins with 5.0 again.
+//   - One that has accepted 5.0 before is known to understand it. It has to hang up
+//     several times in a row before 3.1.1 is tried: a connection of 3.1.1 can not
+//     carry messages with properties, which wait for 5.0 meanwhile.
+
+// patience is how many CONNECTs in a row a server that knows 5.0 may leave
+// unanswered before 3.1.1 is tried.
+const patience = 5
+
+// dialects are the versions that the servers were found to speak.
+type dialects struct {
+	fixed Version // Auto: to be found out
+	known map[string]*dialect
+}
+
+// dialect is what is known of one server.
+type dialect struct {
+	pinned  error // its refusal of 5.0; nil: it has not refused
+	fluent  bool  // it has accepted 5.0
+	hangups int   // CONNECTs of 5.0 in a row without an answer
+}
+
+// maxDialects bounds what is remembered: servers may name others without end.
+const maxDialects = 256
+
+// of returns what is known of the server at e.
+func (d *dialects) of(p *plan, e endpoint) *dialect {
+	key := p.server.String() + " " + e.address
+	if found := d.known[key]; found != nil {
+		return found
+	}
+	if len(d.known) >= maxDialects {
+		clear(d.known)
+	}
+	if d.known == nil {
+		d.known = make(map[string]*dialect)
+	}
+	d.known[key] = new(dialect)
+	return d.known[key]
+}
+
+// speech is the version of one connection, and why it is not 5.0 with Auto.
+type speech struct {
+	version Version
+	because error
+}
+
+// first returns what to begin with.
+func (d *dialects) first(known *dialect) speech {
+	switch {
+	case d.fixed != Auto:
+		return speech{version: d.fixed}
+	case known.pinned != nil:
+		return speech{V311, known.pinned}
+	}
+	return speech{version: V5}
+}
+
+// accepted notes that the server has accepted s.
+func (d *dialect) accepted(s speech) {
+	if s.version == V5 {
+		*d = dialect{fluent: true}
+	} else if refusesVersion(s.because) {
+		*d = dialect{pinned: s.because}
+	}
+}
+
+// other notes that a connection with s failed with err, and returns what to try at
+// once instead, if anything.
+func (d *dialects) other(known *dialect, s speech, err error) (next speech, ok bool) {
+	if d.fixed != Auto {
+		return speech{}, false
+	}
+	refused := refusesVersion(err)
+	if s.version == V311 {
+		if refused {
+			known.pinned = nil // it has learned 5.0, or has become another server
+		}
+		return speech{version: V5}, refused
+	}
+	if !refused && !hungUp(err) {
+		known.hangups = 0
+		return speech{}, false
+	}
+	if known.hangups++; !refused && known.fluent && known.hangups < patience {
+		return speech{}, false
+	}
+	return speech{V311, err}, true
+}
+
+// refusesVersion says whether the server has said that it does not take the
+// version.
+func refusesVersion(err error) bool { return errors.Is(err, UnsupportedProtocolVersion) }
+
+// hungUp says whether the server left CONNECT without an answer that a client
+// of 5.0 understands: it ended the connection, or said what is no CONNACK. Silence
+// is none: it may be that of the network.
+func hungUp(err error) bool {
+	if _, early := errors.AsType[*transportError](err); early {
+		return false
+	}
+	if said, ok := errors.AsType[*ServerError](err); ok {
+		return said.Packet == wire.TypeDisconnect && said.ReasonCode == Success
+	}
+	if _, local := errors.AsType[*wire.FieldError](err); local || errors.Is(err, ErrClosed) {
+		return false
+	}
+	if failed, ok := errors.AsType[net.Error](err); ok && failed.Timeout() {
+		return false
+	}
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+		return false // TLS says more: our certificate is refused
+	}
+	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errConnectTimeout)
+}

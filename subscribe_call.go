@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -93,8 +94,7 @@ func (r *subscribeCall) requests(engine *session.Client) (list []*session.Reques
 		}
 	}
 	p.Filters = filters
-	limits := engine.Limits()
-	for _, part := range limits.SplitSubscribe(p, engine.Version(), c.cfg.FiltersPerSubscribe) {
+	for _, part := range engine.SplitSubscribe(p, c.cfg.FiltersPerSubscribe) {
 		n := len(part.Filters)
 		list = append(list, &session.Request{Subscribe: part, Owner: &subscribePart{r, open[:n]}})
 		open = open[n:]
@@ -122,12 +122,16 @@ type refusal struct {
 // answer takes the SUBACK for the filters at. When none comes because the
 // connection is lost, the next one sends the request again.
 func (r *subscribeCall) answer(at []int, q *session.Request) {
-	if q.Err != nil {
+	codes := q.ReasonCodes
+	switch {
+	case errors.Is(q.Err, ErrUndeliverable):
+		codes = slices.Repeat([]ReasonCode{refusalCode(q.Err)}, len(at))
+	case q.Err != nil:
 		return
 	}
 	c := r.sub.client
 	c.mu.Lock()
-	for i, code := range q.ReasonCodes {
+	for i, code := range codes {
 		r.answers[at[i]] = subscribeAnswer{code, q}
 	}
 	answers := r.answers
@@ -135,6 +139,14 @@ func (r *subscribeCall) answer(at []int, q *session.Request) {
 	if !slices.ContainsFunc(answers, func(a subscribeAnswer) bool { return a.ack == nil }) {
 		r.judge(answers)
 	}
+}
+
+// refusalCode is what Granted has of a filter that is undeliverable because of err.
+func refusalCode(err error) ReasonCode {
+	if said, ok := errors.AsType[*ServerError](err); ok && said.ReasonCode.Failed() {
+		return said.ReasonCode
+	}
+	return UnspecifiedError
 }
 
 // judge ends the call when all filters are answered.
@@ -148,8 +160,11 @@ func (r *subscribeCall) judge(answers []subscribeAnswer) {
 			continue
 		}
 		if failed == 0 {
-			err = fmt.Errorf("filter %.80q: %w", r.sub.options.Filters[i].Filter, &ServerError{
-				Packet: wire.TypeSuback, ReasonCode: a.code, ReasonString: a.ack.ReasonString, UserProperties: a.ack.UserProperties})
+			err = a.ack.Err
+			if err == nil {
+				err = &ServerError{Packet: wire.TypeSuback, ReasonCode: a.code, ReasonString: a.ack.ReasonString, UserProperties: a.ack.UserProperties}
+			}
+			err = fmt.Errorf("filter %.80q: %w", r.sub.options.Filters[i].Filter, err)
 		}
 		failed++
 	}

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -127,12 +128,11 @@ func (u *unsubscribeCall) send(engine *session.Client) {
 		c.refused = append(c.refused, refusal{u, nil})
 		return
 	}
-	limits := engine.Limits()
 	whole := &wire.Unsubscribe{Filters: u.filters}
 	if engine.Version() == V5 {
 		whole.UserProperties = u.properties
 	}
-	parts := limits.SplitUnsubscribe(whole, engine.Version(), c.cfg.FiltersPerSubscribe)
+	parts := engine.SplitUnsubscribe(whole, c.cfg.FiltersPerSubscribe)
 	for _, p := range parts {
 		if err := engine.Request(&session.Request{Unsubscribe: p, Owner: u}); err != nil {
 			c.refused = append(c.refused, refusal{u, err})
@@ -144,7 +144,8 @@ func (u *unsubscribeCall) send(engine *session.Client) {
 }
 
 func (u *unsubscribeCall) answer(q *session.Request) {
-	if q.Err != nil {
+	undeliverable := errors.Is(q.Err, ErrUndeliverable)
+	if q.Err != nil && !undeliverable {
 		return // the next connection sends it again
 	}
 	c := u.client
@@ -152,10 +153,16 @@ func (u *unsubscribeCall) answer(q *session.Request) {
 	u.open--
 	for i := range q.Unsubscribe.Filters {
 		ack := Ack{ReasonString: q.ReasonString, UserProperties: q.UserProperties}
-		if i < len(q.ReasonCodes) { // before 5.0 there are none
+		switch {
+		case undeliverable:
+			ack.ReasonCode = refusalCode(q.Err)
+		case i < len(q.ReasonCodes): // before 5.0 there are none
 			ack.ReasonCode = q.ReasonCodes[i]
 		}
 		u.acks = append(u.acks, ack)
+	}
+	if undeliverable && u.failure == nil {
+		u.failure = fmt.Errorf("filter %.80q: %w", q.Unsubscribe.Filters[0], q.Err)
 	}
 	i := slices.IndexFunc(q.ReasonCodes, ReasonCode.Failed)
 	if i >= 0 && u.failure == nil {

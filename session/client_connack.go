@@ -86,6 +86,7 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 	}
 	c.Receiver.Start(present, receiveMax, c.connect.TopicAliasMaximum)
 	c.Sender.quota.max = c.inflight(v)
+	c.Sender.open(now)
 	if c.settings.Established != nil {
 		c.settings.Established(p)
 	}

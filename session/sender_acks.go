@@ -12,7 +12,6 @@ func (s *Sender) Puback(p *wire.Puback) error {
 	if o.Publish.QoS != wire.AtLeastOnce {
 		return protocolError(wire.TypePuback, wire.ProtocolError, "PUBACK for packet %d, which is QoS 2", p.PacketID)
 	}
-	s.suspicion.clear()
 	s.finish(o, &s.published, resultOf(wire.TypePuback, p.ReasonCode, p.ReasonString, p.UserProperties))
 	s.Pump(s.now)
 	return nil
@@ -34,7 +33,6 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 	case o.Publish.QoS != wire.ExactlyOnce:
 		return protocolError(wire.TypePubrec, wire.ProtocolError, "PUBREC for packet %d, which is QoS 1", p.PacketID)
 	}
-	s.suspicion.clear()
 	if p.ReasonCode.Failed() {
 		if o.state == outgoingReleased {
 			return protocolError(wire.TypePubrec, wire.ProtocolError, "failure in a repeated PUBREC for packet %d", p.PacketID)
@@ -44,12 +42,14 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 		s.Pump(s.now)
 		return nil
 	}
+	pending := s.suspicion.pending()
 	if o.state == outgoingPublished {
 		if s.resend == o {
 			s.resend = o.next
 		}
 		// [MQTT-4.3.3-6] from now on PUBREL is repeated, never PUBLISH.
 		s.published.remove(o)
+		s.land(o)
 		o.state = outgoingReleased
 		s.released.push(o)
 		o.Complete(Result{ReasonCode: p.ReasonCode, ReasonString: p.ReasonString, UserProperties: p.UserProperties})
@@ -61,7 +61,10 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 	if o.Durable && !o.recorded {
 		return nil // Recorded answers
 	}
-	s.link.pubrel(p.PacketID, wire.Success)
+	s.release(o)
+	if pending {
+		s.Pump(s.now) // one of them was answered
+	}
 	return nil
 }
 
@@ -74,7 +77,6 @@ func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
 	if o.state != outgoingReleased {
 		return protocolError(wire.TypePubcomp, wire.ProtocolError, "PUBCOMP for packet %d before its PUBREL", p.PacketID)
 	}
-	s.suspicion.clear()
 	r := o.Result() // PUBREC said whether somebody was listening
 	if p.ReasonCode.Failed() && p.ReasonCode != wire.PacketIdentifierNotFound {
 		r = resultOf(wire.TypePubcomp, p.ReasonCode, p.ReasonString, p.UserProperties)

@@ -33,7 +33,8 @@ type Client struct {
 	refused      []refusal
 	unsubscribes []*unsubscribeCall
 	flushes      []*flush
-	roomWaiters  []chan struct{}
+	lossTold     uint64 // of Sender.Lost, what Flush has told
+	roomWaiters  roomWaiters
 	status       status
 	counters     counters
 

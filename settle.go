@@ -34,7 +34,7 @@ func (c *Client) settle(e *effects) {
 			c.countFlushes(e, o.Seq())
 		}
 	}
-	if len(c.roomWaiters) > 0 {
+	if len(c.roomWaiters.list) > 0 {
 		c.offerRoom(e)
 	}
 	if k := c.conn; k != nil && k.out.asleep && !k.out.busy && c.engine.Pending() > 0 {

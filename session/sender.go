@@ -28,7 +28,8 @@ type Sender struct {
 	quota       quota
 	suspicion   suspicion
 	queuedBytes int
-	lost        uint64 // see Lost
+	unsent      [2]load // of queue, what was never sent: at QoS 0, and above
+	lost        uint64  // see Lost
 	seq         uint64
 	now         time.Time
 	completed   []*Outgoing
@@ -64,6 +65,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	o.Publish.Duplicate = false
 	s.queue.push(o)
 	s.queuedBytes += o.size()
+	s.load(o).add(o, 1)
 	s.Pump(now)
 }
 
@@ -396,6 +398,9 @@ func (s *Sender) uncount(o *Outgoing) {
 func (s *Sender) dequeue(o *Outgoing) {
 	s.queue.remove(o)
 	s.queuedBytes -= o.size()
+	if !o.sent {
+		s.load(o).add(o, -1)
+	}
 }
 
 // finish ends an exchange: identifier and quota are free again.

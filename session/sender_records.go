@@ -118,6 +118,7 @@ func (s *Sender) Restore(o *Outgoing, released bool) bool {
 		o.state = outgoingQueued
 		s.queue.push(o)
 		s.queuedBytes += o.size()
+		s.load(o).add(o, 1)
 		return true
 	case released:
 		o.state = outgoingReleased

@@ -35,6 +35,7 @@ type Client struct {
 	fault      error // why the engine ended the connection; nil: it did not
 
 	authentication authentication
+	refusals       refusals
 }
 
 // ClientSettings are what a Client needs to know besides its CONNECT packets.
@@ -109,6 +110,7 @@ func (c *Client) Connect(v wire.Version, p *wire.Connect, now time.Time) error {
 	c.link = Link{Version: v, Limits: NoLimits()}
 	c.link.account.on = true
 	c.fault = nil
+	c.refusals.begin()
 	c.decoder.Version = v
 	c.phase, c.connect, c.connack = connecting, p, nil
 	c.keepAlive = keepAlive{}
@@ -156,7 +158,12 @@ func (c *Client) HandleBuffered(r *wire.Reader, now time.Time) error {
 
 // Fail ends the connection because of err, found by the caller, for example by
 // its [wire.Reader].
-func (c *Client) Fail(err error) { c.fail(err) }
+func (c *Client) Fail(err error) {
+	if fault, ok := errors.AsType[*wire.Error](err); ok && fault.Packet == wire.TypePublish && fault.Reason == wire.PacketTooLarge {
+		c.refusals.ended = true
+	}
+	c.fail(err)
+}
 
 // Indulge lets the server keep max QoS 1 and 2 messages open on the next
 // connections although CONNECT announces fewer.
@@ -333,6 +340,7 @@ func (c *Client) LostBecause(cause error, now time.Time) {
 		c.Sender.judge(cause, now)
 		c.Sender.Stop(false)
 		c.forgetFilters()
+		c.refusals.end()
 	}
 	c.link.Close()
 	c.Receiver.Stop()

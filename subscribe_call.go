@@ -58,7 +58,11 @@ func (r *subscribeCall) send(engine *session.Client) {
 		return
 	}
 	if !engine.Connack().SessionPresent {
-		r.answers = nil // of a session that is gone
+		for i, a := range r.answers { // of a session that is gone
+			if a.ack != nil && a.ack.Err == nil { // what is undeliverable stays so
+				r.answers[i] = subscribeAnswer{}
+			}
+		}
 	}
 	list := r.requests(engine)
 	for _, q := range list {

@@ -43,7 +43,7 @@ func senderInvariants(s *Sender) error {
 			if o.flying {
 				flying++
 			}
-			if o.blame.suspect() {
+			if o.suspect() {
 				suspects++
 			}
 			if l.state == outgoingQueued {

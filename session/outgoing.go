@@ -21,7 +21,7 @@ type Outgoing struct {
 	sent       bool // was written to a connection at least once
 	counted    bool // holds one of the send quota of this connection
 	flying     bool // was sent on this connection and is not answered
-	blame      blame
+	blames     blames
 	end        uint64  // where on this connection its last packet ends
 	result     *Result // nil: none yet, or success without a word
 	seq        uint64

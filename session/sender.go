@@ -61,7 +61,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 		o.Publish.PacketID, o.recorded = 0, false
 	}
 	o.state = outgoingQueued
-	o.sent, o.flying, o.blame, o.result = false, false, blame{}, nil
+	o.sent, o.flying, o.blames, o.result = false, false, blames{}, nil
 	o.Publish.Duplicate = false
 	s.queue.push(o)
 	s.queuedBytes += o.size()
@@ -279,7 +279,7 @@ func (s *Sender) mayPublish(o *Outgoing) bool {
 // mayBegin says whether a packet of o may be sent although there are suspects.
 func (s *Sender) mayBegin(o *Outgoing) bool {
 	c := &s.suspicion
-	return !c.pending() || c.mayBegin(o.blame.suspect()) && (c.lenient || !c.asked)
+	return !c.pending() || c.mayBegin(o.suspect()) && (c.lenient || !c.asked)
 }
 
 // publish sends the message at the head of the queue for the first time. It

@@ -49,7 +49,7 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 		}
 		// [MQTT-4.3.3-6] from now on PUBREL is repeated, never PUBLISH.
 		s.published.remove(o)
-		s.land(o)
+		s.halfLand(o)
 		o.state = outgoingReleased
 		s.released.push(o)
 		o.Complete(Result{ReasonCode: p.ReasonCode, ReasonString: p.ReasonString, UserProperties: p.UserProperties})

@@ -34,12 +34,27 @@ func (b *blame) suspect() bool { return b.seen >= suspectAfter }
 // due says that the next such connection is the last.
 func (b *blame) due() bool { return b.suspect() && b.alone >= undeliverableAfter-1 }
 
+// blames are what is held against the two packets of a message, PUBLISH and PUBREL.
+type blames [2]blame
+
+// suspect says whether one of them is; then both are sent alone.
+func (o *Outgoing) suspect() bool { return o.blames[0].suspect() || o.blames[1].suspect() }
+
+// present is what is held against the packet that is under way.
+func (o *Outgoing) present() *blame {
+	if o.state == outgoingReleased {
+		return &o.blames[1]
+	}
+	return &o.blames[0]
+}
+
 // suspicion watches for packets that make the server end connections.
 type suspicion struct {
 	filters  map[string]*blame // of SUBSCRIBE and UNSUBSCRIBE; see filterKeys
 	suspects int               // messages that are
 	due      bool              // one of them has its last chance
 	longest  time.Duration     // that a connection lasted with a suspect alone on it
+	said     error             // what the server last said when it ended one; nil: it only hung up
 
 	watch
 }
@@ -147,10 +162,10 @@ func (s *suspicion) hold(key string) *blame {
 
 // clear forgets what is held against a message.
 func (s *suspicion) clear(o *Outgoing) {
-	if o.blame.suspect() {
+	if o.suspect() {
 		s.suspects--
 	}
-	o.blame = blame{}
+	o.blames = blames{}
 }
 
 // exonerate forgets what is held against the filters of r.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -39,7 +40,7 @@ func (s *Sender) flights(yield func(flight) bool) {
 // is a request.
 func (s *Sender) blames(f flight) (list []*blame) {
 	if f.message != nil {
-		return []*blame{&f.message.blame}
+		return []*blame{f.message.present()}
 	}
 	for key := range f.request.filterKeys {
 		list = append(list, s.suspicion.hold(key))
@@ -72,6 +73,9 @@ func (s *Sender) judge(cause error, now time.Time) {
 		got = append(got, f)
 	}
 	alone := len(got) == 1 && whole && !s.link.loose
+	if _, said := errors.AsType[*ServerError](cause); said && alone {
+		c.said = cause
+	}
 	for _, f := range got {
 		list := s.blames(f)
 		// What is to be tried out filter by filter is not judged as a whole before.
@@ -84,7 +88,7 @@ func (s *Sender) judge(cause error, now time.Time) {
 			}
 		}
 		if alone && single && list[0].alone >= undeliverableAfter {
-			s.condemn(f, fmt.Errorf("%w: %w", ErrUndeliverable, cause))
+			s.condemn(f, fmt.Errorf("%w: %w", ErrUndeliverable, cmp.Or(c.said, cause)))
 		}
 	}
 	s.reckon()
@@ -118,7 +122,7 @@ func (s *Sender) condemn(f flight, err error) {
 	for b := range s.allBlames {
 		b.seen = 0
 	}
-	s.suspicion.longest = 0
+	s.suspicion.longest, s.suspicion.said = 0, nil
 }
 
 // acquit forgets everything that is held against anything.
@@ -127,7 +131,7 @@ func (s *Sender) acquit() {
 		*b = blame{}
 	}
 	clear(s.suspicion.filters)
-	s.suspicion.longest = 0
+	s.suspicion.longest, s.suspicion.said = 0, nil
 	s.reckon()
 }
 
@@ -136,7 +140,7 @@ func (s *Sender) reckon() {
 	c := &s.suspicion
 	c.suspects, c.due = 0, false
 	for o := range s.allMessages {
-		if o.blame.suspect() {
+		if o.suspect() {
 			c.suspects++
 		}
 	}
@@ -157,7 +161,7 @@ func (s *Sender) allMessages(yield func(*Outgoing) bool) {
 
 func (s *Sender) allBlames(yield func(*blame) bool) {
 	for o := range s.allMessages {
-		if !yield(&o.blame) {
+		if !yield(&o.blames[0]) || !yield(&o.blames[1]) {
 			return
 		}
 	}
@@ -182,13 +186,13 @@ func (s *Sender) takeOff(o *Outgoing) {
 		return
 	}
 	o.flying = true
-	s.suspicion.sent(o.blame.suspect())
+	s.suspicion.sent(o.suspect())
 	s.link.hold = s.link.hold || s.suspicion.alone
 }
 
 // land notes that o was answered, which clears it, or is given up.
 func (s *Sender) land(o *Outgoing) {
-	suspect := o.blame.suspect()
+	suspect := o.suspect()
 	s.suspicion.clear(o)
 	if o.flying {
 		o.flying = false
@@ -199,11 +203,26 @@ func (s *Sender) land(o *Outgoing) {
 	}
 }
 
+// halfLand notes that the PUBLISH of o was answered, and PUBREL is next.
+func (s *Sender) halfLand(o *Outgoing) {
+	if !o.blames[1].suspect() {
+		release := o.blames[1]
+		s.land(o)
+		o.blames[1] = release
+		return
+	}
+	o.blames[0] = blame{}
+	if o.flying { // and goes on alone
+		o.flying = false
+		s.suspicion.flying--
+	}
+}
+
 // leave notes that o begins anew, with what is held against it.
 func (s *Sender) leave(o *Outgoing) {
 	if o.flying {
 		o.flying = false
-		s.landed(o.blame.suspect())
+		s.landed(o.suspect())
 	}
 }
 
@@ -218,7 +237,7 @@ func (s *Sender) landed(suspect bool) {
 
 // cleared forgets what is held against o, which is completed without an answer.
 func (s *Sender) cleared(o *Outgoing) {
-	if o.blame == (blame{}) {
+	if o.blames == (blames{}) {
 		return
 	}
 	s.suspicion.clear(o)

@@ -132,7 +132,7 @@ func TestPacketThatMakesTheServerHangUpFailsAmongOthers(t *testing.T) {
 			others.Go(func() {
 				for ctx.Err() == nil {
 					require.NoError(t, c.Publish(t.Context(), "good", []byte("x"), mqtt.QoS(i)))
-					time.Sleep(700 * time.Millisecond)
+					time.Sleep(1700 * time.Millisecond)
 				}
 			})
 		}
@@ -178,7 +178,7 @@ func TestServerThatSaysThatItIsAboutItselfBlamesNothing(t *testing.T) {
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					waits := begin(func() error { return p.begin(ctx, c) })
-					time.Sleep(6 * time.Hour)
+					time.Sleep(2 * time.Hour)
 					require.False(t, waits.over())
 					stop()
 					if name == "Request" {
@@ -218,8 +218,8 @@ func TestServerThatHangsUpOnEverythingBlamesNothing(t *testing.T) {
 					synctest.Wait()
 					one := publish(t, c, "1", mqtt.AtLeastOnce)
 					b.Drop("c")
-					time.Sleep(24 * time.Hour)
-					require.Greater(t, c.Stats().Connections, uint64(100))
+					time.Sleep(4 * time.Hour)
+					require.Greater(t, c.Stats().Connections, uint64(40))
 					require.False(t, sub.over() || one.over())
 					stop()
 					stopAll()
@@ -259,8 +259,8 @@ func (c *cutting) Read(b []byte) (int, error) {
 // A line that is cut again and again says nothing of packets that never got through.
 func TestFlappingLineBlamesNothing(t *testing.T) {
 	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
-		for _, cut := range []int{60, 200, 1000, 10_000, 500_000} {
-			for _, size := range []int{1, 100, 5000, 100_000, 1_000_000} {
+		for _, cut := range []int{60, 200, 5000, 200_000} {
+			for _, size := range []int{1, 100, 5000, 300_000} {
 				t.Run(fmt.Sprint(v, "/cut after ", cut, "/size ", size), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						b := mqtttest.NewBroker(t)
@@ -283,7 +283,7 @@ func TestFlappingLineBlamesNothing(t *testing.T) {
 								return c.Publish(t.Context(), "t", make([]byte, size), mqtt.QoS(1+i%2))
 							}))
 						}
-						time.Sleep(6 * time.Hour)
+						time.Sleep(2 * time.Hour)
 						close(healed)
 						for _, call := range calls {
 							require.NoError(t, call.wait())

@@ -44,7 +44,11 @@ func headSize(h Header, n int, b []byte) (size int, known bool) {
 		return n + 2, false
 	}
 	topic := int(b[n])<<8 | int(b[n+1])
-	return n + min(h.Length, 2+topic+2), true
+	keep := 2 + topic
+	if h.Flags&0x06 != 0 {
+		keep += 2 // the packet identifier
+	}
+	return n + min(h.Length, keep), true
 }
 
 // discard takes n bytes as they come and throws them away.
@@ -55,7 +59,9 @@ func (r *Reader) discard(n int) error {
 		if n -= there; n == 0 {
 			return nil
 		}
-		if err := r.more(0); err != nil {
+		if err := r.more(0); err == io.EOF {
+			return io.ErrUnexpectedEOF
+		} else if err != nil {
 			return err
 		}
 	}

@@ -96,7 +96,7 @@ type Config struct {
 	// of subscribing and not for a part of the topic, such as "$queue/"; + stands for
 	// any level. Messages come with the topic without it, and are routed by that where
 	// they bring no subscription identifier (before 5.0, for example). Zero means
-	// "$queue/", "$exclusive/", "$limit/+/", "$oshare/+/" and "$noexport/", an empty
+	// "$queue/", "$exclusive/" and "$oshare/+/", an empty
 	// slice none; $share needs no mention. To publish to "$delayed/…" needs none either.
 	FilterPrefixes []string
 	// SendTopicAliases is how many topic aliases the client uses towards the server,

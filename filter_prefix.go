@@ -12,10 +12,9 @@ import (
 // identifiers say whose a message is, nobody has to know. Elsewhere the filter of
 // a Subscription has to be understood as the server does.
 
-// defaultFilterPrefixes are those in use: of EMQX $queue and $exclusive, which RMQTT
-// has too, of RMQTT $limit with a number, of BifroMQ $oshare with a group, and of
-// Solace $noexport.
-var defaultFilterPrefixes = []string{"$queue/", "$exclusive/", "$limit/+/", "$oshare/+/", "$noexport/"}
+// defaultFilterPrefixes are those in use: of EMQX $queue and $exclusive, of BifroMQ
+// $oshare with a group.
+var defaultFilterPrefixes = []string{"$queue/", "$exclusive/", "$oshare/+/"}
 
 // filterPrefixes are the prefixes in force.
 type filterPrefixes []string

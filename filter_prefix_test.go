@@ -16,12 +16,10 @@ import (
 func TestPrefixOfAFilterIsNotPartOfTheTopic(t *testing.T) {
 	each(t, func(t *testing.T, v wire.Version) {
 		for filter, topics := range map[string][]string{
-			"$queue/t":            {"t", "$queue/t"},
-			"$queue/#":            {"t", "a/b", "$queue/a"},
-			"$exclusive/+/b":      {"a/b"},
-			"$limit/5/a/+":        {"a/b", "$limit/5/a/c"},
-			"$oshare/group/a":     {"a"},
-			"$noexport/$SYS/load": {"$SYS/load"},
+			"$queue/t":        {"t", "$queue/t"},
+			"$queue/#":        {"t", "a/b", "$queue/a"},
+			"$exclusive/+/b":  {"a/b"},
+			"$oshare/group/a": {"a"},
 		} {
 			srv := mqtttest.NewServer(t, v)
 			client, conn := open(t, srv, quiet(srv))

@@ -69,13 +69,16 @@ func (s *Subscription) judge(a session.InterestAnswer) (acks []Ack, err error, p
 	acks = make([]Ack, len(a.Answers))
 	failed := 0
 	for i, f := range a.Answers {
-		acks[i] = Ack(f)
+		acks[i] = Ack{f.ReasonCode, f.ReasonString, f.UserProperties}
 		if !f.ReasonCode.Failed() {
 			continue
 		}
 		if failed == 0 {
-			err = fmt.Errorf("filter %.80q: %w", s.options.Filters[i].Filter, &ServerError{
-				Packet: wire.TypeSuback, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties})
+			err = f.Err
+			if err == nil {
+				err = &ServerError{Packet: wire.TypeSuback, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties}
+			}
+			err = fmt.Errorf("filter %.80q: %w", s.options.Filters[i].Filter, err)
 		}
 		failed++
 	}

@@ -1,6 +1,10 @@
 package session
 
-import "github.com/seed65a45251/mqtt/wire"
+import (
+	"slices"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
 
 // In a doubtful session a PUBLISH can be repeated: a server that has the message
 // knows its identifier, and to one that has lost it the message is new. A PUBREL can
@@ -10,10 +14,16 @@ import "github.com/seed65a45251/mqtt/wire"
 // [MQTT-4.13.1-1], but not all do (Mosquitto 2.0). So behind the PUBRELs goes one for
 // an identifier that no session can know: the answer to it tells what the answers to
 // the others are worth.
+//
+// A server that tells the truth and has finished one of the messages is proven to have
+// the session of before: then it has finished those that it does not find on an earlier
+// connection. Where none proves it, nobody can know.
 type doubt struct {
-	tells tells
-	probe uint16      // identifier of the PUBREL that asks; 0: none is under way
-	held  []*Outgoing // that PUBCOMP said to be complete, before the answer to the probe
+	tells   tells
+	ask     bool        // a probe has to follow the PUBRELs
+	probe   uint16      // identifier of the PUBREL that asks; 0: none is under way
+	held    []*Outgoing // that PUBCOMP said to be complete, before the answer to the probe
+	missing []*Outgoing // that PUBCOMP said not to be found, while others may prove the session
 }
 
 // tells says whether the server answers PUBREL for an unknown identifier with
@@ -49,9 +59,7 @@ func (s *Sender) publishDoubtful() {
 		switch {
 		case !o.doubtful:
 		case s.failLost:
-			s.released.remove(o)
-			s.ids.abandon(o)
-			s.complete(o, Result{Err: ErrSessionLost})
+			s.giveUp(o, ErrSessionLost)
 		default:
 			s.released.remove(o)
 			o.doubtful = false
@@ -79,81 +87,124 @@ func (l *outgoingList) merge(list []*Outgoing) {
 	}
 }
 
-// probe asks whether the server tells, if it matters.
+// beginProbe notes that the server has to be asked whether it tells, if it matters.
+func (s *Sender) beginProbe() {
+	s.doubt.ask = false
+	for o := s.released.head; o != nil && s.doubt.tells == tellsUnknown; o = o.next {
+		s.doubt.ask = s.doubt.ask || o.doubtful
+	}
+}
+
+// probe asks, behind all PUBRELs.
 func (s *Sender) probe() {
-	if s.doubt.tells != tellsUnknown {
+	if !s.doubt.ask || s.rerelease != nil {
 		return
 	}
-	for o := s.released.head; o != nil; o = o.next {
-		if !o.doubtful {
-			continue
-		}
-		id := s.ids.take()
-		if id == 0 {
-			s.doubt.tells = tellsNothing // nobody to ask
-			return
-		}
-		s.ids.messages[id] = probing
-		s.doubt.probe = id
-		s.link.pubrel(id, wire.Success)
+	s.doubt.ask = false
+	id := s.ids.take()
+	if id == 0 {
+		s.doubt.tells = tellsNothing // nobody to ask
 		return
 	}
+	s.ids.messages[id] = probing
+	s.doubt.probe = id
+	s.link.pubrel(id, wire.Success)
 }
 
 // probed takes the answer to the probe.
 func (s *Sender) probed(code wire.ReasonCode) {
-	id, held := s.doubt.probe, s.doubt.held
-	s.endProbe()
+	id := s.doubt.probe
+	s.freeProbe()
 	s.inherited.free(id)
 	s.doubt.tells = tellsNothing
 	if code == wire.PacketIdentifierNotFound {
 		s.doubt.tells = tellsTruth
 	}
-	for _, o := range held {
-		s.settleDoubt(o, o.Result())
-	}
+	s.settleDoubts()
 	s.Pump(s.now)
 }
 
-// endProbe forgets the probe. What its answer would have settled is repeated on the
-// next connection.
-func (s *Sender) endProbe() {
+func (s *Sender) freeProbe() {
 	if s.doubt.probe != 0 {
 		s.ids.messages[s.doubt.probe] = nil
 		s.ids.used--
+		s.doubt.probe = 0
 	}
-	s.doubt.probe, s.doubt.held = 0, nil
+}
+
+// endProbe forgets the probe and what its answer would have settled: it is repeated on
+// the next connection.
+func (s *Sender) endProbe() {
+	s.freeProbe()
+	s.doubt.held, s.doubt.missing, s.doubt.ask = nil, nil, false
 }
 
 // doubtfulPubcomp takes PUBCOMP for a doubtful message, which r would complete.
-func (s *Sender) doubtfulPubcomp(o *Outgoing, p *wire.Pubcomp, r Result) error {
-	if p.ReasonCode == wire.PacketIdentifierNotFound {
-		// The server may have finished it on an earlier connection, or never seen it.
-		s.doubt.tells = tellsTruth
-		s.finish(o, &s.released, resultOf(wire.TypePubcomp, p.ReasonCode, p.ReasonString, p.UserProperties))
-		s.Pump(s.now)
-		return nil
+func (s *Sender) doubtfulPubcomp(o *Outgoing, p *wire.Pubcomp, r Result) {
+	if slices.Contains(s.doubt.held, o) || slices.Contains(s.doubt.missing, o) {
+		return // said again
 	}
-	if s.doubt.tells == tellsUnknown {
+	s.land(o)
+	if p.ReasonCode == wire.PacketIdentifierNotFound {
+		s.doubt.tells = tellsTruth
+		o.Complete(resultOf(wire.TypePubcomp, p.ReasonCode, p.ReasonString, p.UserProperties))
+		s.doubt.missing = append(s.doubt.missing, o)
+	} else {
 		o.Complete(r)
 		s.doubt.held = append(s.doubt.held, o)
-		return nil
 	}
-	s.settleDoubt(o, r)
+	s.settleDoubts()
 	s.Pump(s.now)
-	return nil
 }
 
-// settleDoubt completes a message of which PUBCOMP says that it is complete, if the
-// server tells.
-func (s *Sender) settleDoubt(o *Outgoing, r Result) {
-	switch {
-	case s.doubt.tells == tellsTruth || r.Err != nil:
-		s.finish(o, &s.released, r)
-	case s.failLost:
-		s.finish(o, &s.released, Result{Err: ErrSessionLost})
-	default:
-		o.Complete(Result{})
-		s.requeue(func(other *Outgoing) bool { return other == o })
+// settleDoubts completes what the answers so far say enough about.
+func (s *Sender) settleDoubts() {
+	d := &s.doubt
+	if d.tells == tellsUnknown {
+		return
 	}
+	proven := d.tells == tellsTruth && len(d.held) > 0
+	for _, o := range d.held {
+		switch r := o.Result(); {
+		case proven || r.Err != nil:
+			s.finish(o, &s.released, r)
+		case s.failLost:
+			s.finish(o, &s.released, Result{Err: ErrSessionLost})
+		default:
+			o.Complete(Result{})
+			s.requeue(func(other *Outgoing) bool { return other == o })
+		}
+	}
+	d.held = nil
+	if proven {
+		s.endDoubt()
+	}
+	if !s.anyDoubtful() {
+		for _, o := range d.missing { // nobody is left who could prove it
+			s.finish(o, &s.released, o.Result())
+		}
+		d.missing = nil
+	}
+}
+
+// endDoubt notes that the session is that of before.
+func (s *Sender) endDoubt() {
+	for _, o := range s.doubt.missing {
+		s.finish(o, &s.released, Result{})
+	}
+	s.doubt.missing = nil
+	for o := s.released.head; o != nil; o = o.next {
+		o.doubtful = false
+	}
+}
+
+// anyDoubtful says whether an answer about a doubtful message is still to come.
+func (s *Sender) anyDoubtful() bool {
+	missing := 0
+	for o := s.released.head; o != nil; o = o.next {
+		if o.doubtful {
+			missing++
+		}
+	}
+	return missing > len(s.doubt.missing)
 }

@@ -57,12 +57,12 @@ func (s *Sender) releaseAhead() {
 			s.ids.messages[id] = o
 			o.Publish.PacketID = id
 		}
-		s.release(o.Publish.PacketID)
+		s.releaseID(o.Publish.PacketID)
 	}
 }
 
-// release sends PUBREL for an identifier that the peer may hold.
-func (s *Sender) release(id uint16) {
+// releaseID sends PUBREL for an identifier that the peer may hold.
+func (s *Sender) releaseID(id uint16) {
 	if !s.inherited.holds(id) || s.inherited.releasing(id) {
 		return
 	}

@@ -61,6 +61,7 @@ type InterestAnswer struct {
 // FilterAnswer is what the server said of one filter.
 type FilterAnswer struct {
 	ReasonCode     wire.ReasonCode
+	Err            error // the server ended the connection whenever it was asked; see ErrUndeliverable
 	ReasonString   string
 	UserProperties []wire.UserProperty
 }
@@ -72,6 +73,7 @@ type ask struct {
 	filter   *subscribed
 	state    askState
 	granted  bool // at least once, so that its retained messages have come
+	given    bool // up: it makes the server end the connection
 	answer   FilterAnswer
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/seed65a45251/mqtt/wire"
@@ -16,7 +17,10 @@ func (s *Subscriptions) answer(r *Request) {
 		}
 		st := &f.steps[j]
 		a := FilterAnswer{ReasonString: r.ReasonString, UserProperties: r.UserProperties}
-		if i < len(r.ReasonCodes) {
+		switch {
+		case errors.Is(r.Err, ErrUndeliverable):
+			a.ReasonCode, a.Err = undeliverableCode(r.Err), r.Err
+		case i < len(r.ReasonCodes):
 			a.ReasonCode = r.ReasonCodes[i]
 		}
 		st.answered, st.refused = true, r.Err != nil || a.ReasonCode.Failed()
@@ -57,7 +61,8 @@ func (s *Subscriptions) answerAsk(k *ask, a FilterAnswer, err error) {
 		return
 	}
 	k.state, k.answer = askGranted, a
-	if err != nil {
+	k.given = a.Err != nil
+	if err != nil && !k.given {
 		s.answers = append(s.answers, InterestAnswer{Interest: in, Err: err})
 		s.Remove(in, false)
 		return
@@ -78,7 +83,7 @@ func (s *Subscriptions) answerAsk(k *ask, a FilterAnswer, err error) {
 }
 
 func (s *Subscriptions) leaveAnswered(f *subscribed, a FilterAnswer, err error) {
-	if err != nil {
+	if err != nil && a.Err == nil {
 		for _, l := range f.leaves {
 			l.Err = err
 		}
@@ -88,6 +93,14 @@ func (s *Subscriptions) leaveAnswered(f *subscribed, a FilterAnswer, err error) 
 	if !f.wanted() {
 		s.leftFilter(f, a)
 	}
+}
+
+// undeliverableCode is the reason of a packet that is undeliverable because of err.
+func undeliverableCode(err error) wire.ReasonCode {
+	if said, ok := errors.AsType[*ServerError](err); ok && said.ReasonCode.Failed() {
+		return said.ReasonCode
+	}
+	return wire.UnspecifiedError
 }
 
 // checkInterest says which limit of the server in breaks, or what it asks for that

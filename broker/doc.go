@@ -115,14 +115,13 @@
 // Members take turns, those who are connected first; of those who are not, one that
 // messages are kept for. A member whose queue is full is passed over.
 //
-// A member that is only away keeps what it has, acknowledged or not, and gets it when it
-// comes back: whoever keeps a session wants that, and Mosquitto and EMQX do the same.
-// When its session ends, by its expiry interval, a DISCONNECT or a clean start, the
-// others get what it was not sent and what it has not acknowledged at QoS 1, in order and
-// as new messages. They get what it was not sent when it unsubscribes, too; the rest is
-// completed with it. A message of QoS 2 that was sent to it is nobody else's and is
-// dropped; it is counted in [Stats] as Dropped, as is what nobody is left for. The last
-// member that unsubscribes gets what waits for it.
+// A member that is only away keeps what it has and gets it when it comes back: whoever
+// keeps a session wants that. When its session ends, by its expiry interval, a DISCONNECT
+// or a clean start, the others get what it was not sent and what it has not acknowledged
+// at QoS 1, in order and as new messages. When it unsubscribes they get what it was not
+// sent; the rest is completed with it. A message that was sent at QoS 2 is nobody else's:
+// it is dropped with the session and counted in [Stats] as Dropped, as is what nobody is
+// left for. The last member that unsubscribes gets what waits for it.
 //
 // With a [Config.Store] that survives a crash at any instruction as long as the members'
 // sessions do. What a member has whose session ends with its connection is lost with it

@@ -460,3 +460,18 @@ func TestIdentifiersOfAnEarlierVersionAreRead(t *testing.T) {
 	_, err = parseIdentifier([]byte{3})
 	require.ErrorIs(t, err, errRecordFormat)
 }
+
+// Without an expiry interval the session ends with the connection, however that ends.
+func TestAPassingMemberThatIsCutLeavesItsMessages(t *testing.T) {
+	withAndWithoutStore(t, func(t *testing.T, b *Broker) {
+		stays, passing := clean(t, b, "stays"), clean(t, b, "passing")
+		passing.subscribe(filter("$share/g/a", 1))
+		share(t, b, 1, 1)
+		receive[*wire.Publish](passing)
+		receive[*wire.Publish](passing)
+		stays.subscribe(filter("$share/g/a", 2))
+		passing.cut()
+		stays.gets("0", "1")
+		stays.idle()
+	})
+}

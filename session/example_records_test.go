@@ -138,3 +138,42 @@ func ExampleReceiver_Restore() {
 	fmt.Println(known, first, again)
 	// Output: false true true
 }
+
+// With the digest of its message, an identifier that an earlier process had recorded
+// tells a repeat from another message of a peer that has begun anew.
+func ExampleReceiver_RestoreDigest() {
+	var link session.Link
+	r := session.NewReceiver(&link)
+	old := &wire.Publish{Topic: "a", Payload: []byte("old"), QoS: wire.ExactlyOnce, PacketID: 5}
+	r.RestoreDigest(5, session.DigestOf(old, wire.V5))
+	link.Open(wire.V5, session.NoLimits())
+	r.Start(true, 0, 0)
+	again, _, _ := r.Publish(old)
+	fmt.Println(again)
+	link.Close()
+	link.Open(wire.V5, session.NoLimits())
+	r.Start(true, 0, 0)
+	fresh, _, _ := r.Publish(&wire.Publish{Topic: "a", Payload: []byte("new"), QoS: wire.ExactlyOnce, PacketID: 5})
+	fmt.Println(fresh)
+	// Output:
+	// false
+	// true
+}
+
+// Whoever ends a session decides first what becomes of its messages.
+func ExampleSender_Incomplete() {
+	var link session.Link
+	s := session.NewSender(&link, 1)
+	link.Open(wire.V5, session.NoLimits())
+	s.Start(true, time.Time{})
+	for _, topic := range []string{"a", "b"} {
+		s.Submit(&session.Outgoing{Publish: wire.Publish{Topic: topic, QoS: wire.AtLeastOnce}}, time.Time{})
+	}
+	for _, o := range s.Incomplete(nil) {
+		fmt.Println(o.Publish.Topic, "sent:", o.Sent())
+	}
+	s.Fail(session.ErrSessionEnded)
+	// Output:
+	// a sent: true
+	// b sent: false
+}

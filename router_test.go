@@ -228,6 +228,7 @@ func TestUnclaimedMessagesOfAFreshSessionAreAcknowledgedAndCounted(t *testing.T)
 		client, conn := open(t, srv, quiet(srv))
 		conn.Send(pub(1, 1, "x"), pub(2, 2, "x"), pub(0, 0, "x"))
 		conn.Want(puback(1), pubrec(2))
+		synctest.Wait()
 		require.Equal(t, uint64(3), client.Stats().Unclaimed)
 	})
 }

@@ -34,7 +34,8 @@ func (s *Subscription) Stream(ctx context.Context) <-chan *Message {
 // taken by then are gone, unless it ends by Drain.
 //
 // Where all filters are AtMostOnce the channel is buffered and may hold up to 32
-// messages beyond the limits of the Subscription, which is faster.
+// messages beyond the limits of the Subscription, which is faster. Above AtMostOnce
+// Messages and Stream cost the same.
 func (s *Subscription) Messages() <-chan *Message {
 	s.channel.once.Do(func() { s.channel.ch = s.stream(context.Background(), s.ahead()) })
 	return s.channel.ch

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -53,7 +55,9 @@ func passOn(t *testing.T, v wire.Version, qos wire.QoS, first, second crash) int
 	}
 	w.until(second, complete)
 	for _, o := range p.done {
-		require.NoError(t, o.Result().Err)
+		if !doubtful(o) {
+			require.NoError(t, o.Result().Err)
+		}
 	}
 	// The rest of the last exchange, and what is committed when there is time.
 	for range 10 {
@@ -90,6 +94,12 @@ func passOn(t *testing.T, v wire.Version, qos wire.QoS, first, second crash) int
 	require.Equal(t, want, order)
 	require.LessOrEqual(t, again, modelMessages*w.crashes)
 	return w.crashes
+}
+
+// doubtful says that nobody can know whether the broker has passed on o: it does not
+// know the identifier, and a CONNACK got lost.
+func doubtful(o *session.Outgoing) bool {
+	return o.Publish.QoS == wire.ExactlyOnce && errors.Is(o.Result().Err, wire.PacketIdentifierNotFound)
 }
 
 func TestNothingIsLostWhereverTheBrokerCrashes(t *testing.T) {

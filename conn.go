@@ -35,7 +35,8 @@ type conn struct {
 
 	leaveBy  atomic.Int64 // when a farewell has to be over, in Unix nanoseconds; 0: not leaving
 	start    time.Time
-	lastRead atomic.Int64 // when bytes last arrived, in nanoseconds since start
+	lastRead atomic.Int64  // when bytes last arrived, in nanoseconds since start
+	written  atomic.Uint64 // bytes, in all
 }
 
 // manner is how a kind of connection is written to.

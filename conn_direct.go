@@ -127,7 +127,7 @@ func (k *conn) writePayload(own *session.Outgoing) (all bool) {
 // try writes what the socket takes of b without waiting.
 func (k *conn) try(b []byte) int {
 	n := k.manner.line.tryWrite(b)
-	k.client.counters.bytesSent.Add(uint64(n))
+	k.noteWritten(n)
 	return n
 }
 

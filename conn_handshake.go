@@ -73,7 +73,7 @@ func (k *conn) awaitConnack(ctx context.Context, exchange authExchange) error {
 func (k *conn) writeHandshake(b []byte) error {
 	k.trace.wrote(b)
 	n, err := k.nc.Write(b)
-	k.client.counters.bytesSent.Add(uint64(n))
+	k.noteWritten(n)
 	if err != nil {
 		return k.lastWords(err)
 	}

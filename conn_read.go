@@ -31,15 +31,33 @@ func (k *conn) readLoop(ctx context.Context) error {
 	defer k.wakeConsumers()
 	for {
 		if err := k.reader.Fill(); err != nil {
-			if _, fault := errors.AsType[*wire.Error](err); fault {
-				return k.breakOff(ctx, err)
+			if !isFault(err) {
+				return readError(err)
 			}
-			return readError(err)
+			if err := k.refuse(ctx, err); err != nil {
+				return err
+			}
 		}
 		if err := k.takeBatch(ctx, &e); err != nil {
-			return k.breakOff(ctx, err)
+			if err := k.refuse(ctx, err); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// refuse breaks the connection off because of err, unless it can be overlooked.
+func (k *conn) refuse(ctx context.Context, err error) error {
+	overlooked, failed := k.overlook(err)
+	switch {
+	case overlooked:
+		return nil
+	case failed != nil:
+		if err = failed; !isFault(err) {
+			return err
+		}
+	}
+	return k.breakOff(ctx, err)
 }
 
 func (k *conn) takeBatch(ctx context.Context, e *effects) error {
@@ -51,6 +69,7 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	waiting := c.engine.Pending() > 0
 	err := c.engine.HandleBuffered(k.reader, now)
 	received := c.engine.Received()
+	refused := c.engine.Refused(nil)
 	c.counters.received += uint64(len(received))
 	flooded := c.engine.Backlog() > maxAnswers
 	lead := !waiting && k.lead()
@@ -69,6 +88,7 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 		k.writeDirect(nil)
 	}
 	k.deliver(ctx, received)
+	k.tellRefused(refused)
 	e.answered, e.interests, e.left = answered, interests, left
 	e.perform()
 	if flooded && err == nil {
@@ -100,6 +120,12 @@ func (k *conn) awaitWriter(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// isFault says that the server has sent something that it may not.
+func isFault(err error) bool {
+	_, fault := errors.AsType[*wire.Error](err)
+	return fault
 }
 
 // readError words the end of the stream for people.

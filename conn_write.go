@@ -155,7 +155,7 @@ func (k *conn) write(b []byte) error {
 			continue // it may have undone the deadline that hurry has set
 		}
 		n, err := k.nc.Write(b[:min(k.manner.piece, len(b))])
-		k.client.counters.bytesSent.Add(uint64(n))
+		k.noteWritten(n)
 		b = b[n:]
 		if err != nil && !(k.manner.resumable && n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && k.leaveBy.Load() == 0) {
 			return err

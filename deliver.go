@@ -11,13 +11,14 @@ import (
 
 // delivery is what the reader needs to hand over the messages of one read.
 type delivery struct {
-	subs   []*Subscription // of all messages
-	ends   []int           // those of message i end at ends[i]
-	run    []item          // messages in a row for one Subscription
-	asleep []*Subscription // consumers that wait and are not woken yet
-	put    int             // messages queued since consumers were woken
-	hinted bool            // the reader hears when it is about to wait; see pollConn
-	lender lender
+	subs    []*Subscription // of all messages
+	ends    []int           // those of message i end at ends[i]
+	run     []item          // messages in a row for one Subscription
+	asleep  []*Subscription // consumers that wait and are not woken yet
+	put     int             // messages queued since consumers were woken
+	refused int             // messages that were dropped because they had to be refused
+	hinted  bool            // the reader hears when it is about to wait; see pollConn
+	lender  lender
 }
 
 // deliver hands what one read brought to the Subscriptions. It runs on the

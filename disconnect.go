@@ -27,7 +27,8 @@ func (c *Client) Close() error {
 // publish the will all the same. (Before 5.0 DISCONNECT has no reason: with any
 // but Success the connection is closed without it, and the server publishes the
 // will.) When ctx ends first, the client is closed nevertheless, and the error
-// says what was left. A reason that a client can not give is refused with
+// says what was left, or, like that of Flush, how many QoS 0 messages were lost. A
+// reason that a client can not give is refused with
 // ErrInvalid, and the client goes on.
 func (c *Client) Disconnect(ctx context.Context, reason ...ReasonCode) error {
 	o := DisconnectOptions{}

@@ -21,9 +21,10 @@ func queueFull(ctx context.Context) error {
 
 // Flush waits until everything that was accepted for publishing before the
 // call is written to the network and, above AtMostOnce, acknowledged. It does
-// not wait for what is published meanwhile. When the connection is lost before
-// QoS 0 messages were written, Flush returns ErrConnectionLost. Messages that
-// the server refused do not fail Flush; their Delivery says so.
+// not wait for what is published meanwhile. When QoS 0 messages were lost since the
+// last Flush, because their connection ended before they were written, it returns
+// ErrConnectionLost with their number, after it has waited for the rest. Messages
+// that the server refused do not fail Flush; their Delivery says so.
 func (c *Client) Flush(ctx context.Context) error {
 	c.mu.Lock()
 	ending := c.ending
@@ -35,13 +36,28 @@ func (c *Client) Flush(ctx context.Context) error {
 }
 
 func (c *Client) flush(ctx context.Context) error {
+	c.mu.Lock()
+	told := c.lossTold
+	c.mu.Unlock()
 	if err := c.awaitOutstanding(ctx); err != nil {
 		return &requestError{"flush", "", true, err}
 	}
 	if err := c.awaitWritten(ctx); err != nil {
 		return &requestError{"flush", "", true, err}
 	}
+	if n := c.tellLoss(told); n > 0 {
+		return &requestError{"flush", "", true, fmt.Errorf("%d QoS 0 messages were not written: %w", n, ErrConnectionLost)}
+	}
 	return nil
+}
+
+// tellLoss returns how many QoS 0 messages were lost beyond those that had been told
+// before, and counts them as told.
+func (c *Client) tellLoss(told uint64) (lost uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lossTold = c.engine.Sender.Lost()
+	return c.lossTold - told
 }
 
 func (c *Client) awaitOutstanding(ctx context.Context) error {
@@ -79,22 +95,17 @@ func (c *Client) countFlushes(e *effects, seq uint64) {
 	})
 }
 
-// awaitWritten waits until the last QoS 0 message is written. All others are
-// acknowledged by now.
+// awaitWritten waits until the last QoS 0 message is written, or its connection has
+// ended, after which the engine knows what was lost. All others are acknowledged by
+// now.
 func (c *Client) awaitWritten(ctx context.Context) error {
 	c.mu.Lock()
 	k := c.conn
 	if k == nil {
-		// What was in the buffer of a lost connection is gone already; what
-		// was queued has been waited for.
 		c.mu.Unlock()
 		return nil
 	}
-	for target := k.out.lossy; k.out.written < target; {
-		if c.conn != k {
-			c.mu.Unlock()
-			return ErrConnectionLost
-		}
+	for target := k.out.lossy; c.conn == k && k.out.written < target; {
 		progress := k.progress()
 		c.mu.Unlock()
 		select {

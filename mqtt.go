@@ -30,7 +30,8 @@ type Client struct {
 	conn        *conn // the established connection; nil: there is none
 	ending      error // why no more requests are taken; nil: they are
 	flushes     []*flush
-	roomWaiters []chan struct{}
+	lossTold    uint64 // of Sender.Lost, what Flush has told
+	roomWaiters roomWaiters
 	status      status
 	counters    counters
 

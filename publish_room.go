@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -15,11 +14,15 @@ func (c *Client) submit(ctx context.Context, d *Delivery, direct bool) (lead *co
 	}
 	size := len(d.out.Publish.Topic) + len(d.out.Publish.Payload)
 	var e effects
+	var w *roomWaiter
 	for {
 		c.mu.Lock()
 		if err := c.ending; err != nil {
 			c.mu.Unlock()
 			return nil, err
+		}
+		if w != nil {
+			c.roomWaiters.leave(w) // it has its offer
 		}
 		room, err := c.makeRoom(d.out.Publish.QoS, size)
 		if room {
@@ -35,8 +38,10 @@ func (c *Client) submit(ctx context.Context, d *Delivery, direct bool) (lead *co
 			e.perform()
 			return lead, err
 		}
-		w := make(chan struct{}, 1)
-		c.roomWaiters = append(c.roomWaiters, w)
+		if w == nil {
+			w = &roomWaiter{size: size, offer: make(chan struct{}, 1)}
+		}
+		c.roomWaiters.wait(w)
 		c.mu.Unlock()
 		if err := c.awaitRoom(ctx, w); err != nil {
 			return nil, err
@@ -55,6 +60,9 @@ func (c *Client) makeRoom(qos QoS, size int) (room bool, err error) {
 	case FullBlock:
 		return false, nil
 	case FullDropOldest:
+		if !c.hasRoomWithout(qos, size) {
+			return false, ErrQueueFull // whatever is dropped
+		}
 		for c.engine.Sender.DropOldest(qos > AtMostOnce, ErrQueueFull) {
 			c.counters.queueDropped++
 			if c.hasRoom(size) {
@@ -67,16 +75,26 @@ func (c *Client) makeRoom(qos QoS, size int) (room bool, err error) {
 	return false, ErrQueueFull
 }
 
-// hasRoom says whether the queue takes a message. Called with c.mu held. An
-// empty queue takes any: a message larger than the limit must be possible.
-func (c *Client) hasRoom(size int) bool {
-	messages, n := c.engine.Sender.Queued()
-	return messages == 0 || messages < c.cfg.QueueMessages && n+size <= c.cfg.QueueBytes
+// hasRoom says whether the queue takes a message. Called with c.mu held.
+func (c *Client) hasRoom(size int) bool { return new(c.room(0, 0)).fits(size) }
+
+// hasRoomWithout is hasRoom for a queue without all messages that may be dropped for
+// one of this class.
+func (c *Client) hasRoomWithout(qos QoS, size int) bool {
+	return new(c.room(c.engine.Sender.Droppable(qos > AtMostOnce))).fits(size)
 }
 
-func (c *Client) awaitRoom(ctx context.Context, w chan struct{}) error {
+// room is what the queue takes without so many messages of so many bytes, beyond what
+// has been promised. An empty queue takes any.
+func (c *Client) room(messages, bytes int) room {
+	m, n := c.engine.Sender.Queued()
+	m, n = m-messages+c.roomWaiters.messages, n-bytes+c.roomWaiters.bytes
+	return room{empty: m == 0, messages: c.cfg.QueueMessages - m, bytes: c.cfg.QueueBytes - n}
+}
+
+func (c *Client) awaitRoom(ctx context.Context, w *roomWaiter) error {
 	select {
-	case <-w:
+	case <-w.offer:
 		return nil
 	case <-c.ctx.Done():
 		return context.Cause(c.ctx)
@@ -84,24 +102,14 @@ func (c *Client) awaitRoom(ctx context.Context, w chan struct{}) error {
 	}
 	var e effects
 	c.mu.Lock()
-	if i := slices.Index(c.roomWaiters, w); i >= 0 {
-		c.roomWaiters = slices.Delete(c.roomWaiters, i, i+1)
-	} else {
-		c.settle(&e) // the offer came too late for us; pass it on
-	}
+	c.roomWaiters.leave(w)
+	c.settle(&e) // an offer that came too late for us, or for which we had stood in the way, is passed on
 	c.mu.Unlock()
 	e.perform()
 	return queueFull(ctx)
 }
 
-// offerRoom lets as many waiters try again as there are free places. Called
-// with c.mu held.
+// offerRoom lets those waiters try again for whom there is room. Called with c.mu held.
 func (c *Client) offerRoom(e *effects) {
-	messages, n := c.engine.Sender.Queued()
-	if messages > 0 && n >= c.cfg.QueueBytes {
-		return
-	}
-	free := min(max(c.cfg.QueueMessages-messages, 0), len(c.roomWaiters))
-	e.room = append(e.room, c.roomWaiters[:free]...)
-	c.roomWaiters = slices.Delete(c.roomWaiters, 0, free)
+	e.room = c.roomWaiters.offer(e.room, new(c.room(0, 0)))
 }

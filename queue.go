@@ -373,6 +373,13 @@ func (q *queue) err() error {
 	return q.closed
 }
 
+// refuse counts a message that came and can not be handed to anybody.
+func (q *queue) refuse() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropped++
+}
+
 func (q *queue) lost() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -43,7 +43,7 @@ func (c *Client) settle(e *effects) {
 	if faults := c.tolerance.take(); faults != nil {
 		e.client, e.tolerated = c, faults
 	}
-	if len(c.roomWaiters) > 0 {
+	if len(c.roomWaiters.list) > 0 {
 		c.offerRoom(e)
 	}
 	if k := c.conn; k != nil && k.out.asleep && !k.out.busy && c.engine.Pending() > 0 {

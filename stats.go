@@ -17,6 +17,7 @@ type Stats struct {
 	Received     uint64 // messages from the server
 	Dropped      uint64 // received messages dropped by a Subscription's limits
 	Unclaimed    uint64 // received messages that matched no Subscription and were dropped
+	Refused      uint64 // messages from the server that are malformed or too large, and were dropped for that
 
 	StrayResponses uint64 // responses for which no Request waited, or not any more
 	Unanswered     uint64 // requests that Respond got and could not send a response to
@@ -31,7 +32,7 @@ type Stats struct {
 type counters struct {
 	connections, lost, published, queueDropped, received uint64
 
-	bytesSent, bytesReceived, dropped, unclaimed, stray, unanswered atomic.Uint64
+	bytesSent, bytesReceived, dropped, unclaimed, refused, stray, unanswered atomic.Uint64
 }
 
 // Stats returns the client's counters. It is cheap.
@@ -49,6 +50,7 @@ func (c *Client) Stats() Stats {
 		Received:      c.counters.received,
 		Dropped:       c.counters.dropped.Load(),
 		Unclaimed:     c.counters.unclaimed.Load(),
+		Refused:       c.counters.refused.Load(),
 
 		StrayResponses: c.counters.stray.Load(),
 		Unanswered:     c.counters.unanswered.Load(),

@@ -69,15 +69,23 @@ func (s *Subscription) judge(a session.InterestAnswer) (acks []Ack, err error, p
 	acks = make([]Ack, len(a.Answers))
 	failed := 0
 	for i, f := range a.Answers {
-		acks[i] = Ack(f)
+		acks[i] = Ack{f.ReasonCode, f.ReasonString, f.UserProperties}
 		if !f.ReasonCode.Failed() {
 			continue
 		}
 		if failed == 0 {
-			err = fmt.Errorf("filter %.80q: %w", s.options.Filters[i].Filter, &ServerError{
-				Packet: wire.TypeSuback, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties})
+			err = fmt.Errorf("filter %.80q: %w", s.options.Filters[i].Filter, refusal(wire.TypeSuback, f))
 		}
 		failed++
 	}
 	return acks, err, failed > 0 && failed < len(acks)
+}
+
+// refusal says how the server has refused a filter, in a packet of type t or by ending
+// the connection.
+func refusal(t wire.PacketType, f session.FilterAnswer) error {
+	if f.Err != nil {
+		return f.Err
+	}
+	return &ServerError{Packet: t, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties}
 }

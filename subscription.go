@@ -138,7 +138,9 @@ func (s *Subscription) Answers() []Ack {
 	return slices.Clone(s.granted)
 }
 
-// Dropped returns how many QoS 0 messages found no room in the buffer.
+// Dropped returns how many messages for this Subscription were dropped: at QoS 0 because
+// they found no room in the buffer, and at any QoS because they were malformed or larger
+// than Config.MaximumPacketSize and the server sent them again and again.
 func (s *Subscription) Dropped() uint64 { return s.queue.lost() }
 
 // Unsubscribe ends the Subscription at once. Messages that nobody has taken

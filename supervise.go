@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"time"
 
@@ -149,11 +148,12 @@ func (c *Client) pause(ctx context.Context, attempt int, cause error) error {
 
 // forget ends the engine's part of connection k, which err ended.
 func (c *Client) forget(k *conn, err error) {
-	_, said := errors.AsType[*ServerError](err)
+	cause := k.endedBy(err)
 	var e effects
 	c.receipts.serve(nil)
 	c.mu.Lock()
-	c.engine.Lost(said || errors.Is(err, io.EOF))
+	c.engine.WroteBytes(k.written.Load())
+	c.engine.LostBecause(cause, time.Now())
 	if c.conn == k {
 		c.conn = nil
 		c.counters.lost++

@@ -119,10 +119,9 @@ func (c *Client) leaveFilters(ctx context.Context, name string, begin func(*sess
 // conclude takes the server's answer.
 func (u *leaving) conclude(l *session.Leave) {
 	for i, f := range l.Answers {
-		u.acks = append(u.acks, Ack(f))
+		u.acks = append(u.acks, Ack{f.ReasonCode, f.ReasonString, f.UserProperties})
 		if f.ReasonCode.Failed() && u.err == nil {
-			u.err = fmt.Errorf("filter %.80q: %w", l.Filters[i], &ServerError{
-				Packet: wire.TypeUnsuback, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties})
+			u.err = fmt.Errorf("filter %.80q: %w", l.Filters[i], refusal(wire.TypeUnsuback, f))
 		}
 	}
 	if l.Err != nil {

@@ -47,9 +47,7 @@ type Event struct {
 // does not keep up loses the oldest events, never the newest.
 func (c *Client) Watch(ctx context.Context) <-chan Event {
 	w := &watcher{ch: make(chan Event, 64)}
-	w.unwatch = context.AfterFunc(ctx, func() { c.watchers.remove(w) })
-	if !c.watchers.add(w) {
-		w.unwatch()
+	if !c.watchers.add(ctx, w) {
 		close(w.ch)
 	}
 	return w.ch
@@ -84,13 +82,16 @@ type watchers struct {
 	closed bool
 }
 
-func (ws *watchers) add(w *watcher) bool {
+// add adds w until ctx ends, which may be at once: remove waits for the lock, so it
+// finds w.
+func (ws *watchers) add(ctx context.Context, w *watcher) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if ws.closed {
 		return false
 	}
 	ws.all = append(ws.all, w)
+	w.unwatch = context.AfterFunc(ctx, func() { ws.remove(w) })
 	return true
 }
 

@@ -20,7 +20,8 @@ import (
 type websocketConn struct {
 	ws      *websocket.Conn
 	frames  *frameConn
-	message io.Reader // under way; nil: none
+	message io.Reader            // under way; nil: none
+	status  websocket.StatusCode // with which the server has closed it; 0: it has not
 }
 
 const (
@@ -64,6 +65,9 @@ func (w *websocketConn) Read(b []byte) (int, error) {
 // ended words the end of the stream. It is io.EOF whenever the server ended it.
 func (w *websocketConn) ended(err error) error {
 	closing, said := errors.AsType[websocket.CloseError](err)
+	if said {
+		w.status = closing.Code
+	}
 	switch {
 	case said && (closing.Code == websocket.StatusNormalClosure || closing.Code == websocket.StatusGoingAway):
 		return io.EOF

@@ -32,9 +32,11 @@ type Client struct {
 	settings   ClientSettings
 	received   []Received
 	scratch    scratch
-	indulgence int // see Indulge
+	indulgence int   // see Indulge
+	fault      error // why the engine ended the connection; nil: it did not
 
 	authentication authentication
+	refusals       refusals
 }
 
 // ClientSettings are what a Client needs to know besides its CONNECT packets.
@@ -131,6 +133,9 @@ func (c *Client) ConnectTo(server string, v wire.Version, p *wire.Connect, now t
 	c.continuity.begin(server)
 	// The link opens with CONNACK, which says what the server allows.
 	c.link = Link{Version: v, Limits: NoLimits()}
+	c.link.account.on = true
+	c.fault = nil
+	c.refusals.begin()
 	c.decoder.Version = v
 	c.phase, c.connect, c.connack = connecting, p, nil
 	c.keepAlive = keepAlive{}
@@ -178,7 +183,12 @@ func (c *Client) HandleBuffered(r *wire.Reader, now time.Time) error {
 
 // Fail ends the connection because of err, found by the caller, for example by
 // its [wire.Reader].
-func (c *Client) Fail(err error) { c.fail(err) }
+func (c *Client) Fail(err error) {
+	if fault, ok := errors.AsType[*wire.Error](err); ok && fault.Packet == wire.TypePublish && fault.Reason == wire.PacketTooLarge {
+		c.refusals.ended = true
+	}
+	c.fail(err)
+}
 
 // Indulge lets the server keep max QoS 1 and 2 messages open on the next
 // connections although CONNECT announces fewer.
@@ -216,7 +226,9 @@ func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 }
 
 // Backlog is Pending without what has not been copied yet of a large payload.
-func (c *Client) Backlog() int { return c.link.Pending() - len(c.link.stream.rest) }
+func (c *Client) Backlog() int {
+	return c.link.Pending() - len(c.link.stream.rest) + len(c.link.held)
+}
 
 // Trim gives back what busier times have left: the buffer of Take if it is empty
 // and larger than keep bytes, and room for received messages.
@@ -232,7 +244,14 @@ func (c *Client) Trim(keep int) {
 const keptReceived = 16
 
 // Wrote says that what Take returned was written completely.
-func (c *Client) Wrote(now time.Time) { c.keepAlive.wrote(now) }
+func (c *Client) Wrote(now time.Time) {
+	c.keepAlive.wrote(now)
+	c.link.account.wrote(c.link.account.taken)
+}
+
+// WroteBytes says how many bytes of the connection were written in all, CONNECT
+// included. It is for what was written in part when the connection ends.
+func (c *Client) WroteBytes(total uint64) { c.link.account.wrote(total) }
 
 // Alive says that bytes arrived from the server at time now, even if they do
 // not yet make a packet.
@@ -243,13 +262,24 @@ func (c *Client) Deadline() time.Time {
 	if c.phase != connected {
 		return time.Time{}
 	}
-	return c.keepAlive.deadline()
+	due, other := c.keepAlive.deadline(), c.Sender.suspicion.until
+	if due.IsZero() || !other.IsZero() && other.Before(due) {
+		return other
+	}
+	return due
 }
 
 // Tick does what is due at time now. ErrKeepAlive ends the connection.
 func (c *Client) Tick(now time.Time) error {
 	if c.phase != connected {
 		return nil
+	}
+	if c.Sender.suspicion.tick(now) {
+		if c.Sender.suspicion.lenient {
+			c.link.unhold()
+		}
+		c.retryRequests()
+		c.Sender.Pump(now)
 	}
 	send, err := c.keepAlive.tick(now)
 	if send {
@@ -288,6 +318,7 @@ func (c *Client) Disconnect(p *wire.Disconnect) error {
 	if expiry != nil && *expiry > 0 && c.connect.SessionExpiryInterval == 0 {
 		return &wire.FieldError{Packet: wire.TypeDisconnect, Field: "SessionExpiryInterval", Problem: "must be 0 after 0 in CONNECT"}
 	}
+	c.link.unhold()
 	err := c.link.Append(p)
 	if errors.Is(err, wire.PacketTooLarge) {
 		// [MQTT-3.14.2-3], [MQTT-3.14.2-4]
@@ -306,17 +337,39 @@ func (c *Client) Disconnect(p *wire.Disconnect) error {
 }
 
 // Lost says that the connection is gone. byServer says that the server closed
-// it, as opposed to us or the network.
+// it, as opposed to us or the network. It is [Client.LostBecause] for those who know
+// no more than that.
 func (c *Client) Lost(byServer bool) {
+	var cause error
+	if byServer {
+		cause = errHungUp
+	}
+	c.LostBecause(cause, time.Time{})
+}
+
+// LostBecause says that the connection is gone. cause is how the server ended it: by
+// what it said, by closing or resetting the connection, or by an answer that the
+// engine had to refuse. Nil means that it did not: we closed it, or the network broke.
+// A packet that makes the server end connection after connection fails with
+// [ErrUndeliverable] and the cause. now may be zero if it is not known.
+func (c *Client) LostBecause(cause error, now time.Time) {
 	wasUp := c.connack != nil && !c.connack.ReasonCode.Failed()
+	if cause != nil && c.fault != nil {
+		cause = c.fault
+	}
 	if c.phase != idle {
 		c.continuity.ended()
 	}
 	c.phase = idle
-	c.link.Close()
+	c.Subscriptions.ready = false
 	if wasUp {
-		c.Sender.Stop(byServer)
+		c.Sender.judge(cause, now)
+		c.answerCondemned()
+		c.Sender.Stop(false)
+		c.forgetFilters()
+		c.refusals.end()
 	}
+	c.link.Close()
 	c.Receiver.Stop()
 	c.Subscriptions.stop()
 	c.endRequests()
@@ -335,6 +388,10 @@ func (c *Client) end() {
 // the fault is the server's.
 func (c *Client) fail(err error) {
 	was := c.phase
+	if c.fault == nil {
+		c.fault = err
+	}
+	c.link.unhold()
 	c.end()
 	c.endAuthentication(err)
 	fault, ok := errors.AsType[*wire.Error](err)

@@ -110,6 +110,7 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 		c.Receiver.doubt()
 	}
 	c.Sender.quota.max = c.inflight(v)
+	c.Sender.open(now)
 	c.Subscriptions.start(kind, c.continuity.server) // before any message is sent
 	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
 	// Only now, so that SUBSCRIBEs go first.

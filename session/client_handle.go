@@ -14,8 +14,10 @@ func (c *Client) handle(h wire.Header, body []byte, now time.Time) error {
 	default:
 		return nil // after DISCONNECT nothing matters any more
 	}
-	if err := c.checkSize(h); err != nil {
-		return err
+	if h.Type != wire.TypePublish { // handlePublish checks those
+		if err := c.checkSize(h); err != nil {
+			return err
+		}
 	}
 	if c.phase == connecting {
 		return c.handleFirst(h, body, now)
@@ -72,19 +74,25 @@ func (c *Client) checkSize(h wire.Header) error {
 
 func (c *Client) handlePublish(h wire.Header, body []byte) error {
 	if err := c.checkSize(h); err != nil {
-		return err
+		return c.refuse(h, body, err)
 	}
 	n := len(c.received)
 	c.received = append(c.received, Received{})
 	r := &c.received[n]
 	err := c.decoder.Publish(&r.Publish, h, body)
 	deliver := false
+	refused := err != nil
 	if err == nil {
 		deliver, r.Token, err = c.Receiver.Publish(&r.Publish)
+		refused = err != nil && isAliased(&r.Publish)
 	}
+	c.refusals.brought = c.refusals.brought || deliver
 	if !deliver {
 		*r = Received{}
 		c.received = c.received[:n]
+	}
+	if refused {
+		return c.refuse(h, body, err)
 	}
 	return err
 }

@@ -17,8 +17,9 @@ var (
 	ErrExpired = errors.New("message expired before it was sent")
 	// ErrStale is the answer to an acknowledgement of a message that is no longer part of the session.
 	ErrStale = errors.New("message can no longer be acknowledged")
-	// ErrUndeliverable ends a message on which the server closed the connection again and again.
-	ErrUndeliverable = errors.New("server closes the connection whenever this message is sent")
+	// ErrUndeliverable ends a message or a request on which the server ended the connection
+	// again and again. How it did it is in the same error.
+	ErrUndeliverable = errors.New("server ends the connection whenever it gets this packet")
 	// ErrSessionLost ends a message that was sent and not acknowledged when the
 	// server's session was not continued, if that was asked for. Nobody knows whether
 	// the server has passed it on.

@@ -14,7 +14,8 @@ func invariants(c *Client) error {
 
 func senderInvariants(s *Sender) error {
 	open := map[*Outgoing]bool{}
-	counted, bytes := 0, 0
+	counted, bytes, flying, suspects := 0, 0, 0, 0
+	var unsent [2]load
 	for _, l := range []struct {
 		name  string
 		list  *outgoingList
@@ -39,8 +40,17 @@ func senderInvariants(s *Sender) error {
 			if o.state != l.state {
 				return fmt.Errorf("%s: message in state %d", l.name, o.state)
 			}
+			if o.flying {
+				flying++
+			}
+			if o.suspect() {
+				suspects++
+			}
 			if l.state == outgoingQueued {
 				bytes += o.size()
+				if !o.sent {
+					unsent[min(o.Publish.QoS, 1)].add(o, 1)
+				}
 				if id := o.Publish.PacketID; o.counted || id != 0 && !(s.inherited.any && s.ids.messages[id] == o) {
 					return fmt.Errorf("queued message with quota %t and identifier %d", o.counted, o.Publish.PacketID)
 				}
@@ -56,6 +66,22 @@ func senderInvariants(s *Sender) error {
 		if l.list.tail != last || l.list.len != n {
 			return fmt.Errorf("%s: tail or length is wrong (%d, %d)", l.name, l.list.len, n)
 		}
+	}
+	if unsent != s.unsent {
+		return fmt.Errorf("unsent %v, counted %v", unsent, s.unsent)
+	}
+	flying += len(s.ids.requests) + len(s.inherited.open)
+	if s.doubt.probe != 0 {
+		flying++
+	}
+	if s.link.open && flying != s.suspicion.flying {
+		return fmt.Errorf("%d packets have no answer, counted %d", flying, s.suspicion.flying)
+	}
+	if s.link.open && suspects != s.suspicion.suspects {
+		return fmt.Errorf("%d messages are suspects, counted %d", suspects, s.suspicion.suspects)
+	}
+	if s.link.open && len(s.link.held) > 0 && !s.link.hold {
+		return errors.New("acknowledgements are held back for nothing")
 	}
 	if bytes != s.queuedBytes {
 		return fmt.Errorf("%d bytes queued, counted %d", bytes, s.queuedBytes)

@@ -18,6 +18,11 @@ type Link struct {
 	pinged  bool // what was last taken has one
 	stream  stream
 	aliases topicAliases // of what we send
+
+	account account
+	hold    bool   // a suspect is under way or about to be: what the peer will not answer waits in held
+	loose   bool   // something that the peer will not answer was sent
+	held    []byte // acknowledgements
 }
 
 // Open says that the handshake is over: messages may be sent from now on. What
@@ -56,6 +61,7 @@ func (l *Link) takeBefore(o *Outgoing, spare []byte) []byte {
 
 func (l *Link) swap(spare []byte) []byte {
 	b := l.buf
+	l.account.taken += uint64(len(b))
 	l.buf = spare[:0]
 	l.pinged, l.ping = l.ping, false
 	return b
@@ -63,8 +69,9 @@ func (l *Link) swap(spare []byte) []byte {
 
 // Append encodes p behind what is already waiting. It refuses what is larger
 // than the peer's maximum packet size.
-func (l *Link) Append(p wire.Packet) error {
-	end := l.end()
+func (l *Link) Append(p wire.Packet) error { return l.appendTo(l.end(), p) }
+
+func (l *Link) appendTo(end *[]byte, p wire.Packet) error {
 	b, err := p.Append(*end, l.Version)
 	if err != nil {
 		return err
@@ -98,45 +105,6 @@ func (l *Link) appendPing() {
 
 // must appends what has been checked.
 func (l *Link) must(p wire.Packet) {
-	end := l.end()
-	*end, _ = p.Append(*end, l.Version)
-}
-
-// Without text the four acknowledgements fit every limit that a peer can usefully
-// announce. The concrete types keep them off the heap.
-
-func (l *Link) puback(id uint16, code wire.ReasonCode, text string) {
-	p := wire.Puback{PacketID: id, ReasonCode: code}
-	if text != "" && l.Version == wire.V5 {
-		// [MQTT-3.4.2-2] only if it fits.
-		if l.Append(&wire.Puback{PacketID: id, ReasonCode: code, ReasonString: text}) == nil {
-			return
-		}
-	}
-	end := l.end()
-	*end, _ = p.Append(*end, l.Version)
-}
-
-func (l *Link) pubrec(id uint16, code wire.ReasonCode, text string) {
-	p := wire.Pubrec{PacketID: id, ReasonCode: code}
-	if text != "" && l.Version == wire.V5 {
-		// [MQTT-3.5.2-2] only if it fits.
-		if l.Append(&wire.Pubrec{PacketID: id, ReasonCode: code, ReasonString: text}) == nil {
-			return
-		}
-	}
-	end := l.end()
-	*end, _ = p.Append(*end, l.Version)
-}
-
-func (l *Link) pubrel(id uint16, code wire.ReasonCode) {
-	p := wire.Pubrel{PacketID: id, ReasonCode: code}
-	end := l.end()
-	*end, _ = p.Append(*end, l.Version)
-}
-
-func (l *Link) pubcomp(id uint16, code wire.ReasonCode) {
-	p := wire.Pubcomp{PacketID: id, ReasonCode: code}
 	end := l.end()
 	*end, _ = p.Append(*end, l.Version)
 }

@@ -18,10 +18,12 @@ type Outgoing struct {
 
 	recorded   bool // the record says what it has to for the next step
 	state      outgoingState
-	sent       bool    // was written to a connection at least once
-	counted    bool    // holds one of the send quota of this connection
-	doubtful   bool    // PUBREC came from a session that the peer may have lost, see Doubtful
-	attempts   uint8   // connections that the server closed while this message was alone on it
+	sent       bool // was written to a connection at least once
+	counted    bool // holds one of the send quota of this connection
+	doubtful   bool // PUBREC came from a session that the peer may have lost, see Doubtful
+	flying     bool // was sent on this connection and is not answered
+	blames     blames
+	end        uint64  // where on this connection its last packet ends
 	result     *Result // nil: none yet, or success without a word
 	seq        uint64
 	prev, next *Outgoing

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"maps"
 
 	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
@@ -21,7 +22,8 @@ type Request struct {
 	UserProperties []wire.UserProperty
 	Err            error // the request got no valid answer
 
-	steps []*subscribed // the filters, if it is one of Subscriptions
+	steps      []*subscribed // the filters, if it is one of Subscriptions
+	begin, end uint64        // where on the connection it is
 }
 
 var errNoRequest = errors.New("request is not exactly one of SUBSCRIBE and UNSUBSCRIBE")
@@ -33,7 +35,9 @@ type requests struct {
 }
 
 // Request sends r. It fails at once without a connection and when r breaks one
-// of the server's limits; nothing was sent then.
+// of the server's limits; nothing was sent then. A request that makes the server end
+// connection after connection ends with an error that is [ErrUndeliverable]; use
+// SplitSubscribe and SplitUnsubscribe of Client, so that it is one filter's alone.
 func (c *Client) Request(r *Request) error {
 	if c.phase != connected {
 		return ErrNotConnected
@@ -41,18 +45,38 @@ func (c *Client) Request(r *Request) error {
 	if err := c.checkRequest(r); err != nil {
 		return err
 	}
-	id := c.Sender.ids.take()
-	if id == 0 {
-		c.requests.waiting = append(c.requests.waiting, r)
-		c.Sender.ids.waiting++
+	if s := &c.Sender.suspicion; s.pending() && (s.asked || !s.mayBegin(s.isSuspect(r))) {
+		s.asked = true
+		c.link.hold = c.link.hold || !s.lenient
+		c.await(r)
 		return nil
 	}
+	return c.begin(r)
+}
+
+// begin sends r as soon as there is a packet identifier.
+func (c *Client) begin(r *Request) error {
+	id := c.Sender.ids.take()
+	if id == 0 {
+		c.await(r)
+		return nil
+	}
+	r.begin = c.link.position()
 	if err := c.sendRequest(r, id); err != nil {
 		c.Sender.ids.used--
 		return err
 	}
+	r.end = c.link.position()
 	c.Sender.ids.setRequest(id, r)
+	s := &c.Sender.suspicion
+	s.sent(s.isSuspect(r))
+	c.link.hold = c.link.hold || s.alone
 	return nil
+}
+
+func (c *Client) await(r *Request) {
+	c.requests.waiting = append(c.requests.waiting, r)
+	c.Sender.ids.waiting++
 }
 
 func (c *Client) sendRequest(r *Request, id uint16) error {
@@ -111,25 +135,38 @@ func (c *Client) answer(t wire.PacketType, id uint16, codes []wire.ReasonCode, t
 		return protocolError(t, wire.ProtocolError, "%d reason codes for %d filters", len(codes), want)
 	}
 	c.Sender.ids.freeRequest(id)
+	s := &c.Sender.suspicion
+	suspect := s.isSuspect(r)
+	s.exonerate(r)
+	c.Sender.landed(suspect)
+	c.retryRequests()
 	r.ReasonCodes, r.ReasonString, r.UserProperties = codes, text, props
 	c.ended(r)
 	c.Sender.Pump(c.Sender.now) // a message may have waited for the identifier
 	return nil
 }
 
-// retryRequests sends requests that waited for an identifier.
+// retryRequests sends requests that waited for an identifier, or for their turn.
 func (c *Client) retryRequests() {
+	s := &c.Sender.suspicion
 	for len(c.requests.waiting) > 0 {
 		r := c.requests.waiting[0]
-		if c.Sender.ids.used >= maxIDTable-1 {
+		if c.Sender.ids.used >= maxIDTable-1 || s.pending() && !s.mayBegin(s.isSuspect(r)) {
 			return
 		}
 		c.requests.waiting = c.requests.waiting[1:]
 		c.Sender.ids.waiting--
-		if err := c.Request(r); err != nil {
+		if err := c.begin(r); err != nil {
 			r.Err = err
 			c.ended(r)
 		}
+	}
+	if s.asked {
+		s.asked = false
+		if !s.alone {
+			c.link.unhold()
+		}
+		c.Sender.Pump(c.Sender.now) // messages have waited behind them
 	}
 }
 
@@ -140,6 +177,16 @@ func (c *Client) ended(r *Request) {
 		return
 	}
 	c.requests.answered = append(c.requests.answered, r)
+}
+
+// answerCondemned ends the requests that were given up; see Sender.condemn.
+func (c *Client) answerCondemned() {
+	for id, r := range c.Sender.ids.requests {
+		if r.Err != nil {
+			c.Sender.ids.freeRequest(id)
+			c.ended(r)
+		}
+	}
 }
 
 // endRequests ends what can no longer be answered.
@@ -161,4 +208,25 @@ func (c *Client) lostRequest(r *Request) {
 		r.Err = ErrConnectionLost
 		c.requests.answered = append(c.requests.answered, r)
 	}
+}
+
+// forgetFilters forgets what is held against filters that nobody asks for any more.
+// It comes before endRequests.
+func (c *Client) forgetFilters() {
+	s := &c.Sender.suspicion
+	if len(s.filters) == 0 {
+		return
+	}
+	wanted := make(map[string]bool)
+	for _, r := range c.Sender.ids.requests {
+		for key := range r.filterKeys {
+			wanted[key] = true
+		}
+	}
+	for _, r := range c.requests.waiting {
+		for key := range r.filterKeys {
+			wanted[key] = true
+		}
+	}
+	maps.DeleteFunc(s.filters, func(key string, _ *blame) bool { return !wanted[key] })
 }

@@ -22,10 +22,14 @@ type Sender struct {
 	released  outgoingList // PUBREL sent, in the order of the PUBRECs
 	streaming *Outgoing    // at QoS 0, with a payload that is still needed
 	resend    *Outgoing    // the next of published that this connection has yet to repeat
+	rerelease *Outgoing    // likewise of released; they go first
+	probeDue  bool         // the probe goes behind them
 
 	quota       quota
 	suspicion   suspicion
 	queuedBytes int
+	unsent      [2]load           // of queue, what was never sent: at QoS 0, and above
+	lost        uint64            // see Lost
 	tolerate    func(*wire.Error) // see ClientSettings.Tolerate
 	seq         uint64
 	now         time.Time
@@ -61,17 +65,18 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 		o.Publish.PacketID, o.recorded = 0, false
 	}
 	o.state = outgoingQueued
-	o.sent, o.attempts, o.result = false, 0, nil
+	o.sent, o.flying, o.blames, o.result = false, false, blames{}, nil
 	o.Publish.Duplicate = false
 	s.queue.push(o)
 	s.queuedBytes += o.size()
+	s.load(o).add(o, 1)
 	s.Pump(now)
 }
 
 // SendAtMostOnce writes a QoS 0 message at once if nothing is in its way.
 // Otherwise it does nothing and returns false: the message has to be submitted.
 func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
-	if !s.link.open || s.queue.len > 0 || s.resend != nil || s.link.full() || len(p.Payload) >= streamed {
+	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.link.hold || len(p.Payload) >= streamed {
 		return false, nil
 	}
 	if err := s.link.Limits.CheckPublish(p, s.link.Version); err != nil {
@@ -79,11 +84,13 @@ func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
 	}
 	if s.link.aliases.max > 0 {
 		err = s.link.appendAliased(p)
-		return err == nil, err
+	} else {
+		s.link.buf, err = p.Append(s.link.buf, s.link.Version)
 	}
-	if s.link.buf, err = p.Append(s.link.buf, s.link.Version); err != nil {
+	if err != nil {
 		return false, err
 	}
+	s.link.sentAtMostOnce(s.link.position())
 	return true, nil
 }
 
@@ -138,16 +145,28 @@ func (s *Sender) Outstanding(seq uint64) int {
 }
 
 // Stop ends the connection. byPeer says that the peer closed it on its own,
-// which makes a message suspicious that was alone on the connection.
+// which makes the messages suspicious that it had got and not answered.
 func (s *Sender) Stop(byPeer bool) {
+	if byPeer {
+		s.judge(errHungUp, time.Time{})
+	}
+	s.lost += uint64(len(s.link.account.lossy))
+	s.link.account.lossy = nil
 	s.interrupted(ErrConnectionLost)
 	s.stopReleasing()
 	s.endProbe()
-	s.resend = nil
-	if o := s.suspicion.stop(byPeer, s.published.head); o != nil {
-		s.giveUp(o, ErrUndeliverable)
+	s.resend, s.rerelease, s.probeDue = nil, nil, false
+	for _, l := range []*outgoingList{&s.published, &s.released} {
+		for o := l.head; o != nil; o = o.next {
+			o.flying = false
+		}
 	}
+	s.suspicion.watch = watch{}
 }
+
+// Lost returns how many QoS 0 messages went to connections that ended before they
+// were written.
+func (s *Sender) Lost() uint64 { return s.lost }
 
 // Pump sends what order, quota and room allow: first what has to be repeated,
 // then the queue. Call it after bytes were taken from the link.
@@ -159,14 +178,15 @@ func (s *Sender) Pump(now time.Time) {
 	if !s.link.open {
 		return
 	}
-	for s.resend != nil && s.mayPublish() {
+	s.releaseAgain()
+	for s.rerelease == nil && s.resend != nil && s.mayPublish(s.resend) {
 		o := s.resend
 		s.resend = o.next
 		s.publishAgain(o)
 	}
-	for s.resend == nil && s.queue.head != nil && !s.link.full() {
+	for !s.repeating() && s.queue.head != nil && !s.link.full() {
 		o := s.queue.head
-		if o.Publish.QoS > wire.AtMostOnce && !s.mayPublish() {
+		if o.Publish.QoS == wire.AtMostOnce && s.link.hold || o.Publish.QoS > wire.AtMostOnce && !s.mayPublish(o) {
 			return
 		}
 		if !s.publish(o) {
@@ -176,8 +196,14 @@ func (s *Sender) Pump(now time.Time) {
 }
 
 // mayPublish obeys [MQTT-4.9.0-2]: no QoS 1 or 2 PUBLISH without quota.
-func (s *Sender) mayPublish() bool {
-	return s.quota.free() && !s.link.full() && (!s.suspicion.alone || s.quota.used == 0)
+func (s *Sender) mayPublish(o *Outgoing) bool {
+	return s.quota.free() && !s.link.full() && s.mayBegin(o)
+}
+
+// mayBegin says whether a packet of o may be sent although there are suspects.
+func (s *Sender) mayBegin(o *Outgoing) bool {
+	c := &s.suspicion
+	return !c.pending() || c.mayBegin(o.suspect()) && (c.lenient || !c.asked)
 }
 
 // publish sends the message at the head of the queue for the first time. It
@@ -195,7 +221,11 @@ func (s *Sender) publish(o *Outgoing) bool {
 		o.sent = err == nil
 		if o.sent && s.link.stream.owner == o {
 			s.streaming = o // until its payload is not needed any more
+			o.end = s.link.position()
 			return true
+		}
+		if o.sent {
+			s.link.sentAtMostOnce(s.link.position())
 		}
 		s.complete(o, Result{Err: err})
 		return true
@@ -226,6 +256,7 @@ func (s *Sender) publish(o *Outgoing) bool {
 	o.sent = true
 	s.published.push(o)
 	s.count(o)
+	s.takeOff(o)
 	return true
 }
 
@@ -260,12 +291,19 @@ func (s *Sender) publishAgain(o *Outgoing) {
 		return
 	}
 	s.count(o)
+	s.takeOff(o)
 }
 
 // giveUp ends an exchange without the peer. The peer may know the identifier
 // of a QoS 2 message, and would take another message under it for a repeat.
 func (s *Sender) giveUp(o *Outgoing, err error) {
-	s.published.remove(o)
+	if o.state == outgoingReleased {
+		s.released.remove(o)
+	} else {
+		s.published.remove(o)
+	}
+	s.land(o)
+	s.uncount(o)
 	if o.Publish.QoS == wire.ExactlyOnce {
 		s.ids.abandon(o)
 	} else {
@@ -279,9 +317,19 @@ func (s *Sender) count(o *Outgoing) {
 	s.quota.used++
 }
 
+func (s *Sender) uncount(o *Outgoing) {
+	if o.counted {
+		o.counted = false
+		s.quota.used--
+	}
+}
+
 func (s *Sender) dequeue(o *Outgoing) {
 	s.queue.remove(o)
 	s.queuedBytes -= o.size()
+	if !o.sent {
+		s.load(o).add(o, -1)
+	}
 }
 
 // finish ends an exchange: identifier and quota are free again.
@@ -289,13 +337,14 @@ func (s *Sender) finish(o *Outgoing, from *outgoingList, r Result) {
 	if s.resend == o {
 		s.resend = o.next
 	}
+	if s.rerelease == o {
+		s.rerelease = o.next
+	}
+	s.land(o)
 	s.disown(o)
 	from.remove(o)
 	s.ids.freeMessage(o)
-	if o.counted {
-		o.counted = false
-		s.quota.used--
-	}
+	s.uncount(o)
 	s.complete(o, r)
 }
 
@@ -303,6 +352,7 @@ func (s *Sender) complete(o *Outgoing, r Result) {
 	if o.Publish.PacketID != 0 {
 		s.ids.freeMessage(o) // of one that was never sent
 	}
+	s.cleared(o)
 	o.state = outgoingIdle
 	o.Complete(r)
 	s.completed = append(s.completed, o)

@@ -17,7 +17,6 @@ func (s *Sender) Puback(p *wire.Puback) error {
 			return err
 		}
 	}
-	s.suspicion.clear()
 	s.finish(o, &s.published, resultOf(wire.TypePuback, p.ReasonCode, p.ReasonString, p.UserProperties))
 	s.Pump(s.now)
 	return nil
@@ -43,7 +42,6 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 			return err
 		}
 	}
-	s.suspicion.clear()
 	if p.ReasonCode.Failed() {
 		if o.state == outgoingReleased {
 			return protocolError(wire.TypePubrec, wire.ProtocolError, "failure in a repeated PUBREC for packet %d", p.PacketID)
@@ -53,12 +51,14 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 		s.Pump(s.now)
 		return nil
 	}
+	pending := s.suspicion.pending()
 	if o.state == outgoingPublished {
 		if s.resend == o {
 			s.resend = o.next
 		}
 		// [MQTT-4.3.3-6] from now on PUBREL is repeated, never PUBLISH.
 		s.published.remove(o)
+		s.halfLand(o)
 		o.state = outgoingReleased
 		s.released.push(o)
 		o.Complete(Result{ReasonCode: p.ReasonCode, ReasonString: p.ReasonString, UserProperties: p.UserProperties})
@@ -70,7 +70,10 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 	if o.Durable && !o.recorded {
 		return nil // Recorded answers
 	}
-	s.link.pubrel(p.PacketID, wire.Success)
+	s.releaseMessage(o)
+	if pending {
+		s.Pump(s.now) // one of them was answered
+	}
 	return nil
 }
 
@@ -78,6 +81,7 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
 	if s.inherited.releasing(p.PacketID) {
 		s.inherited.free(p.PacketID)
+		s.landed(false)
 		s.Pump(s.now)
 		return nil
 	}
@@ -92,7 +96,6 @@ func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
 	if o.state != outgoingReleased {
 		return protocolError(wire.TypePubcomp, wire.ProtocolError, "PUBCOMP for packet %d before its PUBREL", p.PacketID)
 	}
-	s.suspicion.clear()
 	r := o.Result() // PUBREC said whether somebody was listening
 	if p.ReasonCode.Failed() && p.ReasonCode != wire.PacketIdentifierNotFound {
 		r = resultOf(wire.TypePubcomp, p.ReasonCode, p.ReasonString, p.UserProperties)

@@ -96,6 +96,7 @@ func (s *Sender) probe() {
 		s.ids.messages[id] = probing
 		s.doubt.probe = id
 		s.link.pubrel(id, wire.Success)
+		s.suspicion.sent(false)
 		return
 	}
 }
@@ -104,6 +105,7 @@ func (s *Sender) probe() {
 func (s *Sender) probed(code wire.ReasonCode) {
 	id, held := s.doubt.probe, s.doubt.held
 	s.endProbe()
+	s.landed(false)
 	s.inherited.free(id)
 	s.doubt.tells = tellsNothing
 	if code == wire.PacketIdentifierNotFound {

@@ -40,7 +40,7 @@ const recordAhead = 256
 // Reserve.
 func (s *Sender) Reserve(o *Outgoing) bool {
 	w := s.waiting()
-	free := s.link.open && s.queue.len == 0 && s.resend == nil && w.awaited == 0 && s.quota.used+w.reserved < s.quota.limit
+	free := s.link.open && s.queue.len == 0 && !s.repeating() && w.awaited == 0 && s.quota.used+w.reserved < s.quota.limit
 	id := uint16(0)
 	if free {
 		id = s.ids.takeForMessage()
@@ -97,7 +97,7 @@ func (s *Sender) Recorded(o *Outgoing) {
 	}
 	o.recorded = true
 	if o.state == outgoingReleased && s.link.open {
-		s.link.pubrel(o.Publish.PacketID, wire.Success)
+		s.releaseMessage(o)
 	}
 }
 
@@ -118,6 +118,7 @@ func (s *Sender) Restore(o *Outgoing, released bool) bool {
 		o.state = outgoingQueued
 		s.queue.push(o)
 		s.queuedBytes += o.size()
+		s.load(o).add(o, 1)
 		return true
 	case released:
 		o.state = outgoingReleased

@@ -26,7 +26,6 @@ func (s *Sender) start(kind Continuity, now time.Time) {
 	if s.quota.max > 0 {
 		s.quota.limit = min(s.quota.limit, s.quota.max)
 	}
-	s.suspicion.start()
 	switch kind {
 	case Fresh:
 		s.lose()
@@ -52,16 +51,38 @@ func (s *Sender) repeat() {
 		o.Publish.Duplicate = true
 	}
 	s.resend = s.published.head
-	// [MQTT-4.6.0-4] in the order in which the PUBRECs came.
 	for o := s.released.head; o != nil; o = o.next {
 		o.counted = false
-		if o.Durable && !o.recorded {
-			continue // Recorded sends it
-		}
-		s.link.pubrel(o.Publish.PacketID, wire.Success)
 	}
-	s.probe()
+	s.rerelease, s.probeDue = s.released.head, true
 }
+
+// releaseAgain repeats PUBRELs, [MQTT-4.6.0-4] in the order in which the PUBRECs came.
+func (s *Sender) releaseAgain() {
+	for o := s.rerelease; o != nil; o = s.rerelease {
+		// Recorded sends those that wait for it.
+		if !o.flying && (!o.Durable || o.recorded) {
+			if !s.mayBegin(o) {
+				return
+			}
+			s.releaseMessage(o)
+		}
+		s.rerelease = o.next
+	}
+	if s.probeDue && !s.suspicion.alone {
+		s.probeDue = false
+		s.probe()
+	}
+}
+
+// releaseMessage sends PUBREL for o.
+func (s *Sender) releaseMessage(o *Outgoing) {
+	s.link.pubrel(o.Publish.PacketID, wire.Success)
+	s.takeOff(o)
+}
+
+// repeating says that something is yet to be sent again.
+func (s *Sender) repeating() bool { return s.resend != nil || s.rerelease != nil }
 
 // lose ends the exchanges of a session that is not continued.
 func (s *Sender) lose() {
@@ -80,7 +101,7 @@ func (s *Sender) lose() {
 func (s *Sender) Renew() {
 	s.requeue(func(*Outgoing) bool { return true })
 	s.ids.freeAbandoned()
-	s.resend, s.quota.used = nil, 0
+	s.resend, s.rerelease, s.probeDue, s.quota.used = nil, nil, false, 0
 }
 
 // requeue makes new messages of those that were sent, were not completed and
@@ -95,6 +116,7 @@ func (s *Sender) requeue(match func(*Outgoing) bool) {
 				s.ids.freeMessage(o)
 				o.Publish.Duplicate = false
 				o.counted, o.recorded, o.doubtful = false, false, false
+				s.leave(o)
 				o.state = outgoingQueued
 				s.queuedBytes += o.size()
 				open = append(open, o)

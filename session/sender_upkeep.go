@@ -43,3 +43,23 @@ func (s *Sender) DropOldest(acknowledged bool, err error) bool {
 	}
 	return false
 }
+
+// Droppable returns how many messages DropOldest can drop one after the other, and
+// their size in bytes.
+func (s *Sender) Droppable(acknowledged bool) (messages, bytes int) {
+	l := s.unsent[0]
+	if acknowledged {
+		l = s.unsent[1]
+	}
+	return l.messages, l.bytes
+}
+
+// load is how much there is of messages.
+type load struct{ messages, bytes int }
+
+func (l *load) add(o *Outgoing, sign int) {
+	l.messages += sign
+	l.bytes += sign * o.size()
+}
+
+func (s *Sender) load(o *Outgoing) *load { return &s.unsent[min(o.Publish.QoS, wire.AtLeastOnce)] }

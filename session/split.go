@@ -1,6 +1,10 @@
 package session
 
-import "github.com/seed65a45251/mqtt/wire"
+import (
+	"iter"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
 
 // SplitSubscribe divides the filters of p among as many SUBSCRIBEs as the peer's
 // maximum packet size asks for, with at most most filters each; 0 means any
@@ -74,4 +78,51 @@ func (c *Client) Check(r *Request) error {
 		return err
 	}
 	return c.link.Limits.checkSize(len(b))
+}
+
+// SplitSubscribe is that of [Limits] on this connection. A filter on which the server
+// may have ended connections goes into a packet of its own. Their order stays.
+func (c *Client) SplitSubscribe(p *wire.Subscribe, most int) (list []*wire.Subscribe) {
+	part := *p
+	suspect := func(i int) bool { return c.isSuspect("s" + p.Filters[i].Filter) }
+	for begin, end := range apart(len(p.Filters), suspect) {
+		part.Filters = p.Filters[begin:end:end]
+		list = append(list, c.link.Limits.SplitSubscribe(&part, c.link.Version, most)...)
+	}
+	return list
+}
+
+// SplitUnsubscribe is SplitSubscribe for an UNSUBSCRIBE.
+func (c *Client) SplitUnsubscribe(p *wire.Unsubscribe, most int) (list []*wire.Unsubscribe) {
+	part := *p
+	suspect := func(i int) bool { return c.isSuspect("u" + p.Filters[i]) }
+	for begin, end := range apart(len(p.Filters), suspect) {
+		part.Filters = p.Filters[begin:end:end]
+		list = append(list, c.link.Limits.SplitUnsubscribe(&part, c.link.Version, most)...)
+	}
+	return list
+}
+
+func (c *Client) isSuspect(key string) bool {
+	b := c.Sender.suspicion.filters[key]
+	return b != nil && b.suspect()
+}
+
+// apart yields from where to where filters may go together: each suspect is alone.
+func apart(n int, suspect func(i int) bool) iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		begin := 0
+		for i := range n {
+			if !suspect(i) {
+				continue
+			}
+			if begin < i && !yield(begin, i) || !yield(i, i+1) {
+				return
+			}
+			begin = i + 1
+		}
+		if begin < n {
+			yield(begin, n)
+		}
+	}
 }

@@ -97,6 +97,8 @@ func (s *Sender) Lent(o *Outgoing, n int, now time.Time) {
 		return
 	}
 	st.lent = nil
+	s.link.account.taken += uint64(n)
+	s.link.account.wrote(s.link.account.taken)
 	s.link.streamOn(n)
 	if st.under() && st.owner == nil {
 		// A server that has acknowledged half of a message gets the other half.
@@ -124,6 +126,7 @@ func (s *Sender) streamedOut() {
 	s.link.stream.over = nil
 	if o != nil && o.Publish.QoS == wire.AtMostOnce {
 		s.streaming = nil
+		s.link.sentAtMostOnce(o.end)
 		s.complete(o, Result{})
 	}
 }

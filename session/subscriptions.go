@@ -63,6 +63,9 @@ type FilterAnswer struct {
 	ReasonCode     wire.ReasonCode
 	ReasonString   string
 	UserProperties []wire.UserProperty
+	// Err is [ErrUndeliverable], with how it did so, if the server has not answered but
+	// ended the connection again and again. The filter is not asked for any more.
+	Err error
 }
 
 // ask is the interest of one subscriber in one filter.

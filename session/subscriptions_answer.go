@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/seed65a45251/mqtt/wire"
@@ -16,17 +17,21 @@ func (s *Subscriptions) answer(r *Request) {
 		}
 		st := &f.steps[j]
 		a := FilterAnswer{ReasonString: r.ReasonString, UserProperties: r.UserProperties}
+		err := r.Err
 		if i < len(r.ReasonCodes) {
 			a.ReasonCode = r.ReasonCodes[i]
+		}
+		if errors.Is(err, ErrUndeliverable) {
+			a.ReasonCode, a.Err, err = undeliverableCode(err), err, nil
 		}
 		st.answered, st.refused = true, r.Err != nil || a.ReasonCode.Failed()
 		asks := st.asks
 		if st.leave {
-			s.leaveAnswered(f, a, r.Err)
+			s.leaveAnswered(f, a, err)
 		}
 		s.advance(f)
 		for _, k := range asks {
-			s.answerAsk(k, a, r.Err)
+			s.answerAsk(k, a, err)
 		}
 		s.change(f)
 	}
@@ -62,9 +67,12 @@ func (s *Subscriptions) answerAsk(k *ask, a FilterAnswer, err error) {
 		s.Remove(in, false)
 		return
 	}
-	if a.ReasonCode.Failed() {
+	switch {
+	case a.Err != nil:
+		k.state = askWithdrawn
+	case a.ReasonCode.Failed():
 		k.state = askRefused
-	} else {
+	default:
 		k.granted = true
 	}
 	if in.unanswered--; in.unanswered > 0 {
@@ -88,6 +96,14 @@ func (s *Subscriptions) leaveAnswered(f *subscribed, a FilterAnswer, err error) 
 	if !f.wanted() {
 		s.leftFilter(f, a)
 	}
+}
+
+// undeliverableCode is the reason code of a filter that is undeliverable because of err.
+func undeliverableCode(err error) wire.ReasonCode {
+	if said, ok := errors.AsType[*ServerError](err); ok && said.ReasonCode.Failed() {
+		return said.ReasonCode
+	}
+	return wire.UnspecifiedError
 }
 
 // checkInterest says which limit of the server in breaks, or what it asks for that

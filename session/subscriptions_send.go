@@ -217,7 +217,7 @@ func (s *Subscriptions) sendBatch(b *batch) {
 		return
 	}
 	c := s.client
-	for _, p := range c.link.Limits.SplitSubscribe(&b.packet, c.link.Version, c.settings.FiltersPerSubscribe) {
+	for _, p := range c.SplitSubscribe(&b.packet, c.settings.FiltersPerSubscribe) {
 		n := len(p.Filters)
 		s.request(&Request{Subscribe: p}, steps[:n:n])
 		steps = steps[n:]
@@ -334,7 +334,7 @@ func (s *Subscriptions) sendUnsubscribe(part []*subscribed, properties []wire.Us
 			l.sent = true
 		}
 	}
-	for _, packet := range c.link.Limits.SplitUnsubscribe(p, c.link.Version, c.settings.FiltersPerSubscribe) {
+	for _, packet := range c.SplitUnsubscribe(p, c.settings.FiltersPerSubscribe) {
 		n := len(packet.Filters)
 		s.request(&Request{Unsubscribe: packet}, steps[:n:n])
 		steps = steps[n:]

@@ -1,39 +1,198 @@
 package session
 
-// A server may close the connection whenever it sees a certain message, on
-// each connection again. After suspectAfter connections in a row without a
-// single acknowledgement, messages are sent one at a time; one that is alone
-// on undeliverableAfter connections which the server then closes is given up.
+import "time"
+
+// A server may end the connection whenever it gets a certain packet, on each
+// connection again. Found out is which one, so that it fails and the others do not.
+//
+// Each connection that the server ended is held against the packets that it had got
+// and not answered. One that was among them suspectAfter times is a suspect, and is
+// from now on sent alone: when nothing else is without an answer, and nothing else
+// until it has one. A packet that was alone on undeliverableAfter connections that
+// ended is given up, unless the control says that it is innocent: before its last
+// chance a connection has to last without it, longer than any did with it.
 const (
 	suspectAfter       = 3
 	undeliverableAfter = 10
+
+	minControl = time.Second
+	maxControl = 30 * time.Second
+
+	// patience is how long a suspect may be without an answer until others are sent
+	// all the same: this server does not hang up because of it now.
+	patience = 10 * time.Second
 )
 
-// suspicion watches for a message that kills connections.
-type suspicion struct {
-	fruitless int  // connections in a row that the peer closed without acknowledging anything
-	alone     bool // one message at a time until the peer acknowledges one
-	answered  bool // the peer acknowledged something on this connection
+// blame is what is held against one packet.
+type blame struct {
+	seen  uint8 // connections that the server ended before it answered the packet
+	alone uint8 // of them, those on which nothing else can have been the cause
 }
 
-func (s *suspicion) start() { s.alone, s.answered = s.fruitless >= suspectAfter, false }
+func (b *blame) suspect() bool { return b.seen >= suspectAfter }
 
-func (s *suspicion) clear() { *s = suspicion{answered: true} }
+// due says that the next such connection is the last.
+func (b *blame) due() bool { return b.suspect() && b.alone >= undeliverableAfter-1 }
 
-// stop judges a connection that ended with head as its oldest unacknowledged
-// message. It returns the message to give up, if any.
-func (s *suspicion) stop(byPeer bool, head *Outgoing) *Outgoing {
-	if !byPeer || s.answered || head == nil || !head.counted {
-		return nil
+// blames are what is held against the two packets of a message, PUBLISH and PUBREL.
+type blames [2]blame
+
+// suspect says whether one of them is; then both are sent alone.
+func (o *Outgoing) suspect() bool { return o.blames[0].suspect() || o.blames[1].suspect() }
+
+// present is what is held against the packet that is under way.
+func (o *Outgoing) present() *blame {
+	if o.state == outgoingReleased {
+		return &o.blames[1]
 	}
-	head.counted = false
-	if !s.alone {
-		s.fruitless++
-		return nil
+	return &o.blames[0]
+}
+
+// suspicion watches for packets that make the server end connections.
+type suspicion struct {
+	filters  map[string]*blame // of SUBSCRIBE and UNSUBSCRIBE; see filterKeys
+	suspects int               // messages that are
+	due      bool              // one of them has its last chance
+	longest  time.Duration     // that a connection lasted with a suspect alone on it
+	said     error             // what the server last said when it ended one; nil: it only hung up
+
+	watch
+}
+
+// watch is what suspicion knows of the present connection.
+type watch struct {
+	began   time.Time
+	flying  int       // packets without an answer
+	alone   bool      // one of them is a suspect, and nothing else is sent
+	control bool      // nothing at all is sent: would the server hang up all the same?
+	lenient bool      // the server took its time, and everything is sent
+	asked   bool      // a request waits for its turn, and messages wait behind it
+	until   time.Time // when control, or patience, is over; zero: never
+}
+
+// pending says that there may be something to try out.
+func (s *suspicion) pending() bool { return s.suspects > 0 || len(s.filters) > 0 }
+
+// begin begins a connection at now.
+func (s *suspicion) begin(now time.Time) {
+	s.watch = watch{began: now}
+	switch {
+	case !s.pending():
+	case s.due && s.longest > 0:
+		s.control = true
+		s.until = now.Add(min(max(2*s.longest, minControl), maxControl))
+	default:
+		s.wait(now)
 	}
-	if head.attempts++; head.attempts < undeliverableAfter {
-		return nil
+}
+
+// wait gives the server its time again.
+func (s *suspicion) wait(now time.Time) {
+	s.until = now.Add(max(patience, min(2*s.longest, maxControl)))
+}
+
+// mayBegin says whether a packet may be sent now.
+func (s *suspicion) mayBegin(suspect bool) bool {
+	switch {
+	case s.lenient:
+		return true
+	case s.control || s.alone:
+		return false
 	}
-	s.clear()
-	return head
+	return !suspect || s.flying == 0
+}
+
+// sent notes that a packet which will be answered is on its way.
+func (s *suspicion) sent(suspect bool) {
+	s.flying++
+	s.alone = s.alone || suspect && !s.lenient
+}
+
+// landed notes that a packet was answered, or will not be any more.
+func (s *suspicion) landed(suspect bool, now time.Time) {
+	s.flying--
+	if suspect {
+		s.alone = false
+	}
+	if !s.until.IsZero() && !s.control {
+		s.wait(now)
+	}
+}
+
+// tick does what is due at now, and says whether something may be sent that could
+// not before.
+func (s *suspicion) tick(now time.Time) bool {
+	if s.until.IsZero() || now.Before(s.until) {
+		return false
+	}
+	if s.control {
+		s.control = false
+		s.wait(now)
+		return true
+	}
+	s.lenient, s.alone, s.until = true, false, time.Time{}
+	return true
+}
+
+// isSuspect says whether a filter of r is one.
+func (s *suspicion) isSuspect(r *Request) bool {
+	if len(s.filters) == 0 {
+		return false
+	}
+	for key := range r.filterKeys {
+		if b := s.filters[key]; b != nil && b.suspect() {
+			return true
+		}
+	}
+	return false
+}
+
+// hold returns what is held against a filter, to add to it.
+func (s *suspicion) hold(key string) *blame {
+	b := s.filters[key]
+	if b == nil {
+		if s.filters == nil {
+			s.filters = make(map[string]*blame)
+		}
+		b = new(blame)
+		s.filters[key] = b
+	}
+	return b
+}
+
+// clear forgets what is held against a message.
+func (s *suspicion) clear(o *Outgoing) {
+	if o.suspect() {
+		s.suspects--
+	}
+	o.blames = blames{}
+}
+
+// exonerate forgets what is held against the filters of r.
+func (s *suspicion) exonerate(r *Request) {
+	if len(s.filters) == 0 {
+		return
+	}
+	for key := range r.filterKeys {
+		delete(s.filters, key)
+	}
+}
+
+// filterKeys yields a key for each filter of r. Requests are made anew for each
+// connection, with other identifiers and often with other neighbours, so what is held
+// against them is held against their filters.
+func (r *Request) filterKeys(yield func(string) bool) {
+	if r.Subscribe != nil {
+		for _, f := range r.Subscribe.Filters {
+			if !yield("s" + f.Filter) {
+				return
+			}
+		}
+		return
+	}
+	for _, f := range r.Unsubscribe.Filters {
+		if !yield("u" + f) {
+			return
+		}
+	}
 }

@@ -38,24 +38,13 @@ func (r *Reader) SetMaxPacketSize(n int) { r.limit = n }
 // inside one, an [*Error] when what comes next is no packet or one that is too large, and otherwise what
 // the source returned. After an error of the source it may be called again.
 func (r *Reader) Fill() error {
-	empty := 0
 	for {
 		h, n, err := r.peek()
 		if err != nil || n > 0 && h.Size <= len(r.buffer.unread()) {
 			return err
 		}
-		if r.failed != nil {
-			return r.sourceError()
-		}
-		n, r.failed = r.source.Read(r.buffer.room(h.Size))
-		r.buffer.wrote(n)
-		switch {
-		case n > 0:
-			empty = 0
-		case r.failed == nil:
-			if empty++; empty == maxEmptyReads {
-				return io.ErrNoProgress
-			}
+		if err := r.more(h.Size); err != nil {
+			return err
 		}
 	}
 }

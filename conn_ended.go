@@ -1,0 +1,59 @@
+package mqtt
+
+import (
+	"errors"
+	"io"
+	"runtime"
+	"syscall"
+
+	"github.com/coder/websocket"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// endedBy returns err if it says how the server ended the connection, perhaps because
+// of something that it got: with its own words, by closing or resetting the
+// connection, or with an answer that we had to refuse. It is nil when we ended the
+// connection, when the network broke, and when half a packet of the server's is all
+// that came: then a cut is more likely.
+func (k *conn) endedBy(err error) error {
+	if _, said := errors.AsType[*ServerError](err); said {
+		return err
+	}
+	if _, fault := errors.AsType[*wire.Error](err); fault {
+		return err // what kind of packet it is about, the engine looks at
+	}
+	if errors.Is(err, errOnDemand) || errors.Is(err, ErrClosed) || !closedByPeer(err) || len(k.reader.Buffered()) > 0 {
+		return nil
+	}
+	if ws, ok := k.nc.(*websocketConn); ok && ws.goesAway() {
+		return nil
+	}
+	return err
+}
+
+// closedByPeer says whether err is how the end of a connection looks that the peer closed or
+// reset.
+func closedByPeer(err error) bool {
+	if code, ok := errors.AsType[syscall.Errno](err); ok {
+		const aborted, reset = 10053, 10054 // of Windows, which has other names for them
+		return code == syscall.ECONNRESET || code == syscall.EPIPE ||
+			runtime.GOOS == "windows" && (code == aborted || code == reset)
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
+}
+
+// goesAway says that the server has closed the WebSocket for a reason of its own.
+func (w *websocketConn) goesAway() bool {
+	switch w.status {
+	case websocket.StatusGoingAway, websocket.StatusServiceRestart, websocket.StatusTryAgainLater:
+		return true
+	}
+	return false
+}
+
+// noteWritten counts bytes that were written to the connection.
+func (k *conn) noteWritten(n int) {
+	k.written.Add(uint64(n))
+	k.client.counters.bytesSent.Add(uint64(n))
+}

@@ -1,0 +1,61 @@
+package session
+
+import "github.com/seed65a45251/mqtt/wire"
+
+// Without text the four acknowledgements fit every limit that a peer can usefully
+// announce. The concrete types keep them off the heap.
+
+func (l *Link) puback(id uint16, code wire.ReasonCode, text string) {
+	p := wire.Puback{PacketID: id, ReasonCode: code}
+	end := l.answers()
+	if text != "" && l.Version == wire.V5 {
+		// [MQTT-3.4.2-2] only if it fits.
+		if l.appendTo(end, &wire.Puback{PacketID: id, ReasonCode: code, ReasonString: text}) == nil {
+			return
+		}
+	}
+	*end, _ = p.Append(*end, l.Version)
+}
+
+func (l *Link) pubrec(id uint16, code wire.ReasonCode, text string) {
+	p := wire.Pubrec{PacketID: id, ReasonCode: code}
+	end := l.answers()
+	if text != "" && l.Version == wire.V5 {
+		// [MQTT-3.5.2-2] only if it fits.
+		if l.appendTo(end, &wire.Pubrec{PacketID: id, ReasonCode: code, ReasonString: text}) == nil {
+			return
+		}
+	}
+	*end, _ = p.Append(*end, l.Version)
+}
+
+func (l *Link) pubrel(id uint16, code wire.ReasonCode) {
+	p := wire.Pubrel{PacketID: id, ReasonCode: code}
+	end := l.end()
+	*end, _ = p.Append(*end, l.Version)
+}
+
+func (l *Link) pubcomp(id uint16, code wire.ReasonCode) {
+	p := wire.Pubcomp{PacketID: id, ReasonCode: code}
+	end := l.answers()
+	*end, _ = p.Append(*end, l.Version)
+}
+
+// answers is where packets are appended that the peer does not answer.
+func (l *Link) answers() *[]byte {
+	if l.hold {
+		return &l.held
+	}
+	l.loose = true
+	return l.end()
+}
+
+// unhold lets out what was held.
+func (l *Link) unhold() {
+	l.hold = false
+	if len(l.held) > 0 {
+		end := l.answers()
+		*end = append(*end, l.held...)
+		l.held = nil
+	}
+}

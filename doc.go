@@ -88,6 +88,7 @@
 //	Subscribe,             ErrInvalid, *wire.FieldError           true
 //	SubscribeWith          *LimitError                            true unless sent on an earlier connection
 //	                       *ServerError: a filter was refused     false
+//	                       ErrUndeliverable                       false
 //	                       context ended, ErrClosed               true if not sent yet
 //	Handle                 as Subscribe; context ended, what the  as Subscribe; false
 //	                       function returned, or what ended the

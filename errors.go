@@ -21,8 +21,10 @@ var (
 	// ErrStale says that a message can no longer be acknowledged: the server has
 	// lost the session, or has given the message's packet identifier to another.
 	ErrStale = session.ErrStale
-	// ErrUndeliverable says that the server closed the connection whenever it
-	// got this message, ten times in a row with nothing else on the connection.
+	// ErrUndeliverable says that the server ended the connection whenever it got this
+	// message or filter, ten times with nothing else that can have been the cause. How
+	// it did it is in the same error: a *ServerError if it said why, otherwise the end
+	// of the connection. A QoS 2 message may have been delivered by then.
 	ErrUndeliverable = session.ErrUndeliverable
 	// ErrSessionLost says that a message was sent, and that the session was not
 	// continued before the server acknowledged it. It may have been delivered. Only

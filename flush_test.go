@@ -2,6 +2,7 @@ package mqtt_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,64 @@ func TestFlushSaysWhenQoS0MessagesWereLost(t *testing.T) {
 		require.False(t, flush.over())
 		conn.Close()
 		require.ErrorIs(t, flush.wait(), mqtt.ErrConnectionLost)
+	})
+}
+
+func TestFlushAndDisconnectKnowWhatEarlierConnectionsLost(t *testing.T) {
+	large := make([]byte, 4096)
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 1024})
+		client, conn := open(t, srv, quiet(srv))
+		for range 3 {
+			require.NoError(t, client.Publish(t.Context(), "t", large, 0))
+		}
+		conn.Close()
+		synctest.Wait()
+		err := client.Flush(t.Context())
+		require.ErrorIs(t, err, mqtt.ErrConnectionLost)
+		require.ErrorContains(t, err, "3 QoS 0 messages")
+		require.False(t, mqtt.NotSent(err))
+		require.NoError(t, client.Flush(t.Context()), "it was told")
+
+		conn = srv.Connected(resumed())
+		require.NoError(t, client.Publish(t.Context(), "t", []byte("small"), 0))
+		conn.Want(pub(0, 0, "small"))
+		acknowledged := publishAsync(t, client, "acknowledged", 1)
+		conn.Want(pub(1, 1, "acknowledged"))
+		require.NoError(t, client.Publish(t.Context(), "t", large, 0))
+		flushes := []*call{
+			begin(func() error { return client.Flush(t.Context()) }),
+			begin(func() error { return client.Flush(t.Context()) }),
+		}
+		require.False(t, flushes[0].over())
+		conn.Close()
+		conn = srv.Connected(resumed())
+		conn.Want(dup(1, 1, "acknowledged"))
+		require.False(t, flushes[0].over(), "it waits for the rest")
+		conn.Send(puback(1))
+		<-acknowledged.Done()
+		for _, flush := range flushes {
+			require.ErrorContains(t, flush.wait(), "1 QoS 0 messages")
+		}
+
+		require.NoError(t, client.Publish(t.Context(), "t", large, 0))
+		conn.Close()
+		synctest.Wait()
+		require.ErrorContains(t, client.Disconnect(t.Context()), "1 QoS 0 messages")
+	})
+}
+
+func TestFlushKnowsThatMessagesAtMostOnceWereWrittenBeforeTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		for i := range 10 {
+			require.NoError(t, client.Publish(t.Context(), "t", fmt.Append(nil, i), 0))
+		}
+		synctest.Wait()
+		conn.Close()
+		synctest.Wait()
+		require.NoError(t, client.Flush(t.Context()))
 	})
 }
 

@@ -21,6 +21,9 @@ func (c *Client) submit(ctx context.Context, d *Delivery, direct bool) (lead *co
 			c.mu.Unlock()
 			return nil, err
 		}
+		if w != nil {
+			c.roomWaiters.leave(w) // it has its offer
+		}
 		room, err := c.makeRoom(d.out.Publish.QoS, size)
 		if room {
 			c.counters.published++
@@ -81,11 +84,11 @@ func (c *Client) hasRoomWithout(qos QoS, size int) bool {
 	return new(c.room(c.engine.Sender.Droppable(qos > AtMostOnce))).fits(size)
 }
 
-// room is what the queue takes without so many messages of so many bytes. An empty
-// queue takes any.
+// room is what the queue takes without so many messages of so many bytes, beyond what
+// has been promised. An empty queue takes any.
 func (c *Client) room(messages, bytes int) room {
 	m, n := c.engine.Sender.Queued()
-	m, n = m-messages, n-bytes
+	m, n = m-messages+c.roomWaiters.messages, n-bytes+c.roomWaiters.bytes
 	return room{empty: m == 0, messages: c.cfg.QueueMessages - m, bytes: c.cfg.QueueBytes - n}
 }
 

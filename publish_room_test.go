@@ -99,3 +99,81 @@ func TestWaitersForRoomAllGetThroughWhileSomeLeave(t *testing.T) {
 		}
 	})
 }
+
+// offline returns a client without a connection, whose queue is as cfg says.
+func offline(t *testing.T, limit func(*mqtt.Config)) *mqtt.Client {
+	srv := mqtttest.NewServer(t, wire.V5)
+	cfg := quiet(srv)
+	limit(&cfg)
+	client, conn := open(t, srv, cfg)
+	conn.Close()
+	srv.Refuse()
+	synctest.Wait()
+	return client
+}
+
+func publishSize(t *testing.T, c *mqtt.Client, size int, qos mqtt.QoS) *call {
+	return begin(func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.PublishAsync(ctx, &mqtt.Message{Topic: "t", Payload: make([]byte, size-1), QoS: qos})
+		return err
+	})
+}
+
+func TestRoomGoesToWhoeverItIsEnoughFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := offline(t, func(cfg *mqtt.Config) { cfg.QueueMessages, cfg.QueueBytes = 3, 100 })
+		publishAsync(t, client, string(make([]byte, 39)), 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		leaves := begin(func() error { return client.Publish(ctx, "t", make([]byte, 59), 1) })
+		require.False(t, leaves.over())
+		var calls []*call
+		for i, size := range []int{90, 30, 30, 30} {
+			calls = append(calls, publishSize(t, client, size, mqtt.QoS(i%2)))
+			require.False(t, calls[i].over())
+		}
+		cancel() // 60 bytes for two messages are left
+		require.ErrorIs(t, leaves.wait(), context.Canceled)
+		require.ErrorIs(t, calls[0].wait(), mqtt.ErrQueueFull)
+		require.NoError(t, calls[1].wait())
+		require.NoError(t, calls[2].wait())
+		require.ErrorIs(t, calls[3].wait(), mqtt.ErrQueueFull)
+	})
+}
+
+func TestWhoeverGivesUpGivesWayToThoseBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := offline(t, func(cfg *mqtt.Config) { cfg.QueueBytes = 100 })
+		publishAsync(t, client, string(make([]byte, 79)), 1)
+		large := publishSize(t, client, 50, 1)
+		require.False(t, large.over())
+		require.NoError(t, publishSize(t, client, 20, 1).wait())
+		require.Error(t, large.wait())
+	})
+}
+
+func TestDropOldestDropsNothingForAMessageThatHasNoRoomAnyway(t *testing.T) {
+	for _, qos := range []mqtt.QoS{mqtt.AtMostOnce, mqtt.AtLeastOnce} {
+		synctest.Test(t, func(t *testing.T) {
+			client := offline(t, func(cfg *mqtt.Config) {
+				cfg.QueueMessages, cfg.QueueBytes = 6, 1000
+				cfg.WhenFull = mqtt.WhenFull{AtMostOnce: mqtt.FullDropOldest, Acknowledged: mqtt.FullDropOldest}
+			})
+			publishAsync(t, client, "of the other class", 1-qos)
+			var kept []*mqtt.Delivery
+			for range 5 {
+				kept = append(kept, publishAsync(t, client, "small", qos))
+			}
+			require.True(t, settled(publishAsync(t, client, string(make([]byte, 2000)), qos)))
+			for _, d := range kept {
+				require.False(t, settled(d))
+			}
+			require.Zero(t, client.Stats().QueueDropped)
+			require.False(t, settled(publishAsync(t, client, string(make([]byte, 900)), qos)))
+			require.True(t, settled(kept[0]), "it makes room now")
+			require.False(t, settled(kept[1]))
+			require.EqualValues(t, 1, client.Stats().QueueDropped)
+		})
+	}
+}

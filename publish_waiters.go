@@ -4,10 +4,11 @@ import "slices"
 
 // roomWaiter is a publisher that waits for room in the queue.
 type roomWaiter struct {
-	size   int
-	ticket uint64 // in the order of arrival
-	passed int    // messages that got room although they came later
-	offer  chan struct{}
+	size     int
+	ticket   uint64 // in the order of arrival
+	passed   int    // messages that got room although they came later
+	offer    chan struct{}
+	promised bool // it has an offer, which it has not taken up
 }
 
 // roomWaiters are those that wait, in the order of their tickets. Room goes to
@@ -17,6 +18,9 @@ type roomWaiters struct {
 	list     []*roomWaiter
 	tickets  uint64
 	smallest int // no size in list is below it
+
+	// What has been offered and is not taken up: it is nobody else's.
+	messages, bytes int
 }
 
 // mayPass is how many messages may overtake one that is too large for the room there is.
@@ -35,13 +39,17 @@ func (q *roomWaiters) wait(w *roomWaiter) {
 	q.list = slices.Insert(q.list, i, w)
 }
 
-// leave takes w out and reports whether it was there: otherwise it has an offer.
-func (q *roomWaiters) leave(w *roomWaiter) bool {
-	i, found := q.find(w)
-	if found {
+// leave takes w out, and its offer back if it has one.
+func (q *roomWaiters) leave(w *roomWaiter) {
+	if w.promised {
+		w.promised = false
+		q.messages--
+		q.bytes -= w.size
+		return
+	}
+	if i, found := q.find(w); found {
 		q.list = slices.Delete(q.list, i, i+1)
 	}
-	return found
 }
 
 func (q *roomWaiters) find(w *roomWaiter) (int, bool) {
@@ -71,6 +79,9 @@ func (q *roomWaiters) offer(dst []chan struct{}, r *room) []chan struct{} {
 		}
 		if r.fits(w.size) {
 			r.take(w.size)
+			w.promised = true
+			q.messages++
+			q.bytes += w.size
 			dst = append(dst, w.offer)
 			for _, l := range left {
 				l.passed++

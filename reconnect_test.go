@@ -405,6 +405,18 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 	})
 }
 
+func TestWatchUnderAContextThatHasEndedLeavesNothingBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, _ := open(t, srv, quiet(srv))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 10_000 {
+			<-client.Watch(ctx)
+		}
+	})
+}
+
 func TestStatsCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)

@@ -74,13 +74,18 @@ func (s *Subscription) judge(a session.InterestAnswer) (acks []Ack, err error, p
 			continue
 		}
 		if failed == 0 {
-			err = f.Err
-			if err == nil {
-				err = &ServerError{Packet: wire.TypeSuback, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties}
-			}
-			err = fmt.Errorf("filter %.80q: %w", s.options.Filters[i].Filter, err)
+			err = fmt.Errorf("filter %.80q: %w", s.options.Filters[i].Filter, refusal(wire.TypeSuback, f))
 		}
 		failed++
 	}
 	return acks, err, failed > 0 && failed < len(acks)
+}
+
+// refusal says how the server has refused a filter, in a packet of type t or by ending
+// the connection.
+func refusal(t wire.PacketType, f session.FilterAnswer) error {
+	if f.Err != nil {
+		return f.Err
+	}
+	return &ServerError{Packet: t, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties}
 }

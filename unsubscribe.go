@@ -121,11 +121,7 @@ func (u *leaving) conclude(l *session.Leave) {
 	for i, f := range l.Answers {
 		u.acks = append(u.acks, Ack{f.ReasonCode, f.ReasonString, f.UserProperties})
 		if f.ReasonCode.Failed() && u.err == nil {
-			err := f.Err
-			if err == nil {
-				err = &ServerError{Packet: wire.TypeUnsuback, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties}
-			}
-			u.err = fmt.Errorf("filter %.80q: %w", l.Filters[i], err)
+			u.err = fmt.Errorf("filter %.80q: %w", l.Filters[i], refusal(wire.TypeUnsuback, f))
 		}
 	}
 	if l.Err != nil {

@@ -364,14 +364,15 @@ func (c *Client) LostBecause(cause error, now time.Time) {
 	c.Subscriptions.ready = false
 	if wasUp {
 		c.Sender.judge(cause, now)
+		c.answerCondemned()
 		c.Sender.Stop(false)
 		c.forgetFilters()
 		c.refusals.end()
 	}
 	c.link.Close()
 	c.Receiver.Stop()
-	c.endRequests()
 	c.Subscriptions.stop()
+	c.endRequests()
 	c.endAuthentication(ErrConnectionLost)
 	c.connack = nil
 }

@@ -70,8 +70,12 @@ func senderInvariants(s *Sender) error {
 	if unsent != s.unsent {
 		return fmt.Errorf("unsent %v, counted %v", unsent, s.unsent)
 	}
-	if n := flying + len(s.ids.requests); s.link.open && n != s.suspicion.flying {
-		return fmt.Errorf("%d packets have no answer, counted %d", n, s.suspicion.flying)
+	flying += len(s.ids.requests) + len(s.inherited.open)
+	if s.doubt.probe != 0 {
+		flying++
+	}
+	if s.link.open && flying != s.suspicion.flying {
+		return fmt.Errorf("%d packets have no answer, counted %d", flying, s.suspicion.flying)
 	}
 	if s.link.open && suspects != s.suspicion.suspects {
 		return fmt.Errorf("%d messages are suspects, counted %d", suspects, s.suspicion.suspects)

@@ -179,6 +179,16 @@ func (c *Client) ended(r *Request) {
 	c.requests.answered = append(c.requests.answered, r)
 }
 
+// answerCondemned ends the requests that were given up; see Sender.condemn.
+func (c *Client) answerCondemned() {
+	for id, r := range c.Sender.ids.requests {
+		if r.Err != nil {
+			c.Sender.ids.freeRequest(id)
+			c.ended(r)
+		}
+	}
+}
+
 // endRequests ends what can no longer be answered.
 func (c *Client) endRequests() {
 	for id, r := range c.Sender.ids.requests {
@@ -194,13 +204,10 @@ func (c *Client) endRequests() {
 
 // lostRequest ends r, unless Subscriptions sends what it asked for again.
 func (c *Client) lostRequest(r *Request) {
-	switch {
-	case r.steps != nil && r.Err == nil:
-		return
-	case r.Err == nil: // see Sender.condemn
+	if r.steps == nil {
 		r.Err = ErrConnectionLost
+		c.requests.answered = append(c.requests.answered, r)
 	}
-	c.ended(r)
 }
 
 // forgetFilters forgets what is held against filters that nobody asks for any more.

@@ -23,13 +23,14 @@ type Sender struct {
 	streaming *Outgoing    // at QoS 0, with a payload that is still needed
 	resend    *Outgoing    // the next of published that this connection has yet to repeat
 	rerelease *Outgoing    // likewise of released; they go first
+	probeDue  bool         // the probe goes behind them
 
 	quota       quota
 	suspicion   suspicion
 	queuedBytes int
-	tolerate    func(*wire.Error) // see ClientSettings.Tolerate
 	unsent      [2]load           // of queue, what was never sent: at QoS 0, and above
 	lost        uint64            // see Lost
+	tolerate    func(*wire.Error) // see ClientSettings.Tolerate
 	seq         uint64
 	now         time.Time
 	completed   []*Outgoing
@@ -154,7 +155,7 @@ func (s *Sender) Stop(byPeer bool) {
 	s.interrupted(ErrConnectionLost)
 	s.stopReleasing()
 	s.endProbe()
-	s.resend, s.rerelease = nil, nil
+	s.resend, s.rerelease, s.probeDue = nil, nil, false
 	for _, l := range []*outgoingList{&s.published, &s.released} {
 		for o := l.head; o != nil; o = o.next {
 			o.flying = false
@@ -178,7 +179,6 @@ func (s *Sender) Pump(now time.Time) {
 		return
 	}
 	s.releaseAgain()
-	s.probe()
 	for s.rerelease == nil && s.resend != nil && s.mayPublish(s.resend) {
 		o := s.resend
 		s.resend = o.next

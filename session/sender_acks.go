@@ -70,7 +70,7 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 	if o.Durable && !o.recorded {
 		return nil // Recorded answers
 	}
-	s.release(o)
+	s.releaseMessage(o)
 	if pending {
 		s.Pump(s.now) // one of them was answered
 	}
@@ -81,6 +81,7 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
 	if s.inherited.releasing(p.PacketID) {
 		s.inherited.free(p.PacketID)
+		s.landed(false)
 		s.Pump(s.now)
 		return nil
 	}

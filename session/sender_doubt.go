@@ -20,7 +20,6 @@ import (
 // connection. Where none proves it, nobody can know.
 type doubt struct {
 	tells   tells
-	ask     bool        // a probe has to follow the PUBRELs
 	probe   uint16      // identifier of the PUBREL that asks; 0: none is under way
 	held    []*Outgoing // that PUBCOMP said to be complete, before the answer to the probe
 	missing []*Outgoing // that PUBCOMP said not to be found, while others may prove the session
@@ -87,20 +86,11 @@ func (l *outgoingList) merge(list []*Outgoing) {
 	}
 }
 
-// beginProbe notes that the server has to be asked whether it tells, if it matters.
-func (s *Sender) beginProbe() {
-	s.doubt.ask = false
-	for o := s.released.head; o != nil && s.doubt.tells == tellsUnknown; o = o.next {
-		s.doubt.ask = s.doubt.ask || o.doubtful
-	}
-}
-
-// probe asks, behind all PUBRELs.
+// probe asks, behind all PUBRELs, whether the server tells, if it matters.
 func (s *Sender) probe() {
-	if !s.doubt.ask || s.rerelease != nil {
+	if s.doubt.tells != tellsUnknown || !s.anyDoubtful() {
 		return
 	}
-	s.doubt.ask = false
 	id := s.ids.take()
 	if id == 0 {
 		s.doubt.tells = tellsNothing // nobody to ask
@@ -109,12 +99,14 @@ func (s *Sender) probe() {
 	s.ids.messages[id] = probing
 	s.doubt.probe = id
 	s.link.pubrel(id, wire.Success)
+	s.suspicion.sent(false)
 }
 
 // probed takes the answer to the probe.
 func (s *Sender) probed(code wire.ReasonCode) {
 	id := s.doubt.probe
 	s.freeProbe()
+	s.landed(false)
 	s.inherited.free(id)
 	s.doubt.tells = tellsNothing
 	if code == wire.PacketIdentifierNotFound {
@@ -136,7 +128,7 @@ func (s *Sender) freeProbe() {
 // the next connection.
 func (s *Sender) endProbe() {
 	s.freeProbe()
-	s.doubt.held, s.doubt.missing, s.doubt.ask = nil, nil, false
+	s.doubt.held, s.doubt.missing = nil, nil
 }
 
 // doubtfulPubcomp takes PUBCOMP for a doubtful message, which r would complete.

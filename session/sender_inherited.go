@@ -71,6 +71,7 @@ func (s *Sender) releaseID(id uint16) {
 	}
 	s.inherited.open[id] = struct{}{}
 	s.link.pubrel(id, wire.Success)
+	s.suspicion.sent(false)
 }
 
 // stopReleasing ends what waits for PUBCOMP: it may never come, and the next

@@ -97,7 +97,7 @@ func (s *Sender) Recorded(o *Outgoing) {
 	}
 	o.recorded = true
 	if o.state == outgoingReleased && s.link.open {
-		s.release(o)
+		s.releaseMessage(o)
 	}
 }
 

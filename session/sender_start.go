@@ -54,8 +54,7 @@ func (s *Sender) repeat() {
 	for o := s.released.head; o != nil; o = o.next {
 		o.counted = false
 	}
-	s.rerelease = s.released.head
-	s.beginProbe()
+	s.rerelease, s.probeDue = s.released.head, true
 }
 
 // releaseAgain repeats PUBRELs, [MQTT-4.6.0-4] in the order in which the PUBRECs came.
@@ -66,14 +65,18 @@ func (s *Sender) releaseAgain() {
 			if !s.mayBegin(o) {
 				return
 			}
-			s.release(o)
+			s.releaseMessage(o)
 		}
 		s.rerelease = o.next
 	}
+	if s.probeDue && !s.suspicion.alone {
+		s.probeDue = false
+		s.probe()
+	}
 }
 
-// release sends PUBREL for o.
-func (s *Sender) release(o *Outgoing) {
+// releaseMessage sends PUBREL for o.
+func (s *Sender) releaseMessage(o *Outgoing) {
 	s.link.pubrel(o.Publish.PacketID, wire.Success)
 	s.takeOff(o)
 }
@@ -98,7 +101,7 @@ func (s *Sender) lose() {
 func (s *Sender) Renew() {
 	s.requeue(func(*Outgoing) bool { return true })
 	s.ids.freeAbandoned()
-	s.resend, s.rerelease, s.quota.used = nil, nil, 0
+	s.resend, s.rerelease, s.probeDue, s.quota.used = nil, nil, false, 0
 }
 
 // requeue makes new messages of those that were sent, were not completed and

@@ -61,9 +61,11 @@ type InterestAnswer struct {
 // FilterAnswer is what the server said of one filter.
 type FilterAnswer struct {
 	ReasonCode     wire.ReasonCode
-	Err            error // the server ended the connection whenever it was asked; see ErrUndeliverable
 	ReasonString   string
 	UserProperties []wire.UserProperty
+	// Err is [ErrUndeliverable], with how it did so, if the server has not answered but
+	// ended the connection again and again. The filter is not asked for any more.
+	Err error
 }
 
 // ask is the interest of one subscriber in one filter.
@@ -73,7 +75,6 @@ type ask struct {
 	filter   *subscribed
 	state    askState
 	granted  bool // at least once, so that its retained messages have come
-	given    bool // up: it makes the server end the connection
 	answer   FilterAnswer
 }
 

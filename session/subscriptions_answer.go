@@ -17,20 +17,21 @@ func (s *Subscriptions) answer(r *Request) {
 		}
 		st := &f.steps[j]
 		a := FilterAnswer{ReasonString: r.ReasonString, UserProperties: r.UserProperties}
-		switch {
-		case errors.Is(r.Err, ErrUndeliverable):
-			a.ReasonCode, a.Err = undeliverableCode(r.Err), r.Err
-		case i < len(r.ReasonCodes):
+		err := r.Err
+		if i < len(r.ReasonCodes) {
 			a.ReasonCode = r.ReasonCodes[i]
+		}
+		if errors.Is(err, ErrUndeliverable) {
+			a.ReasonCode, a.Err, err = undeliverableCode(err), err, nil
 		}
 		st.answered, st.refused = true, r.Err != nil || a.ReasonCode.Failed()
 		asks := st.asks
 		if st.leave {
-			s.leaveAnswered(f, a, r.Err)
+			s.leaveAnswered(f, a, err)
 		}
 		s.advance(f)
 		for _, k := range asks {
-			s.answerAsk(k, a, r.Err)
+			s.answerAsk(k, a, err)
 		}
 		s.change(f)
 	}
@@ -61,15 +62,17 @@ func (s *Subscriptions) answerAsk(k *ask, a FilterAnswer, err error) {
 		return
 	}
 	k.state, k.answer = askGranted, a
-	k.given = a.Err != nil
-	if err != nil && !k.given {
+	if err != nil {
 		s.answers = append(s.answers, InterestAnswer{Interest: in, Err: err})
 		s.Remove(in, false)
 		return
 	}
-	if a.ReasonCode.Failed() {
+	switch {
+	case a.Err != nil:
+		k.state = askWithdrawn
+	case a.ReasonCode.Failed():
 		k.state = askRefused
-	} else {
+	default:
 		k.granted = true
 	}
 	if in.unanswered--; in.unanswered > 0 {
@@ -83,7 +86,7 @@ func (s *Subscriptions) answerAsk(k *ask, a FilterAnswer, err error) {
 }
 
 func (s *Subscriptions) leaveAnswered(f *subscribed, a FilterAnswer, err error) {
-	if err != nil && a.Err == nil {
+	if err != nil {
 		for _, l := range f.leaves {
 			l.Err = err
 		}
@@ -95,7 +98,7 @@ func (s *Subscriptions) leaveAnswered(f *subscribed, a FilterAnswer, err error) 
 	}
 }
 
-// undeliverableCode is the reason of a packet that is undeliverable because of err.
+// undeliverableCode is the reason code of a filter that is undeliverable because of err.
 func undeliverableCode(err error) wire.ReasonCode {
 	if said, ok := errors.AsType[*ServerError](err); ok && said.ReasonCode.Failed() {
 		return said.ReasonCode

@@ -31,7 +31,7 @@ func (s *Subscriptions) start(kind Continuity, server string) {
 	for in := s.interests.head; in != nil; in = in.next {
 		for i := range in.asks {
 			a := &in.asks[i]
-			if again && !a.given && a.state != askWithdrawn && (kind < Proven || a.state != askRefused) {
+			if again && a.state != askWithdrawn && (kind < Proven || a.state != askRefused) {
 				a.state = askDue
 			}
 			if a.state == askDue {

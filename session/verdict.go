@@ -72,7 +72,7 @@ func (s *Sender) judge(cause error, now time.Time) {
 		}
 		got = append(got, f)
 	}
-	alone := len(got) == 1 && whole && !s.link.loose
+	alone := len(got) == 1 && c.flying == 1 && whole && !s.link.loose
 	if _, said := errors.AsType[*ServerError](cause); said && alone {
 		c.said = cause
 	}

@@ -1,0 +1,45 @@
+package mqtt
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestALargeMessageIsNotOvertakenForEver(t *testing.T) {
+	var q roomWaiters
+	large := &roomWaiter{size: 90, offer: make(chan struct{}, 1)}
+	q.wait(large)
+	for i := 0; ; i++ {
+		small := &roomWaiter{size: 50, offer: make(chan struct{}, 1)}
+		q.wait(small)
+		if len(q.offer(nil, &room{messages: 10, bytes: 60})) == 0 {
+			require.Equal(t, mayPass, i)
+			break
+		}
+	}
+	require.Equal(t, []chan struct{}{large.offer}, q.offer(nil, &room{messages: 10, bytes: 100}))
+	require.Len(t, q.offer(nil, &room{messages: 10, bytes: 60}), 1)
+	require.Empty(t, q.list)
+}
+
+func TestWaitersKeepTheirPlace(t *testing.T) {
+	var q roomWaiters
+	var all []*roomWaiter
+	for size := range 5 {
+		w := &roomWaiter{size: size + 1, offer: make(chan struct{}, 1)}
+		all = append(all, w)
+		q.wait(w)
+	}
+	require.Len(t, q.offer(nil, &room{messages: 2, bytes: 100}), 2)
+	require.Equal(t, []int{2, 3}, []int{q.messages, q.bytes}, "what they were promised")
+	q.leave(all[0])
+	q.leave(all[1])
+	require.Zero(t, q.messages+q.bytes)
+	q.wait(all[1]) // it was not enough
+	require.Equal(t, all[1:], q.list)
+	q.leave(all[3])
+	require.Empty(t, q.offer(nil, &room{messages: 2, bytes: 1}))
+	require.Len(t, q.offer(nil, &room{empty: true, messages: 2, bytes: 0}), 1, "an empty queue takes any, once")
+	require.Equal(t, []*roomWaiter{all[2], all[4]}, q.list)
+}

@@ -22,7 +22,7 @@ var errAuthTimeout = errors.New("no end of the authentication within the connect
 // earlier one has not returned yet.
 //
 // Neither it nor the exchange is called with a lock held or on a goroutine that
-// serves the connection; ctx ends with Config.ConnectTimeout at the latest. A
+// serves the connection; ctx ends with Config.ConnectTimeout. A
 // function that ignores ctx holds up nobody.
 type Authenticator interface {
 	// Method names the method of authentication, such as "SCRAM-SHA-256". It is

@@ -64,14 +64,23 @@ type Config struct {
 	// a server that does not answer is noticed within one and a half of it.
 	// Zero means one minute; negative switches keep-alive off.
 	KeepAlive time.Duration
-	// PingTimeout is how long the server may take to answer a ping. Zero means
-	// half of the keep-alive interval in force; more than the interval counts as
+	// PingTimeout is how long the server may take to answer a ping, once that has left
+	// what the operating system has still to send, as far as that can be known, and
+	// while nothing else comes from the server. Zero means half of the keep-alive interval in force; more than the interval counts as
 	// the interval.
 	PingTimeout time.Duration
-	// ConnectTimeout bounds one attempt from dialling to CONNACK. Zero means 15 seconds.
+	// ConnectTimeout bounds the time between dialling and CONNACK in which nothing
+	// moves on the line. All of it may take that long, and beyond the first 4 KiB a
+	// millisecond more for each byte: a slow line gets through, a server that says a
+	// byte now and then does not hold the client up. Zero means 15 seconds.
 	ConnectTimeout time.Duration
-	// WriteTimeout bounds the time in which the network accepts no byte of what
-	// is written. Zero means 15 seconds.
+	// WriteTimeout bounds the time in which the network takes no byte of what is
+	// written, whatever the bytes belong to, below TLS and WebSocket: a slow line is
+	// not a dead one. On Linux bytes also count that the server has taken out of what
+	// the kernel holds. A connection of Config.Dial that is no socket, such as TLS of
+	// its own, is written to in pieces of up to 16 KiB, of which one has to be taken in
+	// this time, or up to twice of it passes before it is given up. Zero means 15
+	// seconds.
 	WriteTimeout time.Duration
 
 	// ReceiveMaximum is how many QoS 1 and 2 messages the server may send

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -21,29 +21,23 @@ import (
 type conn struct {
 	client *Client
 	nc     net.Conn
+	line   *line.Conn // at the bottom of nc, which says when it is dead
+	direct bool       // nc is line, and who must not wait can write to it
 	reader *wire.Reader
 	wake   chan struct{} // one token: there is something for the writer
-	manner manner        // of writing
 
 	leaving error   // why we are leaving; the writer ends when all is written; guarded by client.mu
 	cause   error   // why the first of the two goroutines ended; guarded by client.mu
 	out     outbox  // guarded by client.mu
+	ping    ping    // guarded by client.mu
 	effects effects // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
 	delivery delivery // of the reader
 	trace    *tracer  // nil: packets are not logged
 
-	leaveBy  atomic.Int64 // when a farewell has to be over, in Unix nanoseconds; 0: not leaving
-	start    time.Time
-	lastRead atomic.Int64  // when bytes last arrived, in nanoseconds since start
-	written  atomic.Uint64 // bytes, in all
-}
-
-// manner is how a kind of connection is written to.
-type manner struct {
-	line      *pollConn // the connection, if it is a socket; otherwise nil
-	piece     int       // how much is written at once
-	resumable bool      // a write that timed out may be continued
+	start   time.Time
+	leaveBy atomic.Int64  // when a farewell has to be over, in nanoseconds since start; 0: not leaving
+	written atomic.Uint64 // bytes, in all
 }
 
 // outbox is what publishers and the writer know of each other.
@@ -67,26 +61,20 @@ const farewell = time.Second
 
 var errServerClosed = fmt.Errorf("server closed the connection: %w", io.EOF)
 
-func newConn(c *Client, nc net.Conn, v Version) *conn {
-	k := &conn{client: c, nc: nc, wake: make(chan struct{}, 1), start: time.Now()}
+func newConn(c *Client, nc net.Conn, bottom *line.Conn, v Version) *conn {
+	k := &conn{client: c, nc: nc, line: bottom, wake: make(chan struct{}, 1), start: time.Now()}
 	k.reader = wire.NewReader(arrivals{k}, v, int(c.cfg.MaximumPacketSize))
 	k.trace = newTracer(c, v)
-	// A TLS or WebSocket connection is spoilt by a write that times out half way,
-	// so it gets small pieces, each with a deadline of its own.
-	k.manner.piece = 128 << 10
-	switch nc := nc.(type) {
-	case *pollConn:
-		k.manner = manner{nc, math.MaxInt, true}
-	case *net.TCPConn, *net.UnixConn:
-		k.manner = manner{nil, math.MaxInt, true}
-	case *websocketConn:
-		nc.onArrival(func() { k.lastRead.Store(int64(time.Since(k.start))) })
+	if bottom.Poll(k.wakeConsumers) {
+		k.delivery.hinted = true
+		k.direct = nc == net.Conn(bottom)
 	}
 	return k
 }
 
 // serve runs the connection until it ends and returns why.
 func (k *conn) serve(ctx context.Context) error {
+	k.line.SetWriteLimit(k.client.cfg.WriteTimeout)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return k.end(k.readLoop(ctx)) })
 	err := k.end(k.writeLoop(ctx)) // here, which saves a goroutine
@@ -107,7 +95,7 @@ func (k *conn) end(err error) error {
 		k.cause = err
 	}
 	k.client.mu.Unlock()
-	k.nc.Close()
+	cut(k.nc, k.line)
 	return err
 }
 
@@ -128,15 +116,18 @@ func (k *conn) breakOff(ctx context.Context, err error) error {
 func (k *conn) leave(cause error) {
 	if k.leaving == nil {
 		k.leaving = cause
-		k.leaveBy.Store(time.Now().Add(farewell).UnixNano())
+		k.leaveBy.Store(int64(time.Since(k.start) + farewell))
 	}
 }
 
 // hurry bounds what a leaving connection still does, even a write under way.
 func (k *conn) hurry() {
-	k.nc.SetDeadline(time.Unix(0, k.leaveBy.Load()))
+	k.line.Finish(k.farewellEnd())
 	k.wakeUp()
 }
+
+// farewellEnd is when a leaving connection has to be over.
+func (k *conn) farewellEnd() time.Time { return k.start.Add(time.Duration(k.leaveBy.Load())) }
 
 // wakeUp tells the writer that there is something to do.
 func (k *conn) wakeUp() {
@@ -152,7 +143,7 @@ func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
 	if half, ok := k.nc.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
-	timer := time.NewTimer(time.Until(time.Unix(0, k.leaveBy.Load())))
+	timer := time.NewTimer(time.Until(k.farewellEnd()))
 	defer timer.Stop()
 	if errors.Is(cause, ErrClosed) || errors.Is(cause, errOnDemand) {
 		select {
@@ -167,11 +158,16 @@ func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
 // says when to come again.
 func (k *conn) tend(e *effects) (wait time.Duration, err error) {
 	c := k.client
+	taken, known := k.line.Taken()
 	now := time.Now()
 	c.mu.Lock()
-	c.engine.Alive(k.start.Add(time.Duration(k.lastRead.Load())))
+	c.engine.Alive(k.line.Heard())
+	if known && k.ping.moves(c.engine, taken) {
+		c.engine.DelayPing(now)
+	}
 	err = c.engine.Tick(now)
 	due := c.engine.Deadline()
+	look := known && k.ping.look(c.engine)
 	k.trim()
 	c.settle(e)
 	c.mu.Unlock()
@@ -179,6 +175,9 @@ func (k *conn) tend(e *effects) (wait time.Duration, err error) {
 	wait = trimInterval
 	if !due.IsZero() {
 		wait = min(wait, time.Until(due))
+	}
+	if look {
+		wait = min(wait, pingLook)
 	}
 	return wait, err
 }

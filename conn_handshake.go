@@ -17,13 +17,13 @@ import (
 // server names what has a session of its own, see session.Client.ConnectTo.
 func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.Connect, a Authenticator) (err error) {
 	c := k.client
-	stop := context.AfterFunc(ctx, func() { k.nc.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { k.nc.SetDeadline(time.Now()) })
 	defer func() {
 		if !stop() || ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		if err != nil {
-			k.nc.Close()
+			cut(k.nc, k.line)
 			c.forget(k, err)
 		}
 	}()

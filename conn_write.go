@@ -2,9 +2,7 @@ package mqtt
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"time"
 
@@ -105,6 +103,7 @@ func (k *conn) take(e *effects, lent *session.Outgoing, now time.Time) []byte {
 func (k *conn) wrote(now time.Time) (flushed chan struct{}) {
 	if k.client.conn == k { // a direct write may outlive the connection
 		k.client.engine.Wrote(now)
+		k.ping.wrote(k.client.engine, k.line)
 	}
 	k.out.busy = false
 	k.out.written++
@@ -137,31 +136,18 @@ const (
 	trimInterval = time.Minute
 )
 
-// write writes all of b. The deadline is for progress, not for the whole.
+// write writes all of b, however long that takes: it is line that gives up when
+// nothing moves.
 func (k *conn) write(b []byte) error {
-	if k.manner.line != nil {
+	if k.direct {
 		b = b[k.try(b):] // most often that is all, and needs no deadline
 	}
-	for len(b) > 0 {
-		deadline := time.Now().Add(k.client.cfg.WriteTimeout)
-		by := k.leaveBy.Load()
-		if by != 0 {
-			deadline = time.Unix(0, by)
-		}
-		if err := k.nc.SetWriteDeadline(deadline); err != nil {
-			return err
-		}
-		if k.leaveBy.Load() != by {
-			continue // it may have undone the deadline that hurry has set
-		}
-		n, err := k.nc.Write(b[:min(k.manner.piece, len(b))])
-		k.noteWritten(n)
-		b = b[n:]
-		if err != nil && !(k.manner.resumable && n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && k.leaveBy.Load() == 0) {
-			return err
-		}
+	if len(b) == 0 {
+		return nil
 	}
-	return nil
+	n, err := k.nc.Write(b)
+	k.noteWritten(n)
+	return err
 }
 
 // progress returns a channel that is closed after the next write, or with the

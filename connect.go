@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 
+	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -127,9 +128,9 @@ func (c *Client) reach(ctx context.Context, p *plan, e endpoint) (*conn, error) 
 }
 
 // try makes one connection to whichever of addrs answers first, and returns which
-// others are left. It takes no longer than the connect timeout.
+// others are left. It ends when nothing moves for the connect timeout.
 func (c *Client) try(ctx context.Context, p *plan, e endpoint, addrs []string) (_ *conn, rest []string, _ error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errConnectTimeout)
+	ctx, cancel := enduring(ctx, c.cfg.ConnectTimeout)
 	defer cancel()
 	dial := func(ctx context.Context, addr string) (net.Conn, error) { return c.cfg.dial(ctx, e, addr) }
 	nc, addr, rest, err := race(ctx, addrs, dial)
@@ -182,15 +183,12 @@ func (e *transportError) Unwrap() error { return e.err }
 // connectAs takes nc from the network connection to the MQTT connection.
 func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint, speak speech) (*conn, error) {
 	v := speak.version
-	nc, line := polled(nc)
+	bottom := line.Under(nc)
 	nc, err := p.dress(ctx, nc, e, v)
 	if err != nil {
 		return nil, &transportError{because(ctx, err)}
 	}
-	k := newConn(c, nc, v)
-	if line != nil {
-		line.waits, k.delivery.hinted = k.wakeConsumers, true
-	}
+	k := newConn(c, nc, bottom, v)
 	c.link.fallback = speak.because
 	if err := k.handshake(ctx, c.cfg.sessionAt(e), v, c.connectPacket(v, p), p.authenticator); err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ type delivery struct {
 	asleep  []*Subscription // consumers that wait and are not woken yet
 	put     int             // messages queued since consumers were woken
 	refused int             // messages that were dropped because they had to be refused
-	hinted  bool            // the reader hears when it is about to wait; see pollConn
+	hinted  bool            // the reader hears when it is about to wait; see line.Conn.Poll
 	lender  lender
 }
 

@@ -78,9 +78,17 @@ func parseLocalAddr(text string) (*net.TCPAddr, error) {
 	return local, nil
 }
 
-// dialPlain makes a network connection without a proxy, by the caller's function
-// if there is one.
+// dialPlain makes a network connection without a proxy, and says when it is dead.
 func (c *Config) dialPlain(ctx context.Context, network, address string) (net.Conn, error) {
+	nc, err := c.dialBare(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return watch(ctx, nc), nil
+}
+
+// dialBare makes a network connection, by the caller's function if there is one.
+func (c *Config) dialBare(ctx context.Context, network, address string) (net.Conn, error) {
 	if c.Dial == nil {
 		return c.network.DialContext(ctx, network, address)
 	}

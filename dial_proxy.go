@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/proxy"
+
+	"github.com/seed65a45251/mqtt/internal/line"
 )
 
 // ProxyFromEnvironment is the value of Config.Proxy that asks the environment.
@@ -85,15 +87,21 @@ func (c *Config) dial(ctx context.Context, e endpoint, address string) (net.Conn
 	return c.dialConnect(ctx, e.proxy, address)
 }
 
-// plainDialer is dialPlain in the shape that the proxy package takes.
-type plainDialer struct{ c *Config }
+// plainDialer is dialPlain in the shape that the proxy package takes. It remembers
+// the connection, which that package hides.
+type plainDialer struct {
+	c     *Config
+	below net.Conn
+}
 
-func (d plainDialer) Dial(network, address string) (net.Conn, error) {
+func (d *plainDialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
 }
 
-func (d plainDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	return d.c.dialPlain(ctx, network, address)
+func (d *plainDialer) DialContext(ctx context.Context, network, address string) (nc net.Conn, err error) {
+	nc, err = d.c.dialPlain(ctx, network, address)
+	d.below = nc
+	return nc, err
 }
 
 func (c *Config) dialSOCKS(ctx context.Context, u *url.URL, address string) (net.Conn, error) {
@@ -102,7 +110,8 @@ func (c *Config) dialSOCKS(ctx context.Context, u *url.URL, address string) (net
 		password, _ := u.User.Password()
 		auth = &proxy.Auth{User: u.User.Username(), Password: password}
 	}
-	d, err := proxy.SOCKS5("tcp", u.Host, auth, plainDialer{c})
+	plain := &plainDialer{c: c}
+	d, err := proxy.SOCKS5("tcp", u.Host, auth, plain)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +121,10 @@ func (c *Config) dialSOCKS(ctx context.Context, u *url.URL, address string) (net
 		// better what it was for.
 		<-ctx.Done()
 	}
-	return nc, err
+	if err != nil {
+		return nil, err
+	}
+	return &tunnel{nc, plain.below}, nil
 }
 
 // dialConnect asks an HTTP proxy for a tunnel.
@@ -137,11 +149,11 @@ func (c *Config) dialConnect(ctx context.Context, u *url.URL, address string) (n
 		err = &HTTPError{Proxy: true, StatusCode: response.StatusCode}
 	}
 	if err != nil {
-		nc.Close()
+		cut(nc, line.Under(nc))
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	if len(early) > 0 {
-		return &earlyConn{Conn: nc, early: bufio.NewReader(io.MultiReader(strings.NewReader(string(early)), nc))}, nil
+		return &earlyConn{tunnel: tunnel{nc, nc}, early: bufio.NewReader(io.MultiReader(strings.NewReader(string(early)), nc))}, nil
 	}
 	return nc, nil
 }
@@ -157,7 +169,7 @@ func (c *Config) proxyTLS() *tls.Config {
 
 // earlyConn first gives what the server said before the proxy's answer was read.
 type earlyConn struct {
-	net.Conn
+	tunnel
 	early io.Reader
 }
 

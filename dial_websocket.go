@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/seed65a45251/mqtt/internal/line"
+	"github.com/seed65a45251/mqtt/internal/pong"
 )
 
 // HTTPError is the answer of a server to the WebSocket handshake, or of an HTTP
@@ -39,6 +42,7 @@ func openWebSocket(ctx context.Context, nc net.Conn, p *plan, v Version) (net.Co
 	frames := &frameConn{Conn: nc}
 	offered := subprotocols(v)
 	handshake := &upgrade{frames: frames, offered: offered}
+	pongs := pong.New(extraFrames{frames}, true)
 	ws, _, err := websocket.Dial(ctx, p.server.requestURL(), &websocket.DialOptions{
 		HTTPClient: &http.Client{
 			Transport:     handshake,
@@ -47,9 +51,11 @@ func openWebSocket(ctx context.Context, nc net.Conn, p *plan, v Version) (net.Co
 		HTTPHeader:   p.header,
 		Host:         p.header.Get("Host"),
 		Subprotocols: offered,
+
+		OnPingReceived: pongs.Received,
 	})
 	if err != nil {
-		nc.Close()
+		cut(nc, line.Under(nc))
 		return nil, handshake.explain(ctx, err)
 	}
 	// A message may hold any number of packets, so there is no limit to it that
@@ -57,7 +63,7 @@ func openWebSocket(ctx context.Context, nc net.Conn, p *plan, v Version) (net.Co
 	// wire.Reader.
 	ws.SetReadLimit(-1)
 	frames.open = true
-	return &websocketConn{ws: ws, frames: frames}, nil
+	return &websocketConn{ws: ws, frames: frames, pongs: pongs}, nil
 }
 
 // subprotocols are offered in this order. [MQTT-6.0.0-3]
@@ -149,7 +155,7 @@ func (u *upgrade) explain(ctx context.Context, err error) error {
 // exchange writes a request to nc and reads the header of the response. early is
 // what came behind it.
 func exchange(ctx context.Context, nc net.Conn, r *http.Request, write func(io.Writer) error) (_ *http.Response, early []byte, err error) {
-	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Now()) })
 	defer func() {
 		if !stop() || ctx.Err() != nil {
 			err = context.Cause(ctx)

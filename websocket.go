@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/seed65a45251/mqtt/internal/pong"
 )
 
 // websocketConn is a connection whose bytes travel in binary messages.
@@ -20,6 +22,7 @@ import (
 type websocketConn struct {
 	ws      *websocket.Conn
 	frames  *frameConn
+	pongs   *pong.Answers
 	message io.Reader            // under way; nil: none
 	status  websocket.StatusCode // with which the server has closed it; 0: it has not
 }
@@ -44,7 +47,7 @@ func (w *websocketConn) Read(b []byte) (int, error) {
 			}
 			// [MQTT-6.0.0-1]
 			if kind != websocket.MessageBinary {
-				w.frames.closeFrame(websocket.StatusUnsupportedData)
+				w.closeFrame(websocket.StatusUnsupportedData)
 				return 0, errTextFrame
 			}
 			w.message = message
@@ -83,7 +86,7 @@ func (w *websocketConn) ended(err error) error {
 func (w *websocketConn) Write(b []byte) (written int, err error) {
 	for len(b) > 0 {
 		n := min(len(b), maxFrame)
-		if err := w.ws.Write(context.Background(), websocket.MessageBinary, b[:n]); err != nil {
+		if err := w.writeFrame(b[:n]); err != nil {
 			return written, err
 		}
 		written += n
@@ -92,19 +95,33 @@ func (w *websocketConn) Write(b []byte) (written int, err error) {
 	return written, nil
 }
 
+func (w *websocketConn) writeFrame(b []byte) error {
+	w.pongs.Begin()
+	defer w.pongs.End()
+	return w.ws.Write(context.Background(), websocket.MessageBinary, b)
+}
+
 // CloseWrite says that nothing more comes. The server answers with the same and
 // closes.
 func (w *websocketConn) CloseWrite() error {
-	return w.frames.closeFrame(websocket.StatusNormalClosure)
+	return w.closeFrame(websocket.StatusNormalClosure)
 }
 
-func (w *websocketConn) Close() error                       { return w.ws.CloseNow() }
+func (w *websocketConn) closeFrame(code websocket.StatusCode) error {
+	w.pongs.Begin()
+	defer w.pongs.End()
+	return w.frames.closeFrame(code)
+}
+
+// Close cuts the connection.
+func (w *websocketConn) Close() error {
+	err := w.ws.CloseNow()
+	w.pongs.Close()
+	return err
+}
+
 func (w *websocketConn) LocalAddr() net.Addr                { return w.frames.LocalAddr() }
 func (w *websocketConn) RemoteAddr() net.Addr               { return w.frames.RemoteAddr() }
 func (w *websocketConn) SetDeadline(t time.Time) error      { return w.frames.SetDeadline(t) }
 func (w *websocketConn) SetReadDeadline(t time.Time) error  { return w.frames.SetReadDeadline(t) }
 func (w *websocketConn) SetWriteDeadline(t time.Time) error { return w.frames.SetWriteDeadline(t) }
-
-// onArrival makes f hear of every byte, also of those that wait in the library
-// for the rest of what it reads.
-func (w *websocketConn) onArrival(f func()) { w.frames.arrived = f }

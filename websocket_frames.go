@@ -17,8 +17,7 @@ import (
 // for that and gives it back at the end of the frame or burst.
 type frameConn struct {
 	net.Conn
-	arrived func() // may be nil
-	open    bool   // the handshake is over; before, there is nothing to read
+	open bool // the handshake is over; before, there is nothing to read
 
 	// Of whoever reads; the library sees to it that it is one at a time.
 	ahead []byte  // read and not yet taken
@@ -71,9 +70,6 @@ func (f *frameConn) giveBack() {
 
 func (f *frameConn) read(b []byte) (int, error) {
 	n, err := f.Conn.Read(b)
-	if n > 0 && f.arrived != nil {
-		f.arrived()
-	}
 	f.ended = err == io.EOF
 	return n, err
 }
@@ -121,6 +117,17 @@ func frameSize(b []byte) int {
 	default:
 		return 2 + mask + n
 	}
+}
+
+// extraFrames writes a frame that did not come from the library, unless the close frame
+// has been written.
+type extraFrames struct{ f *frameConn }
+
+func (w extraFrames) Write(frame []byte) (int, error) {
+	if w.f.closed.Load() {
+		return len(frame), nil
+	}
+	return w.f.Conn.Write(frame)
 }
 
 // closeFrame says that nothing follows, and why. The library can only do that

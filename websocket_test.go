@@ -357,3 +357,31 @@ func TestFramesAreNoLargerThanServersTake(t *testing.T) {
 		require.Equal(t, want, got)
 	})
 }
+
+// A ping in the middle of a slow upload is answered behind the frame under way.
+func TestPingDuringASlowUploadIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		web := newWebServer(t)
+		d := web.dial("ws://host", web.config())
+		p := web.connected()
+		client := d.client(t)
+		publishAsync(t, client, strings.Repeat("x", 3<<20), 1)
+		synctest.Wait() // the line is full
+		p.frame(true, opPing, []byte("alive"))
+		time.Sleep(14 * time.Second)
+		require.NoError(t, p.conn.SetReadDeadline(time.Time{}))
+		data := 0
+		for {
+			opcode, err := p.reader.Peek(1)
+			require.NoError(t, err)
+			if opcode[0] == 0x80|opPong {
+				break
+			}
+			data += len(p.want(opBinary))
+		}
+		require.Less(t, data, 3<<20)
+		require.Equal(t, "alive", string(p.want(opPong)))
+		p.want(opBinary)
+		require.Zero(t, client.Stats().Lost)
+	})
+}

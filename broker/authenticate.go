@@ -69,7 +69,7 @@ func (c *conn) newPeer(p *wire.Connect) *Peer {
 	if p.Username != nil {
 		peer.Username = *p.Username
 	}
-	switch secured, ok := c.net.(interface{ ConnectionState() tls.ConnectionState }); {
+	switch secured, ok := c.given.(interface{ ConnectionState() tls.ConnectionState }); {
 	case ok:
 		peer.TLS = new(secured.ConnectionState())
 	case c.request != nil:

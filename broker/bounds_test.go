@@ -181,7 +181,7 @@ func TestSlowClientIsKeptWhileItTakesSomething(t *testing.T) {
 		for range 60 {
 			require.NoError(t, b.Publish(message0("a", string(make([]byte, 10_000)))))
 		}
-		buffer := make([]byte, writePiece)
+		buffer := make([]byte, 64<<10)
 		require.NoError(t, slow.net.SetReadDeadline(time.Time{}))
 		for range 8 {
 			advance(9 * time.Second)

@@ -85,7 +85,7 @@ func (b *Broker) ended() error {
 func (b *Broker) DropConnections() {
 	conns := b.openConns(nil)
 	for _, c := range conns {
-		c.net.Close()
+		c.cut()
 	}
 	for _, c := range conns {
 		<-c.signals.gone

@@ -52,11 +52,15 @@ type Config struct {
 	StatusInterval time.Duration
 
 	// ConnectTimeout is how long a client may take until it is authenticated, TLS
-	// handshake included, and again whenever it authenticates again. Zero means 10
-	// seconds.
+	// handshake included, and again whenever it authenticates again. Before it is
+	// authenticated each byte beyond the first 4 KiB adds a millisecond, so that a slow
+	// line gets through; the size of CONNECT is bounded. Zero means 10 seconds.
 	ConnectTimeout time.Duration
-	// WriteTimeout is how long the peer may take to accept 64 KiB, or less if less
-	// is there. Then the connection ends. Zero means 20 seconds.
+	// WriteTimeout is how long the network may take no byte of what is written, whatever
+	// the bytes belong to. Then the connection ends. TLS and WebSocket do not matter,
+	// with one exception: of TLS that the broker has not made, because its listener or
+	// HTTP server came from the caller, 16 KiB have to be taken in this time. Zero means
+	// 20 seconds.
 	WriteTimeout time.Duration
 	// KeepAliveMaximum bounds the keep-alive interval of 5.0 clients, which learn
 	// it from CONNACK; whole seconds. Zero means that the client decides.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -26,6 +27,8 @@ var errGone = errors.New("connection was ended")
 type conn struct {
 	b        *Broker
 	net      net.Conn
+	line     limited       // says when net is dead
+	given    net.Conn      // what net was made of
 	listener *listener     // nil when there is none
 	request  *http.Request // of a WebSocket; nil: none
 	excess   bool          // is one too many, and only told so
@@ -61,8 +64,6 @@ type signals struct {
 	gone     chan struct{} // closed when nothing is left
 
 	failure atomic.Pointer[refusal] // ends the connection from elsewhere; nil: none
-
-	until atomic.Pointer[time.Time] // when the writer has to be done; nil: not yet known
 }
 
 // last is what is still written when the session was taken away.
@@ -107,10 +108,36 @@ type ending struct {
 	will   bool   // the will is published
 }
 
+// limited is a connection whose limits count bytes, whatever they are part of.
+type limited interface {
+	Handshake(d time.Duration) error
+	Moved() (bytes int64, last time.Time)
+	SetReadLimit(d time.Duration) error
+	SetWriteLimit(d time.Duration)
+	Finish(t time.Time) error
+	Close() error
+}
+
+// watch returns nc with limits. They are at the bottom of it, below TLS, unless
+// somebody else has made the TLS: then they see records of it only.
+func watch(nc net.Conn) (net.Conn, limited) {
+	if w, ok := nc.(*webSocket); ok {
+		return w, w
+	}
+	if bottom := line.Under(nc); bottom != nil {
+		return nc, bottom
+	}
+	l := line.New(nc)
+	return l, l
+}
+
 func newConn(b *Broker, nc net.Conn, l *listener) *conn {
+	watched, limits := watch(nc)
 	return &conn{
 		b:        b,
-		net:      nc,
+		net:      watched,
+		line:     limits,
+		given:    nc,
 		listener: l,
 		decoder:  wire.Decoder{From: wire.FromClient},
 		hello:    hello{terse: true}, // until it is known what the client can take
@@ -125,7 +152,7 @@ func newConn(b *Broker, nc net.Conn, l *listener) *conn {
 
 // run serves the connection until it is over.
 func (c *conn) run() {
-	defer c.net.Close()
+	defer c.cut()
 	resumed, err := c.handshake()
 	if err != nil {
 		c.b.counts.refused.Add(1)
@@ -148,13 +175,17 @@ func (c *conn) run() {
 
 // read handles packets until the connection is over and says why.
 func (c *conn) read() error {
-	// The deadline of the handshake.
+	// [MQTT-3.1.2-22] half a packet is no silence.
+	if err := c.line.SetReadLimit(c.keepAlive); err != nil {
+		return err
+	}
+	// That of the handshake.
 	if err := c.net.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
 	for {
-		if c.keepAlive > 0 || c.enhanced.by != nil {
-			if err := c.net.SetReadDeadline(c.deadline(time.Now())); err != nil {
+		if c.enhanced.by != nil {
+			if err := c.net.SetReadDeadline(c.deadline()); err != nil {
 				return err
 			}
 		}
@@ -174,12 +205,9 @@ func (c *conn) read() error {
 	}
 }
 
-// deadline returns when the client has to be heard of again; zero: never.
-func (c *conn) deadline(now time.Time) (t time.Time) {
-	if c.keepAlive > 0 {
-		t = now.Add(c.keepAlive)
-	}
-	if e := &c.enhanced; e.again != nil && (t.IsZero() || e.deadline.Before(t)) {
+// deadline returns when a re-authentication has to be over; zero: there is none.
+func (c *conn) deadline() (t time.Time) {
+	if e := &c.enhanced; e.again != nil {
 		t = e.deadline
 	}
 	return t

@@ -12,8 +12,6 @@ const (
 	// DISCONNECT: closing a socket with unread bytes would take back what the peer
 	// has not read yet.
 	lingerTimeout = 200 * time.Millisecond
-	// writePiece is how much the peer has to take within Config.WriteTimeout.
-	writePiece = 64 << 10
 	// spareMaximum is the largest write buffer that an idle connection keeps, and
 	// spareMinimum the one that it keeps however little of it was used.
 	spareMaximum = 64 << 10
@@ -76,12 +74,10 @@ func (c *conn) writePending() bool {
 		}
 		if len(b) == 0 {
 			c.spare = b
-			// TLS answers a renewal of keys while it reads.
-			_ = c.net.SetWriteDeadline(time.Time{})
 			return true
 		}
-		if err := c.writeOut(b); err != nil {
-			c.net.Close()
+		if err := c.transmit(b); err != nil {
+			c.cut()
 			return false
 		}
 		c.signalDrained()
@@ -117,7 +113,7 @@ func (c *conn) take(spare []byte) (b []byte, last bool) {
 // part writes the last bytes and closes. A peer that is told why gets the time
 // to read it.
 func (c *conn) part(b []byte) {
-	defer c.net.Close()
+	defer c.cut()
 	if !c.writeLast(b) || !c.last.told {
 		return
 	}
@@ -132,7 +128,7 @@ func (c *conn) part(b []byte) {
 // writeLast writes b and closes half of the connection. [MQTT-4.13.2-1] whoever
 // calls it closes the rest, even if b could not be sent.
 func (c *conn) writeLast(b []byte) bool {
-	_ = c.net.SetWriteDeadline(time.Now().Add(min(farewellTimeout, c.b.cfg.WriteTimeout)))
+	_ = c.line.Finish(time.Now().Add(min(farewellTimeout, c.b.cfg.WriteTimeout)))
 	if c.transmit(b) != nil {
 		return false
 	}
@@ -140,40 +136,24 @@ func (c *conn) writeLast(b []byte) bool {
 	return ok && half.CloseWrite() == nil
 }
 
+// cut ends the connection at once. TLS would want to say something, and wait for
+// that; what is orderly has been said before.
+func (c *conn) cut() {
+	c.line.Close()
+	c.net.Close()
+}
+
 // discard reads until either side closes.
 func (c *conn) discard() { _, _ = io.Copy(io.Discard, c.net) }
 
 // hurry makes the writer of a connection that lost its session come to an end.
 func (c *conn) hurry() {
-	until := time.Now().Add(farewellTimeout)
-	c.signals.until.Store(&until)
-	_ = c.net.SetWriteDeadline(until)
+	_ = c.line.Finish(time.Now().Add(farewellTimeout))
 	c.wake()
 }
 
-// writeOut writes b in pieces, so that a slow peer is only given up when it takes
-// nothing at all.
-func (c *conn) writeOut(b []byte) error {
-	for len(b) > 0 {
-		piece := b[:min(len(b), writePiece)]
-		if err := c.net.SetWriteDeadline(time.Now().Add(c.b.cfg.WriteTimeout)); err != nil {
-			return err
-		}
-		// After that, so that it is not overtaken by it.
-		if until := c.signals.until.Load(); until != nil {
-			if err := c.net.SetWriteDeadline(*until); err != nil {
-				return err
-			}
-		}
-		if err := c.transmit(piece); err != nil {
-			return err
-		}
-		b = b[len(piece):]
-	}
-	return nil
-}
-
-// transmit writes b under the deadline that is set.
+// transmit writes b, however slowly the peer takes it. What counts is that it takes
+// something within the limit.
 func (c *conn) transmit(b []byte) error {
 	n, err := c.net.Write(b)
 	c.b.counts.bytesSent.Add(uint64(n))

@@ -143,5 +143,5 @@ func (b *Broker) publishOwn(r *router, p *wire.Publish, now time.Time) (code wir
 // fail ends the connection with no. It does not wait.
 func (c *conn) fail(no *refusal) {
 	c.signals.failure.Store(no)
-	_ = c.net.SetReadDeadline(time.Unix(1, 0))
+	_ = c.net.SetReadDeadline(time.Now())
 }

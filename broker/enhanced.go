@@ -89,9 +89,6 @@ func (c *conn) challenge(data []byte) error {
 		// [MQTT-3.1.2-24]
 		return &refusal{code: wire.PacketTooLarge, text: "challenge is larger than the client's maximum packet size"}
 	}
-	if err := c.net.SetWriteDeadline(time.Now().Add(c.b.cfg.WriteTimeout)); err != nil {
-		return err
-	}
 	return c.transmit(b)
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -17,15 +18,17 @@ const connectMaximum = 384 << 10
 // handshake takes CONNECT and answers it. After an error nothing that followed
 // CONNECT is looked at [MQTT-3.1.4-6].
 func (c *conn) handshake() (resumed bool, err error) {
-	deadline := time.Now().Add(c.b.cfg.ConnectTimeout)
-	// For writing, too, which TLS does in its own handshake.
-	if err := c.net.SetDeadline(deadline); err != nil {
+	began := time.Now()
+	if err := c.boundHandshake(); err != nil {
 		return false, err
 	}
 	connect, err := c.readConnect()
 	if err != nil {
 		return false, c.refuse(err)
 	}
+	// Who had a slow line has no less time for the rest.
+	moved, _ := c.line.Moved()
+	deadline := began.Add(c.b.cfg.ConnectTimeout + line.Earned(moved))
 	c.greet(connect)
 	if err := c.judge(connect); err != nil {
 		return false, c.refuse(err)
@@ -34,12 +37,27 @@ func (c *conn) handshake() (resumed bool, err error) {
 	if err != nil {
 		return false, c.refuse(err)
 	}
+	// From here on others may set a deadline to write.
+	if err := c.net.SetWriteDeadline(time.Time{}); err != nil {
+		return false, err
+	}
 	resumed, err = c.b.enter(c, connect, data, deadline)
 	if err != nil {
 		return false, c.refuse(err)
 	}
 	c.reader.SetMaxPacketSize(c.b.cfg.MaximumPacketSize)
 	return resumed, nil
+}
+
+// boundHandshake bounds the time until the client is let in. A slow line gets more of
+// it than one on which little moves.
+func (c *conn) boundHandshake() error {
+	// For writing, too, which TLS does in its own handshake.
+	c.line.SetWriteLimit(c.b.cfg.WriteTimeout)
+	if err := c.line.SetReadLimit(c.b.cfg.ConnectTimeout); err != nil {
+		return err
+	}
+	return c.line.Handshake(c.b.cfg.ConnectTimeout)
 }
 
 func (c *conn) readConnect() (*wire.Connect, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/internal/pipe"
 )
 
@@ -49,7 +50,7 @@ func (b *Broker) listen(ctx context.Context, network, address string, secure *tl
 		return nil, ErrOpen
 	}
 	if secure != nil {
-		ln = tls.NewListener(ln, secure)
+		ln = tls.NewListener(watchedListener{ln}, secure)
 	}
 	if !b.start(func() {
 		if err := serve(ctx, ln); err != nil && !errors.Is(err, ErrClosed) {
@@ -60,6 +61,17 @@ func (b *Broker) listen(ctx context.Context, network, address string, secure *tl
 		return nil, b.ended()
 	}
 	return ln.Addr(), nil
+}
+
+// watchedListener accepts connections with limits, which TLS then hides.
+type watchedListener struct{ net.Listener }
+
+func (l watchedListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return line.New(nc), nil
 }
 
 // Dial returns the client's end of a new connection in memory; no listener is

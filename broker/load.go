@@ -97,8 +97,19 @@ func (l *loading) takeClock(key, value []byte) (err error) {
 	if _, _, err := parseKey(key, 0, 0); err != nil {
 		return err
 	}
-	l.clock, err = parseClock(value)
+	clock, err := parseClock(value)
+	l.clock = l.place(clock)
 	return err
+}
+
+// place gives a time from the disk its place on the monotonic clock: from now on it
+// does not matter what becomes of the clock on the wall.
+func (l *loading) place(t time.Time) time.Time {
+	placed := l.now.Add(t.Sub(l.now))
+	if t.IsZero() || !placed.Equal(t) { // never, or centuries away
+		return t
+	}
+	return placed
 }
 
 func (l *loading) takeSession(key, value []byte) error {
@@ -110,6 +121,7 @@ func (l *loading) takeSession(key, value []byte) error {
 	if err != nil {
 		return err
 	}
+	s.since = l.place(s.since)
 	b := l.b
 	if !s.ended && len(b.clients) >= b.cfg.Sessions {
 		return fmt.Errorf("more sessions than Config.Sessions, which is %d", b.cfg.Sessions)

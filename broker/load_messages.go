@@ -18,6 +18,7 @@ func (l *loading) takeMessage(key, value []byte) error {
 	if err != nil {
 		return err
 	}
+	m.expires = l.place(m.expires)
 	m.b, m.stored = l.b, &stored{number: n[0]}
 	l.messages[n[0]] = m
 	if l.b.disk.message.Load() < n[0] {
@@ -113,6 +114,7 @@ func (l *loading) takeRetained(key, value []byte) error {
 	if err != nil {
 		return err
 	}
+	m.expires = l.place(m.expires)
 	topic := m.publish.Topic
 	if !slices.Equal(key, retainedKey(topic)) || len(m.publish.Payload) == 0 {
 		return errRecordDamaged

@@ -14,7 +14,9 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/internal/pipe"
+	"github.com/seed65a45251/mqtt/internal/pong"
 )
 
 // ServeWebSocket is [Broker.Serve] for MQTT over WebSocket: it runs an HTTP server
@@ -72,16 +74,11 @@ func (b *Broker) serveHTTP(w http.ResponseWriter, r *http.Request, l *listener) 
 		http.Error(w, "WebSocket with subprotocol mqtt expected", http.StatusBadRequest)
 		return
 	}
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		// [MQTT-6.0.0-4]
-		Subprotocols:   subprotocols,
-		OriginPatterns: b.cfg.Origins,
-	})
+	nc, incoming, err := b.acceptWebSocket(w, r)
 	if err != nil {
 		b.cfg.Logger.Info("connection refused", "remote", r.RemoteAddr, "reason", err)
 		return
 	}
-	nc, incoming := newWebSocket(ws, local, remoteAddr(r))
 	defer nc.release()
 	c := newConn(b, nc, l)
 	c.request = r
@@ -124,25 +121,35 @@ func remoteAddr(r *http.Request) net.Addr {
 // theirs, and a frame is not held as a whole. [MQTT-6.0.0-2] nor does it matter how
 // packets lie in frames.
 type webSocket struct {
-	net.Conn      // the pipe's end to read from
+	*line.Conn    // the pipe's end to read from
 	ws            *websocket.Conn
+	bottom        *line.Conn // below the WebSocket, and TLS if we have made it
+	pongs         *pong.Answers
 	local, remote net.Addr
 	ctx           context.Context // ends with Close
 	cancel        context.CancelFunc
 	closing       sync.WaitGroup // close handshakes
-
-	mu       sync.Mutex // guards what follows
-	deadline time.Time  // for writes
-	timer    *time.Timer
 }
 
-// newWebSocket returns the connection and where to put what comes in.
-func newWebSocket(ws *websocket.Conn, local, remote net.Addr) (w *webSocket, incoming net.Conn) {
+// acceptWebSocket answers r. It returns the connection and where to put what comes in.
+func (b *Broker) acceptWebSocket(w http.ResponseWriter, r *http.Request) (_ *webSocket, incoming net.Conn, err error) {
+	var hijacked hijacked
+	pongs := pong.New(&hijacked, false)
+	ws, err := websocket.Accept(hijacked.from(w), r, &websocket.AcceptOptions{
+		// [MQTT-6.0.0-4]
+		Subprotocols:   subprotocols,
+		OriginPatterns: b.cfg.Origins,
+		OnPingReceived: pongs.Received,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
 	ws.SetReadLimit(-1)
 	far, near := pipe.New(0)
-	w = &webSocket{Conn: far, ws: ws, local: local, remote: remote}
-	w.ctx, w.cancel = context.WithCancel(context.Background())
-	return w, near
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	s := &webSocket{Conn: line.Follow(far, hijacked.bottom), ws: ws, bottom: hijacked.bottom, pongs: pongs, local: local, remote: remoteAddr(r)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, near, nil
 }
 
 // pumpBuffers are only in use while a message comes in.
@@ -170,45 +177,61 @@ func (w *webSocket) pump(incoming net.Conn) {
 func (w *webSocket) release() {
 	w.Close()
 	_ = w.ws.CloseNow()
+	w.pongs.Close()
 	w.closing.Wait()
 }
 
-// Write sends p as one message. A deadline that passes ends the connection.
-func (w *webSocket) Write(p []byte) (int, error) {
-	ctx, cancel := context.WithCancel(w.ctx)
-	defer cancel()
-	w.mu.Lock()
-	w.timer = time.AfterFunc(w.left(), cancel)
-	w.mu.Unlock()
-	err := w.ws.Write(ctx, websocket.MessageBinary, p)
-	w.mu.Lock()
-	w.timer.Stop()
-	w.timer = nil
-	w.mu.Unlock()
-	if err != nil {
-		return 0, err
+// messageMaximum bounds a message that we send, so that an answer to a ping does not
+// wait for long.
+const messageMaximum = 64 << 10
+
+// Write sends p in messages of its own. After an error, what has arrived is unknown.
+func (w *webSocket) Write(p []byte) (written int, err error) {
+	for len(p) > 0 {
+		n := min(len(p), messageMaximum)
+		if err := w.writeMessage(p[:n]); err != nil {
+			return written, err
+		}
+		written += n
+		p = p[n:]
 	}
-	return len(p), nil
+	return written, nil
 }
 
-// left returns the time up to the deadline.
-func (w *webSocket) left() time.Duration {
-	if w.deadline.IsZero() {
-		return 1<<63 - 1
-	}
-	return time.Until(w.deadline)
+func (w *webSocket) writeMessage(p []byte) error {
+	w.pongs.Begin()
+	defer w.pongs.End()
+	return w.ws.Write(context.Background(), websocket.MessageBinary, p)
 }
 
-// SetWriteDeadline is also for a Write that is under way.
-func (w *webSocket) SetWriteDeadline(t time.Time) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.deadline = t
-	if w.timer != nil {
-		w.timer.Reset(w.left())
+// Handshake is for both directions.
+func (w *webSocket) Handshake(d time.Duration) error {
+	if err := w.bottom.Handshake(d); err != nil {
+		return err
 	}
-	return nil
+	// Package websocket reads all the time, and has its own way to end.
+	if err := w.bottom.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	return w.Conn.Handshake(d)
 }
+
+// Moved counts what moves on the wire.
+func (w *webSocket) Moved() (bytes int64, last time.Time) { return w.bottom.Moved() }
+
+// Finish is for both directions.
+func (w *webSocket) Finish(t time.Time) error {
+	if err := w.Conn.Finish(t); err != nil {
+		return err
+	}
+	return w.bottom.Finish(t)
+}
+
+// SetWriteLimit is for the wire.
+func (w *webSocket) SetWriteLimit(d time.Duration) { w.bottom.SetWriteLimit(d) }
+
+// SetWriteDeadline is for the wire.
+func (w *webSocket) SetWriteDeadline(t time.Time) error { return w.bottom.SetWriteDeadline(t) }
 
 // SetDeadline sets both deadlines.
 func (w *webSocket) SetDeadline(t time.Time) error {
@@ -227,6 +250,7 @@ func (w *webSocket) CloseWrite() error {
 
 // Close cuts the connection.
 func (w *webSocket) Close() error {
+	_ = w.bottom.Finish(time.Now().Add(lingerTimeout))
 	w.cancel()
 	return w.Conn.Close()
 }

@@ -257,6 +257,16 @@ func (c *Client) WroteBytes(total uint64) { c.link.account.wrote(total) }
 // not yet make a packet.
 func (c *Client) Alive(now time.Time) { c.keepAlive.alive(now) }
 
+// Pinging reports whether a PINGREQ is on its way, and whether it was written.
+func (c *Client) Pinging() (pinging, written bool) {
+	return c.keepAlive.ping != pingNone, c.keepAlive.ping == pingSent
+}
+
+// DelayPing says that at time now the PINGREQ that was written had not left, or had
+// just left, what the operating system has to send: the server has from now on to
+// answer it.
+func (c *Client) DelayPing(now time.Time) { c.keepAlive.delay(now) }
+
 // Deadline returns when Tick wants to be called; zero means never.
 func (c *Client) Deadline() time.Time {
 	if c.phase != connected {

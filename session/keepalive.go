@@ -15,6 +15,7 @@ type keepAlive struct {
 	received time.Time     // last proof of life
 	ping     pingState
 	pinged   time.Time // when the PINGREQ was queued, then when it was written
+	delayed  time.Time // when it was last seen on its way
 }
 
 type pingState uint8
@@ -59,13 +60,21 @@ func (k *keepAlive) wrote(now time.Time) {
 	}
 }
 
+// delay starts the time for the answer anew. It leaves pinged alone: an answer that
+// is being read just now counts.
+func (k *keepAlive) delay(now time.Time) { k.delayed = now }
+
 // deadline returns when tick has something to do; zero: never.
 func (k *keepAlive) deadline() time.Time {
 	switch {
 	case k.interval == 0:
 		return time.Time{}
 	case k.ping != pingNone:
-		return k.pinged.Add(k.timeout)
+		from := k.pinged
+		if k.delayed.After(from) {
+			from = k.delayed
+		}
+		return from.Add(k.timeout)
 	case k.received.Before(k.sent):
 		return k.received.Add(k.interval)
 	}

@@ -19,7 +19,7 @@ const backlog = 128
 // use.
 type Listener struct {
 	buffer   int
-	incoming chan *conn
+	incoming chan *Conn
 	closing  sync.Once
 	closed   chan struct{}
 }
@@ -31,7 +31,7 @@ var _ net.Listener = (*Listener)(nil)
 func Listen(buffer int) *Listener {
 	return &Listener{
 		buffer:   buffer,
-		incoming: make(chan *conn, backlog),
+		incoming: make(chan *Conn, backlog),
 		closed:   make(chan struct{}),
 	}
 }

@@ -34,59 +34,76 @@ func New(buffer int) (a, b net.Conn) {
 	return newPair(buffer)
 }
 
-func newPair(buffer int) (a, b *conn) {
+func newPair(buffer int) (a, b *Conn) {
 	if buffer <= 0 {
 		buffer = DefaultBuffer
 	}
 	ab, ba := newStream(buffer), newStream(buffer)
-	return &conn{in: ba, out: ab}, &conn{in: ab, out: ba}
+	return &Conn{in: ba, out: ab}, &Conn{in: ab, out: ba}
 }
 
-// conn is one end: it reads one stream and writes the other. It has no lock of
+// Conn is one end: it reads one stream and writes the other. It has no lock of
 // its own, so the two directions never wait for each other.
-type conn struct {
+type Conn struct {
 	in, out *stream
 }
 
-func (c *conn) Read(p []byte) (int, error) {
+// Read waits until something is there.
+func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.in.read(p)
 	return n, opError("read", err)
 }
 
 // Write blocks until all of p is in the buffer. Writes of several goroutines are
 // not mixed. When it fails, n says how much the peer can still read.
-func (c *conn) Write(p []byte) (int, error) {
-	n, err := c.out.write(p)
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.out.write(p, false)
 	return n, opError("write", err)
 }
 
-func (c *conn) Close() error {
+// WriteSome waits only until there is room for anything, and writes that much.
+func (c *Conn) WriteSome(p []byte) (int, error) {
+	n, err := c.out.write(p, true)
+	return n, opError("write", err)
+}
+
+// Unread returns how many bytes were written that the peer has not read.
+func (c *Conn) Unread() int { return c.out.unread() }
+
+// Close ends both directions.
+func (c *Conn) Close() error {
 	c.out.closeWriter()
 	c.in.closeReader()
 	return nil
 }
 
 // CloseWrite tells the peer that nothing more comes; reading goes on.
-func (c *conn) CloseWrite() error {
+func (c *Conn) CloseWrite() error {
 	c.out.closeWriter()
 	return nil
 }
 
-func (c *conn) LocalAddr() net.Addr  { return Addr{} }
-func (c *conn) RemoteAddr() net.Addr { return Addr{} }
+// LocalAddr returns an Addr.
+func (c *Conn) LocalAddr() net.Addr { return Addr{} }
 
-func (c *conn) SetDeadline(t time.Time) error {
+// RemoteAddr returns an Addr.
+func (c *Conn) RemoteAddr() net.Addr { return Addr{} }
+
+// SetDeadline sets both deadlines.
+func (c *Conn) SetDeadline(t time.Time) error {
 	if err := c.SetReadDeadline(t); err != nil {
 		return err
 	}
 	return c.SetWriteDeadline(t)
 }
 
-func (c *conn) SetReadDeadline(t time.Time) error {
+// SetReadDeadline is also for a Read that is under way.
+func (c *Conn) SetReadDeadline(t time.Time) error {
 	return opError("set", c.in.setReadDeadline(t))
 }
 
-func (c *conn) SetWriteDeadline(t time.Time) error {
+// SetWriteDeadline is also for a Write that is under way, which says how far it came.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return opError("set", c.out.setWriteDeadline(t))
 }
 

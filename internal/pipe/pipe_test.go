@@ -295,7 +295,7 @@ func TestIdleConnectionHoldsNoBuffer(t *testing.T) {
 	require.NoError(t, err)
 	_, err = io.ReadFull(b, make([]byte, 1<<20))
 	require.NoError(t, err)
-	require.Empty(t, a.(*conn).out.queue.chunks)
+	require.Empty(t, a.(*Conn).out.queue.chunks)
 }
 
 func requireTimeout(t *testing.T, err error) {

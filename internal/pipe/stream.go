@@ -54,7 +54,9 @@ func (s *stream) read(p []byte) (int, error) {
 	}
 }
 
-func (s *stream) write(p []byte) (int, error) {
+// write writes all of p, or with some set what there is room for as soon as there is
+// any.
+func (s *stream) write(p []byte, some bool) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.writing {
@@ -82,7 +84,7 @@ func (s *stream) write(p []byte) (int, error) {
 			written += n
 			s.readable.Broadcast()
 		}
-		if written == len(p) {
+		if written == len(p) || some && written > 0 {
 			return written, nil
 		}
 		s.writable.Wait()
@@ -100,6 +102,12 @@ func (s *stream) writeError() error {
 		return io.ErrClosedPipe
 	}
 	return nil
+}
+
+func (s *stream) unread() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.len()
 }
 
 func (s *stream) closeWriter() {

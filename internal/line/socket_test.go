@@ -1,6 +1,6 @@
 //go:build unix
 
-package mqtt
+package line
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 )
 
 // socketPair returns both ends of a connection, ours wrapped.
-func socketPair(t *testing.T) (ours *pollConn, theirs *net.TCPConn) {
+func socketPair(t *testing.T, waits func()) (ours *Conn, theirs *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -24,16 +24,15 @@ func socketPair(t *testing.T) (ours *pollConn, theirs *net.TCPConn) {
 	require.NoError(t, err)
 	peer, err := l.Accept()
 	require.NoError(t, err)
-	wrapped, ours := polled(nc)
-	require.Same(t, ours, wrapped)
+	ours = New(nc)
+	require.True(t, ours.Poll(waits))
 	t.Cleanup(func() { ours.Close(); peer.Close() })
 	return ours, peer.(*net.TCPConn)
 }
 
-func TestPollConnSaysWhenItIsAboutToWait(t *testing.T) {
-	ours, theirs := socketPair(t)
+func TestSocketSaysWhenItIsAboutToWait(t *testing.T) {
 	waits := make(chan struct{}, 10)
-	ours.waits = func() { waits <- struct{}{} }
+	ours, theirs := socketPair(t, func() { waits <- struct{}{} })
 	_, err := theirs.Write([]byte("abc"))
 	require.NoError(t, err)
 	require.NoError(t, ours.SetReadDeadline(time.Now().Add(10*time.Second)))
@@ -64,9 +63,9 @@ func TestPollConnSaysWhenItIsAboutToWait(t *testing.T) {
 	require.Zero(t, n)
 }
 
-func TestPollConnEndsLikeASocket(t *testing.T) {
+func TestSocketEndsLikeASocket(t *testing.T) {
 	t.Run("end", func(t *testing.T) {
-		ours, theirs := socketPair(t)
+		ours, theirs := socketPair(t, func() {})
 		require.NoError(t, theirs.CloseWrite())
 		_, err := ours.Read(make([]byte, 1))
 		require.Equal(t, io.EOF, err)
@@ -75,7 +74,7 @@ func TestPollConnEndsLikeASocket(t *testing.T) {
 		require.Equal(t, io.EOF, err)
 	})
 	t.Run("reset", func(t *testing.T) {
-		ours, theirs := socketPair(t)
+		ours, theirs := socketPair(t, func() {})
 		require.NoError(t, theirs.SetLinger(0))
 		require.NoError(t, theirs.Close())
 		_, err := ours.Read(make([]byte, 1))
@@ -84,16 +83,15 @@ func TestPollConnEndsLikeASocket(t *testing.T) {
 		require.True(t, known)
 	})
 	t.Run("deadline", func(t *testing.T) {
-		ours, _ := socketPair(t)
+		ours, _ := socketPair(t, func() {})
 		require.NoError(t, ours.SetReadDeadline(time.Now().Add(time.Millisecond)))
 		_, err := ours.Read(make([]byte, 1))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	})
 	t.Run("closed", func(t *testing.T) {
-		ours, _ := socketPair(t)
-		read := make(chan error, 1)
 		waits := make(chan struct{}, 1)
-		ours.waits = func() { waits <- struct{}{} }
+		ours, _ := socketPair(t, func() { waits <- struct{}{} })
+		read := make(chan error, 1)
 		go func() {
 			_, err := ours.Read(make([]byte, 1))
 			read <- err
@@ -105,29 +103,49 @@ func TestPollConnEndsLikeASocket(t *testing.T) {
 }
 
 func TestOnlySocketsArePolled(t *testing.T) {
-	ours, _ := socketPair(t)
-	again, p := polled(ours)
-	require.Same(t, ours, again, "what wraps a socket is left alone")
-	require.Nil(t, p)
+	ours, _ := socketPair(t, func() {})
+	wraps := New(ours)
+	require.False(t, wraps.Poll(func() {}), "what wraps a socket is left alone")
+	require.Zero(t, wraps.TryWrite([]byte("x")))
 }
 
-func TestPollConnWritesWithoutWaiting(t *testing.T) {
-	ours, theirs := socketPair(t)
+func TestSocketWritesWithoutWaiting(t *testing.T) {
+	ours, theirs := socketPair(t, func() {})
 	var sent []byte
 	block := make([]byte, 64<<10)
 	for n := len(block); n == len(block); {
 		for i := range block {
 			block[i] = byte(len(sent) + i)
 		}
-		n = ours.tryWrite(block)
+		n = ours.TryWrite(block)
 		sent = append(sent, block[:n]...)
 	}
-	require.Zero(t, ours.tryWrite(block), "the socket is full")
+	require.Zero(t, ours.TryWrite(block), "the socket is full")
 	got := make([]byte, len(sent))
 	_, err := io.ReadFull(theirs, got)
 	require.NoError(t, err)
 	require.Equal(t, sent, got)
 
 	require.NoError(t, ours.Close())
-	require.Zero(t, ours.tryWrite(block))
+	require.Zero(t, ours.TryWrite(block))
+}
+
+func TestSocketSaysWhatHasLeftIt(t *testing.T) {
+	ours, theirs := socketPair(t, func() {})
+	if _, known := ours.Taken(); !known {
+		return // only Linux tells
+	}
+	block := make([]byte, 1<<20)
+	for ours.TryWrite(block) > 0 {
+	}
+	before, _ := ours.Taken()
+	require.Less(t, before, ours.Sent())
+	require.False(t, ours.drains(), "there is nothing to compare with")
+	go io.Copy(io.Discard, theirs)
+	for {
+		if taken, _ := ours.Taken(); taken > before {
+			break
+		}
+	}
+	require.True(t, ours.drains(), "it need not take anything of us for that")
 }

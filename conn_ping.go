@@ -1,0 +1,48 @@
+package mqtt
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/internal/line"
+	"github.com/seed65a45251/mqtt/session"
+)
+
+// ping follows a PINGREQ through what the operating system has still to send. A slow
+// line may need longer for that than the server may take to answer, so that time
+// begins when the PINGREQ has left.
+type ping struct {
+	end     int64 // of its last byte, in what was sent; 0: it is not written, or there is none
+	taken   int64 // of what was sent, when we last looked
+	waiting bool  // it had not left when we last looked
+	left    bool  // it has
+}
+
+// pingLook is how often is looked where the PINGREQ is.
+const pingLook = time.Second
+
+// wrote notes where the PINGREQ is, if it was just written.
+func (p *ping) wrote(engine *session.Client, l *line.Conn) {
+	if _, written := engine.Pinging(); written && p.end == 0 {
+		p.end = l.Sent()
+	}
+}
+
+// moves reports whether the PINGREQ has come nearer to the server since moves was last
+// called, given how many bytes have left.
+func (p *ping) moves(engine *session.Client, taken int64) bool {
+	if _, written := engine.Pinging(); !written {
+		*p = ping{}
+		return false
+	}
+	before := *p
+	p.taken = taken
+	p.waiting = taken < p.end
+	p.left = !p.waiting
+	return before.waiting && taken > before.taken
+}
+
+// look reports whether moves is to be called soon.
+func (p *ping) look(engine *session.Client) bool {
+	pinging, _ := engine.Pinging()
+	return pinging && !p.left
+}

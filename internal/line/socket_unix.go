@@ -1,0 +1,98 @@
+//go:build unix
+
+package line
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// socket is a connection of the operating system that does not only wait. It tells its
+// reader when it is about to: when a read has found nothing. What the reader has put
+// off until there is time for it is done then. And it writes what there is room for,
+// for those who must not wait.
+type socket struct {
+	nc    net.Conn
+	raw   syscall.RawConn
+	waits func()
+
+	// Of the read under way.
+	buf []byte
+	n   int
+	err error
+	try func(fd uintptr) bool // is attempt, bound once
+
+	// Of the write under way.
+	out   []byte
+	sent  int
+	write func(fd uintptr) // is push, bound once
+}
+
+// socketOf returns nil if nc is no socket.
+func socketOf(nc net.Conn, waits func()) *socket {
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return nil // it may do more than read when it reads
+	}
+	raw, err := nc.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil
+	}
+	s := &socket{nc: nc, raw: raw, waits: waits}
+	s.try, s.write = s.attempt, s.push
+	return s
+}
+
+func (s *socket) read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	s.buf = b
+	err := s.raw.Read(s.try)
+	s.buf = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case s.err != nil:
+		return 0, &net.OpError{Op: "read", Net: s.nc.LocalAddr().Network(), Source: s.nc.LocalAddr(), Addr: s.nc.RemoteAddr(), Err: os.NewSyscallError("read", s.err)}
+	case s.n == 0:
+		return 0, io.EOF
+	}
+	return s.n, nil
+}
+
+// attempt reads without waiting, and reports whether that is all.
+func (s *socket) attempt(fd uintptr) bool {
+	for {
+		s.n, s.err = syscall.Read(int(fd), s.buf)
+		switch s.err {
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			s.waits()
+			return false
+		}
+		return true
+	}
+}
+
+func (s *socket) tryWrite(b []byte) int {
+	s.out, s.sent = b, 0
+	s.raw.Control(s.write) // its error means that the socket is closed
+	s.out = nil
+	return s.sent
+}
+
+func (s *socket) push(fd uintptr) {
+	for {
+		n, err := syscall.Write(int(fd), s.out)
+		if err == syscall.EINTR {
+			continue
+		}
+		s.sent = max(n, 0)
+		return
+	}
+}

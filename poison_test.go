@@ -169,7 +169,7 @@ func TestServerThatSaysThatItIsAboutItselfBlamesNothing(t *testing.T) {
 						if q.Direction == mqtttest.Up && p.is(q.Packet) {
 							q.Drop()
 							q.Answer(&wire.Disconnect{ReasonCode: code})
-							q.Cut()
+							time.AfterFunc(50*time.Millisecond, func() { b.Drop("c") }) // when it has arrived
 						}
 					})
 					c, err := mqtt.Connect(t.Context(), b.URL(), mqtt.Config{Dial: b.Dial, ClientID: "c"})

@@ -116,9 +116,10 @@ func (s *Subscriptions) sweep() {
 
 // batch is what goes into one SUBSCRIBE, before it is divided.
 type batch struct {
-	packet wire.Subscribe
-	steps  []step
-	index  map[string]int // of steps by filter, where several interests share the batch
+	packet  wire.Subscribe
+	renewal bool // all of it was granted before
+	steps   []step
+	index   map[string]int // of steps by filter, where several interests share the batch
 }
 
 // subscribeDue sends the SUBSCRIBEs of the next interest. Where the server has no
@@ -137,15 +138,23 @@ func (s *Subscriptions) subscribeDue() {
 			s.Remove(in, false)
 			continue
 		}
+		b.renewal = in.renewed()
 		s.gather(&b, in)
 	}
 	s.sendBatch(&b)
 }
 
-// together says that in may share the packets of b.
+// together says that in may share the packets of b. What was never granted goes
+// alone: its answer is waited for, and a server that dislikes it must not be taken to
+// dislike others.
 func (s *Subscriptions) together(in *Interest, b *batch) bool {
-	return s.client.link.Limits.NoSubscriptionIDs && in.UserProperties == nil && b.packet.UserProperties == nil &&
+	return in.renewed() && b.renewal && s.client.link.Limits.NoSubscriptionIDs && in.UserProperties == nil && b.packet.UserProperties == nil &&
 		len(b.steps) < 4096
+}
+
+// renewed says that all that in asks for was granted before.
+func (in *Interest) renewed() bool {
+	return !slices.ContainsFunc(in.asks, func(a ask) bool { return a.state == askDue && !a.granted })
 }
 
 // gather puts what in asks for into b. A packet has one identifier, so filters with

@@ -33,6 +33,7 @@ type conn struct {
 	delivery delivery // of the reader
 	trace    *tracer  // nil: packets are not logged
 
+	paused   atomic.Bool  // the reader waits for room; nothing that the server sends is noticed
 	leaveBy  atomic.Int64 // when a farewell has to be over, in Unix nanoseconds; 0: not leaving
 	start    time.Time
 	lastRead atomic.Int64 // when bytes last arrived, in nanoseconds since start
@@ -167,6 +168,9 @@ func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
 func (k *conn) tend(e *effects) (wait time.Duration, err error) {
 	c := k.client
 	now := time.Now()
+	if k.paused.Load() {
+		k.lastRead.Store(int64(now.Sub(k.start)))
+	}
 	c.mu.Lock()
 	c.engine.Alive(k.start.Add(time.Duration(k.lastRead.Load())))
 	err = c.engine.Tick(now)

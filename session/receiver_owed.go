@@ -12,19 +12,18 @@ func (r *Receiver) Leave(t Token) {
 	}
 }
 
-// Renounce acknowledges what was left on this connection, which no later one would
-// bring again: without that it would hold up all that came after it.
-func (r *Receiver) Renounce() {
-	var left []*incoming
-	for in := range r.byID.all {
-		if in.state == incomingLeft {
-			left = append(left, in)
-		}
-	}
-	for _, in := range left {
+// Renounce acknowledges a message that was left on this connection and that no later
+// one has to bring again: otherwise it would hold up all that came after it.
+func (r *Receiver) Renounce(t Token) {
+	if in := t.in; in != nil && in.generation == t.generation && in.state == incomingLeft {
 		in.state = incomingAcknowledged
 		r.flush(in)
 	}
+}
+
+// Stale reports whether t can no longer be acknowledged.
+func (r *Receiver) Stale(t Token) bool {
+	return t.in != nil && t.in.generation != t.generation
 }
 
 // Owed returns how many exchanges are not over although the application has done

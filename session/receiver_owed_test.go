@@ -70,9 +70,11 @@ func TestRenouncedMessagesAreAnswered(t *testing.T) {
 	s.c.Receiver.Leave(tokens[1])
 	s.ack(tokens[2])
 	s.wantIdle()
-	s.c.Receiver.Renounce()
+	s.c.Receiver.Renounce(tokens[1])
+	s.wantIdle()
+	s.c.Receiver.Renounce(tokens[0])
 	s.want(puback(1), pubrec(2), puback(3))
-	s.c.Receiver.Renounce()
+	s.c.Receiver.Renounce(tokens[0])
 	s.wantIdle()
 }
 

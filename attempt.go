@@ -15,11 +15,13 @@ import (
 type Attempt struct {
 	// Number counts the rounds over the servers since the connection was lost,
 	// from 1, and Cause is why the last connection or attempt failed; nil at
-	// first. Redirected says that another server has named this one. Changing
-	// these three has no effect.
+	// first. Redirected says that another server has named this one. ClientID is
+	// the client identifier: that of Config, or of a SubscribeOptions.OwnConnection.
+	// Changing these four has no effect.
 	Number     int
 	Cause      error
 	Redirected bool
+	ClientID   string
 
 	// Server is the URL of the server, without user name and password. Those of
 	// another URL that is put here count if Username and Password are empty.
@@ -69,6 +71,7 @@ func (c *Client) prepare(ctx context.Context, t target, number int, cause error)
 		Number:         number,
 		Cause:          cause,
 		Redirected:     t.redirected,
+		ClientID:       c.cfg.ClientID,
 		Server:         t.server.url(),
 		Header:         c.cfg.Header.Clone(),
 		TLS:            c.cfg.TLS.Clone(),

@@ -47,8 +47,12 @@ type Config struct {
 	// Resume asks for the session that an earlier process left under ClientID,
 	// and leaves the session on the server at the end, on 5.0 for SessionExpiry.
 	// It needs a ClientID. Shared filters do not stay in it unless
-	// SubscribeOptions.KeepShared is set. Zero
-	// means that the client starts clean and leaves nothing behind.
+	// SubscribeOptions.KeepShared is set. What the server has queued comes first, to
+	// the Subscriptions whose filters match: what matches none waits for
+	// HoldUnclaimedFor and holds up the acknowledgements behind it meanwhile. After
+	// Disconnect nothing that a consumer has had comes again. After a crash that is not
+	// sure, at QoS 2 neither: what was taken and not acknowledged is known to nobody.
+	// Zero means that the client starts clean and leaves nothing behind.
 	Resume bool
 	// SessionExpiry is how long the server keeps the session without a
 	// connection (5.0), in whole seconds. Zero means five minutes; negative means
@@ -57,8 +61,16 @@ type Config struct {
 	SessionExpiry time.Duration
 	// HoldUnclaimed bounds how many messages of a resumed session may wait for
 	// a Subscription that claims them, unacknowledged, before further ones are
-	// acknowledged and dropped. Zero means ReceiveMaximum; negative means none wait.
+	// acknowledged and dropped. What comes beyond 16 MiB stays with the server. Zero
+	// means ReceiveMaximum; negative means none wait.
 	HoldUnclaimed int
+	// HoldUnclaimedFor is how long messages of a session that an earlier process
+	// left wait for a Subscription, from the first CONNACK on. Then those that match
+	// no filter of this process are acknowledged and dropped, because they hold up
+	// the acknowledgements of all others: Stats counts them as Unclaimed, the log and
+	// Watch (ErrUnclaimed) tell. What a Handle of this process has left waits without
+	// limit. Zero means a minute; negative means that they wait without limit too.
+	HoldUnclaimedFor time.Duration
 
 	// KeepAlive is the longest silence on the connection, in whole seconds;
 	// a server that does not answer is noticed within one and a half of it.
@@ -84,12 +96,26 @@ type Config struct {
 	WriteTimeout time.Duration
 
 	// ReceiveMaximum is how many QoS 1 and 2 messages the server may send
-	// without an acknowledgement (5.0). It bounds the memory that consumers can
-	// occupy by being slow. A server that exceeds it is disconnected with
+	// without an acknowledgement (5.0), and how many may wait for the consumers of one
+	// Subscription, on every version, over reconnects and lost sessions too; see
+	// SubscribeOptions.BufferBytes. A server that exceeds it is disconnected with
 	// ReceiveMaximumExceeded and may exceed it eightfold on the next connection,
-	// because it would do it again. Before 5.0 only the server's own limit and the
-	// 65,535 packet identifiers bound it. Zero means 1,024.
+	// because it would do it again. Less is announced for a while after a Subscription
+	// had no room for so much. Zero means 1,024.
 	ReceiveMaximum uint16
+	// AcknowledgeOutOfOrder acknowledges each message as soon as its consumer is done
+	// with it. A stuck consumer then holds up no other until it has ReceiveMaximum
+	// messages (before 5.0: as many as the server sends). It breaks [MQTT-4.6.0-2] and
+	// [MQTT-4.6.0-3]. Most servers look only at the packet identifier; one that does
+	// not may end the connection or take an acknowledgement for that of another
+	// message. And after a reconnect the server repeats messages from the middle of
+	// its order. Zero means that acknowledgements go out in the order of arrival, one
+	// that waits holds up all behind it.
+	AcknowledgeOutOfOrder bool
+	// StallAfter is how long a message may be held unacknowledged before Watch and
+	// the log tell of the Subscription that has it (ErrStalled), once each time. Zero
+	// means 10 seconds; negative means that nobody is told.
+	StallAfter time.Duration
 	// MaximumPacketSize is the largest packet accepted, in bytes. A larger one
 	// ends the connection. Zero means what the protocol allows, 256 MiB.
 	MaximumPacketSize uint32

@@ -36,6 +36,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.WriteTimeout = defaultTo(c.WriteTimeout, 15*time.Second)
 	c.ReceiveMaximum = defaultTo(c.ReceiveMaximum, 1024)
 	c.HoldUnclaimed = defaultTo(c.HoldUnclaimed, int(c.ReceiveMaximum))
+	c.HoldUnclaimedFor = defaultTo(c.HoldUnclaimedFor, time.Minute)
+	c.StallAfter = defaultTo(c.StallAfter, 10*time.Second)
 	c.QueueMessages = defaultTo(c.QueueMessages, 10_000)
 	c.QueueBytes = defaultTo(c.QueueBytes, 64<<20)
 	var err error

@@ -35,6 +35,7 @@ type conn struct {
 	delivery delivery // of the reader
 	trace    *tracer  // nil: packets are not logged
 
+	paused  atomic.Bool // the reader waits for room; nothing that the server sends is noticed
 	start   time.Time
 	leaveBy atomic.Int64  // when a farewell has to be over, in nanoseconds since start; 0: not leaving
 	written atomic.Uint64 // bytes, in all
@@ -160,8 +161,12 @@ func (k *conn) tend(e *effects) (wait time.Duration, err error) {
 	c := k.client
 	taken, known := k.line.Taken()
 	now := time.Now()
+	heard := k.line.Heard()
+	if k.paused.Load() {
+		heard = now
+	}
 	c.mu.Lock()
-	c.engine.Alive(k.line.Heard())
+	c.engine.Alive(heard)
 	if known && k.ping.moves(c.engine, taken) {
 		c.engine.DelayPing(now)
 	}

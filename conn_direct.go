@@ -69,7 +69,7 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 		if turn > 0 {
 			flushed = k.wrote(now)
 		}
-		c.receipts.hand(c.engine)
+		c.holds.hand(c.engine)
 		more := c.conn == k && c.engine.Pending() > 0
 		if !more || turn == directTurns {
 			k.out.busy = false

@@ -68,7 +68,7 @@ func (k *conn) exchange(e *effects, wrote bool) (b []byte, leaving error) {
 	case k.out.busy:
 		k.out.asleep = true // whoever writes looks after what comes meanwhile
 	default:
-		c.receipts.hand(c.engine)
+		c.holds.hand(c.engine)
 		if c.engine.Pending() > 0 {
 			b, fresh = k.take(e, nil, now), true
 			k.out.asleep = false
@@ -126,7 +126,7 @@ func (k *conn) trim() {
 		k.out.spare = nil
 	}
 	k.client.engine.Trim(idleBuffer)
-	k.client.receipts.trim()
+	k.client.holds.trim()
 }
 
 const (

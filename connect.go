@@ -229,10 +229,12 @@ func (c *Config) sessionAt(e endpoint) string {
 func (c *Client) connectPacket(v Version, p *plan) *wire.Connect {
 	c.mu.Lock()
 	clean := !c.engine.HasSession()
+	receiveMaximum := c.window.announce(c.cfg.ReceiveMaximum)
 	c.mu.Unlock()
 	packet := c.cfg.connectPacket(v, clean, p.username, p.password)
 	if v == V5 {
 		packet.UserProperties = p.properties
+		packet.ReceiveMaximum = receiveMaximum
 	}
 	return packet
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -13,6 +14,8 @@ import (
 type delivery struct {
 	subs    []*Subscription // of all messages
 	ends    []int           // those of message i end at ends[i]
+	tickets []ticket        // one for each of subs
+	left    []session.Token // that stay with the server, for nobody has claimed them
 	run     []item          // messages in a row for one Subscription
 	asleep  []*Subscription // consumers that wait and are not woken yet
 	put     int             // messages queued since consumers were woken
@@ -22,7 +25,8 @@ type delivery struct {
 }
 
 // deliver hands what one read brought to the Subscriptions. It runs on the
-// reader and never waits for a consumer, except under the Block policy.
+// reader and never waits for a consumer, except under the Block policy and, for a
+// moment, for room; see awaitRoom.
 func (k *conn) deliver(ctx context.Context, received []session.Received) {
 	if len(received) == 0 {
 		return
@@ -30,19 +34,28 @@ func (k *conn) deliver(ctx context.Context, received []session.Received) {
 	c := k.client
 	d := &k.delivery
 	unwanted := c.route(d, received)
+	c.leaveUnclaimed(d.left)
+	d.place(&c.holds, received)
 	var to *Subscription
 	begin := 0
 	for i, end := range d.ends {
 		subs := d.subs[begin:end]
-		begin = end
-		o := c.origin(len(subs))
-		for _, s := range subs {
+		if len(subs) > 1 && !received[i].Token.IsZero() {
+			k.flushRun(ctx, to)
+			to = nil
+			if !k.roomForAll(ctx, subs, d.tickets[begin:end], &received[i]) {
+				begin = end
+				continue
+			}
+		}
+		for j, s := range subs {
 			if s != to {
 				k.flushRun(ctx, to)
 				to = s
 			}
-			d.run = append(d.run, k.item(s, received[i:], o))
+			d.run = append(d.run, k.item(s, received[i:], c.holds.receipt(d.tickets[begin+j]), len(subs) > 1))
 		}
+		begin = end
 	}
 	k.flushRun(ctx, to)
 	d.lender.end()
@@ -52,9 +65,38 @@ func (k *conn) deliver(ctx context.Context, received []session.Received) {
 		// Consumers that can run go first: a short queue is a warm one.
 		runtime.Gosched()
 	}
-	for _, m := range unwanted {
-		c.counters.unclaimed.Add(1)
-		m.Ack() // [MQTT-4.5.0-2] also what nobody wants
+	c.dropUnwanted(unwanted)
+}
+
+// place notes who holds the messages of one read. It takes one lock for all of them.
+func (d *delivery) place(h *holds, received []session.Received) {
+	n := len(d.subs)
+	d.tickets = slices.Grow(d.tickets[:0], n)[:n]
+	clear(d.tickets)
+	var now time.Duration
+	locked := false
+	begin := 0
+	for i, end := range d.ends {
+		in := &received[i]
+		if in.Token.IsZero() || begin == end {
+			begin = end
+			continue
+		}
+		if !locked {
+			locked = true
+			now = time.Since(h.start)
+			h.mu.Lock()
+		}
+		bytes, share := weightOf(&in.Publish), uint32(0)
+		if end-begin > 1 {
+			share = h.share(end - begin)
+		}
+		for ; begin < end; begin++ {
+			d.tickets[begin] = h.place(&d.subs[begin].shelf, in.Token, bytes, share, now)
+		}
+	}
+	if locked {
+		h.mu.Unlock()
 	}
 }
 
@@ -64,46 +106,40 @@ func (c *Client) route(d *delivery, received []session.Received) (unwanted []*Me
 	d.subs, d.ends = d.subs[:0], d.ends[:0]
 	c.router.mu.Lock()
 	defer c.router.mu.Unlock()
+	ended := c.router.closed != nil
+	u := &c.router.unclaimed
+	before := len(u.left)
 	for i := range received {
 		begin := len(d.subs)
 		d.subs = c.router.find(d.subs, &received[i].Publish)
 		d.ends = append(d.ends, len(d.subs))
-		if len(d.subs) == begin {
-			m := ownedMessage(&received[i], c.origin(1))
-			if !c.router.unclaimed.hold(m) {
+		// At the end of the client what nobody gets stays with the server.
+		if len(d.subs) == begin && !ended {
+			if m := c.holdUnclaimed(&received[i]); m != nil {
 				unwanted = append(unwanted, m)
 			}
 		}
 	}
+	d.left = append(d.left[:0], u.left[before:]...)
 	return unwanted
 }
 
-// origin returns the origin of a message that goes to so many Subscriptions.
-func (c *Client) origin(subscriptions int) *origin {
-	if subscriptions <= 1 {
-		return &c.sole
-	}
-	o := &origin{client: c, shared: true}
-	o.claims.Store(int32(subscriptions))
-	return o
-}
-
 // item makes the message that s gets of the first of received.
-func (k *conn) item(s *Subscription, received []session.Received, o *origin) item {
+func (k *conn) item(s *Subscription, received []session.Received, r receipt, several bool) item {
 	if s.options.Lend {
-		if m, lease := k.delivery.lender.borrow(k.reader, &received[0], len(received), o); m != nil {
+		if m, lease := k.delivery.lender.borrow(k.reader, &received[0], len(received), r); m != nil {
 			return item{Message: m, lease: lease}
 		}
 	}
-	if in := &received[0]; len(in.Publish.Payload) >= adopted && !o.shared {
+	if in := &received[0]; len(in.Publish.Payload) >= adopted && !several {
 		if _, ok := k.reader.Detach(); ok {
 			m := new(Message)
-			m.receive(in, in.Publish.Payload, o)
+			m.receive(in, in.Publish.Payload, r)
 			m.own()
 			return item{Message: m}
 		}
 	}
-	return item{Message: ownedMessage(&received[0], o)}
+	return item{Message: ownedMessage(&received[0], r)}
 }
 
 // adopted is from which size on a payload is not copied: it keeps the buffer that
@@ -126,25 +162,91 @@ func (k *conn) flushRun(ctx context.Context, s *Subscription) {
 		}
 		switch result {
 		case pushClosed:
-			if s.client.router.outlived(s) {
-				s.client.router.giveBackLate(s, run)
-			} else {
-				dismiss(run)
-			}
+			k.afterEnd(s, run)
 			run = nil
+		case pushLeft:
+			k.leaveItem(s, run[0])
+			run = run[1:]
 		case pushFull:
-			k.wakeConsumers()
-			select {
-			case <-s.queue.room:
-			case <-s.queue.over:
-			case <-ctx.Done():
-				s.queue.giveUp(run[0])
+			if !k.waitFor(ctx, s, run[0]) {
 				run = run[1:]
 			}
 		}
 	}
 	clear(d.run)
 	d.run = d.run[:0]
+}
+
+// afterEnd looks after messages for a Subscription that has ended.
+func (k *conn) afterEnd(s *Subscription, run []item) {
+	switch {
+	case s.client.router.isClosed():
+		for _, m := range run {
+			k.keepBack(s, m)
+		}
+	case s.client.router.outlived(s):
+		s.client.router.giveBackLate(s, run)
+	default:
+		dismiss(run)
+	}
+}
+
+// keepBack looks after a message that came after the end of the client.
+func (k *conn) keepBack(s *Subscription, m item) {
+	if m.QoS == AtMostOnce {
+		s.queue.giveUp(m)
+		return
+	}
+	m.lease.release(1)
+}
+
+// waitFor waits for room for m, and gives it up when that takes too long.
+func (k *conn) waitFor(ctx context.Context, s *Subscription, m item) bool {
+	if m.QoS > AtMostOnce {
+		if k.awaitRoom(ctx, s) {
+			return true
+		}
+		k.leaveItem(s, m)
+		return false
+	}
+	k.wakeConsumers()
+	select {
+	case <-s.queue.room:
+	case <-s.queue.over:
+	case <-ctx.Done():
+		s.queue.giveUp(m)
+		return false
+	}
+	return true
+}
+
+// leaveItem leaves a message that was made already.
+func (k *conn) leaveItem(s *Subscription, m item) {
+	k.leaveMessage(s, m.receipt)
+	m.lease.release(1)
+}
+
+// roomForAll waits until all have room for a message: either all get it or nobody,
+// because it is acknowledged for all of them. It belongs to the reader.
+func (k *conn) roomForAll(ctx context.Context, subs []*Subscription, tickets []ticket, in *session.Received) bool {
+	size := weightOf(&in.Publish)
+	for _, s := range subs {
+		result := s.queue.roomFor(size)
+		for result == pushFull && k.awaitRoom(ctx, s) {
+			result = s.queue.roomFor(size)
+		}
+		if result == pushTaken {
+			continue
+		}
+		h := &k.client.holds
+		last := len(tickets) - 1
+		for _, t := range tickets[:last] {
+			h.receipt(t).leave()
+		}
+		k.leaveMessage(s, h.receipt(tickets[last]))
+		return false
+	}
+	return true
 }
 
 // manyPut is how many messages consumers may be left asleep for while more are at

@@ -8,22 +8,39 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Close ends the client without waiting for what is in flight: it says
-// DISCONNECT if it can within a second, ends every wait with ErrClosed, and
-// returns when no goroutine of the client is left. Further calls do nothing. Where
-// the server keeps the session, shared filters are unsubscribed before DISCONNECT;
-// see SubscribeOptions.KeepShared.
+// Close ends the client without waiting for what is in flight: it ends the
+// Subscriptions, acknowledges what consumers have taken, says DISCONNECT if it can
+// within a second, ends every wait with ErrClosed, and returns when no goroutine of
+// the client is left. Further calls do nothing. Where the server keeps the session,
+// shared filters are unsubscribed before DISCONNECT; see SubscribeOptions.KeepShared.
 func (c *Client) Close() error {
-	c.leave(&wire.Disconnect{})
-	c.life.Wait()
+	c.closeFor(ErrClosed)
 	return nil
+}
+
+// closeFor is Close because of err.
+func (c *Client) closeFor(err error) {
+	wait := c.endOwn(err)
+	c.cut(err)
+	c.leave(&wire.Disconnect{}, err)
+	c.life.Wait()
+	wait()
 }
 
 // Disconnect ends the client in order: it waits until everything accepted for
 // publishing is acknowledged and, where the server keeps the session, until it has
-// unsubscribed shared filters or the connection is lost; then it says DISCONNECT and
-// closes like Close. The
-// reason is Success unless one is given; DisconnectWithWill asks the server to
+// unsubscribed shared filters or the connection is lost; then it ends the
+// Subscriptions, says DISCONNECT and closes like Close.
+//
+// A message that Stream, Messages or Next has handed over is acknowledged before that.
+// Where the session stays (Config.Resume), Disconnect waits until the server has every
+// acknowledgement, with a new connection if it takes one, and has ended the exchanges
+// of QoS 2, at most for Config.WriteTimeout: then the next process gets none of these
+// messages. What nobody has taken stays with the server. So does what a loop over All,
+// or a holder of a ManualAck message, is still busy with; functions of Handle have a
+// second to return.
+//
+// The reason is Success unless one is given; DisconnectWithWill asks the server to
 // publish the will all the same. (Before 5.0 DISCONNECT has no reason: with any
 // but Success the connection is closed without it, and the server publishes the
 // will.) When ctx ends first, the client is closed nevertheless, and the error
@@ -60,11 +77,23 @@ func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error 
 	if err != nil {
 		return &requestError{"disconnect", "", false, err}
 	}
+	own := c.disconnectOwn(ctx, o)
 	err = c.flush(ctx)
 	if late := c.leaveShared(ctx, p); err == nil {
 		err = late
 	}
-	c.leave(p)
+	c.cut(ErrClosed)
+	c.handlers.wait(ctx, farewell)
+	if err == nil {
+		err = c.flush(ctx) // what consumers have published meanwhile
+	}
+	if left := c.awaitReleased(ctx, p); err == nil {
+		err = left
+	}
+	if left := own(); err == nil {
+		err = left
+	}
+	c.leave(p, ErrClosed)
 	c.life.Wait()
 	return err
 }
@@ -105,15 +134,15 @@ func checkDisconnect(code ReasonCode) error {
 	return invalid("reason code", "a client can not give %v", code)
 }
 
-// leave begins the end of the client with ErrClosed.
-func (c *Client) leave(p *wire.Disconnect) {
+// leave begins the end of the client with err.
+func (c *Client) leave(p *wire.Disconnect, err error) {
 	c.mu.Lock()
 	if c.ending == nil {
-		c.ending = ErrClosed
+		c.ending = err
 	}
 	k := c.conn
 	if k != nil {
-		c.receipts.hand(c.engine)
+		c.holds.hand(c.engine)
 		c.farewell(p)
 		k.leave(ErrClosed)
 	}

@@ -38,13 +38,22 @@
 // what was not acknowledged: nothing is lost, but a message may then arrive
 // twice, also at QoS 2. Watch tells when that has happened.
 //
-// A consumer that is slow, or gone, holds up nothing but itself: the goroutine
-// that reads from the network never waits for it, except under the Block policy,
-// with which a consumer must not wait for the server either. QoS 1 and 2 messages are
-// bounded by withholding acknowledgements (Config.ReceiveMaximum), QoS 0
-// messages by the limits of the Subscription. All methods may be called from
-// anywhere, also from inside a loop over messages, and by any number of
-// goroutines.
+// A consumer that is slow, stuck or gone stops no ping, no publish, no QoS 0 message
+// of another and no Close: the goroutine that reads from the network waits for it only
+// under the Block policy and, for about a second, where QoS 1 and 2 messages fill the
+// buffer of a Subscription (SubscribeOptions.BufferBytes). What waits for consumers is
+// bounded: QoS 0 messages are dropped, those of QoS 1 and 2 stay with the server.
+//
+// What it does hold up are the acknowledgements of QoS 1 and 2 messages that came
+// after the one it holds, whoever wants them, because MQTT wants acknowledgements in
+// order. When Config.ReceiveMaximum of them wait, the server sends nothing more at
+// these QoS to anybody. Watch tells after Config.StallAfter, with the Subscription;
+// Subscription.Held and Stats show what is held. The ways out: a connection of its own
+// for a consumer that may be slow (SubscribeOptions.OwnConnection), or, with servers
+// that take it, acknowledgements out of order (Config.AcknowledgeOutOfOrder).
+//
+// All methods may be called from anywhere, also from inside a loop over messages, and
+// by any number of goroutines.
 //
 // After Close nothing of the client is left running, and every call that
 // waited has returned.

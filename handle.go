@@ -46,13 +46,22 @@ func errNoFunction(o *SubscribeOptions) error {
 }
 
 // endHandle takes out the Subscription of a Client.Handle that has ended, and keeps
-// what was not finished.
+// what was not finished. At the end of the client the server keeps that.
 func (c *Client) endHandle(s *Subscription) {
+	c = s.client // it may have a connection of its own
+	if c.router.isClosed() {
+		release(s.queue.close(ErrUnsubscribed))
+		return
+	}
 	c.router.abandon(s, nil, c.cfg.Resume)
 	c.do(func(engine *session.Client) {
-		c.receipts.hand(engine) // what was handled is acknowledged first
+		c.holds.hand(engine) // what was handled is acknowledged first
 		s.endHandled(engine)
 	})
+	if s.queue.hasLeft() {
+		s.fetchLeft()
+	}
+	c.retire(false)
 }
 
 // endHandled ends what the Subscription of a Client.Handle wants of the server.
@@ -89,6 +98,7 @@ func (s *Subscription) Handle(ctx context.Context, f func(context.Context, *Mess
 		return errNoFunction(&s.options)
 	}
 	h := &handler{sub: s, call: s.client.hooks.handler(f)}
+	s.client.handlers.begin()
 	s.queue.hold(&h.hold)
 	defer h.end() // also when f panics
 	run := h.run
@@ -168,8 +178,18 @@ func (h *handler) over(ctx context.Context) error {
 	return nil
 }
 
-// end gives back what was not finished.
-func (h *handler) end() { h.sub.giveBack(&h.hold, h.unfinished...) }
+// end gives back what was not finished. What the function has had is its own: others
+// get a copy, as the function left it.
+func (h *handler) end() {
+	defer h.sub.client.handlers.end()
+	for i, m := range h.unfinished {
+		if m.lease == nil {
+			h.unfinished[i].Message = m.Message.Clone()
+			h.unfinished[i].receipt = m.receipt
+		}
+	}
+	h.sub.giveBack(&h.hold, h.unfinished...)
+}
 
 // handle calls the function for one message and acknowledges it.
 func (h *handler) handle(ctx context.Context, m *Message) error {
@@ -183,7 +203,7 @@ func (h *handler) handle(ctx context.Context, m *Message) error {
 	if !refused {
 		return err
 	}
-	m.receipt.refuse(refusalOf(code))
+	m.receipt.settle(refusalOf(code))
 	return nil
 }
 
@@ -196,11 +216,4 @@ func refusalOf(code ReasonCode) ReasonCode {
 		return code
 	}
 	return UnspecifiedError
-}
-
-// refuse acknowledges a message with code.
-func (r *receipt) refuse(code ReasonCode) {
-	if r.due() {
-		r.origin.client.do(func(engine *session.Client) { engine.Receiver.Ack(r.token, code) })
-	}
 }

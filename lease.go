@@ -38,7 +38,7 @@ const messageSize = int64(unsafe.Sizeof(Message{}))
 
 // borrow returns a message that is valid until its lease is released, or nil if
 // the message has to be copied. left is how many of the read may still come.
-func (l *lender) borrow(r *wire.Reader, in *session.Received, left int, o *origin) (*Message, *lease) {
+func (l *lender) borrow(r *wire.Reader, in *session.Received, left int, receipt receipt) (*Message, *lease) {
 	if l.current == nil && !l.begin(r, left) {
 		return nil, nil
 	}
@@ -51,7 +51,7 @@ func (l *lender) borrow(r *wire.Reader, in *session.Received, left int, o *origi
 	le.messages = le.messages[:len(le.messages)+1]
 	m := &le.messages[len(le.messages)-1]
 	*m = Message{}
-	m.receive(in, in.Publish.Payload, o)
+	m.receive(in, in.Publish.Payload, receipt)
 	l.taken++
 	return m, le
 }
@@ -129,7 +129,7 @@ func (m *item) owned() *Message {
 	}
 	lent := m.Message
 	m.Message = lent.Clone()
-	m.receipt = receipt{origin: lent.receipt.origin, token: lent.receipt.token, acked: atomic.LoadUint32(&lent.receipt.acked)}
+	m.receipt = lent.receipt
 	m.lease.release(1)
 	m.lease = nil
 	return m.Message

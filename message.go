@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
@@ -14,11 +15,13 @@ import (
 
 // Message is an Application Message, received or to be published.
 //
-// A received message belongs to whoever received it: nothing of it is used again
-// for another, unless SubscribeOptions.Lend asks for that. A message to be
-// published is only read, and must not be changed until the call that publishes
-// it has returned or, with PublishAsync, its Delivery is done. A received message can be published as it is; what only the server may
-// set (Duplicate, SubscriptionIDs) is left out.
+// A received message belongs to whoever received it: nothing is written into it and
+// nothing of it is used again for another, unless SubscribeOptions.Lend asks for that.
+// It may be copied by value at any time; copies share their acknowledgement. A message
+// to be published is only read, and must not be changed until the call that publishes
+// it has returned or, with PublishAsync, its Delivery is done. A received message can
+// be published as it is; what only the server may set (Duplicate, SubscriptionIDs) is
+// left out.
 //
 // The fields below Duplicate exist in 5.0 only; publishing a message that has
 // one of them set fails on an older connection.
@@ -51,22 +54,51 @@ type Message struct {
 	// matched; read only.
 	SubscriptionIDs []uint32
 
-	receipt receipt
+	receipt receipt // never written once somebody has the message
 }
 
 // Ack acknowledges a received message; it is needed with ManualAck only.
 // Acknowledgements reach the server in the order in which the messages came,
-// whatever the order of the Ack calls. A QoS 0 message needs none. When several
-// Subscriptions got the message, the last Ack counts.
+// whatever the order of the Ack calls, unless Config.AcknowledgeOutOfOrder says
+// otherwise. A QoS 0 message needs none. When several Subscriptions got the message,
+// the last Ack counts.
 //
 // Ack survives reconnects: without a connection it is remembered, and the
 // message is not delivered again when the server repeats it. (A QoS 1 message
 // comes again when the PUBACK was sent and got lost on its way.) ErrStale says
 // that the server lost the session meanwhile; it may send the message as a new
-// one. After the end of the client Ack returns why it ended. Further calls do
-// nothing.
+// one. After the end of the client Ack returns why it ended. Further calls, also
+// on copies of the message, do nothing.
 func (m *Message) Ack() error {
 	return m.receipt.acknowledge()
+}
+
+// weight is how many bytes m counts for where messages wait: payload and
+// properties.
+func (m *Message) weight() int {
+	n := len(m.Payload)
+	if m.CorrelationData != nil || m.UserProperties != nil {
+		n += len(m.CorrelationData) + weightOfProperties(m.UserProperties)
+	}
+	return n
+}
+
+// weightOf is the weight of the message of p.
+func weightOf(p *wire.Publish) int {
+	n := len(p.Payload)
+	if q := p.Properties; q != nil {
+		n += len(q.CorrelationData) + weightOfProperties(q.UserProperties)
+	}
+	return n
+}
+
+// weightOfProperties counts what Go keeps of each besides its text, too: many short
+// ones take more than their bytes on the wire.
+func weightOfProperties(all []UserProperty) (n int) {
+	for _, p := range all {
+		n += len(p.Name) + len(p.Value) + int(unsafe.Sizeof(p))
+	}
+	return n
 }
 
 // Clone returns a copy that shares nothing with m and that nothing is done with

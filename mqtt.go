@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/reconnect"
@@ -16,7 +17,9 @@ import (
 // reconnect policy. All methods are safe for concurrent use, also from inside
 // loops over messages.
 type Client struct {
-	cfg Config
+	cfg   Config
+	url   string // of the server
+	named bool   // the client identifier is the program's choice
 
 	ctx    context.Context // ends with the client; its cause says why
 	cancel context.CancelCauseFunc
@@ -39,14 +42,19 @@ type Client struct {
 	tolerance tolerance
 
 	link       linkage
-	sole       origin // of messages that went to one Subscription
-	receipts   receipts
+	holds      holds
+	window     window          // guarded by mu
+	mayWait    atomic.Int64    // QoS 1 and 2 messages in each queue
+	released   []chan struct{} // who waits until nothing is owed to the server; likewise
+	handlers   handlers
 	hooks      hooks
 	deliveries deliveries
 	router     router
 	watchers   watchers
 	pumps      pumps
 	requests   requests
+	own        ownConnections
+	family     family
 	reauth     reauthentication // guarded by mu
 }
 
@@ -92,6 +100,11 @@ func Connect(ctx context.Context, server string, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mqtt: %w", err)
 	}
+	return c.begin(ctx)
+}
+
+// begin makes the first connection under ctx.
+func (c *Client) begin(ctx context.Context) (*Client, error) {
 	k, err := c.connectFirst(ctx)
 	if err != nil {
 		c.end(err)
@@ -104,7 +117,6 @@ func Connect(ctx context.Context, server string, cfg Config) (*Client, error) {
 	c.life.Go(func() {
 		defer close(c.done)
 		c.end(c.supervise(k))
-		c.pumps.wait()
 	})
 	return c, nil
 }
@@ -114,6 +126,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	named := cfg.ClientID != ""
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}
@@ -125,7 +138,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 			}
 		}
 	}
-	c := &Client{cfg: cfg, done: make(chan struct{})}
+	c := &Client{cfg: cfg, url: rawServer, named: named, done: make(chan struct{})}
 	if c.hooks, err = sortHooks(cfg.Hooks); err != nil {
 		return nil, err
 	}
@@ -140,17 +153,21 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		FiltersPerSubscribe: cfg.FiltersPerSubscribe,
 		FailLost:            cfg.FailOnSessionLoss,
 		AlwaysSubscribe:     cfg.AlwaysSubscribe,
+		UnorderedAnswers:    cfg.AcknowledgeOutOfOrder,
 		Tolerate:            c.tolerance.note,
 		Reauthentication:    c.reauthStepped,
 	})
-	c.sole.client = c
+	c.holds.client, c.holds.start = c, time.Now()
 	c.link.dialects.fixed = cfg.Version
 	if cfg.Authenticator != nil {
 		// An older version could not authenticate and must not be fallen back to.
 		c.link.dialects.fixed = V5
 	}
 	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
+	c.mayWait.Store(int64(cfg.ReceiveMaximum))
+	c.holds.watch.after = cfg.StallAfter
 	c.router.init(cfg.HoldUnclaimed, cfg.Resume)
+	c.router.unclaimed.period = cfg.HoldUnclaimedFor
 	c.router.prefixes = cfg.FilterPrefixes
 	return c, nil
 }
@@ -174,8 +191,11 @@ func (c *Client) end(err error) {
 	c.mu.Unlock()
 	c.cancel(err)
 	e.perform()
-	c.pumps.close()
 	c.router.close(err)
+	c.pumps.stop()
+	c.holds.stop()
+	c.endOwn(err)()
+	c.retire(true)
 	c.watchers.close(Event{State: Closed, Time: time.Now(), Err: err})
 	c.cfg.Logger.Info("mqtt client ended", "client_id", c.cfg.ClientID, "cause", err)
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // Overflow says what a Subscription does with a QoS 0 message for which its
-// buffer has no room. QoS 1 and 2 messages always have room: what the server
-// may send without an acknowledgement bounds them.
+// buffer has no room. QoS 1 and 2 messages stay with the server then; see
+// SubscribeOptions.BufferBytes.
 type Overflow uint8
 
 // What to do when the buffer is full.
@@ -35,9 +35,9 @@ type item struct {
 type queue struct {
 	mu      sync.Mutex
 	items   []item
-	head    int // items[:head] were taken
-	lossy   int // QoS 0 messages in the queue
-	bytes   int // of their payloads
+	head    int  // items[:head] were taken
+	lossy   load // QoS 0 messages in the queue
+	firm    load // QoS 1 and 2 messages in the queue
 	dropped uint64
 	total   *atomic.Uint64 // dropped by all queues of the client
 	losing  bool           // the last QoS 0 message was dropped: an episode is reported once
@@ -50,18 +50,26 @@ type queue struct {
 	out     int    // messages that holders have
 	taken   uint64 // numbers items
 
-	maxMessages, maxBytes int
+	maxMessages, maxBytes int // of QoS 0 messages; maxBytes also of the others
 	overflow              Overflow
+	remote                remote
 
 	waiting int  // consumers that found the queue empty and wait for ready
 	blocked bool // the reader found it full and waits until it is half empty
-	early   bool // Block: there is more room, for nobody can receive before Subscribe returns
+	early   bool // there is more room, for nobody can receive before Subscribe returns
 
 	ready chan struct{} // one token: there is something to take, or the end
 	room  chan struct{} // one token: something was taken
 	over  chan struct{} // closed when nothing comes out any more
 	cut   chan struct{} // closed by close and fail: what consumers hold is not wanted either
 }
+
+// load is how much there is of one kind of messages.
+type load struct{ messages, bytes int }
+
+func (l *load) add(bytes int) { l.messages++; l.bytes += bytes }
+
+func (l *load) remove(bytes int) { l.messages--; l.bytes -= bytes }
 
 func (q *queue) init(o *SubscribeOptions, dropped *atomic.Uint64) {
 	q.total = dropped
@@ -79,7 +87,8 @@ type pushed uint8
 
 const (
 	pushTaken   pushed = iota
-	pushFull           // Block: try again when there is room
+	pushFull           // try again when there is room
+	pushLeft           // the server has to keep it, and all that follow it
 	pushDropped        // the message or older ones were dropped
 	pushEpisode        // likewise, for the first time since there was room
 	pushClosed         // nobody wants it any more
@@ -94,19 +103,34 @@ func (q *queue) push(items []item, putOff bool) (n int, result pushed, episode, 
 	n = q.addAll(items)
 	for ; n < len(items); n++ {
 		result = q.add(items[n])
-		if result == pushFull || result == pushClosed {
+		if result == pushFull || result == pushClosed || result == pushLeft {
 			break
 		}
 		episode = episode || result == pushEpisode
 	}
 	asleep = q.waiting > 0 && len(q.items) > q.head
-	putOff = putOff && q.lossy <= q.maxMessages/4 && q.bytes <= q.maxBytes/4
+	putOff = putOff && q.lossy.messages <= q.maxMessages/4 && q.lossy.bytes <= q.maxBytes/4
 	q.mu.Unlock()
 	if asleep && !putOff {
 		q.wake()
 		asleep = false
 	}
 	return n, result, episode, asleep
+}
+
+// accept queues a message that is held already, whatever the limits. It says whether
+// somebody may still take it.
+func (q *queue) accept(m *Message) bool {
+	q.mu.Lock()
+	if q.closed != nil || q.final {
+		q.mu.Unlock()
+		return false
+	}
+	q.items = append(q.items, item{Message: m})
+	q.firm.add(m.weight())
+	q.mu.Unlock()
+	token(q.ready)
+	return true
 }
 
 // wake wakes a consumer that waits, who wakes the next if there is more to take.
@@ -118,21 +142,23 @@ func (q *queue) addAll(items []item) int {
 	if q.closed != nil || q.final {
 		return 0
 	}
-	lossy, bytes := q.lossy, q.bytes
+	lossy, firm := q.lossy, q.firm
 	for _, m := range items {
 		if m.QoS == AtMostOnce {
-			lossy++
-			bytes += len(m.Payload)
+			lossy.add(m.weight())
+		} else {
+			firm.add(m.weight())
 		}
 	}
-	if lossy > q.maxMessages || bytes > q.maxBytes {
+	if lossy.messages > q.maxMessages || lossy.bytes > q.maxBytes ||
+		firm.messages > q.firm.messages && !q.takes(firm) {
 		return 0
 	}
 	q.items = append(q.items, items...)
-	if lossy > q.lossy {
+	if lossy.messages > q.lossy.messages {
 		q.losing = false
 	}
-	q.lossy, q.bytes = lossy, bytes
+	q.lossy, q.firm = lossy, firm
 	return len(items)
 }
 
@@ -140,16 +166,16 @@ func (q *queue) add(m item) pushed {
 	if q.closed != nil || q.final {
 		return pushClosed
 	}
+	size := m.weight()
 	if m.QoS > AtMostOnce {
-		q.items = append(q.items, m)
-		return pushTaken
+		return q.addFirm(m, size)
 	}
 	result := pushTaken
 	times := 1
-	if q.early {
+	if q.early && q.overflow == Block {
 		times = earlyRoom
 	}
-	if q.lossy > 0 && (q.lossy/times >= q.maxMessages || (q.bytes+len(m.Payload))/times > q.maxBytes) {
+	if q.lossy.messages > 0 && (q.lossy.messages/times >= q.maxMessages || (q.lossy.bytes+size)/times > q.maxBytes) {
 		if q.overflow == Block && !q.early {
 			q.blocked = true
 			return pushFull
@@ -163,24 +189,24 @@ func (q *queue) add(m item) pushed {
 			q.drop(m)
 			return result
 		}
-		q.dropOldest(len(m.Payload))
+		q.dropOldest(size)
 	} else {
 		q.losing = false
 	}
 	q.items = append(q.items, m)
-	q.lossy++
-	q.bytes += len(m.Payload)
+	q.lossy.add(size)
 	return result
 }
 
-// earlyRoom is how many times the limits apply under Block until Subscribe
-// returns. What a server sends beyond, without a SUBACK, is dropped.
+// earlyRoom is how many times the limits apply until Subscribe returns, under Block
+// and to QoS 1 and 2 messages. What a server sends beyond, without a SUBACK, is
+// dropped or stays with it.
 const earlyRoom = 16
 
 // dropOldest makes room for a QoS 0 message of size bytes. Messages above QoS 0
 // stay.
 func (q *queue) dropOldest(size int) {
-	for i := q.head; q.lossy > 0 && (q.lossy >= q.maxMessages || q.bytes+size > q.maxBytes); {
+	for i := q.head; q.lossy.messages > 0 && (q.lossy.messages >= q.maxMessages || q.lossy.bytes+size > q.maxBytes); {
 		switch m := q.items[i]; {
 		case m.QoS > AtMostOnce:
 			i++
@@ -189,8 +215,7 @@ func (q *queue) dropOldest(size int) {
 			i = q.head
 		default:
 			q.items = slices.Delete(q.items, i, i+1)
-			q.lossy--
-			q.bytes -= len(m.Payload)
+			q.lossy.remove(m.weight())
 			q.drop(m)
 		}
 	}
@@ -217,8 +242,9 @@ func (q *queue) shift() item {
 	q.items[q.head] = item{}
 	q.head++
 	if m.QoS == AtMostOnce {
-		q.lossy--
-		q.bytes -= len(m.Payload)
+		q.lossy.remove(m.weight())
+	} else {
+		q.firm.remove(m.weight())
 	}
 	switch {
 	case q.head == len(q.items):
@@ -242,6 +268,12 @@ func (q *queue) pop(dst []item) (n int, err error) { return q.popFor(nil, 0, dst
 // popFor is pop for h, which has handed over so many of the messages that it took
 // before. Without h a message counts as handed over at once.
 func (q *queue) popFor(h *holder, over int, dst []item) (n int, err error) {
+	return q.popAs(h, over, dst, false)
+}
+
+// popAs is popFor for one who has the messages settled: they are acknowledged before
+// the queue can end, and nobody has one that is not.
+func (q *queue) popAs(h *holder, over int, dst []item, settled bool) (n int, err error) {
 	q.mu.Lock()
 	if h != nil {
 		clear(h.batch[:h.count])
@@ -257,6 +289,11 @@ func (q *queue) popFor(h *holder, over int, dst []item) (n int, err error) {
 	if len(q.holders) == 0 || q.share(h) {
 		n = q.takeFor(h, dst)
 	}
+	if settled {
+		for _, m := range dst[:n] {
+			m.receipt.settle(Success)
+		}
+	}
 	if n == 0 {
 		q.waiting++
 		q.mu.Unlock()
@@ -264,16 +301,20 @@ func (q *queue) popFor(h *holder, over int, dst []item) (n int, err error) {
 	}
 	q.finishIfDrained()
 	more := q.waiting > 0 && (q.head < len(q.items) || q.closed != nil)
-	resume := q.blocked && q.lossy <= q.maxMessages/2 && q.bytes <= q.maxBytes/2
+	resume := q.blocked && q.lossy.messages <= q.maxMessages/2 && q.lossy.bytes <= q.maxBytes/2
 	if resume {
 		q.blocked = false
 	}
+	starved, fetch := q.relieve()
 	q.mu.Unlock()
 	if more {
 		token(q.ready)
 	}
-	if resume {
+	if resume || starved {
 		token(q.room)
+	}
+	if fetch != nil {
+		fetch()
 	}
 	return n, nil
 }
@@ -323,7 +364,7 @@ func (q *queue) woken() {
 func (q *queue) close(err error) []item {
 	q.mu.Lock()
 	left := q.items[q.head:]
-	q.items, q.head, q.lossy, q.bytes = nil, 0, 0, 0
+	q.items, q.head, q.lossy, q.firm = nil, 0, load{}, load{}
 	q.kept = false
 	q.end(err)
 	q.mu.Unlock()
@@ -378,6 +419,14 @@ func (q *queue) refuse() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.dropped++
+}
+
+// countLost counts a message that the server keeps in vain.
+func (q *queue) countLost() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropped++
+	q.total.Add(1)
 }
 
 func (q *queue) lost() uint64 {

@@ -133,8 +133,9 @@ func (q *queue) putBack(items []item) {
 	}
 	for _, m := range items {
 		if m.QoS == AtMostOnce {
-			q.lossy++
-			q.bytes += len(m.Payload)
+			q.lossy.add(m.weight())
+		} else {
+			q.firm.add(m.weight())
 		}
 	}
 }

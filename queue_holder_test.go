@@ -81,7 +81,7 @@ func TestWhatHoldersGiveBackComesBackInOrder(t *testing.T) {
 		}
 		require.Len(t, handed, int(pushed))
 		require.Zero(t, q.lossy)
-		require.Zero(t, q.bytes)
+		require.Zero(t, q.firm)
 	}
 }
 

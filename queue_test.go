@@ -86,10 +86,10 @@ func TestQueueCountsBytesAndMessagesOfQoS0Only(t *testing.T) {
 	require.Equal(t, pushEpisode, push(q, queued(0, "")), "a new episode, after one found room")
 	require.Equal(t, pushDropped, push(q, queued(0, "")))
 	require.Equal(t, uint64(3), q.lost())
-	require.Equal(t, 10, q.bytes)
+	require.Equal(t, 10, q.lossy.bytes)
 	wantQueued(t, q, "0123456789", "0123456789", "0123456789", "0123456789", "0123456789", "01234567", "01")
-	require.Zero(t, q.bytes)
 	require.Zero(t, q.lossy)
+	require.Zero(t, q.firm)
 }
 
 func TestQueueTakesOneMessageLargerThanItself(t *testing.T) {

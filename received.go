@@ -9,9 +9,9 @@ import (
 )
 
 // ownedMessage makes a message that shares nothing with what the engine lends.
-func ownedMessage(in *session.Received, o *origin) *Message {
+func ownedMessage(in *session.Received, r receipt) *Message {
 	m, payload := allocate(in.Publish.Payload)
-	m.receive(in, payload, o)
+	m.receive(in, payload, r)
 	m.own()
 	return m
 }
@@ -28,13 +28,12 @@ func (m *Message) own() {
 
 // receive fills in m, which is zero: what stays zero is not written, because a
 // write of a pointer is dear while the garbage collector is at work.
-func (m *Message) receive(in *session.Received, payload []byte, o *origin) {
+func (m *Message) receive(in *session.Received, payload []byte, r receipt) {
 	p := &in.Publish
 	m.Topic, m.Payload = p.Topic, payload
 	m.QoS, m.Retain, m.Duplicate = p.QoS, p.Retain, p.Duplicate
-	m.receipt.origin = o
-	if !in.Token.IsZero() {
-		m.receipt.token = in.Token
+	if r.holds != nil {
+		m.receipt = r
 	}
 	q := p.Properties
 	if q == nil {
@@ -73,32 +72,32 @@ func allocate(payload []byte) (*Message, []byte) {
 		r := new(roomy[[32]byte])
 		copy(r.room[:], payload)
 		return &r.Message, r.room[:n:n]
-	case n <= 64:
-		r := new(roomy[[64]byte])
+	case n <= 80:
+		r := new(roomy[[80]byte])
 		copy(r.room[:], payload)
 		return &r.Message, r.room[:n:n]
-	case n <= 128:
-		r := new(roomy[[128]byte])
+	case n <= 144:
+		r := new(roomy[[144]byte])
 		copy(r.room[:], payload)
 		return &r.Message, r.room[:n:n]
-	case n <= 192:
-		r := new(roomy[[192]byte])
+	case n <= 208:
+		r := new(roomy[[208]byte])
 		copy(r.room[:], payload)
 		return &r.Message, r.room[:n:n]
-	case n <= 256:
-		r := new(roomy[[256]byte])
+	case n <= 272:
+		r := new(roomy[[272]byte])
 		copy(r.room[:], payload)
 		return &r.Message, r.room[:n:n]
-	case n <= 320:
-		r := new(roomy[[320]byte])
+	case n <= 336:
+		r := new(roomy[[336]byte])
 		copy(r.room[:], payload)
 		return &r.Message, r.room[:n:n]
-	case n <= 504:
-		r := new(roomy[[504]byte])
+	case n <= 520:
+		r := new(roomy[[520]byte])
 		copy(r.room[:], payload)
 		return &r.Message, r.room[:n:n]
-	case n <= 824:
-		r := new(roomy[[824]byte])
+	case n <= 840:
+		r := new(roomy[[840]byte])
 		copy(r.room[:], payload)
 		return &r.Message, r.room[:n:n]
 	}

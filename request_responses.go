@@ -184,9 +184,11 @@ func (c *Client) doneAsking(r *responses, a *asked) {
 
 // forsake ends a Subscription without waiting for the server.
 func (c *Client) forsake(s *Subscription) {
+	c = s.client // it may have a connection of its own
 	s.discard(ErrUnsubscribed)
 	c.router.remove(s)
 	c.unwant(s)
+	c.retire(true)
 }
 
 // turns let one caller at a time through for each key.

@@ -39,13 +39,7 @@ func (c *Client) Reconnect(ctx context.Context) error {
 	case c.revival.now <- struct{}{}:
 	default:
 	}
-	k := c.conn
-	if k != nil {
-		if k.leaving == nil {
-			c.detach()
-		}
-		k.leave(errOnDemand)
-	}
+	k := c.drop()
 	c.mu.Unlock()
 	if k != nil {
 		k.hurry()
@@ -63,10 +57,38 @@ func (c *Client) Reconnect(ctx context.Context) error {
 	}
 }
 
+// renew drops the connection, if there is one, so that the server sends again what
+// it keeps for us.
+func (c *Client) renew() {
+	c.mu.Lock()
+	var k *conn
+	if c.ending == nil {
+		k = c.drop()
+	}
+	c.mu.Unlock()
+	if k != nil {
+		k.hurry()
+	}
+}
+
+// drop begins the end of the connection, whose hurry has to follow without the lock.
+// Called with c.mu held.
+func (c *Client) drop() *conn {
+	k := c.conn
+	if k == nil {
+		return nil
+	}
+	if k.leaving == nil {
+		c.detach()
+	}
+	k.leave(errOnDemand)
+	return k
+}
+
 // detach puts a DISCONNECT that keeps the session behind what waits to be
 // written, acknowledgements among it. Called with c.mu held.
 func (c *Client) detach() {
-	c.receipts.hand(c.engine)
+	c.holds.hand(c.engine)
 	if err := c.engine.Disconnect(&wire.Disconnect{}); err != nil {
 		c.engine.Fail(err)
 	}

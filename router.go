@@ -60,6 +60,7 @@ type group struct {
 const maxSubscriptionID = wire.MaxRemainingLength
 
 func (r *router) init(hold int, resume bool) {
+	r.unclaimed.period = -1
 	r.routes = make(map[string]*route)
 	r.groups = make(map[uint32]*group)
 	r.unclaimed.max = hold
@@ -70,6 +71,12 @@ func (r *router) init(hold int, resume bool) {
 
 // add registers s, so that messages reach it from now on.
 func (r *router) add(s *Subscription) error {
+	fetch := false
+	defer func() {
+		if fetch {
+			s.client.renew()
+		}
+	}()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed != nil {
@@ -109,8 +116,10 @@ func (r *router) add(s *Subscription) error {
 	claimed := r.unclaimed.claim(s.routes, 0)
 	s.claimed = len(claimed)
 	for _, m := range claimed {
-		s.queue.push([]item{{Message: m}}, false)
+		m.receipt.move(&s.shelf)
+		s.queue.accept(m)
 	}
+	fetch = r.unclaimed.fetch()
 	return nil
 }
 
@@ -231,9 +240,9 @@ func (r *router) detach(s *Subscription, expected bool) {
 		for _, topics := range t.topics {
 			r.tree.Delete(topics, t)
 			switch {
-			case t.shared() && (s.handled || s.draining):
+			case expected || t.shared() && (s.handled || s.draining):
 				r.unclaimed.expect(topics)
-			case !expected:
+			default:
 				r.unclaimed.disown(topics)
 			}
 		}
@@ -279,8 +288,10 @@ func (r *router) giveBack(last uint64, items []item) {
 			continue
 		}
 		for _, m := range r.unclaimed.claim(next.routes, before) {
-			if _, result, _, _ := next.queue.push([]item{{Message: m}}, false); result == pushClosed {
-				r.unclaimed.held = append(r.unclaimed.held, m)
+			if next.queue.accept(m) {
+				m.receipt.move(&next.shelf)
+			} else {
+				r.unclaimed.hold(m, true)
 			}
 		}
 	}
@@ -335,6 +346,7 @@ func (r *router) close(err error) {
 	r.closed = err
 	subs := slices.Concat(r.subs, r.drains)
 	r.subs, r.drains = nil, nil
+	r.unclaimed.stop()
 	r.unclaimed.held = nil
 	r.mu.Unlock()
 	for _, s := range subs {
@@ -349,13 +361,29 @@ func (r *router) isClosed() bool {
 	return r.closed != nil
 }
 
-// resumed notes that the session is not one of this client alone: it may have
-// filters, identifiers and messages of an earlier process.
-func (r *router) resumed() {
+// cut ends the queues of all Subscriptions with err, before the end of the client.
+// What nobody has taken stays with the server, as does what still comes.
+func (r *router) cut(err error) {
+	r.mu.Lock()
+	if r.closed == nil {
+		r.closed = err
+	}
+	subs := slices.Concat(r.subs, r.drains)
+	r.unclaimed.stop()
+	r.mu.Unlock()
+	for _, s := range subs {
+		release(s.queue.close(err))
+	}
+}
+
+// reconnected forgets what was left with the server: a new connection brings it.
+func (r *router) reconnected() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unclaimed.holding, r.inherited = true, true
-	r.last = shortcut{}
+	for _, s := range slices.Concat(r.subs, r.drains) {
+		s.queue.reconnected()
+	}
+	r.unclaimed.reconnected()
 }
 
 // disclaim returns the held messages that match filters: nobody will claim them.

@@ -15,6 +15,7 @@ type effects struct {
 	left      []*session.Leave
 	room      []chan struct{}
 	flushes   []*flush
+	released  []chan struct{}
 	writer    *conn
 
 	client    *Client // set with tolerated
@@ -45,6 +46,9 @@ func (c *Client) settle(e *effects) {
 	}
 	if len(c.roomWaiters.list) > 0 {
 		c.offerRoom(e)
+	}
+	if len(c.released) > 0 && c.engine.Receiver.Owed() == 0 {
+		e.released, c.released = append(e.released, c.released...), nil
 	}
 	if k := c.conn; k != nil && k.out.asleep && !k.out.busy && c.engine.Pending() > 0 {
 		k.out.asleep = false
@@ -92,6 +96,10 @@ func (e *effects) perform() {
 		close(f.done)
 	}
 	e.flushes = e.flushes[:0]
+	for _, done := range e.released {
+		close(done)
+	}
+	e.released = nil
 }
 
 // answerer is what waits for a SUBACK or UNSUBACK.

@@ -82,12 +82,17 @@ func (c *Client) established(k *conn) Event {
 		event.Session = SessionLost
 	}
 	if kind == session.Inherited {
-		c.router.resumed()
+		c.router.resumed(c.expireUnclaimed)
+	}
+	if !ack.SessionPresent {
+		c.holds.forsaken(c.engine, int(c.cfg.ReceiveMaximum))
 	}
 	c.router.renewed()
+	c.router.reconnected()
+	c.window.established()
 	c.conn = k
-	c.receipts.serve(k)
-	c.receipts.hand(c.engine)
+	c.holds.serve(k)
+	c.holds.hand(c.engine)
 	c.revival.done()
 	c.counters.connections++
 	c.status.info = ServerInfo{

@@ -4,7 +4,8 @@ import (
 	"sync/atomic"
 )
 
-// Stats are counts since Connect and the present fill of the queues.
+// Stats are counts since Connect and the present fill of the queues. What comes on
+// the connections of SubscribeOptions.OwnConnection is included.
 type Stats struct {
 	Connections uint64 // established so far
 	Lost        uint64 // of them, ended
@@ -26,6 +27,9 @@ type Stats struct {
 	QueuedBytes int
 	Inflight    int // messages sent and not acknowledged
 	Unfinished  int // received QoS 1 and 2 messages whose exchange is not finished
+
+	Held          Held // received QoS 1 and 2 messages that are not acknowledged; see also Subscription.Held
+	HeldUnclaimed Held // of them, those that wait for a Subscription
 }
 
 // counters are guarded by Client.mu, except the atomic ones.
@@ -37,9 +41,15 @@ type counters struct {
 
 // Stats returns the client's counters. It is cheap.
 func (c *Client) Stats() Stats {
+	s := c.stats()
+	s.add(c.ownStats())
+	return s
+}
+
+func (c *Client) stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.receipts.hand(c.engine)
+	c.holds.hand(c.engine)
 	s := Stats{
 		Connections:   c.counters.connections,
 		Lost:          c.counters.lost,
@@ -59,5 +69,7 @@ func (c *Client) Stats() Stats {
 		Unfinished: c.engine.Receiver.Unfinished(),
 	}
 	s.Queued, s.QueuedBytes = c.engine.Sender.Queued()
+	s.Held = c.holds.total()
+	s.HeldUnclaimed = c.holds.count(&c.router.unclaimed.shelf)
 	return s
 }

@@ -22,6 +22,9 @@ func (c *Client) SubscribeWith(ctx context.Context, o SubscribeOptions) (*Subscr
 }
 
 func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, handle bool) (*Subscription, error) {
+	if o.OwnConnection {
+		return c.subscribeOwn(ctx, o, handle)
+	}
 	name := ""
 	if len(o.Filters) > 0 {
 		name = o.Filters[0].Filter
@@ -33,10 +36,9 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, handle bool)
 		return nil, &requestError{"subscribe", name, false, context.Cause(ctx)}
 	}
 	o.Filters = slices.Clone(o.Filters)
-	s := &Subscription{client: c, options: o, handled: handle}
-	s.queue.init(&s.options, &c.counters.dropped)
-	s.queue.early = o.Overflow == Block
-	s.first.done = make(chan struct{})
+	s := c.newSubscription(o)
+	s.handled = handle
+	s.queue.early = true
 	if err := c.router.add(s); err != nil {
 		return nil, &requestError{"subscribe", name, false, err}
 	}
@@ -73,9 +75,8 @@ func (c *Client) Route(filter string) (*Subscription, error) {
 	if err := o.validate(); err != nil {
 		return nil, &requestError{"route", filter, false, err}
 	}
-	s := &Subscription{client: c, options: o, local: true}
-	s.queue.init(&s.options, &c.counters.dropped)
-	s.first.done = make(chan struct{})
+	s := c.newSubscription(o)
+	s.local = true
 	if err := c.router.add(s); err != nil {
 		return nil, &requestError{"route", filter, false, err}
 	}

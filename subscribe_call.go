@@ -43,6 +43,9 @@ func (s *Subscription) answered(a session.InterestAnswer) {
 	if isOver {
 		s.refused(err, first)
 		s.client.unwant(s)
+		if !first {
+			s.client.retire(true)
+		}
 	}
 	s.first.conclude(err, partly)
 	if err != nil && !first {

@@ -15,13 +15,47 @@ type SubscribeOptions struct {
 	// body is done with it, by Handle when the function has returned nil.
 	ManualAck bool
 
-	// BufferMessages and BufferBytes (of payload) bound the QoS 0 messages that
-	// wait for a consumer; Overflow says what happens beyond. Zero means 4,096
-	// messages and 16 MiB. QoS 1 and 2 messages are bounded by
-	// Config.ReceiveMaximum: what is not acknowledged is not sent.
+	// BufferMessages and BufferBytes (of payload and properties) bound the QoS 0
+	// messages that wait for a consumer; Overflow says what happens beyond. Zero means
+	// 4,096 messages and 16 MiB. An empty buffer takes a message of any size.
+	//
+	// At QoS 1 and 2 Config.ReceiveMaximum messages and once more BufferBytes may wait,
+	// over reconnects and lost sessions too. What finds no room stays with the server:
+	// for up to a second nothing is read, until a consumer takes something; after that
+	// further messages are left without an acknowledgement, and with them those that
+	// come behind. Watch tells (ErrQueueFull). When half of the room is free, the
+	// client reconnects by itself and gets what it has left; if it was for the bytes,
+	// it announces a smaller receive maximum (5.0) for the next connections. A
+	// consumer that waits for the server, in Publish for example, has to expect that
+	// second. Where the session ends with the connection (before 5.0 without
+	// Config.Resume, or with a negative SessionExpiry) the client waits up to ten
+	// seconds instead, and what it leaves then is lost: it counts as Dropped.
 	BufferMessages int
 	BufferBytes    int
 	Overflow       Overflow
+
+	// OwnConnection gives the Subscription a connection of its own, for a consumer
+	// that may be slow or stuck: on one connection a message that is held holds up
+	// the acknowledgements of all that came later, whoever wants them, and after
+	// Config.ReceiveMaximum of them the server sends nothing more at QoS 1 and 2.
+	//
+	// The connection is made as Config says, by Subscribe, under its context, and
+	// lives as long as the Subscription and the client. Its client identifier is
+	// Config.ClientID with "-" and eight letters and digits that depend on the filters
+	// only, so that a session that stays (Config.Resume) is found again; with "-2" and
+	// so on for further ones at the same time. The server has to allow it all that
+	// this client may do. Without a ClientID it gets one made by the library. It has
+	// no will. Config.Attempt (which gets its ClientID), Permanent and Redirect are
+	// called for it too, perhaps at the same time. It walks over Servers by itself and
+	// may be on another one. ServerInfo, State, Flush and Reconnect do not know of it.
+	// Watch tells of it what concerns the Subscription: with that set, why the
+	// connection was lost, a lost session, and the end. If it ends for good, the
+	// Subscription ends with the reason, and the client goes on. Unsubscribe and Drain
+	// end the session too (before 5.0 with Config.Resume the server keeps an empty
+	// one). What a Handle has not finished waits for the next Handle of the same
+	// filters. Client.Unsubscribe does not reach it. Zero means that the Subscription
+	// shares the client's connection.
+	OwnConnection bool
 
 	// UserProperties go with SUBSCRIBE (5.0).
 	UserProperties []UserProperty

@@ -23,6 +23,7 @@ type Subscription struct {
 	client  *Client
 	options SubscribeOptions
 	queue   queue
+	shelf   shelf  // what is held for it
 	local   bool   // made by Route: the server knows nothing of it
 	handled bool   // made by Handle: what it has not finished is kept
 	number  uint64 // in the order of Subscriptions; set by router.add
@@ -46,18 +47,33 @@ type Subscription struct {
 	}
 }
 
+// newSubscription returns a Subscription that the router does not know yet.
+func (c *Client) newSubscription(o SubscribeOptions) *Subscription {
+	s := &Subscription{client: c, options: o}
+	s.queue.init(&s.options, &c.counters.dropped)
+	s.queue.remote.sub = s
+	s.shelf.sub = s
+	s.first.done = make(chan struct{})
+	return s
+}
+
 // handedOver acknowledges a message that a consumer has.
 func (s *Subscription) handedOver(m *Message) {
 	if !s.options.ManualAck {
-		m.receipt.acknowledgeSoon()
+		m.receipt.settle(Success)
 	}
 }
 
 // take waits for the next messages, as many as there are and dst has room for. h
 // and over are those of queue.popFor.
 func (s *Subscription) take(ctx context.Context, h *holder, over int, dst []item) (n int, err error) {
+	return s.takeAs(ctx, h, over, dst, false)
+}
+
+// takeAs is take for one who may have the messages settled; see queue.popAs.
+func (s *Subscription) takeAs(ctx context.Context, h *holder, over int, dst []item, settled bool) (n int, err error) {
 	for ; ; over = 0 {
-		n, err := s.queue.popFor(h, over, dst)
+		n, err := s.queue.popAs(h, over, dst, settled)
 		if n > 0 || err != nil {
 			return n, err
 		}
@@ -75,12 +91,10 @@ func (s *Subscription) take(ctx context.Context, h *holder, over int, dst []item
 // returns what Err returns, or ErrUnsubscribed.
 func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 	var next [1]item
-	if _, err := s.take(ctx, nil, 0, next[:]); err != nil {
+	if _, err := s.takeAs(ctx, nil, 0, next[:], !s.options.ManualAck); err != nil {
 		return nil, err
 	}
-	m := next[0].owned()
-	s.handedOver(m)
-	return m, nil
+	return next[0].owned(), nil
 }
 
 // All returns an iterator over the messages. Each is acknowledged after the
@@ -138,6 +152,10 @@ func (s *Subscription) Answers() []Ack {
 	return slices.Clone(s.granted)
 }
 
+// Held returns what the Subscription has got at QoS 1 and 2 and is not acknowledged:
+// what waits for a consumer, and what consumers have not acknowledged.
+func (s *Subscription) Held() Held { return s.client.holds.count(&s.shelf) }
+
 // Dropped returns how many messages for this Subscription were dropped: at QoS 0 because
 // they found no room in the buffer, and at any QoS because they were malformed or larger
 // than Config.MaximumPacketSize and the server sent them again and again.
@@ -150,13 +168,16 @@ func (s *Subscription) Dropped() uint64 { return s.queue.lost() }
 // that it may go on sending. The request goes on when ctx ends.
 func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	s.discard(ErrUnsubscribed)
-	return s.client.release(ctx, s)
+	err := s.client.release(ctx, s)
+	s.client.retire(true)
+	return err
 }
 
 // discard ends the queue because of err. What nobody took is acknowledged: it
 // must not hold up the acknowledgements of what came later.
 func (s *Subscription) discard(err error) {
 	dismiss(s.queue.close(err))
+	s.client.renounce(s.queue.takeLeft())
 }
 
 // refused ends the Subscription because of err, the answer to SUBSCRIBE. The
@@ -202,6 +223,7 @@ func (s *Subscription) Drain(ctx context.Context) error {
 	select {
 	case <-s.queue.over:
 		s.client.router.drained(s)
+		s.client.retire(true)
 		if ended := s.Err(); err == nil && ended != nil {
 			err = &requestError{"drain", s.options.Filters[0].Filter, true, ended}
 		}

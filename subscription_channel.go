@@ -89,17 +89,12 @@ func (p *pump) run(ctx context.Context) {
 
 // send hands m over, unless ctx or the Subscription ends first.
 func (p *pump) send(ctx context.Context, m *Message) bool {
-	// The message is the consumer's alone from the moment it has it.
-	r := m.receipt
-	if !p.sub.options.ManualAck {
-		m.receipt = receipt{}
-	}
+	r := m.receipt // the message is the consumer's alone from the moment it has it
 	if !p.offer(ctx, m) {
-		m.receipt = r
 		return false
 	}
 	if !p.sub.options.ManualAck {
-		r.acknowledgeSoon()
+		r.settle(Success)
 	}
 	return true
 }
@@ -135,7 +130,9 @@ func (p *pump) empty() {
 	for range len(p.ch) {
 		select {
 		case m := <-p.ch:
-			m.Ack() // with ManualAck nobody else can
+			if !p.sub.client.router.isClosed() {
+				m.receipt.settle(Success) // with ManualAck nobody else can
+			}
 		default:
 			return
 		}
@@ -150,7 +147,7 @@ func (s *Subscription) giveBack(h *holder, unfinished ...item) {
 	if len(left) == 0 {
 		return
 	}
-	if s.client.router.isClosed() {
+	if s.client.router.isClosed() && s.queue.err() != ErrUnsubscribed {
 		release(left)
 	} else {
 		dismiss(left)
@@ -177,10 +174,11 @@ func (p *pumps) start(f func()) bool {
 	return true
 }
 
-func (p *pumps) close() {
+// stop lets no further ones begin and waits for those that run: with the queues cut
+// they wait for nobody.
+func (p *pumps) stop() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.closed = true
+	p.mu.Unlock()
+	p.wg.Wait()
 }
-
-func (p *pumps) wait() { p.wg.Wait() }

@@ -47,6 +47,7 @@ func (c *Client) indulge(err error) {
 		return
 	}
 	c.link.indulgence = min(8*max(c.link.indulgence, int(c.cfg.ReceiveMaximum)), math.MaxUint16)
+	c.mayWait.Store(2 * int64(c.link.indulgence)) // what came before may wait too
 	c.mu.Lock()
 	c.engine.Indulge(c.link.indulgence)
 	c.mu.Unlock()
@@ -150,7 +151,7 @@ func (c *Client) pause(ctx context.Context, attempt int, cause error) error {
 func (c *Client) forget(k *conn, err error) {
 	cause := k.endedBy(err)
 	var e effects
-	c.receipts.serve(nil)
+	c.holds.serve(nil)
 	c.mu.Lock()
 	c.engine.WroteBytes(k.written.Load())
 	c.engine.LostBecause(cause, time.Now())

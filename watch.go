@@ -21,8 +21,10 @@ const (
 type Event struct {
 	Time  time.Time
 	State State
-	// Err is why the connection or the client ended, or why a Subscription
-	// could not be renewed or dropped messages.
+	// Err is why the connection or the client ended, why a Subscription could not be
+	// renewed, or what happens to messages: ErrQueueFull says that a Subscription has
+	// no room, ErrStalled that a message is held long, ErrUnclaimed that messages of an
+	// earlier session were dropped.
 	Err error
 	// Attempt counts the attempts since the connection was lost, from 1; Delay
 	// is how long the client waits before it. With Connecting and Reconnecting.
@@ -40,6 +42,8 @@ type Event struct {
 	Unproven bool
 	// Subscription is the one that Err is about, if any.
 	Subscription *Subscription
+	// Age is how long the oldest message is held. With ErrStalled.
+	Age time.Duration
 }
 
 // Watch returns a channel of what happens to the client from now on. It is
@@ -77,6 +81,8 @@ func (w *watcher) send(e Event) {
 // watchers are the calls of Watch. The lock guards sends, which never wait,
 // against closing.
 type watchers struct {
+	relay func(Event) // if set, gets all events too
+
 	mu     sync.Mutex
 	all    []*watcher
 	closed bool
@@ -106,6 +112,9 @@ func (ws *watchers) remove(w *watcher) {
 
 func (ws *watchers) send(e Event) {
 	e.Time = time.Now()
+	if ws.relay != nil {
+		ws.relay(e)
+	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for _, w := range ws.all {

@@ -58,6 +58,10 @@ type ClientSettings struct {
 	// before, although this Client is new. Without it a Session Present in the
 	// first CONNACK is a protocol error.
 	HasSession bool
+	// UnorderedAnswers sends PUBACK and PUBREC as soon as a message is acknowledged,
+	// not in the order of arrival: a departure from [MQTT-4.6.0-2] and
+	// [MQTT-4.6.0-3].
+	UnorderedAnswers bool
 	// FailLost lets messages that were sent and not acknowledged fail with
 	// ErrSessionLost where the session is not continued, instead of being published
 	// again as new ones, which may bring them to somebody twice.
@@ -114,6 +118,7 @@ func NewClient(s ClientSettings) *Client {
 	c.Subscriptions = &Subscriptions{client: c}
 	c.decoder.Tolerate = s.Tolerate
 	c.Sender.tolerate, c.Receiver.tolerate = s.Tolerate, s.Tolerate
+	c.Receiver.unordered = s.UnorderedAnswers
 	return c
 }
 

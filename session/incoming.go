@@ -27,6 +27,7 @@ const (
 	incomingAcknowledged                      // acknowledged by the application; the answer waits for its turn
 	incomingReceived                          // QoS 2: PUBREC sent; waits for PUBREL
 	incomingDiscarded                         // PUBREL has come; its record is being removed
+	incomingLeft                              // not taken: the peer keeps it until it repeats it on a later connection
 )
 
 type incomingList struct{ head, tail *incoming }

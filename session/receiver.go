@@ -21,6 +21,8 @@ type Receiver struct {
 	at     elsewhere
 
 	discards []uint16 // identifiers whose records are to be removed
+
+	unordered bool // answers do not wait for their turn; see ClientSettings.UnorderedAnswers
 }
 
 // Token stands for a received QoS 1 or 2 message until it is acknowledged. The
@@ -57,8 +59,15 @@ func (r *Receiver) Stop() {
 	for r.arrived.head != nil {
 		r.arrived.remove(r.arrived.head)
 	}
+	var left []*incoming
 	for in := range r.byID.all {
 		in.counted = false
+		if in.state == incomingLeft {
+			left = append(left, in)
+		}
+	}
+	for _, in := range left {
+		r.release(in) // its repeat is a message that nobody has had
 	}
 	r.open = 0
 	r.aliases = aliases{}
@@ -121,7 +130,7 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 		// [MQTT-4.3.3-10] a repeat is answered with PUBREC and not delivered.
 		in.state = incomingAcknowledged
 	}
-	r.flush()
+	r.flush(in)
 	return deliver, Token{in, in.generation}, nil
 }
 
@@ -160,31 +169,42 @@ func (r *Receiver) AckWithReason(t Token, code wire.ReasonCode, text string) err
 	}
 	in.state = incomingAcknowledged
 	in.reason, in.text = code, text
-	r.flush()
+	r.flush(in)
 	return nil
 }
 
-// flush sends the answers whose turn it is.
-func (r *Receiver) flush() {
+// flush sends the answers whose turn it is, now that in is acknowledged.
+func (r *Receiver) flush(in *incoming) {
 	if !r.link.open {
 		return
 	}
-	for in := r.arrived.head; in != nil && in.state == incomingAcknowledged; in = r.arrived.head {
-		r.arrived.remove(in)
-		if in.qos == wire.AtLeastOnce {
-			r.link.puback(in.id, in.reason, in.text)
-			// [MQTT-4.3.2-5] from now on the identifier means a new message.
-			r.release(in)
-			continue
+	if r.unordered {
+		if in.listed && in.state == incomingAcknowledged {
+			r.answer(in)
 		}
-		r.link.pubrec(in.id, in.reason, in.text)
-		if in.reason.Failed() && r.link.Version == wire.V5 {
-			// [MQTT-4.3.3-9] a failing PUBREC ends the exchange. Before 5.0 there is none.
-			r.release(in)
-			continue
-		}
-		in.state = incomingReceived
+		return
 	}
+	for in := r.arrived.head; in != nil && in.state == incomingAcknowledged; in = r.arrived.head {
+		r.answer(in)
+	}
+}
+
+// answer sends PUBACK or PUBREC.
+func (r *Receiver) answer(in *incoming) {
+	r.arrived.remove(in)
+	if in.qos == wire.AtLeastOnce {
+		r.link.puback(in.id, in.reason, in.text)
+		// [MQTT-4.3.2-5] from now on the identifier means a new message.
+		r.release(in)
+		return
+	}
+	r.link.pubrec(in.id, in.reason, in.text)
+	if in.reason.Failed() && r.link.Version == wire.V5 {
+		// [MQTT-4.3.3-9] a failing PUBREC ends the exchange. Before 5.0 there is none.
+		r.release(in)
+		return
+	}
+	in.state = incomingReceived
 }
 
 // Pubrel takes a PUBREL, answers it with PUBCOMP and forgets the identifier.
@@ -194,7 +214,7 @@ func (r *Receiver) Pubrel(p *wire.Pubrel) error {
 		r.link.pubcomp(p.PacketID, wire.PacketIdentifierNotFound)
 		return nil
 	}
-	if in.state == incomingDelivered || in.qos != wire.ExactlyOnce {
+	if in.state == incomingDelivered || in.state == incomingLeft || in.qos != wire.ExactlyOnce {
 		if in.epoch != r.epoch {
 			r.releaseEarly(in)
 			return nil

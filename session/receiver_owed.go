@@ -1,0 +1,57 @@
+package session
+
+import "github.com/seed65a45251/mqtt/wire"
+
+// Leave says that a message was not taken for want of room. It gets no answer, and
+// none that came after it does unless answers are unordered: the peer keeps all of
+// them. When a later connection of the session brings it again, it is delivered as
+// a message that nobody has had. It does nothing for a stale token.
+func (r *Receiver) Leave(t Token) {
+	if in := t.in; in != nil && in.generation == t.generation && in.state == incomingDelivered {
+		in.state = incomingLeft
+	}
+}
+
+// Renounce acknowledges a message that was left on this connection and that no later
+// one has to bring again: otherwise it would hold up all that came after it.
+func (r *Receiver) Renounce(t Token) {
+	if in := t.in; in != nil && in.generation == t.generation && in.state == incomingLeft {
+		in.state = incomingAcknowledged
+		r.flush(in)
+	}
+}
+
+// Stale reports whether t can no longer be acknowledged.
+func (r *Receiver) Stale(t Token) bool {
+	return t.in != nil && t.in.generation != t.generation
+}
+
+// Owed returns how many exchanges are not over although the application has done
+// its part: answers that could not be sent yet, because there is no connection or
+// the peer has not repeated the message on this one, and QoS 2 messages of this
+// connection between PUBREC and PUBREL. What waits behind a message that the
+// application still has is not among them.
+func (r *Receiver) Owed() int {
+	n := 0
+	for in := range r.byID.all {
+		switch in.state {
+		case incomingAcknowledged:
+			if !in.listed {
+				n++
+			}
+		case incomingReceived:
+			if in.qos == wire.ExactlyOnce && in.epoch == r.epoch && r.link.open {
+				n++
+			}
+		case incomingDelivered, incomingDiscarded, incomingLeft:
+		}
+	}
+	return n
+}
+
+// Full reports whether the peer can send no further QoS 1 or 2 message on this
+// connection before one is answered.
+func (r *Receiver) Full() bool { return r.max > 0 && r.open >= r.max }
+
+// Open returns how many messages of this connection are not answered.
+func (r *Receiver) Open() int { return r.open }

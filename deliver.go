@@ -15,13 +15,15 @@ type delivery struct {
 	subs    []*Subscription // of all messages
 	ends    []int           // those of message i end at ends[i]
 	tickets []ticket        // one for each of subs
-	left    []session.Token // that stay with the server, for nobody has claimed them
-	run     []item          // messages in a row for one Subscription
-	asleep  []*Subscription // consumers that wait and are not woken yet
-	put     int             // messages queued since consumers were woken
-	refused int             // messages that were dropped because they had to be refused
-	hinted  bool            // the reader hears when it is about to wait; see line.Conn.Poll
-	lender  lender
+	// narrowed has who of subs asked for less than the server sends, by index.
+	narrowed map[int]narrower
+	left     []session.Token // that stay with the server, for nobody has claimed them
+	run      []item          // messages in a row for one Subscription
+	asleep   []*Subscription // consumers that wait and are not woken yet
+	put      int             // messages queued since consumers were woken
+	refused  int             // messages that were dropped because they had to be refused
+	hinted   bool            // the reader hears when it is about to wait; see line.Conn.Poll
+	lender   lender
 }
 
 // deliver hands what one read brought to the Subscriptions. It runs on the
@@ -40,10 +42,13 @@ func (k *conn) deliver(ctx context.Context, received []session.Received) {
 	begin := 0
 	for i, end := range d.ends {
 		subs := d.subs[begin:end]
+		if !received[i].Token.IsZero() {
+			d.disclaimTickets(&c.holds, begin, end)
+		}
 		if len(subs) > 1 && !received[i].Token.IsZero() {
 			k.flushRun(ctx, to)
 			to = nil
-			if !k.roomForAll(ctx, subs, d.tickets[begin:end], &received[i]) {
+			if !k.roomForFirm(ctx, begin, end, &received[i]) {
 				begin = end
 				continue
 			}
@@ -53,7 +58,9 @@ func (k *conn) deliver(ctx context.Context, received []session.Received) {
 				k.flushRun(ctx, to)
 				to = s
 			}
-			d.run = append(d.run, k.item(s, received[i:], c.holds.receipt(d.tickets[begin+j]), len(subs) > 1))
+			it := k.item(s, received[i:], c.holds.receipt(d.tickets[begin+j]), len(subs) > 1)
+			d.takeDown(begin+j, it.Message)
+			d.run = append(d.run, it)
 		}
 		begin = end
 	}
@@ -106,6 +113,7 @@ func (c *Client) route(d *delivery, received []session.Received) (unwanted []*Me
 	d.subs, d.ends = d.subs[:0], d.ends[:0]
 	c.router.mu.Lock()
 	defer c.router.mu.Unlock()
+	clear(d.narrowed)
 	ended := c.router.closed != nil
 	u := &c.router.unclaimed
 	before := len(u.left)
@@ -113,6 +121,9 @@ func (c *Client) route(d *delivery, received []session.Received) (unwanted []*Me
 		begin := len(d.subs)
 		d.subs = c.router.find(d.subs, &received[i].Publish)
 		d.ends = append(d.ends, len(d.subs))
+		if c.router.mixed > 0 {
+			c.router.narrow(d, begin, &received[i])
+		}
 		// At the end of the client what nobody gets stays with the server.
 		if len(d.subs) == begin && !ended {
 			if m := c.holdUnclaimed(&received[i]); m != nil {

@@ -26,6 +26,7 @@ type router struct {
 	groups map[uint32]*group // by subscription identifier
 	lastID uint32            // begins anywhere: a session of before may use others
 	added  uint64            // Subscriptions so far
+	mixed  int               // filters whose Subscriptions have different options
 	// inherited says that the server may have identifiers of an earlier process.
 	inherited bool
 	subs      []*Subscription
@@ -44,7 +45,7 @@ type route struct {
 	topics []string // what topics are matched against; the first is the usual one
 	subs   []*Subscription
 	groups []*group // with whose identifier it is subscribed; one, or none if only Route has it
-	mixed  bool     // not all of subs have the same options
+	mixed  bool     // not all of those who have wanted it have the same options
 	// newcomers are those of subs for whose SUBSCRIBE retained messages may still come,
 	// which the others have had. Empty: all may get them.
 	newcomers []*Subscription
@@ -104,7 +105,9 @@ func (r *router) add(s *Subscription) error {
 			t.groups = append(t.groups, g)
 			g.routes = append(g.routes, t)
 		}
-		t.mix()
+	}
+	for _, t := range s.routes {
+		r.mix(t, s)
 	}
 	if len(g.routes) > 0 {
 		g.id = r.newID()
@@ -178,12 +181,15 @@ func (r *router) renewed() {
 	}
 }
 
-// mix looks whether those who share the filter have the same options.
-func (t *route) mix() {
-	t.mixed = false
-	for _, s := range t.subs[1:] {
-		a, b := s.optionsOf(t.filter), t.subs[0].optionsOf(t.filter)
-		t.mixed = t.mixed || a.QoS != b.QoS || a.RetainAsPublished != b.RetainAsPublished
+// mix notes whether s asks for the filter with other options than others. It stays so:
+// before 5.0 the server keeps the wider ones.
+func (r *router) mix(t *route, s *Subscription) {
+	for _, o := range t.subs {
+		a, b := o.optionsOf(t.filter), s.optionsOf(t.filter)
+		if !t.mixed && !o.local && !s.local && (a.QoS != b.QoS || a.RetainAsPublished != b.RetainAsPublished) {
+			t.mixed = true
+			r.mixed++
+		}
 	}
 }
 
@@ -232,10 +238,12 @@ func (r *router) detach(s *Subscription, expected bool) {
 	for _, t := range s.routes {
 		t.leave(s)
 		if len(t.subs) > 0 {
-			t.mix()
 			continue
 		}
 		delete(r.routes, t.filter)
+		if t.mixed {
+			r.mixed--
+		}
 		r.ungroup(t)
 		for _, topics := range t.topics {
 			r.tree.Delete(topics, t)

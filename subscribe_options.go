@@ -7,7 +7,11 @@ type SubscribeOptions struct {
 	// Filters are what to subscribe to, at least one. $share/group/filter is a
 	// shared subscription. Filters of one Subscription should not overlap: a
 	// server may send a message once for each that it matches, as Mosquitto does
-	// on 5.0. Between Subscriptions they may.
+	// on 5.0. Filters of different Subscriptions may overlap where the server has
+	// subscription identifiers: each gets the message once. Without them, before 5.0
+	// for example, nothing tells the copies of a server that sends several (NATS does)
+	// from different messages with the same content, so each Subscription gets all of
+	// them; OwnConnection for all but one avoids it.
 	Filters []Filter
 	// ManualAck leaves the acknowledgement of QoS 1 and 2 messages to
 	// Message.Ack. Otherwise a message is acknowledged when it is handed over:

@@ -80,7 +80,6 @@ var endings = map[string]struct {
 	}, cause: io.EOF},
 	"DISCONNECT": {end: func(_ *mqtttest.Broker, p *mqtttest.Packet, _ []byte) {
 		p.Answer(&wire.Disconnect{ReasonCode: wire.QuotaExceeded, ReasonString: "not this one"})
-		p.Cut()
 	}, cause: wire.QuotaExceeded, v5: true},
 	"malformed answer": {end: func(_ *mqtttest.Broker, p *mqtttest.Packet, answer []byte) { p.AnswerBytes(answer) }, cause: wire.MalformedPacket},
 }
@@ -168,8 +167,7 @@ func TestServerThatSaysThatItIsAboutItselfBlamesNothing(t *testing.T) {
 					stop := b.Control(p.packet, func(q *mqtttest.Packet) {
 						if q.Direction == mqtttest.Up && p.is(q.Packet) {
 							q.Drop()
-							q.Answer(&wire.Disconnect{ReasonCode: code})
-							time.AfterFunc(50*time.Millisecond, func() { b.Drop("c") }) // when it has arrived
+							q.Answer(&wire.Disconnect{ReasonCode: code}) // and the client closes
 						}
 					})
 					c, err := mqtt.Connect(t.Context(), b.URL(), mqtt.Config{Dial: b.Dial, ClientID: "c"})

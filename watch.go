@@ -51,7 +51,7 @@ type Event struct {
 // does not keep up loses the oldest events, never the newest.
 func (c *Client) Watch(ctx context.Context) <-chan Event {
 	w := &watcher{ch: make(chan Event, 64)}
-	if !c.watchers.add(ctx, w) {
+	if ctx.Err() != nil || !c.watchers.add(ctx, w) {
 		close(w.ch)
 	}
 	return w.ch

@@ -81,11 +81,12 @@ func (c *Client) Check(r *Request) error {
 }
 
 // SplitSubscribe is that of [Limits] on this connection. A filter on which the server
-// may have ended connections goes into a packet of its own. Their order stays.
+// may have ended connections goes into a packet of its own, and before it is a suspect
+// into one with others that were there. Their order stays.
 func (c *Client) SplitSubscribe(p *wire.Subscribe, most int) (list []*wire.Subscribe) {
 	part := *p
-	suspect := func(i int) bool { return c.isSuspect("s" + p.Filters[i].Filter) }
-	for begin, end := range apart(len(p.Filters), suspect) {
+	held := func(i int) *blame { return c.Sender.suspicion.filters["s"+p.Filters[i].Filter] }
+	for begin, end := range apart(len(p.Filters), held) {
 		part.Filters = p.Filters[begin:end:end]
 		list = append(list, c.link.Limits.SplitSubscribe(&part, c.link.Version, most)...)
 	}
@@ -95,34 +96,33 @@ func (c *Client) SplitSubscribe(p *wire.Subscribe, most int) (list []*wire.Subsc
 // SplitUnsubscribe is SplitSubscribe for an UNSUBSCRIBE.
 func (c *Client) SplitUnsubscribe(p *wire.Unsubscribe, most int) (list []*wire.Unsubscribe) {
 	part := *p
-	suspect := func(i int) bool { return c.isSuspect("u" + p.Filters[i]) }
-	for begin, end := range apart(len(p.Filters), suspect) {
+	held := func(i int) *blame { return c.Sender.suspicion.filters["u"+p.Filters[i]] }
+	for begin, end := range apart(len(p.Filters), held) {
 		part.Filters = p.Filters[begin:end:end]
 		list = append(list, c.link.Limits.SplitUnsubscribe(&part, c.link.Version, most)...)
 	}
 	return list
 }
 
-func (c *Client) isSuspect(key string) bool {
-	b := c.Sender.suspicion.filters[key]
-	return b != nil && b.suspect()
-}
-
-// apart yields from where to where filters may go together: each suspect is alone.
-func apart(n int, suspect func(i int) bool) iter.Seq2[int, int] {
+// apart yields from where to where filters may go together: each suspect is alone, and
+// others stay with those against which the same is held.
+func apart(n int, held func(i int) *blame) iter.Seq2[int, int] {
+	seen := func(i int) uint8 {
+		if b := held(i); b != nil {
+			return b.seen
+		}
+		return 0
+	}
 	return func(yield func(int, int) bool) {
-		begin := 0
-		for i := range n {
-			if !suspect(i) {
-				continue
+		for begin := 0; begin < n; {
+			end := begin + 1
+			for end < n && seen(begin) < suspectAfter && seen(end) == seen(begin) {
+				end++
 			}
-			if begin < i && !yield(begin, i) || !yield(i, i+1) {
+			if !yield(begin, end) {
 				return
 			}
-			begin = i + 1
-		}
-		if begin < n {
-			yield(begin, n)
+			begin = end
 		}
 	}
 }

@@ -372,3 +372,17 @@ func TestLostCountsMessagesAtMostOnceThatWereNotWritten(t *testing.T) {
 	s.lose()
 	require.EqualValues(t, 3, s.c.Sender.Lost())
 }
+
+func TestServerThatHasReasonsOfItsOwnAcquits(t *testing.T) {
+	s := newScript(t, wire.V5, ClientSettings{})
+	s.publish("a", 1)
+	for range 3 {
+		for range undeliverableAfter - 1 {
+			require.Equal(t, []string{"a"}, s.kill(true))
+		}
+		s.up(keeping(s.v), &wire.Connack{SessionPresent: true})
+		s.skip()
+		s.refuseQuietly(&wire.Disconnect{ReasonCode: wire.ServerBusy})
+		s.wantCompleted()
+	}
+}

@@ -53,11 +53,16 @@ func (s *Sender) blames(f flight) (list []*blame) {
 // link is closed, and before Stop. now may be zero, which means that it is not known;
 // then there is no control.
 func (s *Sender) judge(cause error, now time.Time) {
-	if cause == nil || !maybeForPacket(cause) {
-		return
-	}
 	c := &s.suspicion
-	if c.control {
+	switch {
+	case cause == nil:
+		return
+	case !maybeForPacket(cause):
+		if _, said := errors.AsType[*ServerError](cause); said {
+			s.acquit() // it has reasons of its own, and may not always find the time to say so
+		}
+		return
+	case c.control:
 		s.acquit() // it hangs up without any of them as well
 		return
 	}

@@ -152,7 +152,11 @@ func TestOwnConnectionHealsItselfAndTellsWatch(t *testing.T) {
 func TestOwnConnectionThatIsRefusedForGoodEndsItsSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, shared := open(t, srv, quiet(srv))
+		cfg := quiet(srv)
+		cfg.Permanent = func(err error) bool {
+			return errors.Is(err, mqtt.NotAuthorized) || errors.Is(err, mqtt.Banned)
+		}
+		client, shared := open(t, srv, cfg)
 		events := client.Watch(t.Context())
 		b, conn, _ := beginApart(t, srv, client, apart("t"))
 		conn.Send(&wire.Connack{ReasonCode: wire.NotAuthorized})

@@ -81,6 +81,9 @@ func TestBytesAtQoS1AreBoundedAndFetchedLater(t *testing.T) {
 					require.Equal(t, uint16(6), connect.ReceiveMaximum, "three quarters of the eight that were too many")
 				}
 				conn.Send(resumed())
+				if v == wire.V5 {
+					grant(conn)
+				}
 				for i := uint16(2); i < 6; i++ {
 					p := bulky(i+1, fmt.Sprint(i))
 					p.Duplicate = true

@@ -22,16 +22,29 @@ func staying(srv *mqtttest.Server) mqtt.Config {
 	return cfg
 }
 
-// takers are the ways to have a message.
-var takers = map[string]func(*testing.T, *mqtt.Subscription){
-	"Messages": func(_ *testing.T, s *mqtt.Subscription) { <-s.Messages() },
-	"Next":     func(t *testing.T, s *mqtt.Subscription) { next(t, s) },
-	"All": func(t *testing.T, s *mqtt.Subscription) {
-		for _, err := range s.All(t.Context()) {
-			require.NoError(t, err)
-			break
+// takers are the ways to have n messages.
+var takers = map[string]func(t *testing.T, s *mqtt.Subscription, n int){
+	"Messages": func(_ *testing.T, s *mqtt.Subscription, n int) { takeFrom(s.Messages(), n) },
+	"Stream":   func(t *testing.T, s *mqtt.Subscription, n int) { takeFrom(s.Stream(t.Context()), n) },
+	"Next": func(t *testing.T, s *mqtt.Subscription, n int) {
+		for range n {
+			next(t, s)
 		}
 	},
+	"All": func(t *testing.T, s *mqtt.Subscription, n int) {
+		for _, err := range s.All(t.Context()) {
+			require.NoError(t, err)
+			if n--; n == 0 {
+				break
+			}
+		}
+	},
+}
+
+func takeFrom(ch <-chan *mqtt.Message, n int) {
+	for range n {
+		<-ch
+	}
 }
 
 func TestWhatAConsumerHasIsAcknowledgedBeforeDisconnect(t *testing.T) {
@@ -42,8 +55,7 @@ func TestWhatAConsumerHasIsAcknowledgedBeforeDisconnect(t *testing.T) {
 				client, conn := open(t, srv, staying(srv))
 				sub := subscribe(t, client, conn, "t", 2)
 				conn.Send(pub(1, 2, "taken"), pub(2, 1, "taken"), pub(3, 1, "not taken"))
-				take(t, sub)
-				take(t, sub)
+				take(t, sub, 2)
 				end := begin(func() error { return client.Disconnect(t.Context()) })
 				conn.Want(pubrec(1), puback(2))
 				require.False(t, end.over(), "the exchange of QoS 2 is not over")
@@ -64,7 +76,7 @@ func TestCloseAcknowledgesWhatAConsumerHas(t *testing.T) {
 				client, conn := open(t, srv, staying(srv))
 				sub := subscribe(t, client, conn, "t", 2)
 				conn.Send(pub(1, 2, "taken"), pub(2, 1, "not taken"))
-				take(t, sub)
+				take(t, sub, 1)
 				end := begin(client.Close)
 				conn.Want(pubrec(1))
 				conn.WantDisconnect(wire.NormalDisconnection)

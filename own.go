@@ -158,13 +158,14 @@ func (c *Client) ownID(filters []Filter) string {
 func (c *Client) relay(e Event) {
 	s := c.family.sub.Load()
 	ended := e.State == Closed && errors.Is(e.Err, ErrClosed) // with the Subscription or the parent
-	if s == nil || ended || e.Err == nil && e.Session != SessionLost || c.family.parent.own.over() {
+	if s == nil || ended || e.Err == nil && e.Session != SessionLost && !e.Unproven || c.family.parent.own.over() {
 		return
 	}
 	if e.Err != nil {
 		e.Err = fmt.Errorf("connection of subscription %.80q: %w", s.options.Filters[0].Filter, e.Err)
 	}
-	c.family.parent.watchers.send(Event{State: c.family.parent.State(), Err: e.Err, Session: e.Session, Subscription: s, Age: e.Age})
+	c.family.parent.watchers.send(Event{State: c.family.parent.State(), Err: e.Err, Session: e.Session,
+		Unproven: e.Unproven, Subscription: s, Age: e.Age})
 }
 
 // retire ends the client of a Subscription that has ended, without waiting. With

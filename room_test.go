@@ -78,7 +78,9 @@ func TestBytesAtQoS1AreBoundedAndFetchedLater(t *testing.T) {
 				conn = srv.Accept()
 				connect := conn.WantConnect()
 				if v == wire.V5 {
-					require.Equal(t, uint16(6), connect.ReceiveMaximum, "three quarters of the eight that were too many")
+					// Three quarters of the five to eight that were too many.
+					require.GreaterOrEqual(t, connect.ReceiveMaximum, uint16(3))
+					require.LessOrEqual(t, connect.ReceiveMaximum, uint16(6))
 				}
 				conn.Send(resumed())
 				if v == wire.V5 {

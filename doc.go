@@ -31,18 +31,22 @@
 //
 // # What is guaranteed
 //
-// While the server keeps the session, an accepted QoS 1 message arrives at
-// least once and an accepted QoS 2 message exactly once, in the order in which
-// one goroutine published them, however often the connection breaks. When the
-// server has lost the session, the client subscribes again and publishes again
-// what was not acknowledged: nothing is lost, but a message may then arrive
-// twice, also at QoS 2. Watch tells when that has happened.
+// A QoS 1 or 2 message that was accepted reaches the server at least once, in the order
+// in which one goroutine published them, however often the connection breaks, or its
+// error says why not. QoS 2 is exactly once while the session is proven: the server has it, and it has seen all
+// that the client remembers. Where it is not, because the server lost it, another
+// server took over or a process came back with Config.Resume, the client subscribes
+// again and publishes again what was not acknowledged: nothing is lost, but a message
+// may then arrive twice, also at QoS 2. Watch tells when that has happened, and
+// docs/continuity.md has every case. Config.FailOnSessionLoss is for those who prefer
+// an error.
 //
-// A consumer that is slow, stuck or gone stops no ping, no publish, no QoS 0 message
-// of another and no Close: the goroutine that reads from the network waits for it only
-// under the Block policy and, for about a second, where QoS 1 and 2 messages fill the
-// buffer of a Subscription (SubscribeOptions.BufferBytes). What waits for consumers is
-// bounded: QoS 0 messages are dropped, those of QoS 1 and 2 stay with the server.
+// A consumer that is slow, stuck or gone stops no publish, no QoS 0 message of another
+// and no Close: the goroutine that reads from the network waits for it only under the
+// Block policy and, for about a second, where QoS 1 and 2 messages fill the buffer of a
+// Subscription (ten where the session ends with the connection; see
+// SubscribeOptions.BufferBytes). What waits for consumers is bounded: QoS 0 messages are
+// dropped, those of QoS 1 and 2 stay with the server.
 //
 // What it does hold up are the acknowledgements of QoS 1 and 2 messages that came
 // after the one it holds, whoever wants them, because MQTT wants acknowledgements in

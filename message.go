@@ -39,8 +39,10 @@ type Message struct {
 
 	// MessageExpiryInterval is how long the message is worth delivering, in whole
 	// seconds, rounded up. Nil means for ever. In a received message it is what was
-	// left. A message that waits to be sent ages, and fails with ErrExpired when
-	// its time is up; zero is sent as it is.
+	// left. A message that waits to be sent ages. If its time is up when its turn
+	// comes, it fails with ErrExpired and is not sent. While there is no connection
+	// nobody's turn comes: until the next one it keeps its place in the queue, and
+	// Publish waits. Zero is sent as it is.
 	MessageExpiryInterval *time.Duration
 	// ContentType describes the payload, for example as a MIME type.
 	ContentType string

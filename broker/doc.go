@@ -48,6 +48,9 @@
 //	retained messages and bytes    PUBACK, PUBREC: Quota exceeded
 //	time until authenticated       the connection is closed
 //
+// The time until authenticated is [Config.ConnectTimeout], and a millisecond more for
+// each byte beyond 4 KiB, so that a slow line gets through.
+//
 // A slow or absent client never holds up the others. What waits for it is bounded
 // by [Config.QueuedMessages] and [Config.QueuedBytes]; beyond that, new messages
 // are dropped for this client alone, QoS 0, 1 and 2 alike, and counted in [Stats].

@@ -44,6 +44,21 @@ func (s *Sender) beginDoubt() {
 	for o := s.released.head; o != nil; o = o.next {
 		o.doubtful = true
 	}
+	if s.failLost {
+		s.failDoubtful()
+	}
+}
+
+// failDoubtful ends QoS 2 messages whose PUBREC has not come: a server that has
+// forgotten them would take their repeat for new messages, and nothing would show it.
+func (s *Sender) failDoubtful() {
+	for o := s.published.head; o != nil; {
+		next := o.next
+		if o.Publish.QoS == wire.ExactlyOnce {
+			s.giveUp(o, ErrSessionLost)
+		}
+		o = next
+	}
 }
 
 // publishDoubtful makes doubtful messages go out as PUBLISH again where the answer

@@ -231,9 +231,7 @@ func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 }
 
 // Backlog is Pending without what has not been copied yet of a large payload.
-func (c *Client) Backlog() int {
-	return c.link.Pending() - len(c.link.stream.rest) + len(c.link.held)
-}
+func (c *Client) Backlog() int { return c.link.Pending() - len(c.link.stream.rest) }
 
 // Trim gives back what busier times have left: the buffer of Take if it is empty
 // and larger than keep bytes, and room for received messages.

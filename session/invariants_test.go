@@ -80,9 +80,6 @@ func senderInvariants(s *Sender) error {
 	if s.link.open && suspects != s.suspicion.suspects {
 		return fmt.Errorf("%d messages are suspects, counted %d", suspects, s.suspicion.suspects)
 	}
-	if s.link.open && len(s.link.held) > 0 && !s.link.hold {
-		return errors.New("acknowledgements are held back for nothing")
-	}
 	if bytes != s.queuedBytes {
 		return fmt.Errorf("%d bytes queued, counted %d", bytes, s.queuedBytes)
 	}

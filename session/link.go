@@ -20,9 +20,8 @@ type Link struct {
 	aliases topicAliases // of what we send
 
 	account account
-	hold    bool   // a suspect is under way or about to be: what the peer will not answer waits in held
-	loose   bool   // something that the peer will not answer was sent
-	held    []byte // acknowledgements
+	hold    bool // a suspect is under way or about to be: QoS 0 messages wait
+	loose   bool // something that the peer will not answer was sent
 }
 
 // Open says that the handshake is over: messages may be sent from now on. What

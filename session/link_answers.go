@@ -2,12 +2,15 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
+// Acknowledgements do not wait for a suspect, and are taken to be innocent: on a line
+// that breaks often they are what the server has to hear to make any progress.
+
 // Without text the four acknowledgements fit every limit that a peer can usefully
 // announce. The concrete types keep them off the heap.
 
 func (l *Link) puback(id uint16, code wire.ReasonCode, text string) {
 	p := wire.Puback{PacketID: id, ReasonCode: code}
-	end := l.answers()
+	end := l.end()
 	if text != "" && l.Version == wire.V5 {
 		// [MQTT-3.4.2-2] only if it fits.
 		if l.appendTo(end, &wire.Puback{PacketID: id, ReasonCode: code, ReasonString: text}) == nil {
@@ -19,7 +22,7 @@ func (l *Link) puback(id uint16, code wire.ReasonCode, text string) {
 
 func (l *Link) pubrec(id uint16, code wire.ReasonCode, text string) {
 	p := wire.Pubrec{PacketID: id, ReasonCode: code}
-	end := l.answers()
+	end := l.end()
 	if text != "" && l.Version == wire.V5 {
 		// [MQTT-3.5.2-2] only if it fits.
 		if l.appendTo(end, &wire.Pubrec{PacketID: id, ReasonCode: code, ReasonString: text}) == nil {
@@ -37,25 +40,9 @@ func (l *Link) pubrel(id uint16, code wire.ReasonCode) {
 
 func (l *Link) pubcomp(id uint16, code wire.ReasonCode) {
 	p := wire.Pubcomp{PacketID: id, ReasonCode: code}
-	end := l.answers()
+	end := l.end()
 	*end, _ = p.Append(*end, l.Version)
 }
 
-// answers is where packets are appended that the peer does not answer.
-func (l *Link) answers() *[]byte {
-	if l.hold {
-		return &l.held
-	}
-	l.loose = true
-	return l.end()
-}
-
-// unhold lets out what was held.
-func (l *Link) unhold() {
-	l.hold = false
-	if len(l.held) > 0 {
-		end := l.answers()
-		*end = append(*end, l.held...)
-		l.held = nil
-	}
-}
+// unhold lets QoS 0 messages go out again.
+func (l *Link) unhold() { l.hold = false }

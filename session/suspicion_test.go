@@ -229,15 +229,17 @@ func TestServerThatTakesItsTimeForASuspectGetsTheOthersToo(t *testing.T) {
 	s.publish("0", 0)
 	s.send(pub(9, 1, "in"))
 	s.ack(s.wantMessages("in")...)
-	s.wantIdle() // the acknowledgement waits as well
+	s.want(puback(9)) // what the server waits for does not wait
+	s.wantIdle()
 	require.NoError(t, s.advance(patience))
-	s.want(puback(9), dup(2, 1, "b"), pub(0, 0, "0"))
+	s.want(dup(2, 1, "b"), pub(0, 0, "0"))
 	s.send(puback(2), puback(1))
 	s.c.Sender.Completed(nil)
 	require.False(t, a.suspect() || b.suspect())
 }
 
-func TestAcknowledgementsWaitForASuspect(t *testing.T) {
+// On a line that breaks often the acknowledgements are what makes progress.
+func TestAcknowledgementsDoNotWaitForASuspect(t *testing.T) {
 	for _, v := range []wire.Version{wire.V311, wire.V5} {
 		s := newScript(t, v, ClientSettings{})
 		s.publish("a", 2)
@@ -249,9 +251,10 @@ func TestAcknowledgementsWaitForASuspect(t *testing.T) {
 		s.want(dup(1, 2, "a"))
 		s.send(pub(9, 1, "x"), pub(8, 2, "y"))
 		s.ack(s.wantMessages("x", "y")...)
+		s.want(puback(9), pubrec(8))
 		s.wantIdle()
 		s.send(pubrec(1))
-		s.want(puback(9), pubrec(8), pubrel(1))
+		s.want(pubrel(1))
 		s.wantIdle()
 		s.send(pubcomp(1))
 		s.want(dup(2, 1, "b"))

@@ -59,7 +59,8 @@ func (l *link) attach(server net.Conn) bool {
 	if l.ended {
 		reset := l.reset
 		l.proxy.mu.Unlock()
-		shut(server, reset)
+		linger(server, reset)
+		server.Close()
 		return false
 	}
 	l.server = server
@@ -251,16 +252,19 @@ func (l *link) end(reset bool) {
 	p.notify()
 	p.mu.Unlock()
 
+	// First, because whoever is woken closes them too.
+	linger(l.client, reset)
+	linger(server, reset)
 	l.cancel()
-	shut(l.client, reset)
+	l.client.Close()
 	if server != nil {
-		shut(server, reset)
+		server.Close()
 	}
 }
 
-func shut(c net.Conn, reset bool) {
+// linger makes the close of c, which may be nil, a reset.
+func linger(c net.Conn, reset bool) {
 	if lingerer, ok := c.(interface{ SetLinger(int) error }); ok && reset {
 		_ = lingerer.SetLinger(0)
 	}
-	c.Close()
 }

@@ -173,6 +173,8 @@ func TestDropResetsEverything(t *testing.T) {
 	var ends []net.Conn
 	for range 3 {
 		client, far := s.connect(p)
+		send(t, client, "x") // the proxy has both ends when this has arrived
+		want(t, far, "x")
 		ends = append(ends, client, far)
 	}
 	require.Equal(t, 3, p.Drop())

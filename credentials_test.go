@@ -146,46 +146,21 @@ func TestDisconnectThatRefusesCredentials(t *testing.T) {
 // Some servers answer a packet that the client has no right to send with a DISCONNECT
 // that looks like a refusal of its credentials. The packet fails, not the client.
 func TestDisconnectForAPacketRefusesThePacket(t *testing.T) {
-	for name, refused := range map[string]func(wire.Packet) bool{
-		"PUBLISH": func(p wire.Packet) bool {
-			m, ok := p.(*wire.Publish)
-			return ok && m.Topic == "forbidden"
-		},
-		"SUBSCRIBE": func(p wire.Packet) bool {
-			s, ok := p.(*wire.Subscribe)
-			return ok && s.Filters[0].Filter == "forbidden"
-		},
-	} {
-		for _, code := range credentialCodes(wire.V5) {
-			t.Run(fmt.Sprint(name, " ", code), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					b := mqtttest.NewBroker(t)
-					b.Control(0, func(p *mqtttest.Packet) {
-						if p.Direction == mqtttest.Up && refused(p.Packet) {
-							p.Drop()
-							p.Answer(&wire.Disconnect{ReasonCode: code})
-							p.Cut()
-						}
-					})
-					client := connectTo(t, b, mqtt.Config{Version: wire.V5})
-					innocent := begin(func() error { return client.Publish(t.Context(), "allowed", nil, mqtt.ExactlyOnce) })
-					var err error
-					if name == "PUBLISH" {
-						err = client.Publish(t.Context(), "forbidden", nil, mqtt.AtLeastOnce)
-					} else {
-						_, err = client.Subscribe(t.Context(), "forbidden", mqtt.AtLeastOnce)
-					}
-					require.ErrorIs(t, err, mqtt.ErrUndeliverable)
-					require.ErrorIs(t, err, code)
-					require.NoError(t, innocent.wait())
-					require.NoError(t, client.Publish(t.Context(), "forbidden", nil, mqtt.AtMostOnce))
-					time.Sleep(time.Minute)
-					require.NoError(t, client.Publish(t.Context(), "allowed", nil, mqtt.ExactlyOnce))
-					require.NoError(t, client.Err())
-				})
-			})
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		publishing := begin(func() error { return client.Publish(t.Context(), "forbidden", nil, mqtt.AtLeastOnce) })
+		for !publishing.over() {
+			mqtttest.Take[*wire.Publish](conn)
+			conn.Send(&wire.Disconnect{ReasonCode: wire.NotAuthorized})
+			conn.WantClosed()
+			conn = srv.Connected(resumed())
 		}
-	}
+		err := publishing.wait()
+		require.ErrorIs(t, err, mqtt.ErrUndeliverable)
+		require.ErrorIs(t, err, mqtt.NotAuthorized)
+		require.NoError(t, client.Err())
+	})
 }
 
 func TestFingerprintOfCredentials(t *testing.T) {

@@ -39,7 +39,6 @@ type conn struct {
 	start   time.Time
 	leaveBy atomic.Int64  // when a farewell has to be over, in nanoseconds since start; 0: not leaving
 	written atomic.Uint64 // bytes, in all
-	greeted uint64        // of them, of the handshake
 }
 
 // outbox is what publishers and the writer know of each other.

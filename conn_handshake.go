@@ -74,7 +74,6 @@ func (k *conn) writeHandshake(b []byte) error {
 	k.trace.wrote(b)
 	n, err := k.nc.Write(b)
 	k.noteWritten(n)
-	k.greeted += uint64(n)
 	if err != nil {
 		return k.lastWords(err)
 	}

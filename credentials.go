@@ -21,10 +21,8 @@ import (
 //     a minute ago may be right again when the server has loaded all its users. Only
 //     Config.Reconnect bounds how often it asks.
 //   - A DISCONNECT that refuses them is permanent without Config.Attempt, unless the
-//     connection was healthy or something was sent on it: a server that accepts us and
-//     throws us out at once would do so again. But one that does it when it has got a
-//     packet may mean that packet (HiveMQ answers a PUBLISH without permission so).
-//     Then the packet is found and fails, and the client goes on.
+//     connection was healthy: a server that accepts us and throws us out at once
+//     would do so again.
 //
 // Config.Permanent, if set, decides in place of these rules.
 
@@ -113,18 +111,14 @@ type lateRefusal struct{ error }
 
 func (e *lateRefusal) Unwrap() error { return e.error }
 
-// markLate marks err, which ended an established connection. With doubtful, a
-// refusal of credentials need not be about those of CONNECT.
-func markLate(err error, doubtful bool) error {
+// markLate marks err, which ended an established connection.
+func markLate(err error, healthy bool) error {
 	said, ok := errors.AsType[*ServerError](err)
-	if ok && (said.Packet == wire.TypeConnack || doubtful && refusesCredentials(err)) {
+	if ok && (said.Packet == wire.TypeConnack || healthy && refusesCredentials(err)) {
 		return &lateRefusal{err}
 	}
 	return err
 }
-
-// asked says that anything was sent after the handshake. k has ended.
-func (k *conn) asked() bool { return k.written.Load() > k.greeted }
 
 // hopeless is the rule of a client whose Config.Permanent is not set.
 func (c *Client) hopeless(err error) bool {

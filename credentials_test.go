@@ -143,26 +143,6 @@ func TestDisconnectThatRefusesCredentials(t *testing.T) {
 	}
 }
 
-// Some servers answer a packet that the client has no right to send with a DISCONNECT
-// that looks like a refusal of its credentials. The packet fails, not the client.
-func TestDisconnectForAPacketRefusesThePacket(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		publishing := begin(func() error { return client.Publish(t.Context(), "forbidden", nil, mqtt.AtLeastOnce) })
-		for !publishing.over() {
-			mqtttest.Take[*wire.Publish](conn)
-			conn.Send(&wire.Disconnect{ReasonCode: wire.NotAuthorized})
-			conn.WantClosed()
-			conn = srv.Connected(resumed())
-		}
-		err := publishing.wait()
-		require.ErrorIs(t, err, mqtt.ErrUndeliverable)
-		require.ErrorIs(t, err, mqtt.NotAuthorized)
-		require.NoError(t, client.Err())
-	})
-}
-
 func TestFingerprintOfCredentials(t *testing.T) {
 	// What counts as other credentials: anything that Attempt can change.
 	for i, change := range []func(*mqtt.Attempt, int){

@@ -30,7 +30,7 @@ func (c *Client) supervise(k *conn) error {
 		}
 		c.link.route.shunned = !healthy
 		c.indulge(err)
-		err = markLate(err, healthy || k.asked())
+		err = markLate(err, healthy)
 		if k, err = c.reconnect(err); err != nil {
 			return err
 		}

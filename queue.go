@@ -28,6 +28,7 @@ type item struct {
 	*Message
 	lease  *lease
 	number uint64 // in the order in which messages are taken; 0: it was never taken
+	size   int    // its weight, once it was queued: consumers need not look
 }
 
 // queue holds the messages of one Subscription between the reader, which never
@@ -126,8 +127,9 @@ func (q *queue) accept(m *Message) bool {
 		q.mu.Unlock()
 		return false
 	}
-	q.items = append(q.items, item{Message: m})
-	q.firm.add(m.weight())
+	size := m.weight()
+	q.items = append(q.items, item{Message: m, size: size})
+	q.firm.add(size)
 	q.mu.Unlock()
 	token(q.ready)
 	return true
@@ -143,11 +145,13 @@ func (q *queue) addAll(items []item) int {
 		return 0
 	}
 	lossy, firm := q.lossy, q.firm
-	for _, m := range items {
+	for i := range items {
+		m := &items[i]
+		m.size = m.weight()
 		if m.QoS == AtMostOnce {
-			lossy.add(m.weight())
+			lossy.add(m.size)
 		} else {
-			firm.add(m.weight())
+			firm.add(m.size)
 		}
 	}
 	if lossy.messages > q.maxMessages || lossy.bytes > q.maxBytes ||
@@ -166,16 +170,16 @@ func (q *queue) add(m item) pushed {
 	if q.closed != nil || q.final {
 		return pushClosed
 	}
-	size := m.weight()
+	m.size = m.weight()
 	if m.QoS > AtMostOnce {
-		return q.addFirm(m, size)
+		return q.addFirm(m)
 	}
 	result := pushTaken
 	times := 1
 	if q.early && q.overflow == Block {
 		times = earlyRoom
 	}
-	if q.lossy.messages > 0 && (q.lossy.messages/times >= q.maxMessages || (q.lossy.bytes+size)/times > q.maxBytes) {
+	if q.lossy.messages > 0 && (q.lossy.messages/times >= q.maxMessages || (q.lossy.bytes+m.size)/times > q.maxBytes) {
 		if q.overflow == Block && !q.early {
 			q.blocked = true
 			return pushFull
@@ -189,12 +193,12 @@ func (q *queue) add(m item) pushed {
 			q.drop(m)
 			return result
 		}
-		q.dropOldest(size)
+		q.dropOldest(m.size)
 	} else {
 		q.losing = false
 	}
 	q.items = append(q.items, m)
-	q.lossy.add(size)
+	q.lossy.add(m.size)
 	return result
 }
 
@@ -215,7 +219,7 @@ func (q *queue) dropOldest(size int) {
 			i = q.head
 		default:
 			q.items = slices.Delete(q.items, i, i+1)
-			q.lossy.remove(m.weight())
+			q.lossy.remove(m.size)
 			q.drop(m)
 		}
 	}
@@ -242,9 +246,9 @@ func (q *queue) shift() item {
 	q.items[q.head] = item{}
 	q.head++
 	if m.QoS == AtMostOnce {
-		q.lossy.remove(m.weight())
+		q.lossy.remove(m.size)
 	} else {
-		q.firm.remove(m.weight())
+		q.firm.remove(m.size)
 	}
 	switch {
 	case q.head == len(q.items):
@@ -291,7 +295,9 @@ func (q *queue) popAs(h *holder, over int, dst []item, settled bool) (n int, err
 	}
 	if settled {
 		for _, m := range dst[:n] {
-			m.receipt.settle(Success)
+			if m.QoS > AtMostOnce {
+				m.receipt.settle(Success)
+			}
 		}
 	}
 	if n == 0 {

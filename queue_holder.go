@@ -133,9 +133,9 @@ func (q *queue) putBack(items []item) {
 	}
 	for _, m := range items {
 		if m.QoS == AtMostOnce {
-			q.lossy.add(m.weight())
+			q.lossy.add(m.size)
 		} else {
-			q.firm.add(m.weight())
+			q.firm.add(m.size)
 		}
 	}
 }

@@ -48,9 +48,9 @@ func (q *queue) takes(firm load) bool {
 func (q *queue) limit() int { return int(q.remote.sub.client.mayWait.Load()) }
 
 // addFirm is add for a QoS 1 or 2 message.
-func (q *queue) addFirm(m item, size int) pushed {
+func (q *queue) addFirm(m item) pushed {
 	firm := q.firm
-	firm.add(size)
+	firm.add(m.size)
 	if q.takes(firm) {
 		q.items = append(q.items, m)
 		q.firm = firm

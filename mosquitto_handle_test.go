@@ -85,7 +85,7 @@ func TestMosquittoBehindACutLineIsHandledConcurrently(t *testing.T) {
 	)
 	server := mosquittoStart(t, mosquitto.Options{MaxInflight: window})
 	line := faultproxy.New(t, server.Addr())
-	line.RandomCuts(rand.Uint64(), 200_000, 800_000)
+	line.RandomCuts(rand.Uint64(), 30_000, 200_000)
 	subscriber := mosquittoConnect(t, line.URL(), mqtt.Config{Version: mqtt.V5, Reconnect: mosquittoEager,
 		RetryFirst: true, ReceiveMaximum: 10 * window})
 	publisher := mosquittoConnect(t, server.URL(), mqtt.Config{Version: mqtt.V5})

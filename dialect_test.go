@@ -51,6 +51,7 @@ func TestAutoReturnsTo5AfterAHangUp(t *testing.T) {
 				b := mqtttest.NewBroker(t)
 				dials := 0
 				cfg := mqtt.Config{ClientID: "c", Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+					synctest.Wait() // until the broker is done with the one before: it is no take-over
 					nc, err := b.Dial(ctx, network, address)
 					if dials++; dials == 1 {
 						broken.Conn = nc

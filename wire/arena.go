@@ -22,7 +22,7 @@ type propertyArena struct {
 type propertyEntry struct {
 	PublishProperties
 	expiry uint32
-	ids    [3]uint32
+	ids    [fewIDs]uint32
 	mixed  bool // more than SubscriptionIDs was set
 }
 

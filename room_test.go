@@ -86,13 +86,18 @@ func TestBytesAtQoS1AreBoundedAndFetchedLater(t *testing.T) {
 				if v == wire.V5 {
 					grant(conn)
 				}
-				for i := uint16(2); i < 6; i++ {
-					p := bulky(i+1, fmt.Sprint(i))
-					p.Duplicate = true
-					conn.Send(p)
+				// As many at a time as the smallest receive maximum allows.
+				for _, ids := range [][]uint16{{3, 4, 5}, {6}} {
+					for _, id := range ids {
+						p := bulky(id, fmt.Sprint(id-1))
+						p.Duplicate = true
+						conn.Send(p)
+					}
+					for _, id := range ids {
+						wantBig(t, sub, fmt.Sprint(id-1))
+						conn.Want(puback(id))
+					}
 				}
-				wantBig(t, sub, "2", "3", "4", "5")
-				conn.Want(puback(3), puback(4), puback(5), puback(6))
 				require.Zero(t, sub.Held().Messages)
 				require.Zero(t, sub.Dropped())
 			})
@@ -127,6 +132,7 @@ func TestWhatIsLeftOnASessionThatEndsWithTheConnectionIsCounted(t *testing.T) {
 		cfg := quiet(srv)
 		cfg.KeepAlive = 2 * time.Second // shorter than the wait for room, in which nothing is read
 		client, conn := open(t, srv, cfg)
+		sub := subscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: filters("t"), BufferBytes: bigBuffer})
 		go func() {
 			for {
 				if _, err := conn.Read(make([]byte, 1)); err != nil {
@@ -134,9 +140,6 @@ func TestWhatIsLeftOnASessionThatEndsWithTheConnectionIsCounted(t *testing.T) {
 				}
 			}
 		}()
-		conn.Send(&wire.Suback{PacketID: 1, ReasonCodes: []wire.ReasonCode{1}})
-		sub, err := client.SubscribeWith(t.Context(), mqtt.SubscribeOptions{Filters: filters("t"), BufferBytes: bigBuffer})
-		require.NoError(t, err)
 		for i := range uint16(6) {
 			conn.Send(bulky(i+1, fmt.Sprint(i)))
 		}

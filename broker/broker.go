@@ -30,13 +30,16 @@ type Broker struct {
 	conns     map[*conn]struct{}
 	clients   map[string]*client // by client identifier
 	created   uint64             // clients so far
-	promised  int                // sessions that are to begin when the disk has them
+	reserved  int                // places of sessions that have yet to begin
 	routes    match.Tree[*subscription]
 	groups    map[string]*group // shared subscriptions by their whole filter
 	retained  retained
 	locals    map[*Subscription]struct{}
 	status    status
-	disk      *disk // nil: nothing survives; set once
+	changes   changes
+
+	persistence *persistence // set once
+	entrances   entrances
 }
 
 // Open is New for a broker with a [Config.Store]. It returns at once what New leaves
@@ -64,6 +67,9 @@ func New(cfg Config) *Broker {
 		locals:    make(map[*Subscription]struct{}),
 	}
 	b.slowHooks = b.cfg.mayWait()
+	b.changes.b, b.retained.changes = b, &b.changes
+	b.persistence = newPersistence(b, b.cfg.Store)
+	b.entrances = newEntrances()
 	b.begin()
 	if b.cfg.Store != nil {
 		b.load()

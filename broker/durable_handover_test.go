@@ -82,25 +82,25 @@ func TestAHangingDiskBoundsWills(t *testing.T) {
 			receive[*wire.Connack](c)
 			c.cut()
 		}
-		b.disk.mu.Lock()
-		waiting := b.disk.bytes
-		b.disk.mu.Unlock()
+		b.persistence.mu.Lock()
+		waiting := b.persistence.bytes
+		b.persistence.mu.Unlock()
 		require.Greater(t, waiting, 100*60_000)
-		b.disk.mu.Lock()
-		b.disk.bytes += gatherMaximum
-		b.disk.mu.Unlock()
+		b.persistence.mu.Lock()
+		b.persistence.bytes += gatherMaximum
+		b.persistence.mu.Unlock()
 		c := dial(t, b, wire.V5)
 		c.send(&wire.Connect{ClientID: "c", CleanStart: true, Will: &wire.Will{Topic: "w", QoS: 1}})
 		require.Equal(t, wire.QuotaExceeded, receive[*wire.Connack](c).ReasonCode)
 		c.closed()
 		clean(t, b, "c")
-		b.disk.mu.Lock()
-		b.disk.bytes -= gatherMaximum
-		b.disk.mu.Unlock()
+		b.persistence.mu.Lock()
+		b.persistence.bytes -= gatherMaximum
+		b.persistence.mu.Unlock()
 		close(hang)
 		s.set(nil, nil)
 		advance(time.Second)
-		require.Zero(t, b.disk.bytes)
+		require.Zero(t, b.persistence.bytes)
 	})
 }
 
@@ -186,15 +186,15 @@ func TestAnObserverMayPublishWhateverWaitsForIt(t *testing.T) {
 			go p.net.Write(all)
 		}
 		synctest.Wait()
-		b.disk.mu.Lock()
-		require.GreaterOrEqual(t, b.disk.bytes, gatherMaximum)
-		b.disk.mu.Unlock()
+		b.persistence.mu.Lock()
+		require.GreaterOrEqual(t, b.persistence.bytes, gatherMaximum)
+		b.persistence.mu.Unlock()
 		close(slow)
 		advance(time.Minute)
 		require.EqualValues(t, 160, told.Load())
 		require.EqualValues(t, 160, copies.Load())
 		require.NoError(t, b.Close())
-		require.Zero(t, b.disk.bytes)
+		require.Zero(t, b.persistence.bytes)
 	})
 }
 

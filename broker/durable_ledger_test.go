@@ -84,7 +84,7 @@ func TestAHangingDiskBoundsRetainedMessagesThatComeAndGo(t *testing.T) {
 		p.send(&wire.Publish{Topic: "first", Retain: true})
 		synctest.Wait()
 		b.mu.RLock()
-		changes := len(b.disk.retained.changes)
+		changes := len(b.changes.retained.changes)
 		b.mu.RUnlock()
 		require.Equal(t, 1, changes)
 		close(hang)

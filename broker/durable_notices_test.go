@@ -83,9 +83,9 @@ func TestAnObserverMayPublishAndBeSlow(t *testing.T) {
 		}
 		go p.net.Write(all) // waits for the observer, in the end
 		synctest.Wait()
-		b.disk.mu.Lock()
-		require.Less(t, b.disk.bytes, 6<<20)
-		b.disk.mu.Unlock()
+		b.persistence.mu.Lock()
+		require.Less(t, b.persistence.bytes, 6<<20)
+		b.persistence.mu.Unlock()
 		close(slow)
 		copies := 0
 		for copies < 8 {
@@ -94,7 +94,7 @@ func TestAnObserverMayPublishAndBeSlow(t *testing.T) {
 			}
 		}
 		require.NoError(t, b.Close())
-		require.Zero(t, b.disk.bytes)
+		require.Zero(t, b.persistence.bytes)
 	})
 }
 
@@ -132,13 +132,13 @@ func TestPublishEndsWithTheBroker(t *testing.T) {
 // places in the queues have gone, or a crash would leave a place without message.
 func TestAMessageGoesAfterItsPlaces(t *testing.T) {
 	b := &Broker{}
-	d := newDisk(b, store.Memory())
-	m := &message{stored: &stored{number: 1}}
-	m.stored.copies.Store(8)
+	d := newPersistence(b, store.Memory())
+	stored := &storedMessage{number: 1}
+	stored.copies.Store(8)
 	var sessions sync.WaitGroup
 	for i := range uint64(8) {
-		p := &parcel{message: m, client: &client{number: i}}
-		sessions.Go(func() { p.remove(d) })
+		e := &queueEntry{slot: &slot{stored: stored, session: i}}
+		sessions.Go(func() { d.remove(e) })
 	}
 	sessions.Wait()
 	var kinds []recordKind

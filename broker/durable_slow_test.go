@@ -82,9 +82,9 @@ func TestAHangingDiskBoundsItsPublishers(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		b.disk.mu.Lock()
-		gathered := b.disk.bytes
-		b.disk.mu.Unlock()
+		b.persistence.mu.Lock()
+		gathered := b.persistence.bytes
+		b.persistence.mu.Unlock()
 		require.Greater(t, gathered, shareMaximum)
 		require.Less(t, gathered, shareMaximum+256<<10)
 		// Somebody else has a share, too.
@@ -96,7 +96,7 @@ func TestAHangingDiskBoundsItsPublishers(t *testing.T) {
 		s.set(nil, nil)
 		q.want(&wire.Puback{PacketID: 1})
 		synctest.Wait()
-		require.Zero(t, b.disk.bytes)
+		require.Zero(t, b.persistence.bytes)
 	})
 }
 

@@ -14,7 +14,7 @@ type entrance struct {
 	assigned bool // the client identifier
 	data     []byte
 	will     *will
-	promised bool // the disk has a record of a session that is to begin
+	reserved bool // there is a place for its session, which has yet to begin
 
 	session *client // that there is under the client identifier; nil: none
 	resumed bool    // it goes on
@@ -37,12 +37,7 @@ func (b *Broker) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time
 		c.peer.ClientID = p.ClientID
 	}
 	e.will = newWill(c, p.Will)
-	var after handsOver
-	if b.disk != nil {
-		after, err = b.disk.enter(e, deadline)
-	} else {
-		after, err = b.enterAtOnce(e)
-	}
+	after, err := b.letIn(e, deadline)
 	if err != nil {
 		return false, err
 	}
@@ -54,16 +49,6 @@ func (b *Broker) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time
 	}
 	c.wake()
 	return e.resumed, nil
-}
-
-func (b *Broker) enterAtOnce(e *entrance) (after handsOver, err error) {
-	now := time.Now()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.consider(e, now); err != nil {
-		return handsOver{}, err
-	}
-	return b.takeOver(e, 0, now), nil
 }
 
 // consider decides whether the client may enter, and how. It changes nothing but e.
@@ -78,10 +63,10 @@ func (b *Broker) consider(e *entrance, now time.Time) error {
 	e.session = b.clients[p.ClientID]
 	e.resumed = e.session != nil && !p.CleanStart && e.session.mayResume(c.peer, now)
 	e.expiry = b.cfg.sessionExpiry(askedExpiry(p))
-	if e.session == nil && !e.promised && len(b.clients)+b.promised >= b.cfg.Sessions {
+	if e.session == nil && !e.reserved && len(b.clients)+b.reserved >= b.cfg.Sessions {
 		return &refusal{code: tooMany(c.version), text: "too many sessions"}
 	}
-	if b.disk != nil && (p.Will != nil || b.disk.mustKnow(e)) && b.disk.full() {
+	if (p.Will != nil || b.mustStore(e)) && b.persistence.full() {
 		// A will could not be refused when it is due.
 		return &refusal{code: tooMany(c.version), text: "too much waits for the store"}
 	}
@@ -113,16 +98,14 @@ func (b *Broker) takeOver(e *entrance, number uint64, now time.Time) (after hand
 		if number == 0 {
 			number = b.nextNumber()
 		}
-		cl = newClient(e.connect.ClientID, number, b.cfg.Inflight, b.disk)
+		cl = newClient(b, e.connect.ClientID, number)
 		b.clients[cl.id] = cl
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	cl.expiry, cl.will = e.expiry, e.will
-	if b.disk != nil {
-		cl.recorded = cl.recorded || cl.expiry > 0
-		cl.lasting.Store(cl.expiry > 0)
-	}
+	cl.durable.Store(b.persistence.stores() && cl.expiry > 0)
+	cl.saved = cl.saved || cl.durable.Load()
 	cl.open(c, e.ack, e.resumed, now)
 	c.client = cl
 	return after

@@ -91,9 +91,7 @@ func (c *conn) release(p *wire.Pubrel) error {
 		return errGone
 	}
 	err := cl.receiver.Pubrel(p)
-	if cl.disk != nil {
-		cl.record()
-	}
+	cl.recordLocked()
 	return err
 }
 

@@ -11,30 +11,24 @@ import (
 // goes to the other members. (4.8.2 of 5.0: the server SHOULD send it to another one
 // when the session ends.) A member that is only away keeps what it has: the server MAY
 // wait for it, and a client that keeps its session wants that.
-
-// shared is a message in the queue of a client that came through a shared subscription.
-type shared struct {
-	*message
-	group string
-}
+//
+// A place in a stored queue names the shared subscription that the message came through,
+// and outlives its session until the place of the next member is stored. So a crash in
+// between loses nothing: what is left of a session is passed on at the next start.
 
 // orphan is a message of a shared subscription whose member does not get it.
 type orphan struct {
 	message *message
 	group   string
-	parcel  *parcel // its place on the disk; nil: none
+	slot    *slot   // its place in the store; nil: none
 	not     *client // has no room for it; nil: nobody in particular
 }
 
 // orphaned returns what o is for the other members of group, or of any shared
 // subscription if group is empty.
 func orphaned(o *session.Outgoing, group string) (x orphan, ok bool) {
-	switch owner := o.Owner.(type) {
-	case *parcel:
-		x = orphan{message: owner.message, group: owner.group, parcel: owner}
-	case *shared:
-		x = orphan{message: owner.message, group: owner.group}
-	}
+	e := o.Owner.(*queueEntry)
+	x = orphan{message: e.message, group: e.group.name(), slot: e.slot}
 	return x, x.group != "" && (group == "" || group == x.group)
 }
 
@@ -50,8 +44,8 @@ func (cl *client) bequeath(counts *counters) (left []orphan) {
 			counts.dropped.Add(1)
 		default:
 			left = append(left, x)
-			if x.parcel != nil {
-				x.parcel.passed = true
+			if x.slot != nil {
+				x.slot.moved = true
 			}
 		}
 	}
@@ -74,13 +68,13 @@ func (cl *client) yield(group string) (left []orphan) {
 }
 
 // passOnLost is passOn for who does not hold Broker.mu.
-func (b *Broker) passOnLost(lost []orphan, r *router, now time.Time, done func(*task)) (waits bool) {
+func (b *Broker) passOnLost(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
 	if len(lost) == 0 {
 		return false
 	}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.passOn(lost, r, now, done)
+	return b.passOn(lost, r, now, p)
 }
 
 // passOnNow is passOn for somebody who has left. Broker.mu is held for writing, so that
@@ -95,30 +89,104 @@ func (b *Broker) passOnNow(left []orphan) {
 }
 
 // passOn gives messages to other members of their shared subscriptions, in order. What
-// nobody can take is dropped and counted. If that has to be durable, waits is true and
-// done, which may be nil, is called when it is. Broker.mu is held.
-func (b *Broker) passOn(lost []orphan, r *router, now time.Time, done func(*task)) (waits bool) {
-	if b.disk != nil {
-		return b.disk.passOn(lost, r, now, done)
-	}
-	if b.drains() {
-		return false // what waits goes with the broker
-	}
+// nobody can take is dropped and counted. Places in the store change from one member to
+// others in one Commit, for which p waits then, unless it is nil. Copies that need no
+// store go at once. Broker.mu is held.
+func (b *Broker) passOn(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
+	ending := b.drains()
+	t := &task{keep: true, whole: true}
+	var copies []delivery
 	for i := range lost {
 		x := &lost[i]
-		s := b.heir(x, func(s *subscription) bool {
-			t := s.target(x.message)
-			if s.id != 0 {
-				t.ids = []uint32{s.id}
+		c, ok := b.assign(x, r, now, ending)
+		if ok && c.entry != nil {
+			if ok = b.packAgain(t, x, c) == nil; ok {
+				copies = append(copies, c)
 			}
-			return s.client.deliver(x.message, &t, r, now)
-		})
-		if s == nil {
+		}
+		if !ok && (!ending || x.slot != nil) { // the rest goes with the broker
 			b.counts.dropped.Add(1)
+		}
+		if x.slot != nil {
+			t.ops = append(t.ops, deletion(x.slot.key()))
 		}
 		r.endFrames()
 	}
-	return false
+	if len(t.ops) == 0 {
+		return false
+	}
+	t.cost += len(copies) * deliveryCost
+	t.done = func(error) { b.passedOn(t, lost, copies, p) }
+	b.persistence.add(t)
+	return true
+}
+
+// passedOn sends what has its place in the store.
+func (b *Broker) passedOn(t *task, lost []orphan, copies []delivery, p *publication) {
+	now := time.Now()
+	for i := range lost {
+		if s := lost[i].slot; s != nil {
+			b.persistence.removed(s)
+		}
+	}
+	var again []orphan
+	for i := range copies {
+		again = append(again, b.release(copies[i:i+1], now)...)
+	}
+	if !b.passOnLost(again, &b.persistence.router, now, p) && p != nil {
+		p.finish(b, t, p.code)
+	}
+}
+
+// assign finds a member that takes the message of x. One whose session is stored gets it
+// when the store has it; c is empty for the others, who have it. If the broker is
+// ending, nobody else gets it: their sessions go, too. Broker.mu is held.
+func (b *Broker) assign(x *orphan, r *router, now time.Time, ending bool) (c delivery, ok bool) {
+	s := b.heir(x, func(s *subscription) bool {
+		t := s.target(x.message)
+		if s.id != 0 {
+			t.ids = []uint32{s.id}
+		}
+		if !t.atMostOnce(x.message) && t.local == nil && t.client.durable.Load() {
+			c, ok = reserve(x.message, &t, now)
+			return ok
+		}
+		return !ending && t.deliver(x.message, r, now)
+	})
+	return c, s != nil
+}
+
+// reserveElsewhere adds to copies what the members whose turn it was do not take.
+func (b *Broker) reserveElsewhere(copies []delivery, lost []orphan, r *router, now time.Time) []delivery {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	ending := b.drains()
+	for i := range lost {
+		c, ok := b.assign(&lost[i], r, now, ending)
+		switch {
+		case !ok:
+			b.counts.dropped.Add(1)
+		case c.entry != nil:
+			copies = append(copies, c)
+		}
+	}
+	return copies
+}
+
+// packAgain adds to t what has to be stored of a message that another session had.
+func (b *Broker) packAgain(t *task, x *orphan, c delivery) error {
+	if x.slot == nil {
+		copies := []delivery{c}
+		err := b.pack(t, c.message, copies)
+		if err != nil {
+			giveUp(copies) // has no encoding: as if too large for the client
+		}
+		return err
+	}
+	c.entry.slot.stored = x.slot.stored
+	x.slot.stored.copies.Add(1)
+	t.ops = append(t.ops, c.entry.record())
+	return nil
 }
 
 // heir returns the first member that takes the message, beginning with the one whose

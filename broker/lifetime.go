@@ -82,14 +82,14 @@ func (b *Broker) leave(c *conn, e ending) bool {
 	if attached {
 		cl.close(e)
 		goodbye := cl.will != nil && !e.will
-		if !e.will || b.closed && !cl.lasting.Load() {
+		if !e.will || b.closed && !cl.durable.Load() {
 			// [MQTT-3.14.4-3]
 			cl.will = nil
 		}
 		due = b.away(cl, now)
-		if goodbye && cl.recorded {
+		if goodbye && cl.saved {
 			// At once, or a crash in the next moment would publish the will.
-			b.disk.signal()
+			b.persistence.signal()
 		}
 	}
 	cl.mu.Unlock()
@@ -107,7 +107,7 @@ func (b *Broker) leave(c *conn, e ending) bool {
 func (b *Broker) away(cl *client, now time.Time) (due *will) {
 	due = cl.will
 	// [MQTT-3.1.2-8] the will waits for its delay or the end of the session, and that
-	// of a session on the disk for the next start if the broker is closed.
+	// of a session in the store for the next start if the broker is closed.
 	if due != nil && (due.delay > 0 || b.closed) && cl.expiry > 0 {
 		due = nil
 	} else {
@@ -195,13 +195,11 @@ func (b *Broker) forget(cl *client) {
 	}
 	for _, s := range cl.subscriptions {
 		b.removeSubscription(s)
-		if b.disk != nil {
-			b.disk.noteFilter(cl, s.whole)
-		}
+		b.changes.filterChanges(cl, s.whole)
 	}
 	cl.gone = true
 	left := cl.bequeath(&b.counts)
-	if cl.recorded {
+	if cl.saved {
 		cl.erase()
 	}
 	cl.filters = filters{}

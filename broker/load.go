@@ -17,11 +17,17 @@ type loading struct {
 	clock    time.Time // when the broker last ran, for sure
 	clients  map[uint64]*client
 	states   map[uint64]*sessionState
-	messages map[uint64]*message
-	queues   map[uint64][]*parcel // by session
-	released map[uint64][]*parcel // those after PUBREC
-	orphans  []orphan             // of sessions that were over before their messages had been passed on
-	rest     []store.Op           // removes what nothing refers to
+	messages map[uint64]*loadedMessage
+	queues   map[uint64][]*queueEntry // by session
+	released map[uint64][]*queueEntry // those after PUBREC
+	orphans  []orphan                 // of sessions that were over before their messages had been passed on
+	rest     []store.Op               // removes what nothing refers to
+}
+
+// loadedMessage is a message that queues may refer to.
+type loadedMessage struct {
+	*message
+	stored storedMessage
 }
 
 // load goes on with what the Store has, or closes the broker with an error.
@@ -30,26 +36,23 @@ func (b *Broker) load() {
 		b: b, now: time.Now(),
 		clients:  make(map[uint64]*client),
 		states:   make(map[uint64]*sessionState),
-		messages: make(map[uint64]*message),
-		queues:   make(map[uint64][]*parcel),
-		released: make(map[uint64][]*parcel),
+		messages: make(map[uint64]*loadedMessage),
+		queues:   make(map[uint64][]*queueEntry),
+		released: make(map[uint64][]*queueEntry),
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d := newDisk(b, b.cfg.Store)
-	b.disk, b.retained.disk = d, nil // reading changes nothing
 	if err := l.read(); err != nil {
-		b.disk = nil
+		b.persistence = newPersistence(b, nil)
 		b.failure, b.closed = err, true
-		b.clients, b.retained = map[string]*client{}, retained{}
+		b.clients, b.retained = map[string]*client{}, retained{changes: &b.changes}
 		b.stopping.Store(true)
 		b.stopStatus()
 		b.cancel()
 		return
 	}
-	b.retained.disk = d
-	d.later(l.rest...)
-	d.start()
+	b.persistence.later(l.rest...)
+	b.persistence.start()
 	l.resume()
 }
 
@@ -83,7 +86,7 @@ func (l *loading) read() error {
 		}
 	}
 	slices.SortFunc(l.orphans, func(a, b orphan) int {
-		return cmp.Or(cmp.Compare(a.parcel.client.number, b.parcel.client.number), cmp.Compare(a.parcel.place, b.parcel.place))
+		return cmp.Or(cmp.Compare(a.slot.session, b.slot.session), cmp.Compare(a.slot.number, b.slot.number))
 	})
 	for number, m := range l.messages {
 		if m.stored.copies.Load() == 0 {
@@ -102,7 +105,7 @@ func (l *loading) takeClock(key, value []byte) (err error) {
 	return err
 }
 
-// place gives a time from the disk its place on the monotonic clock: from now on it
+// place gives a time from the store its place on the monotonic clock: from now on it
 // does not matter what becomes of the clock on the wall.
 func (l *loading) place(t time.Time) time.Time {
 	placed := l.now.Add(t.Sub(l.now))
@@ -127,11 +130,11 @@ func (l *loading) takeSession(key, value []byte) error {
 		return fmt.Errorf("more sessions than Config.Sessions, which is %d", b.cfg.Sessions)
 	}
 	b.created = max(b.created, n[0])
-	cl := newClient(s.peer.ClientID, n[0], b.cfg.Inflight, b.disk)
-	cl.recorded, cl.gone = true, s.ended
+	cl := newClient(b, s.peer.ClientID, n[0])
+	cl.saved, cl.gone = true, s.ended
 	cl.expiry, cl.will, cl.leaving = s.expiry, s.will, s.leaving
 	cl.seen = seen{&s.peer, s.since}
-	cl.lasting.Store(!s.ended && s.expiry > 0)
+	cl.durable.Store(!s.ended && s.expiry > 0)
 	for _, w := range s.leaving {
 		w.owner = cl
 	}

@@ -19,10 +19,9 @@ func (l *loading) takeMessage(key, value []byte) error {
 		return err
 	}
 	m.expires = l.place(m.expires)
-	m.b, m.stored = l.b, &stored{number: n[0]}
-	l.messages[n[0]] = m
-	if l.b.disk.message.Load() < n[0] {
-		l.b.disk.message.Store(n[0])
+	l.messages[n[0]] = &loadedMessage{message: m, stored: storedMessage{number: n[0]}}
+	if last := &l.b.persistence.message; last.Load() < n[0] {
+		last.Store(n[0])
 	}
 	return nil
 }
@@ -50,7 +49,7 @@ func (l *loading) takeQueued(key, value []byte) error {
 	if cl.held.messages >= cfg.QueuedMessages || cl.held.bytes+m.size() > cfg.QueuedBytes {
 		return fmt.Errorf("more waits for client %q than Config.QueuedMessages, which is %d, or QueuedBytes, which is %d, permit", cl.id, cfg.QueuedMessages, cfg.QueuedBytes)
 	}
-	cl.places = max(cl.places, n[2], q.released)
+	cl.slots = max(cl.slots, n[2], q.released)
 	if q.released == 0 && m.expired(l.now) && (q.packetID == 0 || q.qos == wire.AtLeastOnce) {
 		// [MQTT-3.3.2-5] Nobody waits for the rest of the exchange.
 		l.b.counts.expired.Add(1)
@@ -58,24 +57,36 @@ func (l *loading) takeQueued(key, value []byte) error {
 		return nil
 	}
 	m.stored.copies.Add(1)
-	cl.held.add(m, 1)
-	p := &parcel{message: m, client: cl, place: n[2], released: q.released, ids: q.ids, group: q.group}
-	p.out.Publish, p.out.Expires, p.out.Owner = m.publish, m.expires, p
-	p.out.Publish.QoS, p.out.Publish.Retain, p.out.Publish.PacketID = q.qos, q.retain, q.packetID
+	cl.held.add(m.message, 1)
+	e := &queueEntry{message: m.message, group: l.group(q.group)}
+	e.slot = &slot{stored: &m.stored, session: number, number: n[2], released: q.released, ids: q.ids}
+	e.out.Publish, e.out.Expires, e.out.Owner = m.publish, m.expires, e
+	e.out.Publish.QoS, e.out.Publish.Retain, e.out.Publish.PacketID = q.qos, q.retain, q.packetID
 	if len(q.ids) > 0 {
-		p.out.Publish.Properties = new(withIDs(m.publish.Properties, q.ids))
+		e.out.Publish.Properties = new(withIDs(m.publish.Properties, q.ids))
 	}
 	if q.released > 0 {
-		l.released[number] = append(l.released[number], p)
+		l.released[number] = append(l.released[number], e)
 	} else {
-		l.queues[number] = append(l.queues[number], p)
+		l.queues[number] = append(l.queues[number], e)
 	}
 	return nil
 }
 
+// group returns the shared subscription, which may have lost its members.
+func (l *loading) group(whole string) *group {
+	if whole == "" {
+		return nil
+	}
+	if g := l.b.groups[whole]; g != nil {
+		return g
+	}
+	return &group{whole: whole}
+}
+
 // takeOrphan takes the place of a message in the queue of a session that is over. m is
 // nil if the message has gone, too.
-func (l *loading) takeOrphan(key []byte, n [3]uint64, m *message, q *queued) {
+func (l *loading) takeOrphan(key []byte, n [3]uint64, m *loadedMessage, q *queued) {
 	l.b.created = max(l.b.created, n[1])
 	switch {
 	case m == nil || q.group == "" || q.released > 0:
@@ -89,8 +100,8 @@ func (l *loading) takeOrphan(key []byte, n [3]uint64, m *message, q *queued) {
 		l.drop(key)
 	default:
 		m.stored.copies.Add(1)
-		p := &parcel{message: m, client: &client{number: n[1]}, place: n[2], group: q.group}
-		l.orphans = append(l.orphans, orphan{message: m, group: q.group, parcel: p})
+		s := &slot{stored: &m.stored, session: n[1], number: n[2]}
+		l.orphans = append(l.orphans, orphan{message: m.message, group: q.group, slot: s})
 	}
 }
 
@@ -123,8 +134,7 @@ func (l *loading) takeRetained(key, value []byte) error {
 		l.rest = append(l.rest, deletion(slices.Clone(key)))
 		return nil
 	}
-	m.b = l.b
-	if !l.b.retained.room(m, &l.b.cfg) {
+	if !l.b.retained.hasRoom(m, &l.b.cfg) {
 		return fmt.Errorf("more retained messages than Config.RetainedMessages, which is %d, or RetainedBytes, which is %d, permit", l.b.cfg.RetainedMessages, l.b.cfg.RetainedBytes)
 	}
 	l.b.retained.put(topic, m)
@@ -134,12 +144,12 @@ func (l *loading) takeRetained(key, value []byte) error {
 // fill gives a session its messages.
 func (l *loading) fill(number uint64, cl *client) error {
 	released, queue := l.released[number], l.queues[number]
-	slices.SortFunc(released, func(a, b *parcel) int { return cmp.Compare(a.released, b.released) })
-	slices.SortFunc(queue, func(a, b *parcel) int { return cmp.Compare(a.place, b.place) })
-	for _, parcels := range [][]*parcel{released, queue} {
-		for _, p := range parcels {
-			if !cl.sender.Restore(&p.out, p.released > 0) {
-				return &RecordError{p.save().Key, fmt.Errorf("packet identifier %d: %w", p.out.Publish.PacketID, errRecordDamaged)}
+	slices.SortFunc(released, func(a, b *queueEntry) int { return cmp.Compare(a.slot.released, b.slot.released) })
+	slices.SortFunc(queue, func(a, b *queueEntry) int { return cmp.Compare(a.slot.number, b.slot.number) })
+	for _, entries := range [][]*queueEntry{released, queue} {
+		for _, e := range entries {
+			if !cl.sender.Restore(&e.out, e.slot.released > 0) {
+				return &RecordError{e.slot.key(), fmt.Errorf("packet identifier %d: %w", e.out.Publish.PacketID, errRecordDamaged)}
 			}
 		}
 	}

@@ -48,7 +48,7 @@ func (b *Broker) Subscribe(filter string, buffer int) (*Subscription, error) {
 		return nil, b.ended()
 	}
 	b.created++
-	stand := newClient("", b.created, 0, nil) // keeps it apart from all others
+	stand := newClient(b, "", b.created) // keeps it apart from all others
 	stand.online.Store(true)
 	sub.place = &subscription{client: stand, local: sub, whole: filter, qos: wire.ExactlyOnce, retainAsPublished: true}
 	b.place(sub.place, true)
@@ -104,9 +104,9 @@ func (s *Subscription) offer(m *message, retain bool) {
 	}
 	select {
 	case s.messages <- &kept:
-		m.b.counts.sent.Add(1)
+		s.b.counts.sent.Add(1)
 	default:
 		s.dropped++
-		m.b.counts.dropped.Add(1)
+		s.b.counts.dropped.Add(1)
 	}
 }

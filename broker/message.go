@@ -11,14 +11,12 @@ import (
 // message is a published message on its way to the subscribers. Most are written
 // to connections at once and never copied.
 type message struct {
-	b       *Broker
 	publish wire.Publish // without PacketID, Duplicate, topic alias and subscription identifiers
 	expires time.Time    // zero: never
 	from    string       // client identifier of the publisher; empty: none
 	bytes   int          // see size
 	kept    *message     // copy that owns its memory
 	insists bool         // nobody can be told that it was refused
-	stored  *stored      // on the disk; nil: not in the queue of a session that is kept
 }
 
 // newMessage returns a message that shares the payload of p, but not its properties.

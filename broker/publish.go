@@ -17,8 +17,7 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	if err := c.b.checkPublish(p); err != nil {
 		return err
 	}
-	d := c.b.disk
-	if p.QoS > wire.AtMostOnce && !c.awaitDisk() {
+	if p.QoS > wire.AtMostOnce && !c.awaitStore() {
 		return errGone
 	}
 	deliver, token, err := c.receive(p)
@@ -32,13 +31,9 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	} else {
 		m := &c.packets.message
 		m.set(p, c.client.id, now)
-		if d != nil && p.QoS > wire.AtMostOnce {
-			waits := false
-			if code, waits = c.publishDurably(p, m, token, now); waits {
-				return nil // the disk answers
-			}
-		} else {
-			code = c.b.publish(&c.router, m, now)
+		var pending *publication
+		if code, pending = c.b.publish(&c.router, m, now, c.sourceOf(p, token)); pending != nil {
+			return nil // the answer follows when the store has it
 		}
 	}
 	if c.b.observed() {
@@ -55,6 +50,15 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	return c.acknowledge(token, code, text)
 }
 
+// sourceOf says who has published p.
+func (c *conn) sourceOf(p *wire.Publish, t session.Token) source {
+	from := source{client: c.client, conn: c, token: t}
+	if p.QoS == wire.ExactlyOnce && c.client.durable.Load() {
+		from.id = p.PacketID
+	}
+	return from
+}
+
 // receive runs the message through the receiver of the session: aliases, quota,
 // repeats.
 func (c *conn) receive(p *wire.Publish) (deliver bool, t session.Token, err error) {
@@ -65,9 +69,7 @@ func (c *conn) receive(p *wire.Publish) (deliver bool, t session.Token, err erro
 		return false, session.Token{}, errGone
 	}
 	deliver, t, err = cl.receiver.Publish(p)
-	if cl.disk != nil {
-		cl.record() // of an identifier that the message has taken over, before it has its own
-	}
+	cl.recordLocked() // of an identifier that the message has taken over, before it has its own
 	return deliver, t, err
 }
 
@@ -84,9 +86,7 @@ func (c *conn) acknowledge(t session.Token, code wire.ReasonCode, text string) e
 		text = ""
 	}
 	err := cl.receiver.AckWithReason(t, code, text)
-	if cl.disk != nil {
-		cl.record() // of an identifier that a failure has ended
-	}
+	cl.recordLocked() // of an identifier that a failure has ended
 	if !gone {
 		return err
 	}

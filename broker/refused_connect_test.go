@@ -37,7 +37,7 @@ func possessionOf(b *Broker, id string) possession {
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	return possession{cl, cl.conn, cl.expiry, cl.will, cl.alarm, cl.seen, cl.subscriptions, cl.held.messages, cl.leaving, cl.lasting.Load()}
+	return possession{cl, cl.conn, cl.expiry, cl.will, cl.alarm, cl.seen, cl.subscriptions, cl.held.messages, cl.leaving, cl.durable.Load()}
 }
 
 // owner connects a client with a session, a will, a subscription and messages: one that
@@ -417,6 +417,6 @@ func TestTheLimitCountsSessionsThatAreToBegin(t *testing.T) {
 		first.closed()
 		s.set(nil, nil)
 		mustJoin(t, b, wire.V5, lasting(wire.V5, "third"))
-		require.Zero(t, b.promised)
+		require.Zero(t, b.reserved)
 	})
 }

@@ -9,10 +9,10 @@ import (
 
 // retained holds the last retained message of each topic.
 type retained struct {
-	topics match.TopicTree[*message]
-	bytes  int
-	purged time.Time // when those that have expired were last looked for
-	disk   *disk     // nil: there is none
+	topics  match.TopicTree[*message]
+	bytes   int
+	changes *changes  // follow what the store has to be told
+	purged  time.Time // when those that have expired were last looked for
 }
 
 // store keeps m as the retained message of its topic, or removes that if m is
@@ -24,14 +24,14 @@ func (r *retained) store(m *message, cfg *Config, now time.Time) bool {
 		r.remove(topic)
 		return true
 	}
-	if !r.room(m, cfg) {
+	if !r.hasRoom(m, cfg) {
 		// Not for every message, as it looks at all that is there.
 		if now.Sub(r.purged) < sweepInterval {
 			return false
 		}
 		r.purged = now
 		r.purge(now)
-		if !r.room(m, cfg) {
+		if !r.hasRoom(m, cfg) {
 			return false
 		}
 	}
@@ -40,9 +40,9 @@ func (r *retained) store(m *message, cfg *Config, now time.Time) bool {
 	return true
 }
 
-// put makes m the message of topic; nil: none.
-func (r *retained) put(topic string, m *message) {
-	if old, ok := r.topics.Get(topic); ok {
+// put makes m the message of topic; nil: none. It returns what was there.
+func (r *retained) put(topic string, m *message) (old *message) {
+	if old, _ = r.topics.Get(topic); old != nil {
 		r.topics.Delete(topic)
 		r.bytes -= old.size()
 	}
@@ -50,21 +50,16 @@ func (r *retained) put(topic string, m *message) {
 		r.topics.Set(topic, m)
 		r.bytes += m.size()
 	}
+	return old
 }
 
-// replace is put for what the disk has to follow.
+// replace is put for what the store has to be told.
 func (r *retained) replace(topic string, m *message) {
-	if r.disk == nil {
-		r.put(topic, m)
-		return
-	}
-	old, _ := r.topics.Get(topic)
-	r.disk.noteRetained(topic, old)
-	r.put(topic, m)
-	r.disk.ledgers.retained.settle(topic, m)
+	r.changes.retainedChanged(topic, r.put(topic, m), m)
 }
 
-func (r *retained) room(m *message, cfg *Config) bool {
+// hasRoom reports whether m may be put.
+func (r *retained) hasRoom(m *message, cfg *Config) bool {
 	count, bytes := r.topics.Len()+1, r.bytes+m.size()
 	if old, ok := r.topics.Get(m.publish.Topic); ok {
 		count, bytes = count-1, bytes-old.size()
@@ -106,20 +101,26 @@ func (r *retained) effort(filter string) int {
 	return 1
 }
 
-// sendRetained sends a new subscriber what is retained. [MQTT-3.3.1-9]
-func (b *Broker) sendRetained(s *subscription, r *router, now time.Time) {
+// retainedFor calls yield for what a new subscription is sent. [MQTT-3.3.1-9]
+// Broker.mu is held.
+func (b *Broker) retainedFor(s *subscription, now time.Time, yield func(*message, *target)) {
 	t := target{client: s.client, local: s.local, qos: s.qos, retain: true, stored: true}
 	if s.id != 0 {
 		t.ids = []uint32{s.id}
 	}
 	for _, m := range b.retained.matching(s.filter, now) {
 		if !s.noLocal || m.from != s.client.id {
-			t.deliver(m, r, now)
+			yield(m, &t)
 		}
 	}
 	for _, m := range b.statusFor(s.filter, now) {
-		t.deliver(m, r, now)
+		yield(m, &t)
 	}
+}
+
+// sendRetained sends a new subscriber what is retained.
+func (b *Broker) sendRetained(s *subscription, r *router, now time.Time) {
+	b.retainedFor(s, now, func(m *message, t *target) { t.deliver(m, r, now) })
 }
 
 // wantsRetained says whether a subscription is sent the retained messages.

@@ -16,7 +16,7 @@ type target struct {
 	qos    wire.QoS      // granted; the highest of several subscriptions
 	retain bool          // of the copy
 	stored bool          // a retained message, which goes through the queue because of its age
-	group  string        // the shared subscription that it comes through, as a copy of its own; empty: none
+	group  *group        // the shared subscription that it comes through, as a copy of its own; nil: none
 	ids    []uint32      // subscription identifiers
 }
 
@@ -93,21 +93,34 @@ func (r *router) flush() {
 	r.dirty = r.dirty[:0]
 }
 
-// publish keeps m if it is retained and sends it to all subscribers.
-func (b *Broker) publish(r *router, m *message, now time.Time) wire.ReasonCode {
-	m.b = b
+// publish keeps m if it is retained and sends it to all subscribers. If it has to wait
+// for the store, pending is what waits, and code is what the publisher is told if all
+// goes well.
+func (b *Broker) publish(r *router, m *message, now time.Time, from source) (code wire.ReasonCode, pending *publication) {
+	change := b.persistence.next()
 	if !b.route(r, m, now) {
 		b.counts.denied.Add(1)
-		return wire.QuotaExceeded
+		return wire.QuotaExceeded, nil
 	}
+	defer r.endMessage()
+	code = wire.Success
 	if len(r.targets) == 0 {
-		return wire.NoMatchingSubscribers
+		code = wire.NoMatchingSubscribers
+	}
+	if b.mustCommit(r, m, &from) {
+		if pending = b.commitPublish(r, m, now, newPublication(from, code), change); pending == nil {
+			return wire.UnspecifiedError, nil // it has no encoding
+		}
+		return code, pending
 	}
 	if lost := r.deliver(m, now); len(lost) > 0 {
-		b.passOnLost(lost, r, now, nil)
+		pending = newPublication(from, code)
+		pending.message = m.keep()
+		if !b.passOnLost(lost, r, now, pending) {
+			return code, nil
+		}
 	}
-	r.endMessage()
-	return wire.Success
+	return code, pending
 }
 
 // deliver sends m to all targets. It returns the copies that other members of shared
@@ -115,7 +128,7 @@ func (b *Broker) publish(r *router, m *message, now time.Time) wire.ReasonCode {
 func (r *router) deliver(m *message, now time.Time) (lost []orphan) {
 	for i := range r.targets {
 		if t := &r.targets[i]; !t.deliver(m, r, now) {
-			lost = append(lost, orphan{message: m, group: t.group, not: t.client})
+			lost = append(lost, orphan{message: m.keep(), group: t.group.whole, not: t.client})
 		}
 	}
 	return lost
@@ -163,7 +176,7 @@ func (r *router) choose(m *message) {
 
 func (r *router) add(s *subscription, m *message) {
 	add := s.target(m)
-	if n := len(r.targets); n > 0 && s.group == nil && r.targets[n-1].group == "" && r.targets[n-1].client == s.client {
+	if n := len(r.targets); n > 0 && s.group == nil && r.targets[n-1].group == nil && r.targets[n-1].client == s.client {
 		t := &r.targets[n-1]
 		t.qos = max(t.qos, s.qos)
 		t.retain = t.retain || add.retain
@@ -188,7 +201,7 @@ func (t *target) deliver(m *message, r *router, now time.Time) bool {
 		t.local.offer(m, t.retain)
 		return true
 	}
-	return t.client.deliver(m, t, r, now) || t.group == ""
+	return t.client.deliver(m, t, r, now) || t.group == nil
 }
 
 // overlapping reports whether subscriptions stand under more than one filter, so

@@ -39,6 +39,14 @@ func (b *Broker) part(s *subscription) {
 	}
 }
 
+// name returns the whole filter; empty: g is nil, there is no group.
+func (g *group) name() string {
+	if g == nil {
+		return ""
+	}
+	return g.whole
+}
+
 // pick returns the member whose turn it is.
 func (g *group) pick() *subscription {
 	for s := range g.inTurn {
@@ -74,11 +82,8 @@ func (s *subscription) rank() int {
 
 // target returns the copy of m that s gets.
 func (s *subscription) target(m *message) target {
-	t := target{client: s.client, local: s.local, qos: s.qos}
+	t := target{client: s.client, local: s.local, qos: s.qos, group: s.group}
 	// [MQTT-3.3.1-12], [MQTT-3.3.1-13]
 	t.retain = m.publish.Retain && s.retainAsPublished
-	if s.group != nil {
-		t.group = s.group.whole
-	}
 	return t
 }

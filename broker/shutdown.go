@@ -52,11 +52,9 @@ func (b *Broker) Close() error {
 	b.closeListeners()
 	b.draining.Do(func() { close(b.drained) })
 	b.endConns(nil)
-	if b.disk != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-		defer cancel()
-		_ = b.disk.stop(ctx) // what fails has been logged
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	_ = b.persistence.stop(ctx) // what fails has been logged
 	b.routines.Wait()
 	for s := range locals {
 		s.end()
@@ -84,10 +82,8 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	// Hooks that are asked about wills have no more time either.
 	defer context.AfterFunc(ctx, b.cancel)()
 	b.endConns(nil)
-	if b.disk != nil {
-		if failed := b.disk.stop(ctx); err == nil {
-			err = failed
-		}
+	if failed := b.persistence.stop(ctx); err == nil {
+		err = failed
 	}
 	_ = b.Close() // always nil
 	return err
@@ -121,9 +117,9 @@ func (b *Broker) drain(ctx context.Context) error {
 	return nil
 }
 
-// idle reports whether nothing waits for a client that is connected, or for the disk.
+// idle reports whether nothing waits for a client that is connected, or for the store.
 func (b *Broker) idle() bool {
-	if b.disk != nil && !b.disk.idle() {
+	if !b.persistence.idle() {
 		return false
 	}
 	for _, c := range b.openConns(nil) {

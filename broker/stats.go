@@ -76,7 +76,7 @@ func (b *Broker) stats() Stats {
 		if cl.online.Load() {
 			s.Connected++
 		}
-		if cl.lasting.Load() {
+		if cl.durable.Load() {
 			s.Durable++
 		}
 	}

@@ -114,9 +114,7 @@ func (b *Broker) statusFor(filter string, now time.Time) []*message {
 }
 
 func (b *Broker) statusMessage(f figure, now time.Time) *message {
-	m := newMessage(&wire.Publish{Topic: f.topic, Payload: []byte(f.value)}, "", now)
-	m.b = b
-	return m
+	return newMessage(&wire.Publish{Topic: f.topic, Payload: []byte(f.value)}, "", now)
 }
 
 // publishStatus sends the subscribers what has changed.
@@ -138,7 +136,7 @@ func (b *Broker) publishStatus() {
 	b.mu.Unlock()
 	var r router
 	for _, f := range changed {
-		b.publish(&r, b.statusMessage(f, now), now)
+		b.publish(&r, b.statusMessage(f, now), now, source{})
 	}
 	r.flush()
 }

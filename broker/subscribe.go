@@ -35,7 +35,7 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	if err := c.checkSubscribe(p); err != nil {
 		return err
 	}
-	if !c.awaitDisk() {
+	if !c.awaitStore() {
 		return errGone
 	}
 	ack := &wire.Suback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
@@ -50,7 +50,7 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 		}
 		f.QoS = min(f.QoS, qos)
 	}
-	waits, err := c.enrol(p, ack, why, now)
+	waits, err := c.subscribe(p, ack, why, now)
 	if err != nil || waits {
 		return err
 	}
@@ -63,9 +63,9 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	return nil
 }
 
-// enrol makes the subscriptions that are not refused yet, and answers. waits says
-// that the answer comes when they are on the disk.
-func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.Time) (waits bool, err error) {
+// subscribe makes the subscriptions that are not refused yet, and answers. waits says
+// that the answer, and what is retained, comes when the store has them.
+func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now time.Time) (waits bool, err error) {
 	b := c.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,21 +94,29 @@ func (c *conn) enrol(p *wire.Subscribe, ack *wire.Suback, why string, now time.T
 			send = append(send, s)
 		}
 	}
-	if t != nil {
-		return true, c.enrolDurably(t, p, ack, why, send, work, now)
+	if t == nil {
+		// [MQTT-3.8.4-1] before the retained messages, so that the client knows what
+		// they are.
+		if err := c.explain(ack, &ack.ReasonString, why); err != nil {
+			return false, err
+		}
 	}
-	// [MQTT-3.8.4-1] before the retained messages, so that the client knows what
-	// they are.
-	if err := c.explain(ack, &ack.ReasonString, why); err != nil {
-		return false, err
-	}
+	var copies []delivery
 	for _, s := range send {
 		if work += b.retained.effort(s.filter); !c.takeTurns(&work) {
+			giveUp(copies)
 			return false, errGone
 		}
-		b.sendRetained(s, &c.router, now)
+		if t == nil {
+			b.sendRetained(s, &c.router, now)
+		} else {
+			copies = b.reserveRetained(copies, t, s, now)
+		}
 	}
-	return false, nil
+	if t != nil {
+		c.commitSubscribe(t, p, ack, why, copies)
+	}
+	return t != nil, nil
 }
 
 // turnLength is how many filters and retained messages a client may go through
@@ -176,9 +184,7 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 		// [MQTT-3.8.4-3] the new one takes its place; nobody publishes meanwhile.
 		b.removeSubscription(old)
 	}
-	if b.disk != nil {
-		b.disk.noteFilter(cl, s.whole)
-	}
+	b.changes.filterChanges(cl, s.whole)
 	b.place(s, c.version == wire.V5)
 	cl.add(s)
 	return s, old == nil
@@ -243,11 +249,11 @@ func (f *filters) remove(whole string) {
 // handleUnsubscribe takes an UNSUBSCRIBE and answers it. [MQTT-3.10.4-1] filters
 // are compared byte for byte.
 func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
-	if !c.awaitDisk() {
+	if !c.awaitStore() {
 		return errGone
 	}
 	ack := &wire.Unsuback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
-	waits, err := c.strike(p, ack)
+	waits, err := c.unsubscribe(p, ack)
 	if err != nil || waits {
 		return err
 	}
@@ -260,9 +266,9 @@ func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 	return nil
 }
 
-// strike removes the subscriptions that are there, and answers. waits says that the
-// answer comes when the disk has forgotten them.
-func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool, err error) {
+// unsubscribe removes the subscriptions that are there, and answers. waits says that the
+// answer comes when the store has forgotten them.
+func (c *conn) unsubscribe(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool, err error) {
 	b, cl := c.b, c.client
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -281,14 +287,12 @@ func (c *conn) strike(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool, err 
 			continue
 		}
 		b.removeSubscription(s)
-		if b.disk != nil {
-			b.disk.noteFilter(cl, filter)
-		}
+		b.changes.filterChanges(cl, filter)
 		cl.remove(filter)
 		b.yieldShared(s)
 	}
 	if t != nil {
-		c.strikeDurably(t, p, ack)
+		c.commitUnsubscribe(t, p, ack)
 		return true, nil
 	}
 	return false, c.answer(ack)

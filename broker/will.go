@@ -46,15 +46,11 @@ func (w *will) publish(b *Broker, now time.Time) {
 		var r router
 		m := newMessage(&w.message, w.peer.ClientID, now)
 		m.insists = true
-		waits := false
-		if b.disk != nil {
-			code, waits = b.disk.publish(&r, m, now, &origin{will: w})
-		} else {
-			code = b.publish(&r, m, now)
-		}
+		var pending *publication
+		code, pending = b.publish(&r, m, now, source{will: w})
 		r.flush()
-		if waits {
-			return // the disk goes on
+		if pending != nil {
+			return // the rest follows when the store has it
 		}
 		w.settled()
 	}
@@ -64,31 +60,31 @@ func (w *will) publish(b *Broker, now time.Time) {
 }
 
 // takeWill takes the will out of the session, to be published; cl.mu is held. A
-// session on the disk keeps it until the message is there instead.
+// session in the store keeps it until the message is there instead.
 func (cl *client) takeWill() *will {
 	w := cl.will
 	cl.will = nil
 	cl.saves++
-	if w != nil && cl.recorded {
+	if w != nil && cl.saved {
 		w.owner = cl
 		cl.leaving = append(cl.leaving, w)
 	}
 	return w
 }
 
-// gather hands the message, which is t, to the disk. [MQTT-3.1.2-10] It is published
+// commit hands the message, which is t, to the store. [MQTT-3.1.2-10] It is published
 // once: the session loses its will in the same commit.
-func (w *will) gather(d *disk, t *task) {
+func (w *will) commit(b *Broker, t *task) {
 	cl := w.owner
 	if cl == nil {
-		d.add(t)
+		b.persistence.add(t)
 		return
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	w.depart()
 	t.ops = append(t.ops, cl.save())
-	d.add(t)
+	b.persistence.add(t)
 }
 
 // settled says that the will has gone another way, or nowhere.

@@ -19,22 +19,10 @@ func storeCode(err error) wire.ReasonCode {
 	return wire.ImplementationSpecificError
 }
 
-// publishDurably hands the message of a client to the disk. It reports whether it
-// has to wait there; the answer follows then.
-func (c *conn) publishDurably(p *wire.Publish, m *message, t session.Token, now time.Time) (code wire.ReasonCode, waits bool) {
-	o := &origin{client: c.client, conn: c, token: t}
-	if p.QoS == wire.ExactlyOnce && c.client.lasting.Load() {
-		o.id = p.PacketID
-	}
-	d := c.b.disk
-	o.done = func(code wire.ReasonCode) { d.answer(c, t, code) }
-	return d.publish(&c.router, m, now, o)
-}
-
-// answer acknowledges a message after the disk.
-func (d *disk) answer(c *conn, t session.Token, code wire.ReasonCode) {
+// answerCommitted acknowledges a message for which the store was waited for.
+func (b *Broker) answerCommitted(c *conn, t session.Token, code wire.ReasonCode) {
 	if code.Failed() {
-		d.answerFailure(c, t, code)
+		b.answerFailure(c, t, code)
 		return
 	}
 	if c.version < wire.V5 {
@@ -42,14 +30,14 @@ func (d *disk) answer(c *conn, t session.Token, code wire.ReasonCode) {
 		code = wire.Success
 	}
 	if err := c.acknowledge(t, code, ""); err == nil {
-		d.router.dirty = append(d.router.dirty, c)
+		b.persistence.rouse(c)
 	}
 }
 
-// answerFailure tells a client that its message is not durable. Where the version has
+// answerFailure tells a client that its message is not stored. Where the version has
 // no word for it, or nobody is there, the connection ends without an answer: the
 // message comes again, and as a new one.
-func (d *disk) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
+func (b *Broker) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
 	cl := c.client
 	cl.mu.Lock()
 	now := cl.conn
@@ -60,11 +48,11 @@ func (d *disk) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
 			text = "" // [MQTT-3.1.2-29]
 		}
 		_ = cl.receiver.AckWithReason(t, code, text) // stale: nobody waits for it
-		d.router.dirty = append(d.router.dirty, c)
+		b.persistence.rouse(c)
 	} else {
 		cl.receiver.Drop(t)
 	}
-	cl.record() // of an identifier that is not needed
+	cl.recordLocked() // of an identifier that is not needed
 	cl.mu.Unlock()
 	if told {
 		return
@@ -93,47 +81,41 @@ func checkEncoding(p *wire.Publish) error {
 	return w.publish(&q)
 }
 
-// awaitDisk waits until the disk has taken enough of what the client has published.
+// awaitStore waits until the store has taken enough of what the client has published.
 // It reports whether the connection goes on.
-func (c *conn) awaitDisk() bool {
-	d := c.b.disk
-	if d == nil || !d.crowded(c.client) {
+func (c *conn) awaitStore() bool {
+	p := c.b.persistence
+	if !p.crowded(c.client) {
 		return true
 	}
 	c.router.flush()
 	c.wake()
-	return d.admit(c.client, c.signals.noWriter)
+	return p.admit(c.client, c.signals.noWriter)
 }
 
-// publishOwn publishes a message of the program and waits for the disk if need be.
+// publishOwn publishes a message of the program and waits for the store if need be.
 func (b *Broker) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, err error) {
-	m := newMessage(p, "", now)
-	d := b.disk
-	if d == nil {
-		code = b.publish(r, m, now)
-		r.flush()
-		return code, nil
+	if b.persistence.stores() {
+		if err := checkEncoding(p); err != nil {
+			return 0, err
+		}
+		if p.QoS > wire.AtMostOnce && !b.persistence.admit(nil, nil) {
+			return 0, ErrClosed
+		}
 	}
-	if err := checkEncoding(p); err != nil {
-		return 0, err
-	}
-	if p.QoS > wire.AtMostOnce && !d.admit(nil, nil) {
-		return 0, ErrClosed
-	}
-	done := make(chan wire.ReasonCode, 1)
-	code, waits := d.publish(r, m, now, &origin{done: func(code wire.ReasonCode) { done <- code }})
+	code, pending := b.publish(r, newMessage(p, "", now), now, source{})
 	r.flush()
-	if !waits {
+	if pending == nil {
 		return code, nil
 	}
 	select {
-	case code = <-done:
+	case code = <-pending.answered:
 		return code, nil
-	case <-d.ended:
+	case <-b.persistence.ended:
 	case <-b.ctx.Done():
 	}
 	select {
-	case code = <-done:
+	case code = <-pending.answered:
 		return code, nil
 	default:
 		return 0, ErrClosed

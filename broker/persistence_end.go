@@ -5,10 +5,10 @@ import (
 )
 
 // idle reports whether nothing waits for the disk.
-func (d *disk) idle() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, tasks := range [][]*task{d.batch, d.tasks} {
+func (p *persistence) idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, tasks := range [][]*task{p.batch, p.tasks} {
 		for _, t := range tasks {
 			if t.done != nil {
 				return false
@@ -20,20 +20,23 @@ func (d *disk) idle() bool {
 
 // stop commits what is left. When ctx ends first it goes on without waiting: there
 // is no way to take a Commit back. Then the goroutine ends with that Commit.
-func (d *disk) stop(ctx context.Context) (err error) {
-	d.stopOnce.Do(func() {
-		d.mu.Lock()
-		d.stopping = true
-		d.mu.Unlock()
-		d.signal()
+func (p *persistence) stop(ctx context.Context) (err error) {
+	if !p.stores() {
+		return nil
+	}
+	p.stopOnce.Do(func() {
+		p.mu.Lock()
+		p.stopping = true
+		p.mu.Unlock()
+		p.signal()
 		select {
-		case <-d.ended:
-			err = d.lost
+		case <-p.ended:
+			err = p.lost
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}
-		close(d.notices.over)
-		<-d.notices.ended
+		close(p.notices.over)
+		<-p.notices.ended
 	})
 	return err
 }

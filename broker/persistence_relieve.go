@@ -6,7 +6,7 @@ import "github.com/seed65a45251/mqtt/store"
 // again those that are tried until they succeed. Of these it commits the removals by
 // themselves. A full Store may take nothing else, and without them it stays full, as
 // long as there are publishers who try to add to it.
-func (d *disk) relieve(tasks []*task) (over, again []*task) {
+func (p *persistence) relieve(tasks []*task) (over, again []*task) {
 	removed := make(map[string]bool) // by key: it ends with being removed
 	ahead := make(map[string]bool)   // by key: a whole task has to go before
 	sets := false
@@ -27,7 +27,7 @@ func (d *disk) relieve(tasks []*task) (over, again []*task) {
 		}
 	}
 	// What consists of removals only has just failed.
-	relieved := sets && len(removals) > 0 && d.store.Commit(removals) == nil
+	relieved := sets && len(removals) > 0 && p.store.Commit(removals) == nil
 	for _, t := range tasks {
 		done := !t.keep
 		if relieved && t.keep && len(t.ops) > 0 {

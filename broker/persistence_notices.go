@@ -24,12 +24,12 @@ func newNotices() notices {
 }
 
 // tell tells the observers what came of t.
-func (d *disk) tell(t *task, events ...Event) {
-	if len(events) == 0 || !d.b.observed() {
+func (p *persistence) tell(t *task, events ...Event) {
+	if len(events) == 0 || !p.b.observed() {
 		return
 	}
 	t.told = true
-	s := &d.notices
+	s := &p.notices
 	s.mu.Lock()
 	s.queue = append(s.queue, notice{events, t})
 	s.mu.Unlock()
@@ -40,8 +40,8 @@ func (d *disk) tell(t *task, events ...Event) {
 }
 
 // announce tells until over is closed, and then the rest.
-func (d *disk) announce() {
-	s := &d.notices
+func (p *persistence) announce() {
+	s := &p.notices
 	defer close(s.ended)
 	for over := false; !over; {
 		select {
@@ -55,9 +55,9 @@ func (d *disk) announce() {
 		s.mu.Unlock()
 		for _, n := range queue {
 			for _, e := range n.events {
-				d.b.observe(e)
+				p.b.observe(e)
 			}
-			d.free(n.task)
+			p.free(n.task)
 		}
 	}
 }

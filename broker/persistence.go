@@ -25,16 +25,17 @@ const (
 	shareMaximum  = 4 << 20
 )
 
-// disk is the way to Config.Store. What has to be durable becomes a task. One
+// persistence is the way to Config.Store. What has to be stored becomes a task. One
 // goroutine takes all tasks that have gathered, commits them together and then does
-// what waited for them. It holds no lock meanwhile.
-type disk struct {
+// what waited for them. It holds no lock meanwhile. Without a Store nothing is durable:
+// nobody has anything to commit, nothing waits and nothing runs.
+type persistence struct {
 	b       *Broker
 	store   store.Store
-	rouse   chan struct{} // has room for one
+	wake    chan struct{} // has room for one
 	ended   chan struct{} // closed when the goroutine is done
 	message atomic.Uint64 // the number of the last message
-	ledgers
+	changes *changes
 	notices notices
 
 	// Of the goroutine.
@@ -47,17 +48,18 @@ type disk struct {
 	stopOnce sync.Once
 }
 
+// stores reports whether there is a Store.
+func (p *persistence) stores() bool { return p.store != nil }
+
 // gathered is what waits for the next Commit.
 type gathered struct {
 	mu       sync.Mutex // guards the rest; a leaf
 	tasks    []*task
-	batch    []*task                  // on their way
-	bytes    int                      // that tasks cost
-	telling  int                      // of these, what observers have yet to be told
-	erasing  map[string]int           // sessions that the disk has yet to forget, by client identifier
-	entering map[string]chan struct{} // clients that enter, by client identifier; closed then
-	progress chan struct{}            // closed when tasks are done
-	timer    *time.Timer              // rouses; nil: not needed yet
+	batch    []*task       // on their way
+	bytes    int           // that tasks cost
+	telling  int           // of these, what observers have yet to be told
+	progress chan struct{} // closed when tasks are done
+	timer    *time.Timer   // rouses; nil: not needed yet
 	armed    bool
 	stopping bool
 }
@@ -76,30 +78,32 @@ type task struct {
 	told     bool        // observers are told, and the memory is needed until then
 }
 
-func newDisk(b *Broker, s store.Store) *disk {
-	return &disk{
+// newPersistence makes the way to s, which may be nil.
+func newPersistence(b *Broker, s store.Store) *persistence {
+	return &persistence{
 		b:        b,
 		store:    s,
-		rouse:    make(chan struct{}, 1),
+		wake:     make(chan struct{}, 1),
 		ended:    make(chan struct{}),
-		gathered: gathered{progress: make(chan struct{}), erasing: make(map[string]int), entering: make(map[string]chan struct{})},
+		changes:  &b.changes,
+		gathered: gathered{progress: make(chan struct{})},
 		notices:  newNotices(),
 	}
 }
 
 // start lets the goroutines run.
-func (d *disk) start() {
-	go d.run()      // stop waits for it
-	go d.announce() // and for it
+func (p *persistence) start() {
+	go p.run()      // stop waits for it
+	go p.announce() // and for it
 }
 
 // add gathers a task that somebody waits for.
-func (d *disk) add(t *task) {
+func (p *persistence) add(t *task) {
 	t.cost += taskCost + costOf(t.ops)
-	d.mu.Lock()
-	d.gather(t)
-	d.mu.Unlock()
-	d.signal()
+	p.mu.Lock()
+	p.gather(t)
+	p.mu.Unlock()
+	p.signal()
 }
 
 const (
@@ -107,9 +111,9 @@ const (
 	operationCost = 64  // what an operation needs beside its key and value
 )
 
-func (d *disk) gather(t *task) {
-	d.tasks = append(d.tasks, t)
-	d.bytes += t.cost
+func (p *persistence) gather(t *task) {
+	p.tasks = append(p.tasks, t)
+	p.bytes += t.cost
 	if cl := t.client; cl != nil {
 		cl.waiting.tasks++
 		cl.waiting.bytes += t.cost
@@ -117,101 +121,116 @@ func (d *disk) gather(t *task) {
 }
 
 // later gathers operations that nobody waits for and that are not given up.
-func (d *disk) later(ops ...store.Op) {
+func (p *persistence) later(ops ...store.Op) {
 	if len(ops) == 0 {
 		return
 	}
 	cost := costOf(ops)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if n := len(d.tasks); n > 0 && d.tasks[n-1].keep && d.tasks[n-1].done == nil {
-		t := d.tasks[n-1]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.tasks); n > 0 && p.tasks[n-1].keep && p.tasks[n-1].done == nil {
+		t := p.tasks[n-1]
 		t.ops = append(t.ops, ops...)
 		t.cost += cost
-		d.bytes += cost
+		p.bytes += cost
 	} else {
-		d.gather(&task{ops: ops, keep: true, cost: cost})
+		p.gather(&task{ops: ops, keep: true, cost: cost})
 	}
-	d.arm(lazyDelay)
+	p.arm(lazyDelay)
 }
 
-// arm rouses the goroutine in a while; d.mu is held.
-func (d *disk) arm(delay time.Duration) {
-	if d.armed {
+// rouse wakes the writer of c when the tasks that are committed are concluded. It is
+// for what they do.
+func (p *persistence) rouse(c *conn) { p.router.dirty = append(p.router.dirty, c) }
+
+// soon wakes the goroutine for what nobody waits for.
+func (p *persistence) soon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.arm(lazyDelay)
+}
+
+// arm rouses the goroutine in a while; p.mu is held.
+func (p *persistence) arm(delay time.Duration) {
+	if p.armed {
 		return
 	}
-	d.armed = true
-	if d.timer == nil {
-		d.timer = time.AfterFunc(delay, d.signal)
+	p.armed = true
+	if p.timer == nil {
+		p.timer = time.AfterFunc(delay, p.signal)
 	} else {
-		d.timer.Reset(delay)
+		p.timer.Reset(delay)
 	}
 }
 
-func (d *disk) signal() {
+func (p *persistence) signal() {
 	select {
-	case d.rouse <- struct{}{}:
+	case p.wake <- struct{}{}:
 	default:
 	}
 }
 
+// next returns the first change of retained messages and subscriptions that has what is
+// changed from now on.
+func (p *persistence) next() uint64 { return p.changes.begins.Load() + 1 }
+
 // run commits until stop.
-func (d *disk) run() {
-	defer close(d.ended)
+func (p *persistence) run() {
+	defer close(p.ended)
 	clock := time.NewTicker(clockInterval)
 	defer clock.Stop()
 	for {
 		select {
-		case <-d.rouse:
+		case <-p.wake:
 			runtime.Gosched() // publishers that can run add what they have
 		case <-clock.C:
-			d.tick()
+			p.tick()
 		}
-		if d.work() {
-			d.timer.Stop()
+		if p.work() {
+			p.timer.Stop()
 			return
 		}
 	}
 }
 
 // tick records that the broker is there, if a session depends on it.
-func (d *disk) tick() {
-	d.b.mu.RLock()
+func (p *persistence) tick() {
+	p.b.mu.RLock()
 	needed := false
-	for _, cl := range d.b.clients {
-		needed = needed || cl.lasting.Load() && cl.online.Load()
+	for _, cl := range p.b.clients {
+		needed = needed || cl.durable.Load() && cl.online.Load()
 	}
-	d.b.mu.RUnlock()
+	p.b.mu.RUnlock()
 	if needed {
-		d.later(store.Op{Key: recordKey(clockRecord), Value: clockValue(time.Now())})
+		p.later(store.Op{Key: recordKey(clockRecord), Value: clockValue(time.Now())})
 	}
 }
 
 // work commits what has gathered. It returns true when that was the last.
-func (d *disk) work() (last bool) {
+func (p *persistence) work() (last bool) {
 	for {
-		d.mu.Lock()
-		batch, stopping := d.tasks, d.stopping
-		d.batch, d.tasks = batch, nil
-		d.disarm()
-		d.mu.Unlock()
+		p.mu.Lock()
+		batch, stopping := p.tasks, p.stopping
+		p.batch, p.tasks = batch, nil
+		p.disarm()
+		p.mu.Unlock()
 		batch, doomed := divide(batch, (*task).doomed)
-		batch, late := divide(batch, func(t *task) bool { return t.ledger > 0 && t.ledger <= d.refused })
-		refusal := d.refusal
-		err := d.commit(batch)
-		again := d.conclude(batch, err)
+		batch, late := divide(batch, func(t *task) bool { return t.ledger > 0 && t.ledger <= p.changes.refused })
+		refusal := p.changes.refusal
+		err := p.commit(batch)
+		again := p.conclude(batch, err)
 		if len(doomed) > 0 {
-			again = d.conclude(doomed, errGone)
+			again = p.conclude(doomed, errGone)
 		}
 		if len(late) > 0 {
 			// What they changed went to the disk before them, and was taken back.
-			again = d.conclude(late, refusal)
+			again = p.conclude(late, refusal)
 		}
 		if !stopping {
 			return false
 		}
 		if !again || err != nil {
-			d.lost = err
+			p.lost = err
 			return true
 		}
 	}
@@ -238,32 +257,32 @@ func divide(batch []*task, is func(*task) bool) (left, lost []*task) {
 	return left, lost
 }
 
-// disarm ends the waiting of arm; d.mu is held.
-func (d *disk) disarm() {
-	if d.timer == nil {
-		d.timer = time.AfterFunc(time.Hour, d.signal)
+// disarm ends the waiting of arm; p.mu is held.
+func (p *persistence) disarm() {
+	if p.timer == nil {
+		p.timer = time.AfterFunc(time.Hour, p.signal)
 	}
-	d.timer.Stop()
-	d.armed = false
+	p.timer.Stop()
+	p.armed = false
 }
 
 // commit writes the operations of all tasks, and what the ledgers have, as one.
-func (d *disk) commit(batch []*task) error {
-	ops := d.ops[:0]
+func (p *persistence) commit(batch []*task) error {
+	ops := p.ops[:0]
 	for _, t := range batch {
 		ops = append(ops, t.ops...)
 	}
-	ops = d.beginLedgers(ops)
+	ops = p.changes.begin(ops)
 	var err error
 	if len(ops) > 0 {
-		err = d.store.Commit(ops)
-		d.count(err)
+		err = p.store.Commit(ops)
+		p.count(err)
 	}
-	d.endLedgers(err)
+	p.changes.end(err)
 	clear(ops)
-	d.ops = ops[:0]
+	p.ops = ops[:0]
 	if cap(ops) > opsMaximum {
-		d.ops = nil
+		p.ops = nil
 	}
 	return err
 }
@@ -272,27 +291,27 @@ func (d *disk) commit(batch []*task) error {
 const opsMaximum = 4096
 
 // count logs the first failure of a row, and its end.
-func (d *disk) count(err error) {
+func (p *persistence) count(err error) {
 	if err == nil {
-		d.b.counts.commits.Add(1)
-		if d.failing {
-			d.b.cfg.Logger.Info("store works again")
+		p.b.counts.commits.Add(1)
+		if p.failing {
+			p.b.cfg.Logger.Info("store works again")
 		}
 	} else {
-		d.b.counts.commitErrors.Add(1)
-		if !d.failing {
-			d.b.cfg.Logger.Error("store failed", "error", err)
+		p.b.counts.commitErrors.Add(1)
+		if !p.failing {
+			p.b.cfg.Logger.Error("store failed", "error", err)
 		}
 	}
-	d.failing = err != nil
+	p.failing = err != nil
 }
 
 // conclude does what waited for the tasks. It reports whether there are more.
-func (d *disk) conclude(batch []*task, err error) (more bool) {
+func (p *persistence) conclude(batch []*task, err error) (more bool) {
 	var again []*task
 	over := batch
 	if err != nil {
-		over, again = d.relieve(batch)
+		over, again = p.relieve(batch)
 	}
 	for _, t := range over {
 		switch {
@@ -303,27 +322,27 @@ func (d *disk) conclude(batch []*task, err error) (more bool) {
 			t.done(err)
 		}
 	}
-	d.router.flush()
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	p.router.flush()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, t := range over {
 		if t.client != nil {
 			t.client.waiting.tasks--
 		}
 		if t.told {
-			d.telling += t.cost
+			p.telling += t.cost
 		} else {
-			d.giveBack(t)
+			p.giveBack(t)
 		}
 	}
-	d.batch = nil
+	p.batch = nil
 	if len(again) > 0 {
-		d.tasks = append(again, d.tasks...)
+		p.tasks = append(again, p.tasks...)
 	}
 	if err != nil {
-		d.armed = false
-		d.arm(retryDelay)
+		p.armed = false
+		p.arm(retryDelay)
 	}
-	d.advance()
-	return len(d.tasks) > 0
+	p.advance()
+	return len(p.tasks) > 0
 }

@@ -1,0 +1,136 @@
+package broker
+
+import (
+	"sync/atomic"
+
+	"github.com/seed65a45251/mqtt/store"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// changes are the retained messages and subscriptions that the store has not got.
+// Subscriptions count as soon as they are made, so that no message is missed that
+// follows the SUBSCRIBE; what the store refuses is taken back. Broker.mu guards them.
+type changes struct {
+	b        *Broker
+	pending  atomic.Bool   // there may be something; a hint for who does not hold Broker.mu
+	begun    bool          // begin was called, and end not; of the goroutine of persistence
+	begins   atomic.Uint64 // of begin
+	refused  uint64        // the last begin that failed, and why; of the goroutine of persistence
+	refusal  error
+	retained ledger[string, *message]
+	filters  ledger[filterOf, *subscription]
+}
+
+// filterOf names a subscription.
+type filterOf struct {
+	client *client
+	whole  string
+}
+
+// retainedChanged is called when the retained message of topic, old, was replaced by now.
+func (c *changes) retainedChanged(topic string, old, now *message) {
+	if !c.b.persistence.stores() {
+		return
+	}
+	c.retained.note(topic, old)
+	c.retained.settle(topic, now)
+	c.schedule()
+}
+
+// filterChanges is called before a subscription of cl is replaced.
+func (c *changes) filterChanges(cl *client, whole string) {
+	if cl.saved {
+		c.filters.note(filterOf{cl, whole}, cl.subscriptions[whole])
+		c.schedule()
+	}
+}
+
+func (c *changes) schedule() {
+	if !c.pending.Swap(true) {
+		c.b.persistence.soon()
+	}
+}
+
+func (c *changes) currentRetained(topic string) *message {
+	m, _ := c.b.retained.topics.Get(topic)
+	return m
+}
+
+func currentFilter(k filterOf) *subscription { return k.client.subscriptions[k.whole] }
+
+// begin appends what has changed to ops.
+func (c *changes) begin(ops []store.Op) []store.Op {
+	if !c.pending.Load() {
+		return ops
+	}
+	b := c.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.pending.Store(false)
+	c.begun = true
+	c.begins.Add(1)
+	c.retained.begin(c.currentRetained, func(topic string, m *message) {
+		op := deletion(retainedKey(topic))
+		if m != nil {
+			value, err := messageValue(m)
+			if err != nil {
+				b.cfg.Logger.Error("retained message can not be stored", "topic", topic, "error", err)
+			} else {
+				op.Value, op.Delete = value, false
+			}
+		}
+		ops = append(ops, op)
+	})
+	c.filters.begin(currentFilter, func(k filterOf, s *subscription) {
+		op := deletion(filterKey(k.client.number, k.whole))
+		if s != nil {
+			op.Value, op.Delete = s.value(), false
+		}
+		ops = append(ops, op)
+	})
+	return ops
+}
+
+// end takes back what the store refused to somebody who waits for it. What nobody waits
+// for is tried again.
+func (c *changes) end(err error) {
+	if !c.begun {
+		return
+	}
+	c.begun = false
+	ok := err == nil
+	if !ok {
+		c.refused, c.refusal = c.begins.Load(), err
+	}
+	b := c.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.retained.end(ok, c.currentRetained, func(topic string, failed, durable *message) {
+		if failed == nil || failed.publish.QoS == wire.AtMostOnce || failed.insists {
+			return
+		}
+		if durable != nil && !b.retained.hasRoom(durable, &b.cfg) {
+			return // its place is taken
+		}
+		b.retained.put(topic, durable)
+	})
+	c.filters.end(ok, currentFilter, func(k filterOf, failed, durable *subscription) {
+		if k.client.gone {
+			return
+		}
+		if failed == nil && !k.client.mayAdd(durable, &b.cfg) {
+			return // its place is taken
+		}
+		if failed != nil {
+			b.removeSubscription(failed)
+			k.client.remove(k.whole)
+		}
+		if durable != nil {
+			b.place(durable, durable.group != nil)
+			k.client.add(durable)
+		}
+	})
+	if len(c.retained.changes) > 0 || len(c.filters.changes) > 0 {
+		c.pending.Store(true)
+	}
+}

@@ -1,0 +1,260 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed65a45251/mqtt/store"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// A session is stored before its client is let in: what is forgotten for it must not
+// come back, and what it is promised must be there after a crash. Until the store has
+// that, the session is what it was, with its connection, so that a Store that fails
+// takes nothing from anybody. If something about the session changes meanwhile, the
+// store is told again. A client whose session is not stored enters at once.
+
+// admission is what the store has been told for a client that is to enter.
+type admission struct {
+	e        *entrance
+	number   uint64 // of the session that begins; 0: none that is stored
+	wrote    bool   // the store may have something of it
+	has      bool   // the store has all of it
+	task     *task
+	recorded chan error // has room for one
+
+	// What it is for.
+	session *client
+	resumed bool
+	expiry  uint32
+	saves   uint64 // of the session
+}
+
+// entrances are the clients that enter or whose sessions the store has yet to forget,
+// by client identifier.
+type entrances struct {
+	mu       sync.Mutex               // a leaf
+	entering map[string]chan struct{} // closed when the client is through; nil: nobody waits
+	erasing  map[string]int
+}
+
+func newEntrances() entrances {
+	return entrances{entering: make(map[string]chan struct{}), erasing: make(map[string]int)}
+}
+
+// letIn lets the client in, when the store has its session if that is to be stored.
+func (b *Broker) letIn(e *entrance, deadline time.Time) (after handsOver, err error) {
+	if !b.entrances.takeTurn(b.ctx, deadline, e.connect.ClientID) {
+		return handsOver{}, &refusal{code: wire.ServerUnavailable, text: storeFailed}
+	}
+	defer b.entrances.passTurn(e.connect.ClientID)
+	a := &admission{e: e}
+	for {
+		if done, err := b.tryToEnter(a, &after); done || err != nil {
+			return after, err
+		}
+		if err := a.await(b, deadline); err != nil {
+			return after, err
+		}
+	}
+}
+
+// tryToEnter lets the client in, or tells the store what for.
+func (b *Broker) tryToEnter(a *admission, after *handsOver) (done bool, err error) {
+	e, now := a.e, time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.consider(e, now); err != nil {
+		a.takeBack(b)
+		return false, err
+	}
+	if b.mustStore(e) && !a.holds() {
+		a.make(b, now)
+		return false, nil
+	}
+	a.unreserve(b)
+	*after = b.takeOver(e, a.number, now)
+	return true, nil
+}
+
+// mustStore reports whether the store has to know before e may enter. Broker.mu is held.
+func (b *Broker) mustStore(e *entrance) bool {
+	return b.persistence.stores() &&
+		(e.expiry > 0 || e.session != nil && e.session.saved || b.entrances.erases(e.connect.ClientID))
+}
+
+// holds reports whether the store has what is considered now. Broker.mu is held.
+func (a *admission) holds() bool {
+	e := a.e
+	if !a.has || a.session != e.session || a.resumed != e.resumed || a.expiry != e.expiry {
+		return false
+	}
+	if e.session == nil {
+		return true
+	}
+	e.session.mu.Lock()
+	defer e.session.mu.Unlock()
+	return a.saves == e.session.saves
+}
+
+// make tells the store what will be when e has entered. Broker.mu is held.
+func (a *admission) make(b *Broker, now time.Time) {
+	e := a.e
+	a.session, a.resumed, a.expiry, a.has = e.session, e.resumed, e.expiry, false
+	begins := sessionState{peer: *e.conn.peer, expiry: e.expiry, connected: true, since: now, will: e.will}
+	var ops []store.Op
+	if cl := e.session; cl != nil {
+		cl.mu.Lock()
+		a.saves = cl.saves
+		leaving := slices.Clip(cl.leaving)
+		if cl.willIsDue(e.resumed, now) {
+			leaving = append(leaving, cl.will)
+		}
+		switch {
+		case e.resumed:
+			begins.leaving = leaving
+			ops = append(ops, b.sessionOp(cl.number, &begins))
+		case cl.saved:
+			ops = append(ops, b.sessionOp(cl.number, &sessionState{
+				peer: *cl.seen.peer, expiry: cl.expiry, ended: true, since: cl.seen.since, leaving: leaving,
+			}))
+		}
+		cl.mu.Unlock()
+	}
+	if !e.resumed && e.expiry > 0 {
+		a.reserve(b)
+		ops = append(ops, b.sessionOp(a.number, &begins))
+	}
+	a.recorded = make(chan error, 1)
+	recorded := a.recorded
+	a.task = &task{ops: ops, done: func(err error) { recorded <- err }}
+	b.persistence.add(a.task)
+}
+
+// reserve takes a number and a place for a session that is to begin. Broker.mu is held.
+func (a *admission) reserve(b *Broker) {
+	if a.number == 0 {
+		a.number = b.nextNumber()
+	}
+	if !a.e.reserved && a.e.session == nil {
+		a.e.reserved = true
+		b.reserved++
+	}
+}
+
+func (a *admission) unreserve(b *Broker) {
+	if a.e.reserved {
+		a.e.reserved = false
+		b.reserved--
+	}
+}
+
+// await waits until the store knows, or takes everything back.
+func (a *admission) await(b *Broker, deadline time.Time) error {
+	ctx, cancel := context.WithDeadline(b.ctx, deadline)
+	defer cancel()
+	var err error
+	code := wire.ServerUnavailable
+	select {
+	case err = <-a.recorded:
+		if a.has = err == nil; a.has {
+			a.wrote = true
+			return nil
+		}
+		if a.e.conn.version == wire.V5 {
+			code = storeCode(err)
+		}
+	case <-ctx.Done():
+		a.task.unwanted.Store(true)
+		a.wrote = true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a.takeBack(b)
+	return &refusal{code: code, text: storeFailed}
+}
+
+// takeBack tells the store what is, in place of what was to be. Broker.mu is held.
+func (a *admission) takeBack(b *Broker) {
+	a.unreserve(b)
+	if !a.wrote {
+		return
+	}
+	if a.number != 0 {
+		b.persistence.later(deletion(recordKey(sessionRecord, a.number)))
+	}
+	if cl := b.clients[a.e.connect.ClientID]; cl != nil {
+		cl.mu.Lock()
+		defer cl.mu.Unlock()
+		cl.saveLater()
+	}
+}
+
+// takeTurn waits until no other client with the same identifier enters, until the
+// deadline or the end of ctx, and reports whether it came to that.
+func (t *entrances) takeTurn(ctx context.Context, deadline time.Time, clientID string) bool {
+	for {
+		over := t.tryTurn(clientID)
+		if over == nil {
+			return true
+		}
+		ctx, cancel := context.WithDeadline(ctx, deadline)
+		select {
+		case <-over:
+			cancel()
+		case <-ctx.Done():
+			cancel()
+			return false
+		}
+	}
+}
+
+// tryTurn takes the turn, or returns what is closed when it is over.
+func (t *entrances) tryTurn(clientID string) (over chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	over, taken := t.entering[clientID]
+	switch {
+	case !taken:
+		t.entering[clientID] = nil // nobody waits yet
+		return nil
+	case over == nil:
+		over = make(chan struct{})
+		t.entering[clientID] = over
+	}
+	return over
+}
+
+func (t *entrances) passTurn(clientID string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if over := t.entering[clientID]; over != nil {
+		close(over)
+	}
+	delete(t.entering, clientID)
+}
+
+// erase records that the session of cl is over. Who comes next under the client
+// identifier is told that there is none, and waits for that. cl.mu is held.
+func (t *entrances) erase(cl *client) {
+	id := cl.id
+	t.mu.Lock()
+	t.erasing[id]++
+	t.mu.Unlock()
+	cl.b.persistence.add(&task{keep: true, ops: []store.Op{cl.save()}, done: func(error) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.erasing[id]--; t.erasing[id] == 0 {
+			delete(t.erasing, id)
+		}
+	}})
+}
+
+// erases reports whether the store has yet to forget a session of this client.
+func (t *entrances) erases(clientID string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.erasing[clientID] > 0
+}

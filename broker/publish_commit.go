@@ -1,0 +1,239 @@
+package broker
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/store"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// source is who has published a message. The zero value is the program.
+type source struct {
+	client *client       // whose messages stay in order; nil: none
+	conn   *conn         // its connection
+	token  session.Token // of the message
+	id     uint16        // QoS 2 identifier to store with it; 0: none
+	will   *will         // nil: it is none
+}
+
+// publication is a message that waits for the store.
+type publication struct {
+	source
+	message  *message
+	copies   []delivery
+	code     wire.ReasonCode      // if it gets there
+	answered chan wire.ReasonCode // for the program; has room for one
+}
+
+// delivery is one copy of a message that waits for the store.
+type delivery struct {
+	message *message
+	target  target
+	entry   *queueEntry // nil: for a session that is not stored
+}
+
+// storedMessage is a message in the store, which the queues of all sessions share.
+type storedMessage struct {
+	number uint64
+	copies atomic.Int32
+}
+
+func newPublication(from source, code wire.ReasonCode) *publication {
+	p := &publication{source: from, code: code}
+	if from == (source{}) {
+		p.answered = make(chan wire.ReasonCode, 1)
+	}
+	return p
+}
+
+// mustCommit reports whether m has to wait for the store, because something of it has
+// to be stored or comes after something of the same publisher that has to.
+func (b *Broker) mustCommit(r *router, m *message, from *source) bool {
+	p := b.persistence
+	switch {
+	case !p.stores():
+		return false
+	case from.id != 0 || from.will != nil && from.will.owner != nil:
+		return true
+	case m.publish.QoS == wire.AtMostOnce:
+		return false
+	case m.publish.Retain || from.client != nil && p.behind(from.client):
+		return true
+	case from.conn != nil && from.conn.signals.failure.Load() != nil:
+		return true // what was before it was refused
+	}
+	return slices.ContainsFunc(r.targets, func(t target) bool { return t.local == nil && !t.atMostOnce(m) && t.client.durable.Load() })
+}
+
+// commitPublish hands the message to the store. change is the first that the store can
+// have when it is retained. Copies at QoS 0 go at once; all others wait, and so does
+// the answer.
+func (b *Broker) commitPublish(r *router, m *message, now time.Time, p *publication, change uint64) *publication {
+	t := &task{client: p.client, conn: p.conn, keep: p.will != nil, whole: p.will != nil, cost: m.size()}
+	if m.publish.Retain && !t.keep {
+		t.ledger = change
+	}
+	p.message = m.keep()
+	p.reserve(b, r, now)
+	if err := b.pack(t, p.message, p.copies); err != nil {
+		giveUp(p.copies)
+		return nil
+	}
+	t.done = func(err error) { p.committed(b, t, err) }
+	switch {
+	case p.will != nil:
+		p.will.commit(b, t)
+	case p.id != 0:
+		p.commitWithID(b, t)
+	default:
+		b.persistence.add(t)
+	}
+	return p
+}
+
+// commitWithID hands over t together with the identifier of the message, in the order
+// in which the identifier is taken and given back.
+func (p *publication) commitWithID(b *Broker, t *task) {
+	cl := p.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if !cl.gone && cl.receiver.Remember(p.token) {
+		value := identifierValue(session.DigestOf(&p.message.publish, p.conn.version))
+		t.ops = append(t.ops, store.Op{Key: identifierKey(cl.number, p.id), Value: value})
+	}
+	b.persistence.add(t)
+}
+
+// committed sends what the store has, or says that it has not got it.
+func (p *publication) committed(b *Broker, t *task, err error) {
+	if err != nil {
+		giveUp(p.copies)
+		p.finish(b, t, storeCode(err))
+		return
+	}
+	now := time.Now()
+	lost := b.release(p.copies, now)
+	if len(lost) == 0 || !b.passOnLost(lost, &b.persistence.router, now, p) {
+		p.finish(b, t, p.code)
+	}
+}
+
+// finish answers the publisher and tells the observers.
+func (p *publication) finish(b *Broker, t *task, code wire.ReasonCode) {
+	switch {
+	case p.will != nil:
+		b.persistence.tell(t, Published{p.will.peer, &p.message.publish, code})
+	case p.conn != nil:
+		b.answerCommitted(p.conn, p.token, code)
+		b.persistence.tell(t, Published{p.client.lastPeer(), &p.message.publish, code})
+	default:
+		p.answered <- code
+	}
+}
+
+// reserve makes the copies for all targets. Those at QoS 0 go at once.
+func (p *publication) reserve(b *Broker, r *router, now time.Time) {
+	var lost []orphan
+	for i := range r.targets {
+		t := &r.targets[i]
+		ok := false
+		if t.atMostOnce(p.message) {
+			ok = t.deliver(p.message, r, now)
+		} else if c, reserved := reserve(p.message, t, now); reserved {
+			p.copies, ok = append(p.copies, c), true
+		}
+		if !ok && t.group != nil {
+			lost = append(lost, orphan{message: p.message, group: t.group.whole, not: t.client})
+		}
+	}
+	if len(lost) > 0 {
+		p.copies = b.reserveElsewhere(p.copies, lost, r, now)
+	}
+}
+
+// reserve makes the copy of m for t. ok is false if the client has no room for it.
+func reserve(m *message, t *target, now time.Time) (c delivery, ok bool) {
+	c = delivery{message: m, target: *t}
+	c.target.ids = slices.Clone(t.ids)
+	if t.local != nil || !t.client.durable.Load() {
+		return c, true
+	}
+	c.entry = t.client.reserve(m, &c.target, now)
+	return c, c.entry != nil
+}
+
+// atMostOnce reports whether the copy of m has QoS 0.
+func (t *target) atMostOnce(m *message) bool { return min(t.qos, m.publish.QoS) == wire.AtMostOnce }
+
+// pack adds to t what has to be stored: m, once, and its place in each queue.
+func (b *Broker) pack(t *task, m *message, copies []delivery) error {
+	n := 0
+	for i := range copies {
+		if copies[i].entry != nil {
+			n++
+		}
+	}
+	t.cost += len(copies) * deliveryCost
+	if n == 0 {
+		return nil
+	}
+	value, err := messageValue(m)
+	if err != nil {
+		return err
+	}
+	stored := &storedMessage{number: b.persistence.message.Add(1)}
+	stored.copies.Store(int32(n))
+	t.ops = append(slices.Grow(t.ops, n+2), store.Op{Key: recordKey(messageRecord, stored.number), Value: value})
+	for i := range copies {
+		if e := copies[i].entry; e != nil {
+			e.slot.stored = stored
+			t.ops = append(t.ops, e.record())
+		}
+	}
+	return nil
+}
+
+// deliveryCost is what a copy needs beside the message.
+const deliveryCost = 256
+
+// release sends copies of one message that are stored. It returns those that other
+// members of shared subscriptions have to take.
+func (b *Broker) release(copies []delivery, now time.Time) (lost []orphan) {
+	r := &b.persistence.router
+	for i := range copies {
+		c := &copies[i]
+		switch e := c.entry; {
+		case e != nil && !c.target.client.send(e, r, now):
+			lost = append(lost, orphan{message: c.message, group: e.group.whole, slot: e.slot})
+		case e == nil && !c.target.deliver(c.message, r, now):
+			lost = append(lost, orphan{message: c.message, group: c.target.group.whole, not: c.target.client})
+		}
+	}
+	r.endMessage()
+	return lost
+}
+
+func giveUp(copies []delivery) {
+	for i := range copies {
+		if e := copies[i].entry; e != nil {
+			copies[i].target.client.giveUp(e)
+		}
+	}
+}
+
+// remove removes the record of an entry.
+func (p *persistence) remove(e *queueEntry) {
+	p.later(deletion(e.slot.key()))
+	p.removed(e.slot)
+}
+
+// removed is called when the record is being removed. With the last one goes that of the
+// message, which must not go before any of them.
+func (p *persistence) removed(s *slot) {
+	if s.stored.copies.Add(-1) == 0 {
+		p.later(deletion(recordKey(messageRecord, s.stored.number)))
+	}
+}

@@ -1,0 +1,136 @@
+package broker
+
+import (
+	"slices"
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/store"
+)
+
+// recordLocked asks for the records that the next steps of the session wait for. It
+// comes after everything that may have made such a step.
+func (cl *client) recordLocked() {
+	cl.held.done = cl.sender.Unrecorded(cl.held.done[:0])
+	discards := cl.receiver.Discards(nil)
+	if len(cl.held.done) == 0 && len(discards) == 0 {
+		return
+	}
+	outs := slices.Clone(cl.held.done)
+	clear(cl.held.done)
+	if len(outs) > 0 {
+		cl.b.persistence.add(cl.stepsTask(outs))
+	}
+	if len(discards) > 0 {
+		// Apart, as a full disk may still take it.
+		t := &task{keep: true, done: func(error) { cl.recorded(nil, discards) }}
+		for _, id := range discards {
+			t.ops = append(t.ops, deletion(identifierKey(cl.number, id)))
+		}
+		cl.b.persistence.add(t)
+	}
+}
+
+// stepsTask records the steps that outs are to make.
+func (cl *client) stepsTask(outs []*session.Outgoing) *task {
+	t := &task{keep: true, done: func(error) { cl.recorded(outs, nil) }}
+	for _, o := range outs {
+		e := o.Owner.(*queueEntry)
+		if o.Released() && e.slot.released == 0 {
+			// [MQTT-4.6.0-4] PUBRELs are repeated in the order of the PUBRECs.
+			cl.slots++
+			e.slot.released = cl.slots
+		}
+		t.ops = append(t.ops, e.record())
+	}
+	return t
+}
+
+// recorded makes the steps.
+func (cl *client) recorded(outs []*session.Outgoing, discards []uint16) {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	idle := cl.link.Pending() == 0
+	for _, o := range outs {
+		cl.sender.Recorded(o)
+	}
+	for _, id := range discards {
+		cl.receiver.Discarded(id)
+	}
+	if len(outs) > 0 {
+		cl.sender.Pump(time.Now())
+		cl.settle(&cl.b.counts)
+	}
+	cl.rouseLocked(idle, &cl.b.persistence.router)
+}
+
+// record returns the record of the entry.
+func (e *queueEntry) record() store.Op {
+	q := queued{
+		qos: e.out.Publish.QoS, retain: e.out.Publish.Retain,
+		packetID: e.out.Publish.PacketID, released: e.slot.released, ids: e.slot.ids, group: e.group.name(),
+	}
+	return store.Op{Key: e.slot.key(), Value: q.value()}
+}
+
+func (s *slot) key() []byte {
+	return recordKey(queuedRecord, s.stored.number, s.session, s.number)
+}
+
+func (cl *client) lastPeer() *Peer {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.seen.peer
+}
+
+// save returns the record of the session, or its removal; cl.mu is held.
+func (cl *client) save() store.Op {
+	cl.saves++
+	return cl.b.sessionOp(cl.number, &sessionState{
+		peer: *cl.seen.peer, expiry: cl.expiry, ended: cl.gone, connected: cl.conn != nil,
+		since: cl.seen.since, will: cl.will, leaving: cl.leaving,
+	})
+}
+
+// sessionOp returns the record of a session, or its removal if nothing is left of it.
+func (b *Broker) sessionOp(number uint64, s *sessionState) store.Op {
+	op := store.Op{Key: recordKey(sessionRecord, number)}
+	if s.ended && len(s.leaving) == 0 {
+		op.Delete = true
+		return op
+	}
+	value, err := s.value()
+	if err != nil {
+		// Nothing in it came without being checked.
+		b.cfg.Logger.Error("session can not be stored", "client", s.peer.ClientID, "error", err)
+		op.Delete = true
+		return op
+	}
+	op.Value = value
+	return op
+}
+
+// saveLater records the session if it is one that is kept; cl.mu is held.
+func (cl *client) saveLater() {
+	if cl.saved {
+		cl.b.persistence.later(cl.save())
+	}
+}
+
+// erase removes what the store has of a session that is over; Broker.mu and cl.mu are
+// held.
+func (cl *client) erase() {
+	p := cl.b.persistence
+	cl.durable.Store(false)
+	// Before the rest, so that a session in the store is whole.
+	cl.b.entrances.erase(cl)
+	for id := range cl.receiver.Remembered() {
+		p.later(deletion(identifierKey(cl.number, id)))
+	}
+	cl.sender.Fail(session.ErrSessionEnded)
+	for _, o := range cl.sender.Completed(nil) {
+		if e := o.Owner.(*queueEntry); e.slot != nil && !e.slot.moved {
+			p.remove(e)
+		}
+	}
+}

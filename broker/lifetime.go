@@ -198,7 +198,7 @@ func (b *Broker) forget(cl *client) {
 		b.changes.filterChanges(cl, s.whole)
 	}
 	cl.gone = true
-	left := cl.bequeath(&b.counts)
+	left := cl.undeliveredShared(&b.counts)
 	if cl.saved {
 		cl.erase()
 	}

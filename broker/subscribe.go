@@ -289,7 +289,7 @@ func (c *conn) unsubscribe(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool,
 		b.removeSubscription(s)
 		b.changes.filterChanges(cl, filter)
 		cl.remove(filter)
-		b.yieldShared(s)
+		b.reassignShared(s)
 	}
 	if t != nil {
 		c.commitUnsubscribe(t, p, ack)

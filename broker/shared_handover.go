@@ -32,8 +32,8 @@ func orphaned(o *session.Outgoing, group string) (x orphan, ok bool) {
 	return x, x.group != "" && (group == "" || group == x.group)
 }
 
-// bequeath returns what of a session that is over goes to others. cl.mu is held.
-func (cl *client) bequeath(counts *counters) (left []orphan) {
+// undeliveredShared returns what of a session that is over goes to others. cl.mu is held.
+func (cl *client) undeliveredShared(counts *counters) (left []orphan) {
 	for _, o := range cl.sender.Incomplete(nil) {
 		x, ok := orphaned(o, "")
 		switch {
@@ -52,10 +52,10 @@ func (cl *client) bequeath(counts *counters) (left []orphan) {
 	return left
 }
 
-// yield takes what has come through a shared subscription out of the queue of a client
+// withdrawShared takes what has come through a shared subscription out of the queue of a client
 // that has left it and stays otherwise. [MQTT-3.10.4-3] What was sent is completed.
 // cl.mu is held.
-func (cl *client) yield(group string) (left []orphan) {
+func (cl *client) withdrawShared(group string) (left []orphan) {
 	for _, o := range cl.sender.Incomplete(nil) {
 		x, ok := orphaned(o, group)
 		if !ok || !cl.sender.Withdraw(o) {
@@ -142,7 +142,7 @@ func (b *Broker) passedOn(t *task, lost []orphan, copies []delivery, p *publicat
 // when the store has it; c is empty for the others, who have it. If the broker is
 // ending, nobody else gets it: their sessions go, too. Broker.mu is held.
 func (b *Broker) assign(x *orphan, r *router, now time.Time, ending bool) (c delivery, ok bool) {
-	s := b.heir(x, func(s *subscription) bool {
+	s := b.nextMember(x, func(s *subscription) bool {
 		t := s.target(x.message)
 		if s.id != 0 {
 			t.ids = []uint32{s.id}
@@ -189,9 +189,9 @@ func (b *Broker) packAgain(t *task, x *orphan, c delivery) error {
 	return nil
 }
 
-// heir returns the first member that takes the message, beginning with the one whose
+// nextMember returns the first member that takes the message, beginning with the one whose
 // turn it is, or nil if none does.
-func (b *Broker) heir(x *orphan, takes func(*subscription) bool) *subscription {
+func (b *Broker) nextMember(x *orphan, takes func(*subscription) bool) *subscription {
 	if g := b.groups[x.group]; g != nil {
 		for s := range g.inTurn {
 			if s.client != x.not && takes(s) {
@@ -202,13 +202,13 @@ func (b *Broker) heir(x *orphan, takes func(*subscription) bool) *subscription {
 	return nil
 }
 
-// yieldShared passes on what waits for the client of s, which has unsubscribed, if
+// reassignShared passes on what waits for the client of s, which has unsubscribed, if
 // there is somebody else. Broker.mu is held.
-func (b *Broker) yieldShared(s *subscription) {
+func (b *Broker) reassignShared(s *subscription) {
 	if s.group == nil || b.groups[s.whole] == nil {
 		return // a client may get what was queued before it unsubscribed
 	}
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
-	b.passOnNow(s.client.yield(s.whole))
+	b.passOnNow(s.client.withdrawShared(s.whole))
 }

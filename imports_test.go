@@ -33,14 +33,15 @@ var permittedImports = map[string][]string{
 		"golang.org/x/sync/errgroup", "github.com/coder/websocket", "golang.org/x/net/proxy",
 	},
 	"./broker": {
-		"./wire", "./match", "./session", "./reconnect", "./store", "./internal/...",
+		"./wire", "./match", "./session", "./reconnect", "./store", "./internal/...", "./broker/internal/...",
 		"golang.org/x/sync/errgroup", "github.com/coder/websocket", "golang.org/x/crypto/bcrypt",
 	},
-	"./internal/...":       {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
-	"./internal/mosquitto": {"./internal/...", "github.com/stretchr/testify/require"},
-	"./mqtttest":           {"./broker", "./wire", "./match", "./internal/pipe"},
-	"./cmd/...":            {".", "./broker", "./wire", "./match", "./reconnect", "./store", "./store/bolt", "./internal/..."},
-	"./examples/...":       {"golang.org/x/sync/errgroup", ".", "./broker", "./wire", "./match", "./reconnect", "./session", "./store", "./store/bolt", "./mqtttest"},
+	"./broker/internal/journal": {"./store"},
+	"./internal/...":            {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
+	"./internal/mosquitto":      {"./internal/...", "github.com/stretchr/testify/require"},
+	"./mqtttest":                {"./broker", "./wire", "./match", "./internal/pipe"},
+	"./cmd/...":                 {".", "./broker", "./wire", "./match", "./reconnect", "./store", "./store/bolt", "./internal/..."},
+	"./examples/...":            {"golang.org/x/sync/errgroup", ".", "./broker", "./wire", "./match", "./reconnect", "./session", "./store", "./store/bolt", "./mqtttest"},
 }
 
 // unreachable says what a package may not even import by way of others.

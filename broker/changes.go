@@ -13,9 +13,9 @@ import (
 type changes struct {
 	b        *Broker
 	pending  atomic.Bool   // there may be something; a hint for who does not hold Broker.mu
-	begun    bool          // begin was called, and end not; of the goroutine of persistence
+	begun    bool          // begin was called, and end not; of the goroutine of the journal
 	begins   atomic.Uint64 // of begin
-	refused  uint64        // the last begin that failed, and why; of the goroutine of persistence
+	refused  uint64        // the last begin that failed, and why; of the goroutine of the journal
 	refusal  error
 	retained ledger[string, *message]
 	filters  ledger[filterOf, *subscription]
@@ -29,7 +29,7 @@ type filterOf struct {
 
 // retainedChanged is called when the retained message of topic, old, was replaced by now.
 func (c *changes) retainedChanged(topic string, old, now *message) {
-	if !c.b.persistence.stores() {
+	if !c.b.persistence.Stores() {
 		return
 	}
 	c.retained.note(topic, old)
@@ -47,7 +47,7 @@ func (c *changes) filterChanges(cl *client, whole string) {
 
 func (c *changes) schedule() {
 	if !c.pending.Swap(true) {
-		c.b.persistence.soon()
+		c.b.persistence.Soon()
 	}
 }
 
@@ -57,6 +57,19 @@ func (c *changes) currentRetained(topic string) *message {
 }
 
 func currentFilter(k filterOf) *subscription { return k.client.subscriptions[k.whole] }
+
+// next returns the first begin that can have what is changed from now on.
+func (c *changes) next() uint64 { return c.begins.Load() + 1 }
+
+// refusedAt returns the error of what was changed before a begin that failed: it was
+// taken back. change is what next returned then; 0: nothing was changed. It is for the
+// goroutine of the journal.
+func (c *changes) refusedAt(change uint64) error {
+	if change == 0 || change > c.refused {
+		return nil
+	}
+	return c.refusal
+}
 
 // begin appends what has changed to ops.
 func (c *changes) begin(ops []store.Op) []store.Op {

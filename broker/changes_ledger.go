@@ -1,15 +1,15 @@
 package broker
 
-// ledger follows what is changed in memory before the disk has it, by key. Only
-// the last state counts: what changes often is written as often as the disk takes
+// ledger follows what is changed in memory before the store has it, by key. Only
+// the last state counts: what changes often is written as often as the store takes
 // it, and needs no more memory for that. Broker.mu guards it.
 type ledger[K, V comparable] struct {
 	changes map[K]*change[V]
 }
 
-// change is one key that is not as it is on the disk. The zero V stands for nothing.
+// change is one key that is not as it is in the store. The zero V stands for nothing.
 type change[V comparable] struct {
-	durable V    // what the disk has
+	durable V    // what the store has
 	writing V    // what it is getting
 	flying  bool // it is getting something
 }
@@ -24,15 +24,15 @@ func (l *ledger[K, V]) note(k K, old V) {
 	}
 }
 
-// settle is called after it was replaced by now. What is again as it is on the disk
-// is forgotten, or a disk that hangs would let everything gather that comes and goes.
+// settle is called after it was replaced by now. What is again as it is in the store
+// is forgotten, or a store that hangs would let everything gather that comes and goes.
 func (l *ledger[K, V]) settle(k K, now V) {
 	if c := l.changes[k]; c != nil && !c.flying && c.durable == now {
 		delete(l.changes, k)
 	}
 }
 
-// begin calls write for everything that the disk has not got.
+// begin calls write for everything that the store has not got.
 func (l *ledger[K, V]) begin(current func(K) V, write func(k K, v V)) {
 	for k, c := range l.changes {
 		now := current(k)
@@ -46,7 +46,7 @@ func (l *ledger[K, V]) begin(current func(K) V, write func(k K, v V)) {
 }
 
 // end says whether what begin wrote is durable. If it is not, it calls undo for what
-// has not been replaced meanwhile, which may put back what the disk has.
+// has not been replaced meanwhile, which may put back what the store has.
 func (l *ledger[K, V]) end(ok bool, current func(K) V, undo func(k K, failed, durable V)) {
 	for k, c := range l.changes {
 		if !c.flying {

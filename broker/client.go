@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -37,11 +38,11 @@ type client struct {
 // it is ever set.
 type persistent struct {
 	durable atomic.Bool // the session outlives its connection; what comes for it is stored
-	waiting waiting     // guarded by persistence.mu
-	saved   bool        // the store has the session
-	slots   uint64      // numbers the queue
-	saves   uint64      // counts what makes an earlier record of the session wrong
-	leaving []*will     // are being published, and may have to be after a crash
+	waiting journal.Share
+	saved   bool    // the store has the session
+	slots   uint64  // numbers the queue
+	saves   uint64  // counts what makes an earlier record of the session wrong
+	leaving []*will // are being published, and may have to be after a crash
 }
 
 // seen is what remains known of a client that is away.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -82,25 +83,18 @@ func TestAHangingDiskBoundsWills(t *testing.T) {
 			receive[*wire.Connack](c)
 			c.cut()
 		}
-		b.persistence.mu.Lock()
-		waiting := b.persistence.bytes
-		b.persistence.mu.Unlock()
+		waiting := b.persistence.Bytes()
 		require.Greater(t, waiting, 100*60_000)
-		b.persistence.mu.Lock()
-		b.persistence.bytes += gatherMaximum
-		b.persistence.mu.Unlock()
+		b.persistence.Add(&journal.Task{Cost: journal.Maximum})
 		c := dial(t, b, wire.V5)
 		c.send(&wire.Connect{ClientID: "c", CleanStart: true, Will: &wire.Will{Topic: "w", QoS: 1}})
 		require.Equal(t, wire.QuotaExceeded, receive[*wire.Connack](c).ReasonCode)
 		c.closed()
 		clean(t, b, "c")
-		b.persistence.mu.Lock()
-		b.persistence.bytes -= gatherMaximum
-		b.persistence.mu.Unlock()
 		close(hang)
 		s.set(nil, nil)
 		advance(time.Second)
-		require.Zero(t, b.persistence.bytes)
+		require.Zero(t, b.persistence.Bytes())
 	})
 }
 
@@ -186,15 +180,13 @@ func TestAnObserverMayPublishWhateverWaitsForIt(t *testing.T) {
 			go p.net.Write(all)
 		}
 		synctest.Wait()
-		b.persistence.mu.Lock()
-		require.GreaterOrEqual(t, b.persistence.bytes, gatherMaximum)
-		b.persistence.mu.Unlock()
+		require.GreaterOrEqual(t, b.persistence.Bytes(), journal.Maximum)
 		close(slow)
 		advance(time.Minute)
 		require.EqualValues(t, 160, told.Load())
 		require.EqualValues(t, 160, copies.Load())
 		require.NoError(t, b.Close())
-		require.Zero(t, b.persistence.bytes)
+		require.Zero(t, b.persistence.Bytes())
 	})
 }
 

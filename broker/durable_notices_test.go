@@ -83,9 +83,7 @@ func TestAnObserverMayPublishAndBeSlow(t *testing.T) {
 		}
 		go p.net.Write(all) // waits for the observer, in the end
 		synctest.Wait()
-		b.persistence.mu.Lock()
-		require.Less(t, b.persistence.bytes, 6<<20)
-		b.persistence.mu.Unlock()
+		require.Less(t, b.persistence.Bytes(), 6<<20)
 		close(slow)
 		copies := 0
 		for copies < 8 {
@@ -94,7 +92,7 @@ func TestAnObserverMayPublishAndBeSlow(t *testing.T) {
 			}
 		}
 		require.NoError(t, b.Close())
-		require.Zero(t, b.persistence.bytes)
+		require.Zero(t, b.persistence.Bytes())
 	})
 }
 
@@ -131,23 +129,31 @@ func TestPublishEndsWithTheBroker(t *testing.T) {
 // Several sessions finish with a message at the same time. Its record goes when their
 // places in the queues have gone, or a crash would leave a place without message.
 func TestAMessageGoesAfterItsPlaces(t *testing.T) {
-	b := &Broker{}
-	d := newPersistence(b, store.Memory())
+	written := &recording{Mem: store.Memory()}
+	p := newPersistence(new(Broker), written)
 	stored := &storedMessage{number: 1}
 	stored.copies.Store(8)
 	var sessions sync.WaitGroup
 	for i := range uint64(8) {
 		e := &queueEntry{slot: &slot{stored: stored, session: i}}
-		sessions.Go(func() { d.remove(e) })
+		sessions.Go(func() { p.remove(e) })
 	}
 	sessions.Wait()
-	var kinds []recordKind
-	for _, each := range d.tasks {
-		for _, op := range each.ops {
-			kinds = append(kinds, recordKind(op.Key[1]))
-		}
+	p.start()
+	require.NoError(t, p.stop(t.Context()))
+	require.Equal(t, messageRecord, written.kinds[8])
+	require.Len(t, written.kinds, 9)
+}
+
+// recording notes what kinds of records it is given.
+type recording struct {
+	*store.Mem
+	kinds []recordKind
+}
+
+func (r *recording) Commit(ops []store.Op) error {
+	for _, op := range ops {
+		r.kinds = append(r.kinds, recordKind(op.Key[1]))
 	}
-	require.Equal(t, messageRecord, kinds[8])
-	require.Len(t, kinds, 9)
-	d.timer.Stop()
+	return r.Mem.Commit(ops)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -77,7 +78,7 @@ func TestWhatIsAnsweredHoldsWhereverTheBrokerCrashes(t *testing.T) {
 			}
 			promises[next].holds(&held)
 		}
-		advance(lazyDelay)
+		advance(journal.LazyDelay)
 		crashed := w.hasCrashed()
 		require.False(t, next < len(promises) && !crashed, "no answer")
 		allowed := []state{held}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -82,11 +83,9 @@ func TestAHangingDiskBoundsItsPublishers(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		b.persistence.mu.Lock()
-		gathered := b.persistence.bytes
-		b.persistence.mu.Unlock()
-		require.Greater(t, gathered, shareMaximum)
-		require.Less(t, gathered, shareMaximum+256<<10)
+		gathered := b.persistence.Bytes()
+		require.Greater(t, gathered, journal.ShareMaximum)
+		require.Less(t, gathered, journal.ShareMaximum+256<<10)
 		// Somebody else has a share, too.
 		q := clean(t, b, "q")
 		q.send(&wire.Publish{Topic: "a", QoS: 1, PacketID: 1}, &wire.Pingreq{})
@@ -96,7 +95,7 @@ func TestAHangingDiskBoundsItsPublishers(t *testing.T) {
 		s.set(nil, nil)
 		q.want(&wire.Puback{PacketID: 1})
 		synctest.Wait()
-		require.Zero(t, b.persistence.bytes)
+		require.Zero(t, b.persistence.Bytes())
 	})
 }
 

@@ -66,7 +66,7 @@ func (b *Broker) consider(e *entrance, now time.Time) error {
 	if e.session == nil && !e.reserved && len(b.clients)+b.reserved >= b.cfg.Sessions {
 		return &refusal{code: tooMany(c.version), text: "too many sessions"}
 	}
-	if (p.Will != nil || b.mustStore(e)) && b.persistence.full() {
+	if (p.Will != nil || b.mustStore(e)) && b.persistence.Full() {
 		// A will could not be refused when it is due.
 		return &refusal{code: tooMany(c.version), text: "too much waits for the store"}
 	}
@@ -104,7 +104,7 @@ func (b *Broker) takeOver(e *entrance, number uint64, now time.Time) (after hand
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	cl.expiry, cl.will = e.expiry, e.will
-	cl.durable.Store(b.persistence.stores() && cl.expiry > 0)
+	cl.durable.Store(b.persistence.Stores() && cl.expiry > 0)
 	cl.saved = cl.saved || cl.durable.Load()
 	cl.open(c, e.ack, e.resumed, now)
 	c.client = cl

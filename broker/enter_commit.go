@@ -6,12 +6,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // A session is stored before its client is let in: what is forgotten for it must not
-// come back, and what it is promised must be there after a crash. Until the store has
+// come back, and what it is told must be there after a crash. Until the store has
 // that, the session is what it was, with its connection, so that a Store that fails
 // takes nothing from anybody. If something about the session changes meanwhile, the
 // store is told again. A client whose session is not stored enters at once.
@@ -22,7 +23,7 @@ type admission struct {
 	number   uint64 // of the session that begins; 0: none that is stored
 	wrote    bool   // the store may have something of it
 	has      bool   // the store has all of it
-	task     *task
+	task     *journal.Task
 	recorded chan error // has room for one
 
 	// What it is for.
@@ -81,7 +82,7 @@ func (b *Broker) tryToEnter(a *admission, after *handsOver) (done bool, err erro
 
 // mustStore reports whether the store has to know before e may enter. Broker.mu is held.
 func (b *Broker) mustStore(e *entrance) bool {
-	return b.persistence.stores() &&
+	return b.persistence.Stores() &&
 		(e.expiry > 0 || e.session != nil && e.session.saved || b.entrances.erases(e.connect.ClientID))
 }
 
@@ -129,8 +130,8 @@ func (a *admission) make(b *Broker, now time.Time) {
 	}
 	a.recorded = make(chan error, 1)
 	recorded := a.recorded
-	a.task = &task{ops: ops, done: func(err error) { recorded <- err }}
-	b.persistence.add(a.task)
+	a.task = &journal.Task{Ops: ops, Done: func(err error) { recorded <- err }}
+	b.persistence.Add(a.task)
 }
 
 // reserve takes a number and a place for a session that is to begin. Broker.mu is held.
@@ -167,7 +168,7 @@ func (a *admission) await(b *Broker, deadline time.Time) error {
 			code = storeCode(err)
 		}
 	case <-ctx.Done():
-		a.task.unwanted.Store(true)
+		a.task.GiveUp()
 		a.wrote = true
 	}
 	b.mu.Lock()
@@ -183,7 +184,7 @@ func (a *admission) takeBack(b *Broker) {
 		return
 	}
 	if a.number != 0 {
-		b.persistence.later(deletion(recordKey(sessionRecord, a.number)))
+		b.persistence.Later(deletion(recordKey(sessionRecord, a.number)))
 	}
 	if cl := b.clients[a.e.connect.ClientID]; cl != nil {
 		cl.mu.Lock()
@@ -243,7 +244,7 @@ func (t *entrances) erase(cl *client) {
 	t.mu.Lock()
 	t.erasing[id]++
 	t.mu.Unlock()
-	cl.b.persistence.add(&task{keep: true, ops: []store.Op{cl.save()}, done: func(error) {
+	cl.b.persistence.Add(&journal.Task{Keep: true, Ops: []store.Op{cl.save()}, Done: func(error) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if t.erasing[id]--; t.erasing[id] == 0 {

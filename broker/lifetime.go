@@ -89,7 +89,7 @@ func (b *Broker) leave(c *conn, e ending) bool {
 		due = b.away(cl, now)
 		if goodbye && cl.saved {
 			// At once, or a crash in the next moment would publish the will.
-			b.persistence.signal()
+			b.persistence.Signal()
 		}
 	}
 	cl.mu.Unlock()

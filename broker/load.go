@@ -51,7 +51,7 @@ func (b *Broker) load() {
 		b.cancel()
 		return
 	}
-	b.persistence.later(l.rest...)
+	b.persistence.Later(l.rest...)
 	b.persistence.start()
 	l.resume()
 }

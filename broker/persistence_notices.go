@@ -1,10 +1,14 @@
 package broker
 
-import "sync"
+import (
+	"sync"
 
-// notices are events that had to wait for the disk. They are told on a goroutine of
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
+)
+
+// notices are events that had to wait for the store. They are told on a goroutine of
 // their own: observers may take their time, and may call methods that wait for the
-// disk themselves. What a task has cost is given back when its events have been told.
+// store themselves. What a task has cost is given back when its events have been told.
 type notices struct {
 	rouse chan struct{} // has room for one
 	over  chan struct{} // closed when nothing follows
@@ -16,7 +20,7 @@ type notices struct {
 
 type notice struct {
 	events []Event
-	task   *task
+	task   *journal.Task
 }
 
 func newNotices() notices {
@@ -24,11 +28,11 @@ func newNotices() notices {
 }
 
 // tell tells the observers what came of t.
-func (p *persistence) tell(t *task, events ...Event) {
+func (p *persistence) tell(t *journal.Task, events ...Event) {
 	if len(events) == 0 || !p.b.observed() {
 		return
 	}
-	t.told = true
+	t.Held = true
 	s := &p.notices
 	s.mu.Lock()
 	s.queue = append(s.queue, notice{events, t})
@@ -57,7 +61,7 @@ func (p *persistence) announce() {
 			for _, e := range n.events {
 				p.b.observe(e)
 			}
-			p.free(n.task)
+			p.Free(n.task)
 		}
 	}
 }

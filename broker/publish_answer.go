@@ -85,21 +85,21 @@ func checkEncoding(p *wire.Publish) error {
 // It reports whether the connection goes on.
 func (c *conn) awaitStore() bool {
 	p := c.b.persistence
-	if !p.crowded(c.client) {
+	if !p.Crowded(&c.client.waiting) {
 		return true
 	}
 	c.router.flush()
 	c.wake()
-	return p.admit(c.client, c.signals.noWriter)
+	return p.Admit(c.b.ctx, &c.client.waiting, c.signals.noWriter)
 }
 
 // publishOwn publishes a message of the program and waits for the store if need be.
 func (b *Broker) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, err error) {
-	if b.persistence.stores() {
+	if b.persistence.Stores() {
 		if err := checkEncoding(p); err != nil {
 			return 0, err
 		}
-		if p.QoS > wire.AtMostOnce && !b.persistence.admit(nil, nil) {
+		if p.QoS > wire.AtMostOnce && !b.persistence.Admit(b.ctx, nil, nil) {
 			return 0, ErrClosed
 		}
 	}
@@ -111,7 +111,7 @@ func (b *Broker) publishOwn(r *router, p *wire.Publish, now time.Time) (code wir
 	select {
 	case code = <-pending.answered:
 		return code, nil
-	case <-b.persistence.ended:
+	case <-b.persistence.Ended():
 	case <-b.ctx.Done():
 	}
 	select {

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
@@ -54,13 +55,13 @@ func newPublication(from source, code wire.ReasonCode) *publication {
 func (b *Broker) mustCommit(r *router, m *message, from *source) bool {
 	p := b.persistence
 	switch {
-	case !p.stores():
+	case !p.Stores():
 		return false
 	case from.id != 0 || from.will != nil && from.will.owner != nil:
 		return true
 	case m.publish.QoS == wire.AtMostOnce:
 		return false
-	case m.publish.Retain || from.client != nil && p.behind(from.client):
+	case m.publish.Retain || from.client != nil && p.Behind(&from.client.waiting):
 		return true
 	case from.conn != nil && from.conn.signals.failure.Load() != nil:
 		return true // what was before it was refused
@@ -72,9 +73,17 @@ func (b *Broker) mustCommit(r *router, m *message, from *source) bool {
 // have when it is retained. Copies at QoS 0 go at once; all others wait, and so does
 // the answer.
 func (b *Broker) commitPublish(r *router, m *message, now time.Time, p *publication, change uint64) *publication {
-	t := &task{client: p.client, conn: p.conn, keep: p.will != nil, whole: p.will != nil, cost: m.size()}
-	if m.publish.Retain && !t.keep {
-		t.ledger = change
+	t := &journal.Task{Cost: m.size()}
+	if p.client != nil {
+		t.Share = &p.client.waiting
+	}
+	if !m.publish.Retain {
+		change = 0
+	}
+	if p.will != nil {
+		t.Keep, t.Whole = true, true
+	} else {
+		t.Refused = func() error { return p.refused(b, change) }
 	}
 	p.message = m.keep()
 	p.reserve(b, r, now)
@@ -82,33 +91,43 @@ func (b *Broker) commitPublish(r *router, m *message, now time.Time, p *publicat
 		giveUp(p.copies)
 		return nil
 	}
-	t.done = func(err error) { p.committed(b, t, err) }
+	t.Done = func(err error) { p.committed(b, t, err) }
 	switch {
 	case p.will != nil:
 		p.will.commit(b, t)
 	case p.id != 0:
 		p.commitWithID(b, t)
 	default:
-		b.persistence.add(t)
+		b.persistence.Add(t)
 	}
 	return p
 }
 
+// refused is the error of a message that the store must not have: the connection ends
+// because one before it was not stored, so that all come again in their order, or the
+// store has refused change, which has the retained message.
+func (p *publication) refused(b *Broker, change uint64) error {
+	if p.conn != nil && p.conn.signals.failure.Load() != nil {
+		return errGone
+	}
+	return b.changes.refusedAt(change)
+}
+
 // commitWithID hands over t together with the identifier of the message, in the order
 // in which the identifier is taken and given back.
-func (p *publication) commitWithID(b *Broker, t *task) {
+func (p *publication) commitWithID(b *Broker, t *journal.Task) {
 	cl := p.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if !cl.gone && cl.receiver.Remember(p.token) {
 		value := identifierValue(session.DigestOf(&p.message.publish, p.conn.version))
-		t.ops = append(t.ops, store.Op{Key: identifierKey(cl.number, p.id), Value: value})
+		t.Ops = append(t.Ops, store.Op{Key: identifierKey(cl.number, p.id), Value: value})
 	}
-	b.persistence.add(t)
+	b.persistence.Add(t)
 }
 
 // committed sends what the store has, or says that it has not got it.
-func (p *publication) committed(b *Broker, t *task, err error) {
+func (p *publication) committed(b *Broker, t *journal.Task, err error) {
 	if err != nil {
 		giveUp(p.copies)
 		p.finish(b, t, storeCode(err))
@@ -122,7 +141,7 @@ func (p *publication) committed(b *Broker, t *task, err error) {
 }
 
 // finish answers the publisher and tells the observers.
-func (p *publication) finish(b *Broker, t *task, code wire.ReasonCode) {
+func (p *publication) finish(b *Broker, t *journal.Task, code wire.ReasonCode) {
 	switch {
 	case p.will != nil:
 		b.persistence.tell(t, Published{p.will.peer, &p.message.publish, code})
@@ -169,14 +188,14 @@ func reserve(m *message, t *target, now time.Time) (c delivery, ok bool) {
 func (t *target) atMostOnce(m *message) bool { return min(t.qos, m.publish.QoS) == wire.AtMostOnce }
 
 // pack adds to t what has to be stored: m, once, and its place in each queue.
-func (b *Broker) pack(t *task, m *message, copies []delivery) error {
+func (b *Broker) pack(t *journal.Task, m *message, copies []delivery) error {
 	n := 0
 	for i := range copies {
 		if copies[i].entry != nil {
 			n++
 		}
 	}
-	t.cost += len(copies) * deliveryCost
+	t.Cost += len(copies) * deliveryCost
 	if n == 0 {
 		return nil
 	}
@@ -186,11 +205,11 @@ func (b *Broker) pack(t *task, m *message, copies []delivery) error {
 	}
 	stored := &storedMessage{number: b.persistence.message.Add(1)}
 	stored.copies.Store(int32(n))
-	t.ops = append(slices.Grow(t.ops, n+2), store.Op{Key: recordKey(messageRecord, stored.number), Value: value})
+	t.Ops = append(slices.Grow(t.Ops, n+2), store.Op{Key: recordKey(messageRecord, stored.number), Value: value})
 	for i := range copies {
 		if e := copies[i].entry; e != nil {
 			e.slot.stored = stored
-			t.ops = append(t.ops, e.record())
+			t.Ops = append(t.Ops, e.record())
 		}
 	}
 	return nil
@@ -226,7 +245,7 @@ func giveUp(copies []delivery) {
 
 // remove removes the record of an entry.
 func (p *persistence) remove(e *queueEntry) {
-	p.later(deletion(e.slot.key()))
+	p.Later(deletion(e.slot.key()))
 	p.removed(e.slot)
 }
 
@@ -234,6 +253,6 @@ func (p *persistence) remove(e *queueEntry) {
 // message, which must not go before any of them.
 func (p *persistence) removed(s *slot) {
 	if s.stored.copies.Add(-1) == 0 {
-		p.later(deletion(recordKey(messageRecord, s.stored.number)))
+		p.Later(deletion(recordKey(messageRecord, s.stored.number)))
 	}
 }

@@ -97,7 +97,7 @@ func (r *router) flush() {
 // for the store, pending is what waits, and code is what the publisher is told if all
 // goes well.
 func (b *Broker) publish(r *router, m *message, now time.Time, from source) (code wire.ReasonCode, pending *publication) {
-	change := b.persistence.next()
+	change := b.changes.next()
 	if !b.route(r, m, now) {
 		b.counts.denied.Add(1)
 		return wire.QuotaExceeded, nil

@@ -4,13 +4,20 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// recordLocked asks for the records that the next steps of the session wait for. It
-// comes after everything that may have made such a step.
+// recordLocked asks for the records that the next steps of the session wait for, if it
+// is stored. It comes after everything that may have made such a step.
 func (cl *client) recordLocked() {
+	if cl.saved {
+		cl.recordStepsLocked()
+	}
+}
+
+func (cl *client) recordStepsLocked() {
 	cl.held.done = cl.sender.Unrecorded(cl.held.done[:0])
 	discards := cl.receiver.Discards(nil)
 	if len(cl.held.done) == 0 && len(discards) == 0 {
@@ -19,21 +26,21 @@ func (cl *client) recordLocked() {
 	outs := slices.Clone(cl.held.done)
 	clear(cl.held.done)
 	if len(outs) > 0 {
-		cl.b.persistence.add(cl.stepsTask(outs))
+		cl.b.persistence.Add(cl.stepsTask(outs))
 	}
 	if len(discards) > 0 {
 		// Apart, as a full disk may still take it.
-		t := &task{keep: true, done: func(error) { cl.recorded(nil, discards) }}
+		t := &journal.Task{Keep: true, Done: func(error) { cl.recorded(nil, discards) }}
 		for _, id := range discards {
-			t.ops = append(t.ops, deletion(identifierKey(cl.number, id)))
+			t.Ops = append(t.Ops, deletion(identifierKey(cl.number, id)))
 		}
-		cl.b.persistence.add(t)
+		cl.b.persistence.Add(t)
 	}
 }
 
 // stepsTask records the steps that outs are to make.
-func (cl *client) stepsTask(outs []*session.Outgoing) *task {
-	t := &task{keep: true, done: func(error) { cl.recorded(outs, nil) }}
+func (cl *client) stepsTask(outs []*session.Outgoing) *journal.Task {
+	t := &journal.Task{Keep: true, Done: func(error) { cl.recorded(outs, nil) }}
 	for _, o := range outs {
 		e := o.Owner.(*queueEntry)
 		if o.Released() && e.slot.released == 0 {
@@ -41,7 +48,7 @@ func (cl *client) stepsTask(outs []*session.Outgoing) *task {
 			cl.slots++
 			e.slot.released = cl.slots
 		}
-		t.ops = append(t.ops, e.record())
+		t.Ops = append(t.Ops, e.record())
 	}
 	return t
 }
@@ -113,7 +120,7 @@ func (b *Broker) sessionOp(number uint64, s *sessionState) store.Op {
 // saveLater records the session if it is one that is kept; cl.mu is held.
 func (cl *client) saveLater() {
 	if cl.saved {
-		cl.b.persistence.later(cl.save())
+		cl.b.persistence.Later(cl.save())
 	}
 }
 
@@ -125,7 +132,7 @@ func (cl *client) erase() {
 	// Before the rest, so that a session in the store is whole.
 	cl.b.entrances.erase(cl)
 	for id := range cl.receiver.Remembered() {
-		p.later(deletion(identifierKey(cl.number, id)))
+		p.Later(deletion(identifierKey(cl.number, id)))
 	}
 	cl.sender.Fail(session.ErrSessionEnded)
 	for _, o := range cl.sender.Completed(nil) {

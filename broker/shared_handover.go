@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -94,7 +95,7 @@ func (b *Broker) passOnNow(left []orphan) {
 // store go at once. Broker.mu is held.
 func (b *Broker) passOn(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
 	ending := b.drains()
-	t := &task{keep: true, whole: true}
+	t := &journal.Task{Keep: true, Whole: true}
 	var copies []delivery
 	for i := range lost {
 		x := &lost[i]
@@ -108,21 +109,21 @@ func (b *Broker) passOn(lost []orphan, r *router, now time.Time, p *publication)
 			b.counts.dropped.Add(1)
 		}
 		if x.slot != nil {
-			t.ops = append(t.ops, deletion(x.slot.key()))
+			t.Ops = append(t.Ops, deletion(x.slot.key()))
 		}
 		r.endFrames()
 	}
-	if len(t.ops) == 0 {
+	if len(t.Ops) == 0 {
 		return false
 	}
-	t.cost += len(copies) * deliveryCost
-	t.done = func(error) { b.passedOn(t, lost, copies, p) }
-	b.persistence.add(t)
+	t.Cost += len(copies) * deliveryCost
+	t.Done = func(error) { b.passedOn(t, lost, copies, p) }
+	b.persistence.Add(t)
 	return true
 }
 
 // passedOn sends what has its place in the store.
-func (b *Broker) passedOn(t *task, lost []orphan, copies []delivery, p *publication) {
+func (b *Broker) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *publication) {
 	now := time.Now()
 	for i := range lost {
 		if s := lost[i].slot; s != nil {
@@ -174,7 +175,7 @@ func (b *Broker) reserveElsewhere(copies []delivery, lost []orphan, r *router, n
 }
 
 // packAgain adds to t what has to be stored of a message that another session had.
-func (b *Broker) packAgain(t *task, x *orphan, c delivery) error {
+func (b *Broker) packAgain(t *journal.Task, x *orphan, c delivery) error {
 	if x.slot == nil {
 		copies := []delivery{c}
 		err := b.pack(t, c.message, copies)
@@ -185,7 +186,7 @@ func (b *Broker) packAgain(t *task, x *orphan, c delivery) error {
 	}
 	c.entry.slot.stored = x.slot.stored
 	x.slot.stored.copies.Add(1)
-	t.ops = append(t.ops, c.entry.record())
+	t.Ops = append(t.Ops, c.entry.record())
 	return nil
 }
 

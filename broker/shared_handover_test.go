@@ -104,7 +104,7 @@ func TestWhatAMemberLeavesBehindGoesToTheOthers(t *testing.T) {
 					}
 				}
 				want := []string{"0", "2", "3", "4", "5"}
-				if b.persistence.stores() {
+				if b.persistence.Stores() {
 					want = []string{"4", "0", "2", "3", "5"} // QoS 0 does not wait for the disk
 				}
 				require.Equal(t, want, all)
@@ -289,7 +289,7 @@ func TestAMessageThatMeetsAMemberLeaving(t *testing.T) {
 			require.Len(t, lost, 1)
 			p := newPublication(source{}, wire.Success)
 			waits := b.passOnLost(lost, &r, time.Now(), p)
-			require.Equal(t, b.persistence.stores() && leaves == "goes", waits)
+			require.Equal(t, b.persistence.Stores() && leaves == "goes", waits)
 			synctest.Wait()
 			require.Equal(t, waits, len(p.answered) == 1)
 			if leaves == "goes" {

@@ -119,7 +119,7 @@ func (b *Broker) drain(ctx context.Context) error {
 
 // idle reports whether nothing waits for a client that is connected, or for the store.
 func (b *Broker) idle() bool {
-	if !b.persistence.idle() {
+	if !b.persistence.Idle() {
 		return false
 	}
 	for _, c := range b.openConns(nil) {

@@ -4,21 +4,23 @@ import (
 	"errors"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // subscriptionTask returns what waits for changes of subscriptions that are made from
 // now on, or nil if nothing does, as the session ends with the connection.
-func (c *conn) subscriptionTask() *task {
+func (c *conn) subscriptionTask() *journal.Task {
 	if !c.client.durable.Load() {
 		return nil
 	}
-	return &task{client: c.client, ledger: c.b.persistence.next()}
+	b, change := c.b, c.b.changes.next()
+	return &journal.Task{Share: &c.client.waiting, Refused: func() error { return b.changes.refusedAt(change) }}
 }
 
 // reserveRetained adds to copies what s is sent, and to t what of it has to be stored:
 // a session that is resumed is not sent it again.
-func (b *Broker) reserveRetained(copies []delivery, t *task, s *subscription, now time.Time) []delivery {
+func (b *Broker) reserveRetained(copies []delivery, t *journal.Task, s *subscription, now time.Time) []delivery {
 	b.retainedFor(s, now, func(m *message, to *target) {
 		each := []delivery{{message: m, target: *to}}
 		if !to.atMostOnce(m) {
@@ -38,19 +40,19 @@ func (b *Broker) reserveRetained(copies []delivery, t *task, s *subscription, no
 
 // commitSubscribe lets SUBACK wait for the store, together with the retained messages
 // that follow it. Broker.mu is held.
-func (c *conn) commitSubscribe(t *task, p *wire.Subscribe, ack *wire.Suback, why string, copies []delivery) {
+func (c *conn) commitSubscribe(t *journal.Task, p *wire.Subscribe, ack *wire.Suback, why string, copies []delivery) {
 	for i := range p.Filters {
-		t.cost += deliveryCost + len(p.Filters[i].Filter)
+		t.Cost += deliveryCost + len(p.Filters[i].Filter)
 	}
 	// The decoder's memory is used again.
 	p = &wire.Subscribe{PacketID: p.PacketID, Filters: append([]wire.SubscribeFilter(nil), p.Filters...)}
-	t.done = func(err error) { c.subscribeCommitted(t, p, ack, why, copies, err) }
-	c.b.persistence.add(t)
+	t.Done = func(err error) { c.subscribeCommitted(t, p, ack, why, copies, err) }
+	c.b.persistence.Add(t)
 }
 
 // subscribeCommitted answers, and sends what is retained. [MQTT-3.8.4-1] SUBACK goes
 // first, so that the client knows what it gets.
-func (c *conn) subscribeCommitted(t *task, p *wire.Subscribe, ack *wire.Suback, why string, copies []delivery, err error) {
+func (c *conn) subscribeCommitted(t *journal.Task, p *wire.Subscribe, ack *wire.Suback, why string, copies []delivery, err error) {
 	if err != nil {
 		giveUp(copies)
 		for i, code := range ack.ReasonCodes {
@@ -88,17 +90,17 @@ func (b *Broker) releaseRetained(one []delivery, now time.Time) {
 }
 
 // commitUnsubscribe lets UNSUBACK wait for the store; Broker.mu is held.
-func (c *conn) commitUnsubscribe(t *task, p *wire.Unsubscribe, ack *wire.Unsuback) {
+func (c *conn) commitUnsubscribe(t *journal.Task, p *wire.Unsubscribe, ack *wire.Unsuback) {
 	p = &wire.Unsubscribe{PacketID: p.PacketID, Filters: append([]string(nil), p.Filters...)}
 	for i := range p.Filters {
-		t.cost += deliveryCost + len(p.Filters[i])
+		t.Cost += deliveryCost + len(p.Filters[i])
 	}
-	t.done = func(err error) { c.unsubscribeCommitted(t, p, ack, err) }
-	c.b.persistence.add(t)
+	t.Done = func(err error) { c.unsubscribeCommitted(t, p, ack, err) }
+	c.b.persistence.Add(t)
 }
 
 // unsubscribeCommitted answers. Before 5.0 there is no word for a failure.
-func (c *conn) unsubscribeCommitted(t *task, p *wire.Unsubscribe, ack *wire.Unsuback, err error) {
+func (c *conn) unsubscribeCommitted(t *journal.Task, p *wire.Unsubscribe, ack *wire.Unsuback, err error) {
 	if err != nil && c.version < wire.V5 {
 		c.fail(&refusal{code: wire.ImplementationSpecificError, text: storeFailed})
 		return

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -74,17 +75,17 @@ func (cl *client) takeWill() *will {
 
 // commit hands the message, which is t, to the store. [MQTT-3.1.2-10] It is published
 // once: the session loses its will in the same commit.
-func (w *will) commit(b *Broker, t *task) {
+func (w *will) commit(b *Broker, t *journal.Task) {
 	cl := w.owner
 	if cl == nil {
-		b.persistence.add(t)
+		b.persistence.Add(t)
 		return
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	w.depart()
-	t.ops = append(t.ops, cl.save())
-	b.persistence.add(t)
+	t.Ops = append(t.Ops, cl.save())
+	b.persistence.Add(t)
 }
 
 // settled says that the will has gone another way, or nowhere.

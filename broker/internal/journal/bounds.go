@@ -1,0 +1,82 @@
+package journal
+
+import "context"
+
+// Bytes returns how much memory the tasks need that wait, in bytes.
+func (j *Journal) Bytes() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.bytes
+}
+
+// Full reports whether nothing more may wait.
+func (j *Journal) Full() bool { return j.Stores() && j.Bytes() >= Maximum }
+
+// Behind reports whether something of s waits.
+func (j *Journal) Behind(s *Share) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return s.tasks > 0
+}
+
+// Crowded reports whether Admit would have to wait.
+func (j *Journal) Crowded(s *Share) bool {
+	if !j.Stores() {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return !j.admits(s)
+}
+
+// Admit waits until more of s may wait. It returns false when gone is closed or ctx ends.
+// If s is nil, what Done has held does not count: whoever has to be told of it must not
+// wait for that itself.
+func (j *Journal) Admit(ctx context.Context, s *Share, gone <-chan struct{}) bool {
+	for {
+		j.mu.Lock()
+		admitted, progress := j.admits(s), j.progress
+		j.mu.Unlock()
+		if admitted {
+			return true
+		}
+		select {
+		case <-progress:
+		case <-gone:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// admits is for who holds j.mu.
+func (j *Journal) admits(s *Share) bool {
+	if s == nil {
+		return j.bytes-j.held < Maximum
+	}
+	return j.bytes < Maximum && s.bytes < ShareMaximum
+}
+
+// Free ends what a task costs whose Done has set Held.
+func (j *Journal) Free(t *Task) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.held -= t.Cost
+	j.giveBack(t)
+	j.advance()
+}
+
+// giveBack ends what t costs; j.mu is held.
+func (j *Journal) giveBack(t *Task) {
+	j.bytes -= t.Cost
+	if t.Share != nil {
+		t.Share.bytes -= t.Cost
+	}
+}
+
+// advance wakes those who wait for room; j.mu is held.
+func (j *Journal) advance() {
+	close(j.progress)
+	j.progress = make(chan struct{})
+}

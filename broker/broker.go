@@ -22,6 +22,8 @@ type Broker struct {
 	cfg       Config
 	slowHooks bool // see Config.mayWait
 	counts    counters
+	places    *quota // of sessions
+	memory    *quota // in bytes, see memory.go
 	life
 
 	mu        sync.RWMutex // guards everything below
@@ -30,7 +32,6 @@ type Broker struct {
 	conns     map[*conn]struct{}
 	clients   map[string]*client // by client identifier
 	created   uint64             // clients so far
-	reserved  int                // places of sessions that have yet to begin
 	routes    match.Tree[*subscription]
 	groups    map[string]*group // shared subscriptions by their whole filter
 	retained  retained
@@ -67,7 +68,9 @@ func New(cfg Config) *Broker {
 		locals:    make(map[*Subscription]struct{}),
 	}
 	b.slowHooks = b.cfg.mayWait()
-	b.changes.b, b.retained.changes = b, &b.changes
+	b.places, b.memory = newQuota(b.cfg.Sessions), newQuota(b.cfg.Memory)
+	b.changes.b = b
+	b.retained = newRetained(b)
 	b.persistence = newPersistence(b, b.cfg.Store)
 	b.entrances = newEntrances()
 	b.begin()

@@ -125,7 +125,9 @@ func (c *changes) end(err error) {
 		if durable != nil && !b.retained.hasRoom(durable, &b.cfg) {
 			return // its place is taken
 		}
-		b.retained.put(topic, durable)
+		if b.retained.put(topic, nil, ""); durable != nil {
+			b.retained.putBack(durable)
+		}
 	})
 	c.filters.end(ok, currentFilter, func(k filterOf, failed, durable *subscription) {
 		if k.client.gone {

@@ -18,6 +18,7 @@ type client struct {
 	number uint64      // in the order of creation
 	online atomic.Bool // conn is not nil; a hint for who does not hold mu
 
+	stake // set once
 	filters
 	persistent
 	gone bool // the session is over; set under Broker.mu and mu
@@ -32,6 +33,7 @@ type client struct {
 	will     *will
 	alarm    alarm
 	seen     seen
+	openCost int // charged for what receiver has open
 }
 
 // persistent is what is known of a session that the store has. Without one nothing of
@@ -56,6 +58,11 @@ func newClient(b *Broker, id string, number uint64) *client {
 	cl.sender = session.NewSender(&cl.link, b.cfg.Inflight)
 	cl.receiver = session.NewReceiver(&cl.link)
 	return cl
+}
+
+// pays makes the session pay with s for what it has.
+func (cl *client) pays(s stake) {
+	cl.stake, cl.filters.payer, cl.held.payer = s, s.memory, s.memory
 }
 
 // open begins the connection c with ack, which fits. What waits for the client follows

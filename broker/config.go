@@ -90,10 +90,20 @@ type Config struct {
 	// use it at a time. Zero means that nothing survives.
 	Store store.Store
 
+	// Memory bounds in bytes what sessions take, their subscriptions, the messages that
+	// wait for them and retained messages: texts, payloads and properties, and what there
+	// is around them, by about as much as it takes. A message that waits for many counts
+	// once. What goes beyond it is refused with Quota exceeded, or, of messages that wait,
+	// dropped as with QueuedMessages; sessions that are there go on. Each user has a share
+	// of it that leaves something for others: alone at most three fifths. Users without
+	// a name are told apart by their address. If everybody may connect, see [ErrOpen],
+	// they are not, and the program is not bound by a share either. Zero means 1 GiB.
+	Memory int
 	// Connections bounds the connections at one time. Zero means 10,000.
 	Connections int
-	// Sessions bounds the sessions of present and absent clients. Zero means
-	// 100,000.
+	// Sessions bounds the sessions of present and absent clients, of which each user has
+	// a share as of Memory. Who would go beyond it is refused with Quota exceeded; the
+	// client of a session that is there gets in. Zero means 100,000.
 	Sessions int
 	// TopicLevels bounds the levels of topics and filters, each of which costs more
 	// memory than its text. Zero means 128.
@@ -177,6 +187,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.TopicAliasMaximum, 64)
 	cfg.TopicAliasMaximum = min(max(cfg.TopicAliasMaximum, 0), math.MaxUint16)
 	setDefault(&cfg.TopicAliasesSent, 32)
+	setDefault(&cfg.Memory, 1<<30)
 	setDefault(&cfg.Connections, 10_000)
 	setDefault(&cfg.Sessions, 100_000)
 	setDefault(&cfg.TopicLevels, 128)

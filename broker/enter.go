@@ -14,7 +14,7 @@ type entrance struct {
 	assigned bool // the client identifier
 	data     []byte
 	will     *will
-	reserved bool // there is a place for its session, which has yet to begin
+	stake    *stake // of its session, which has yet to begin; nil: there is none
 
 	session *client // that there is under the client identifier; nil: none
 	resumed bool    // it goes on
@@ -63,8 +63,8 @@ func (b *Broker) consider(e *entrance, now time.Time) error {
 	e.session = b.clients[p.ClientID]
 	e.resumed = e.session != nil && !p.CleanStart && e.session.mayResume(c.peer, now)
 	e.expiry = b.cfg.sessionExpiry(askedExpiry(p))
-	if e.session == nil && !e.reserved && len(b.clients)+b.reserved >= b.cfg.Sessions {
-		return &refusal{code: tooMany(c.version), text: "too many sessions"}
+	if err := b.hasPlace(e); err != nil {
+		return err
 	}
 	if (p.Will != nil || b.mustStore(e)) && b.persistence.Full() {
 		// A will could not be refused when it is due.
@@ -76,6 +76,27 @@ func (b *Broker) consider(e *entrance, now time.Time) error {
 		if e.ack.ResponseInformation = ""; !c.fits(e.ack) {
 			return &refusal{code: wire.PacketTooLarge, text: "CONNACK"}
 		}
+	}
+	return nil
+}
+
+// hasPlace returns why there is no room for the session. One that is there may go on,
+// unless it comes back much larger than it was.
+func (b *Broker) hasPlace(e *entrance) error {
+	c, cost, payer := e.conn, costOfSession(e.conn.peer, e.will), b.payer(e.conn.peer)
+	switch cl := e.session; {
+	case e.stake != nil:
+		return nil
+	case cl == nil && !b.places.room(payer, 1):
+		return &refusal{code: tooMany(c.version), text: "too many sessions"}
+	case cl != nil:
+		if cost -= cl.stake.cost; cost <= knownGrowth {
+			return nil
+		}
+		payer = cl.stake.memory.name
+	}
+	if !b.memory.room(payer, cost) {
+		return &refusal{code: tooMany(c.version), text: "too much memory is in use"}
 	}
 	return nil
 }
@@ -99,11 +120,17 @@ func (b *Broker) takeOver(e *entrance, number uint64, now time.Time) (after hand
 			number = b.nextNumber()
 		}
 		cl = newClient(b, e.connect.ClientID, number)
+		if e.stake == nil {
+			e.stake = new(b.newStake(b.payer(c.peer), 0))
+		}
+		cl.pays(*e.stake)
+		e.stake = nil
 		b.clients[cl.id] = cl
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	cl.expiry, cl.will = e.expiry, e.will
+	cl.resize(costOfSession(c.peer, e.will))
 	cl.durable.Store(b.persistence.Stores() && cl.expiry > 0)
 	cl.saved = cl.saved || cl.durable.Load()
 	cl.open(c, e.ack, e.resumed, now)

@@ -75,8 +75,8 @@ func (b *Broker) tryToEnter(a *admission, after *handsOver) (done bool, err erro
 		a.make(b, now)
 		return false, nil
 	}
-	a.unreserve(b)
 	*after = b.takeOver(e, a.number, now)
+	a.unreserve() // if it was for a session that was there in the end
 	return true, nil
 }
 
@@ -139,16 +139,15 @@ func (a *admission) reserve(b *Broker) {
 	if a.number == 0 {
 		a.number = b.nextNumber()
 	}
-	if !a.e.reserved && a.e.session == nil {
-		a.e.reserved = true
-		b.reserved++
+	if e := a.e; e.stake == nil && e.session == nil {
+		e.stake = new(b.newStake(b.payer(e.conn.peer), costOfSession(e.conn.peer, e.will)))
 	}
 }
 
-func (a *admission) unreserve(b *Broker) {
-	if a.e.reserved {
-		a.e.reserved = false
-		b.reserved--
+func (a *admission) unreserve() {
+	if s := a.e.stake; s != nil {
+		s.end()
+		a.e.stake = nil
 	}
 }
 
@@ -179,7 +178,7 @@ func (a *admission) await(b *Broker, deadline time.Time) error {
 
 // takeBack tells the store what is, in place of what was to be. Broker.mu is held.
 func (a *admission) takeBack(b *Broker) {
-	a.unreserve(b)
+	a.unreserve()
 	if !a.wrote {
 		return
 	}

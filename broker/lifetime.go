@@ -117,6 +117,8 @@ func (b *Broker) away(cl *client, now time.Time) (due *will) {
 		b.forget(cl)
 		return due
 	}
+	cl.recountOpenLocked()
+	cl.resize(costOfSession(cl.seen.peer, cl.will))
 	cl.saveLater()
 	b.setAlarm(cl, now, now)
 	return due
@@ -171,6 +173,7 @@ func (b *Broker) ring(cl *client) {
 		if cl.will != nil && (ended || !now.Before(cl.alarm.will)) {
 			due = cl.takeWill()
 			cl.alarm.will = time.Time{}
+			cl.resize(costOfSession(cl.seen.peer, nil))
 		}
 		cl.alarm.timer = nil
 		if ended {
@@ -202,7 +205,11 @@ func (b *Broker) forget(cl *client) {
 	if cl.saved {
 		cl.erase()
 	}
-	cl.filters = filters{}
+	cl.dropQueue()
+	cl.filters.clear()
+	cl.receiver.Forget()
+	cl.recountOpenLocked()
+	cl.stake.end()
 	if b.clients[cl.id] == cl {
 		delete(b.clients, cl.id)
 	}

@@ -45,7 +45,8 @@ func (b *Broker) load() {
 	if err := l.read(); err != nil {
 		b.persistence = newPersistence(b, nil)
 		b.failure, b.closed = err, true
-		b.clients, b.retained = map[string]*client{}, retained{changes: &b.changes}
+		b.places, b.memory = newQuota(b.cfg.Sessions), newQuota(b.cfg.Memory)
+		b.clients, b.retained = map[string]*client{}, newRetained(b)
 		b.stopping.Store(true)
 		b.stopStatus()
 		b.cancel()
@@ -145,6 +146,7 @@ func (l *loading) takeSession(key, value []byte) error {
 	if b.clients[cl.id] != nil {
 		return fmt.Errorf("second session of client %q", cl.id)
 	}
+	cl.pays(b.newStake(b.payer(&s.peer), costOfSession(&s.peer, s.will)))
 	b.clients[cl.id] = cl
 	return nil
 }

@@ -57,8 +57,10 @@ func (l *loading) takeQueued(key, value []byte) error {
 		return nil
 	}
 	m.stored.copies.Add(1)
-	cl.held.add(m.message, 1)
-	e := &queueEntry{message: m.message, group: l.group(q.group)}
+	e := &queueEntry{message: m.message, group: l.group(q.group), ids: len(q.ids)}
+	// What was taken once is kept, whatever else there is now.
+	cl.held.payer.chargeCopy(m.message, costOfEntry(e.ids))
+	cl.held.add(e)
 	e.slot = &slot{stored: &m.stored, session: number, number: n[2], released: q.released, ids: q.ids}
 	e.out.Publish, e.out.Expires, e.out.Owner = m.publish, m.expires, e
 	e.out.Publish.QoS, e.out.Publish.Retain, e.out.Publish.PacketID = q.qos, q.retain, q.packetID
@@ -116,6 +118,7 @@ func (l *loading) takeIdentifier(key, value []byte) error {
 	}
 	if cl := l.live(key, n[0]); cl != nil {
 		cl.receiver.RestoreDigest(binary.BigEndian.Uint16(id), digest)
+		cl.recountOpenLocked()
 	}
 	return nil
 }
@@ -137,7 +140,11 @@ func (l *loading) takeRetained(key, value []byte) error {
 	if !l.b.retained.hasRoom(m, &l.b.cfg) {
 		return fmt.Errorf("more retained messages than Config.RetainedMessages, which is %d, or RetainedBytes, which is %d, permit", l.b.cfg.RetainedMessages, l.b.cfg.RetainedBytes)
 	}
-	l.b.retained.put(topic, m)
+	payer := "" // nobody knows who published it, unless that client is known
+	if cl := l.b.clients[m.from]; cl != nil {
+		payer = cl.stake.memory.name
+	}
+	l.b.retained.put(topic, m, payer)
 	return nil
 }
 

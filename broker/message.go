@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
@@ -17,6 +18,9 @@ type message struct {
 	bytes   int          // see size
 	kept    *message     // copy that owns its memory
 	insists bool         // nobody can be told that it was refused
+
+	copies atomic.Int32 // of one that is kept, see holder.keep
+	payer  *holder      // of one that is retained; Broker.mu guards it
 }
 
 // newMessage returns a message that shares the payload of p, but not its properties.
@@ -30,14 +34,17 @@ func newMessage(p *wire.Publish, from string, now time.Time) *message {
 
 // set makes m stand for p, whose memory it shares and whose properties it adapts.
 func (m *message) set(p *wire.Publish, from string, now time.Time) {
-	*m = message{publish: *p, from: from, bytes: sizeOf(p)}
+	*m = message{publish: *p, from: from}
 	// [MQTT-3.3.1-3] DUP is about one exchange, not about the message.
 	m.publish.PacketID, m.publish.Duplicate = 0, false
 	properties := p.Properties
+	if properties != nil {
+		properties.TopicAlias, properties.SubscriptionIDs = 0, nil
+	}
+	m.bytes = m.publish.Cost()
 	if properties == nil {
 		return
 	}
-	properties.TopicAlias, properties.SubscriptionIDs = 0, nil
 	if interval := properties.MessageExpiryInterval; interval != nil {
 		m.expires = now.Add(time.Duration(*interval) * time.Second)
 	}
@@ -47,31 +54,17 @@ func (m *message) set(p *wire.Publish, from string, now time.Time) {
 // keep it.
 func (m *message) keep() *message {
 	if m.kept == nil {
-		kept := *m
+		kept := &message{publish: m.publish, expires: m.expires, from: m.from, bytes: m.bytes, insists: m.insists}
 		kept.publish.Payload = bytes.Clone(m.publish.Payload)
 		kept.publish.Properties = copyProperties(m.publish.Properties)
-		kept.kept = &kept
-		m.kept = &kept
+		kept.kept = kept
+		m.kept = kept
 	}
 	return m.kept
 }
 
 // size returns what m counts against limits of bytes.
 func (m *message) size() int { return m.bytes }
-
-// pairCost is what a user property needs beside its text.
-const pairCost = 32
-
-func sizeOf(p *wire.Publish) int {
-	n := len(p.Topic) + len(p.Payload)
-	if q := p.Properties; q != nil {
-		n += len(q.ContentType) + len(q.ResponseTopic) + len(q.CorrelationData)
-		for i := range q.UserProperties {
-			n += pairCost + len(q.UserProperties[i].Name) + len(q.UserProperties[i].Value)
-		}
-	}
-	return n
-}
 
 func (m *message) expired(now time.Time) bool {
 	return !m.expires.IsZero() && !now.Before(m.expires)

@@ -69,6 +69,10 @@ func (c *conn) receive(p *wire.Publish) (deliver bool, t session.Token, err erro
 		return false, session.Token{}, errGone
 	}
 	deliver, t, err = cl.receiver.Publish(p)
+	if deliver && !cl.countOpenLocked() {
+		cl.receiver.Drop(t) // it comes again
+		deliver, err = false, &refusal{code: wire.QuotaExceeded, text: "too many unfinished messages"}
+	}
 	cl.recordLocked() // of an identifier that the message has taken over, before it has its own
 	return deliver, t, err
 }

@@ -14,6 +14,8 @@ type quota struct {
 	limit int64
 	used  atomic.Int64
 
+	everybody *holder // see join
+
 	mu      sync.Mutex // guards the rest; a leaf
 	holders map[string]*holder
 }
@@ -35,12 +37,18 @@ type holder struct {
 }
 
 func newQuota(limit int) *quota {
-	return &quota{limit: int64(limit), holders: make(map[string]*holder)}
+	q := &quota{limit: int64(limit), holders: make(map[string]*holder)}
+	q.everybody = &holder{quota: q}
+	return q
 }
 
-// join returns the holder of a name, which lasts until everybody who joined has left
-// and it holds nothing.
+// join returns the holder of a name, which lasts until everybody who joined has left.
+// The empty name is that of the program, and of all where nobody is told apart: it may
+// have everything.
 func (q *quota) join(name string) *holder {
+	if name == "" {
+		return q.everybody
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	h := q.holders[name]
@@ -52,9 +60,10 @@ func (q *quota) join(name string) *holder {
 	return h
 }
 
-// leave is the end of what join began. What the caller has taken must be given back.
+// leave is the end of what join began. What the caller has taken should be given back:
+// if it is later, somebody new of the same name starts with nothing.
 func (h *holder) leave() {
-	if h == nil {
+	if h == nil || h == h.quota.everybody {
 		return
 	}
 	h.quota.mu.Lock()
@@ -66,22 +75,45 @@ func (h *holder) leave() {
 
 // take reports whether the holder gets n. It gets nothing otherwise.
 func (h *holder) take(n int) bool {
-	if h == nil {
-		return true
-	}
-	limit, used, own := h.quota.limit, h.quota.used.Add(int64(n)), h.used.Add(int64(n))
-	if used <= limit && (own <= limit/modestPart || own <= holderShare*(limit-limit/4-used)) {
+	h.charge(n)
+	if h.has(0) {
 		return true
 	}
 	h.give(n)
 	return false
 }
 
+// has reports whether there is room for n more than the holder has.
+func (h *holder) has(n int) bool {
+	if h == nil {
+		return true
+	}
+	limit, used, own := h.quota.limit, h.quota.used.Load()+int64(n), h.used.Load()+int64(n)
+	switch {
+	case used > limit:
+		return false
+	case h == h.quota.everybody || own <= max(limit/modestPart, 1):
+		return true
+	}
+	return own <= holderShare*(limit-limit/4-used)
+}
+
+// room reports whether the holder of a name could take n now.
+func (q *quota) room(name string, n int) bool {
+	h := q.join(name)
+	defer h.leave()
+	return h.has(n)
+}
+
 // charge takes n whatever is left, for what is there already.
-func (h *holder) charge(n int) {
+func (h *holder) charge(n int) { h.chargePart(n, n) }
+
+// chargePart charges own to the holder, of which only part counts in all, as others have
+// paid for the rest.
+func (h *holder) chargePart(own, part int) {
 	if h != nil {
-		h.quota.used.Add(int64(n))
-		h.used.Add(int64(n))
+		h.quota.used.Add(int64(part))
+		h.used.Add(int64(own))
 	}
 }
 

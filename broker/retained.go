@@ -11,51 +11,82 @@ import (
 type retained struct {
 	topics  match.TopicTree[*message]
 	bytes   int
+	memory  *quota
 	changes *changes  // follow what the store has to be told
 	purged  time.Time // when those that have expired were last looked for
 }
 
+func newRetained(b *Broker) retained { return retained{memory: b.memory, changes: &b.changes} }
+
 // store keeps m as the retained message of its topic, or removes that if m is
-// empty. It changes nothing and returns false if there is no room.
-func (r *retained) store(m *message, cfg *Config, now time.Time) bool {
+// empty. It changes nothing and returns false if there is no room, in all or in the share
+// of who pays for it.
+func (r *retained) store(m *message, payer string, cfg *Config, now time.Time) bool {
 	topic := m.publish.Topic
 	if len(m.publish.Payload) == 0 {
 		// [MQTT-3.3.1-6], [MQTT-3.3.1-7]
 		r.remove(topic)
 		return true
 	}
-	if !r.hasRoom(m, cfg) {
-		// Not for every message, as it looks at all that is there.
-		if now.Sub(r.purged) < sweepInterval {
-			return false
-		}
-		r.purged = now
-		r.purge(now)
-		if !r.hasRoom(m, cfg) {
-			return false
-		}
+	if r.replaceWithin(m, payer, cfg) {
+		return true
 	}
-	// [MQTT-3.3.1-5] it replaces what was there.
-	r.replace(topic, m.keep())
+	// Not for every message, as it looks at all that is there.
+	if now.Sub(r.purged) < sweepInterval {
+		return false
+	}
+	r.purged = now
+	r.purge(now)
+	return r.replaceWithin(m, payer, cfg)
+}
+
+// replaceWithin makes m the message of its topic if there is room. [MQTT-3.3.1-5] It
+// replaces what was there.
+func (r *retained) replaceWithin(m *message, payer string, cfg *Config) bool {
+	if !r.hasRoom(m, cfg) {
+		return false
+	}
+	topic := m.publish.Topic
+	old := r.put(topic, nil, "") // its room is free for m
+	h := r.memory.join(payer)
+	kept := h.keep(m, costOfRetained(m))
+	if kept == nil {
+		h.leave()
+		if old != nil {
+			r.putBack(old)
+		}
+		return false
+	}
+	r.set(kept, h)
+	r.changes.retainedChanged(topic, old, kept)
 	return true
 }
 
-// put makes m the message of topic; nil: none. It returns what was there.
-func (r *retained) put(topic string, m *message) (old *message) {
+// put makes m the message of topic, whatever is left; nil: none. It returns what was
+// there.
+func (r *retained) put(topic string, m *message, payer string) (old *message) {
 	if old, _ = r.topics.Get(topic); old != nil {
 		r.topics.Delete(topic)
 		r.bytes -= old.size()
+		old.payer.drop(old, costOfRetained(old))
+		old.payer.leave()
 	}
 	if m != nil {
-		r.topics.Set(topic, m)
-		r.bytes += m.size()
+		h := r.memory.join(payer)
+		h.chargeCopy(m, costOfRetained(m))
+		r.set(m, h)
 	}
 	return old
 }
 
-// replace is put for what the store has to be told.
-func (r *retained) replace(topic string, m *message) {
-	r.changes.retainedChanged(topic, r.put(topic, m), m)
+// putBack puts m, which was replaced or removed, in its old place.
+func (r *retained) putBack(m *message) { r.put(m.publish.Topic, m, m.payer.name) }
+
+// set is for what its payer has been charged for.
+func (r *retained) set(m *message, payer *holder) {
+	m.payer = payer
+	r.topics.Set(m.publish.Topic, m)
+	r.bytes += m.size()
 }
 
 // hasRoom reports whether m may be put.
@@ -68,8 +99,8 @@ func (r *retained) hasRoom(m *message, cfg *Config) bool {
 }
 
 func (r *retained) remove(topic string) {
-	if _, ok := r.topics.Get(topic); ok {
-		r.replace(topic, nil)
+	if old := r.put(topic, nil, ""); old != nil {
+		r.changes.retainedChanged(topic, old, nil)
 	}
 }
 

@@ -98,7 +98,7 @@ func (r *router) flush() {
 // goes well.
 func (b *Broker) publish(r *router, m *message, now time.Time, from source) (code wire.ReasonCode, pending *publication) {
 	change := b.changes.next()
-	if !b.route(r, m, now) {
+	if !b.route(r, m, now, &from) {
 		b.counts.denied.Add(1)
 		return wire.QuotaExceeded, nil
 	}
@@ -137,11 +137,11 @@ func (r *router) deliver(m *message, now time.Time) (lost []orphan) {
 // route finds the targets of m. A retained message is stored under the same lock,
 // so that a new subscriber gets it either as retained or as live. It returns false
 // if there is no room for it.
-func (b *Broker) route(r *router, m *message, now time.Time) bool {
+func (b *Broker) route(r *router, m *message, now time.Time, from *source) bool {
 	if m.publish.Retain {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if !b.retained.store(m, &b.cfg, now) {
+		if !b.retained.store(m, b.payerOf(from), &b.cfg, now) {
 			return false
 		}
 	} else {

@@ -15,6 +15,8 @@ type queueEntry struct {
 	message *message
 	group   *group // the shared subscription that it came through; nil: none
 	slot    *slot  // nil: the store has nothing of it
+	ids     int    // number of subscription identifiers
+	charged bool   // see held
 }
 
 // slot is the place of an entry in the queue as the store has it.
@@ -30,14 +32,44 @@ type slot struct {
 // held counts what the sender holds: messages that wait or are not acknowledged.
 type held struct {
 	messages, bytes int
+	payer           *holder
 	swept           time.Time           // when those too old were last looked for
 	done            []*session.Outgoing // scratch of settle
 }
 
-func (h *held) add(m *message, sign int) {
-	h.messages += sign
-	h.bytes += sign * m.size()
+// add counts an entry, for whose message the payer has been charged.
+func (h *held) add(e *queueEntry) {
+	e.charged = true
+	h.messages++
+	h.bytes += e.size()
 }
+
+// drop ends what add began. It may be called again.
+func (h *held) drop(e *queueEntry) {
+	if !e.charged {
+		return
+	}
+	e.charged = false
+	h.messages--
+	h.bytes -= e.size()
+	h.payer.drop(e.message, costOfEntry(e.ids))
+}
+
+// size returns what the entry counts against Config.QueuedBytes.
+func (e *queueEntry) size() int { return e.message.size() + e.idBytes() }
+
+// idBytes returns what the subscription identifiers of the entry take.
+func (e *queueEntry) idBytes() int { return idBytes(e.ids) }
+
+func idBytes(n int) int {
+	if n <= fewIDs {
+		return 0
+	}
+	return 4 * n
+}
+
+// fewIDs is how many are part of the structs around them.
+const fewIDs = 3
 
 // queueLocked makes the entry of m for t. It returns nil if the session is over or has
 // no room.
@@ -45,14 +77,14 @@ func (cl *client) queueLocked(m *message, t *target, now time.Time) *queueEntry 
 	if cl.gone {
 		return nil
 	}
-	if !cl.hasRoomLocked(m, now) {
+	kept := cl.makeRoomLocked(m, len(t.ids), now)
+	if kept == nil {
 		if t.group == nil {
 			cl.b.counts.dropped.Add(1)
 		}
 		return nil
 	}
-	kept := m.keep()
-	e := &queueEntry{message: kept, group: t.group}
+	e := &queueEntry{message: kept, group: t.group, ids: len(t.ids)}
 	e.out.Publish, e.out.Expires, e.out.Owner = kept.publish, kept.expires, e
 	// [MQTT-3.8.4-8] the lower of the published and the granted QoS.
 	e.out.Publish.QoS = min(kept.publish.QoS, t.qos)
@@ -61,7 +93,7 @@ func (cl *client) queueLocked(m *message, t *target, now time.Time) *queueEntry 
 		// [MQTT-3.3.4-3] the message carries the identifiers of the subscriptions.
 		e.out.Publish.Properties = new(withIDs(kept.publish.Properties, slices.Clone(t.ids)))
 	}
-	cl.held.add(kept, 1)
+	cl.held.add(e)
 	return e
 }
 
@@ -102,6 +134,7 @@ func (cl *client) send(e *queueEntry, r *router, now time.Time) (taken bool) {
 	defer cl.mu.Unlock()
 	if cl.gone {
 		cl.sender.GiveUp(&e.out)
+		cl.held.drop(e)
 		if e.group != nil {
 			return false
 		}
@@ -119,7 +152,7 @@ func (cl *client) giveUp(e *queueEntry) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	cl.sender.GiveUp(&e.out)
-	cl.held.add(e.message, -1)
+	cl.held.drop(e)
 }
 
 // rouseLocked notes the connection in r if its writer has to be woken.
@@ -181,23 +214,24 @@ func (cl *client) sendAtMostOnceLocked(m *message, t *target, r *router) (done b
 // sweepInterval keeps a full queue from being searched for every new message.
 const sweepInterval = time.Second
 
-// hasRoomLocked reports whether m may join what waits. A full queue is first rid of
-// messages that got too old.
-func (cl *client) hasRoomLocked(m *message, now time.Time) bool {
-	cfg := &cl.b.cfg
-	fits := func() bool {
-		return cl.held.messages < cfg.QueuedMessages && cl.held.bytes+m.size() <= cfg.QueuedBytes
-	}
-	if fits() {
-		return true
-	}
-	if now.Sub(cl.held.swept) < sweepInterval {
-		return false
+// makeRoomLocked returns m as it joins what waits, with so many subscription identifiers,
+// or nil if there is no room. A full queue is first rid of messages that got too old.
+func (cl *client) makeRoomLocked(m *message, ids int, now time.Time) *message {
+	if kept := cl.takeRoomLocked(m, ids); kept != nil || now.Sub(cl.held.swept) < sweepInterval {
+		return kept
 	}
 	cl.held.swept = now
 	cl.sender.DropExpired(now)
 	cl.settle(&cl.b.counts)
-	return fits()
+	return cl.takeRoomLocked(m, ids)
+}
+
+func (cl *client) takeRoomLocked(m *message, ids int) *message {
+	cfg := &cl.b.cfg
+	if cl.held.messages >= cfg.QueuedMessages || cl.held.bytes+m.size()+idBytes(ids) > cfg.QueuedBytes {
+		return nil
+	}
+	return cl.held.payer.keep(m, costOfEntry(ids))
 }
 
 func withIDs(base *wire.PublishProperties, ids []uint32) wire.PublishProperties {
@@ -214,7 +248,7 @@ func (cl *client) settle(counts *counters) {
 	cl.held.done = cl.sender.Completed(cl.held.done[:0])
 	for _, o := range cl.held.done {
 		e := o.Owner.(*queueEntry)
-		cl.held.add(e.message, -1)
+		cl.held.drop(e)
 		if e.slot != nil {
 			cl.b.persistence.remove(e)
 		}

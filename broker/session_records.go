@@ -134,10 +134,16 @@ func (cl *client) erase() {
 	for id := range cl.receiver.Remembered() {
 		p.Later(deletion(identifierKey(cl.number, id)))
 	}
+}
+
+// dropQueue ends what waits for a session that is over; Broker.mu and cl.mu are held.
+func (cl *client) dropQueue() {
 	cl.sender.Fail(session.ErrSessionEnded)
 	for _, o := range cl.sender.Completed(nil) {
-		if e := o.Owner.(*queueEntry); e.slot != nil && !e.slot.moved {
-			p.remove(e)
+		e := o.Owner.(*queueEntry)
+		cl.held.drop(e)
+		if e.slot != nil && !e.slot.moved {
+			cl.b.persistence.remove(e)
 		}
 	}
 }

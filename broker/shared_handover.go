@@ -62,7 +62,7 @@ func (cl *client) withdrawShared(group string) (left []orphan) {
 		if !ok || !cl.sender.Withdraw(o) {
 			continue
 		}
-		cl.held.add(x.message, -1)
+		cl.held.drop(o.Owner.(*queueEntry))
 		left = append(left, x)
 	}
 	return left

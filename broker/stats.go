@@ -13,6 +13,7 @@ type Stats struct {
 	Subscriptions int // filters of clients, shared ones once per client
 	Retained      int // retained messages
 	Durable       int // sessions that are kept in Config.Store
+	Memory        int // bytes of Config.Memory that are in use
 
 	Received uint64 // messages that clients published
 	Sent     uint64 // messages handed to connections or queues of clients
@@ -60,6 +61,7 @@ func (b *Broker) stats() Stats {
 		Connections:   len(b.conns),
 		Sessions:      len(b.clients),
 		Retained:      b.retained.topics.Len(),
+		Memory:        int(b.memory.used.Load()),
 		Received:      b.counts.received.Load(),
 		Sent:          b.counts.sent.Load(),
 		Dropped:       b.counts.dropped.Load(),

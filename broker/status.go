@@ -48,6 +48,7 @@ func (b *Broker) figures(now time.Time) []figure {
 		number("publish/messages/dropped", s.Dropped),
 		number("subscriptions/count", uint64(s.Subscriptions)),
 		number("retained messages/count", uint64(s.Retained)),
+		number("memory/bytes", uint64(s.Memory)),
 	}
 }
 

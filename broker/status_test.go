@@ -40,7 +40,7 @@ func TestStatusTopics(t *testing.T) {
 
 		s.subscribe(filter("$SYS/#", 0))
 		first := figuresOf(s)
-		require.Len(t, first, 11)
+		require.Len(t, first, 12)
 		require.Equal(t, "5 seconds", first["uptime"])
 		require.Equal(t, "1", first["clients/connected"])
 		require.Equal(t, "2", first["clients/total"])
@@ -52,7 +52,7 @@ func TestStatusTopics(t *testing.T) {
 
 		// The first round tells all, later ones what has changed.
 		advance(time.Minute)
-		require.Len(t, figuresOf(s), 11)
+		require.Len(t, figuresOf(s), 12)
 		advance(time.Minute)
 		changed := figuresOf(s)
 		require.Contains(t, changed, "uptime")

@@ -177,7 +177,7 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 		id:                id,
 	}
 	old := cl.subscriptions[s.whole]
-	if old == nil && !cl.mayAdd(s, &b.cfg) {
+	if old == nil && !(cl.mayAdd(s, &b.cfg) && b.memory.room(cl.stake.memory.name, 2*costOf(s))) {
 		return nil, false
 	}
 	if old != nil {
@@ -227,6 +227,8 @@ const filterBytes = 4 << 20
 type filters struct {
 	subscriptions map[string]*subscription // by whole filter
 	bytes         int
+	cost          int // charged to payer
+	payer         *holder
 }
 
 func (f *filters) mayAdd(s *subscription, cfg *Config) bool {
@@ -237,13 +239,26 @@ func (f *filters) add(s *subscription) {
 	f.remove(s.whole)
 	f.subscriptions[s.whole] = s
 	f.bytes += len(s.whole)
+	f.charge(costOf(s))
 }
 
 func (f *filters) remove(whole string) {
-	if _, ok := f.subscriptions[whole]; ok {
+	if s, ok := f.subscriptions[whole]; ok {
 		delete(f.subscriptions, whole)
 		f.bytes -= len(whole)
+		f.charge(-costOf(s))
 	}
+}
+
+func (f *filters) charge(n int) {
+	f.payer.charge(n)
+	f.cost += n
+}
+
+// clear removes all.
+func (f *filters) clear() {
+	f.charge(-f.cost)
+	*f = filters{}
 }
 
 // handleUnsubscribe takes an UNSUBSCRIBE and answers it. [MQTT-3.10.4-1] filters

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/match"
@@ -22,8 +23,9 @@ type Broker struct {
 	cfg       Config
 	slowHooks bool // see Config.mayWait
 	counts    counters
-	places    *quota // of sessions
-	memory    *quota // in bytes, see memory.go
+	places    *quota       // of sessions
+	memory    *quota       // in bytes, see memory.go
+	walks     atomic.Int64 // that are under way
 	life
 
 	mu        sync.RWMutex // guards everything below

@@ -45,6 +45,23 @@ func (c *changes) filterChanges(cl *client, whole string) {
 	}
 }
 
+// walkEnded is called when s, which the store has, has been sent its retained messages.
+func (c *changes) walkEnded(cl *client, s *subscription) {
+	if cl.saved {
+		c.filters.note(filterOf{cl, s.whole}, &subscription{walk: &walk{ended: s}})
+		c.schedule()
+	}
+}
+
+// owed returns the subscription that s stands for in the ledger, as the store has it: with
+// retained messages that were still to be sent. It returns nil if s is one itself.
+func (s *subscription) owed() *subscription {
+	if s == nil || s.client != nil || s.walk == nil {
+		return nil
+	}
+	return s.walk.ended
+}
+
 func (c *changes) schedule() {
 	if !c.pending.Swap(true) {
 		c.b.persistence.Soon()
@@ -52,8 +69,7 @@ func (c *changes) schedule() {
 }
 
 func (c *changes) currentRetained(topic string) *message {
-	m, _ := c.b.retained.topics.Get(topic)
-	return m
+	return c.b.retained.topics.get(topic)
 }
 
 func currentFilter(k filterOf) *subscription { return k.client.subscriptions[k.whole] }
@@ -130,7 +146,10 @@ func (c *changes) end(err error) {
 		}
 	})
 	c.filters.end(ok, currentFilter, func(k filterOf, failed, durable *subscription) {
-		if k.client.gone {
+		if owed := durable.owed(); owed != nil {
+			durable = owed
+		}
+		if k.client.gone || failed == durable {
 			return
 		}
 		if failed == nil && !k.client.mayAdd(durable, &b.cfg) {

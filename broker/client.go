@@ -34,6 +34,7 @@ type client struct {
 	alarm    alarm
 	seen     seen
 	openCost int // charged for what receiver has open
+	walks    []*walk
 }
 
 // persistent is what is known of a session that the store has. Without one nothing of
@@ -72,6 +73,9 @@ func (cl *client) open(c *conn, ack *wire.Connack, resumed bool, now time.Time) 
 	// [MQTT-3.2.0-1] CONNACK comes first.
 	_ = cl.link.Append(ack)
 	cl.conn, cl.seen = c, seen{c.peer, now}
+	for _, w := range cl.walks {
+		w.ready = true // the connection that waited for SUBACK has gone
+	}
 	cl.online.Store(true)
 	cl.link.Open(c.version, c.limits)
 	if c.version == wire.V5 {

@@ -67,6 +67,7 @@ func (c *conn) write() {
 // writePending reports whether the connection goes on.
 func (c *conn) writePending() bool {
 	for {
+		again := c.walkOn()
 		b, last := c.take(c.spare)
 		if last {
 			c.part(b)
@@ -74,6 +75,9 @@ func (c *conn) writePending() bool {
 		}
 		if len(b) == 0 {
 			c.spare = b
+			if again {
+				continue
+			}
 			return true
 		}
 		if err := c.transmit(b); err != nil {

@@ -44,8 +44,8 @@ func TestNoRetainedMessageFollowsItsSuccessor(t *testing.T) {
 func retainedNow(b *Broker, topic string) string {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	m, ok := b.retained.topics.Get(topic)
-	if !ok {
+	m := b.retained.topics.get(topic)
+	if m == nil {
 		return ""
 	}
 	return string(m.publish.Payload)

@@ -36,7 +36,7 @@ func stateOf(b *Broker) state {
 			s.filters[filter] = sub.qos
 		}
 	}
-	for _, m := range b.retained.topics.Match("#") {
+	for m := range b.retained.topics.each {
 		s.retained[m.publish.Topic] = string(m.publish.Payload)
 	}
 	return s

@@ -206,6 +206,7 @@ func (b *Broker) forget(cl *client) {
 		cl.erase()
 	}
 	cl.dropQueue()
+	cl.pruneWalksLocked()
 	cl.filters.clear()
 	cl.receiver.Forget()
 	cl.recountOpenLocked()

@@ -21,6 +21,7 @@ type loading struct {
 	queues   map[uint64][]*queueEntry // by session
 	released map[uint64][]*queueEntry // those after PUBREC
 	orphans  []orphan                 // of sessions that were over before their messages had been passed on
+	owed     []*subscription          // whose retained messages are still to be sent
 	rest     []store.Op               // removes what nothing refers to
 }
 
@@ -171,7 +172,7 @@ func (l *loading) takeFilter(key, value []byte) error {
 	if err != nil {
 		return err
 	}
-	s, shared, err := parseSubscription(value)
+	s, shared, owed, err := parseSubscription(value)
 	if err != nil {
 		return err
 	}
@@ -191,12 +192,18 @@ func (l *loading) takeFilter(key, value []byte) error {
 	s.client = cl
 	l.b.place(s, shared)
 	cl.add(s)
+	if owed && s.group == nil {
+		l.owed = append(l.owed, s)
+	}
 	return nil
 }
 
 // resume starts the clocks of the sessions. Broker.mu is held.
 func (l *loading) resume() {
 	b := l.b
+	for _, s := range l.owed {
+		b.startWalk(s) // from the beginning, when the client comes back
+	}
 	b.passOnNow(l.orphans)
 	for _, number := range slices.Sorted(maps.Keys(l.clients)) {
 		cl := l.clients[number]

@@ -54,6 +54,7 @@ func (b *Broker) Subscribe(filter string, buffer int) (*Subscription, error) {
 	b.place(sub.place, true)
 	b.locals[sub] = struct{}{}
 	if sub.place.group == nil {
+		sub.place.walk = b.newWalk(sub.place)
 		b.sendRetained(sub.place, &r, now)
 	}
 	return sub, nil

@@ -24,10 +24,8 @@ const (
 	propertiesCost = 160
 	// entryCost is what the place of a message in a queue takes.
 	entryCost = 320
-	// retainedCost is what the place of a retained message takes, and topicCopies how
-	// often its topic is there besides.
-	retainedCost = 160
-	topicCopies  = 1
+	// retainedCost is what the place of a retained message takes.
+	retainedCost = 16
 	// openCost is what the identifier of a message takes that a client has not
 	// finished, and openBlock how many are charged at a time.
 	openCost  = 128
@@ -156,9 +154,6 @@ func (h *holder) drop(kept *message, cost int) {
 	}
 	h.chargePart(-cost-kept.cost(), -part)
 }
-
-// costOfRetained returns what a retained message takes beside what it carries.
-func costOfRetained(m *message) int { return retainedCost + topicCopies*len(m.publish.Topic) }
 
 // costOfEntry returns what the place of a message in a queue takes, with so many
 // subscription identifiers.

@@ -68,6 +68,10 @@ func wantRecount(t *testing.T, b *Broker) {
 			require.Equal(t, cl.receiver.Unfinished()*openCost, cl.openCost)
 		}
 		l.add(h, cl.openCost)
+		for _, w := range cl.walks {
+			require.Equal(t, aheadCost*len(w.ahead), w.cost)
+			l.add(h, w.cost)
+		}
 		waiting := cl.sender.Incomplete(nil)
 		require.Len(t, waiting, cl.held.messages)
 		for _, o := range waiting {
@@ -76,12 +80,22 @@ func wantRecount(t *testing.T, b *Broker) {
 		}
 		cl.mu.Unlock()
 	}
-	for _, m := range b.retained.topics.Match("#") {
-		l.addCopy(m.payer, m, costOfRetained(m))
+	for m := range b.retained.topics.each {
+		l.addCopy(m.payer, m, retainedCost)
 	}
 	for m, n := range l.seen {
 		require.EqualValues(t, n, m.copies.Load())
 	}
+	walks := 0
+	for _, cl := range b.clients {
+		for _, s := range cl.subscriptions {
+			if s.walk != nil {
+				require.False(t, s.walk.over.Load())
+				walks++
+			}
+		}
+	}
+	require.EqualValues(t, walks, b.walks.Load())
 	require.EqualValues(t, l.all, b.memory.used.Load())
 	require.EqualValues(t, len(b.clients), b.places.used.Load())
 	for q, want := range map[*quota]map[string]int{b.memory: l.own, b.places: places} {
@@ -125,7 +139,7 @@ type spender struct {
 
 func newSpender(t *testing.T, seed uint64) *spender {
 	w := &spender{t: t, rng: rand.New(rand.NewPCG(seed, 1)), clients: map[string]*script{}}
-	cfg := Config{Authenticators: named, Memory: 200_000, Sessions: 12, QueuedMessages: 20, RetainedMessages: 8, StatusInterval: -1}
+	cfg := Config{Authenticators: named, Memory: 300_000, Sessions: 12, QueuedMessages: 300, RetainedMessages: spentTopics + 8, StatusInterval: -1}
 	if seed%2 == 0 {
 		w.world = &world{t: t, memory: store.Memory(), cfg: cfg}
 		w.world.start(crash{})
@@ -134,8 +148,15 @@ func newSpender(t *testing.T, seed uint64) *spender {
 		w.plain = New(cfg)
 		t.Cleanup(func() { require.NoError(t, w.plain.Close()) })
 	}
+	for i := range spentTopics {
+		require.NoError(t, w.broker().Publish(retain(fmt.Sprint("m/", i), "x")))
+	}
 	return w
 }
+
+// spentTopics is how many topics have a retained message all the time, so that they are
+// not sent in one step.
+const spentTopics = 400
 
 func (w *spender) broker() *Broker {
 	if w.world != nil {
@@ -144,7 +165,12 @@ func (w *spender) broker() *Broker {
 	return w.plain
 }
 
-func (w *spender) topic() string { return fmt.Sprint("t/", w.rng.IntN(12)) }
+func (w *spender) topic() string {
+	if w.rng.IntN(4) == 0 {
+		return fmt.Sprint("m/", w.rng.IntN(spentTopics))
+	}
+	return fmt.Sprint("t/", w.rng.IntN(12))
+}
 
 func (w *spender) payload() []byte { return make([]byte, w.rng.IntN(3)*w.rng.IntN(4000)) }
 
@@ -183,7 +209,7 @@ func (w *spender) publish(v wire.Version) *wire.Publish {
 }
 
 func (w *spender) filter() string {
-	return []string{"t/#", "+/+", "#", w.topic(), "$share/g/t/#", "$share/h/" + w.topic()}[w.rng.IntN(6)]
+	return []string{"t/#", "+/+", "#", fmt.Sprint("m/", w.rng.IntN(spentTopics)), "$share/g/t/#", "$share/h/" + w.topic()}[w.rng.IntN(6)]
 }
 
 // step does one thing, and takes what comes for somebody.
@@ -277,7 +303,10 @@ func (w *spender) end() {
 	for i := range 12 {
 		require.NoError(w.t, b.Publish(&wire.Publish{Topic: fmt.Sprint("t/", i), Retain: true}))
 	}
-	wantRecount(w.t, b)
+	for i := range spentTopics {
+		require.NoError(w.t, b.Publish(&wire.Publish{Topic: fmt.Sprint("m/", i), Retain: true}))
+	}
+	wantNoWalk(w.t, b)
 	require.Zero(w.t, b.Stats().Memory)
 	require.Zero(w.t, b.places.used.Load())
 	require.Empty(w.t, b.memory.holders)

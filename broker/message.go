@@ -21,6 +21,7 @@ type message struct {
 
 	copies atomic.Int32 // of one that is kept, see holder.keep
 	payer  *holder      // of one that is retained; Broker.mu guards it
+	number uint64       // of one that is or was retained, in the order in which they came
 }
 
 // newMessage returns a message that shares the payload of p, but not its properties.

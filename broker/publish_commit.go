@@ -25,6 +25,7 @@ type publication struct {
 	source
 	message  *message
 	copies   []delivery
+	ahead    []delivery           // of what was retained before, see client.aheadLocked
 	code     wire.ReasonCode      // if it gets there
 	answered chan wire.ReasonCode // for the program; has room for one
 }
@@ -87,7 +88,8 @@ func (b *Broker) commitPublish(r *router, m *message, now time.Time, p *publicat
 	}
 	p.message = m.keep()
 	p.reserve(b, r, now)
-	if err := b.pack(t, p.message, p.copies); err != nil {
+	if err := b.packAll(t, p); err != nil {
+		giveUp(p.ahead)
 		giveUp(p.copies)
 		return nil
 	}
@@ -129,11 +131,15 @@ func (p *publication) commitWithID(b *Broker, t *journal.Task) {
 // committed sends what the store has, or says that it has not got it.
 func (p *publication) committed(b *Broker, t *journal.Task, err error) {
 	if err != nil {
+		giveUp(p.ahead)
 		giveUp(p.copies)
 		p.finish(b, t, storeCode(err))
 		return
 	}
 	now := time.Now()
+	for i := range p.ahead {
+		b.release(p.ahead[i:i+1], now)
+	}
 	lost := b.release(p.copies, now)
 	if len(lost) == 0 || !b.passOnLost(lost, &b.persistence.router, now, p) {
 		p.finish(b, t, p.code)
@@ -161,8 +167,12 @@ func (p *publication) reserve(b *Broker, r *router, now time.Time) {
 		ok := false
 		if t.atMostOnce(p.message) {
 			ok = t.deliver(p.message, r, now)
-		} else if c, reserved := reserve(p.message, t, now); reserved {
-			p.copies, ok = append(p.copies, c), true
+		} else {
+			c, ahead, reserved := reserve(p.message, t, now)
+			p.ahead = append(p.ahead, ahead...)
+			if ok = reserved; ok {
+				p.copies = append(p.copies, c)
+			}
 		}
 		if !ok && t.group != nil {
 			lost = append(lost, orphan{message: p.message, group: t.group.whole, not: t.client})
@@ -173,15 +183,26 @@ func (p *publication) reserve(b *Broker, r *router, now time.Time) {
 	}
 }
 
-// reserve makes the copy of m for t. ok is false if the client has no room for it.
-func reserve(m *message, t *target, now time.Time) (c delivery, ok bool) {
+// reserve makes the copy of m for t, and copies of what has to be sent ahead of it. ok is
+// false if the client has no room for it.
+func reserve(m *message, t *target, now time.Time) (c delivery, ahead []delivery, ok bool) {
 	c = delivery{message: m, target: *t}
 	c.target.ids = slices.Clone(t.ids)
 	if t.local != nil || !t.client.durable.Load() {
-		return c, true
+		return c, nil, true
 	}
-	c.entry = t.client.reserve(m, &c.target, now)
-	return c, c.entry != nil
+	c.entry, ahead = t.client.reserve(m, &c.target, now)
+	return c, ahead, c.entry != nil
+}
+
+// packAll adds to t what has to be stored of p.
+func (b *Broker) packAll(t *journal.Task, p *publication) error {
+	for i := range p.ahead {
+		if err := b.pack(t, p.ahead[i].message, p.ahead[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return b.pack(t, p.message, p.copies)
 }
 
 // atMostOnce reports whether the copy of m has QoS 0.

@@ -97,8 +97,15 @@ func (s *subscription) value() []byte {
 	w.bool(s.retainAsPublished)
 	w.bool(s.group != nil)
 	w.uint32(s.id)
+	if s.walk != nil {
+		w[0] = owedFormat
+		w.bool(true)
+	}
 	return w
 }
+
+// owedFormat is that of subscriptions whose retained messages are still to be sent.
+const owedFormat = 2
 
 // checkFilter checks what SUBSCRIBE has been checked for.
 func checkFilter(whole string, shared bool) error {
@@ -112,13 +119,17 @@ func checkFilter(whole string, shared bool) error {
 }
 
 // parseSubscription returns a subscription that has no client and no place yet.
-func parseSubscription(value []byte) (s *subscription, shared bool, err error) {
-	r := readRecord(value)
+// owed says that its retained messages are still to be sent.
+func parseSubscription(value []byte) (s *subscription, shared, owed bool, err error) {
+	r, format := readFormats(value, owedFormat)
 	s = &subscription{whole: r.string(), qos: r.qos(), noLocal: r.bool(), retainAsPublished: r.bool()}
 	shared = r.bool()
 	s.id = r.uint32()
 	if s.id > maximumSubscriptionID {
 		r.fail(errRecordDamaged)
 	}
-	return s, shared, r.end()
+	if owed = format == owedFormat; owed && !r.bool() {
+		r.fail(errRecordDamaged)
+	}
+	return s, shared, owed, r.end()
 }

@@ -57,7 +57,7 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	require.Equal(t, time.Minute, state.will.delay)
 	require.Len(t, state.leaving, 1)
 	require.Equal(t, "v", state.will.message.Properties.UserProperties[0].Value)
-	s, shared, err := parseSubscription(records[2].Value)
+	s, shared, _, err := parseSubscription(records[2].Value)
 	require.NoError(t, err)
 	require.True(t, shared)
 	require.Equal(t, &subscription{whole: "$share/g/a/#", qos: 1, noLocal: true, retainAsPublished: true, id: maximumSubscriptionID}, s)
@@ -217,8 +217,8 @@ func FuzzRecords(f *testing.F) {
 			require.NoError(t, err)
 			require.Equal(t, q, again)
 		}
-		if s, _, err := parseSubscription(value); err == nil {
-			again, _, err := parseSubscription(s.value())
+		if s, _, _, err := parseSubscription(value); err == nil {
+			again, _, _, err := parseSubscription(s.value())
 			require.NoError(t, err)
 			require.Equal(t, s, again)
 		}

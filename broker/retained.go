@@ -1,19 +1,21 @@
 package broker
 
 import (
+	"math"
 	"time"
 
-	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // retained holds the last retained message of each topic.
 type retained struct {
-	topics  match.TopicTree[*message]
+	topics  topicIndex
 	bytes   int
+	last    uint64 // numbers the messages
 	memory  *quota
 	changes *changes  // follow what the store has to be told
-	purged  time.Time // when those that have expired were last looked for
+	purged  string    // where those that have expired are looked for next
+	purges  time.Time // when they were last looked for
 }
 
 func newRetained(b *Broker) retained { return retained{memory: b.memory, changes: &b.changes} }
@@ -31,11 +33,11 @@ func (r *retained) store(m *message, payer string, cfg *Config, now time.Time) b
 	if r.replaceWithin(m, payer, cfg) {
 		return true
 	}
-	// Not for every message, as it looks at all that is there.
-	if now.Sub(r.purged) < sweepInterval {
+	// Not for every message, as it takes a while.
+	if now.Sub(r.purges) < purgeInterval {
 		return false
 	}
-	r.purged = now
+	r.purges = now
 	r.purge(now)
 	return r.replaceWithin(m, payer, cfg)
 }
@@ -49,7 +51,7 @@ func (r *retained) replaceWithin(m *message, payer string, cfg *Config) bool {
 	topic := m.publish.Topic
 	old := r.put(topic, nil, "") // its room is free for m
 	h := r.memory.join(payer)
-	kept := h.keep(m, costOfRetained(m))
+	kept := h.keep(m, retainedCost)
 	if kept == nil {
 		h.leave()
 		if old != nil {
@@ -65,15 +67,15 @@ func (r *retained) replaceWithin(m *message, payer string, cfg *Config) bool {
 // put makes m the message of topic, whatever is left; nil: none. It returns what was
 // there.
 func (r *retained) put(topic string, m *message, payer string) (old *message) {
-	if old, _ = r.topics.Get(topic); old != nil {
-		r.topics.Delete(topic)
+	if old = r.topics.get(topic); old != nil {
+		r.topics.remove(topic)
 		r.bytes -= old.size()
-		old.payer.drop(old, costOfRetained(old))
+		old.payer.drop(old, retainedCost)
 		old.payer.leave()
 	}
 	if m != nil {
 		h := r.memory.join(payer)
-		h.chargeCopy(m, costOfRetained(m))
+		h.chargeCopy(m, retainedCost)
 		r.set(m, h)
 	}
 	return old
@@ -84,15 +86,19 @@ func (r *retained) putBack(m *message) { r.put(m.publish.Topic, m, m.payer.name)
 
 // set is for what its payer has been charged for.
 func (r *retained) set(m *message, payer *holder) {
+	if m.number == 0 {
+		r.last++
+		m.number = r.last
+	}
 	m.payer = payer
-	r.topics.Set(m.publish.Topic, m)
+	r.topics.set(m)
 	r.bytes += m.size()
 }
 
 // hasRoom reports whether m may be put.
 func (r *retained) hasRoom(m *message, cfg *Config) bool {
-	count, bytes := r.topics.Len()+1, r.bytes+m.size()
-	if old, ok := r.topics.Get(m.publish.Topic); ok {
+	count, bytes := r.topics.len+1, r.bytes+m.size()
+	if old := r.topics.get(m.publish.Topic); old != nil {
 		count, bytes = count-1, bytes-old.size()
 	}
 	return count <= cfg.RetainedMessages && bytes <= cfg.RetainedBytes
@@ -104,48 +110,81 @@ func (r *retained) remove(topic string) {
 	}
 }
 
-// purge removes what has expired, outside the topics of servers.
-func (r *retained) purge(now time.Time) { r.matching("#", now) }
+// purgeInterval is how often expired messages are looked for when there is no room.
+const purgeInterval = 100 * time.Millisecond
 
-// matching returns the messages that match filter and removes those that have
-// expired.
-func (r *retained) matching(filter string, now time.Time) []*message {
-	var found, old []*message
-	for _, m := range r.topics.Match(filter) {
+// purge removes what has expired among the next topics.
+func (r *retained) purge(now time.Time) {
+	var old []*message
+	var over bool
+	work := effort{topics: 4096, text: 256 << 10} // a look is cheap
+	r.purged, over = r.topics.all(r.purged, &work, func(m *message) {
 		if m.expired(now) {
 			old = append(old, m)
-		} else {
-			found = append(found, m)
 		}
+	})
+	if over {
+		r.purged = ""
 	}
+	r.removeAll(old)
+}
+
+// removeAll removes those that have not been replaced.
+func (r *retained) removeAll(old []*message) {
 	for _, m := range old {
-		r.remove(m.publish.Topic)
-	}
-	return found
-}
-
-// effort is how many messages matching looks at, at most.
-func (r *retained) effort(filter string) int {
-	if match.HasWildcard(filter) {
-		return 1 + r.topics.Len()
-	}
-	return 1
-}
-
-// retainedFor calls yield for what a new subscription is sent. [MQTT-3.3.1-9]
-// Broker.mu is held.
-func (b *Broker) retainedFor(s *subscription, now time.Time, yield func(*message, *target)) {
-	t := target{client: s.client, local: s.local, qos: s.qos, retain: true, stored: true}
-	if s.id != 0 {
-		t.ids = []uint32{s.id}
-	}
-	for _, m := range b.retained.matching(s.filter, now) {
-		if !s.noLocal || m.from != s.client.id {
-			yield(m, &t)
+		if topic := m.publish.Topic; r.topics.get(topic) == m {
+			r.remove(topic)
 		}
 	}
+}
+
+// startWalk makes the walk of a new subscription, in place of one that is under way;
+// Broker.mu is held. It waits for SUBACK.
+func (b *Broker) startWalk(s *subscription) {
+	again := s.walk != nil && !s.walk.over.Load()
+	s.walk.end()
+	s.walk = b.newWalk(s)
+	s.walk.again = again
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	s.client.addWalkLocked(s.walk)
+}
+
+// firstStep returns how much of the retained messages is sent at once, which is nothing
+// if the client has not got what it asked for before. Broker.mu is held.
+func (b *Broker) firstStep(s *subscription) effort {
+	w := s.walk
+	if w == nil || w.over.Load() {
+		return effort{}
+	}
+	if s.local != nil {
+		return effort{topics: math.MaxInt, text: math.MaxInt}
+	}
+	cl := s.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if w.again || w.next != "" || cl.walks[0] != w || !cl.takesMoreLocked() {
+		return effort{} // the connection may have begun already
+	}
+	e := step()
+	e.topics = min(e.topics, 1+b.retained.topics.len)
+	return e
+}
+
+// retainedFor calls yield for the first of what a new subscription is sent, and leaves the
+// rest to its walk. [MQTT-3.3.1-9] Broker.mu is held.
+func (b *Broker) retainedFor(s *subscription, now time.Time, yield func(*message, *target)) {
+	if s.local == nil && s.client.subscriptions[s.whole] != s {
+		return // replaced meanwhile
+	}
+	t := s.retainedTarget()
 	for _, m := range b.statusFor(s.filter, now) {
 		yield(m, &t)
+	}
+	if work := b.firstStep(s); !work.spent() {
+		if s.walk.begin(work, now, yield); s.walk.over.Load() {
+			s.walk = nil
+		}
 	}
 }
 

@@ -18,6 +18,8 @@ type target struct {
 	stored bool          // a retained message, which goes through the queue because of its age
 	group  *group        // the shared subscription that it comes through, as a copy of its own; nil: none
 	ids    []uint32      // subscription identifiers
+	walks  []*walk       // of the subscriptions, which may have yet to send
+	before *message      // what was retained when the message came; nil: nothing that matters
 }
 
 // router holds what the sending of messages needs, to use it again, and the
@@ -138,19 +140,36 @@ func (r *router) deliver(m *message, now time.Time) (lost []orphan) {
 // so that a new subscriber gets it either as retained or as live. It returns false
 // if there is no room for it.
 func (b *Broker) route(r *router, m *message, now time.Time, from *source) bool {
+	var before *message
 	if m.publish.Retain {
 		b.mu.Lock()
 		defer b.mu.Unlock()
+		before = b.retainedIfWalked(m)
 		if !b.retained.store(m, b.payerOf(from), &b.cfg, now) {
 			return false
 		}
 	} else {
 		b.mu.RLock()
 		defer b.mu.RUnlock()
+		before = b.retainedIfWalked(m)
 	}
 	r.matched = b.routes.Append(r.matched[:0], m.publish.Topic)
 	r.choose(m)
+	if before != nil {
+		for i := range r.targets {
+			r.targets[i].before = before
+		}
+	}
 	return true
+}
+
+// retainedIfWalked returns what is retained of the topic of m if somebody may have yet to
+// get it; Broker.mu is held.
+func (b *Broker) retainedIfWalked(m *message) *message {
+	if b.walks.Load() == 0 {
+		return nil
+	}
+	return b.retained.topics.get(m.publish.Topic)
 }
 
 // choose turns matching subscriptions into targets: one per client, whatever the
@@ -185,6 +204,7 @@ func (r *router) add(s *subscription, m *message) {
 			r.ids = append(r.ids, s.id)
 			t.ids = r.ids[len(r.ids)-len(t.ids)-1:]
 		}
+		t.walks = append(t.walks, add.walks...)
 		return
 	}
 	if s.id != 0 {

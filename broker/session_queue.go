@@ -110,9 +110,20 @@ func (cl *client) sendLocked(e *queueEntry, now time.Time) {
 // reserve makes an entry of m that is sent when the store has it, or returns nil. A
 // client that can take it at once gives it its packet identifier, so that both are
 // stored together.
-func (cl *client) reserve(m *message, t *target, now time.Time) *queueEntry {
+func (cl *client) reserve(m *message, t *target, now time.Time) (e *queueEntry, ahead []delivery) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
+	if t.before != nil && !cl.gone {
+		var ok bool
+		if ahead, ok = cl.aheadLocked(nil, m, t, now); !ok {
+			cl.b.counts.dropped.Add(1)
+			return nil, ahead
+		}
+	}
+	return cl.reserveLocked(m, t, now), ahead
+}
+
+func (cl *client) reserveLocked(m *message, t *target, now time.Time) *queueEntry {
 	e := cl.queueLocked(m, t, now)
 	if e == nil {
 		return nil
@@ -171,6 +182,12 @@ func (cl *client) deliver(m *message, t *target, r *router, now time.Time) (take
 		return false
 	}
 	idle := cl.link.Pending() == 0
+	if t.before != nil {
+		if _, ok := cl.aheadLocked(nil, m, t, now); !ok {
+			cl.b.counts.dropped.Add(1)
+			return false
+		}
+	}
 	if !t.atMostOnce(m) || t.stored || !cl.sendAtMostOnceLocked(m, t, r) {
 		e := cl.queueLocked(m, t, now)
 		if e == nil {

@@ -85,5 +85,8 @@ func (s *subscription) target(m *message) target {
 	t := target{client: s.client, local: s.local, qos: s.qos, group: s.group}
 	// [MQTT-3.3.1-12], [MQTT-3.3.1-13]
 	t.retain = m.publish.Retain && s.retainAsPublished
+	if s.walk != nil {
+		t.walks = []*walk{s.walk}
+	}
 	return t
 }

@@ -149,7 +149,7 @@ func (b *Broker) assign(x *orphan, r *router, now time.Time, ending bool) (c del
 			t.ids = []uint32{s.id}
 		}
 		if !t.atMostOnce(x.message) && t.local == nil && t.client.durable.Load() {
-			c, ok = reserve(x.message, &t, now)
+			c, _, ok = reserve(x.message, &t, now) // a shared subscription has no walk
 			return ok
 		}
 		return !ending && t.deliver(x.message, r, now)

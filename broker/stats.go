@@ -60,7 +60,7 @@ func (b *Broker) stats() Stats {
 	s := Stats{
 		Connections:   len(b.conns),
 		Sessions:      len(b.clients),
-		Retained:      b.retained.topics.Len(),
+		Retained:      b.retained.topics.len,
 		Memory:        int(b.memory.used.Load()),
 		Received:      b.counts.received.Load(),
 		Sent:          b.counts.sent.Load(),

@@ -20,6 +20,7 @@ type subscription struct {
 	retainAsPublished bool
 	id                uint32 // subscription identifier; 0: none
 	group             *group // nil: not shared
+	walk              *walk  // of the retained messages that are still to be sent; nil: there are none. Broker.mu guards it
 }
 
 // order sorts subscriptions so that those of one client stand together.
@@ -91,6 +92,7 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 		}
 		ack.ReasonCodes[i] = wire.ReasonCode(s.qos)
 		if s.group == nil && wantsRetained(f, isNew) {
+			b.startWalk(s)
 			send = append(send, s)
 		}
 	}
@@ -100,10 +102,11 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 		if err := c.explain(ack, &ack.ReasonString, why); err != nil {
 			return false, err
 		}
+		c.client.letWalk()
 	}
 	var copies []delivery
 	for _, s := range send {
-		if work += b.retained.effort(s.filter); !c.takeTurns(&work) {
+		if work += messageWork * b.firstStep(s).topics; !c.takeTurns(&work) {
 			giveUp(copies)
 			return false, errGone
 		}
@@ -121,7 +124,10 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 
 // turnLength is how many filters and retained messages a client may go through
 // before the others get their turn.
-const turnLength = 4096
+const turnLength = 1024
+
+// messageWork is what a retained message counts, which costs as much as some filters.
+const messageWork = 2
 
 // takeTurns lets the others have Broker.mu, which is held, when enough work is done:
 // one packet can name a million filters. Whoever comes in between sees a part of
@@ -181,7 +187,9 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 		return nil, false
 	}
 	if old != nil {
-		// [MQTT-3.8.4-3] the new one takes its place; nobody publishes meanwhile.
+		// [MQTT-3.8.4-3] the new one takes its place; nobody publishes meanwhile. What is
+		// still to be sent for the old one is sent.
+		s.walk, old.walk = old.walk, nil
 		b.removeSubscription(old)
 	}
 	b.changes.filterChanges(cl, s.whole)
@@ -210,6 +218,7 @@ func (b *Broker) place(s *subscription, mayShare bool) {
 
 // removeSubscription takes s out of the routing; Broker.mu is held.
 func (b *Broker) removeSubscription(s *subscription) {
+	s.walk.end()
 	if isStatus(s.filter) {
 		b.unwatchStatus()
 	}

@@ -25,7 +25,7 @@ func (b *Broker) reserveRetained(copies []delivery, t *journal.Task, s *subscrip
 		each := []delivery{{message: m, target: *to}}
 		if !to.atMostOnce(m) {
 			ok := false
-			if each[0], ok = reserve(m, to, now); !ok {
+			if each[0], _, ok = reserve(m, to, now); !ok {
 				return
 			}
 		}
@@ -68,6 +68,7 @@ func (c *conn) subscribeCommitted(t *journal.Task, p *wire.Subscribe, ack *wire.
 	if err != nil {
 		return
 	}
+	c.client.letWalk()
 	now := time.Now()
 	for i := range copies {
 		c.b.releaseRetained(copies[i:i+1], now)
@@ -82,7 +83,7 @@ func (b *Broker) releaseRetained(one []delivery, now time.Time) {
 	if topic := m.publish.Topic; one[0].entry == nil && !isStatus(topic) {
 		b.mu.RLock() // so that none comes in between
 		defer b.mu.RUnlock()
-		if current, _ := b.retained.topics.Get(topic); current != m {
+		if b.retained.topics.get(topic) != m {
 			return
 		}
 	}

@@ -1,0 +1,293 @@
+package broker
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// What a new subscription is sent of retained messages may be a lot. The first step is
+// done with SUBSCRIBE itself, which is all that most subscriptions need. The rest
+// follows step by step on the goroutine that writes to the client, as far as the client
+// takes it: no lock is held for long, and only a few of them wait in the queue. A walk
+// sends what was there when the client subscribed and has not been replaced since: its
+// successor was sent when it came.
+
+// walk is what is left to do for one subscription. A SUBSCRIBE that asks for the same
+// again ends it and begins another.
+type walk struct {
+	b      *Broker
+	whole  string // the filter as the client wrote it
+	filter string
+	target target // with what the subscription said when it was made
+	not    string // client identifier whose messages are left out; empty: none
+	upTo   uint64 // the last message that was there
+	again  bool   // another one was under way, in whose place it is
+	over   atomic.Bool
+	ended  *subscription // see subscription.owed
+
+	// client.mu guards what follows.
+	ready bool   // SUBACK has been sent
+	next  string // where to go on
+	past  string // the last topic that was sent on the way there
+	ahead map[*message]struct{}
+	cost  int // of ahead
+}
+
+const (
+	// walkAhead is how many messages may wait for a client before the walk does.
+	walkAhead = 256
+	// walkPending is how many bytes may.
+	walkPending = 64 << 10
+	// aheadCost is what it takes to remember that a message was sent before its turn.
+	aheadCost = 64
+)
+
+// newWalk returns the walk of a subscription that is being made; Broker.mu is held.
+func (b *Broker) newWalk(s *subscription) *walk {
+	w := &walk{b: b, whole: s.whole, filter: s.filter, upTo: b.retained.last, target: s.retainedTarget()}
+	if s.noLocal {
+		w.not = s.client.id
+	}
+	b.walks.Add(1)
+	return w
+}
+
+// retainedTarget returns the copies of retained messages that s gets.
+func (s *subscription) retainedTarget() target {
+	t := target{client: s.client, local: s.local, qos: s.qos, retain: true, stored: true}
+	if s.id != 0 {
+		t.ids = []uint32{s.id}
+	}
+	return t
+}
+
+// end ends the walk; nil has none. Broker.mu is held.
+func (w *walk) end() {
+	if w != nil && !w.over.Swap(true) {
+		w.b.walks.Add(-1)
+	}
+}
+
+// wants reports whether the walk sends m.
+func (w *walk) wants(m *message) bool { return m.number <= w.upTo && (w.not == "" || m.from != w.not) }
+
+// step calls send for the next messages until it returns false. It returns those that
+// have expired. Broker.mu is held.
+func (w *walk) step(from string, work *effort, now time.Time, send func(*message) bool) (next string, over bool, old []*message) {
+	next, over = w.b.retained.topics.walk(w.filter, from, work, func(m *message) bool {
+		if m.expired(now) {
+			old = append(old, m)
+			return true
+		}
+		return !w.wants(m) || send(m)
+	})
+	return next, over, old
+}
+
+// begin does the first step; Broker.mu is held for writing. The rest is left to the
+// connection.
+func (w *walk) begin(work effort, now time.Time, send func(*message, *target)) {
+	next, over, old := w.step("", &work, now, func(m *message) bool {
+		send(m, &w.target)
+		return true
+	})
+	w.b.retained.removeAll(old)
+	w.leave(next, over)
+}
+
+// leave notes what is left.
+func (w *walk) leave(next string, over bool) {
+	cl := w.target.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if w.next = next; over {
+		w.end()
+		cl.pruneWalksLocked()
+	}
+}
+
+// has reports whether the walk has yet to come to m, which it wants.
+func (w *walk) has(m *message) bool {
+	_, is := w.ahead[m]
+	topic := m.publish.Topic
+	return !is && compareTopics(topic, w.next) >= 0 && (w.past == "" || compareTopics(topic, w.past) > 0)
+}
+
+// addWalkLocked makes the walk one that the connection goes on with.
+func (cl *client) addWalkLocked(w *walk) {
+	cl.pruneWalksLocked()
+	cl.walks = append(cl.walks, w)
+}
+
+// pruneWalksLocked forgets those that are over.
+func (cl *client) pruneWalksLocked() {
+	left := cl.walks[:0]
+	for _, w := range cl.walks {
+		if w.over.Load() {
+			cl.stake.memory.give(w.cost)
+			w.ahead, w.cost = nil, 0
+		} else {
+			left = append(left, w)
+		}
+	}
+	clear(cl.walks[len(left):])
+	if cl.walks = left; len(left) == 0 {
+		cl.walks = nil
+	}
+}
+
+// nextWalkLocked returns the walk that goes on if there is room; nil: none does.
+func (cl *client) nextWalkLocked() *walk {
+	if len(cl.walks) > 0 && cl.walks[0].over.Load() {
+		cl.pruneWalksLocked()
+	}
+	if len(cl.walks) == 0 || !cl.walks[0].ready || !cl.takesMoreLocked() {
+		return nil
+	}
+	return cl.walks[0]
+}
+
+// takesMoreLocked reports whether little enough waits for the client.
+func (cl *client) takesMoreLocked() bool {
+	return cl.held.messages < walkAhead && cl.link.Pending() < walkPending
+}
+
+// walkOn does a step for the connection, which writes what comes of it. It reports
+// whether there is more to do at once.
+func (c *conn) walkOn() (again bool) {
+	b, cl := c.b, c.client
+	if cl == nil || b.walks.Load() == 0 {
+		return false
+	}
+	b.mu.RLock()
+	cl.mu.Lock()
+	var w *walk
+	if cl.conn == c {
+		w = cl.nextWalkLocked()
+	}
+	cl.mu.Unlock()
+	if w == nil {
+		b.mu.RUnlock()
+		return false
+	}
+	old, over := w.goOn(c, time.Now())
+	b.mu.RUnlock()
+	if over || len(old) > 0 {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.retained.removeAll(old)
+		if over {
+			b.finishWalk(w)
+		}
+	}
+	return true
+}
+
+// goOn does a step. Broker.mu is held, so that the session stays with c, which is the
+// only one that goes on.
+func (w *walk) goOn(c *conn, now time.Time) (old []*message, over bool) {
+	cl, work := c.client, step()
+	t := &journal.Task{Keep: true}
+	var copies []delivery
+	next, over, old := w.step(w.next, &work, now, func(m *message) bool {
+		copies = w.send(t, copies, m, now)
+		cl.mu.Lock()
+		defer cl.mu.Unlock()
+		return cl.takesMoreLocked()
+	})
+	cl.mu.Lock()
+	w.next, w.past = next, ""
+	cl.mu.Unlock()
+	if len(copies) > 0 {
+		t.Done = func(error) {
+			for i := range copies {
+				w.b.release(copies[i:i+1], time.Now())
+			}
+		}
+		w.b.persistence.Add(t)
+	}
+	return old, over
+}
+
+// send sends m, or adds it to what is sent when the store has it.
+func (w *walk) send(t *journal.Task, copies []delivery, m *message, now time.Time) []delivery {
+	cl := w.target.client
+	cl.mu.Lock()
+	if _, sent := w.ahead[m]; sent || w.over.Load() {
+		cl.mu.Unlock()
+		return copies
+	}
+	w.past = m.publish.Topic
+	var e *queueEntry
+	stored := cl.durable.Load() && !w.target.atMostOnce(m)
+	if stored {
+		e = cl.reserveLocked(m, &w.target, now)
+	} else if e = cl.queueLocked(m, &w.target, now); e != nil {
+		cl.sendLocked(e, now)
+	}
+	cl.mu.Unlock()
+	if !stored || e == nil {
+		return copies
+	}
+	one := []delivery{{message: e.message, target: w.target, entry: e}}
+	if w.b.pack(t, e.message, one) != nil {
+		giveUp(one) // has no encoding: as if too large for the client
+		return copies
+	}
+	return append(copies, one...)
+}
+
+// finishWalk ends a walk that has come to its end; Broker.mu is held for writing.
+func (b *Broker) finishWalk(w *walk) {
+	w.end()
+	cl := w.target.client
+	if s := cl.subscriptions[w.whole]; s != nil && s.walk == w {
+		s.walk = nil
+		b.changes.walkEnded(cl, s)
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	cl.pruneWalksLocked()
+}
+
+// aheadLocked is called before m goes to the client through t. What walks have yet to send
+// of the same topic and QoS goes first: [MQTT-4.6.0-6] it is older. What the store has to
+// have before it is sent is added to copies. It returns false if there is no room to
+// remember that it was sent.
+func (cl *client) aheadLocked(copies []delivery, m *message, t *target, now time.Time) ([]delivery, bool) {
+	before := t.before
+	for _, w := range t.walks {
+		qos := min(w.target.qos, before.publish.QoS)
+		if w.over.Load() || qos != min(t.qos, m.publish.QoS) || !w.wants(before) || before.expired(now) || !w.has(before) {
+			continue
+		}
+		if !cl.stake.memory.take(aheadCost) {
+			return copies, false
+		}
+		w.cost += aheadCost
+		if w.ahead == nil {
+			w.ahead = make(map[*message]struct{})
+		}
+		w.ahead[before] = struct{}{}
+		if qos > wire.AtMostOnce && cl.durable.Load() {
+			if e := cl.reserveLocked(before, &w.target, now); e != nil {
+				copies = append(copies, delivery{message: e.message, target: w.target, entry: e})
+			}
+		} else if e := cl.queueLocked(before, &w.target, now); e != nil {
+			cl.sendLocked(e, now)
+		}
+	}
+	return copies, true
+}
+
+// letWalk says that the client has been told of its subscriptions.
+func (cl *client) letWalk() {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	for _, w := range cl.walks {
+		w.ready = true
+	}
+}

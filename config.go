@@ -117,7 +117,9 @@ type Config struct {
 	// means 10 seconds; negative means that nobody is told.
 	StallAfter time.Duration
 	// MaximumPacketSize is the largest packet accepted, in bytes. A larger one
-	// ends the connection. Zero means what the protocol allows, 256 MiB.
+	// ends the connection. Zero means what the protocol allows, 256 MiB. A message with
+	// more than 16 MiB or 65,536 of user properties is refused with QuotaExceeded and
+	// counts as Stats.Refused; the connection goes on.
 	MaximumPacketSize uint32
 	// TopicAliasMaximum is how many topic aliases the server may use (5.0).
 	// Zero means none.
@@ -147,7 +149,8 @@ type Config struct {
 	// QueueMessages and QueueBytes bound the messages that wait to be sent: for
 	// a connection, for an acknowledgement of earlier ones, for room on the
 	// network. Beyond, WhenFull decides; an empty queue takes a message of any
-	// size. Zero means 10,000 messages and 64 MiB.
+	// size. As many bytes again may be in flight. Bytes are those of memory: topic,
+	// payload and properties as they lie there. Zero means 10,000 messages and 64 MiB.
 	QueueMessages int
 	QueueBytes    int
 	// WhenFull says what becomes of a message for which the queue has no room. Zero

@@ -19,12 +19,13 @@ import (
 // serve and touch nothing of the next connection: all that outlives a connection
 // is in the engine.
 type conn struct {
-	client *Client
-	nc     net.Conn
-	line   *line.Conn // at the bottom of nc, which says when it is dead
-	direct bool       // nc is line, and who must not wait can write to it
-	reader *wire.Reader
-	wake   chan struct{} // one token: there is something for the writer
+	client  *Client
+	nc      net.Conn
+	line    *line.Conn // at the bottom of nc, which says when it is dead
+	direct  bool       // nc is line, and who must not wait can write to it
+	reader  *wire.Reader
+	decoder wire.Decoder  // of the reader
+	wake    chan struct{} // one token: there is something for the writer
 
 	leaving error   // why we are leaving; the writer ends when all is written; guarded by client.mu
 	cause   error   // why the first of the two goroutines ended; guarded by client.mu

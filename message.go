@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
@@ -75,32 +74,14 @@ func (m *Message) Ack() error {
 	return m.receipt.acknowledge()
 }
 
-// weight is how many bytes m counts for where messages wait: payload and
-// properties.
+// weight is what m counts for where messages wait: see [wire.Publish.Cost].
 func (m *Message) weight() int {
-	n := len(m.Payload)
-	if m.CorrelationData != nil || m.UserProperties != nil {
-		n += len(m.CorrelationData) + weightOfProperties(m.UserProperties)
+	q := wire.PublishProperties{
+		ContentType: m.ContentType, ResponseTopic: m.ResponseTopic, CorrelationData: m.CorrelationData,
+		UserProperties: m.UserProperties, SubscriptionIDs: m.SubscriptionIDs,
 	}
-	return n
-}
-
-// weightOf is the weight of the message of p.
-func weightOf(p *wire.Publish) int {
-	n := len(p.Payload)
-	if q := p.Properties; q != nil {
-		n += len(q.CorrelationData) + weightOfProperties(q.UserProperties)
-	}
-	return n
-}
-
-// weightOfProperties counts what Go keeps of each besides its text, too: many short
-// ones take more than their bytes on the wire.
-func weightOfProperties(all []UserProperty) (n int) {
-	for _, p := range all {
-		n += len(p.Name) + len(p.Value) + int(unsafe.Sizeof(p))
-	}
-	return n
+	p := wire.Publish{Topic: m.Topic, Payload: m.Payload, Properties: &q}
+	return p.Cost()
 }
 
 // Clone returns a copy that shares nothing with m and that nothing is done with

@@ -147,6 +147,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine = session.NewClient(session.ClientSettings{
 		Inflight:            cfg.Inflight,
+		InflightBytes:       cfg.QueueBytes,
 		TopicAliases:        cfg.SendTopicAliases,
 		PingTimeout:         cfg.PingTimeout,
 		HasSession:          cfg.Resume,

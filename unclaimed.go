@@ -198,12 +198,13 @@ func (r *router) expire() (dropped []*Message, fetch bool) {
 func (c *Client) holdUnclaimed(in *session.Received) *Message {
 	u := &c.router.unclaimed
 	p := &in.Publish
-	v := u.judge(p.Topic, p.QoS, weightOf(p))
+	size := p.Cost()
+	v := u.judge(p.Topic, p.QoS, size)
 	if v == worthLeaving {
 		u.left = append(u.left, in.Token)
 		return nil
 	}
-	m := ownedMessage(in, c.holds.placeOne(&u.shelf, in.Token, weightOf(p)))
+	m := ownedMessage(in, c.holds.placeOne(&u.shelf, in.Token, size), false)
 	if v == worthHolding {
 		u.hold(m, false)
 		return nil

@@ -12,7 +12,7 @@ import (
 func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	p := &c.packets.publish
 	if err := c.decoder.Publish(p, h, body); err != nil {
-		return err
+		return c.excessive(p, err)
 	}
 	if err := c.b.checkPublish(p); err != nil {
 		return err

@@ -46,6 +46,9 @@ type ClientSettings struct {
 	// where a server can not say what it holds: Mosquitto 2.0 loses QoS 2 messages
 	// over a reconnect when more are in flight than its own limit of 20.
 	Inflight int
+	// InflightBytes limits what they cost together; see [wire.Publish.Cost]. One alone
+	// may be larger. Zero means no limit.
+	InflightBytes int
 	// PingTimeout is how long the server may take to answer a PINGREQ. Zero
 	// means half of the keep-alive interval; more than the interval counts as
 	// the interval.
@@ -113,7 +116,7 @@ type scratch struct {
 func NewClient(s ClientSettings) *Client {
 	c := &Client{settings: s, continuity: continuity{held: s.HasSession}}
 	c.Sender = NewSender(&c.link, 0)
-	c.Sender.failLost = s.FailLost
+	c.Sender.failLost, c.Sender.quota.maxBytes = s.FailLost, s.InflightBytes
 	c.Receiver = NewReceiver(&c.link)
 	c.Subscriptions = &Subscriptions{client: c}
 	c.decoder.Tolerate = s.Tolerate

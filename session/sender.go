@@ -44,9 +44,16 @@ type Sender struct {
 type quota struct {
 	limit, used int
 	max         int // the caller's own limit; 0: none
+	bytes       int // of the messages that are counted
+	maxBytes    int // the caller's limit for them; 0: none
 }
 
 func (q *quota) free() bool { return q.used < q.limit }
+
+// takes says whether o may be open besides the others. One alone always may.
+func (q *quota) takes(o *Outgoing) bool {
+	return q.free() && (q.maxBytes == 0 || q.bytes == 0 || q.bytes+o.size() <= q.maxBytes)
+}
 
 // NewSender returns a sender that writes to link and keeps at most inflight
 // QoS 1 and 2 messages open, whatever the peer allows. Zero inflight means no
@@ -67,6 +74,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	o.state = outgoingQueued
 	o.sent, o.flying, o.blames, o.result = false, false, blames{}, nil
 	o.Publish.Duplicate = false
+	o.cost = o.Publish.Cost()
 	s.queue.push(o)
 	s.queuedBytes += o.size()
 	s.load(o).add(o, 1)
@@ -197,7 +205,7 @@ func (s *Sender) Pump(now time.Time) {
 
 // mayPublish obeys [MQTT-4.9.0-2]: no QoS 1 or 2 PUBLISH without quota.
 func (s *Sender) mayPublish(o *Outgoing) bool {
-	return s.quota.free() && !s.link.full() && s.mayBegin(o)
+	return s.quota.takes(o) && !s.link.full() && s.mayBegin(o)
 }
 
 // mayBegin says whether a packet of o may be sent although there are suspects.
@@ -315,12 +323,14 @@ func (s *Sender) giveUp(o *Outgoing, err error) {
 func (s *Sender) count(o *Outgoing) {
 	o.counted = true
 	s.quota.used++
+	s.quota.bytes += o.size()
 }
 
 func (s *Sender) uncount(o *Outgoing) {
 	if o.counted {
 		o.counted = false
 		s.quota.used--
+		s.quota.bytes -= o.size()
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed65a45251/mqtt/internal/line"
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -24,8 +25,8 @@ type conn struct {
 	line    *line.Conn // at the bottom of nc, which says when it is dead
 	direct  bool       // nc is line, and who must not wait can write to it
 	reader  *wire.Reader
-	decoder wire.Decoder  // of the reader
-	wake    chan struct{} // one token: there is something for the writer
+	decoder session.Decoder // of the reader
+	wake    chan struct{}   // one token: there is something for the writer
 
 	leaving error   // why we are leaving; the writer ends when all is written; guarded by client.mu
 	cause   error   // why the first of the two goroutines ended; guarded by client.mu

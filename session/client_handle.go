@@ -14,7 +14,7 @@ func (c *Client) handle(h wire.Header, body []byte, now time.Time) error {
 	default:
 		return nil // after DISCONNECT nothing matters any more
 	}
-	if h.Type != wire.TypePublish { // handlePublish checks those
+	if h.Type != wire.TypePublish { // takeDecoded checks those
 		if err := c.checkSize(h); err != nil {
 			return err
 		}
@@ -89,13 +89,10 @@ func (c *Client) checkSize(h wire.Header) error {
 }
 
 func (c *Client) handlePublish(h wire.Header, body []byte) error {
-	if err := c.checkSize(h); err != nil {
-		return c.refuse(h, body, err)
-	}
 	n := len(c.received)
 	c.received = append(c.received, Received{})
 	r := &c.received[n]
-	deliver, err := c.takeMessage(r, h, body, c.decoder.Publish(&r.Publish, h, body))
+	deliver, err := c.takeDecoded(r, h, body, c.decoder.Publish(&r.Publish, h, body))
 	if !deliver {
 		*r = Received{}
 		c.received = c.received[:n]

@@ -30,7 +30,7 @@ func newMessage(p *wire.Publish, from string, now time.Time) *message {
 
 // set makes m stand for p, whose memory it shares and whose properties it adapts.
 func (m *message) set(p *wire.Publish, from string, now time.Time) {
-	*m = message{publish: *p, from: from, bytes: sizeOf(p)}
+	*m = message{publish: *p, from: from, bytes: p.Cost()}
 	// [MQTT-3.3.1-3] DUP is about one exchange, not about the message.
 	m.publish.PacketID, m.publish.Duplicate = 0, false
 	properties := p.Properties
@@ -58,20 +58,6 @@ func (m *message) keep() *message {
 
 // size returns what m counts against limits of bytes.
 func (m *message) size() int { return m.bytes }
-
-// pairCost is what a user property needs beside its text.
-const pairCost = 32
-
-func sizeOf(p *wire.Publish) int {
-	n := len(p.Topic) + len(p.Payload)
-	if q := p.Properties; q != nil {
-		n += len(q.ContentType) + len(q.ResponseTopic) + len(q.CorrelationData)
-		for i := range q.UserProperties {
-			n += pairCost + len(q.UserProperties[i].Name) + len(q.UserProperties[i].Value)
-		}
-	}
-	return n
-}
 
 func (m *message) expired(now time.Time) bool {
 	return !m.expires.IsZero() && !now.Before(m.expires)

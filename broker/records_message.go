@@ -49,7 +49,7 @@ func parseMessage(value []byte) (*message, error) {
 func (r *recordReader) message() *message {
 	expires, from := r.time(), r.string()
 	m := &message{publish: r.publish(), expires: expires, from: from}
-	m.bytes = sizeOf(&m.publish)
+	m.bytes = m.publish.Cost()
 	m.kept = m
 	return m
 }

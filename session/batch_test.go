@@ -96,7 +96,7 @@ func TestPacketsDecodedAheadHaveTheSameEffect(t *testing.T) {
 		x := newParallel(t, v, ClientSettings{})
 		x.both(func(c *Client) {
 			for i := range 3 {
-				c.Sender.Submit(&Outgoing{Publish: wire.Publish{Topic: "out", Payload: []byte(fmt.Sprint(i)), QoS: 1}}, x.now)
+				c.Sender.Submit(&Outgoing{Publish: wire.Publish{Topic: "out", Payload: fmt.Append(nil, i), QoS: 1}}, x.now)
 			}
 		})
 		x.connect(keeping(v))

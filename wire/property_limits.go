@@ -5,7 +5,7 @@ import "fmt"
 const (
 	defaultPropertyBytes = 16 << 20
 	defaultElements      = 1 << 16
-	maxFilters           = 1 << 18 // of one packet; they are several times as large in memory
+	maxFilters           = 1 << 19 // of one packet; they are several times as large in memory
 )
 
 // limits bound what is decoded of one packet. Zero means the default.

@@ -64,6 +64,8 @@ type signals struct {
 	gone     chan struct{} // closed when nothing is left
 
 	failure atomic.Pointer[refusal] // ends the connection from elsewhere; nil: none
+	late    atomic.Int32            // how many wait until everything that has come is handled
+	steps   atomic.Uint32           // packets that were handled, where hooks may take their time
 }
 
 // last is what is still written when the session was taken away.
@@ -248,6 +250,7 @@ func (c *conn) handleAll(now time.Time) error {
 // happens once for all that one read brought.
 func (c *conn) letGo() {
 	if c.b.slowHooks {
+		c.signals.steps.Add(1)
 		c.router.flush()
 		c.wake()
 	}
@@ -275,12 +278,16 @@ func (c *conn) awaitRoom() error {
 		if gone {
 			return errGone
 		}
-		if pending <= pendingMaximum {
+		if pending <= pendingMaximum || pending <= latePending && c.signals.late.Load() > 0 {
 			return nil
 		}
 		select {
 		case <-c.signals.drained:
 		case <-c.signals.noWriter:
+			// What the client has sent before it went is still handled.
+			if pending <= latePending {
+				return nil
+			}
 			return errGone
 		}
 	}

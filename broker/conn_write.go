@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"errors"
 	"io"
+	"os"
 	"time"
 )
 
@@ -77,11 +79,20 @@ func (c *conn) writePending() bool {
 			return true
 		}
 		if err := c.transmit(b); err != nil {
-			c.cut()
+			c.endRead(err)
 			return false
 		}
 		c.signalDrained()
 		c.spare = reusable(b)
+	}
+}
+
+// endRead makes the reader come to its end after a write has failed. A peer that has
+// reset the connection may have sent messages and DISCONNECT before: they can still be
+// read, and the end is behind them.
+func (c *conn) endRead(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) || c.line.Finish(time.Now().Add(farewellTimeout)) != nil {
+		c.cut()
 	}
 }
 

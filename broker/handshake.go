@@ -41,6 +41,7 @@ func (c *conn) handshake() (resumed bool, err error) {
 	if err := c.net.SetWriteDeadline(time.Time{}); err != nil {
 		return false, err
 	}
+	c.b.catchUp(connect.ClientID)
 	resumed, err = c.b.enter(c, connect, data, deadline)
 	if err != nil {
 		return false, c.refuse(err)

@@ -22,6 +22,7 @@ type Broker struct {
 	cfg       Config
 	slowHooks bool // see Config.mayWait
 	counts    counters
+	doors     doors
 	life
 
 	mu        sync.RWMutex // guards everything below
@@ -70,6 +71,7 @@ func New(cfg Config) *Broker {
 	b.changes.b, b.retained.changes = b, &b.changes
 	b.persistence = newPersistence(b, b.cfg.Store)
 	b.entrances = newEntrances()
+	b.doors = newDoors(b.cfg.Connections)
 	b.begin()
 	if b.cfg.Store != nil {
 		b.load()

@@ -31,7 +31,7 @@ type conn struct {
 	given    net.Conn      // what net was made of
 	listener *listener     // nil when there is none
 	request  *http.Request // of a WebSocket; nil: none
-	excess   bool          // is one too many, and only told so
+	standing standing      // guarded by doors.mu
 	signals  signals
 	client   *client // set once, under Broker.mu
 	last     last    // guarded by client.mu

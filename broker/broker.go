@@ -23,6 +23,8 @@ type Broker struct {
 	slowHooks bool // see Config.mayWait
 	counts    counters
 	doors     doors
+	connects  *quota // of bytes, see intake
+	packets   *quota
 	life
 
 	mu        sync.RWMutex // guards everything below
@@ -72,6 +74,8 @@ func New(cfg Config) *Broker {
 	b.persistence = newPersistence(b, b.cfg.Store)
 	b.entrances = newEntrances()
 	b.doors = newDoors(b.cfg.Connections)
+	b.connects = newQuota(connectsMaximum)
+	b.packets = newQuota(max(packetsMaximum*b.cfg.MaximumPacketSize, packetsMinimum))
 	b.begin()
 	if b.cfg.Store != nil {
 		b.load()

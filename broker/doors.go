@@ -20,13 +20,15 @@ type doors struct {
 	mu      sync.Mutex // guards the rest; a leaf
 	silent  *crowd[netip.Addr]
 	waiting int
-	clients *crowd[string] // by their tenants
+	bulky   *crowd[netip.Addr] // of the silent and those who wait
+	clients *crowd[string]     // by their tenants
 }
 
 // standing is what a connection counts as; doors.mu guards it.
 type standing struct {
 	silent *guest[netip.Addr]
 	waits  bool
+	bulky  *guest[netip.Addr]
 	client *guest[string]
 }
 
@@ -43,7 +45,7 @@ const (
 )
 
 func newDoors(limit int) doors {
-	return doors{limit: limit, silent: newCrowd[netip.Addr](), clients: newCrowd[string]()}
+	return doors{limit: limit, silent: newCrowd[netip.Addr](), bulky: newCrowd[netip.Addr](), clients: newCrowd[string]()}
 }
 
 // excess is how many connections may be silent, and how many may wait.
@@ -141,6 +143,7 @@ func (d *doors) leave(c *conn) {
 	defer d.mu.Unlock()
 	s := &c.standing
 	d.silent.remove(s.silent)
+	d.bulky.remove(s.bulky)
 	d.clients.remove(s.client)
 	if s.waits {
 		d.waiting--
@@ -155,6 +158,27 @@ func (d *doors) settled(c *conn) {
 	if c.standing.waits {
 		c.standing.waits = false
 		d.waiting--
+	}
+	d.bulky.remove(c.standing.bulky)
+	c.standing.bulky = nil
+}
+
+// bulk says that c has begun a CONNECT that needs a large buffer. If too many have, one
+// of them ends.
+func (d *doors) bulk(c *conn) {
+	var loser *guest[netip.Addr]
+	d.mu.Lock()
+	if c.standing.bulky == nil {
+		now, addr := time.Now(), addressOf(c.net.RemoteAddr())
+		if d.bulky.len() >= bulkyMaximum {
+			loser = longestSilent(d.bulky, addr, now, false)
+			d.bulky.remove(loser)
+		}
+		c.standing.bulky = d.bulky.add(addr, now, c.cut)
+	}
+	d.mu.Unlock()
+	if loser != nil {
+		loser.leave()
 	}
 }
 

@@ -53,6 +53,7 @@ func (c *conn) handshake() (resumed bool, err error) {
 		return false, c.refuse(err)
 	}
 	c.b.doors.settled(c)
+	c.intake.enter()
 	c.reader.SetMaxPacketSize(c.b.cfg.MaximumPacketSize)
 	return resumed, nil
 }
@@ -72,7 +73,8 @@ func (c *conn) boundHandshake() error {
 }
 
 func (c *conn) readConnect() (*wire.Connect, error) {
-	c.reader = wire.NewReader(countingReader{c.net, &c.b.counts.bytesReceived}, 0, min(connectMaximum, c.b.cfg.MaximumPacketSize))
+	c.intake.conn = c
+	c.reader = wire.NewReader(&c.intake, 0, min(connectMaximum, c.b.cfg.MaximumPacketSize))
 	h, body, err := c.reader.ReadPacket()
 	if err != nil {
 		return nil, err
@@ -166,6 +168,7 @@ func (c *conn) refuse(err error) error {
 // nothing meanwhile but the connection.
 func (c *conn) linger(b []byte) {
 	c.reader = nil
+	c.intake.end()
 	if !c.writeLast(b) {
 		return
 	}

@@ -1,9 +1,6 @@
 package broker
 
-import (
-	"io"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Stats are figures about a broker since it was made.
 type Stats struct {
@@ -33,19 +30,6 @@ type counters struct {
 	bytesReceived, bytesSent                          atomic.Uint64
 	commits, commitErrors                             atomic.Uint64
 	lingering                                         atomic.Int32 // refused connections that are still open
-}
-
-// countingReader counts what comes in.
-type countingReader struct {
-	io.Reader
-	count *atomic.Uint64
-}
-
-// Read reads and counts.
-func (r countingReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	r.count.Add(uint64(n))
-	return n, err
 }
 
 // Stats returns the figures of the moment.

@@ -12,7 +12,7 @@ import (
 // access for all filters without wildcards, and a walk through the levels of the
 // topic for the others, which takes both branches where a + stands beside the
 // level's own text. So no more ways are walked than there are filters that have their
-// + in different levels, whatever else stands in them; see [Shape].
+// + in different levels, whatever else stands in them.
 //
 // A filter costs its text and a node or two, however many levels it has.
 //

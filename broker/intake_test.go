@@ -67,6 +67,7 @@ func TestUnfinishedConnectsAreBoundedTogether(t *testing.T) {
 		s := dialFrom(t, b, "10.0.0.1", wire.V5)
 		s.write(whole)
 		require.Equal(t, wire.Success, receive[*wire.Connack](s).ReasonCode)
+		synctest.Wait()
 		require.Equal(t, bulkyMaximum-1, b.doors.bulky.len())
 		b.DropConnections()
 		require.Zero(t, b.doors.bulky.len())

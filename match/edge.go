@@ -8,8 +8,8 @@ import "strings"
 
 // firstLevel returns the level that levels begins with.
 func firstLevel(levels string) string {
-	if i := strings.IndexByte(levels, '/'); i >= 0 {
-		return levels[:i]
+	if before, _, ok := strings.Cut(levels, "/"); ok {
+		return before
 	}
 	return levels
 }

@@ -59,9 +59,9 @@ type hello struct {
 // signals are how the goroutines of a connection wake each other.
 type signals struct {
 	writer   atomic.Uint32 // see writerIdle
-	drained  chan struct{} // has room for one: something was written
-	noReader chan struct{} // closed when the reader is done
-	noWriter chan struct{} // closed when the writer is done
+	drained  bell          // something was written
+	noReader gate          // the reader is done
+	noWriter gate          // the writer is done
 	gone     chan struct{} // closed when nothing is left
 
 	failure atomic.Pointer[refusal] // ends the connection from elsewhere; nil: none
@@ -144,12 +144,7 @@ func newConn(b *Broker, nc net.Conn, l *listener) *conn {
 		listener: l,
 		decoder:  wire.Decoder{From: wire.FromClient},
 		hello:    hello{terse: true}, // until it is known what the client can take
-		signals: signals{
-			drained:  make(chan struct{}, 1),
-			noReader: make(chan struct{}),
-			noWriter: make(chan struct{}),
-			gone:     make(chan struct{}),
-		},
+		signals:  signals{gone: make(chan struct{})},
 	}
 }
 
@@ -171,8 +166,8 @@ func (c *conn) run() {
 	err = c.read()
 	c.b.leave(c, c.endingFor(err))
 	c.discard()
-	close(c.signals.noReader)
-	<-c.signals.noWriter
+	c.signals.noReader.open()
+	<-c.signals.noWriter.wait()
 	log.Info("client gone", "reason", err)
 	c.b.observe(Disconnected{c.peer, err})
 }
@@ -286,19 +281,23 @@ func (c *conn) begin(now time.Time) bool {
 
 // awaitRoom keeps a client that does not read its answers from asking for more.
 func (c *conn) awaitRoom() error {
+	var drained <-chan struct{}
 	for {
 		c.client.mu.Lock()
 		gone, pending := c.client.conn != c, c.client.link.Pending()
 		c.client.mu.Unlock()
-		if gone {
+		switch {
+		case gone:
 			return errGone
-		}
-		if pending <= pendingMaximum || pending <= latePending && c.signals.late.Load() > 0 {
+		case pending <= pendingMaximum || pending <= latePending && c.signals.late.Load() > 0:
 			return nil
+		case drained == nil:
+			drained = c.signals.drained.listen()
+			continue
 		}
 		select {
-		case <-c.signals.drained:
-		case <-c.signals.noWriter:
+		case <-drained:
+		case <-c.signals.noWriter.wait():
 			// What the client has sent before it went is still handled.
 			if pending <= latePending {
 				return nil

@@ -56,7 +56,7 @@ func (c *conn) write() {
 	for {
 		if !c.writePending() {
 			state.Store(writerDone)
-			close(c.signals.noWriter)
+			c.signals.noWriter.open()
 			return
 		}
 		if state.CompareAndSwap(writerRuns, writerIdle) {
@@ -82,7 +82,7 @@ func (c *conn) writePending() bool {
 			c.endRead(err)
 			return false
 		}
-		c.signalDrained()
+		c.signals.drained.ring()
 		c.spare = reusable(b)
 	}
 }
@@ -131,7 +131,7 @@ func (c *conn) part(b []byte) {
 	timer := time.NewTimer(lingerTimeout)
 	defer timer.Stop()
 	select {
-	case <-c.signals.noReader:
+	case <-c.signals.noReader.wait():
 	case <-timer.C:
 	}
 }
@@ -169,11 +169,4 @@ func (c *conn) transmit(b []byte) error {
 	n, err := c.net.Write(b)
 	c.b.counts.bytesSent.Add(uint64(n))
 	return err
-}
-
-func (c *conn) signalDrained() {
-	select {
-	case c.signals.drained <- struct{}{}:
-	default:
-	}
 }

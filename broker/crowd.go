@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"container/list"
 	"net"
 	"net/netip"
 	"time"
@@ -9,107 +8,134 @@ import (
 
 // crowd is connections by whom they are of, an address or a user. It knows who has
 // most of them, for when there are too many. It is not safe for concurrent use.
-type crowd[K comparable] struct {
-	line   list.List // of *guest[K], in the order of their coming
-	places map[K]*place[K]
-	levels []map[*place[K]]struct{} // places by their number of guests
-	top    int                      // the highest level that has one
+type crowd[K comparable, C any] struct {
+	size   int
+	places map[K]*place[K, C]
+	levels []level[K, C] // by the number of guests of their places
+	top    int           // the highest level that has a place
 }
 
-// guest is one of a crowd.
-type guest[K comparable] struct {
-	place *place[K]
-	since time.Time
-	leave func() // ends the connection without waiting
-	all   *list.Element
-	own   *list.Element
+// guest is one of a crowd. All that a place has are in a list, the longest first.
+type guest[K comparable, C any] struct {
+	place      *place[K, C] // nil: it has left
+	conn       C
+	since      time.Time
+	prev, next *guest[K, C]
 }
 
 // place is the guests of one address or user.
-type place[K comparable] struct {
-	key  K
-	line list.List // of *guest[K], in the order of their coming
+type place[K comparable, C any] struct {
+	key         K
+	size        int
+	first, last *guest[K, C]
+	prev, next  *place[K, C] // of its level
 }
 
-func newCrowd[K comparable]() *crowd[K] {
-	return &crowd[K]{places: make(map[K]*place[K]), levels: make([]map[*place[K]]struct{}, 1)}
+// level is the places that have as many guests. Those that have had as many for long
+// come first.
+type level[K comparable, C any] struct {
+	first, last *place[K, C]
 }
 
-func (w *crowd[K]) len() int { return w.line.Len() }
+func newCrowd[K comparable, C any]() *crowd[K, C] {
+	return &crowd[K, C]{places: make(map[K]*place[K, C]), levels: make([]level[K, C], 1)}
+}
+
+func (w *crowd[K, C]) len() int { return w.size }
 
 // count returns how many guests there are of key.
-func (w *crowd[K]) count(key K) int {
+func (w *crowd[K, C]) count(key K) int {
 	if p := w.places[key]; p != nil {
-		return p.line.Len()
+		return p.size
 	}
 	return 0
 }
 
+// busiest returns a place with most guests; nil: there is none.
+func (w *crowd[K, C]) busiest() *place[K, C] { return w.levels[w.top].first }
+
 // add takes in a guest.
-func (w *crowd[K]) add(key K, now time.Time, leave func()) *guest[K] {
+func (w *crowd[K, C]) add(key K, conn C, now time.Time) *guest[K, C] {
 	p := w.places[key]
 	if p == nil {
-		p = &place[K]{key: key}
+		p = &place[K, C]{key: key}
 		w.places[key] = p
 	}
-	g := &guest[K]{place: p, since: now, leave: leave}
-	g.all, g.own = w.line.PushBack(g), p.line.PushBack(g)
-	w.move(p, p.line.Len()-1)
+	g := &guest[K, C]{place: p, conn: conn, since: now, prev: p.last}
+	if p.last == nil {
+		p.first = g
+	} else {
+		p.last.next = g
+	}
+	p.last = g
+	w.resize(p, 1)
 	return g
 }
 
 // remove takes out a guest; nil, or one that is gone already, changes nothing.
-func (w *crowd[K]) remove(g *guest[K]) {
-	if g == nil || g.all == nil {
+func (w *crowd[K, C]) remove(g *guest[K, C]) {
+	if g == nil || g.place == nil {
 		return
 	}
 	p := g.place
-	w.line.Remove(g.all)
-	p.line.Remove(g.own)
-	g.all, g.own = nil, nil
-	w.move(p, p.line.Len()+1)
-	if p.line.Len() == 0 {
+	if g.prev == nil {
+		p.first = g.next
+	} else {
+		g.prev.next = g.next
+	}
+	if g.next == nil {
+		p.last = g.prev
+	} else {
+		g.next.prev = g.prev
+	}
+	g.place, g.prev, g.next = nil, nil, nil
+	w.resize(p, -1)
+	if p.size == 0 {
 		delete(w.places, p.key)
 	}
 }
 
-// move puts p on its level, one above or below where it was.
-func (w *crowd[K]) move(p *place[K], was int) {
-	n := p.line.Len()
-	delete(w.levels[was], p)
-	if len(w.levels[was]) == 0 {
-		w.levels[was] = nil // a map does not shrink
+// resize moves p one level up or down.
+func (w *crowd[K, C]) resize(p *place[K, C], by int) {
+	was := &w.levels[p.size]
+	if p.size > 0 {
+		was.unlink(p)
 	}
-	if n > 0 {
-		if n == len(w.levels) {
-			w.levels = append(w.levels, nil)
-		}
-		if w.levels[n] == nil {
-			w.levels[n] = make(map[*place[K]]struct{})
-		}
-		w.levels[n][p] = struct{}{}
+	w.size += by
+	p.size += by
+	if p.size == len(w.levels) {
+		w.levels = append(w.levels, level[K, C]{})
 	}
-	if n > w.top || w.top == was && w.levels[was] == nil {
-		w.top = n
+	if p.size > 0 {
+		w.levels[p.size].push(p)
+	}
+	if p.size > w.top || w.levels[w.top].first == nil {
+		w.top = p.size
 	}
 }
 
-// first returns the guest that has been here the longest; nil: there is none.
-func (w *crowd[K]) first() *guest[K] { return guestOf[K](w.line.Front()) }
-
-// busiest returns one of the places with most guests; nil: there is none.
-func (w *crowd[K]) busiest() *place[K] {
-	for p := range w.levels[w.top] {
-		return p
+func (l *level[K, C]) push(p *place[K, C]) {
+	p.prev = l.last
+	if l.last == nil {
+		l.first = p
+	} else {
+		l.last.next = p
 	}
-	return nil
+	l.last = p
 }
 
-func guestOf[K comparable](e *list.Element) *guest[K] {
-	if e == nil {
-		return nil
+func (l *level[K, C]) unlink(p *place[K, C]) {
+	if p.prev == nil {
+		l.first = p.next
+	} else {
+		p.prev.next = p.next
 	}
-	return e.Value.(*guest[K])
+	if p.next == nil {
+		l.last = p.prev
+	} else {
+		p.next.prev = p.prev
+	}
+	p.prev, p.next = nil, nil
 }
 
 // addressOf returns what counts as one address: one of version 4, or the network of 64

@@ -18,18 +18,18 @@ type doors struct {
 	limit int // of clients; as many may wait, and be silent, but a few in any case
 
 	mu      sync.Mutex // guards the rest; a leaf
-	silent  *crowd[netip.Addr]
+	silent  *crowd[netip.Addr, *conn]
 	waiting int
-	bulky   *crowd[netip.Addr] // of the silent and those who wait
-	clients *crowd[string]     // by their tenants
+	bulky   *crowd[netip.Addr, *conn] // of the silent and those who wait
+	clients *crowd[string, *conn]     // by their tenants
 }
 
 // standing is what a connection counts as; doors.mu guards it.
 type standing struct {
-	silent *guest[netip.Addr]
+	silent *guest[netip.Addr, *conn]
 	waits  bool
-	bulky  *guest[netip.Addr]
-	client *guest[string]
+	bulky  *guest[netip.Addr, *conn]
+	client *guest[string, *conn]
 }
 
 const (
@@ -45,7 +45,7 @@ const (
 )
 
 func newDoors(limit int) doors {
-	return doors{limit: limit, silent: newCrowd[netip.Addr](), bulky: newCrowd[netip.Addr](), clients: newCrowd[string]()}
+	return doors{limit: limit, silent: newCrowd[netip.Addr, *conn](), bulky: newCrowd[netip.Addr, *conn](), clients: newCrowd[string, *conn]()}
 }
 
 // excess is how many connections may be silent, and how many may wait.
@@ -54,7 +54,7 @@ func (d *doors) excess() int { return max(d.limit, excessMaximum) }
 // arrive counts a new connection. When too many are silent, the one that has been
 // so for the longest time loses its place, of the address that has most of them. It
 // reports whether there is room.
-func (d *doors) arrive(c *conn) (loser *guest[netip.Addr], room bool) {
+func (d *doors) arrive(c *conn) (loser *guest[netip.Addr, *conn], room bool) {
 	now, addr := time.Now(), addressOf(c.net.RemoteAddr())
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -64,22 +64,19 @@ func (d *doors) arrive(c *conn) (loser *guest[netip.Addr], room bool) {
 		}
 		d.silent.remove(loser)
 	}
-	c.standing.silent = d.silent.add(addr, now, c.cut)
+	c.standing.silent = d.silent.add(addr, c, now)
 	return loser, true
 }
 
 // longestSilent returns who of a crowd has to go for another one from addr; nil:
 // nobody. One that is left alone for a while goes at once only for an address that has
 // fewer of them.
-func longestSilent(w *crowd[netip.Addr], addr netip.Addr, now time.Time, patient bool) *guest[netip.Addr] {
-	loser := w.first()
-	if w.top > 1 {
-		loser = guestOf[netip.Addr](w.busiest().line.Front())
-	}
-	if loser == nil || patient && w.top <= w.count(addr)+1 && now.Sub(loser.since) < crowdPatience {
+func longestSilent[C any](w *crowd[netip.Addr, C], addr netip.Addr, now time.Time, patient bool) *guest[netip.Addr, C] {
+	busiest := w.busiest()
+	if busiest == nil || patient && w.top <= w.count(addr)+1 && now.Sub(busiest.first.since) < crowdPatience {
 		return nil
 	}
-	return loser
+	return busiest.first
 }
 
 // speak says that c has sent CONNECT. It reports whether c may wait for an answer.
@@ -108,14 +105,14 @@ func (d *doors) hopeless(tenant string) bool {
 // place returns who has to go for another client of a tenant, nil if nobody has to,
 // and whether there is room at all. It is the last that came of the tenant with most
 // clients. doors.mu is held.
-func (d *doors) place(tenant string) (loser *guest[string], room bool) {
+func (d *doors) place(tenant string) (loser *guest[string, *conn], room bool) {
 	if d.clients.len() < d.limit {
 		return nil, true
 	}
 	if d.clients.top <= d.clients.count(tenant)+1 {
 		return nil, false
 	}
-	return guestOf[string](d.clients.busiest().line.Back()), true
+	return d.clients.busiest().last, true
 }
 
 // enter counts c among the clients of a tenant; instead says that another connection
@@ -128,11 +125,11 @@ func (d *doors) enter(c *conn, tenant string, instead bool) bool {
 		d.clients.remove(loser)
 	}
 	if room || instead {
-		c.standing.client = d.clients.add(tenant, time.Now(), c.evict)
+		c.standing.client = d.clients.add(tenant, c, time.Now())
 	}
 	d.mu.Unlock()
 	if room && !instead && loser != nil {
-		loser.leave()
+		loser.conn.evict()
 	}
 	return room || instead
 }
@@ -166,7 +163,7 @@ func (d *doors) settled(c *conn) {
 // bulk says that c has begun a CONNECT that needs a large buffer. If too many have, one
 // of them ends.
 func (d *doors) bulk(c *conn) {
-	var loser *guest[netip.Addr]
+	var loser *guest[netip.Addr, *conn]
 	d.mu.Lock()
 	if c.standing.bulky == nil {
 		now, addr := time.Now(), addressOf(c.net.RemoteAddr())
@@ -174,11 +171,11 @@ func (d *doors) bulk(c *conn) {
 			loser = longestSilent(d.bulky, addr, now, false)
 			d.bulky.remove(loser)
 		}
-		c.standing.bulky = d.bulky.add(addr, now, c.cut)
+		c.standing.bulky = d.bulky.add(addr, c, now)
 	}
 	d.mu.Unlock()
 	if loser != nil {
-		loser.leave()
+		loser.conn.cut()
 	}
 }
 
@@ -208,10 +205,10 @@ func (b *Broker) isConnected(id string) bool {
 // clients are no WebSockets yet, and count for nobody else.
 func (b *Broker) boundRequests() func(net.Conn, http.ConnState) {
 	var mu sync.Mutex
-	waiting := newCrowd[netip.Addr]()
-	guests := make(map[net.Conn]*guest[netip.Addr])
+	waiting := newCrowd[netip.Addr, net.Conn]()
+	guests := make(map[net.Conn]*guest[netip.Addr, net.Conn])
 	return func(nc net.Conn, state http.ConnState) {
-		var out func()
+		var out net.Conn
 		mu.Lock()
 		switch state {
 		case http.StateNew:
@@ -221,14 +218,14 @@ func (b *Broker) boundRequests() func(net.Conn, http.ConnState) {
 				loser := longestSilent(waiting, addr, now, true)
 				if room = loser != nil; room {
 					waiting.remove(loser)
-					out = loser.leave
+					out = loser.conn
 				} else {
-					out = func() { nc.Close() }
+					out = nc
 				}
 				b.counts.refused.Add(1)
 			}
 			if room {
-				guests[nc] = waiting.add(addr, now, func() { nc.Close() })
+				guests[nc] = waiting.add(addr, nc, now)
 			}
 		case http.StateHijacked, http.StateClosed:
 			waiting.remove(guests[nc])
@@ -236,7 +233,7 @@ func (b *Broker) boundRequests() func(net.Conn, http.ConnState) {
 		}
 		mu.Unlock()
 		if out != nil {
-			out()
+			out.Close()
 		}
 	}
 }

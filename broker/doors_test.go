@@ -139,22 +139,21 @@ func TestClientsThatLeaveMakeRoomAtOnce(t *testing.T) {
 }
 
 func TestACrowdKnowsWhoHasMost(t *testing.T) {
-	w := newCrowd[string]()
-	require.Nil(t, w.first())
+	w := newCrowd[string, int]()
 	require.Nil(t, w.busiest())
-	var guests []*guest[string]
+	var guests []*guest[string, int]
 	for i := range 30 {
 		for range i % 5 {
-			guests = append(guests, w.add(fmt.Sprint(i), time.Time{}, nil))
+			guests = append(guests, w.add(fmt.Sprint(i), i, time.Time{}))
 		}
 	}
 	for n := len(guests); n > 0; n-- {
 		require.Equal(t, n, w.len())
 		most := w.busiest()
 		for _, p := range w.places {
-			require.LessOrEqual(t, p.line.Len(), most.line.Len())
+			require.LessOrEqual(t, p.size, most.size)
 		}
-		g := guestOf[string](most.line.Front())
+		g := most.first
 		w.remove(g)
 		w.remove(g)
 	}

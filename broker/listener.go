@@ -174,7 +174,7 @@ func (b *Broker) addConn(c *conn) error {
 		return ErrTooMany
 	}
 	if loser != nil {
-		loser.leave()
+		loser.conn.cut()
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func (b *Broker) catchUp(id string) {
 	// It must not wait for a client that takes no answers any more.
 	old.signals.late.Add(1)
 	defer old.signals.late.Add(-1)
-	old.signalDrained()
+	old.signals.drained.ring()
 	end := time.Now().Add(catchUpTimeout)
 	for _, l := range old.lines() {
 		w := watcher{conn: old, line: l, end: end}

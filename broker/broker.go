@@ -22,6 +22,9 @@ type Broker struct {
 	cfg       Config
 	slowHooks bool // see Config.mayWait
 	counts    counters
+	doors     doors
+	connects  *quota // of bytes, see intake
+	packets   *quota
 	life
 
 	mu        sync.RWMutex // guards everything below
@@ -32,6 +35,7 @@ type Broker struct {
 	created   uint64             // clients so far
 	reserved  int                // places of sessions that have yet to begin
 	routes    match.Tree[*subscription]
+	shapes    shapes
 	groups    map[string]*group // shared subscriptions by their whole filter
 	retained  retained
 	locals    map[*Subscription]struct{}
@@ -70,6 +74,10 @@ func New(cfg Config) *Broker {
 	b.changes.b, b.retained.changes = b, &b.changes
 	b.persistence = newPersistence(b, b.cfg.Store)
 	b.entrances = newEntrances()
+	b.doors = newDoors(b.cfg.Connections)
+	b.shapes = newShapes()
+	b.connects = newQuota(connectsMaximum)
+	b.packets = newQuota(max(packetsMaximum*b.cfg.MaximumPacketSize, packetsMinimum))
 	b.begin()
 	if b.cfg.Store != nil {
 		b.load()
@@ -119,9 +127,9 @@ func (b *Broker) Publish(p *wire.Publish) error {
 	if err := b.checkPublish(p); err != nil {
 		return fmt.Errorf("mqtt: publish: %w", err)
 	}
-	var r router
-	now := time.Now()
-	code, err := b.publishOwn(&r, p, now)
+	w := works.Get().(*work)
+	defer w.release()
+	code, err := b.publishOwn(&w.router, p, time.Now())
 	if err != nil {
 		return fmt.Errorf("mqtt: publish: %w", err)
 	}

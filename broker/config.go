@@ -69,10 +69,13 @@ type Config struct {
 	// kept. Zero means one week.
 	SessionExpiryMaximum time.Duration
 
-	// MaximumPacketSize bounds the packets that clients send, in bytes. Zero
-	// means 16 MiB.
+	// MaximumPacketSize bounds the packets that clients send, in bytes. Of all clients
+	// together, sixteen times as much may have arrived of packets that are not whole, and
+	// 64 KiB more of each; whoever goes beyond a fair share of that is disconnected.
+	// Zero means 16 MiB.
 	MaximumPacketSize int
-	// ReceiveMaximum bounds the QoS 2 messages that a 5.0 client may have open.
+	// ReceiveMaximum bounds the QoS 2 messages that a 5.0 client may have open; before
+	// 5.0, where nobody tells the client, sixteen times as many end the connection.
 	// Zero means 1024.
 	ReceiveMaximum uint16
 	// TopicAliasMaximum is how many topic aliases a 5.0 client may set. Zero means
@@ -90,7 +93,11 @@ type Config struct {
 	// use it at a time. Zero means that nothing survives.
 	Store store.Store
 
-	// Connections bounds the connections at one time. Zero means 10,000.
+	// Connections bounds the clients that are connected at one time. When there are as
+	// many, a client of a user that has few takes the place of one of the user that has
+	// most, or of the address where users have no names. As many connections may be
+	// silent, of which the longest silent ones make room for others, and as many may
+	// wait for the answer to their CONNECT; at least 64 of each. Zero means 10,000.
 	Connections int
 	// Sessions bounds the sessions of present and absent clients. Zero means
 	// 100,000.
@@ -99,7 +106,10 @@ type Config struct {
 	// memory than its text. Zero means 128.
 	TopicLevels int
 	// SubscriptionsPerClient bounds the filters of one session, which in any case
-	// have at most 4 MiB of text. Zero means 10,000.
+	// have at most 4 MiB of text. Filters with a + in unusual places, more than two or
+	// behind the 16th level, are bounded besides for all sessions together, because of
+	// what they cost each message: at 4096 different sets of such places, of which a user
+	// has a fair share. Zero means 10,000.
 	SubscriptionsPerClient int
 	// Inflight bounds the QoS 1 and 2 messages that are sent to one client and not
 	// acknowledged; a client may ask for fewer. Zero means 1024.

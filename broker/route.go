@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
@@ -24,6 +22,7 @@ type target struct {
 // connections that have something to write since the last flush.
 type router struct {
 	matched    []*subscription
+	ordered    []ordered // scratch of gather
 	targets    []target
 	ids        []uint32
 	properties wire.PublishProperties
@@ -159,9 +158,7 @@ func (r *router) choose(m *message) {
 	r.targets, r.ids = r.targets[:0], r.ids[:0]
 	if overlapping(r.matched) {
 		// Subscriptions of one client stand together then. [MQTT-3.3.4-2]
-		slices.SortStableFunc(r.matched, func(a, b *subscription) int {
-			return cmp.Compare(a.order(), b.order())
-		})
+		r.gather()
 	}
 	for _, s := range r.matched {
 		if s.group != nil {

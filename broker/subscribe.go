@@ -177,7 +177,7 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 		id:                id,
 	}
 	old := cl.subscriptions[s.whole]
-	if old == nil && !cl.mayAdd(s, &b.cfg) {
+	if old == nil && !(cl.mayAdd(s, &b.cfg) && b.mayRoute(cl, s.whole, c.version == wire.V5)) {
 		return nil, false
 	}
 	if old != nil {
@@ -198,6 +198,9 @@ func (b *Broker) place(s *subscription, mayShare bool) {
 	if shared {
 		s.filter = filter
 	}
+	if s.local == nil {
+		b.shapes.add(s.filter, s.client.payer(b.cfg.open()))
+	}
 	if isStatus(s.filter) {
 		b.watchStatus()
 	}
@@ -210,6 +213,9 @@ func (b *Broker) place(s *subscription, mayShare bool) {
 
 // removeSubscription takes s out of the routing; Broker.mu is held.
 func (b *Broker) removeSubscription(s *subscription) {
+	if s.local == nil {
+		b.shapes.remove(s.filter)
+	}
 	if isStatus(s.filter) {
 		b.unwatchStatus()
 	}

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -36,23 +35,6 @@ func (b *Broker) ServeWebSocket(ctx context.Context, ln net.Listener) error {
 		defer server.Close()
 		return server.Serve(ln)
 	})
-}
-
-// boundRequests closes connections of an HTTP server when as many as there may be
-// clients are no WebSockets yet, and count for nobody else.
-func (b *Broker) boundRequests() func(net.Conn, http.ConnState) {
-	var waiting atomic.Int64
-	return func(nc net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			if waiting.Add(1) > int64(b.cfg.Connections) {
-				b.counts.refused.Add(1)
-				nc.Close()
-			}
-		case http.StateHijacked, http.StateClosed:
-			waiting.Add(-1)
-		}
-	}
 }
 
 // ServeHTTP makes the broker a handler for MQTT over WebSocket, so that it can

@@ -46,7 +46,7 @@ func (b *Broker) login(ctx context.Context, l *Login) Decision {
 		return Allow()
 	}
 	for _, hook := range b.cfg.Authenticators {
-		if d := hook.Authenticate(ctx, l); d.verdict != undecided {
+		if d := b.askAuthenticator(ctx, hook, l); d.verdict != undecided {
 			return d
 		}
 	}

@@ -13,6 +13,7 @@ type Decision struct {
 	code    wire.ReasonCode
 	text    string
 	server  string // to go to
+	broken  bool   // of a hook that has panicked
 }
 
 type verdict uint8
@@ -53,6 +54,7 @@ type refusal struct {
 	code   wire.ReasonCode
 	text   string
 	server string // to go to; empty: none
+	broken bool   // by a hook that has panicked: the connection ends
 }
 
 // Error returns the reason.
@@ -75,7 +77,7 @@ func (d Decision) refusal(permitted ...wire.ReasonCode) *refusal {
 		return &refusal{code: wire.NotAuthorized}
 	}
 	if slices.Contains(permitted, d.code) {
-		return &refusal{code: d.code, text: d.text, server: d.server}
+		return &refusal{code: d.code, text: d.text, server: d.server, broken: d.broken}
 	}
 	return &refusal{code: wire.NotAuthorized, text: d.text}
 }

@@ -31,8 +31,16 @@
 // authorizer everything is allowed, but no client publishes on topics that start
 // with $. A session belongs to the client identifier and the user name together.
 //
-// Hooks run on the goroutine of the client that they are about and hold up only
+// Hooks run on a goroutine of the client that they are about and hold up only
 // that one.
+//
+// A hook that panics is taken to say no and ends the connection that it was asked
+// about: a client that connects gets a CONNACK, any other a DISCONNECT, with
+// Implementation specific error. What it had sent is neither passed on nor
+// acknowledged, its session stays, a will is not published. The panic is logged with
+// its stack; the program and all others go on. An [Observer] that is told about a
+// connection, and panics, ends it in the same way. So does a function in [Config.TLS],
+// but without an answer.
 //
 // # Limits
 //

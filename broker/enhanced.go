@@ -44,7 +44,7 @@ func (c *conn) chooseMethod(method string) error {
 		return nil
 	}
 	for _, a := range c.b.cfg.EnhancedAuthenticators {
-		if a.AuthenticationMethod() == method {
+		if c.b.method(a, c.peer) == method {
 			c.enhanced.by, c.enhanced.method = a, method
 			return nil
 		}
@@ -55,9 +55,9 @@ func (c *conn) chooseMethod(method string) error {
 
 // exchange authenticates a client that connects.
 func (c *conn) exchange(ctx context.Context, l *Login, data []byte) ([]byte, error) {
-	x := c.enhanced.by.Begin(l)
+	x := c.b.beginExchange(c.enhanced.by, l)
 	for {
-		answer, d := x.Next(ctx, data)
+		answer, d := c.b.nextStep(ctx, x, c.peer, data)
 		switch {
 		case d.verdict == allowed:
 			return answer, nil
@@ -136,7 +136,7 @@ func (c *conn) handleAuth(p *wire.Auth, now time.Time) error {
 		// [MQTT-4.12.1-1]
 		return fault(wire.BadAuthenticationMethod, "another method than in CONNECT")
 	case p.ReasonCode == wire.Reauthenticate && e.again == nil:
-		e.again = e.by.Begin(&Login{Peer: *c.peer, AuthenticationMethod: e.method, Again: true, Request: c.request})
+		e.again = c.b.beginExchange(e.by, &Login{Peer: *c.peer, AuthenticationMethod: e.method, Again: true, Request: c.request})
 		e.deadline = now.Add(c.b.cfg.ConnectTimeout)
 	case p.ReasonCode == wire.ContinueAuthentication && e.again != nil:
 	default:
@@ -145,7 +145,7 @@ func (c *conn) handleAuth(p *wire.Auth, now time.Time) error {
 
 	ctx, cancel := context.WithDeadline(c.b.ctx, e.deadline)
 	defer cancel()
-	data, d := e.again.Next(ctx, p.AuthenticationData)
+	data, d := c.b.nextStep(ctx, e.again, c.peer, p.AuthenticationData)
 	answer := &wire.Auth{ReasonCode: wire.ContinueAuthentication, AuthenticationMethod: e.method, AuthenticationData: data}
 	switch d.verdict {
 	case denied:

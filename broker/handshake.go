@@ -60,7 +60,8 @@ func (c *conn) boundHandshake() error {
 	return c.line.Handshake(c.b.cfg.ConnectTimeout)
 }
 
-func (c *conn) readConnect() (*wire.Connect, error) {
+func (c *conn) readConnect() (_ *wire.Connect, err error) {
+	defer c.contain(&err)
 	c.reader = wire.NewReader(countingReader{c.net, &c.b.counts.bytesReceived}, 0, min(connectMaximum, c.b.cfg.MaximumPacketSize))
 	h, body, err := c.reader.ReadPacket()
 	if err != nil {

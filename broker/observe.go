@@ -62,12 +62,6 @@ func (Subscribed) event()   {}
 func (Unsubscribed) event() {}
 func (Published) event()    {}
 
-func (b *Broker) observe(e Event) {
-	for _, o := range b.cfg.Observers {
-		o.Observe(e)
-	}
-}
-
 // observed reports whether events are worth making.
 func (b *Broker) observed() bool { return len(b.cfg.Observers) > 0 }
 

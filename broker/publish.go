@@ -27,6 +27,9 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	c.b.counts.received.Add(1)
 	code, text := wire.Success, ""
 	if no := c.b.authorizePublish(c.peer, p); no != nil {
+		if no.broken {
+			return no
+		}
 		code, text = no.code, no.text
 	} else {
 		m := &c.packets.message

@@ -43,6 +43,9 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	for i := range p.Filters {
 		f := &p.Filters[i]
 		qos, no := c.authorizeSubscribe(f)
+		if no != nil && no.broken {
+			return no
+		}
 		if no != nil {
 			ack.ReasonCodes[i] = no.code
 			why = cmp.Or(why, no.text)

@@ -112,16 +112,12 @@ func TestNamesOfTheCertificateAreOurs(t *testing.T) {
 // elsewhere is a listener that says that it can be reached from other machines.
 type elsewhere struct{ net.Listener }
 
-type remoteEnd struct{ net.Conn }
-
 func (l elsewhere) Accept() (net.Conn, error) {
 	nc, err := l.Listener.Accept()
-	return remoteEnd{nc}, err
+	return farConn{nc}, err
 }
 
-func (l elsewhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
-
-func (c remoteEnd) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
+func (l elsewhere) Addr() net.Addr { return farListener{}.Addr() }
 
 func TestOtherAddressesHaveNamesThatWeDoNotKnow(t *testing.T) {
 	b := New(Config{Authenticators: []Authenticator{AllowAll{}}})

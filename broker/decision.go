@@ -8,12 +8,13 @@ import (
 
 // Decision is what a hook says: nothing, yes, or no. The zero value says nothing.
 type Decision struct {
-	verdict verdict
-	qos     wire.QoS // of an allowed subscription or message: no more than that
-	code    wire.ReasonCode
-	text    string
-	server  string // to go to
-	broken  bool   // of a hook that has panicked
+	verdict   verdict
+	qos       wire.QoS // of an allowed subscription or message: no more than that
+	code      wire.ReasonCode
+	text      string
+	server    string // to go to
+	principal string // of a login; empty: the user name
+	broken    bool   // of a hook that has panicked
 }
 
 type verdict uint8
@@ -34,6 +35,18 @@ func Allow() Decision { return AllowUpTo(wire.ExactlyOnce) }
 // AllowUpTo says yes to a subscription with at most this QoS. A message is allowed
 // if its own QoS is not higher. For a login it is [Allow].
 func AllowUpTo(qos wire.QoS) Decision { return Decision{verdict: allowed, qos: qos} }
+
+// As says for whom a login is allowed, if that is not the user name: where that is a
+// token, say, it returns d for the subject of all of its tokens. A client identifier
+// belongs to one principal while its session lives, connected or not. Any other is
+// refused with [wire.NotAuthorized] and changes nothing, until the session has ended or
+// [Broker.Release] has ended it; so is a client that authenticates again as another.
+// Without authenticators all clients are one. The principal is a part of the session in
+// [Config.Store]. Authorizers see the user name.
+func (d Decision) As(principal string) Decision {
+	d.principal = principal
+	return d
+}
 
 // Deny says no. A code that the answer to the client can not carry, such as one
 // that is no failure, is sent as [wire.NotAuthorized]. The text, which may be

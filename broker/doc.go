@@ -29,7 +29,15 @@
 // Without any authenticator everybody may connect, and therefore the broker refuses
 // to serve other machines; [AllowAll] says that this is meant. Without any
 // authorizer everything is allowed, but no client publishes on topics that start
-// with $. A session belongs to the client identifier and the user name together.
+// with $.
+//
+// A client identifier belongs to one principal while its session lives, connected or
+// not: the one that the decision of the authenticator names ([Decision.As]), or the
+// user name. Another principal that connects with it gets Not authorized (before 5.0
+// return code 5), and neither ends nor gets nor erases the session, clean start or not.
+// So an ACL's %c means what it says. [Broker.Release] frees an identifier at once.
+// Without authenticators all clients are one, and a session of that time belongs to
+// whoever authenticates first.
 //
 // Hooks run on a goroutine of the client that they are about and hold up only
 // that one.

@@ -80,7 +80,8 @@ func (a Action) String() string {
 
 // Login is what a client says about itself when it connects. An authenticator may
 // set Username to what it found out, such as the name in a client certificate;
-// that is what the authorizers see.
+// that is what the authorizers see, and to whom the client identifier belongs unless
+// the decision says otherwise, see [Decision.As].
 type Login struct {
 	Peer
 	Password []byte // nil: none; must not be kept
@@ -103,4 +104,6 @@ type Peer struct {
 	// TLS says how the connection is protected and holds the certificates of the
 	// client; nil: without TLS. It must not be changed.
 	TLS *tls.ConnectionState
+
+	principal principal
 }

@@ -67,9 +67,10 @@ func (b *Broker) observed() bool { return len(b.cfg.Observers) > 0 }
 
 // subscribed returns what observers are told.
 func (c *conn) subscribed(p *wire.Subscribe, ack *wire.Suback) (events []Event) {
+	peer := c.client.lastPeer()
 	for i, code := range ack.ReasonCodes {
 		if !code.Failed() {
-			events = append(events, Subscribed{c.peer, p.Filters[i].Filter, wire.QoS(code)})
+			events = append(events, Subscribed{peer, p.Filters[i].Filter, wire.QoS(code)})
 		}
 	}
 	return events
@@ -77,9 +78,10 @@ func (c *conn) subscribed(p *wire.Subscribe, ack *wire.Suback) (events []Event) 
 
 // unsubscribed returns what observers are told.
 func (c *conn) unsubscribed(p *wire.Unsubscribe, ack *wire.Unsuback) (events []Event) {
+	peer := c.client.lastPeer()
 	for i, code := range ack.ReasonCodes {
 		if code == wire.Success {
-			events = append(events, Unsubscribed{c.peer, p.Filters[i]})
+			events = append(events, Unsubscribed{peer, p.Filters[i]})
 		}
 	}
 	return events

@@ -22,6 +22,7 @@ type Broker struct {
 	cfg       Config
 	slowHooks bool // see Config.mayWait
 	counts    counters
+	authority
 	life
 
 	mu        sync.RWMutex // guards everything below
@@ -67,6 +68,7 @@ func New(cfg Config) *Broker {
 		locals:    make(map[*Subscription]struct{}),
 	}
 	b.slowHooks = b.cfg.mayWait()
+	b.consists(b.cfg.Authorizers)
 	b.changes.b, b.retained.changes = b, &b.changes
 	b.persistence = newPersistence(b, b.cfg.Store)
 	b.entrances = newEntrances()

@@ -94,6 +94,7 @@ func (c *conn) becomes(l *Login, d Decision) error {
 		return errGone
 	}
 	c.peer, cl.seen.peer = &peer, &peer
+	cl.rights.forget()
 	if cl.will != nil {
 		cl.will.peer = &peer
 	}

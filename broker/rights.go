@@ -189,14 +189,14 @@ func (x *examination) ask(topic string, qos wire.QoS) Decision {
 // askAboutFilters asks about all subscriptions. It returns false if it has to be done
 // again.
 func (x *examination) askAboutFilters() bool {
-	limits := make([]uint32, len(x.subscriptions))
+	limits := make([]uint64, len(x.subscriptions))
 	for i, s := range x.subscriptions {
 		d := x.ask(s.filter, s.qos)
 		if d.verdict != allowed {
 			limits[i], x.whole = nothing, false
 			continue
 		}
-		limits[i] = uint32(d.qos) + 1
+		limits[i] = uint64(d.qos) + 1
 		if s.group == nil {
 			x.readable = append(x.readable, s.filter)
 		}
@@ -208,7 +208,7 @@ func (x *examination) askAboutFilters() bool {
 		return false
 	}
 	for i, s := range x.subscriptions {
-		s.limit.Store(limits[i])
+		s.limit.Store(x.rules<<limitBits | limits[i])
 		if s.group != nil {
 			x.shared[s.whole] = limits[i] != nothing
 		}
@@ -254,9 +254,10 @@ func (x *examination) askAboutQueue() bool {
 		cl.mu.Unlock()
 		return false
 	}
+	idle := cl.link.Pending() == 0
 	left := cl.withhold(denied, cl.sender.Withheld(waiting[:0], cl.rights.passed, lookLength))
 	cl.rights.passed = last
-	cl.pumpLocked(&r, now)
+	cl.pumpLocked(&r, idle, now)
 	cl.mu.Unlock()
 	x.b.counts.denied.Add(uint64(len(denied) - len(left)))
 	x.b.passOnLost(left, &r, now, nil)
@@ -272,13 +273,12 @@ func (x *examination) open() {
 		cl.rights.passed, cl.rights.narrow = session.GateOpen, nil
 	}
 	var r router
-	cl.pumpLocked(&r, time.Now())
+	cl.pumpLocked(&r, cl.link.Pending() == 0, time.Now())
 	r.flush()
 }
 
-// pumpLocked sends what may be sent now.
-func (cl *client) pumpLocked(r *router, now time.Time) {
-	idle := cl.link.Pending() == 0
+// pumpLocked sends what may be sent now. idle says that nothing was to be written before.
+func (cl *client) pumpLocked(r *router, idle bool, now time.Time) {
 	cl.sender.Pump(now)
 	cl.settle(&cl.b.counts)
 	cl.rouseLocked(idle, r)
@@ -327,16 +327,24 @@ func (cl *client) withhold(denied []*queueEntry, waiting []*session.Outgoing) (l
 	return left
 }
 
-// nothing is the limit of a subscription that is not allowed any more.
-const nothing = 255
+// The limit of a subscription is 0 if nobody has looked at it again, else the QoS that is
+// allowed and 1, or nothing; and above that the rules.
+const (
+	limitBits = 8
+	nothing   = 1<<limitBits - 1
+)
 
 // granted returns the QoS up to which s is allowed now.
 func (s *subscription) granted() wire.QoS {
-	if limit := s.limit.Load(); limit != 0 && limit != nothing {
+	if limit := s.limit.Load() & nothing; limit != 0 && limit != nothing {
 		return min(s.qos, wire.QoS(limit-1))
 	}
 	return s.qos
 }
 
-// isBarred reports whether s is not allowed any more.
-func (s *subscription) isBarred() bool { return s.limit.Load() == nothing }
+// isBarred reports whether s is not allowed any more. Under other rules than those that
+// it was looked at it may be.
+func (s *subscription) isBarred() bool {
+	limit := s.limit.Load()
+	return limit&nothing == nothing && limit>>limitBits == s.client.b.rules()
+}

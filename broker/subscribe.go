@@ -21,7 +21,7 @@ type subscription struct {
 	retainAsPublished bool
 	id                uint32        // subscription identifier; 0: none
 	group             *group        // nil: not shared
-	limit             atomic.Uint32 // what the hooks allow now: 0: all, else the QoS and 1, or nothing
+	limit             atomic.Uint64 // what the hooks allow now, see granted
 }
 
 // order sorts subscriptions so that those of one client stand together.

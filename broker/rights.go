@@ -118,10 +118,10 @@ type examination struct {
 	epoch, rules uint64
 
 	subscriptions []*subscription
-	readable      []string        // filters that are allowed
-	shared        map[string]bool // whether shared subscriptions are, by their whole filter
-	whole         bool            // all are
-	broken        bool            // a hook has panicked
+	readable      match.Tree[*subscription] // filters that are allowed
+	shared        map[string]bool           // whether shared subscriptions are, by their whole filter
+	whole         bool                      // all are
+	broken        bool                      // a hook has panicked
 }
 
 // examine asks until nothing of cl is left to ask about.
@@ -198,7 +198,7 @@ func (x *examination) askAboutFilters() bool {
 		}
 		limits[i] = uint64(d.qos) + 1
 		if s.group == nil {
-			x.readable = append(x.readable, s.filter)
+			x.readable.Insert(s.filter, s)
 		}
 	}
 	cl := x.client
@@ -220,7 +220,7 @@ func (x *examination) askAboutFilters() bool {
 }
 
 // lookLength is how many messages are looked at together.
-const lookLength = 256
+const lookLength = 1024
 
 // askAboutQueue asks about the next messages that wait. It returns false when there are
 // none, or everything has to be asked again.
@@ -255,7 +255,10 @@ func (x *examination) askAboutQueue() bool {
 		return false
 	}
 	idle := cl.link.Pending() == 0
-	left := cl.withhold(denied, cl.sender.Withheld(waiting[:0], cl.rights.passed, lookLength))
+	var left []orphan
+	if len(denied) > 0 {
+		left = cl.withhold(denied)
+	}
 	cl.rights.passed = last
 	cl.pumpLocked(&r, idle, now)
 	cl.mu.Unlock()
@@ -293,8 +296,7 @@ func (x *examination) mayRead(e *queueEntry, answers map[string]bool) bool {
 	topic := e.message.publish.Topic
 	may, asked := answers[topic]
 	if !asked {
-		may = x.ask(topic, e.message.publish.QoS).verdict == allowed ||
-			slices.ContainsFunc(x.readable, func(filter string) bool { return match.MatchPlain(filter, topic) })
+		may = x.ask(topic, e.message.publish.QoS).verdict == allowed || len(x.readable.Append(nil, topic)) > 0
 		answers[topic] = may
 	}
 	return may
@@ -305,11 +307,15 @@ func (x *examination) mayRead(e *queueEntry, answers map[string]bool) bool {
 // What the client may have got before is ended as if it had said so: at QoS 2 with
 // PUBREL, or it would take the next message under the identifier for a repeat. cl.mu is
 // held.
-func (cl *client) withhold(denied []*queueEntry, waiting []*session.Outgoing) (left []orphan) {
+func (cl *client) withhold(denied []*queueEntry) (left []orphan) {
+	waiting := make(map[*session.Outgoing]bool)
+	for _, o := range cl.sender.Withheld(nil, cl.rights.passed, lookLength) {
+		waiting[o] = true
+	}
 	for _, e := range denied {
 		o := &e.out
 		switch x, shared := orphaned(o, ""); {
-		case !slices.Contains(waiting, o):
+		case !waiting[o]:
 			// It is over.
 		case cl.sender.Withdraw(o):
 			cl.held.add(e.message, -1)

@@ -107,6 +107,27 @@ var revokedChecks = []check{
 		s.send(&wire.Puback{PacketID: first.PacketID})
 		s.wants("b")
 	}},
+	{name: "a long queue", rules: "user u\ntopic read #", try: func(r *realm) {
+		s := r.login("u", "c")
+		s.subscribe(filter("#", 1))
+		s.leaves()
+		want := 0
+		for i := range 3 * lookLength {
+			topic := "a"
+			if i%3 == 0 {
+				topic = "b"
+				want++
+			}
+			require.NoError(r.t, r.b.Publish(&wire.Publish{Topic: topic, QoS: 1}))
+		}
+		r.rule("user u\ntopic read b")
+		s = r.login("u", "c")
+		for range want {
+			require.Equal(r.t, "b", receiveAs(s).Topic)
+		}
+		s.idle()
+		require.Zero(r.t, clientInfo(r.t, r.b, "c").Waiting)
+	}},
 	{name: "a filter that was given back", rules: "user u\ntopic read a", try: func(r *realm) {
 		s := r.login("u", "c")
 		s.subscribe(filter("a", 1))

@@ -19,7 +19,7 @@ import (
 
 var (
 	errForeignPage = errors.New("web page of another host, see Config.Origins")
-	errForeignHost = errors.New("Host is no name of this machine, see Config.Origins")
+	errForeignHost = errors.New("request is for a name that may not be of this machine, see Config.Origins")
 )
 
 // checkOrigin returns why the request may be that of a web page which has no right to

@@ -23,7 +23,13 @@ func (s *Sender) passable() uint64 {
 // Withheld appends to dst, in the order in which they are sent, up to limit messages
 // that wait to be sent or to be sent again and have numbers above seq.
 func (s *Sender) Withheld(dst []*Outgoing, seq uint64, limit int) []*Outgoing {
-	for _, o := range []*Outgoing{s.resend, s.queue.head} {
+	// The latest are at the end of the queue, and what the gate has let through may be
+	// long: it waits for the peer.
+	first := s.queue.tail
+	for first != nil && first.prev != nil && first.prev.seq > seq {
+		first = first.prev
+	}
+	for _, o := range []*Outgoing{s.resend, first} {
 		for ; o != nil && limit > 0; o = o.next {
 			if o.seq > seq {
 				dst = append(dst, o)

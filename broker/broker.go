@@ -25,6 +25,7 @@ type Broker struct {
 	doors     doors
 	connects  *quota // of bytes, see intake
 	packets   *quota
+	authority
 	life
 
 	mu        sync.RWMutex // guards everything below
@@ -71,6 +72,7 @@ func New(cfg Config) *Broker {
 		locals:    make(map[*Subscription]struct{}),
 	}
 	b.slowHooks = b.cfg.mayWait()
+	b.consists(b.cfg.Authorizers)
 	b.changes.b, b.retained.changes = b, &b.changes
 	b.persistence = newPersistence(b, b.cfg.Store)
 	b.entrances = newEntrances()

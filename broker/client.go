@@ -32,6 +32,7 @@ type client struct {
 	will     *will
 	alarm    alarm
 	seen     seen
+	rights   rights
 }
 
 // persistent is what is known of a session that the store has. Without one nothing of
@@ -75,6 +76,7 @@ func (cl *client) open(c *conn, ack *wire.Connack, resumed bool, now time.Time) 
 		cl.sender.DropProperties()
 	}
 	cl.receiver.Start(resumed && !cl.forgets(&c.b.cfg), c.b.cfg.openMaximum(c.version), uint16(c.b.cfg.TopicAliasMaximum))
+	cl.guard(resumed)
 	cl.sender.Start(resumed, now)
 	cl.settle(&c.b.counts)
 }

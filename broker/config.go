@@ -23,7 +23,13 @@ type Config struct {
 	// that it asks for are visible to the hooks.
 	TLS *tls.Config
 	// Origins are patterns of hosts, as in path.Match, whose web pages may open
-	// WebSockets. Zero means only the host that the request is for.
+	// WebSockets: "app.example.com", "*.example.com:8443", "https://app.example.com".
+	// Zero means only the host that the request is for. Over a loopback address that has
+	// to be a loopback address, localhost or a name in it, or one that a certificate in
+	// TLS is for: any other name, of which a browser was told that it leads here, is
+	// refused, also if a proxy on this machine passes on the name by which it was
+	// reached. Name those here. Programs that are no browsers send no Origin and are
+	// not affected, unless the broker lets everybody in.
 	Origins []string
 
 	// Versions are the protocol versions to accept. Zero means all three.

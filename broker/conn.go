@@ -44,6 +44,7 @@ type conn struct {
 	*work    // borrowed while packets are handled
 	hello    // set before client is
 	enhanced enhanced
+	asked    uint64 // rules under which the hooks are asked about a SUBSCRIBE
 }
 
 // hello is what CONNECT said, and what CONNACK made of it.

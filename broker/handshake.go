@@ -72,7 +72,8 @@ func (c *conn) boundHandshake() error {
 	return c.line.Handshake(c.b.cfg.ConnectTimeout)
 }
 
-func (c *conn) readConnect() (*wire.Connect, error) {
+func (c *conn) readConnect() (_ *wire.Connect, err error) {
+	defer c.contain(&err)
 	c.intake.conn = c
 	c.reader = wire.NewReader(&c.intake, 0, min(connectMaximum, c.b.cfg.MaximumPacketSize))
 	h, body, err := c.reader.ReadPacket()

@@ -33,6 +33,9 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	if excessive {
 		code, text = wire.QuotaExceeded, "too many properties"
 	} else if no := c.b.authorizePublish(c.peer, p); no != nil {
+		if no.broken {
+			return no
+		}
 		code, text = no.code, no.text
 	} else {
 		m := &c.packets.message

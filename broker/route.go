@@ -162,7 +162,9 @@ func (r *router) choose(m *message) {
 	}
 	for _, s := range r.matched {
 		if s.group != nil {
-			s = s.group.pick()
+			if s = s.group.pick(); s == nil {
+				continue // no member may have it
+			}
 		} else if s.noLocal && s.client.id == m.from {
 			// [MQTT-3.8.3-3]
 			continue
@@ -175,7 +177,7 @@ func (r *router) add(s *subscription, m *message) {
 	add := s.target(m)
 	if n := len(r.targets); n > 0 && s.group == nil && r.targets[n-1].group == nil && r.targets[n-1].client == s.client {
 		t := &r.targets[n-1]
-		t.qos = max(t.qos, s.qos)
+		t.qos = max(t.qos, s.granted())
 		t.retain = t.retain || add.retain
 		if s.id != 0 {
 			// The identifiers of the last target are the end of r.ids.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/match"
@@ -18,8 +19,9 @@ type subscription struct {
 	qos               wire.QoS
 	noLocal           bool
 	retainAsPublished bool
-	id                uint32 // subscription identifier; 0: none
-	group             *group // nil: not shared
+	id                uint32        // subscription identifier; 0: none
+	group             *group        // nil: not shared
+	limit             atomic.Uint64 // what the hooks allow now, see granted
 }
 
 // order sorts subscriptions so that those of one client stand together.
@@ -40,9 +42,13 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	}
 	ack := &wire.Suback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
 	why := ""
+	c.asked = c.b.rules()
 	for i := range p.Filters {
 		f := &p.Filters[i]
 		qos, no := c.authorizeSubscribe(f)
+		if no != nil && no.broken {
+			return no
+		}
 		if no != nil {
 			ack.ReasonCodes[i] = no.code
 			why = cmp.Or(why, no.text)
@@ -89,6 +95,7 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 			why = cmp.Or(why, "too many subscriptions")
 			continue
 		}
+		c.client.suspect(c.asked)
 		ack.ReasonCodes[i] = wire.ReasonCode(s.qos)
 		if s.group == nil && wantsRetained(f, isNew) {
 			send = append(send, s)

@@ -37,7 +37,8 @@ type Sender struct {
 	records     *unrecorded // nil until there is a durable message
 	inherited   inherited
 	doubt       doubt
-	failLost    bool // see ClientSettings.FailLost
+	failLost    bool          // see ClientSettings.FailLost
+	gate        func() uint64 // see SetGate; nil: open
 }
 
 // quota counts the open QoS 1 and 2 messages of one connection.
@@ -84,7 +85,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 // SendAtMostOnce writes a QoS 0 message at once if nothing is in its way.
 // Otherwise it does nothing and returns false: the message has to be submitted.
 func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
-	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.link.hold || len(p.Payload) >= streamed {
+	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.link.hold || len(p.Payload) >= streamed || s.passable() < GateOpen {
 		return false, nil
 	}
 	if err := s.link.Limits.CheckPublish(p, s.link.Version); err != nil {
@@ -186,13 +187,14 @@ func (s *Sender) Pump(now time.Time) {
 	if !s.link.open {
 		return
 	}
+	last := s.passable()
 	s.releaseAgain()
-	for s.rerelease == nil && s.resend != nil && s.mayPublish(s.resend) {
+	for s.rerelease == nil && s.resend != nil && s.resend.seq <= last && s.mayPublish(s.resend) {
 		o := s.resend
 		s.resend = o.next
 		s.publishAgain(o)
 	}
-	for !s.repeating() && s.queue.head != nil && !s.link.full() {
+	for !s.repeating() && s.queue.head != nil && s.queue.head.seq <= last && !s.link.full() {
 		o := s.queue.head
 		if o.Publish.QoS == wire.AtMostOnce && s.link.hold || o.Publish.QoS > wire.AtMostOnce && !s.mayPublish(o) {
 			return

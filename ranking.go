@@ -74,21 +74,13 @@ func (r *ranking[E]) has(number uint64) bool {
 
 func (r *ranking[E]) len() int { return len(r.places) - r.gone }
 
-// after yields the elements with higher numbers than number, in order. None may be taken
-// out meanwhile.
-func (r *ranking[E]) after(number uint64) iter.Seq[E] {
+// all yields all elements in order. None may be taken out meanwhile.
+func (r *ranking[E]) all() iter.Seq[E] {
 	return func(yield func(E) bool) {
-		i, found := r.find(number)
-		if found {
-			i++
-		}
-		for places := r.places[i:]; len(places) > 0; places = places[1:] {
-			if p := places[0]; !p.gone && !yield(p.element) {
+		for _, p := range r.places {
+			if !p.gone && !yield(p.element) {
 				return
 			}
 		}
 	}
 }
-
-// all yields all elements in order.
-func (r *ranking[E]) all() iter.Seq[E] { return r.after(0) }

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -289,7 +290,7 @@ func (r *router) giveBack(last uint64, items []item) {
 	defer r.mu.Unlock()
 	before := len(r.unclaimed.held)
 	r.unclaimed.keep(items)
-	for next := range r.subs.after(last) {
+	for _, next := range r.heirs(last, r.unclaimed.held[before:]) {
 		for _, m := range r.unclaimed.claim(next.routes, before) {
 			if next.queue.accept(m) {
 				m.receipt.move(&next.shelf)
@@ -298,6 +299,23 @@ func (r *router) giveBack(last uint64, items []item) {
 			}
 		}
 	}
+}
+
+// heirs returns the Subscriptions with higher numbers than last that want some of held, in
+// their order. Called with r.mu held.
+func (r *router) heirs(last uint64, held []waiting) (subs []*Subscription) {
+	for _, w := range held {
+		r.scratch = r.tree.Append(r.scratch[:0], w.Topic)
+		for _, t := range r.scratch {
+			for _, s := range t.subs {
+				if s.number > last {
+					subs = append(subs, s)
+				}
+			}
+		}
+	}
+	slices.SortFunc(subs, func(a, b *Subscription) int { return cmp.Compare(a.number, b.number) })
+	return slices.Compact(subs)
 }
 
 // giveBackLate is giveBack for what came for s when it had just ended.

@@ -177,7 +177,11 @@ type Config struct {
 	// but a refusal of credentials only if nothing could change it. A client that was
 	// connected before goes on, because servers refuse everybody while they load their
 	// users. One with an Attempt asks it again, until the same server has refused the
-	// same credentials three times in a row. Set IsPermanent itself to give up at once.
+	// same credentials three times in a row. A DISCONNECT that refuses them, or says that
+	// the session is taken over, is the end when it is the second in a row, without a
+	// healthy connection between (Reconnect.HealthyAfter); of take-overs, those do not count
+	// that a late CONNECT of our own explains, and two within ten minutes are the end in
+	// any case. Set IsPermanent itself to give up at once.
 	Permanent func(err error) bool
 
 	// Servers are the URLs of further servers, which stand in for that of Connect.

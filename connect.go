@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/wire"
@@ -152,6 +153,7 @@ func (c *Client) try(ctx context.Context, p *plan, e endpoint, addrs []string) (
 	}
 	known.accepted(speak)
 	c.link.worked = true
+	c.link.evictions.arrived(p, e)
 	return k, nil, nil
 }
 
@@ -191,6 +193,9 @@ func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint
 	k := newConn(c, nc, bottom, v)
 	c.link.fallback = speak.because
 	if err := k.handshake(ctx, c.cfg.sessionAt(e), v, c.connectPacket(v, p), p.authenticator); err != nil {
+		if k.leavesGhost(err) {
+			c.link.evictions.haunt(time.Now())
+		}
 		return nil, err
 	}
 	return k, nil

@@ -61,12 +61,13 @@ type Client struct {
 // linkage is what successive attempts to connect know. Only one goroutine, at
 // first that of Connect, then supervise, touches it.
 type linkage struct {
-	dialects dialects
-	fallback error // why the connection that begins is not one of 5.0, with Auto
-	worked   bool  // a server has accepted this client
-	refusals refusals
-	backoff  *reconnect.Backoff
-	route    itinerary
+	dialects  dialects
+	fallback  error // why the connection that begins is not one of 5.0, with Auto
+	worked    bool  // a server has accepted this client
+	refusals  refusals
+	evictions evictions
+	backoff   *reconnect.Backoff
+	route     itinerary
 	// indulgence is the receive maximum enforced; 0: the one announced. See indulge.
 	indulgence int
 }

@@ -373,6 +373,9 @@ func (c *Client) LostBecause(cause error, now time.Time) {
 	if c.phase != idle {
 		c.continuity.ended()
 	}
+	if said, ok := errors.AsType[*ServerError](cause); ok && said.ReasonCode == wire.SessionTakenOver {
+		c.continuity.takenOver()
+	}
 	c.phase = idle
 	c.Subscriptions.ready = false
 	if wasUp {

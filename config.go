@@ -123,6 +123,17 @@ type Config struct {
 	// Zero means none.
 	TopicAliasMaximum uint16
 
+	// MaximumQoS is the highest QoS that the servers have, for those that can not say so:
+	// before 5.0 nobody can, and some never answer a SUBSCRIBE that asks for more. Filters
+	// are subscribed with no more, also those of Request, Respond and ReceiveOnce, and
+	// publishing above it fails with a *LimitError. Nil means what the server says in 5.0,
+	// and 2 before.
+	MaximumQoS *QoS
+	// NoSubscriptionIDs leaves subscription identifiers out, for servers that do not
+	// get on with them (5.0). Messages are routed by their topics then, as before 5.0; see
+	// SubscribeOptions.Filters for what that means where filters overlap. Zero means that
+	// each SUBSCRIBE has one where the server does not say that it has none.
+	NoSubscriptionIDs bool
 	// FiltersPerSubscribe bounds the filters in one SUBSCRIBE or UNSUBSCRIBE; a
 	// Subscription with more takes several. Some cloud brokers accept eight. Zero
 	// means as many as the server's maximum packet size allows.

@@ -17,6 +17,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.ClientID == "" {
 		c.ClientID = newClientID()
 	}
+	if c.MaximumQoS != nil {
+		c.MaximumQoS = new(*c.MaximumQoS)
+	}
 	c.UserProperties = slices.Clone(c.UserProperties)
 	c.Header = c.Header.Clone()
 	if c.FilterPrefixes == nil {
@@ -68,6 +71,9 @@ func defaultTo[T comparable](v, def T) T {
 func (c *Config) validate() error {
 	if c.Version != Auto && (c.Version < V31 || c.Version > V5) {
 		return invalid("Config.Version", "%d is not Auto, V31, V311 or V5", c.Version)
+	}
+	if c.MaximumQoS != nil && *c.MaximumQoS > ExactlyOnce {
+		return invalid("Config.MaximumQoS", "%d is not 0, 1 or 2", *c.MaximumQoS)
 	}
 	if err := c.validateFilterPrefixes(); err != nil {
 		return err
@@ -167,6 +173,9 @@ func (c *Config) validateWill() error {
 	w := c.Will
 	if err := w.validate(); err != nil {
 		return invalid("Config.Will", "%w", err)
+	}
+	if c.MaximumQoS != nil && w.QoS > *c.MaximumQoS { // [MQTT-3.2.2-12]
+		return invalid("Config.Will", "QoS %d is above Config.MaximumQoS", w.QoS)
 	}
 	if len(w.Payload) > math.MaxUint16 {
 		return invalid("Config.Will", "payload of %d bytes, more than 65535", len(w.Payload))

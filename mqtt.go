@@ -151,6 +151,8 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		TopicAliases:        cfg.SendTopicAliases,
 		PingTimeout:         cfg.PingTimeout,
 		HasSession:          cfg.Resume,
+		MaximumQoS:          cfg.MaximumQoS,
+		NoSubscriptionIDs:   cfg.NoSubscriptionIDs,
 		FiltersPerSubscribe: cfg.FiltersPerSubscribe,
 		FailLost:            cfg.FailOnSessionLoss,
 		AlwaysSubscribe:     cfg.AlwaysSubscribe,

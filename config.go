@@ -59,17 +59,20 @@ type Config struct {
 	// that it ends with the connection. Before 5.0 the session ends with the
 	// connection unless Resume is set, and never by age.
 	SessionExpiry time.Duration
-	// HoldUnclaimed bounds how many messages of a resumed session may wait for
-	// a Subscription that claims them, unacknowledged, before further ones are
-	// acknowledged and dropped. What comes beyond 16 MiB stays with the server. Zero
-	// means ReceiveMaximum; negative means none wait.
+	// HoldUnclaimed bounds how many messages may wait for a Subscription or Route that
+	// claims them, unacknowledged, before further ones are acknowledged and dropped: those
+	// that a resumed session has, at QoS 1 and 2. If this or HoldUnclaimedFor is set, also
+	// without Resume all that comes from CONNACK on, at every QoS: what a server sends on
+	// its own, right behind CONNACK, is not lost then. What comes beyond 16 MiB stays with
+	// the server, at QoS 0 it is dropped. Zero means ReceiveMaximum, in a resumed session
+	// only; negative means none wait.
 	HoldUnclaimed int
-	// HoldUnclaimedFor is how long messages of a session that an earlier process
-	// left wait for a Subscription, from the first CONNACK on. Then those that match
-	// no filter of this process are acknowledged and dropped, because they hold up
-	// the acknowledgements of all others: Stats counts them as Unclaimed, the log and
-	// Watch (ErrUnclaimed) tell. What a Handle of this process has left waits without
-	// limit. Zero means a minute; negative means that they wait without limit too.
+	// HoldUnclaimedFor is how long messages wait for a Subscription, from the first
+	// CONNACK on. Then those that match no filter of this process are acknowledged and
+	// dropped, because they hold up the acknowledgements of all others: Stats counts them
+	// as Unclaimed, the log and Watch (ErrUnclaimed) tell. What a Handle of this process
+	// has left waits without limit. Zero means a minute; negative means that they wait
+	// without limit too.
 	HoldUnclaimedFor time.Duration
 
 	// KeepAlive is the longest silence on the connection, in whole seconds;
@@ -266,6 +269,7 @@ type Config struct {
 	// Zero means silence.
 	Logger *slog.Logger
 
+	catchAll bool    // everything waits that nobody has claimed, in a fresh session too
 	network  network // what tests replace
 	proxyFor func(*url.URL) (*url.URL, error)
 }

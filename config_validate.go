@@ -38,6 +38,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.ConnectTimeout = defaultTo(c.ConnectTimeout, 15*time.Second)
 	c.WriteTimeout = defaultTo(c.WriteTimeout, 15*time.Second)
 	c.ReceiveMaximum = defaultTo(c.ReceiveMaximum, 1024)
+	c.catchAll = c.HoldUnclaimed > 0 || c.HoldUnclaimed == 0 && c.HoldUnclaimedFor != 0
 	c.HoldUnclaimed = defaultTo(c.HoldUnclaimed, int(c.ReceiveMaximum))
 	c.HoldUnclaimedFor = defaultTo(c.HoldUnclaimedFor, time.Minute)
 	c.StallAfter = defaultTo(c.StallAfter, 10*time.Second)

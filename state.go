@@ -84,6 +84,9 @@ func (c *Client) established(k *conn) Event {
 	if kind == session.Inherited {
 		c.router.resumed(c.expireUnclaimed)
 	}
+	if first && c.cfg.catchAll && c.family.parent == nil {
+		c.router.catchAll(c.expireUnclaimed)
+	}
 	if !ack.SessionPresent {
 		c.holds.forsaken(c.engine, int(c.cfg.ReceiveMaximum))
 	}

@@ -16,6 +16,11 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
+// Empty is what a ClientID, a Username or a Password is set to that is sent and has no
+// character, in Config and in Attempt. In a URL an empty password follows a colon:
+// mqtt://user:@host.
+const Empty = "\x00empty\x00" // no text of MQTT has U+0000 [MQTT-1.5.4-2]
+
 // Config holds every setting of a client. The zero value works. Connect copies
 // it; changes afterwards have no effect.
 type Config struct {
@@ -25,10 +30,11 @@ type Config struct {
 	Version Version
 	// ClientID names the client and its session. On 3.1 it has 1 to 23 characters.
 	// Zero means that the library makes one and keeps it for the life of the Client;
-	// it never asks the server for one, which not every server can.
+	// it does not ask the server for one, which not every server can. Empty asks it: an
+	// identifier that it assigns (5.0) is kept; before 5.0 each connection starts clean.
 	ClientID string
 	// Username and Password go to the server with every connection. Zero means
-	// none, or those of the server URL.
+	// none, or those of the server URL. Empty sends one without a character.
 	Username string
 	Password Secret
 	// Authenticator conducts enhanced authentication with every connection (5.0;
@@ -309,10 +315,18 @@ func (c *Config) connectPacket(v Version, clean bool, username string, password 
 	if c.KeepAlive > 0 {
 		p.KeepAlive = uint16(min(seconds(c.KeepAlive), math.MaxUint16))
 	}
-	if username != "" {
+	switch username {
+	case "":
+	case Empty:
+		p.Username = new("")
+	default:
 		p.Username = &username
 	}
-	if password != "" {
+	switch password {
+	case "":
+	case Empty:
+		p.Password = []byte{}
+	default:
 		p.Password = []byte(password)
 	}
 	if w := c.Will; w != nil {

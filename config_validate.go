@@ -14,8 +14,11 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.validate(); err != nil {
 		return c, err
 	}
-	if c.ClientID == "" {
+	switch c.ClientID {
+	case "":
 		c.ClientID = newClientID()
+	case Empty:
+		c.ClientID = "" // from here on
 	}
 	if c.MaximumQoS != nil {
 		c.MaximumQoS = new(*c.MaximumQoS)
@@ -136,7 +139,14 @@ func (c *Config) validate() error {
 }
 
 func (c *Config) validateIdentity() error {
-	if err := validateText("Config.ClientID", c.ClientID); err != nil {
+	if c.ClientID == Empty {
+		switch {
+		case c.Resume:
+			return invalid("Config.Resume", "needs a ClientID that is not empty")
+		case c.Version == V31:
+			return invalid("Config.ClientID", "is empty; MQTT 3.1 needs 1 to 23 characters")
+		}
+	} else if err := validateText("Config.ClientID", c.ClientID); err != nil {
 		return err
 	}
 	if n := utf8.RuneCountInString(c.ClientID); c.Version == V31 && n > 23 {
@@ -154,8 +164,10 @@ func (c *Config) validateIdentity() error {
 // validateCredentials obeys the rules of CONNECT; where goes before the names of
 // the fields.
 func validateCredentials(where, username string, password Secret, v Version) error {
-	if err := validateText(where+"Username", username); err != nil {
-		return err
+	if username != Empty {
+		if err := validateText(where+"Username", username); err != nil {
+			return err
+		}
 	}
 	if len(password) > math.MaxUint16 {
 		return invalid(where+"Password", "%d bytes, more than 65535", len(password))

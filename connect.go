@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -236,10 +237,16 @@ func (c *Client) connectPacket(v Version, p *plan) *wire.Connect {
 	clean := !c.engine.HasSession()
 	receiveMaximum := c.window.announce(c.cfg.ReceiveMaximum)
 	c.mu.Unlock()
-	packet := c.cfg.connectPacket(v, clean, p.username, p.password)
+	id := c.identifier()
+	packet := c.cfg.connectPacket(v, clean || id == "", p.username, p.password)
+	packet.ClientID = id
 	if v == V5 {
 		packet.UserProperties = p.properties
 		packet.ReceiveMaximum = receiveMaximum
 	}
 	return packet
 }
+
+// identifier is the client identifier of the next connection: the one that a server has
+// assigned if Config leaves it to the server, and empty if none has.
+func (c *Client) identifier() string { return cmp.Or(c.cfg.ClientID, c.link.assigned) }

@@ -62,8 +62,9 @@ type Client struct {
 // first that of Connect, then supervise, touches it.
 type linkage struct {
 	dialects  dialects
-	fallback  error // why the connection that begins is not one of 5.0, with Auto
-	worked    bool  // a server has accepted this client
+	fallback  error  // why the connection that begins is not one of 5.0, with Auto
+	assigned  string // the client identifier that a server has given us
+	worked    bool   // a server has accepted this client
 	refusals  refusals
 	evictions evictions
 	backoff   *reconnect.Backoff
@@ -127,7 +128,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	named := cfg.ClientID != ""
+	named := cfg.ClientID != "" && cfg.ClientID != Empty
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}

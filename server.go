@@ -63,8 +63,11 @@ func parseServer(what, raw string) (server, error) {
 	}
 	if u.User != nil {
 		s.username = u.User.Username()
-		password, _ := u.User.Password()
+		password, given := u.User.Password()
 		s.password = Secret(password)
+		if given && password == "" && s.username != "" {
+			s.password = Empty
+		}
 	}
 	if s.unix {
 		return s, s.parseSocket(what, u)

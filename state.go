@@ -90,6 +90,9 @@ func (c *Client) established(k *conn) Event {
 	if !ack.SessionPresent {
 		c.holds.forsaken(c.engine, int(c.cfg.ReceiveMaximum))
 	}
+	if c.cfg.ClientID == "" && ack.AssignedClientID != "" {
+		c.link.assigned = ack.AssignedClientID
+	}
 	c.router.renewed()
 	c.router.reconnected()
 	c.window.established()
@@ -101,7 +104,7 @@ func (c *Client) established(k *conn) Event {
 	c.status.info = ServerInfo{
 		Version:             c.engine.Version(),
 		Fallback:            c.link.fallback,
-		ClientID:            c.cfg.ClientID,
+		ClientID:            c.identifier(),
 		SessionPresent:      ack.SessionPresent,
 		KeepAlive:           c.engine.KeepAlive(),
 		SessionExpiry:       time.Duration(c.engine.SessionExpiryInterval()) * time.Second,

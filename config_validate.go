@@ -104,6 +104,9 @@ func (c *Config) validate() error {
 			return invalid("Config."+name, "%v is negative", d)
 		}
 	}
+	if err := c.validateDurations(); err != nil {
+		return err
+	}
 	for name, n := range map[string]int{"Inflight": c.Inflight, "FiltersPerSubscribe": c.FiltersPerSubscribe, "QueueMessages": c.QueueMessages, "QueueBytes": c.QueueBytes} {
 		if n < 0 {
 			return invalid("Config."+name, "%d is negative", n)
@@ -195,6 +198,9 @@ func (c *Config) validateWill() error {
 	}
 	if w.DelayInterval < 0 || w.DelayInterval > math.MaxUint32*time.Second {
 		return invalid("Config.Will", "delay interval of %v is not between 0 and %v", w.DelayInterval, math.MaxUint32*time.Second)
+	}
+	if err := checkSeconds("Config.Will: delay interval", w.DelayInterval); err != nil {
+		return err
 	}
 	if p := w.publish(); (p.Properties != nil || w.DelayInterval > 0) && (c.Version == V31 || c.Version == V311) {
 		return invalid("Config.Will", "MQTT %v has no properties", c.Version)

@@ -35,6 +35,7 @@ type conn struct {
 	effects       effects // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
 	delivery delivery // of the reader
+	greeting greeting // likewise
 	trace    *tracer  // nil: packets are not logged
 
 	paused  atomic.Bool // the reader waits for room; nothing that the server sends is noticed

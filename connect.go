@@ -194,7 +194,7 @@ func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint
 	k := newConn(c, nc, bottom, v)
 	c.link.fallback = speak.because
 	if err := k.handshake(ctx, c.cfg.sessionAt(e), v, c.connectPacket(v, p), p.authenticator); err != nil {
-		if k.leavesGhost(err) {
+		if err = k.recognise(&p.server, err); k.leavesGhost(err) {
 			c.link.evictions.haunt(time.Now())
 		}
 		return nil, err

@@ -117,5 +117,5 @@ func (v *evictions) refusedAgain() bool {
 // leavesGhost reports whether the server may yet finish the CONNECT of k, which we gave up
 // because of err: it was sent, and nothing came back.
 func (k *conn) leavesGhost(err error) bool {
-	return k.written.Load() > 0 && !saidSomething(err) && !isFault(err) && !errors.Is(err, ErrAuthenticator)
+	return k.written.Load() > 0 && k.greeting.n == 0 && !saidSomething(err) && !isFault(err) && !errors.Is(err, ErrAuthenticator)
 }

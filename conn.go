@@ -28,13 +28,16 @@ type conn struct {
 	decoder session.Decoder // of the reader
 	wake    chan struct{}   // one token: there is something for the writer
 
-	leaving error   // why we are leaving; the writer ends when all is written; guarded by client.mu
-	cause   error   // why the first of the two goroutines ended; guarded by client.mu
-	out     outbox  // guarded by client.mu
-	ping    ping    // guarded by client.mu
-	effects effects // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
+	leaving error // why we are leaving; the writer ends when all is written; guarded by client.mu
+	cause   error // why the first of the two goroutines ended; guarded by client.mu
+	// answersPacket, once it has ended, says that it may have because of a packet of ours.
+	answersPacket bool
+	out           outbox  // guarded by client.mu
+	ping          ping    // guarded by client.mu
+	effects       effects // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
 	delivery delivery // of the reader
+	greeting greeting // likewise
 	trace    *tracer  // nil: packets are not logged
 
 	paused  atomic.Bool // the reader waits for room; nothing that the server sends is noticed

@@ -37,7 +37,7 @@ type Message struct {
 	firstID [1]uint32 // room for SubscriptionIDs: it is almost always one
 
 	// MessageExpiryInterval is how long the message is worth delivering, in whole
-	// seconds, rounded up. Nil means for ever. In a received message it is what was
+	// seconds, rounded up; less than one, but not zero, is refused. Nil means for ever. In a received message it is what was
 	// left. A message that waits to be sent ages. If its time is up when its turn
 	// comes, it fails with ErrExpired and is not sent. While there is no connection
 	// nobody's turn comes: until the next one it keeps its place in the queue, and
@@ -143,8 +143,13 @@ func (m *Message) validate() error {
 	if err := validatePublish(m.Topic, m.Payload, m.QoS); err != nil {
 		return err
 	}
-	if d := m.MessageExpiryInterval; d != nil && *d < 0 {
-		return invalid("message expiry interval", "%v is negative", *d)
+	if d := m.MessageExpiryInterval; d != nil {
+		if *d < 0 {
+			return invalid("message expiry interval", "%v is negative", *d)
+		}
+		if err := checkSeconds("message expiry interval", *d); err != nil {
+			return err
+		}
 	}
 	if m.ResponseTopic != "" {
 		if err := match.ValidateTopic(m.ResponseTopic); err != nil {

@@ -135,7 +135,11 @@ func (q *queue) accept(m *Message) bool {
 	}
 	size := m.weight()
 	q.items = append(q.items, item{Message: m, size: size})
-	q.firm.add(size)
+	if m.QoS == AtMostOnce {
+		q.lossy.add(size)
+	} else {
+		q.firm.add(size)
+	}
 	q.mu.Unlock()
 	token(q.ready)
 	return true

@@ -65,6 +65,11 @@ type ClientSettings struct {
 	// not in the order of arrival: a departure from [MQTT-4.6.0-2] and
 	// [MQTT-4.6.0-3].
 	UnorderedAnswers bool
+	// MaximumQoS is the highest QoS that servers have. Nil means what each of them says,
+	// which it can not before 5.0.
+	MaximumQoS *wire.QoS
+	// NoSubscriptionIDs leaves subscription identifiers out, as if no server had them.
+	NoSubscriptionIDs bool
 	// FailLost lets messages that were sent and not acknowledged fail with
 	// ErrSessionLost where the session is not continued, instead of being published
 	// again as new ones, which may bring them to somebody twice.
@@ -375,6 +380,9 @@ func (c *Client) LostBecause(cause error, now time.Time) {
 	}
 	if c.phase != idle {
 		c.continuity.ended()
+	}
+	if said, ok := errors.AsType[*ServerError](cause); ok && said.ReasonCode == wire.SessionTakenOver {
+		c.continuity.takenOver()
 	}
 	c.phase = idle
 	c.Subscriptions.ready = false

@@ -28,8 +28,12 @@ func (d *Decoder) Publish(p *Publish, h Header, body []byte) error {
 		if p.PacketID == 0 {
 			return protocolError(TypePublish, "packet identifier 0") // [MQTT-2.2.1-4]
 		}
-		p.Duplicate = h.Flags&8 != 0 // at QoS 0 the bit has no meaning
+		p.Duplicate = h.Flags&8 != 0
 		next += 2
+	} else if h.Flags&8 != 0 {
+		if err := d.duplicateAtQoS0(); err != nil {
+			return err
+		}
 	}
 	if d.Version == V5 {
 		if next == len(body) {

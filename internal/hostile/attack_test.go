@@ -67,6 +67,9 @@ func (a *attack) join(v wire.Version, connect *wire.Connect, local string) (*Pee
 		return nil, nil, err
 	}
 	p := NewPeer(nc, v, wire.FromServer)
+	if v < wire.V5 {
+		connect.SessionExpiryInterval = 0
+	}
 	if connect.Username == nil {
 		connect.Username, connect.Password = new("attacker"), []byte("attacker")
 	}

@@ -64,10 +64,9 @@ func memoryScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				go p.Drain()
 				for i := range n {
 					b := PublishOfPayload(fmt.Sprint("q/", i), 1, 1, 100_000)
-					a.landed.Add(int64(p.Flood(b, a.of(15, 350), attackPatience)))
+					a.landed.Add(int64(p.Pour(b, a.of(15, 350), attackPatience)))
 				}
 			},
 			least: 1 << 20,
@@ -90,10 +89,9 @@ func memoryScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				go p.Drain()
 				for i := range n {
 					b := PublishOfProperties(fmt.Sprint("q/", i), 1, 1, 4000)
-					a.landed.Add(int64(p.Flood(b, a.of(50, 500), attackPatience)))
+					a.landed.Add(int64(p.Pour(b, a.of(50, 500), attackPatience)))
 				}
 			},
 			least: 1 << 20,
@@ -124,8 +122,7 @@ func memoryScenarios() []brokerScenario {
 					if err != nil {
 						return
 					}
-					go p.Drain()
-					a.landed.Add(int64(p.Flood(flood[v], 1, attackPatience)))
+					a.landed.Add(int64(p.Pour(flood[v], 1, attackPatience)))
 				})
 			},
 			least: 100_000,
@@ -139,13 +136,12 @@ func memoryScenarios() []brokerScenario {
 					if err != nil {
 						return
 					}
+					var b []byte
 					for alias := range 64 {
 						topic := fmt.Sprint(i, "/", alias, "/", strings.Repeat("t", 60_000))
-						if p.Send(&wire.Publish{Topic: topic, Properties: &wire.PublishProperties{TopicAlias: uint16(alias + 1)}}) != nil {
-							return
-						}
-						a.landed.Add(1)
+						b = append(b, encode(&wire.Publish{Topic: topic, Properties: &wire.PublishProperties{TopicAlias: uint16(alias + 1)}})...)
 					}
+					a.landed.Add(int64(p.Pour(b, 1, attackPatience)))
 				})
 			},
 			least: 64,
@@ -159,15 +155,12 @@ func memoryScenarios() []brokerScenario {
 					if err != nil {
 						return
 					}
-					go p.Drain()
-					for range 3 {
-						for n := range 200 {
-							if p.Send(&wire.Publish{Topic: fmt.Sprint(i, "/", n, "/", strings.Repeat("t", 10_000))}) != nil {
-								return
-							}
-							a.landed.Add(1)
-						}
+					var b []byte
+					for n := range 200 {
+						topic := fmt.Sprint(i, "/", n, "/", strings.Repeat("t", 10_000))
+						b, _ = (&wire.Publish{Topic: topic}).Append(b, wire.V311)
 					}
+					a.landed.Add(int64(p.Pour(b, 3, attackPatience)))
 				})
 			},
 			least: 64,
@@ -188,10 +181,9 @@ func memoryScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				go p.Drain()
 				b := retained(PublishOfPayload("never/x", 1, 1, 50_000))
 				b[0] &^= 1
-				a.landed.Add(int64(p.Flood(b, a.of(400, 8000), attackPatience)))
+				a.landed.Add(int64(p.Pour(b, a.of(400, 8000), attackPatience)))
 			},
 			least: 1 << 20,
 		},
@@ -227,8 +219,7 @@ func memoryScenarios() []brokerScenario {
 					if err != nil {
 						return
 					}
-					go p.Drain()
-					a.landed.Add(int64(p.Flood(subscribe, a.of(2, 5), 2*attackPatience)))
+					a.landed.Add(int64(p.Pour(subscribe, a.of(2, 5), 2*attackPatience)))
 				})
 			},
 			least: 1 << 20,
@@ -243,8 +234,7 @@ func memoryScenarios() []brokerScenario {
 					if err != nil {
 						return
 					}
-					go p.Drain()
-					a.landed.Add(int64(p.Flood(subscribe, a.of(2, 5), 2*attackPatience)))
+					a.landed.Add(int64(p.Pour(subscribe, a.of(2, 5), 2*attackPatience)))
 				})
 			},
 			least: 1 << 20,
@@ -306,9 +296,8 @@ func retainedFlood(name string, multiple int, shape func(topic string) []byte) b
 				if err != nil {
 					return
 				}
-				go p.Drain()
 				for n := range a.of(600, 3000) {
-					m := p.Flood(shape(fmt.Sprint("retained/", i, "/", n)), 1, attackPatience)
+					m := p.Pour(shape(fmt.Sprint("retained/", i, "/", n)), 1, attackPatience)
 					if m == 0 {
 						return
 					}

@@ -95,6 +95,9 @@ func (s *brokerScenario) run(t *testing.T, long bool) result {
 	if res.rest, res.peak = before.Resident, after.Peak-before.Resident; err != nil {
 		res.peak = ceiling
 	}
+	if err == nil {
+		t.Logf("%+v, %d bytes wait", after.Broker.Stats, after.Broker.Waiting)
+	}
 	if err == nil && s.check != nil {
 		s.check(t, a, after)
 	}

@@ -25,9 +25,8 @@ func queueScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				go p.Drain()
 				b := repeat(PublishOfPayload("e", 1, 1, 0), 1000)
-				a.landed.Add(int64(p.Flood(b, a.of(20, 66), 2*attackPatience)))
+				a.landed.Add(int64(p.Pour(b, a.of(20, 66), 2*attackPatience)))
 			},
 			least: 1000,
 		},
@@ -53,8 +52,7 @@ func queueScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				go p.Drain()
-				p.Flood(PublishOfPayload(someWild(0), 1, 1, 0), a.of(10_000, 60_000), 2*attackPatience)
+				p.Pour(PublishOfPayload(someWild(0), 1, 1, 0), a.of(10_000, 60_000), 2*attackPatience)
 			},
 			least: 1,
 		},
@@ -82,16 +80,11 @@ func queueScenarios() []brokerScenario {
 						continue
 					}
 					_ = p.Send(&wire.Subscribe{PacketID: 1, Filters: []wire.SubscribeFilter{{Filter: fmt.Sprint("al/", i, "/#")}}})
-					go p.Drain()
-					for range 3 {
-						for n := range 40 {
-							topic := fmt.Sprint("al/", i, "/", n, "/", strings.Repeat("t", 60_000))
-							if p.Send(&wire.Publish{Topic: topic}) != nil {
-								return
-							}
-							a.landed.Add(1)
-						}
+					var b []byte
+					for n := range 40 {
+						b = append(b, encode(&wire.Publish{Topic: fmt.Sprint("al/", i, "/", n, "/", strings.Repeat("t", 60_000))})...)
 					}
+					a.landed.Add(int64(p.Pour(b, 3, attackPatience)))
 				}
 			},
 			least: 10,
@@ -107,8 +100,7 @@ func queueScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				go p.Drain()
-				p.Flood(PublishOfPayload("b", 1, 1, 10_000), a.of(200, 4000), attackPatience)
+				p.Pour(PublishOfPayload("b", 1, 1, 10_000), a.of(200, 4000), attackPatience)
 				a.each(a.of(500, 5000), 10, func(i int) {
 					if p, _, err := a.join(wire.V311, &wire.Connect{ClientID: fmt.Sprint("sub", i%10)}, local(i)); err == nil {
 						a.landed.Add(1)
@@ -127,8 +119,7 @@ func queueScenarios() []brokerScenario {
 				a.each(10, 10, func(i int) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("s", i)}, local(i))
 					if err == nil {
-						go p.Drain()
-						a.landed.Add(int64(p.Flood(unsubscribe, a.of(2, 5), 2*attackPatience)))
+						a.landed.Add(int64(p.Pour(unsubscribe, a.of(2, 5), 2*attackPatience)))
 					}
 				})
 			},
@@ -142,9 +133,8 @@ func queueScenarios() []brokerScenario {
 				a.each(a.of(30, 60), 10, func(i int) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("s", i)}, local(i))
 					if err == nil {
-						go p.Drain()
 						packet := [][]byte{Packet(0xe0, []byte{0}, properties), Packet(0x40, []byte{0, 1, 0}, properties), Packet(0x62, []byte{0, 1, 0}, properties)}[i%3]
-						a.landed.Add(int64(p.Flood(packet, 1, 2*attackPatience)))
+						a.landed.Add(int64(p.Pour(packet, 1, 2*attackPatience)))
 					}
 				})
 			},
@@ -173,13 +163,12 @@ func queueScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				go p.Drain()
 				var b []byte
 				for n := range 10_000 {
 					topic := binary.BigEndian.AppendUint32([]byte("topic/"), uint32(n)|0x20202020&0x7f7f7f7f)
 					b = append(b, PublishOfPayload(fmt.Sprintf("%x", topic), 0, 0, 0)...)
 				}
-				a.landed.Add(int64(p.Flood(b, a.of(30, 300), attackPatience)))
+				a.landed.Add(int64(p.Pour(b, a.of(30, 300), attackPatience)))
 			},
 			least: 1000,
 		},

@@ -105,9 +105,8 @@ func sessionScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				go p.Drain()
 				b := PublishOfPayload(strings.TrimSuffix(strings.Repeat("a/", 13), "/"), 1, 1, 1)
-				a.landed.Add(int64(p.Flood(b, a.of(200, 5000), attackPatience)))
+				a.landed.Add(int64(p.Pour(b, a.of(200, 5000), attackPatience)))
 			},
 			least: 1000,
 		},
@@ -125,9 +124,8 @@ func sessionScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				go p.Drain()
 				b := PublishOfPayload(strings.Repeat("a/", 13)+"no", 1, 1, 1)
-				a.landed.Add(int64(p.Flood(b, a.of(1000, 20_000), attackPatience)))
+				a.landed.Add(int64(p.Pour(b, a.of(1000, 20_000), attackPatience)))
 			},
 			least: 1000,
 		},
@@ -139,9 +137,8 @@ func sessionScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				go p.Drain()
 				for n := range a.of(3000, 90_000) {
-					p.Flood(retained(PublishOfPayload(fmt.Sprint("r/", n), 0, 0, 100)), 1, attackPatience)
+					p.Pour(retained(PublishOfPayload(fmt.Sprint("r/", n), 0, 0, 100)), 1, attackPatience)
 				}
 				a.each(4, 4, func(i int) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("again", i)}, local(i))

@@ -119,3 +119,20 @@ func (p *Peer) Flood(b []byte, n int, patience time.Duration) (written int) {
 	_ = p.SetWriteDeadline(time.Time{})
 	return written
 }
+
+// Pour is Flood by a client that reads the answers, and returns when the server has
+// handled everything or the connection is over.
+func (p *Peer) Pour(b []byte, n int, patience time.Duration) (written int) {
+	done := make(chan int, 1)
+	go func() {
+		written := p.Flood(b, n, patience)
+		_ = p.SetWriteDeadline(time.Now().Add(patience))
+		_ = p.Send(&wire.Pingreq{})
+		_ = p.SetReadDeadline(time.Now().Add(4 * patience))
+		done <- written
+	}()
+	if _, err := Await[*wire.Pingresp](p); err != nil {
+		p.Close()
+	}
+	return <-done
+}

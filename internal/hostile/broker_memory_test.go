@@ -37,7 +37,7 @@ func memoryScenarios() []brokerScenario {
 			limit: unfinishedLimit, multiple: 2,
 			attack: func(a *attack) {
 				publish := PublishOfPayload("x", 0, 0, packetMaximum(a)-100)
-				a.each(a.of(200, 1000), 20, func(i int) {
+				a.each(a.of(300, 1000), 20, func(i int) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("p", i)}, local(i%50))
 					if err == nil {
 						a.landed.Add(int64(p.Flood(publish[:len(publish)-1], 1, time.Second)))
@@ -106,7 +106,7 @@ func memoryScenarios() []brokerScenario {
 		}),
 		{
 			name: "QoS 2 identifiers without PUBREL", setup: plain,
-			limit: func(a *attack) int { return a.of(60, 1000) * 1024 * 128 }, multiple: 2,
+			limit: sessionsLimit, multiple: 4,
 			attack: func(a *attack) {
 				flood := make(map[wire.Version][]byte)
 				for _, v := range versions {
@@ -274,7 +274,7 @@ func memoryScenarios() []brokerScenario {
 func packetMaximum(a *attack) int { return a.of(1, 16) << 20 }
 
 // unfinishedLimit, queuedLimit, aliasLimit and sessionsLimit are sums over all clients.
-func unfinishedLimit(a *attack) int { return a.of(16, 256) << 20 }
+func unfinishedLimit(a *attack) int { return a.of(64, 256) << 20 }
 func queuedLimit(a *attack) int     { return a.of(16, 1024) << 20 }
 func aliasLimit(a *attack) int      { return a.of(16, 256) << 20 }
 func sessionsLimit(a *attack) int   { return a.of(16, 256) << 20 }

@@ -96,7 +96,7 @@ func (s *brokerScenario) run(t *testing.T, long bool) result {
 		res.peak = ceiling
 	}
 	if err == nil {
-		t.Logf("%+v, %d bytes wait", after.Broker.Stats, after.Broker.Waiting)
+		t.Logf("%.1f MiB over rest at the end, %d bytes wait, %+v", mib(after.Resident-before.Resident), after.Broker.Waiting, after.Broker.Stats)
 	}
 	if err == nil && s.check != nil {
 		s.check(t, a, after)

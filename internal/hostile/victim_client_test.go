@@ -24,6 +24,7 @@ type ClientSetup struct {
 	Method            string
 	Once              time.Duration // how long Connect may take; zero means the patience
 	Flapping          bool          // reconnects at once
+	Patient           bool          // reconnects after an hour, unless something has no pause
 
 	Filter      string // none if empty
 	QoS         mqtt.QoS
@@ -130,8 +131,11 @@ func (s *ClientSetup) config() mqtt.Config {
 	if s.Endless {
 		cfg.Authenticator = obliging{}
 	}
-	if s.Flapping {
+	switch {
+	case s.Flapping:
 		cfg.Reconnect = reconnect.Policy{Min: time.Millisecond, Max: time.Millisecond}
+	case s.Patient:
+		cfg.Reconnect = reconnect.Policy{Min: 24 * time.Hour}
 	}
 	return cfg
 }

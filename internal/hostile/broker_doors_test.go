@@ -37,7 +37,7 @@ func doorScenarios() []brokerScenario {
 			attack: func(a *attack) {
 				connect := encode(&wire.Connect{ClientID: strings.Repeat("x", 1000)})
 				var conns []net.Conn
-				for i := range a.of(500, 10_100) {
+				for i := range a.times(500, 10_100) {
 					if nc, err := a.dial("tcp", local(i%100)); err == nil {
 						conns = append(conns, nc)
 						a.landed.Add(1)
@@ -56,7 +56,7 @@ func doorScenarios() []brokerScenario {
 			setup: func(a *attack) BrokerSetup { return BrokerSetup{Config: small(a, nil)} },
 			limit: connectionLimit(silentCost), multiple: 1,
 			attack: func(a *attack) {
-				a.each(a.of(1500, 30_000), 50, func(i int) {
+				a.each(a.times(1500, 30_000), 50, func(i int) {
 					if nc, err := a.dial("tcp", local(i%50)); err == nil {
 						_, _ = nc.Write(encode(&wire.Connect{ClientID: "x", Username: new("attacker"), Password: []byte("wrong")}))
 						a.landed.Add(1)
@@ -90,7 +90,7 @@ func doorScenarios() []brokerScenario {
 			},
 			limit: connectionLimit(silentCost), multiple: 1,
 			attack: func(a *attack) {
-				a.each(a.of(400, 600), 100, func(i int) {
+				a.each(a.times(400, 600), 100, func(i int) {
 					_, _, _ = a.join(wire.V5, &wire.Connect{ClientID: "x", Username: new("honest"), Password: []byte("guess")}, local(i%100))
 					a.landed.Add(1)
 				})
@@ -102,7 +102,7 @@ func doorScenarios() []brokerScenario {
 			setup: func(a *attack) BrokerSetup { return BrokerSetup{Config: small(a, nil)} },
 			limit: connectionLimit(connectedCost), multiple: 1,
 			attack: func(a *attack) {
-				a.each(a.of(1500, 50_000), 50, func(i int) {
+				a.each(a.times(1500, 50_000), 50, func(i int) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("storm-", i%100), SessionExpiryInterval: 1000}, "127.0.0.9")
 					if err == nil {
 						a.landed.Add(1)
@@ -117,7 +117,7 @@ func doorScenarios() []brokerScenario {
 			setup: func(a *attack) BrokerSetup { return BrokerSetup{Config: small(a, nil)} },
 			limit: connectionLimit(connectedCost), multiple: 1,
 			attack: func(a *attack) {
-				a.each(a.of(1000, 20_000), 50, func(int) {
+				a.each(a.times(1000, 20_000), 50, func(int) {
 					if _, _, err := a.join(wire.V5, &wire.Connect{ClientID: "one", SessionExpiryInterval: 1000}, "127.0.0.9"); err == nil {
 						a.landed.Add(1)
 					}
@@ -130,7 +130,7 @@ func doorScenarios() []brokerScenario {
 			setup: func(a *attack) BrokerSetup { return BrokerSetup{Config: small(a, nil)} },
 			limit: connectionLimit(connectedCost), multiple: 1,
 			attack: func(a *attack) {
-				for i := range a.of(30, 300) {
+				for i := range a.times(30, 300) {
 					for _, v := range versions {
 						_, _, _ = a.join(v, &wire.Connect{ClientID: "resident", CleanStart: true}, local(i))
 						a.landed.Add(1)
@@ -152,7 +152,7 @@ func doorScenarios() []brokerScenario {
 					}
 					p := NewPeer(nc, wire.V5, wire.FromServer)
 					_ = p.Send(&wire.Connect{ClientID: fmt.Sprint("auth-", i), AuthenticationMethod: "endless"})
-					for range a.of(200, 20_000) {
+					for range a.times(200, 20_000) {
 						if _, err := Await[*wire.Auth](p); err != nil {
 							return
 						}
@@ -178,7 +178,7 @@ func doorScenarios() []brokerScenario {
 					}
 					p := NewPeer(nc, wire.V5, wire.FromServer)
 					_ = p.Send(&wire.Connect{ClientID: fmt.Sprint("auth-", i), AuthenticationMethod: "endless"})
-					a.landed.Add(int64(p.Flood(auth, a.of(50_000, 500_000), time.Second)))
+					a.landed.Add(int64(p.Flood(auth, a.times(50_000, 500_000), time.Second)))
 				})
 			},
 			least: 1000,
@@ -192,7 +192,7 @@ func doorScenarios() []brokerScenario {
 					[]byte("GET / HTTP/1.1\r\n\r\n"), {0x10, 0xff, 0xff, 0xff, 0x7f}, make([]byte, 100_000),
 					{0x16, 3, 1, 2, 0, 1}, {0x30, 0}, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, Claim(0x10, 384<<10-10),
 				}
-				a.each(a.of(1000, 20_000), 50, func(i int) {
+				a.each(a.times(1000, 20_000), 50, func(i int) {
 					if nc, err := a.dial("tcp", local(i%50)); err == nil {
 						_, _ = nc.Write(garbage[i%len(garbage)])
 						a.landed.Add(1)
@@ -208,7 +208,7 @@ func doorScenarios() []brokerScenario {
 			limit: func(a *attack) int { return connectionLimit(connectedCost)(a) + 8*384<<10 }, multiple: 4,
 			attack: func(a *attack) {
 				connect := &wire.Connect{Username: new("attacker"), Password: []byte("attacker"), UserProperties: make([]wire.UserProperty, 70_000)}
-				a.each(a.of(200, 5000), 10, func(i int) {
+				a.each(a.times(200, 5000), 10, func(i int) {
 					c := *connect
 					c.ClientID = fmt.Sprint("props-", i)
 					_, _, _ = a.join(wire.V5, &c, local(i%20)) // it may be refused
@@ -225,7 +225,7 @@ func doorScenarios() []brokerScenario {
 			limit: connectionLimit(2 * silentCost), multiple: 1,
 			attack: func(a *attack) {
 				hello := clientHello()
-				a.each(a.of(600, 10_100), 50, func(i int) {
+				a.each(a.times(600, 10_100), 50, func(i int) {
 					nc, err := a.dial("tls", local(i%20))
 					if err != nil {
 						return
@@ -276,7 +276,7 @@ func silent(name string, from func(int) string) brokerScenario {
 		setup: func(a *attack) BrokerSetup { return BrokerSetup{Config: small(a, nil)} },
 		limit: connectionLimit(silentCost), multiple: 1,
 		attack: func(a *attack) {
-			a.each(a.of(600, 10_100), 20, func(i int) {
+			a.each(a.times(600, 10_100), 20, func(i int) {
 				if _, err := a.dial("tcp", from(i%100)); err == nil {
 					a.landed.Add(1)
 				}
@@ -288,7 +288,7 @@ func silent(name string, from func(int) string) brokerScenario {
 
 // guess tries passwords from a hundred places at once.
 func guess(a *attack, from func(int) string) {
-	a.each(a.of(400, 600), 100, func(i int) {
+	a.each(a.times(400, 600), 100, func(i int) {
 		_, _, _ = a.join(wire.V5, &wire.Connect{ClientID: "x", Username: new(fmt.Sprint("user", i)), Password: []byte("guess")}, from(i%100))
 		a.landed.Add(1)
 	})

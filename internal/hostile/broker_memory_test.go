@@ -37,7 +37,7 @@ func memoryScenarios() []brokerScenario {
 			limit: unfinishedLimit, multiple: 2,
 			attack: func(a *attack) {
 				publish := PublishOfPayload("x", 0, 0, packetMaximum(a)-100)
-				a.each(a.of(300, 1000), 20, func(i int) {
+				a.each(a.times(300, 1000), 20, func(i int) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("p", i)}, local(i%50))
 					if err == nil {
 						a.landed.Add(int64(p.Flood(publish[:len(publish)-1], 1, time.Second)))
@@ -50,7 +50,7 @@ func memoryScenarios() []brokerScenario {
 			name: "queues of absent sessions", setup: plain,
 			limit: queuedLimit, multiple: 2,
 			attack: func(a *attack) {
-				n := a.of(100, 500)
+				n := a.times(100, 500)
 				for i := range n {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("q", i), SessionExpiryInterval: 604800}, local(i%50))
 					if err != nil {
@@ -66,7 +66,7 @@ func memoryScenarios() []brokerScenario {
 				}
 				for i := range n {
 					b := PublishOfPayload(fmt.Sprint("q/", i), 1, 1, 100_000)
-					a.landed.Add(int64(p.Pour(b, a.of(15, 350), attackPatience)))
+					a.landed.Add(int64(p.Pour(b, a.times(15, 350), attackPatience)))
 				}
 			},
 			least: 1 << 20,
@@ -75,7 +75,7 @@ func memoryScenarios() []brokerScenario {
 			name: "queues of absent sessions, properties", setup: plain,
 			limit: queuedLimit, multiple: 4,
 			attack: func(a *attack) {
-				n := a.of(50, 500)
+				n := a.times(50, 500)
 				for i := range n {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("q", i), SessionExpiryInterval: 604800}, local(i%50))
 					if err != nil {
@@ -91,7 +91,7 @@ func memoryScenarios() []brokerScenario {
 				}
 				for i := range n {
 					b := PublishOfProperties(fmt.Sprint("q/", i), 1, 1, 4000)
-					a.landed.Add(int64(p.Pour(b, a.of(50, 500), attackPatience)))
+					a.landed.Add(int64(p.Pour(b, a.times(50, 500), attackPatience)))
 				}
 			},
 			least: 1 << 20,
@@ -116,7 +116,7 @@ func memoryScenarios() []brokerScenario {
 					}
 					flood[v] = b
 				}
-				a.each(a.of(60, 1000), 10, func(i int) {
+				a.each(a.times(60, 1000), 10, func(i int) {
 					v := versions[i%3]
 					p, _, err := a.join(v, &wire.Connect{ClientID: fmt.Sprint("q", i), SessionExpiryInterval: 1000}, local(i%50))
 					if err != nil {
@@ -131,7 +131,7 @@ func memoryScenarios() []brokerScenario {
 			name: "topic aliases of long topics", setup: plain,
 			limit: aliasLimit, multiple: 2,
 			attack: func(a *attack) {
-				a.each(a.of(60, 1000), 10, func(i int) {
+				a.each(a.times(60, 1000), 10, func(i int) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("a", i)}, local(i%50))
 					if err != nil {
 						return
@@ -150,7 +150,7 @@ func memoryScenarios() []brokerScenario {
 			name: "known topics that are long", setup: plain,
 			limit: aliasLimit, multiple: 2,
 			attack: func(a *attack) {
-				a.each(a.of(60, 1000), 10, func(i int) {
+				a.each(a.times(60, 1000), 10, func(i int) {
 					p, _, err := a.join(wire.V311, &wire.Connect{ClientID: fmt.Sprint("k", i)}, local(i%50))
 					if err != nil {
 						return
@@ -183,7 +183,7 @@ func memoryScenarios() []brokerScenario {
 				}
 				b := retained(PublishOfPayload("never/x", 1, 1, 50_000))
 				b[0] &^= 1
-				a.landed.Add(int64(p.Pour(b, a.of(400, 8000), attackPatience)))
+				a.landed.Add(int64(p.Pour(b, a.times(400, 8000), attackPatience)))
 			},
 			least: 1 << 20,
 		},
@@ -202,7 +202,7 @@ func memoryScenarios() []brokerScenario {
 						encode(&wire.Unsubscribe{PacketID: 7, Filters: []string{"never"}}),
 						encode(&wire.Subscribe{PacketID: 7, Filters: []wire.SubscribeFilter{{Filter: "never"}}}),
 					}[i%5]
-					a.landed.Add(int64(p.Flood(repeat(packet, 10_000), a.of(30, 300), time.Second)))
+					a.landed.Add(int64(p.Flood(repeat(packet, 10_000), a.times(30, 300), time.Second)))
 				})
 			},
 			least: 1 << 20,
@@ -219,7 +219,7 @@ func memoryScenarios() []brokerScenario {
 					if err != nil {
 						return
 					}
-					a.landed.Add(int64(p.Pour(subscribe, a.of(2, 5), 2*attackPatience)))
+					a.landed.Add(int64(p.Pour(subscribe, a.times(2, 5), 2*attackPatience)))
 				})
 			},
 			least: 1 << 20,
@@ -234,7 +234,7 @@ func memoryScenarios() []brokerScenario {
 					if err != nil {
 						return
 					}
-					a.landed.Add(int64(p.Pour(subscribe, a.of(2, 5), 2*attackPatience)))
+					a.landed.Add(int64(p.Pour(subscribe, a.times(2, 5), 2*attackPatience)))
 				})
 			},
 			least: 1 << 20,
@@ -244,7 +244,7 @@ func memoryScenarios() []brokerScenario {
 			limit: sessionsLimit, multiple: 4,
 			attack: func(a *attack) {
 				will := &wire.Will{Topic: "will", Payload: make([]byte, 60_000), UserProperties: make([]wire.UserProperty, 50_000)}
-				a.each(a.of(200, 2000), 10, func(i int) {
+				a.each(a.times(200, 2000), 10, func(i int) {
 					if _, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("w", i), Will: will}, local(i%50)); err == nil {
 						a.landed.Add(1)
 					}
@@ -257,7 +257,7 @@ func memoryScenarios() []brokerScenario {
 			limit: sessionsLimit, multiple: 4,
 			attack: func(a *attack) {
 				will := &wire.Will{Topic: "will", Payload: make([]byte, 60_000), DelayInterval: 100_000}
-				a.each(a.of(380, 10_000), 10, func(i int) {
+				a.each(a.times(380, 10_000), 10, func(i int) {
 					c := &wire.Connect{ClientID: fmt.Sprint("w", i), Will: will, SessionExpiryInterval: 100_000}
 					if p, _, err := a.join(wire.V5, c, local(i%50)); err == nil {
 						p.Close()
@@ -291,12 +291,12 @@ func retainedFlood(name string, multiple int, shape func(topic string) []byte) b
 		setup: func(a *attack) BrokerSetup { return BrokerSetup{Config: small(a, nil)} },
 		limit: func(a *attack) int { return a.of(8, 256) << 20 }, multiple: multiple,
 		attack: func(a *attack) {
-			a.each(a.of(4, 50), 4, func(i int) {
+			a.each(a.times(4, 50), 4, func(i int) {
 				p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("r", i)}, local(i))
 				if err != nil {
 					return
 				}
-				for n := range a.of(600, 3000) {
+				for n := range a.times(600, 3000) {
 					m := p.Pour(shape(fmt.Sprint("retained/", i, "/", n)), 1, attackPatience)
 					if m == 0 {
 						return

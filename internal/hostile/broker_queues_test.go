@@ -18,7 +18,7 @@ func queueScenarios() []brokerScenario {
 			name: "empty messages for absent sessions", setup: plain,
 			limit: queuedLimit, multiple: 4,
 			attack: func(a *attack) {
-				for i := range a.of(100, 1000) {
+				for i := range a.times(100, 1000) {
 					a.subscribeAndGo(i, []wire.SubscribeFilter{{Filter: "e", QoS: 1}})
 				}
 				p, _, err := a.join(wire.V5, &wire.Connect{ClientID: "pourer"}, "127.0.0.9")
@@ -26,7 +26,7 @@ func queueScenarios() []brokerScenario {
 					return
 				}
 				b := repeat(PublishOfPayload("e", 1, 1, 0), 1000)
-				a.landed.Add(int64(p.Pour(b, a.of(20, 66), 2*attackPatience)))
+				a.landed.Add(int64(p.Pour(b, a.times(20, 66), 2*attackPatience)))
 			},
 			least: 1000,
 		},
@@ -34,12 +34,12 @@ func queueScenarios() []brokerScenario {
 			name: "subscription identifiers by the thousand", setup: plain,
 			limit: queuedLimit, multiple: 4,
 			attack: func(a *attack) {
-				for i := range a.of(5, 50) {
+				for i := range a.times(5, 50) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("i", i), SessionExpiryInterval: 1000}, local(i))
 					if err != nil {
 						return
 					}
-					for bits := range a.of(1000, 8192) {
+					for bits := range a.times(1000, 8192) {
 						_ = p.Send(&wire.Subscribe{PacketID: 1, SubscriptionID: uint32(bits + 1),
 							Filters: []wire.SubscribeFilter{{Filter: someWild(bits), QoS: 1}}})
 					}
@@ -52,7 +52,7 @@ func queueScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				p.Pour(PublishOfPayload(someWild(0), 1, 1, 0), a.of(10_000, 60_000), 2*attackPatience)
+				p.Pour(PublishOfPayload(someWild(0), 1, 1, 0), a.times(10_000, 60_000), 2*attackPatience)
 			},
 			least: 1,
 		},
@@ -60,7 +60,7 @@ func queueScenarios() []brokerScenario {
 			name: "retained wills of clients that are cut", setup: plain,
 			limit: func(a *attack) int { return a.of(8, 256) << 20 }, multiple: 2,
 			attack: func(a *attack) {
-				a.each(a.of(1500, 20_000), 10, func(i int) {
+				a.each(a.times(1500, 20_000), 10, func(i int) {
 					will := &wire.Will{Topic: fmt.Sprint("will/", i), Payload: make([]byte, 50_000), Retain: true}
 					if p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("w", i), Will: will}, local(i%50)); err == nil {
 						p.Close()
@@ -74,7 +74,7 @@ func queueScenarios() []brokerScenario {
 			name: "aliases that the broker sets", setup: plain,
 			limit: aliasLimit, multiple: 2,
 			attack: func(a *attack) {
-				for i := range a.of(60, 1000) {
+				for i := range a.times(60, 1000) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("al", i), TopicAliasMaximum: 65_535}, local(i%50))
 					if err != nil {
 						continue
@@ -100,8 +100,8 @@ func queueScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				p.Pour(PublishOfPayload("b", 1, 1, 10_000), a.of(200, 4000), attackPatience)
-				a.each(a.of(500, 5000), 10, func(i int) {
+				p.Pour(PublishOfPayload("b", 1, 1, 10_000), a.times(200, 4000), attackPatience)
+				a.each(a.times(500, 5000), 10, func(i int) {
 					if p, _, err := a.join(wire.V311, &wire.Connect{ClientID: fmt.Sprint("sub", i%10)}, local(i)); err == nil {
 						a.landed.Add(1)
 						p.Close()
@@ -119,7 +119,7 @@ func queueScenarios() []brokerScenario {
 				a.each(10, 10, func(i int) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("s", i)}, local(i))
 					if err == nil {
-						a.landed.Add(int64(p.Pour(unsubscribe, a.of(2, 5), 2*attackPatience)))
+						a.landed.Add(int64(p.Pour(unsubscribe, a.times(2, 5), 2*attackPatience)))
 					}
 				})
 			},
@@ -130,7 +130,7 @@ func queueScenarios() []brokerScenario {
 			limit: func(a *attack) int { return 10 * packetMaximum(a) }, multiple: 4,
 			attack: func(a *attack) {
 				properties := EmptyProperties(packetMaximum(a)/5 - 20)
-				a.each(a.of(30, 60), 10, func(i int) {
+				a.each(a.times(30, 60), 10, func(i int) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("s", i)}, local(i))
 					if err == nil {
 						packet := [][]byte{Packet(0xe0, []byte{0}, properties), Packet(0x40, []byte{0, 1, 0}, properties), Packet(0x62, []byte{0, 1, 0}, properties)}[i%3]
@@ -146,7 +146,7 @@ func queueScenarios() []brokerScenario {
 			},
 			limit: connectionLimit(connectedCost), multiple: 2,
 			attack: func(a *attack) {
-				a.each(a.of(200, 5000), 20, func(i int) {
+				a.each(a.times(200, 5000), 20, func(i int) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("y", i)}, local(i%50))
 					if err == nil && p.Send(&wire.Subscribe{PacketID: 1, Filters: []wire.SubscribeFilter{{Filter: "$SYS/#", QoS: 2}}}) == nil {
 						a.landed.Add(1)
@@ -168,7 +168,7 @@ func queueScenarios() []brokerScenario {
 					topic := binary.BigEndian.AppendUint32([]byte("topic/"), uint32(n)|0x20202020&0x7f7f7f7f)
 					b = append(b, PublishOfPayload(fmt.Sprintf("%x", topic), 0, 0, 0)...)
 				}
-				a.landed.Add(int64(p.Pour(b, a.of(30, 300), attackPatience)))
+				a.landed.Add(int64(p.Pour(b, a.times(30, 300), attackPatience)))
 			},
 			least: 1000,
 		},

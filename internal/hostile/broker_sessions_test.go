@@ -19,7 +19,7 @@ func sessionScenarios() []brokerScenario {
 			name: "one user's sessions that last a week", setup: many,
 			limit: func(a *attack) int { return a.of(1000, 100_000) * 4 << 10 }, multiple: 1,
 			attack: func(a *attack) {
-				a.each(a.of(1500, 100_000), 20, func(i int) {
+				a.each(a.times(1500, 100_000), 20, func(i int) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("s", i), SessionExpiryInterval: 604800}, "127.0.0.9")
 					if err == nil {
 						p.Close()
@@ -33,7 +33,7 @@ func sessionScenarios() []brokerScenario {
 			name: "many users' sessions that last a week", setup: many,
 			limit: func(a *attack) int { return a.of(1000, 100_000) * 4 << 10 }, multiple: 1,
 			attack: func(a *attack) {
-				a.each(a.of(1500, 100_000), 20, func(i int) {
+				a.each(a.times(1500, 100_000), 20, func(i int) {
 					user := fmt.Sprint("attacker", i%10)
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("s", i), SessionExpiryInterval: 604800, Username: &user, Password: []byte(user)}, local(i%50))
 					if err == nil {
@@ -49,7 +49,7 @@ func sessionScenarios() []brokerScenario {
 			limit: sessionsLimit, multiple: 4,
 			attack: func(a *attack) {
 				long := strings.Repeat("n", 60_000)
-				a.each(a.of(900, 20_000), 10, func(i int) {
+				a.each(a.times(900, 20_000), 10, func(i int) {
 					p, _, err := a.join(wire.V311, &wire.Connect{ClientID: fmt.Sprint(i, long)}, local(i%50))
 					if err != nil {
 						return
@@ -66,7 +66,7 @@ func sessionScenarios() []brokerScenario {
 			name: "absent sessions with many filters", setup: many,
 			limit: sessionsLimit, multiple: 4,
 			attack: func(a *attack) {
-				a.each(a.of(300, 5000), 10, func(i int) {
+				a.each(a.times(300, 5000), 10, func(i int) {
 					filters := make([]wire.SubscribeFilter, 1000)
 					for n := range filters {
 						filters[n].Filter = fmt.Sprint("f/", i, "/", n)
@@ -80,7 +80,7 @@ func sessionScenarios() []brokerScenario {
 			name: "filters of 128 levels", setup: plain,
 			limit: func(a *attack) int { return a.of(1, 4) * 4 << 20 }, multiple: 4,
 			attack: func(a *attack) {
-				for i := range a.of(1, 4) {
+				for i := range a.times(1, 4) {
 					filters := make([]wire.SubscribeFilter, a.of(1000, 10_000))
 					for n := range filters {
 						filters[n].Filter = fmt.Sprint(i, ".", n) + strings.Repeat("/a", 127)
@@ -95,10 +95,10 @@ func sessionScenarios() []brokerScenario {
 			limit: func(a *attack) int { return a.of(1, 4) * 4 << 20 }, multiple: 4,
 			attack: func(a *attack) {
 				var filters []wire.SubscribeFilter
-				for bits := range a.of(1000, 8192) {
+				for bits := range a.times(1000, 8192) {
 					filters = append(filters, wire.SubscribeFilter{Filter: someWild(bits)})
 				}
-				for i := range a.of(3, 10) {
+				for i := range a.times(3, 10) {
 					a.subscribeAndStay(i, filters)
 				}
 				p, _, err := a.join(wire.V5, &wire.Connect{ClientID: "pourer"}, "127.0.0.10")
@@ -106,7 +106,7 @@ func sessionScenarios() []brokerScenario {
 					return
 				}
 				b := PublishOfPayload(strings.TrimSuffix(strings.Repeat("a/", 13), "/"), 1, 1, 1)
-				a.landed.Add(int64(p.Pour(b, a.of(200, 5000), attackPatience)))
+				a.landed.Add(int64(p.Pour(b, a.times(200, 5000), attackPatience)))
 			},
 			least: 1000,
 		},
@@ -116,7 +116,7 @@ func sessionScenarios() []brokerScenario {
 			attack: func(a *attack) {
 				// Every level leads on by name and by wildcard, and the last one to nobody.
 				var filters []wire.SubscribeFilter
-				for bits := range a.of(1000, 8192) {
+				for bits := range a.times(1000, 8192) {
 					filters = append(filters, wire.SubscribeFilter{Filter: someWild(bits) + "/end"})
 				}
 				a.subscribeAndStay(0, filters)
@@ -125,7 +125,7 @@ func sessionScenarios() []brokerScenario {
 					return
 				}
 				b := PublishOfPayload(strings.Repeat("a/", 13)+"no", 1, 1, 1)
-				a.landed.Add(int64(p.Pour(b, a.of(1000, 20_000), attackPatience)))
+				a.landed.Add(int64(p.Pour(b, a.times(1000, 20_000), attackPatience)))
 			},
 			least: 1000,
 		},
@@ -137,7 +137,7 @@ func sessionScenarios() []brokerScenario {
 				if err != nil {
 					return
 				}
-				for n := range a.of(3000, 90_000) {
+				for n := range a.times(3000, 90_000) {
 					p.Pour(retained(PublishOfPayload(fmt.Sprint("r/", n), 0, 0, 100)), 1, attackPatience)
 				}
 				a.each(4, 4, func(i int) {
@@ -146,7 +146,7 @@ func sessionScenarios() []brokerScenario {
 						return
 					}
 					go p.Drain()
-					for n := range a.of(200, 200) {
+					for n := range a.times(200, 200) {
 						if p.Send(&wire.Subscribe{PacketID: uint16(n + 1), Filters: []wire.SubscribeFilter{{Filter: "#"}}}) != nil {
 							return
 						}
@@ -160,7 +160,7 @@ func sessionScenarios() []brokerScenario {
 			name: "shared groups without number", setup: plain,
 			limit: sessionsLimit, multiple: 4,
 			attack: func(a *attack) {
-				for i := range a.of(20, 100) {
+				for i := range a.times(20, 100) {
 					filters := make([]wire.SubscribeFilter, a.of(1000, 10_000))
 					for n := range filters {
 						filters[n].Filter = fmt.Sprint("$share/", i, ".", n, "/never/x")
@@ -186,7 +186,7 @@ func sessionScenarios() []brokerScenario {
 						names[n] = fmt.Sprint("$share/g/", n, "/+/#")
 						filters[n].Filter = names[n]
 					}
-					for range a.of(50, 2000) {
+					for range a.times(50, 2000) {
 						if p.Send(&wire.Subscribe{PacketID: 1, Filters: filters}, &wire.Unsubscribe{PacketID: 2, Filters: names}) != nil {
 							return
 						}

@@ -21,7 +21,7 @@ func webSocketScenarios() []brokerScenario {
 			limit: connectionLimit(2 * silentCost), multiple: 1,
 			attack: func(a *attack) {
 				request := upgrade("/")
-				a.each(a.of(600, 10_100), 50, func(i int) {
+				a.each(a.times(600, 10_100), 50, func(i int) {
 					if nc, err := a.dial("ws", local(i%20)); err == nil {
 						_, _ = nc.Write([]byte(request[:len(request)-2]))
 						a.landed.Add(1)
@@ -48,7 +48,7 @@ func webSocketScenarios() []brokerScenario {
 			name: "WebSockets that say nothing", setup: both,
 			limit: connectionLimit(3 * silentCost), multiple: 1,
 			attack: func(a *attack) {
-				a.each(a.of(600, 10_100), 50, func(i int) {
+				a.each(a.times(600, 10_100), 50, func(i int) {
 					if _, err := openWebSocket(a, local(i%20)); err == nil {
 						a.landed.Add(1)
 					}
@@ -68,7 +68,7 @@ func webSocketScenarios() []brokerScenario {
 					// The frame has any number of packets.
 					_, _ = nc.Write(frameHead(true, 2, 1<<62))
 					p := NewPeer(nc, wire.V5, wire.FromServer)
-					a.landed.Add(int64(p.Flood(PublishOfPayload("x", 0, 0, 100_000), a.of(20, 2000), 2*time.Second)))
+					a.landed.Add(int64(p.Flood(PublishOfPayload("x", 0, 0, 100_000), a.times(20, 2000), 2*time.Second)))
 				})
 			},
 			least: 1000,
@@ -106,7 +106,7 @@ func webSocketScenarios() []brokerScenario {
 					_, _ = nc.Write(frameHead(false, 2, 0))
 					p := NewPeer(nc, wire.V5, wire.FromServer)
 					b := repeat(frameHead(false, 0, 0), 10_000)
-					a.landed.Add(int64(p.Flood(b, a.of(20, 1000), time.Second)))
+					a.landed.Add(int64(p.Flood(b, a.times(20, 1000), time.Second)))
 				})
 			},
 			least: 1000,
@@ -122,7 +122,7 @@ func webSocketScenarios() []brokerScenario {
 					}
 					p := NewPeer(nc, wire.V5, wire.FromServer)
 					b := repeat(append(frameHead(true, 9, 125), make([]byte, 125)...), 1000)
-					a.landed.Add(int64(p.Flood(b, a.of(100, 1000), time.Second)))
+					a.landed.Add(int64(p.Flood(b, a.times(100, 1000), time.Second)))
 				})
 			},
 			least: 1000,
@@ -131,7 +131,7 @@ func webSocketScenarios() []brokerScenario {
 			name: "WebSocket close that nobody answers", setup: both,
 			limit: connectionLimit(2 * silentCost), multiple: 1,
 			attack: func(a *attack) {
-				a.each(a.of(600, 10_100), 50, func(i int) {
+				a.each(a.times(600, 10_100), 50, func(i int) {
 					nc, err := openWebSocket(a, local(i%20))
 					if err != nil {
 						return

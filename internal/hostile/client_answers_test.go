@@ -184,7 +184,7 @@ func answerScenarios() []clientScenario {
 			server: func(a *attack) *Server {
 				return afterSubscribe(a, func(p *Peer) {
 					go p.Drain()
-					for n := range a.of(20_000, 1_000_000) {
+					for n := range a.times(20_000, 1_000_000) {
 						b := retained(PublishOfPayload(fmt.Sprint("x/", n), 0, 0, 500))
 						if a.landed.Add(int64(p.Flood(b, 1, attackPatience))); a.ctx.Err() != nil {
 							return
@@ -206,7 +206,7 @@ func answerScenarios() []clientScenario {
 			server: func(a *attack) *Server {
 				return afterSubscribe(a, func(p *Peer) {
 					go p.Drain()
-					for alias := range a.of(2000, 65_535) {
+					for alias := range a.times(2000, 65_535) {
 						topic := fmt.Sprint("x/", alias, "/", strings.Repeat("t", 60_000))
 						if p.Send(&wire.Publish{Topic: topic, Properties: &wire.PublishProperties{TopicAlias: uint16(alias + 1)}}) != nil {
 							break
@@ -257,7 +257,7 @@ func answerScenarios() []clientScenario {
 						ResponseTopic: "answer", CorrelationData: make([]byte, 10_000),
 					}})
 					// The answers stay unread.
-					a.landed.Add(int64(p.Flood(request, a.of(3000, 50_000), 2*time.Second)))
+					a.landed.Add(int64(p.Flood(request, a.times(3000, 50_000), 2*time.Second)))
 					a.done()
 					<-a.ctx.Done()
 				})
@@ -290,7 +290,7 @@ func answerScenarios() []clientScenario {
 			server: func(a *attack) *Server {
 				return &Server{Connack: &wire.Connack{SessionPresent: true}, Script: func(p *Peer) {
 					go p.Drain()
-					for id := range uint16(a.of(300, 1000)) {
+					for id := range uint16(a.times(300, 1000)) {
 						a.landed.Add(int64(p.Flood(PublishOfProperties("nobody/wants", 1, id+1, 10_000), 1, time.Second)))
 					}
 					if a.connections.Add(1) > 3 {
@@ -330,7 +330,7 @@ func answerScenarios() []clientScenario {
 func authenticate(a *attack, p *Peer) {
 	go p.Drain()
 	b := encode(&wire.Auth{ReasonCode: wire.ContinueAuthentication, AuthenticationMethod: "endless", AuthenticationData: make([]byte, 1000)})
-	for range a.of(20_000, 1_000_000) {
+	for range a.times(20_000, 1_000_000) {
 		if p.Flood(b, 1, time.Second) == 0 {
 			return
 		}
@@ -343,7 +343,9 @@ func authenticate(a *attack, p *Peer) {
 func redirects(name string, refer func(p *Peer, to string) error) clientScenario {
 	return clientScenario{
 		name: name, refused: true,
-		setup: func(a *attack) ClientSetup { return ClientSetup{Version: mqtt.V5, Once: 2 * time.Second, Patient: true} },
+		setup: func(a *attack) ClientSetup {
+			return ClientSetup{Version: mqtt.V5, Once: 2 * time.Second, Patient: true}
+		},
 		server: func(a *attack) *Server {
 			s := new(Server)
 			var begun atomic.Bool

@@ -118,7 +118,7 @@ func floodScenarios() (all []clientScenario) {
 			server: func(a *attack) *Server {
 				piece := repeat(b, max(1, 64<<10/len(b)))
 				return afterFirstSubscribe(a, func(p *Peer) {
-					n := p.Flood(piece, a.of(50, 4000), time.Second)
+					n := p.Flood(piece, a.times(50, 4000), time.Second)
 					if a.landed.Add(int64(n)); a.connections.Add(1) > 5 {
 						a.done()
 					}
@@ -151,7 +151,7 @@ func pour(name string, qos wire.QoS, multiple, cut int, publish func(id uint16) 
 			return afterSubscribe(a, func(p *Peer) {
 				go p.Drain()
 				id := uint16(0)
-				for n := range max(cut+1, a.of(600, 3000)) {
+				for n := range max(cut+1, a.times(600, 3000)) {
 					id++
 					m := p.Flood(publish(id), 1, 2*time.Second)
 					if a.landed.Add(int64(m)) > int64(a.of(48<<20, 512<<20)) || m == 0 && (cut == 0 || n < 2) {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed65a45251/mqtt/broker"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -56,7 +55,7 @@ func doorScenarios() []brokerScenario {
 			setup: func(a *attack) BrokerSetup { return BrokerSetup{Config: small(a, nil)} },
 			limit: connectionLimit(silentCost), multiple: 1,
 			attack: func(a *attack) {
-				a.each(a.times(1500, 30_000), 50, func(i int) {
+				a.each(a.times(1500, 10_100), 50, func(i int) {
 					if nc, err := a.dial("tcp", local(i%50)); err == nil {
 						_, _ = nc.Write(encode(&wire.Connect{ClientID: "x", Username: new("attacker"), Password: []byte("wrong")}))
 						a.landed.Add(1)
@@ -68,7 +67,7 @@ func doorScenarios() []brokerScenario {
 		{
 			name: "wrong passwords from many addresses",
 			setup: func(a *attack) BrokerSetup {
-				return BrokerSetup{Cost: a.of(6, 10), Config: small(a, nil)}
+				return BrokerSetup{Cost: a.of(6, 10), Users: 1000, Config: small(a, nil)}
 			},
 			limit: connectionLimit(silentCost), multiple: 1,
 			attack: func(a *attack) { guess(a, local) },
@@ -77,7 +76,7 @@ func doorScenarios() []brokerScenario {
 		{
 			name: "wrong passwords from the honest address",
 			setup: func(a *attack) BrokerSetup {
-				return BrokerSetup{Cost: a.of(6, 10), Config: small(a, nil)}
+				return BrokerSetup{Cost: a.of(6, 10), Users: 1000, Config: small(a, nil)}
 			},
 			limit: connectionLimit(silentCost), multiple: 1,
 			attack: func(a *attack) { guess(a, func(int) string { return "" }) },
@@ -86,7 +85,7 @@ func doorScenarios() []brokerScenario {
 		{
 			name: "wrong passwords for the honest user",
 			setup: func(a *attack) BrokerSetup {
-				return BrokerSetup{Cost: a.of(6, 10), Config: small(a, nil)}
+				return BrokerSetup{Cost: a.of(6, 10), Users: 1000, Config: small(a, nil)}
 			},
 			limit: connectionLimit(silentCost), multiple: 1,
 			attack: func(a *attack) {
@@ -324,5 +323,3 @@ func clientHello() []byte {
 }
 
 var versions = []wire.Version{wire.V31, wire.V311, wire.V5}
-
-var _ = broker.Config{}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed65a45251/mqtt/broker"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -309,5 +308,3 @@ func retainedFlood(name string, multiple int, shape func(topic string) []byte) b
 		check: func(t *testing.T, a *attack, r Report) { require.NotZero(t, r.Broker.Stats.Retained) },
 	}
 }
-
-var _ = broker.Config{}

@@ -29,11 +29,10 @@ type brokerScenario struct {
 	check func(t *testing.T, a *attack, r Report)
 }
 
-// process of its own.
 const (
-	processBase = 16 << 20 // what a run takes beside what is attacked
-	ceiling     = 4 << 30
-	least       = 3 // honest rounds, at least
+	processBase = 16 << 20 // bytes that a process may take beside what its limits allow
+	ceiling     = 4 << 30  // bytes at which a victim is ended, to protect the machine
+	least       = 3        // honest rounds, at least
 )
 
 // result is a row of the table.
@@ -71,7 +70,7 @@ func (s *brokerScenario) run(t *testing.T, long bool) result {
 	a.server, err = call[map[string]string](victim, "StartBroker", setup)
 	require.NoError(t, err)
 
-	h := &honest{server: "mqtt://" + a.server["tcp"], user: "honest", patience: patience, most: 3}
+	h := &honest{server: "mqtt://" + a.server["tcp"], user: "honest", patience: patience, most: 3, users: setup.Users}
 	if long {
 		h.patience, h.most = 10*time.Second, 100
 	}

@@ -20,6 +20,7 @@ type honest struct {
 	user     string
 	patience time.Duration // for each step
 	most     int           // failures after which there is no point in going on
+	users    int           // of whom each newcomer is the next; zero means one for all
 	resident *member
 	rounds   int
 
@@ -38,15 +39,15 @@ var honestCount atomic.Int64
 
 // enter brings the resident in.
 func (h *honest) enter(ctx context.Context) (err error) {
-	h.resident, err = h.join(ctx, "resident")
+	h.resident, err = h.join(ctx, "resident", h.user)
 	return err
 }
 
-func (h *honest) join(ctx context.Context, id string) (*member, error) {
+func (h *honest) join(ctx context.Context, id, user string) (*member, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.patience)
 	defer cancel()
 	client, err := mqtt.Connect(ctx, h.server, mqtt.Config{
-		ClientID: id, Username: h.user, Password: mqtt.Secret(h.user), ConnectTimeout: h.patience,
+		ClientID: id, Username: user, Password: mqtt.Secret(h.user), ConnectTimeout: h.patience,
 		Version: mqtt.V5,
 	})
 	if err != nil {
@@ -67,8 +68,11 @@ func (h *honest) round(ctx context.Context) {
 	h.note(h.trip(ctx, h.resident))
 
 	begin := time.Now()
-	id := fmt.Sprint("newcomer-", honestCount.Add(1))
-	client, err := h.join(ctx, id)
+	id, user := fmt.Sprint("newcomer-", honestCount.Add(1)), h.user
+	if h.users > 0 {
+		user = fmt.Sprint(user, h.rounds%h.users)
+	}
+	client, err := h.join(ctx, id, user)
 	if err != nil {
 		h.note(err)
 		return

@@ -28,6 +28,9 @@ type BrokerSetup struct {
 	// Cost is that of the bcrypt hashes of a password file with the users honest and
 	// attacker. Zero means that every user gets in whose password is the name.
 	Cost int
+	// Users is how many users there are besides, honest0 and so on, with the password of
+	// honest.
+	Users int
 	// Anybody lets everybody in.
 	Anybody bool
 	// Enhanced has a method, "endless", that never comes to an end.
@@ -112,6 +115,9 @@ func (s *BrokerSetup) authenticators() ([]broker.Authenticator, error) {
 			return nil, err
 		}
 		lines = fmt.Appendf(lines, "%s:%s\n", user, hash)
+		for i := range s.Users {
+			lines = fmt.Appendf(lines, "%s%d:%s\n", user, i, hash)
+		}
 	}
 	path := filepath.Join(dir, "passwords")
 	if err := os.WriteFile(path, lines, 0o600); err != nil {

@@ -39,8 +39,13 @@ func TestHonestLoginsGoThroughAFlood(t *testing.T) {
 		"one user":      func(int) string { return "alice" },
 		"some users":    func(i int) string { return fmt.Sprint("user", i%7) },
 		"unknown users": func(i int) string { return fmt.Sprint("user", i) },
+		"all users":     func(i int) string { return fmt.Sprint("bob", i%60) },
 	} {
 		for _, shared := range []bool{false, true} {
+			often := 5 // addresses of each
+			if name == "all users" {
+				often = 1000
+			}
 			synctest.Test(t, func(t *testing.T) {
 				c := newChecks()
 				ctx, stop := context.WithCancel(t.Context())
@@ -48,7 +53,7 @@ func TestHonestLoginsGoThroughAFlood(t *testing.T) {
 					go func() {
 						for n := 0; ctx.Err() == nil; n++ {
 							try, done := context.WithTimeout(ctx, 10*time.Second)
-							c.login(try, user(i*1000+n), fmt.Sprintf("127.1.%d.%d", i, n%5), false)
+							c.login(try, user(i*1000+n), fmt.Sprintf("127.%d.%d.%d", 1+n%often/200, i, n%often%200), false)
 							done()
 						}
 					}()

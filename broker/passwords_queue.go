@@ -16,9 +16,9 @@ const loginsMaximum = 1024
 
 // loginQueue decides whose password is checked next, which takes a processor's time
 // and is what an attacker wants to use up. Before everybody else come those whose
-// address has logged in as the user before. Then those have precedence whose address
-// and user had few wrong passwords lately, and among equals whoever came last: who
-// guesses has to come again for each guess, and what has waited long may be given up.
+// address has logged in as the user before. Then those have precedence whose address,
+// network and user had few wrong passwords lately, and among equals whoever came last:
+// who guesses has to come again for each guess, and what has waited long may be given up.
 // It makes no difference whether a user exists.
 type loginQueue struct {
 	seed maphash.Seed
@@ -31,9 +31,10 @@ type loginQueue struct {
 
 // loginWait is one login that waits.
 type loginWait struct {
-	user, address, both uint64
-	turn                chan struct{} // closed when it is its turn
-	refused             chan struct{} // closed when it is refused
+	user, address, network, both uint64
+
+	turn    chan struct{} // closed when it is its turn
+	refused chan struct{} // closed when it is refused
 }
 
 func newLoginQueue() *loginQueue {
@@ -49,6 +50,7 @@ func (q *loginQueue) login(l *Login) *loginWait {
 	return &loginWait{
 		user:    maphash.Comparable(q.seed, l.Username),
 		address: maphash.Comparable(q.seed, address),
+		network: maphash.Comparable(q.seed, networkOf(address)),
 		both:    maphash.Comparable(q.seed, both{l.Username, address}),
 		turn:    make(chan struct{}),
 		refused: make(chan struct{}),
@@ -149,7 +151,33 @@ func (q *loginQueue) rank(w *loginWait, now time.Time) int {
 	if q.known.of(w.both, now) > 0 && q.faults.of(w.both, now) <= knownFaults {
 		return -1
 	}
-	return bits.Len(uint(q.faults.of(w.user, now))) + bits.Len(uint(q.faults.of(w.address, now)))
+	rank := 0
+	for _, f := range w.faults() {
+		rank += bits.Len32(q.faults.of(f.key, now) / f.pardon)
+	}
+	return rank
+}
+
+// fault is what a wrong password speaks against. Few of them do not, where many
+// honest ones are beside whoever guesses.
+type fault struct {
+	key    uint64
+	pardon uint32
+}
+
+func (w *loginWait) faults() [3]fault {
+	return [3]fault{{w.address, 1}, {w.network, 8}, {w.user, 64}}
+}
+
+// networkOf returns the network that an address is in: of many addresses whose owner
+// may be one.
+func networkOf(address netip.Addr) netip.Prefix {
+	length := 16
+	if address.Is6() {
+		length = 40
+	}
+	network, _ := address.Prefix(length) // none for no address
+	return network
 }
 
 // learn notes whether the password was right.
@@ -161,9 +189,10 @@ func (q *loginQueue) learn(w *loginWait, right bool) {
 		q.known.add(w.both, 1<<10, now) // for ten half-lives
 		return
 	}
-	for _, key := range []uint64{w.user, w.address, w.both} {
-		q.faults.add(key, 1, now)
+	for _, f := range w.faults() {
+		q.faults.add(f.key, 1, now)
 	}
+	q.faults.add(w.both, 1, now)
 }
 
 // tally counts what is forgotten after a while.

@@ -18,7 +18,7 @@ const (
 	// are asked that may take their time.
 	hookPatience = 3 * time.Millisecond
 	// silence is how long a connection has to be read in vain of which nobody knows
-	// what has arrived: any that is no TCP of Linux, and TLS that is not ours.
+	// how much has arrived: any that is no TCP of Linux, and TLS that is not ours.
 	silence = 3 * time.Millisecond
 	// catchUpPause is how long to wait before the first look; each pause is longer.
 	catchUpPause = 20 * time.Microsecond
@@ -114,6 +114,9 @@ func (w *watcher) passed(now time.Time) bool {
 	}
 	if w.known {
 		return asked >= w.target
+	}
+	if n, known := w.line.Unread(); known && n > 0 {
+		w.moved.at = now
 	}
 	return asked == received && now.Sub(w.moved.at) >= silence
 }

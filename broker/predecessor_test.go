@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,23 +20,10 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// unknownListener accepts connections of which nobody knows what has arrived.
-type unknownListener struct{ net.Listener }
-
-type unknownConn struct{ net.Conn }
-
-func (l unknownListener) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return unknownConn{nc}, nil
-}
-
 // A client that connects again loses nothing of what it sent before, and its goodbye
 // counts, however soon it comes back.
 func TestATakeOverReadsWhatHasArrived(t *testing.T) {
-	for network, rounds := range map[string]int{"tcp": 300, "tls": 60, "ws": 60, "wss": 30, "memory": 100, "unknown": 20} {
+	for network, rounds := range map[string]int{"tcp": 300, "tls": 60, "ws": 60, "wss": 30, "memory": 100, "foreign tls": 30, "unix": 60} {
 		t.Run(network, func(t *testing.T) {
 			t.Parallel()
 			certificate := selfSigned(t)
@@ -79,6 +67,30 @@ func TestATakeOverReadsWhatHasArrived(t *testing.T) {
 	}
 }
 
+// The same for connections of which nobody knows what has arrived: what counts is
+// that nothing comes for a while.
+func TestATakeOverWaitsForUnknownConnectionsToBeSilent(t *testing.T) {
+	run(t, Config{}, func(t *testing.T, b *Broker) {
+		seen, err := b.Subscribe("#", 1000)
+		require.NoError(t, err)
+		for range 20 {
+			old := dialFrom(t, b, "10.0.0.1", wire.V5)
+			old.send(&wire.Connect{ClientID: "c", CleanStart: true, Will: &wire.Will{Topic: "will"}})
+			receive[*wire.Connack](old)
+			fresh := dialFrom(t, b, "10.0.0.1", wire.V5)
+			old.send(message0("t", ""), &wire.Disconnect{})
+			fresh.send(&wire.Connect{ClientID: "c", CleanStart: true})
+			receive[*wire.Connack](fresh)
+			fresh.send(&wire.Disconnect{})
+			fresh.closed()
+		}
+		require.Len(t, seen.Messages(), 20)
+		for range 20 {
+			require.Equal(t, "t", (<-seen.Messages()).Topic)
+		}
+	})
+}
+
 // messagesBefore is how many messages a client sends before it connects again.
 const messagesBefore = 20
 
@@ -94,11 +106,16 @@ func reconnecter(t *testing.T, b *Broker, network string, secure *tls.Config) fu
 	switch network {
 	case "memory":
 		return dial(func() (net.Conn, error) { return b.Dial(t.Context()) })
-	case "unknown":
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+	case "foreign tls": // of which the broker sees records only
+		ln, err := tls.Listen("tcp", "127.0.0.1:0", b.cfg.TLS)
 		require.NoError(t, err)
-		require.True(t, b.start(func() { _ = b.Serve(context.Background(), unknownListener{ln}) }))
-		return dial(func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) })
+		require.True(t, b.start(func() { _ = b.Serve(context.Background(), ln) }))
+		return dial(func() (net.Conn, error) { return tls.Dial("tcp", ln.Addr().String(), secure) })
+	case "unix":
+		path := filepath.Join(t.TempDir(), "mqtt")
+		_, err := b.Listen(context.Background(), "unix", path)
+		require.NoError(t, err)
+		return dial(func() (net.Conn, error) { return net.Dial("unix", path) })
 	}
 	addr, err := b.Listen(context.Background(), network, "127.0.0.1:0")
 	require.NoError(t, err)

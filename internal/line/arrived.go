@@ -2,6 +2,7 @@ package line
 
 import (
 	"net"
+	"syscall"
 
 	"github.com/seed65a45251/mqtt/internal/pipe"
 )
@@ -28,6 +29,21 @@ func (c *Conn) Asked() int64 { return c.asked.Load() }
 
 // Received returns how many bytes have been read.
 func (c *Conn) Received() int64 { return c.received.Load() }
+
+// Unread returns how many bytes the operating system holds that nobody has read, if
+// that can be known.
+func (c *Conn) Unread() (bytes int, known bool) {
+	for nc := c.Conn; ; {
+		switch socket := nc.(type) {
+		case syscall.Conn:
+			return unread(socket)
+		case interface{ NetConn() net.Conn }: // TLS of somebody else
+			nc = socket.NetConn()
+		default:
+			return 0, false
+		}
+	}
+}
 
 // readBefore returns how many bytes somebody else has read from nc, an HTTP server for
 // example; negative: nobody knows.

@@ -92,7 +92,7 @@ func TestWhatWaitsAtQoS0IsBoundedInBytes(t *testing.T) {
 		cfg.HoldUnclaimedFor = time.Minute
 		var messages []wire.Packet
 		for range 20 {
-			messages = append(messages, pub(0, 0, string(make([]byte, 1<<20))))
+			messages = append(messages, pub(0, 0, string(make([]byte, 1<<20-1000))))
 		}
 		client, _ := catchAll(t, srv, cfg, messages...)
 		require.Equal(t, uint64(4), client.Stats().Unclaimed)

@@ -31,7 +31,8 @@ type Attempt struct {
 	// TLS is a copy of Config.TLS and never nil: its fields may be set, another
 	// client certificate for example.
 	TLS *tls.Config
-	// Username and Password go with CONNECT.
+	// Username and Password go with CONNECT, each if it is not "". Empty is one without a
+	// character.
 	Username string
 	Password Secret
 	// UserProperties go with CONNECT (5.0). The slice is a copy.
@@ -71,7 +72,7 @@ func (c *Client) prepare(ctx context.Context, t target, number int, cause error)
 		Number:         number,
 		Cause:          cause,
 		Redirected:     t.redirected,
-		ClientID:       c.cfg.ClientID,
+		ClientID:       c.identifier(),
 		Server:         t.server.url(),
 		Header:         c.cfg.Header.Clone(),
 		TLS:            c.cfg.TLS.Clone(),

@@ -332,8 +332,11 @@ func TestReauthenticateReturnsTheServersRefusal(t *testing.T) {
 		err := r.wait()
 		require.ErrorIs(t, err, mqtt.NotAuthorized)
 		require.ErrorContains(t, err, "expired")
-		<-client.Done()
-		require.ErrorIs(t, client.Err(), mqtt.NotAuthorized)
+		conn = srv.Accept() // the client may have other credentials by now
+		wantAuthConnect(t, conn, "3.0")
+		conn.Send(proven())
+		evict(conn, wire.NotAuthorized)
+		wantEnd(t, srv, client, wire.NotAuthorized)
 	})
 }
 

@@ -95,18 +95,22 @@ func TestBadServersAreToldWhyAndLeft(t *testing.T) {
 func resumed0(v wire.Version) *wire.Connack { return &wire.Connack{SessionPresent: v == wire.V5} }
 
 func TestBadHandshakesAreErrors(t *testing.T) {
-	for name, raw := range map[string]string{
-		"garbage":                "48 54 54 50 2f 31 2e 31 20 34 30 30",
-		"another packet first":   "d0 00",
-		"PUBLISH first":          "30 04 00 01 74 00",
-		"truncated CONNACK":      "20 01 00",
-		"reserved CONNACK flags": "20 03 02 00 00",
-		"unknown reason code":    "20 03 00 42 00",
-		"receive maximum 0":      "20 06 00 00 03 21 00 00",
-		"authentication unasked": "20 07 00 00 04 15 00 01 78",
-		"claim of a huge packet": "20 ff ff ff 7f",
-		"half a packet":          "20 03 00",
-		"nothing at all":         "",
+	for name, test := range map[string]struct {
+		raw    string
+		reason wire.ReasonCode // of our DISCONNECT; 0: none
+	}{
+		"HTTP":                   {"48 54 54 50 2f 31 2e 31 20 34 30 30", 0},
+		"garbage":                {"f1 00", wire.MalformedPacket},
+		"another packet first":   {"d0 00", wire.ProtocolError},
+		"PUBLISH first":          {"30 04 00 01 74 00", wire.ProtocolError},
+		"truncated CONNACK":      {"20 01 00", wire.MalformedPacket},
+		"reserved CONNACK flags": {"20 03 02 00 00", wire.MalformedPacket},
+		"unknown reason code":    {"20 03 00 42 00", 0},
+		"receive maximum 0":      {"20 06 00 00 03 21 00 00", wire.ProtocolError},
+		"authentication unasked": {"20 07 00 00 04 15 00 01 78", wire.ProtocolError},
+		"claim of a huge packet": {"20 ff ff ff 7f", wire.PacketTooLarge},
+		"half a packet":          {"20 03 00", 0},
+		"nothing at all":         {"", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -116,8 +120,12 @@ func TestBadHandshakesAreErrors(t *testing.T) {
 				d := dial(t, cfg)
 				conn := srv.Accept()
 				conn.WantConnect()
-				conn.SendRaw(raw)
-				conn.WantClosed()
+				conn.SendRaw(test.raw)
+				if test.reason != 0 {
+					conn.WantDisconnect(test.reason)
+				} else {
+					conn.WantClosed()
+				}
 				require.Error(t, d.call.wait())
 				require.False(t, mqtt.IsPermanent(d.call.err))
 			})

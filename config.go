@@ -16,6 +16,11 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
+// Empty is what a ClientID, a Username or a Password is set to that is sent and has no
+// character, in Config and in Attempt. In a URL an empty password follows a colon:
+// mqtt://user:@host.
+const Empty = "\x00empty\x00" // no text of MQTT has U+0000 [MQTT-1.5.4-2]
+
 // Config holds every setting of a client. The zero value works. Connect copies
 // it; changes afterwards have no effect.
 type Config struct {
@@ -25,10 +30,11 @@ type Config struct {
 	Version Version
 	// ClientID names the client and its session. On 3.1 it has 1 to 23 characters.
 	// Zero means that the library makes one and keeps it for the life of the Client;
-	// it never asks the server for one, which not every server can.
+	// it does not ask the server for one, which not every server can. Empty asks it: an
+	// identifier that it assigns (5.0) is kept; before 5.0 each connection starts clean.
 	ClientID string
 	// Username and Password go to the server with every connection. Zero means
-	// none, or those of the server URL.
+	// none, or those of the server URL. Empty sends one without a character.
 	Username string
 	Password Secret
 	// Authenticator conducts enhanced authentication with every connection (5.0;
@@ -59,17 +65,20 @@ type Config struct {
 	// that it ends with the connection. Before 5.0 the session ends with the
 	// connection unless Resume is set, and never by age.
 	SessionExpiry time.Duration
-	// HoldUnclaimed bounds how many messages of a resumed session may wait for
-	// a Subscription that claims them, unacknowledged, before further ones are
-	// acknowledged and dropped. What comes beyond 16 MiB stays with the server. Zero
-	// means ReceiveMaximum; negative means none wait.
+	// HoldUnclaimed bounds how many messages may wait for a Subscription or Route that
+	// claims them, unacknowledged, before further ones are acknowledged and dropped: those
+	// that a resumed session has, at QoS 1 and 2. If this or HoldUnclaimedFor is set, also
+	// without Resume all that comes from CONNACK on, at every QoS: what a server sends on
+	// its own, right behind CONNACK, is not lost then. What comes beyond 16 MiB stays with
+	// the server, at QoS 0 it is dropped. Zero means ReceiveMaximum, in a resumed session
+	// only; negative means none wait.
 	HoldUnclaimed int
-	// HoldUnclaimedFor is how long messages of a session that an earlier process
-	// left wait for a Subscription, from the first CONNACK on. Then those that match
-	// no filter of this process are acknowledged and dropped, because they hold up
-	// the acknowledgements of all others: Stats counts them as Unclaimed, the log and
-	// Watch (ErrUnclaimed) tell. What a Handle of this process has left waits without
-	// limit. Zero means a minute; negative means that they wait without limit too.
+	// HoldUnclaimedFor is how long messages wait for a Subscription, from the first
+	// CONNACK on. Then those that match no filter of this process are acknowledged and
+	// dropped, because they hold up the acknowledgements of all others: Stats counts them
+	// as Unclaimed, the log and Watch (ErrUnclaimed) tell. What a Handle of this process
+	// has left waits without limit. Zero means a minute; negative means that they wait
+	// without limit too.
 	HoldUnclaimedFor time.Duration
 
 	// KeepAlive is the longest silence on the connection, in whole seconds;
@@ -117,12 +126,25 @@ type Config struct {
 	// means 10 seconds; negative means that nobody is told.
 	StallAfter time.Duration
 	// MaximumPacketSize is the largest packet accepted, in bytes. A larger one
-	// ends the connection. Zero means what the protocol allows, 256 MiB.
+	// ends the connection. Zero means what the protocol allows, 256 MiB. A message with
+	// more than 16 MiB or 65,536 of user properties is refused with QuotaExceeded and
+	// counts as Stats.Refused; the connection goes on.
 	MaximumPacketSize uint32
 	// TopicAliasMaximum is how many topic aliases the server may use (5.0).
 	// Zero means none.
 	TopicAliasMaximum uint16
 
+	// MaximumQoS is the highest QoS that the servers have, for those that can not say so:
+	// before 5.0 nobody can, and some never answer a SUBSCRIBE that asks for more. Filters
+	// are subscribed with no more, also those of Request, Respond and ReceiveOnce, and
+	// publishing above it fails with a *LimitError. Nil means what the server says in 5.0,
+	// and 2 before.
+	MaximumQoS *QoS
+	// NoSubscriptionIDs leaves subscription identifiers out, for servers that do not
+	// get on with them (5.0). Messages are routed by their topics then, as before 5.0; see
+	// SubscribeOptions.Filters for what that means where filters overlap. Zero means that
+	// each SUBSCRIBE has one where the server does not say that it has none.
+	NoSubscriptionIDs bool
 	// FiltersPerSubscribe bounds the filters in one SUBSCRIBE or UNSUBSCRIBE; a
 	// Subscription with more takes several. Some cloud brokers accept eight. Zero
 	// means as many as the server's maximum packet size allows.
@@ -147,7 +169,8 @@ type Config struct {
 	// QueueMessages and QueueBytes bound the messages that wait to be sent: for
 	// a connection, for an acknowledgement of earlier ones, for room on the
 	// network. Beyond, WhenFull decides; an empty queue takes a message of any
-	// size. Zero means 10,000 messages and 64 MiB.
+	// size. As many bytes again may be in flight. Bytes are those of memory: topic,
+	// payload and properties as they lie there. Zero means 10,000 messages and 64 MiB.
 	QueueMessages int
 	QueueBytes    int
 	// WhenFull says what becomes of a message for which the queue has no room. Zero
@@ -177,7 +200,11 @@ type Config struct {
 	// but a refusal of credentials only if nothing could change it. A client that was
 	// connected before goes on, because servers refuse everybody while they load their
 	// users. One with an Attempt asks it again, until the same server has refused the
-	// same credentials three times in a row. Set IsPermanent itself to give up at once.
+	// same credentials three times in a row. A DISCONNECT that refuses them, or says that
+	// the session is taken over, is the end when it is the second in a row, without a
+	// healthy connection between (Reconnect.HealthyAfter); of take-overs, those do not count
+	// that a late CONNECT of our own explains, and two within ten minutes are the end in
+	// any case. Set IsPermanent itself to give up at once.
 	Permanent func(err error) bool
 
 	// Servers are the URLs of further servers, which stand in for that of Connect.
@@ -251,6 +278,7 @@ type Config struct {
 	// Zero means silence.
 	Logger *slog.Logger
 
+	catchAll bool    // everything waits that nobody has claimed, in a fresh session too
 	network  network // what tests replace
 	proxyFor func(*url.URL) (*url.URL, error)
 }
@@ -290,10 +318,18 @@ func (c *Config) connectPacket(v Version, clean bool, username string, password 
 	if c.KeepAlive > 0 {
 		p.KeepAlive = uint16(min(seconds(c.KeepAlive), math.MaxUint16))
 	}
-	if username != "" {
+	switch username {
+	case "":
+	case Empty:
+		p.Username = new("")
+	default:
 		p.Username = &username
 	}
-	if password != "" {
+	switch password {
+	case "":
+	case Empty:
+		p.Password = []byte{}
+	default:
 		p.Password = []byte(password)
 	}
 	if w := c.Will; w != nil {

@@ -14,8 +14,14 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.validate(); err != nil {
 		return c, err
 	}
-	if c.ClientID == "" {
+	switch c.ClientID {
+	case "":
 		c.ClientID = newClientID()
+	case Empty:
+		c.ClientID = "" // from here on
+	}
+	if c.MaximumQoS != nil {
+		c.MaximumQoS = new(*c.MaximumQoS)
 	}
 	c.UserProperties = slices.Clone(c.UserProperties)
 	c.Header = c.Header.Clone()
@@ -35,6 +41,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.ConnectTimeout = defaultTo(c.ConnectTimeout, 15*time.Second)
 	c.WriteTimeout = defaultTo(c.WriteTimeout, 15*time.Second)
 	c.ReceiveMaximum = defaultTo(c.ReceiveMaximum, 1024)
+	c.catchAll = c.HoldUnclaimed > 0 || c.HoldUnclaimed == 0 && c.HoldUnclaimedFor != 0
 	c.HoldUnclaimed = defaultTo(c.HoldUnclaimed, int(c.ReceiveMaximum))
 	c.HoldUnclaimedFor = defaultTo(c.HoldUnclaimedFor, time.Minute)
 	c.StallAfter = defaultTo(c.StallAfter, 10*time.Second)
@@ -69,6 +76,9 @@ func (c *Config) validate() error {
 	if c.Version != Auto && (c.Version < V31 || c.Version > V5) {
 		return invalid("Config.Version", "%d is not Auto, V31, V311 or V5", c.Version)
 	}
+	if c.MaximumQoS != nil && *c.MaximumQoS > ExactlyOnce {
+		return invalid("Config.MaximumQoS", "%d is not 0, 1 or 2", *c.MaximumQoS)
+	}
 	if err := c.validateFilterPrefixes(); err != nil {
 		return err
 	}
@@ -93,6 +103,9 @@ func (c *Config) validate() error {
 		if d < 0 {
 			return invalid("Config."+name, "%v is negative", d)
 		}
+	}
+	if err := c.validateDurations(); err != nil {
+		return err
 	}
 	for name, n := range map[string]int{"Inflight": c.Inflight, "FiltersPerSubscribe": c.FiltersPerSubscribe, "QueueMessages": c.QueueMessages, "QueueBytes": c.QueueBytes} {
 		if n < 0 {
@@ -129,7 +142,14 @@ func (c *Config) validate() error {
 }
 
 func (c *Config) validateIdentity() error {
-	if err := validateText("Config.ClientID", c.ClientID); err != nil {
+	if c.ClientID == Empty {
+		switch {
+		case c.Resume:
+			return invalid("Config.Resume", "needs a ClientID that is not empty")
+		case c.Version == V31:
+			return invalid("Config.ClientID", "is empty; MQTT 3.1 needs 1 to 23 characters")
+		}
+	} else if err := validateText("Config.ClientID", c.ClientID); err != nil {
 		return err
 	}
 	if n := utf8.RuneCountInString(c.ClientID); c.Version == V31 && n > 23 {
@@ -147,8 +167,10 @@ func (c *Config) validateIdentity() error {
 // validateCredentials obeys the rules of CONNECT; where goes before the names of
 // the fields.
 func validateCredentials(where, username string, password Secret, v Version) error {
-	if err := validateText(where+"Username", username); err != nil {
-		return err
+	if username != Empty {
+		if err := validateText(where+"Username", username); err != nil {
+			return err
+		}
 	}
 	if len(password) > math.MaxUint16 {
 		return invalid(where+"Password", "%d bytes, more than 65535", len(password))
@@ -168,11 +190,17 @@ func (c *Config) validateWill() error {
 	if err := w.validate(); err != nil {
 		return invalid("Config.Will", "%w", err)
 	}
+	if c.MaximumQoS != nil && w.QoS > *c.MaximumQoS { // [MQTT-3.2.2-12]
+		return invalid("Config.Will", "QoS %d is above Config.MaximumQoS", w.QoS)
+	}
 	if len(w.Payload) > math.MaxUint16 {
 		return invalid("Config.Will", "payload of %d bytes, more than 65535", len(w.Payload))
 	}
 	if w.DelayInterval < 0 || w.DelayInterval > math.MaxUint32*time.Second {
 		return invalid("Config.Will", "delay interval of %v is not between 0 and %v", w.DelayInterval, math.MaxUint32*time.Second)
+	}
+	if err := checkSeconds("Config.Will: delay interval", w.DelayInterval); err != nil {
+		return err
 	}
 	if p := w.publish(); (p.Properties != nil || w.DelayInterval > 0) && (c.Version == V31 || c.Version == V311) {
 		return invalid("Config.Will", "MQTT %v has no properties", c.Version)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed65a45251/mqtt/internal/line"
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -19,20 +20,24 @@ import (
 // serve and touch nothing of the next connection: all that outlives a connection
 // is in the engine.
 type conn struct {
-	client *Client
-	nc     net.Conn
-	line   *line.Conn // at the bottom of nc, which says when it is dead
-	direct bool       // nc is line, and who must not wait can write to it
-	reader *wire.Reader
-	wake   chan struct{} // one token: there is something for the writer
+	client  *Client
+	nc      net.Conn
+	line    *line.Conn // at the bottom of nc, which says when it is dead
+	direct  bool       // nc is line, and who must not wait can write to it
+	reader  *wire.Reader
+	decoder session.Decoder // of the reader
+	wake    chan struct{}   // one token: there is something for the writer
 
-	leaving error   // why we are leaving; the writer ends when all is written; guarded by client.mu
-	cause   error   // why the first of the two goroutines ended; guarded by client.mu
-	out     outbox  // guarded by client.mu
-	ping    ping    // guarded by client.mu
-	effects effects // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
+	leaving error // why we are leaving; the writer ends when all is written; guarded by client.mu
+	cause   error // why the first of the two goroutines ended; guarded by client.mu
+	// answersPacket, once it has ended, says that it may have because of a packet of ours.
+	answersPacket bool
+	out           outbox  // guarded by client.mu
+	ping          ping    // guarded by client.mu
+	effects       effects // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
 	delivery delivery // of the reader
+	greeting greeting // likewise
 	trace    *tracer  // nil: packets are not logged
 
 	paused  atomic.Bool // the reader waits for room; nothing that the server sends is noticed

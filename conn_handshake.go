@@ -44,7 +44,28 @@ func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.
 	if err := k.writeHandshake(hello); err != nil {
 		return err
 	}
-	return k.awaitConnack(ctx, exchange)
+	err = k.awaitConnack(ctx, exchange)
+	if v == V5 && isFault(err) && !k.greeting.foreign() {
+		k.tellFault(err)
+	}
+	return err
+}
+
+// tellFault tells a server of 5.0 what was wrong with what it sent before the connection
+// was established (§4.13.1). It is servers that must not do that [MQTT-3.14.0-1].
+func (k *conn) tellFault(err error) {
+	fault, _ := errors.AsType[*wire.Error](err)
+	words, failed := (&wire.Disconnect{ReasonCode: fault.Reason}).Append(nil, V5)
+	if failed != nil {
+		return // a code that a client can not give
+	}
+	k.nc.SetWriteDeadline(time.Now().Add(farewell))
+	if k.writeHandshake(words) != nil {
+		return // the connection is over anyway
+	}
+	if half, ok := k.nc.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
 }
 
 // awaitConnack takes packets until the server has accepted the connection, and

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync"
 	"time"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -17,17 +19,21 @@ type arrivals struct{ k *conn }
 func (a arrivals) Read(b []byte) (int, error) {
 	n, err := a.k.nc.Read(b)
 	if n > 0 {
+		a.k.greeting.note(b[:n])
 		a.k.client.counters.bytesReceived.Add(uint64(n))
 	}
 	return n, err
 }
 
-// readLoop takes what arrives, one lock for all packets of a read, and hands
+// readLoop takes what arrives, one lock for most packets of a read, and hands
 // messages to the subscriptions. It never waits for whoever consumes them,
 // except under the Block policy.
 func (k *conn) readLoop(ctx context.Context) error {
 	var e effects
 	defer k.wakeConsumers()
+	k.client.mu.Lock()
+	k.decoder = k.client.engine.Decoder()
+	k.client.mu.Unlock()
 	for {
 		if err := k.reader.Fill(); err != nil {
 			if !isFault(err) {
@@ -59,17 +65,28 @@ func (k *conn) refuse(ctx context.Context, err error) error {
 	return k.breakOff(ctx, err)
 }
 
+// batches holds what decoded packets lie in while no reader needs it.
+var batches = sync.Pool{New: func() any { return new(session.Batch) }}
+
+// takeBatch takes a part of what is buffered. What is left follows with the next call.
 func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	c := k.client
-	k.trace.read(k.reader.Buffered())
+	b := batches.Get().(*session.Batch)
+	defer batches.Put(b)
+	defer k.decoder.Recycle() // whoever waits for the next read keeps nothing of this one
+	defer b.Recycle()
+	there := k.reader.Buffered()
+	if !b.Decode(&k.decoder, k.reader) { // as long as that takes: nobody waits for a lock
+		return nil
+	}
+	k.trace.read(there[:len(there)-len(k.reader.Buffered())])
 	now := time.Now()
 	c.mu.Lock()
-	c.engine.Recycle()
 	waiting := c.engine.Pending() > 0
-	err := c.engine.HandleBuffered(k.reader, now)
-	received := c.engine.Received()
+	err := c.engine.HandleBatch(b, now)
+	received := b.Received()
 	refused := c.engine.Refused(nil)
-	c.counters.received += uint64(len(received))
+	c.counters.received += uint64(len(received) + len(refused))
 	flooded := c.engine.Backlog() > maxAnswers
 	lead := !waiting && k.lead()
 	c.settle(e)

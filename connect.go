@@ -1,11 +1,13 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/wire"
@@ -152,6 +154,7 @@ func (c *Client) try(ctx context.Context, p *plan, e endpoint, addrs []string) (
 	}
 	known.accepted(speak)
 	c.link.worked = true
+	c.link.evictions.arrived(p, e)
 	return k, nil, nil
 }
 
@@ -191,6 +194,9 @@ func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint
 	k := newConn(c, nc, bottom, v)
 	c.link.fallback = speak.because
 	if err := k.handshake(ctx, c.cfg.sessionAt(e), v, c.connectPacket(v, p), p.authenticator); err != nil {
+		if err = k.recognise(&p.server, err); k.leavesGhost(err) {
+			c.link.evictions.haunt(time.Now())
+		}
 		return nil, err
 	}
 	return k, nil
@@ -231,10 +237,16 @@ func (c *Client) connectPacket(v Version, p *plan) *wire.Connect {
 	clean := !c.engine.HasSession()
 	receiveMaximum := c.window.announce(c.cfg.ReceiveMaximum)
 	c.mu.Unlock()
-	packet := c.cfg.connectPacket(v, clean, p.username, p.password)
+	id := c.identifier()
+	packet := c.cfg.connectPacket(v, clean || id == "", p.username, p.password)
+	packet.ClientID = id
 	if v == V5 {
 		packet.UserProperties = p.properties
 		packet.ReceiveMaximum = receiveMaximum
 	}
 	return packet
 }
+
+// identifier is the client identifier of the next connection: the one that a server has
+// assigned if Config leaves it to the server, and empty if none has.
+func (c *Client) identifier() string { return cmp.Or(c.cfg.ClientID, c.link.assigned) }

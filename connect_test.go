@@ -572,8 +572,8 @@ func TestSecretsAreNeverShown(t *testing.T) {
 
 		client, conn := open(t, srv, cfg)
 		shown += fmt.Sprintf("%v %+v %#v %s", client, client, client, client)
-		conn.Send(&wire.Disconnect{ReasonCode: wire.NotAuthorized})
-		conn.WantClosed()
+		evict(conn, wire.NotAuthorized)
+		evict(srv.Connected(resumed()), wire.NotAuthorized)
 		<-client.Done()
 		shown += client.Err().Error() + log.String()
 		require.NotContains(t, shown, secret)

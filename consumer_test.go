@@ -400,7 +400,7 @@ func TestQoS0Overflow(t *testing.T) {
 		{mqtt.DropNewest, []string{"0", "1", "q"}},
 		{mqtt.DropOldest, []string{"q", "3", "4"}},
 	} {
-		for name, o := range map[string]mqtt.SubscribeOptions{"messages": {BufferMessages: 2}, "bytes": {BufferBytes: 2}} {
+		for name, o := range map[string]mqtt.SubscribeOptions{"messages": {BufferMessages: 2}, "bytes": {BufferBytes: 4}} {
 			t.Run(fmt.Sprint(test.policy, name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					srv := mqtttest.NewServer(t, wire.V5)

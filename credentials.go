@@ -5,8 +5,6 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
-
-	"github.com/seed65a45251/mqtt/wire"
 )
 
 // A refusal of credentials is the end of a client only if nothing could change
@@ -20,9 +18,7 @@ import (
 //   - A client that was connected before goes on, whatever CONNACK says: what was right
 //     a minute ago may be right again when the server has loaded all its users. Only
 //     Config.Reconnect bounds how often it asks.
-//   - A DISCONNECT that refuses them is permanent without Config.Attempt, unless the
-//     connection was healthy: a server that accepts us and throws us out at once
-//     would do so again.
+//   - What ends a connection on which all was well is judged in evictions.go.
 //
 // Config.Permanent, if set, decides in place of these rules.
 
@@ -104,32 +100,16 @@ func (p *plan) fingerprint() uint64 {
 	return h.Sum64()
 }
 
-// lateRefusal is one that ended a connection on which all was well: a DISCONNECT, or
-// a second CONNACK, by which servers before 5.0 say why they end it. Whether the
-// client may come back, the next CONNECT will tell.
-type lateRefusal struct{ error }
-
-func (e *lateRefusal) Unwrap() error { return e.error }
-
-// markLate marks err, which ended an established connection.
-func markLate(err error, healthy bool) error {
-	said, ok := errors.AsType[*ServerError](err)
-	if ok && (said.Packet == wire.TypeConnack || healthy && refusesCredentials(err)) {
-		return &lateRefusal{err}
-	}
-	return err
-}
-
 // hopeless is the rule of a client whose Config.Permanent is not set.
 func (c *Client) hopeless(err error) bool {
-	if _, late := errors.AsType[*lateRefusal](err); late || !IsPermanent(err) {
+	if once, late := errors.AsType[*evicted](err); late && !once.final || !IsPermanent(err) {
 		return false
 	}
 	if !refusesCredentials(err) {
 		return true
 	}
-	if said, _ := errors.AsType[*ServerError](err); said.Packet == wire.TypeDisconnect {
-		return c.cfg.Attempt == nil
+	if _, twice := errors.AsType[*evicted](err); twice {
+		return true
 	}
 	return !c.link.worked && (c.cfg.Attempt == nil || c.link.refusals.most >= sameRefusals)
 }

@@ -111,38 +111,6 @@ func TestRefusedCredentialsAreCountedPerServer(t *testing.T) {
 	})
 }
 
-func TestDisconnectThatRefusesCredentials(t *testing.T) {
-	for name, test := range map[string]struct {
-		up      time.Duration
-		attempt bool
-		ends    bool
-	}{
-		"at once":               {0, false, true},
-		"at once, with Attempt": {0, true, false},
-		"after a day":           {24 * time.Hour, false, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				srv := mqtttest.NewServer(t, wire.V5)
-				cfg := quiet(srv)
-				if test.attempt {
-					cfg.Attempt = func(context.Context, *mqtt.Attempt) error { return nil }
-				}
-				client, conn := open(t, srv, cfg)
-				time.Sleep(test.up)
-				conn.Send(&wire.Disconnect{ReasonCode: wire.NotAuthorized, ReasonString: "expired"})
-				if test.ends {
-					<-client.Done()
-					require.ErrorIs(t, client.Err(), mqtt.NotAuthorized)
-					return
-				}
-				srv.Connected(resumed())
-				require.NoError(t, client.Err())
-			})
-		})
-	}
-}
-
 func TestFingerprintOfCredentials(t *testing.T) {
 	// What counts as other credentials: anything that Attempt can change.
 	for i, change := range []func(*mqtt.Attempt, int){

@@ -94,7 +94,7 @@ func (d *delivery) place(h *holds, received []session.Received) {
 			now = time.Since(h.start)
 			h.mu.Lock()
 		}
-		bytes, share := weightOf(&in.Publish), uint32(0)
+		bytes, share := in.Publish.Cost(), uint32(0)
 		if end-begin > 1 {
 			share = h.share(end - begin)
 		}
@@ -137,20 +137,21 @@ func (c *Client) route(d *delivery, received []session.Received) (unwanted []*Me
 
 // item makes the message that s gets of the first of received.
 func (k *conn) item(s *Subscription, received []session.Received, r receipt, several bool) item {
+	size := received[0].Publish.Cost()
 	if s.options.Lend {
 		if m, lease := k.delivery.lender.borrow(k.reader, &received[0], len(received), r); m != nil {
-			return item{Message: m, lease: lease}
+			return item{Message: m, lease: lease, size: size}
 		}
 	}
 	if in := &received[0]; len(in.Publish.Payload) >= adopted && !several {
 		if _, ok := k.reader.Detach(); ok {
 			m := new(Message)
 			m.receive(in, in.Publish.Payload, r)
-			m.own()
-			return item{Message: m}
+			m.own(false)
+			return item{Message: m, size: size}
 		}
 	}
-	return item{Message: ownedMessage(&received[0], r)}
+	return item{Message: ownedMessage(&received[0], r, several), size: size}
 }
 
 // adopted is from which size on a payload is not copied: it keeps the buffer that
@@ -240,7 +241,7 @@ func (k *conn) leaveItem(s *Subscription, m item) {
 // roomForAll waits until all have room for a message: either all get it or nobody,
 // because it is acknowledged for all of them. It belongs to the reader.
 func (k *conn) roomForAll(ctx context.Context, subs []*Subscription, tickets []ticket, in *session.Received) bool {
-	size := weightOf(&in.Publish)
+	size := in.Publish.Cost()
 	for _, s := range subs {
 		result := s.queue.roomFor(size)
 		for result == pushFull && k.awaitRoom(ctx, s) {

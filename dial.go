@@ -130,6 +130,9 @@ func startTLS(ctx context.Context, nc net.Conn, conf *tls.Config, host string) (
 	tc := tls.Client(nc, conf)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		nc.Close()
+		if _, other := errors.AsType[tls.RecordHeaderError](err); other {
+			err = fmt.Errorf("server does not speak TLS; did you mean a URL without it? %w", err)
+		}
 		return nil, err
 	}
 	return tc, nil

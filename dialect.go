@@ -116,6 +116,9 @@ func hungUp(err error) bool {
 	if _, early := errors.AsType[*transportError](err); early {
 		return false
 	}
+	if _, foreign := errors.AsType[*foreignError](err); foreign {
+		return false // and no other version either
+	}
 	if said, ok := errors.AsType[*ServerError](err); ok {
 		return said.Packet == wire.TypeDisconnect && said.ReasonCode == Success
 	}

@@ -108,6 +108,11 @@ func (c *Client) disconnectPacket(o *DisconnectOptions) (*wire.Disconnect, error
 	if err := validateUserProperties(o.UserProperties); err != nil {
 		return nil, err
 	}
+	if o.SessionExpiry != nil {
+		if err := checkSeconds("session expiry", *o.SessionExpiry); err != nil {
+			return nil, err
+		}
+	}
 	p := &wire.Disconnect{ReasonCode: o.ReasonCode, ReasonString: o.ReasonString, UserProperties: o.UserProperties}
 	switch d := o.SessionExpiry; {
 	case d == nil:

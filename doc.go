@@ -62,6 +62,13 @@
 // After Close nothing of the client is left running, and every call that
 // waited has returned.
 //
+// A panic in a function of the program is the program's, and the library recovers none:
+// not in Handle and Respond, in Attempt, Redirect, Permanent and Dial, in an Authenticator,
+// in hooks or in the handler of a Logger. Where it runs in the goroutine of a caller (Handle
+// without Concurrency, the loop over All, the hooks of a blocking call) the caller may
+// recover: no lock is held, no goroutine is left behind, and a message that was being
+// handled counts as unfinished. Otherwise the program ends, as Go does it.
+//
 // # Servers
 //
 // Some things depend on the server. Mosquitto 2.0 keeps a 5.0 session over its

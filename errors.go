@@ -39,8 +39,8 @@ var (
 	// ErrStalled says that a message is held so long that it may hold up the
 	// acknowledgements behind it. Watch tells it; see Config.StallAfter.
 	ErrStalled = errors.New("acknowledgements held up")
-	// ErrUnclaimed says that messages of a session from an earlier process matched no
-	// Subscription. Watch tells it; see Config.HoldUnclaimedFor.
+	// ErrUnclaimed says that messages of a session from an earlier process, or such that
+	// the server has sent on its own, matched no Subscription. Watch tells it; see Config.HoldUnclaimedFor.
 	ErrUnclaimed = errors.New("messages unclaimed")
 	// ErrInvalid is in every error about an argument or a Config that can not work.
 	ErrInvalid = errors.New("invalid argument")

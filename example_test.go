@@ -183,12 +183,12 @@ func ExampleClient_Done() {
 	defer cancel()
 	config, b := exampleConfig()
 	defer b.Close()
-	config.ClientID = "pump"
+	config.ClientID, config.Permanent = "pump", mqtt.IsPermanent
 	client, err := mqtt.Connect(ctx, "mqtt://localhost", config)
 	if err != nil {
 		log.Fatal(err)
 	}
-	b.Disconnect("pump", wire.NotAuthorized) // which is permanent
+	b.Disconnect("pump", wire.NotAuthorized) // which is permanent by that rule
 	<-client.Done()
 	fmt.Println(errors.Is(client.Err(), mqtt.NotAuthorized))
 	// Output: true

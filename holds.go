@@ -26,6 +26,7 @@ type holds struct {
 	shares     []int  // holds on messages that went to several Subscriptions; 0 is none
 	freeShares []uint32
 	shelves    []*shelf // by number; nil: not in use. 0 is none
+	unused     []uint32 // numbers of shelves
 	due        []settlement
 	writer     *conn // of the established connection; nil: the next one comes for what is due
 
@@ -64,7 +65,7 @@ type settlement struct {
 // Held is what was delivered at QoS 1 and 2 and is not acknowledged yet.
 type Held struct {
 	Messages int
-	Bytes    int // of their payloads and properties
+	Bytes    int // of memory: their topics, payloads and properties as they lie there
 	// Age is how long the oldest of them is held.
 	Age time.Duration
 }
@@ -162,16 +163,13 @@ func (h *holds) open(s *shelf) {
 	if len(h.shelves) == 0 {
 		h.shelves = make([]*shelf, 1)
 	}
-	for i, o := range h.shelves[1:] {
-		if o == nil {
-			s.number = uint32(i + 1)
-			h.shelves[s.number] = s
-			h.watch.begin(h)
-			return
-		}
+	if n := len(h.unused); n > 0 {
+		s.number, h.unused = h.unused[n-1], h.unused[:n-1]
+		h.shelves[s.number] = s
+	} else {
+		h.shelves = append(h.shelves, s)
+		s.number = uint32(len(h.shelves) - 1)
 	}
-	h.shelves = append(h.shelves, s)
-	s.number = uint32(len(h.shelves) - 1)
 	h.watch.begin(h)
 }
 

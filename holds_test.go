@@ -146,3 +146,18 @@ func TestHoldsKeepNoMemoryOfBusierTimes(t *testing.T) {
 	require.Nil(t, c.holds.all)
 	require.Equal(t, 1000, engine.Receiver.Unfinished(), "without a connection they are remembered")
 }
+
+func TestNumbersOfShelvesAreUsedAgain(t *testing.T) {
+	var h holds
+	h.watch.ended = true
+	shelves := make([]shelf, 100)
+	for round := range 3 {
+		for i := range shelves {
+			h.open(&shelves[i])
+			require.Same(t, &shelves[i], h.shelves[shelves[i].number], "round %d", round)
+		}
+		require.Len(t, h.shelves, len(shelves)+1)
+		h.findStall(false)
+		require.Len(t, h.unused, len(shelves))
+	}
+}

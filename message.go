@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
@@ -38,7 +37,7 @@ type Message struct {
 	firstID [1]uint32 // room for SubscriptionIDs: it is almost always one
 
 	// MessageExpiryInterval is how long the message is worth delivering, in whole
-	// seconds, rounded up. Nil means for ever. In a received message it is what was
+	// seconds, rounded up; less than one, but not zero, is refused. Nil means for ever. In a received message it is what was
 	// left. A message that waits to be sent ages. If its time is up when its turn
 	// comes, it fails with ErrExpired and is not sent. While there is no connection
 	// nobody's turn comes: until the next one it keeps its place in the queue, and
@@ -75,32 +74,14 @@ func (m *Message) Ack() error {
 	return m.receipt.acknowledge()
 }
 
-// weight is how many bytes m counts for where messages wait: payload and
-// properties.
+// weight is what m counts for where messages wait: see [wire.Publish.Cost].
 func (m *Message) weight() int {
-	n := len(m.Payload)
-	if m.CorrelationData != nil || m.UserProperties != nil {
-		n += len(m.CorrelationData) + weightOfProperties(m.UserProperties)
+	q := wire.PublishProperties{
+		ContentType: m.ContentType, ResponseTopic: m.ResponseTopic, CorrelationData: m.CorrelationData,
+		UserProperties: m.UserProperties, SubscriptionIDs: m.SubscriptionIDs,
 	}
-	return n
-}
-
-// weightOf is the weight of the message of p.
-func weightOf(p *wire.Publish) int {
-	n := len(p.Payload)
-	if q := p.Properties; q != nil {
-		n += len(q.CorrelationData) + weightOfProperties(q.UserProperties)
-	}
-	return n
-}
-
-// weightOfProperties counts what Go keeps of each besides its text, too: many short
-// ones take more than their bytes on the wire.
-func weightOfProperties(all []UserProperty) (n int) {
-	for _, p := range all {
-		n += len(p.Name) + len(p.Value) + int(unsafe.Sizeof(p))
-	}
-	return n
+	p := wire.Publish{Topic: m.Topic, Payload: m.Payload, Properties: &q}
+	return p.Cost()
 }
 
 // Clone returns a copy that shares nothing with m and that nothing is done with
@@ -162,8 +143,13 @@ func (m *Message) validate() error {
 	if err := validatePublish(m.Topic, m.Payload, m.QoS); err != nil {
 		return err
 	}
-	if d := m.MessageExpiryInterval; d != nil && *d < 0 {
-		return invalid("message expiry interval", "%v is negative", *d)
+	if d := m.MessageExpiryInterval; d != nil {
+		if *d < 0 {
+			return invalid("message expiry interval", "%v is negative", *d)
+		}
+		if err := checkSeconds("message expiry interval", *d); err != nil {
+			return err
+		}
 	}
 	if m.ResponseTopic != "" {
 		if err := match.ValidateTopic(m.ResponseTopic); err != nil {

@@ -61,12 +61,14 @@ type Client struct {
 // linkage is what successive attempts to connect know. Only one goroutine, at
 // first that of Connect, then supervise, touches it.
 type linkage struct {
-	dialects dialects
-	fallback error // why the connection that begins is not one of 5.0, with Auto
-	worked   bool  // a server has accepted this client
-	refusals refusals
-	backoff  *reconnect.Backoff
-	route    itinerary
+	dialects  dialects
+	fallback  error  // why the connection that begins is not one of 5.0, with Auto
+	assigned  string // the client identifier that a server has given us
+	worked    bool   // a server has accepted this client
+	refusals  refusals
+	evictions evictions
+	backoff   *reconnect.Backoff
+	route     itinerary
 	// indulgence is the receive maximum enforced; 0: the one announced. See indulge.
 	indulgence int
 }
@@ -126,7 +128,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	named := cfg.ClientID != ""
+	named := cfg.ClientID != "" && cfg.ClientID != Empty
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}
@@ -147,9 +149,12 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine = session.NewClient(session.ClientSettings{
 		Inflight:            cfg.Inflight,
+		InflightBytes:       cfg.QueueBytes,
 		TopicAliases:        cfg.SendTopicAliases,
 		PingTimeout:         cfg.PingTimeout,
 		HasSession:          cfg.Resume,
+		MaximumQoS:          cfg.MaximumQoS,
+		NoSubscriptionIDs:   cfg.NoSubscriptionIDs,
 		FiltersPerSubscribe: cfg.FiltersPerSubscribe,
 		FailLost:            cfg.FailOnSessionLoss,
 		AlwaysSubscribe:     cfg.AlwaysSubscribe,

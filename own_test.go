@@ -201,7 +201,9 @@ func TestOwnConnectionsEndWithTheClient(t *testing.T) {
 					return // no such packet
 				}
 				srv := mqtttest.NewServer(t, v)
-				client, shared := open(t, srv, staying(srv))
+				cfg := staying(srv)
+				cfg.Permanent = mqtt.IsPermanent
+				client, shared := open(t, srv, cfg)
 				b, conn, _ := beginApart(t, srv, client, apart("t"))
 				conn.Send(&wire.Connack{})
 				grant(conn)

@@ -12,7 +12,7 @@ func (c *Client) submit(ctx context.Context, d *Delivery, direct bool) (lead *co
 	if !d.out.Expires.IsZero() {
 		now = time.Now()
 	}
-	size := len(d.out.Publish.Topic) + len(d.out.Publish.Payload)
+	size := d.out.Publish.Cost()
 	var e effects
 	var w *roomWaiter
 	for {

@@ -1,7 +1,5 @@
 package mqtt
 
-import "slices"
-
 // roomWaiter is a publisher that waits for room in the queue.
 type roomWaiter struct {
 	size     int
@@ -13,9 +11,11 @@ type roomWaiter struct {
 
 // roomWaiters are those that wait, in the order of their tickets. Room goes to
 // whoever it is enough for, so a large message does not hold up small ones behind it;
-// but only mayPass of them go before it, or it might wait for ever.
+// but only mayPass of them go before it, or it might wait for ever, and only those
+// that are not too far behind: many may wait, and each look at them is taken under the
+// client's lock.
 type roomWaiters struct {
-	list     []*roomWaiter
+	list     ranking[*roomWaiter]
 	tickets  uint64
 	smallest int // no size in list is below it
 
@@ -23,8 +23,10 @@ type roomWaiters struct {
 	messages, bytes int
 }
 
-// mayPass is how many messages may overtake one that is too large for the room there is.
-const mayPass = 1000
+const (
+	mayPass  = 1000 // how many messages may overtake one that is too large for the room there is
+	lookPast = 256  // how many of those they may overtake
+)
 
 // wait puts w in its place, which it keeps when it comes again.
 func (q *roomWaiters) wait(w *roomWaiter) {
@@ -32,11 +34,10 @@ func (q *roomWaiters) wait(w *roomWaiter) {
 		q.tickets++
 		w.ticket = q.tickets
 	}
-	if len(q.list) == 0 || w.size < q.smallest {
+	if q.list.len() == 0 || w.size < q.smallest {
 		q.smallest = w.size
 	}
-	i, _ := q.find(w)
-	q.list = slices.Insert(q.list, i, w)
+	q.list.add(w.ticket, w)
 }
 
 // leave takes w out, and its offer back if it has one.
@@ -47,55 +48,51 @@ func (q *roomWaiters) leave(w *roomWaiter) {
 		q.bytes -= w.size
 		return
 	}
-	if i, found := q.find(w); found {
-		q.list = slices.Delete(q.list, i, i+1)
-	}
-}
-
-func (q *roomWaiters) find(w *roomWaiter) (int, bool) {
-	return slices.BinarySearchFunc(q.list, w, func(a, b *roomWaiter) int {
-		switch {
-		case a.ticket < b.ticket:
-			return -1
-		case a.ticket > b.ticket:
-			return 1
-		}
-		return 0
-	})
+	q.list.remove(w.ticket)
 }
 
 // offer takes out those that room is enough for and appends their channels to dst.
 func (q *roomWaiters) offer(dst []chan struct{}, r *room) []chan struct{} {
-	if !r.fits(q.smallest) {
+	if q.list.len() == 0 || !r.fits(q.smallest) {
 		return dst
 	}
-	var left []*roomWaiter // those that were passed over
-	smallest := 0
-	for i, w := range q.list {
-		if r.messages <= 0 && !r.empty || len(left) > 0 && left[0].passed >= mayPass {
-			left = append(left, q.list[i:]...)
-			smallest = min(smallest, q.smallest)
+	var left, lucky []*roomWaiter // left were passed over
+	all := true
+	for w := range q.list.all() {
+		if r.messages <= 0 && !r.empty || len(left) == lookPast || len(left) > 0 && left[0].passed >= mayPass {
+			all = false
 			break
 		}
-		if r.fits(w.size) {
-			r.take(w.size)
-			w.promised = true
-			q.messages++
-			q.bytes += w.size
-			dst = append(dst, w.offer)
-			for _, l := range left {
-				l.passed++
-			}
+		if !r.fits(w.size) {
+			left = append(left, w)
 			continue
 		}
-		if len(left) == 0 || w.size < smallest {
+		r.take(w.size)
+		lucky = append(lucky, w)
+		for _, l := range left {
+			l.passed++
+		}
+	}
+	for _, w := range lucky {
+		q.list.remove(w.ticket)
+		w.promised = true
+		q.messages++
+		q.bytes += w.size
+		dst = append(dst, w.offer)
+	}
+	if all {
+		q.smallest = smallestOf(left)
+	}
+	return dst
+}
+
+func smallestOf(list []*roomWaiter) (smallest int) {
+	for i, w := range list {
+		if i == 0 || w.size < smallest {
 			smallest = w.size
 		}
-		left = append(left, w)
 	}
-	clear(q.list[copy(q.list, left):])
-	q.list, q.smallest = q.list[:len(left)], smallest
-	return dst
+	return smallest
 }
 
 // room is what the queue still takes.

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,7 +21,7 @@ func TestALargeMessageIsNotOvertakenForEver(t *testing.T) {
 	}
 	require.Equal(t, []chan struct{}{large.offer}, q.offer(nil, &room{messages: 10, bytes: 100}))
 	require.Len(t, q.offer(nil, &room{messages: 10, bytes: 60}), 1)
-	require.Empty(t, q.list)
+	require.Zero(t, q.list.len())
 }
 
 func TestWaitersKeepTheirPlace(t *testing.T) {
@@ -37,9 +38,28 @@ func TestWaitersKeepTheirPlace(t *testing.T) {
 	q.leave(all[1])
 	require.Zero(t, q.messages+q.bytes)
 	q.wait(all[1]) // it was not enough
-	require.Equal(t, all[1:], q.list)
+	require.Equal(t, all[1:], slices.Collect(q.list.all()))
 	q.leave(all[3])
 	require.Empty(t, q.offer(nil, &room{messages: 2, bytes: 1}))
 	require.Len(t, q.offer(nil, &room{empty: true, messages: 2, bytes: 0}), 1, "an empty queue takes any, once")
-	require.Equal(t, []*roomWaiter{all[2], all[4]}, q.list)
+	require.Equal(t, []*roomWaiter{all[2], all[4]}, slices.Collect(q.list.all()))
+}
+
+func TestManyWhoWaitAreLookedAtInParts(t *testing.T) {
+	var q roomWaiters
+	var all []*roomWaiter
+	for range 100_000 {
+		w := &roomWaiter{size: 90, offer: make(chan struct{}, 1)}
+		all = append(all, w)
+		q.wait(w)
+	}
+	small := &roomWaiter{size: 10, offer: make(chan struct{}, 1)}
+	q.wait(small)
+	require.Empty(t, q.offer(nil, &room{messages: 10, bytes: 60}), "it is too far behind")
+	for _, w := range all[lookPast-1:] {
+		q.leave(w)
+	}
+	require.Equal(t, []chan struct{}{small.offer}, q.offer(nil, &room{messages: 10, bytes: 60}))
+	require.Equal(t, lookPast-1, q.list.len())
+	require.Len(t, q.offer(nil, &room{messages: 1000, bytes: 1 << 20}), lookPast-1)
 }

@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -28,7 +27,14 @@ type item struct {
 	*Message
 	lease  *lease
 	number uint64 // in the order in which messages are taken; 0: it was never taken
-	size   int    // its weight, once it was queued: consumers need not look
+	size   int    // what it costs; 0: not known yet
+}
+
+// weigh sees to it that size is known.
+func (m *item) weigh() {
+	if m.size == 0 {
+		m.size = m.weight()
+	}
 }
 
 // queue holds the messages of one Subscription between the reader, which never
@@ -129,7 +135,11 @@ func (q *queue) accept(m *Message) bool {
 	}
 	size := m.weight()
 	q.items = append(q.items, item{Message: m, size: size})
-	q.firm.add(size)
+	if m.QoS == AtMostOnce {
+		q.lossy.add(size)
+	} else {
+		q.firm.add(size)
+	}
 	q.mu.Unlock()
 	token(q.ready)
 	return true
@@ -147,7 +157,7 @@ func (q *queue) addAll(items []item) int {
 	lossy, firm := q.lossy, q.firm
 	for i := range items {
 		m := &items[i]
-		m.size = m.weight()
+		m.weigh()
 		if m.QoS == AtMostOnce {
 			lossy.add(m.size)
 		} else {
@@ -170,7 +180,7 @@ func (q *queue) add(m item) pushed {
 	if q.closed != nil || q.final {
 		return pushClosed
 	}
-	m.size = m.weight()
+	m.weigh()
 	if m.QoS > AtMostOnce {
 		return q.addFirm(m)
 	}
@@ -218,9 +228,14 @@ func (q *queue) dropOldest(size int) {
 			q.drop(q.shift())
 			i = q.head
 		default:
-			q.items = slices.Delete(q.items, i, i+1)
+			// Those before it move up: they are few, those behind it may be many.
+			copy(q.items[q.head+1:i+1], q.items[q.head:i])
+			q.items[q.head] = item{}
+			q.head++
+			i++
 			q.lossy.remove(m.size)
 			q.drop(m)
+			i -= q.tidy()
 		}
 	}
 }
@@ -250,6 +265,13 @@ func (q *queue) shift() item {
 	} else {
 		q.firm.remove(m.size)
 	}
+	q.tidy()
+	return m
+}
+
+// tidy gives back the places of items that are gone. It returns by how many places the
+// others have moved.
+func (q *queue) tidy() (moved int) {
 	switch {
 	case q.head == len(q.items):
 		q.items, q.head = q.items[:0], 0
@@ -257,11 +279,12 @@ func (q *queue) shift() item {
 			q.items = nil // a burst is over
 		}
 	case q.head >= 1024 && 2*q.head >= len(q.items):
+		moved = q.head
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0
 	}
-	return m
+	return moved
 }
 
 // pop takes messages into dst, as many as there are and fit. Without any, err

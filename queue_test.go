@@ -256,3 +256,20 @@ func BenchmarkQueue(b *testing.B) {
 		})
 	}
 }
+
+func TestOldMessagesGoFromBehindThoseThatStay(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: 2, Overflow: DropOldest})
+	for i := range 3000 {
+		require.Equal(t, pushTaken, push(q, queued(1, fmt.Sprint("kept ", i))))
+	}
+	for i := range 10_000 {
+		push(q, queued(0, fmt.Sprint(i)))
+	}
+	require.Equal(t, 2, q.lossy.messages)
+	require.Equal(t, uint64(9998), q.lost())
+	require.LessOrEqual(t, len(q.items), 3*3002, "the places of those that were dropped are used again")
+	for i := range 3000 {
+		wantQueued(t, q, fmt.Sprint("kept ", i))
+	}
+	wantQueued(t, q, "9998", "9999")
+}

@@ -9,19 +9,21 @@ import (
 )
 
 // ownedMessage makes a message that shares nothing with what the engine lends.
-func ownedMessage(in *session.Received, r receipt) *Message {
+// With several others get the same message, too.
+func ownedMessage(in *session.Received, r receipt, several bool) *Message {
 	m, payload := allocate(in.Publish.Payload)
 	m.receive(in, payload, r)
-	m.own()
+	m.own(several)
 	return m
 }
 
-// own copies what m has from the engine, apart from the payload.
-func (m *Message) own() {
+// own copies what m has from the engine, apart from the payload. User properties were
+// made for this message; only several who have it need a copy each.
+func (m *Message) own(several bool) {
 	if m.CorrelationData != nil {
 		m.CorrelationData = bytes.Clone(m.CorrelationData)
 	}
-	if m.UserProperties != nil {
+	if m.UserProperties != nil && several {
 		m.UserProperties = slices.Clone(m.UserProperties)
 	}
 }

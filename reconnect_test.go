@@ -251,18 +251,6 @@ func TestTemporaryRefusalsAreTriedAgain(t *testing.T) {
 	}
 }
 
-func TestSessionTakenOverEndsTheClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		conn.Send(&wire.Disconnect{ReasonCode: wire.SessionTakenOver})
-		conn.WantClosed()
-		<-client.Done()
-		require.ErrorIs(t, client.Err(), mqtt.SessionTakenOver)
-		srv.WantNone(time.Hour)
-	})
-}
-
 func TestServerMayDisconnectAndBeThereAgain(t *testing.T) {
 	for _, code := range []wire.ReasonCode{wire.ServerShuttingDown, wire.PacketTooLarge, wire.KeepAliveTimeout} {
 		synctest.Test(t, func(t *testing.T) {

@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
-	"time"
 	"unicode/utf8"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // RespondOptions describe a responder in full.
@@ -37,10 +33,15 @@ type RespondOptions struct {
 // be called again for it. What could not be answered is logged, and counted in
 // Stats, and acknowledged all the same.
 //
-// When ctx ends, Respond unsubscribes, tells the requests that are left that it
-// has stopped, and returns when every call of f has returned and its response
-// is sent, or could not be sent within Config.WriteTimeout. The error says why
-// Respond ended and is never nil.
+// The end of ctx drains Respond, and no request fails for it: Respond unsubscribes, and
+// the calls under way and the requests that are there already go on, with a context
+// that has the values of ctx and not its end. That ends after Config.WriteTimeout, or
+// when the client does, and so does Respond, a second later at most. What has no answer by then
+// goes back to the server unacknowledged if another responder can take it: where filters
+// are shared or the session stays (Config.Resume), at QoS 1 and 2. Like what a Handle has
+// not finished it holds up the acknowledgements behind it until the session ends, or until
+// somebody else here wants it. Other requests are told that the responder has stopped. The
+// error says why Respond ended and is never nil. A call that is still busy is left to itself.
 func (c *Client) Respond(ctx context.Context, filter string, f func(context.Context, *Message) (*Message, error)) error {
 	// The server lowers the QoS to what the request came with.
 	return c.RespondWith(ctx, RespondOptions{
@@ -74,79 +75,8 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 	if len(c.hooks.handle) > 0 {
 		f = c.hooks.responding(f)
 	}
-	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, defaultTo(o.Concurrency, 16))}
+	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, defaultTo(o.Concurrency, 16)), busy: make(map[*Message]busy)}
 	return &requestError{"respond", name, true, r.run(ctx)}
-}
-
-// responder is one call of Respond.
-type responder struct {
-	client *Client
-	sub    *Subscription
-	f      func(context.Context, *Message) (*Message, error)
-	slots  chan struct{} // holds a token for each call of f
-	calls  sync.WaitGroup
-}
-
-var errStoppedResponding = errors.New("responder has stopped")
-
-func (r *responder) run(ctx context.Context) error {
-	c := r.client
-	// Responses outlive ctx by a moment.
-	sending, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	ended := r.serve(ctx, sending)
-	timer := time.AfterFunc(c.cfg.WriteTimeout, func() { cancel(ended) })
-	defer timer.Stop()
-	if c.State() == Connected {
-		r.calls.Go(func() { r.sub.Drain(sending) })
-		r.refuseRest(sending)
-	}
-	r.calls.Wait()
-	c.forsake(r.sub)
-	return ended
-}
-
-// serve takes requests until ctx or the Subscription ends.
-func (r *responder) serve(ctx, sending context.Context) error {
-	for {
-		select {
-		case r.slots <- struct{}{}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		m, err := r.sub.Next(ctx)
-		if err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			r.answer(sending, requestOf(m), m, nil, errStoppedResponding)
-			return context.Cause(ctx)
-		}
-		r.calls.Go(func() {
-			defer func() { <-r.slots }()
-			q := requestOf(m) // f may change m
-			answer, err := r.f(ctx, m)
-			r.answer(sending, q, m, answer, err)
-		})
-	}
-}
-
-// refuseRest answers what comes until the server has ended the subscription. Calls
-// of f that do not return hold up nobody here.
-func (r *responder) refuseRest(sending context.Context) {
-	var refusals errgroup.Group
-	refusals.SetLimit(16)
-	defer refusals.Wait()
-	for {
-		m, err := r.sub.Next(sending)
-		if err != nil {
-			return
-		}
-		refusals.Go(func() error {
-			r.answer(sending, requestOf(m), m, nil, errStoppedResponding)
-			return nil
-		})
-	}
 }
 
 // request is what the response to a message depends on.
@@ -158,18 +88,6 @@ type request struct {
 
 func requestOf(m *Message) request {
 	return request{m.Topic, m.ResponseTopic, m.CorrelationData, m.QoS}
-}
-
-// answer publishes the response to q and then acknowledges m, whatever became of
-// the response: a request that can not be answered must not hold up others.
-func (r *responder) answer(ctx context.Context, q request, m, answer *Message, failure error) {
-	c := r.client
-	err := r.publish(ctx, q, answer, failure)
-	if err != nil {
-		c.counters.unanswered.Add(1)
-		c.cfg.Logger.Warn("mqtt request not answered", "client_id", c.cfg.ClientID, "topic", q.topic, "cause", err)
-	}
-	m.Ack()
 }
 
 var errNoResponseTopic = errors.New("request names no response topic")

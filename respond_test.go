@@ -281,34 +281,192 @@ func takeBoth[A, B wire.Packet](conn *mqtttest.Conn) (a A, b B) {
 	return a, b
 }
 
+// TestRespondEndsInOrder ends it while one request is worked on, another waits, and a
+// third comes before the server has seen UNSUBSCRIBE.
 func TestRespondEndsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := open(t, srv, quiet(srv))
 		proceed := make(chan struct{})
 		r := respond(t, client, conn, 1, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
-			<-ctx.Done()
 			<-proceed
-			return echo(ctx, m)
+			return &mqtt.Message{Payload: m.Payload}, ctx.Err()
 		})
 		conn.Send(asks(7, 1, "a"), asks(8, 1, "b"))
 		synctest.Wait()
 		r.stop()
-		end, refused := takeBoth[*wire.Unsubscribe, *wire.Publish](conn)
+		end := mqtttest.Take[*wire.Unsubscribe](conn)
 		require.Equal(t, []string{"t"}, end.Filters)
-		require.Equal(t, reports(refused.PacketID, 1, "b", "responder has stopped"), refused)
-		conn.Send(asks(9, 1, "c")) // before the server has seen UNSUBSCRIBE
-		conn.Want(reports(4, 1, "c", "responder has stopped"))
-		conn.Send(puback(4), puback(refused.PacketID), &wire.Unsuback{PacketID: end.PacketID, ReasonCodes: []wire.ReasonCode{wire.Success}})
+		conn.Send(asks(9, 1, "c"))
+		conn.Send(&wire.Unsuback{PacketID: end.PacketID, ReasonCodes: []wire.ReasonCode{wire.Success}})
 		require.False(t, r.over())
-		close(proceed)
-		conn.Want(answers(5, 1, "a", "re a"))
-		require.False(t, r.over())
-		conn.Send(puback(5))
-		conn.Want(puback(7), puback(8), puback(9))
+		for i, payload := range []string{"a", "b", "c"} {
+			proceed <- struct{}{}
+			p := mqtttest.Take[*wire.Publish](conn)
+			require.Equal(t, answers(p.PacketID, 1, payload, payload), p)
+			require.False(t, r.over())
+			conn.Send(puback(p.PacketID))
+			conn.Want(puback(uint16(7 + i)))
+		}
 		err := r.wait()
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorContains(t, err, `mqtt: respond "t"`)
+		require.Zero(t, client.Stats().Unanswered)
+	})
+}
+
+// TestRespondBoundsItsEnd has a call that goes on too long, and one behind it.
+func TestRespondBoundsItsEnd(t *testing.T) {
+	for name, heeds := range map[string]bool{"heeds its context": true, "ignores it": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := mqtttest.NewServer(t, wire.V5)
+				client, conn := open(t, srv, quiet(srv))
+				proceed := make(chan struct{})
+				r := respond(t, client, conn, 1, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+					if heeds {
+						<-ctx.Done()
+						return nil, context.Cause(ctx)
+					}
+					<-proceed
+					return m, nil
+				})
+				conn.Send(asks(7, 1, "a"), asks(8, 1, "b"))
+				synctest.Wait()
+				began := time.Now()
+				r.stop()
+				end := mqtttest.Take[*wire.Unsubscribe](conn)
+				conn.Send(&wire.Unsuback{PacketID: end.PacketID, ReasonCodes: []wire.ReasonCode{wire.Success}})
+				if heeds {
+					p := mqtttest.Take[*wire.Publish](conn)
+					require.Equal(t, reports(p.PacketID, 1, "a", "context canceled"), p)
+					conn.Send(puback(p.PacketID))
+					first, p := takeBoth[*wire.Puback, *wire.Publish](conn)
+					require.Equal(t, puback(7), first)
+					require.Equal(t, reports(p.PacketID, 1, "b", "responder has stopped"), p)
+					conn.Send(puback(p.PacketID))
+					conn.Want(puback(8))
+				}
+				require.ErrorIs(t, r.wait(), context.Canceled)
+				require.LessOrEqual(t, time.Since(began), 16*time.Second)
+				close(proceed)
+				if !heeds {
+					conn.Want(puback(7), puback(8))
+					require.Equal(t, uint64(2), client.Stats().Unanswered)
+				}
+				conn.WantIdle()
+			})
+		})
+	}
+}
+
+// TestRespondGivesBackWhatOthersCanTake ends a member of a group while it has requests that
+// it does not come to. The server gets them back with the session, and none has failed.
+func TestRespondGivesBackWhatOthersCanTake(t *testing.T) {
+	for _, v := range []wire.Version{wire.V311, wire.V5} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := mqtttest.NewServer(t, v)
+			client, conn := open(t, srv, quiet(srv))
+			ctx, stop := context.WithCancel(t.Context())
+			proceed := make(chan struct{})
+			r := begin(func() error {
+				return client.RespondWith(ctx, mqtt.RespondOptions{Concurrency: 2,
+					SubscribeOptions: mqtt.SubscribeOptions{Filters: filters("$share/g/t")}},
+					func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+						if string(m.Payload) == "stuck" {
+							<-proceed
+							return nil, nil
+						}
+						return &mqtt.Message{Topic: "r"}, nil
+					})
+			})
+			grant(conn)
+			request := func(id uint16, payload string) *wire.Publish { return pub(id, 1, payload) }
+			conn.Send(request(1, "quick"))
+			p := mqtttest.Take[*wire.Publish](conn)
+			conn.Send(puback(p.PacketID))
+			conn.Want(puback(1))
+			conn.Send(request(2, "stuck"), request(3, "stuck"), request(4, "waits"), request(5, "waits"))
+			synctest.Wait()
+			stop()
+			mqtttest.Take[*wire.Unsubscribe](conn)
+			require.ErrorIs(t, r.wait(), context.Canceled)
+			require.Zero(t, client.Stats().Unanswered)
+			over := begin(func() error { return client.Disconnect(t.Context()) })
+			conn.WantDisconnect(wire.NormalDisconnection)
+			require.NoError(t, over.wait())
+			close(proceed)
+		})
+	}
+}
+
+// TestRespondersFailNoRequest replaces members of a group one after the other, in order,
+// while others ask.
+func TestRespondersFailNoRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := mqtttest.NewBroker(t)
+		connect := func(id string) *mqtt.Client {
+			c, err := mqtt.Connect(t.Context(), b.URL(), mqtt.Config{ClientID: id, Dial: b.Dial})
+			require.NoError(t, err)
+			t.Cleanup(func() { c.Close() })
+			return c
+		}
+		member := func(id string) *responding {
+			c := connect(id)
+			ctx, stop := context.WithCancel(t.Context())
+			r := &responding{stop: stop}
+			r.call = begin(func() error {
+				c.RespondWith(ctx, mqtt.RespondOptions{Concurrency: 2, SubscribeOptions: mqtt.SubscribeOptions{
+					Filters: []mqtt.Filter{{Filter: "$share/g/q", QoS: mqtt.AtLeastOnce}}}},
+					func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+						time.Sleep(700 * time.Millisecond)
+						return m, ctx.Err()
+					})
+				return c.Disconnect(t.Context())
+			})
+			return r
+		}
+		asker := connect("asker")
+		now := member("0")
+		synctest.Wait()
+		var asking []*requesting
+		for i := range 20 {
+			for range 5 {
+				asking = append(asking, beginRequest(t.Context(), asker, &mqtt.Message{Topic: "q", QoS: mqtt.AtLeastOnce}))
+			}
+			time.Sleep(time.Second)
+			if i%4 == 3 {
+				following := member(string(rune('1' + i)))
+				synctest.Wait()
+				now.stop()
+				require.NoError(t, now.wait())
+				now = following
+			}
+		}
+		for _, a := range asking {
+			require.NoError(t, a.wait())
+		}
+		now.stop()
+		require.NoError(t, now.wait())
+	})
+}
+
+// TestDisconnectWaitsForResponses, as it does for functions of Handle.
+func TestDisconnectWaitsForResponses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := open(t, srv, quiet(srv))
+		r := respond(t, client, conn, 0, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+			time.Sleep(500 * time.Millisecond)
+			return m, ctx.Err()
+		})
+		conn.Send(asks(0, 0, "a"))
+		synctest.Wait()
+		over := begin(func() error { return client.Disconnect(t.Context()) })
+		conn.Want(answers(0, 0, "a", "a"))
+		conn.WantDisconnect(wire.NormalDisconnection)
+		require.NoError(t, over.wait())
+		require.ErrorIs(t, r.wait(), mqtt.ErrClosed)
 	})
 }
 

@@ -37,8 +37,9 @@ func TestStuckConsumerIsBoundedOverLostSessions(t *testing.T) {
 }
 
 // big is a message of a quarter of the buffer of the tests below.
+// bulky takes a quarter of bigBuffer, with its topic.
 func bulky(id uint16, text string) *wire.Publish {
-	return pub(id, 1, text+strings.Repeat(" ", 250-len(text)))
+	return pub(id, 1, text+strings.Repeat(" ", 250-len("t")-len(text)))
 }
 
 func wantBig(t *testing.T, sub *mqtt.Subscription, texts ...string) {
@@ -246,7 +247,7 @@ func TestUnclaimedBytesAreBounded(t *testing.T) {
 		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 64 << 20})
 		client, conn := openWith(t, srv, staying(srv), resumed())
 		for i := range uint16(20) {
-			p := pub(i+1, 1, strings.Repeat("x", 1<<20))
+			p := pub(i+1, 1, strings.Repeat("x", 1<<20-len("t")))
 			conn.Send(p)
 		}
 		synctest.Wait()
@@ -263,7 +264,7 @@ func TestUnclaimedBytesAreBounded(t *testing.T) {
 			conn.Send(p)
 		}
 		for range 16 {
-			require.Len(t, next(t, b.sub).Payload, 1<<20)
+			require.Len(t, next(t, b.sub).Payload, 1<<20-len("t"))
 		}
 		wantMessages(t, b.sub, "left", "left", "left", "left")
 	})

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -29,8 +30,8 @@ type router struct {
 	mixed  int               // filters whose Subscriptions have different options
 	// inherited says that the server may have identifiers of an earlier process.
 	inherited bool
-	subs      []*Subscription
-	drains    []*Subscription // that end when their consumers are done
+	subs      ranking[*Subscription] // by Subscription.number
+	drains    ranking[*Subscription] // that end when their consumers are done
 	closed    error
 
 	prefixes  filterPrefixes
@@ -87,9 +88,9 @@ func (r *router) add(s *Subscription) error {
 		return err
 	}
 	r.last = shortcut{}
-	r.subs = append(r.subs, s)
 	r.added++
 	s.number, s.left = r.added, math.MaxUint64
+	r.subs.add(s.number, s)
 	if len(s.options.Filters) > fewRoutes {
 		s.index = make(map[string]int, len(s.options.Filters))
 	}
@@ -222,11 +223,9 @@ func (r *router) remove(s *Subscription) {
 
 // takeOut takes s off the list, if it is there.
 func (r *router) takeOut(s *Subscription) bool {
-	i := slices.Index(r.subs, s)
-	if i < 0 {
+	if !r.subs.remove(s.number) {
 		return false
 	}
-	r.subs = slices.Delete(r.subs, i, i+1)
 	s.left = r.added
 	return true
 }
@@ -291,10 +290,7 @@ func (r *router) giveBack(last uint64, items []item) {
 	defer r.mu.Unlock()
 	before := len(r.unclaimed.held)
 	r.unclaimed.keep(items)
-	for _, next := range r.subs {
-		if next.number <= last {
-			continue
-		}
+	for _, next := range r.heirs(last, r.unclaimed.held[before:]) {
 		for _, m := range r.unclaimed.claim(next.routes, before) {
 			if next.queue.accept(m) {
 				m.receipt.move(&next.shelf)
@@ -303,6 +299,23 @@ func (r *router) giveBack(last uint64, items []item) {
 			}
 		}
 	}
+}
+
+// heirs returns the Subscriptions with higher numbers than last that want some of held, in
+// their order. Called with r.mu held.
+func (r *router) heirs(last uint64, held []waiting) (subs []*Subscription) {
+	for _, w := range held {
+		r.scratch = r.tree.Append(r.scratch[:0], w.Topic)
+		for _, t := range r.scratch {
+			for _, s := range t.subs {
+				if s.number > last {
+					subs = append(subs, s)
+				}
+			}
+		}
+	}
+	slices.SortFunc(subs, func(a, b *Subscription) int { return cmp.Compare(a.number, b.number) })
+	return slices.Compact(subs)
 }
 
 // giveBackLate is giveBack for what came for s when it had just ended.
@@ -318,11 +331,11 @@ func (r *router) giveBackLate(s *Subscription, items []item) {
 func (r *router) drain(s *Subscription) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.draining || !slices.Contains(r.subs, s) {
+	if s.draining || !r.subs.has(s.number) {
 		return false
 	}
 	s.draining = true
-	r.drains = append(r.drains, s)
+	r.drains.add(s.number, s)
 	return true
 }
 
@@ -330,7 +343,7 @@ func (r *router) drain(s *Subscription) bool {
 func (r *router) drained(s *Subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.drains = slices.DeleteFunc(r.drains, func(o *Subscription) bool { return o == s })
+	r.drains.remove(s.number)
 }
 
 // granted notes what the server said of the filters of s.
@@ -352,8 +365,8 @@ func (s *Subscription) optionsOf(filter string) Filter {
 func (r *router) close(err error) {
 	r.mu.Lock()
 	r.closed = err
-	subs := slices.Concat(r.subs, r.drains)
-	r.subs, r.drains = nil, nil
+	subs := r.everybody()
+	r.subs, r.drains = ranking[*Subscription]{}, ranking[*Subscription]{}
 	r.unclaimed.stop()
 	r.unclaimed.held = nil
 	r.mu.Unlock()
@@ -361,6 +374,11 @@ func (r *router) close(err error) {
 		release(s.queue.close(err))
 		s.first.conclude(err, false)
 	}
+}
+
+// everybody returns all Subscriptions, those that are about to end last. Called with r.mu held.
+func (r *router) everybody() []*Subscription {
+	return slices.AppendSeq(slices.Collect(r.subs.all()), r.drains.all())
 }
 
 func (r *router) isClosed() bool {
@@ -376,7 +394,7 @@ func (r *router) cut(err error) {
 	if r.closed == nil {
 		r.closed = err
 	}
-	subs := slices.Concat(r.subs, r.drains)
+	subs := r.everybody()
 	r.unclaimed.stop()
 	r.mu.Unlock()
 	for _, s := range subs {
@@ -388,7 +406,7 @@ func (r *router) cut(err error) {
 func (r *router) reconnected() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range slices.Concat(r.subs, r.drains) {
+	for _, s := range r.everybody() {
 		s.queue.reconnected()
 	}
 	r.unclaimed.reconnected()

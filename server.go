@@ -49,6 +49,9 @@ const webSocketPath = "/mqtt"
 // they come from. Its errors never repeat the input: a password that is not
 // escaped can be anywhere in it, even where a port or a path belongs.
 func parseServer(what, raw string) (server, error) {
+	if url := meant(raw); url != "" {
+		return server{}, invalid(what, "has no scheme; did you mean %s?", url)
+	}
 	u, err := parseURL(raw)
 	if err != nil {
 		return server{}, invalid(what, "can not be parsed; write mqtt://host:port, with %%-escapes in user and password")
@@ -59,12 +62,18 @@ func parseServer(what, raw string) (server, error) {
 		if s.name == "" {
 			return server{}, invalid(what, "has no scheme; write mqtt://host:port")
 		}
+		if s.name == "http" || s.name == "https" {
+			return server{}, invalid(what, "scheme %s is that of the web; for a WebSocket write %s://", s.name, "ws"+s.name[len("http"):])
+		}
 		return server{}, invalid(what, "scheme %.20q is not mqtt, mqtts, ws, wss, unix, mqtt+srv, mqtts+srv or one of their variants", u.Scheme)
 	}
 	if u.User != nil {
 		s.username = u.User.Username()
-		password, _ := u.User.Password()
+		password, given := u.User.Password()
 		s.password = Secret(password)
+		if given && password == "" && s.username != "" {
+			s.password = Empty
+		}
 	}
 	if s.unix {
 		return s, s.parseSocket(what, u)

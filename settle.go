@@ -44,7 +44,7 @@ func (c *Client) settle(e *effects) {
 	if faults := c.tolerance.take(); faults != nil {
 		e.client, e.tolerated = c, faults
 	}
-	if len(c.roomWaiters.list) > 0 {
+	if c.roomWaiters.list.len() > 0 {
 		c.offerRoom(e)
 	}
 	if len(c.released) > 0 && c.engine.Receiver.Owed() == 0 {

@@ -92,6 +92,7 @@ func (h *holds) findStall(harmless bool) (found stall, ok bool) {
 		}
 		if s.head == 0 {
 			s.number, s.reported, h.shelves[i] = 0, false, nil
+			h.unused = append(h.unused, uint32(i))
 			continue
 		}
 		open = true

@@ -48,7 +48,7 @@ func TestStallIsToldOnceWithItsCause(t *testing.T) {
 		require.Equal(t, stuck, list[0].Subscription)
 		require.Equal(t, 10*time.Second, list[0].Age)
 		require.Equal(t, mqtt.Connected, list[0].State)
-		require.Equal(t, mqtt.Held{Messages: 1, Bytes: 4, Age: 40 * time.Second}, stuck.Held())
+		require.Equal(t, mqtt.Held{Messages: 1, Bytes: len("stuck") + len("held"), Age: 40 * time.Second}, stuck.Held())
 		require.Zero(t, busy.Held())
 		require.Equal(t, stuck.Held(), client.Stats().Held)
 

@@ -84,8 +84,14 @@ func (c *Client) established(k *conn) Event {
 	if kind == session.Inherited {
 		c.router.resumed(c.expireUnclaimed)
 	}
+	if first && c.cfg.catchAll && c.family.parent == nil {
+		c.router.catchAll(c.expireUnclaimed)
+	}
 	if !ack.SessionPresent {
 		c.holds.forsaken(c.engine, int(c.cfg.ReceiveMaximum))
+	}
+	if c.cfg.ClientID == "" && ack.AssignedClientID != "" {
+		c.link.assigned = ack.AssignedClientID
 	}
 	c.router.renewed()
 	c.router.reconnected()
@@ -98,7 +104,7 @@ func (c *Client) established(k *conn) Event {
 	c.status.info = ServerInfo{
 		Version:             c.engine.Version(),
 		Fallback:            c.link.fallback,
-		ClientID:            c.cfg.ClientID,
+		ClientID:            c.identifier(),
 		SessionPresent:      ack.SessionPresent,
 		KeepAlive:           c.engine.KeepAlive(),
 		SessionExpiry:       time.Duration(c.engine.SessionExpiryInterval()) * time.Second,

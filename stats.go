@@ -15,16 +15,16 @@ type Stats struct {
 
 	Published    uint64 // messages accepted for publishing
 	QueueDropped uint64 // messages to be published that Config.WhenFull dropped
-	Received     uint64 // messages from the server
+	Received     uint64 // messages from the server, those refused included
 	Dropped      uint64 // received messages dropped by a Subscription's limits
 	Unclaimed    uint64 // received messages that matched no Subscription and were dropped
-	Refused      uint64 // messages from the server that are malformed or too large, and were dropped for that
+	Refused      uint64 // messages from the server that are malformed or too large, or have too many properties, and were dropped for that
 
 	StrayResponses uint64 // responses for which no Request waited, or not any more
 	Unanswered     uint64 // requests that Respond got and could not send a response to
 
 	Queued      int // messages waiting to be sent
-	QueuedBytes int
+	QueuedBytes int // of memory: topics, payloads and properties
 	Inflight    int // messages sent and not acknowledged
 	Unfinished  int // received QoS 1 and 2 messages whose exchange is not finished
 

@@ -19,9 +19,10 @@ type SubscribeOptions struct {
 	// body is done with it, by Handle when the function has returned nil.
 	ManualAck bool
 
-	// BufferMessages and BufferBytes (of payload and properties) bound the QoS 0
-	// messages that wait for a consumer; Overflow says what happens beyond. Zero means
-	// 4,096 messages and 16 MiB. An empty buffer takes a message of any size.
+	// BufferMessages and BufferBytes bound the QoS 0 messages that wait for a consumer;
+	// Overflow says what happens beyond. Bytes are those of memory: topic, payload and
+	// properties as they lie there. Zero means 4,096 messages and 16 MiB. An empty buffer
+	// takes a message of any size.
 	//
 	// At QoS 1 and 2 Config.ReceiveMaximum messages and once more BufferBytes may wait,
 	// over reconnects and lost sessions too. What finds no room stays with the server:

@@ -30,7 +30,7 @@ func (c *Client) supervise(k *conn) error {
 		}
 		c.link.route.shunned = !healthy
 		c.indulge(err)
-		err = markLate(err, healthy)
+		err = c.link.evictions.judge(k, err, healthy, time.Now())
 		if k, err = c.reconnect(err); err != nil {
 			return err
 		}
@@ -154,6 +154,7 @@ func (c *Client) forget(k *conn, err error) {
 	c.holds.serve(nil)
 	c.mu.Lock()
 	c.engine.WroteBytes(k.written.Load())
+	k.answersPacket = c.engine.MayAnswer(cause)
 	c.engine.LostBecause(cause, time.Now())
 	if c.conn == k {
 		c.conn = nil
@@ -174,7 +175,8 @@ func (c *Client) forget(k *conn, err error) {
 // err: the server refused the credentials, the identifier, the version or the
 // kind of client, or CONNECT as such, or another client has taken over the
 // session. With Config.Permanent unset a refusal of credentials is the end only
-// if nothing could change it; see there.
+// if nothing could change it, and a session that is taken over only if it is the
+// second time; see there.
 func IsPermanent(err error) bool {
 	if r, ok := errors.AsType[*roundError](err); ok {
 		return r.final

@@ -9,12 +9,14 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// unclaimed holds QoS 1 and 2 messages until a Subscription claims them: those of
-// a resumed session, for a time, and those that a handler has not finished. They
-// stay unacknowledged meanwhile. Guarded by router.mu.
+// unclaimed holds messages until a Subscription claims them: those of a resumed
+// session at QoS 1 and 2, for a time, those that a handler has not finished, and if
+// Config says so all that come before anybody could subscribe. They stay unacknowledged
+// meanwhile. Guarded by router.mu.
 type unclaimed struct {
 	max      int
-	holding  bool // the session is that of an earlier process
+	holding  bool // the session is that of an earlier process, or everything waits at first
+	lossy    bool // at QoS 0 as well
 	held     []waiting
 	bytes    int // of held
 	shelf    shelf
@@ -50,24 +52,28 @@ const (
 
 // judge says what becomes of a message.
 func (u *unclaimed) judge(topic string, qos QoS, size int) verdict {
-	expected := matches(u.expected, topic)
+	firm := qos > AtMostOnce
+	expected := firm && matches(u.expected, topic)
 	switch {
-	case qos == AtMostOnce:
-		return unwantedNow
 	case expected:
+	case !firm && !u.lossy:
+		return unwantedNow
 	case !u.holding || matches(u.disowned, topic):
 		return unwantedNow
 	case u.period >= 0 && u.until.IsZero():
 		return unwantedNow // the session is our own, and nobody wants this
 	case u.period >= 0 && !time.Now().Before(u.until):
+		if !firm {
+			return unwantedNow
+		}
 		return unwantedLate
 	}
+	full := len(u.left) > 0 || // order
+		len(u.held) > 0 && u.bytes+size > maxUnclaimedBytes
 	switch {
-	case len(u.left) > 0: // order
-		return worthLeaving
-	case len(u.held) >= u.max:
+	case len(u.held) >= u.max && len(u.left) == 0, full && !firm:
 		return unwantedNow
-	case len(u.held) > 0 && u.bytes+size > maxUnclaimedBytes:
+	case full:
 		return worthLeaving
 	}
 	return worthHolding
@@ -176,6 +182,19 @@ func (r *router) resumed(expire func()) {
 	defer r.mu.Unlock()
 	r.inherited = true
 	r.last = shortcut{}
+	r.await(expire)
+}
+
+// catchAll lets everything wait that comes before somebody could ask for it.
+func (r *router) catchAll(expire func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unclaimed.lossy = true
+	r.await(expire)
+}
+
+// await makes messages wait from now on. Called with r.mu held.
+func (r *router) await(expire func()) {
 	u := &r.unclaimed
 	u.holding = true
 	if u.period >= 0 && u.until.IsZero() && r.closed == nil {
@@ -198,12 +217,13 @@ func (r *router) expire() (dropped []*Message, fetch bool) {
 func (c *Client) holdUnclaimed(in *session.Received) *Message {
 	u := &c.router.unclaimed
 	p := &in.Publish
-	v := u.judge(p.Topic, p.QoS, weightOf(p))
+	size := p.Cost()
+	v := u.judge(p.Topic, p.QoS, size)
 	if v == worthLeaving {
 		u.left = append(u.left, in.Token)
 		return nil
 	}
-	m := ownedMessage(in, c.holds.placeOne(&u.shelf, in.Token, weightOf(p)))
+	m := ownedMessage(in, c.holds.placeOne(&u.shelf, in.Token, size), false)
 	if v == worthHolding {
 		u.hold(m, false)
 		return nil
@@ -257,8 +277,8 @@ func (c *Client) expireUnclaimed() {
 // dropped.
 const untoldInterval = time.Minute
 
-// tellUnclaimed tells of messages that an earlier process wanted and this one does
-// not.
+// tellUnclaimed tells of messages that an earlier process, or the server, wanted and this
+// process does not.
 func (c *Client) tellUnclaimed(topic string) {
 	u := &c.router.unclaimed
 	now := time.Now()
@@ -274,7 +294,7 @@ func (c *Client) tellUnclaimed(topic string) {
 	if n == 0 {
 		return
 	}
-	c.cfg.Logger.Warn("mqtt messages of an earlier session dropped", "client_id", c.cfg.ClientID, "messages", n, "topic", topic)
+	c.cfg.Logger.Warn("mqtt messages dropped that nobody has claimed", "client_id", c.cfg.ClientID, "messages", n, "topic", topic)
 	c.watchers.send(Event{State: c.State(), Err: fmt.Errorf(
 		"%w: %d messages, one of them on topic %.80q, were acknowledged and dropped", ErrUnclaimed, n, topic)})
 }

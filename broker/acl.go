@@ -39,12 +39,14 @@ import (
 //
 // Its methods are safe for concurrent use.
 type ACL struct {
-	path  string
-	rules atomic.Pointer[aclRules]
+	path    string
+	rules   atomic.Pointer[aclRules]
+	reloads atomic.Uint64
 }
 
 // aclRules are never changed.
 type aclRules struct {
+	number   uint64               // of the Reload
 	users    map[string][]aclRule // by user name; "": clients without
 	patterns []aclRule
 }
@@ -74,8 +76,11 @@ func ParseACL(r io.Reader) (*ACL, error) {
 	return a, nil
 }
 
-// Reload reads the file of [LoadACL] again. When that fails the old rules stay.
-// What clients have subscribed to already stays as well.
+// Reload reads the file of [LoadACL] again. When that fails the old rules stay. When it
+// returns without an error nothing is sent any more that the new rules do not allow, be
+// it queued, retained or published later: each message to a client whose filter is not
+// allowed as a whole any more is looked at. The subscription itself stays, and brings
+// everything again when the rules allow it. What was sent before, the client has.
 func (a *ACL) Reload() error {
 	file, err := os.Open(a.path)
 	if err != nil {
@@ -86,6 +91,7 @@ func (a *ACL) Reload() error {
 	if err != nil {
 		return fmt.Errorf("mqtt: ACL %s: %w", a.path, err)
 	}
+	rules.number = a.reloads.Add(1)
 	a.rules.Store(rules)
 	return nil
 }

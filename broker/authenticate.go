@@ -18,17 +18,21 @@ func (c *conn) authenticate(p *wire.Connect, deadline time.Time) ([]byte, error)
 	ctx, cancel := context.WithDeadline(c.b.ctx, deadline)
 	defer cancel()
 	var data []byte
+	var d Decision
 	if p.AuthenticationMethod != "" {
 		own(p)
 		l.Password = p.Password
 		var err error
-		if data, err = c.exchange(ctx, l, p.AuthenticationData); err != nil {
+		if data, d, err = c.exchange(ctx, l, p.AuthenticationData); err != nil {
 			return nil, err
 		}
-	} else if no := c.b.login(ctx, l).refusal(connectReasons...); no != nil {
-		return nil, no
+	} else {
+		d = c.b.login(ctx, l)
+		if no := d.refusal(connectReasons...); no != nil {
+			return nil, no
+		}
 	}
-	c.peer.Username = l.Username
+	c.peer.Username, c.peer.principal = l.Username, c.b.principalOf(d, l.Username)
 	return data, nil
 }
 
@@ -46,7 +50,7 @@ func (b *Broker) login(ctx context.Context, l *Login) Decision {
 		return Allow()
 	}
 	for _, hook := range b.cfg.Authenticators {
-		if d := hook.Authenticate(ctx, l); d.verdict != undecided {
+		if d := b.askAuthenticator(ctx, hook, l); d.verdict != undecided {
 			return d
 		}
 	}

@@ -25,7 +25,7 @@ func (b *Broker) authorize(a *Access) Decision {
 		return Allow()
 	}
 	for _, hook := range b.cfg.Authorizers {
-		if d := hook.Authorize(b.ctx, a); d.verdict != undecided {
+		if d := b.askAuthorizer(hook, a); d.verdict != undecided {
 			return d
 		}
 	}

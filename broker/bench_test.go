@@ -1,8 +1,11 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -17,7 +20,7 @@ import (
 func BenchmarkFanOut(b *testing.B) {
 	for _, qos := range []wire.QoS{wire.AtMostOnce, wire.AtLeastOnce} {
 		for _, subscribers := range []int{1, 100, 1000} {
-			b.Run(fmt.Sprintf("QoS %d to %d", qos, subscribers), func(b *testing.B) { fanOut(b, qos, subscribers) })
+			b.Run(fmt.Sprintf("QoS %d to %d", qos, subscribers), func(b *testing.B) { fanOut(b, Config{}, "a/b", qos, subscribers, nil) })
 		}
 	}
 }
@@ -25,8 +28,45 @@ func BenchmarkFanOut(b *testing.B) {
 // batch is how many messages are on their way at a time, so that none is dropped.
 const batch = 256
 
-func fanOut(b *testing.B, qos wire.QoS, subscribers int) {
-	broker := New(Config{})
+// BenchmarkRights shows what a message costs for whose delivery rules are looked at:
+// without any, with rules that have not changed, and with a filter that is not allowed
+// as a whole any more, so that each message is looked at.
+func BenchmarkRights(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "acl")
+	rules := func(text string) {
+		require.NoError(b, os.WriteFile(path, []byte(text), 0o600))
+	}
+	rules("topic readwrite a/#")
+	acl, err := LoadACL(path)
+	require.NoError(b, err)
+	for _, test := range []struct {
+		name  string
+		hooks []Authorizer
+		rules string
+	}{
+		{"none", nil, ""},
+		{"a function", []Authorizer{AuthorizerFunc(func(context.Context, *Access) Decision { return Allow() })}, ""},
+		{"unchanged", []Authorizer{acl}, ""},
+		{"looked at", []Authorizer{acl}, "topic readwrite a/b"},
+	} {
+		for _, qos := range []wire.QoS{wire.AtMostOnce, wire.AtLeastOnce} {
+			b.Run(fmt.Sprintf("%s, QoS %d", test.name, qos), func(b *testing.B) {
+				rules("topic readwrite a/#")
+				require.NoError(b, acl.Reload())
+				fanOut(b, Config{Authorizers: test.hooks}, "a/#", qos, 100, func() {
+					if test.rules != "" {
+						rules(test.rules)
+						require.NoError(b, acl.Reload())
+					}
+				})
+			})
+		}
+	}
+}
+
+// fanOut calls ready when all have subscribed to the filter.
+func fanOut(b *testing.B, cfg Config, f string, qos wire.QoS, subscribers int, ready func()) {
+	broker := New(cfg)
 	defer broker.Close()
 	var receivers sync.WaitGroup
 	defer receivers.Wait()
@@ -34,12 +74,15 @@ func fanOut(b *testing.B, qos wire.QoS, subscribers int) {
 	for i := range subscribers {
 		nc := attach(b, broker, fmt.Sprint("sub", i))
 		defer nc.Close()
-		_, err := nc.Write(encode(b, &wire.Subscribe{PacketID: 1, Filters: []wire.SubscribeFilter{filter("a/b", qos)}}))
+		_, err := nc.Write(encode(b, &wire.Subscribe{PacketID: 1, Filters: []wire.SubscribeFilter{filter(f, qos)}}))
 		require.NoError(b, err)
 		r := wire.NewReader(nc, wire.V311, 0)
 		_, _, err = r.ReadPacket()
 		require.NoError(b, err)
 		receivers.Go(func() { count(nc, r, arrived) })
+	}
+	if ready != nil {
+		ready()
 	}
 	pub := attach(b, broker, "pub")
 	defer pub.Close()

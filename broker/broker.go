@@ -26,6 +26,10 @@ type Broker struct {
 	places    *quota       // of sessions
 	memory    *quota       // in bytes, see memory.go
 	walks     atomic.Int64 // that are under way
+	doors     doors
+	connects  *quota // of bytes, see intake
+	packets   *quota
+	authority
 	life
 
 	mu        sync.RWMutex // guards everything below
@@ -35,6 +39,7 @@ type Broker struct {
 	clients   map[string]*client // by client identifier
 	created   uint64             // clients so far
 	routes    match.Tree[*subscription]
+	shapes    shapes
 	groups    map[string]*group // shared subscriptions by their whole filter
 	retained  retained
 	locals    map[*Subscription]struct{}
@@ -73,8 +78,13 @@ func New(cfg Config) *Broker {
 	b.places, b.memory = newQuota(b.cfg.Sessions), newQuota(b.cfg.Memory)
 	b.changes.b = b
 	b.retained = newRetained(b)
+	b.consists(b.cfg.Authorizers)
 	b.persistence = newPersistence(b, b.cfg.Store)
 	b.entrances = newEntrances()
+	b.doors = newDoors(b.cfg.Connections)
+	b.shapes = newShapes()
+	b.connects = newQuota(connectsMaximum)
+	b.packets = newQuota(max(packetsMaximum*b.cfg.MaximumPacketSize, packetsMinimum))
 	b.begin()
 	if b.cfg.Store != nil {
 		b.load()
@@ -124,9 +134,9 @@ func (b *Broker) Publish(p *wire.Publish) error {
 	if err := b.checkPublish(p); err != nil {
 		return fmt.Errorf("mqtt: publish: %w", err)
 	}
-	var r router
-	now := time.Now()
-	code, err := b.publishOwn(&r, p, now)
+	w := works.Get().(*work)
+	defer w.release()
+	code, err := b.publishOwn(&w.router, p, time.Now())
 	if err != nil {
 		return fmt.Errorf("mqtt: publish: %w", err)
 	}

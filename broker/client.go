@@ -35,6 +35,7 @@ type client struct {
 	seen     seen
 	openCost int // charged for what receiver has open
 	walks    []*walk
+	rights   rights
 }
 
 // persistent is what is known of a session that the store has. Without one nothing of
@@ -82,13 +83,11 @@ func (cl *client) open(c *conn, ack *wire.Connack, resumed bool, now time.Time) 
 		// [MQTT-3.1.2-26], [MQTT-3.1.2-27] no more than the client takes.
 		cl.link.UseAliases(min(c.b.cfg.TopicAliasesSent, int(c.limits.TopicAliasMaximum)))
 	}
-	receiveMaximum := 0
-	if c.version == wire.V5 {
-		receiveMaximum = int(c.b.cfg.ReceiveMaximum)
-	} else {
+	if c.version < wire.V5 {
 		cl.sender.DropProperties()
 	}
-	cl.receiver.Start(resumed, receiveMaximum, uint16(c.b.cfg.TopicAliasMaximum))
+	cl.receiver.Start(resumed && !cl.forgets(&c.b.cfg), c.b.cfg.openMaximum(c.version), uint16(c.b.cfg.TopicAliasMaximum))
+	cl.guard(resumed)
 	cl.sender.Start(resumed, now)
 	cl.settle(&c.b.counts)
 }

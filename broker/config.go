@@ -23,7 +23,13 @@ type Config struct {
 	// that it asks for are visible to the hooks.
 	TLS *tls.Config
 	// Origins are patterns of hosts, as in path.Match, whose web pages may open
-	// WebSockets. Zero means only the host that the request is for.
+	// WebSockets: "app.example.com", "*.example.com:8443", "https://app.example.com".
+	// Zero means only the host that the request is for. Over a loopback address that has
+	// to be a loopback address, localhost or a name in it, or one that a certificate in
+	// TLS is for: any other name, of which a browser was told that it leads here, is
+	// refused, also if a proxy on this machine passes on the name by which it was
+	// reached. Name those here. Programs that are no browsers send no Origin and are
+	// not affected, unless the broker lets everybody in.
 	Origins []string
 
 	// Versions are the protocol versions to accept. Zero means all three.
@@ -69,10 +75,13 @@ type Config struct {
 	// kept. Zero means one week.
 	SessionExpiryMaximum time.Duration
 
-	// MaximumPacketSize bounds the packets that clients send, in bytes. Zero
-	// means 16 MiB.
+	// MaximumPacketSize bounds the packets that clients send, in bytes. Of all clients
+	// together, sixteen times as much may have arrived of packets that are not whole, and
+	// 64 KiB more of each; whoever goes beyond a fair share of that is disconnected.
+	// Zero means 16 MiB.
 	MaximumPacketSize int
-	// ReceiveMaximum bounds the QoS 2 messages that a 5.0 client may have open.
+	// ReceiveMaximum bounds the QoS 2 messages that a 5.0 client may have open; before
+	// 5.0, where nobody tells the client, sixteen times as many end the connection.
 	// Zero means 1024.
 	ReceiveMaximum uint16
 	// TopicAliasMaximum is how many topic aliases a 5.0 client may set. Zero means
@@ -99,7 +108,11 @@ type Config struct {
 	// a name are told apart by their address. If everybody may connect, see [ErrOpen],
 	// they are not, and the program is not bound by a share either. Zero means 1 GiB.
 	Memory int
-	// Connections bounds the connections at one time. Zero means 10,000.
+	// Connections bounds the clients that are connected at one time. When there are as
+	// many, a client of a user that has few takes the place of one of the user that has
+	// most, or of the address where users have no names. As many connections may be
+	// silent, of which the longest silent ones make room for others, and as many may
+	// wait for the answer to their CONNECT; at least 64 of each. Zero means 10,000.
 	Connections int
 	// Sessions bounds the sessions of present and absent clients, of which each user has
 	// a share as of Memory. Who would go beyond it is refused with Quota exceeded; the
@@ -109,7 +122,10 @@ type Config struct {
 	// memory than its text. Zero means 128.
 	TopicLevels int
 	// SubscriptionsPerClient bounds the filters of one session, which in any case
-	// have at most 4 MiB of text. Zero means 10,000.
+	// have at most 4 MiB of text. Filters with a + in unusual places, more than two or
+	// behind the 16th level, are bounded besides for all sessions together, because of
+	// what they cost each message: at 4096 different sets of such places, of which a user
+	// has a fair share. Zero means 10,000.
 	SubscriptionsPerClient int
 	// Inflight bounds the QoS 1 and 2 messages that are sent to one client and not
 	// acknowledged; a client may ask for fewer. Zero means 1024.

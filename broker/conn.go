@@ -31,18 +31,20 @@ type conn struct {
 	given    net.Conn      // what net was made of
 	listener *listener     // nil when there is none
 	request  *http.Request // of a WebSocket; nil: none
-	excess   bool          // is one too many, and only told so
+	standing standing      // guarded by doors.mu
 	signals  signals
 	client   *client // set once, under Broker.mu
 	last     last    // guarded by client.mu
 	spare    []byte  // of the writer, which uses it next
 
 	// Of the reader.
+	intake   intake
 	reader   *wire.Reader
 	decoder  wire.Decoder
 	*work    // borrowed while packets are handled
 	hello    // set before client is
 	enhanced enhanced
+	asked    uint64 // rules under which the hooks are asked about a SUBSCRIBE
 }
 
 // hello is what CONNECT said, and what CONNACK made of it.
@@ -58,12 +60,14 @@ type hello struct {
 // signals are how the goroutines of a connection wake each other.
 type signals struct {
 	writer   atomic.Uint32 // see writerIdle
-	drained  chan struct{} // has room for one: something was written
-	noReader chan struct{} // closed when the reader is done
-	noWriter chan struct{} // closed when the writer is done
+	drained  bell          // something was written
+	noReader gate          // the reader is done
+	noWriter gate          // the writer is done
 	gone     chan struct{} // closed when nothing is left
 
 	failure atomic.Pointer[refusal] // ends the connection from elsewhere; nil: none
+	late    atomic.Int32            // how many wait until everything that has come is handled
+	steps   atomic.Uint32           // packets that were handled, where hooks may take their time
 }
 
 // last is what is still written when the session was taken away.
@@ -141,18 +145,14 @@ func newConn(b *Broker, nc net.Conn, l *listener) *conn {
 		listener: l,
 		decoder:  wire.Decoder{From: wire.FromClient},
 		hello:    hello{terse: true}, // until it is known what the client can take
-		signals: signals{
-			drained:  make(chan struct{}, 1),
-			noReader: make(chan struct{}),
-			noWriter: make(chan struct{}),
-			gone:     make(chan struct{}),
-		},
+		signals:  signals{gone: make(chan struct{})},
 	}
 }
 
 // run serves the connection until it is over.
 func (c *conn) run() {
 	defer c.cut()
+	defer c.intake.end()
 	resumed, err := c.handshake()
 	if err != nil {
 		c.b.counts.refused.Add(1)
@@ -167,8 +167,8 @@ func (c *conn) run() {
 	err = c.read()
 	c.b.leave(c, c.endingFor(err))
 	c.discard()
-	close(c.signals.noReader)
-	<-c.signals.noWriter
+	c.signals.noReader.open()
+	<-c.signals.noWriter.wait()
 	log.Info("client gone", "reason", err)
 	c.b.observe(Disconnected{c.peer, err})
 }
@@ -238,16 +238,30 @@ func (c *conn) handleAll(now time.Time) error {
 			return err
 		}
 		c.letGo()
+		if err := c.checkFlags(h); err != nil {
+			return err
+		}
 		if err := c.handle(h, body, now); err != nil {
 			return err
 		}
 	}
 }
 
+// checkFlags looks at what a version forbids in the first byte and others do not.
+func (c *conn) checkFlags(h wire.Header) error {
+	const duplicate, mask = 0x08, 0x0e // DUP, and with it the QoS
+	if h.Type == wire.TypePublish && h.Flags&mask == duplicate && c.version > wire.V31 {
+		// [MQTT-3.3.1-2]
+		return &wire.Error{Packet: h.Type, Reason: wire.ProtocolError, Detail: "DUP at QoS 0"}
+	}
+	return nil
+}
+
 // letGo wakes the writers before a hook that may take its time, which otherwise
 // happens once for all that one read brought.
 func (c *conn) letGo() {
 	if c.b.slowHooks {
+		c.signals.steps.Add(1)
 		c.router.flush()
 		c.wake()
 	}
@@ -268,19 +282,27 @@ func (c *conn) begin(now time.Time) bool {
 
 // awaitRoom keeps a client that does not read its answers from asking for more.
 func (c *conn) awaitRoom() error {
+	var drained <-chan struct{}
 	for {
 		c.client.mu.Lock()
 		gone, pending := c.client.conn != c, c.client.link.Pending()
 		c.client.mu.Unlock()
-		if gone {
+		switch {
+		case gone:
 			return errGone
-		}
-		if pending <= pendingMaximum {
+		case pending <= pendingMaximum || pending <= latePending && c.signals.late.Load() > 0:
 			return nil
+		case drained == nil:
+			drained = c.signals.drained.listen()
+			continue
 		}
 		select {
-		case <-c.signals.drained:
-		case <-c.signals.noWriter:
+		case <-drained:
+		case <-c.signals.noWriter.wait():
+			// What the client has sent before it went is still handled.
+			if pending <= latePending {
+				return nil
+			}
 			return errGone
 		}
 	}

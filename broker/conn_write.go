@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"errors"
 	"io"
+	"os"
 	"time"
 )
 
@@ -54,7 +56,7 @@ func (c *conn) write() {
 	for {
 		if !c.writePending() {
 			state.Store(writerDone)
-			close(c.signals.noWriter)
+			c.signals.noWriter.open()
 			return
 		}
 		if state.CompareAndSwap(writerRuns, writerIdle) {
@@ -81,11 +83,20 @@ func (c *conn) writePending() bool {
 			return true
 		}
 		if err := c.transmit(b); err != nil {
-			c.cut()
+			c.endRead(err)
 			return false
 		}
-		c.signalDrained()
+		c.signals.drained.ring()
 		c.spare = reusable(b)
+	}
+}
+
+// endRead makes the reader come to its end after a write has failed. A peer that has
+// reset the connection may have sent messages and DISCONNECT before: they can still be
+// read, and the end is behind them.
+func (c *conn) endRead(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) || c.line.Finish(time.Now().Add(farewellTimeout)) != nil {
+		c.cut()
 	}
 }
 
@@ -124,7 +135,7 @@ func (c *conn) part(b []byte) {
 	timer := time.NewTimer(lingerTimeout)
 	defer timer.Stop()
 	select {
-	case <-c.signals.noReader:
+	case <-c.signals.noReader.wait():
 	case <-timer.C:
 	}
 }
@@ -162,11 +173,4 @@ func (c *conn) transmit(b []byte) error {
 	n, err := c.net.Write(b)
 	c.b.counts.bytesSent.Add(uint64(n))
 	return err
-}
-
-func (c *conn) signalDrained() {
-	select {
-	case c.signals.drained <- struct{}{}:
-	default:
-	}
 }

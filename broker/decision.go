@@ -8,11 +8,13 @@ import (
 
 // Decision is what a hook says: nothing, yes, or no. The zero value says nothing.
 type Decision struct {
-	verdict verdict
-	qos     wire.QoS // of an allowed subscription or message: no more than that
-	code    wire.ReasonCode
-	text    string
-	server  string // to go to
+	verdict   verdict
+	qos       wire.QoS // of an allowed subscription or message: no more than that
+	code      wire.ReasonCode
+	text      string
+	server    string // to go to
+	principal string // of a login; empty: the user name
+	broken    bool   // of a hook that has panicked
 }
 
 type verdict uint8
@@ -34,6 +36,18 @@ func Allow() Decision { return AllowUpTo(wire.ExactlyOnce) }
 // if its own QoS is not higher. For a login it is [Allow].
 func AllowUpTo(qos wire.QoS) Decision { return Decision{verdict: allowed, qos: qos} }
 
+// As says for whom a login is allowed, if that is not the user name: where that is a
+// token, say, it returns d for the subject of all of its tokens. A client identifier
+// belongs to one principal while its session lives, connected or not. Any other is
+// refused with [wire.NotAuthorized] and changes nothing, until the session has ended or
+// [Broker.Release] has ended it; so is a client that authenticates again as another.
+// Without authenticators all clients are one. The principal is a part of the session in
+// [Config.Store]. Authorizers see the user name.
+func (d Decision) As(principal string) Decision {
+	d.principal = principal
+	return d
+}
+
 // Deny says no. A code that the answer to the client can not carry, such as one
 // that is no failure, is sent as [wire.NotAuthorized]. The text, which may be
 // empty, is sent to 5.0 clients as reason string where they want it and it fits.
@@ -53,6 +67,7 @@ type refusal struct {
 	code   wire.ReasonCode
 	text   string
 	server string // to go to; empty: none
+	broken bool   // by a hook that has panicked: the connection ends
 }
 
 // Error returns the reason.
@@ -75,7 +90,7 @@ func (d Decision) refusal(permitted ...wire.ReasonCode) *refusal {
 		return &refusal{code: wire.NotAuthorized}
 	}
 	if slices.Contains(permitted, d.code) {
-		return &refusal{code: d.code, text: d.text, server: d.server}
+		return &refusal{code: d.code, text: d.text, server: d.server, broken: d.broken}
 	}
 	return &refusal{code: wire.NotAuthorized, text: d.text}
 }

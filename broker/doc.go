@@ -29,10 +29,26 @@
 // Without any authenticator everybody may connect, and therefore the broker refuses
 // to serve other machines; [AllowAll] says that this is meant. Without any
 // authorizer everything is allowed, but no client publishes on topics that start
-// with $. A session belongs to the client identifier and the user name together.
+// with $.
 //
-// Hooks run on the goroutine of the client that they are about and hold up only
+// A client identifier belongs to one principal while its session lives, connected or
+// not: the one that the decision of the authenticator names ([Decision.As]), or the
+// user name. Another principal that connects with it gets Not authorized (before 5.0
+// return code 5), and neither ends nor gets nor erases the session, clean start or not.
+// So an ACL's %c means what it says. [Broker.Release] frees an identifier at once.
+// Without authenticators all clients are one, and a session of that time belongs to
+// whoever authenticates first.
+//
+// Hooks run on a goroutine of the client that they are about and hold up only
 // that one.
+//
+// A hook that panics is taken to say no and ends the connection that it was asked
+// about: a client that connects gets a CONNACK, any other a DISCONNECT, with
+// Implementation specific error. What it had sent is neither passed on nor
+// acknowledged, its session stays, a will is not published. The panic is logged with
+// its stack; the program and all others go on. An [Observer] that is told about a
+// connection, and panics, ends it in the same way. So does a function in [Config.TLS],
+// but without an answer.
 //
 // # Limits
 //

@@ -256,9 +256,10 @@ func TestACleanStartIsForGood(t *testing.T) {
 
 func TestASessionStillBelongsToItsUser(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
+		w.cfg.Authenticators = []Authenticator{AllowAll{}}
 		connect := lasting(wire.V5, "c")
 		connect.Username = new("ann")
-		join(t, w.broker, wire.V5, connect)
+		join(t, w.kill(), wire.V5, connect)
 		b := w.kill()
 		info := b.Clients()[0]
 		require.Equal(t, "ann", info.Peer.Username)
@@ -266,8 +267,9 @@ func TestASessionStillBelongsToItsUser(t *testing.T) {
 		require.NotEmpty(t, info.Peer.RemoteAddr.Network())
 		other := lasting(wire.V5, "c")
 		other.Username = new("bob")
-		_, ack := join(t, b, wire.V5, other)
-		require.False(t, ack.SessionPresent)
+		refusedAs(t, b, wire.V5, other, wire.NotAuthorized)
+		_, ack := join(t, b, wire.V5, connect)
+		require.True(t, ack.SessionPresent)
 	})
 }
 

@@ -14,7 +14,9 @@ type EnhancedAuthenticator interface {
 	// AuthenticationMethod returns the name of the method.
 	AuthenticationMethod() string
 	// Begin starts an exchange with a client that connects or, with l.Again,
-	// authenticates again. Next may set l.Username.
+	// authenticates again. Next may set l.Username. A client that turns out to be
+	// another principal when it authenticates again is disconnected with
+	// [wire.NotAuthorized], see [Decision.As].
 	Begin(l *Login) Exchange
 }
 
@@ -35,6 +37,7 @@ type enhanced struct {
 	by       EnhancedAuthenticator // nil: CONNECT named no method
 	method   string
 	again    Exchange // re-authentication under way; nil: none
+	login    *Login   // of again
 	deadline time.Time
 }
 
@@ -44,7 +47,7 @@ func (c *conn) chooseMethod(method string) error {
 		return nil
 	}
 	for _, a := range c.b.cfg.EnhancedAuthenticators {
-		if a.AuthenticationMethod() == method {
+		if c.b.method(a, c.peer) == method {
 			c.enhanced.by, c.enhanced.method = a, method
 			return nil
 		}
@@ -53,26 +56,26 @@ func (c *conn) chooseMethod(method string) error {
 	return &refusal{code: wire.BadAuthenticationMethod, text: "authentication method is not known"}
 }
 
-// exchange authenticates a client that connects.
-func (c *conn) exchange(ctx context.Context, l *Login, data []byte) ([]byte, error) {
-	x := c.enhanced.by.Begin(l)
+// exchange authenticates a client that connects. It returns the last data for it.
+func (c *conn) exchange(ctx context.Context, l *Login, data []byte) ([]byte, Decision, error) {
+	x := c.b.beginExchange(c.enhanced.by, l)
 	for {
-		answer, d := x.Next(ctx, data)
+		answer, d := c.b.nextStep(ctx, x, c.peer, data)
 		switch {
 		case d.verdict == allowed:
-			return answer, nil
+			return answer, d, nil
 		case d.verdict == denied:
 			// [MQTT-4.12.0-4]
-			return nil, d.refusal(connectReasons...)
+			return nil, d, d.refusal(connectReasons...)
 		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+			return nil, d, context.Cause(ctx)
 		}
 		if err := c.challenge(answer); err != nil {
-			return nil, err
+			return nil, d, err
 		}
 		var err error
 		if data, err = c.readAuth(); err != nil {
-			return nil, err
+			return nil, d, err
 		}
 	}
 }
@@ -136,7 +139,8 @@ func (c *conn) handleAuth(p *wire.Auth, now time.Time) error {
 		// [MQTT-4.12.1-1]
 		return fault(wire.BadAuthenticationMethod, "another method than in CONNECT")
 	case p.ReasonCode == wire.Reauthenticate && e.again == nil:
-		e.again = e.by.Begin(&Login{Peer: *c.peer, AuthenticationMethod: e.method, Again: true, Request: c.request})
+		e.login = &Login{Peer: *c.peer, AuthenticationMethod: e.method, Again: true, Request: c.request}
+		e.again = c.b.beginExchange(e.by, e.login)
 		e.deadline = now.Add(c.b.cfg.ConnectTimeout)
 	case p.ReasonCode == wire.ContinueAuthentication && e.again != nil:
 	default:
@@ -145,7 +149,7 @@ func (c *conn) handleAuth(p *wire.Auth, now time.Time) error {
 
 	ctx, cancel := context.WithDeadline(c.b.ctx, e.deadline)
 	defer cancel()
-	data, d := e.again.Next(ctx, p.AuthenticationData)
+	data, d := c.b.nextStep(ctx, e.again, c.peer, p.AuthenticationData)
 	answer := &wire.Auth{ReasonCode: wire.ContinueAuthentication, AuthenticationMethod: e.method, AuthenticationData: data}
 	switch d.verdict {
 	case denied:
@@ -153,7 +157,10 @@ func (c *conn) handleAuth(p *wire.Auth, now time.Time) error {
 		return d.refusal(wire.UnspecifiedError, wire.ImplementationSpecificError, wire.ServerBusy, wire.BadAuthenticationMethod,
 			wire.QuotaExceeded, wire.AdministrativeAction, wire.UseAnotherServer, wire.ServerMoved)
 	case allowed:
-		answer.ReasonCode, e.again = wire.Success, nil
+		if err := c.becomes(e.login, d); err != nil {
+			return err
+		}
+		answer.ReasonCode, e.again, e.login = wire.Success, nil, nil
 	}
 	return c.answer(answer)
 }

@@ -61,7 +61,10 @@ func (b *Broker) consider(e *entrance, now time.Time) error {
 		return wire.ServerUnavailable
 	}
 	e.session = b.clients[p.ClientID]
-	e.resumed = e.session != nil && !p.CleanStart && e.session.mayResume(c.peer, now)
+	if err := c.mayHave(e.session, now); err != nil {
+		return err
+	}
+	e.resumed = e.session != nil && !p.CleanStart && e.session.mayResume(now)
 	e.expiry = b.cfg.sessionExpiry(askedExpiry(p))
 	if err := b.hasPlace(e); err != nil {
 		return err

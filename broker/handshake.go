@@ -30,6 +30,9 @@ func (c *conn) handshake() (resumed bool, err error) {
 	moved, _ := c.line.Moved()
 	deadline := began.Add(c.b.cfg.ConnectTimeout + line.Earned(moved))
 	c.greet(connect)
+	if !c.b.doors.speak(c) {
+		return false, c.refuse(tooManyConnections)
+	}
 	if err := c.judge(connect); err != nil {
 		return false, c.refuse(err)
 	}
@@ -41,13 +44,22 @@ func (c *conn) handshake() (resumed bool, err error) {
 	if err := c.net.SetWriteDeadline(time.Time{}); err != nil {
 		return false, err
 	}
+	c.b.catchUp(connect.ClientID)
+	if !c.b.doors.enter(c, c.tenant(), c.b.isConnected(connect.ClientID)) {
+		return false, c.refuse(tooManyConnections)
+	}
 	resumed, err = c.b.enter(c, connect, data, deadline)
 	if err != nil {
 		return false, c.refuse(err)
 	}
+	c.b.doors.settled(c)
+	c.intake.enter()
 	c.reader.SetMaxPacketSize(c.b.cfg.MaximumPacketSize)
 	return resumed, nil
 }
+
+// tooManyConnections is what a client is told for which there is no room.
+var tooManyConnections = &refusal{code: wire.ServerBusy, text: "too many connections"}
 
 // boundHandshake bounds the time until the client is let in. A slow line gets more of
 // it than one on which little moves.
@@ -60,8 +72,10 @@ func (c *conn) boundHandshake() error {
 	return c.line.Handshake(c.b.cfg.ConnectTimeout)
 }
 
-func (c *conn) readConnect() (*wire.Connect, error) {
-	c.reader = wire.NewReader(countingReader{c.net, &c.b.counts.bytesReceived}, 0, min(connectMaximum, c.b.cfg.MaximumPacketSize))
+func (c *conn) readConnect() (_ *wire.Connect, err error) {
+	defer c.contain(&err)
+	c.intake.conn = c
+	c.reader = wire.NewReader(&c.intake, 0, min(connectMaximum, c.b.cfg.MaximumPacketSize))
 	h, body, err := c.reader.ReadPacket()
 	if err != nil {
 		return nil, err
@@ -109,8 +123,8 @@ func (c *conn) judge(p *wire.Connect) error {
 	switch {
 	case !slices.Contains(cfg.Versions, p.Version):
 		return &refusal{code: wire.UnsupportedProtocolVersion, text: "version is switched off"}
-	case c.excess:
-		return &refusal{code: wire.ServerBusy, text: "too many connections"}
+	case p.AuthenticationMethod == "" && c.b.doors.hopeless(c.tenant()) && !c.b.isConnected(p.ClientID):
+		return tooManyConnections
 	}
 	if w := p.Will; w != nil {
 		switch {
@@ -128,8 +142,9 @@ func (c *conn) judge(p *wire.Connect) error {
 }
 
 // refuse answers CONNECT with the reason in err, if the version has a CONNACK for
-// it, and returns err. [MQTT-3.2.2-6], [MQTT-3.2.2-7] without session; run closes.
+// it, and returns err. The connection counts no more. [MQTT-3.2.2-6], [MQTT-3.2.2-7] without session; run closes.
 func (c *conn) refuse(err error) error {
+	c.b.doors.leave(c)
 	code, ok := errors.AsType[wire.ReasonCode](err)
 	if !ok || c.version == 0 {
 		return err
@@ -146,10 +161,22 @@ func (c *conn) refuse(err error) error {
 	if unknown != nil || !c.fits(ack) {
 		return err
 	}
-	if c.writeLast(b) && c.net.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
+	c.linger(b)
+	return err
+}
+
+// linger sends the last bytes and gives the peer the time to read them. It holds
+// nothing meanwhile but the connection.
+func (c *conn) linger(b []byte) {
+	c.reader = nil
+	c.intake.end()
+	if !c.writeLast(b) {
+		return
+	}
+	defer c.b.counts.lingering.Add(-1)
+	if c.b.counts.lingering.Add(1) <= lingerMaximum && c.net.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
 		c.discard()
 	}
-	return err
 }
 
 // explainRefusal adds what the client wants to know and what fits.

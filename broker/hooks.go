@@ -32,9 +32,18 @@ func (AllowAll) Authenticate(context.Context, *Login) Decision { return Allow() 
 
 // Authorizer decides what a client may publish and subscribe to.
 //
-// It is called by many goroutines at once, each of which is that of the client in
-// question; wills are asked for when they are published. ctx ends with the broker.
-// A must not be kept.
+// It is asked about each message of a client, about wills when they are published, and
+// about filters when the client subscribes. When a client goes on with a session, also
+// after a restart of the broker, and when the rules change ([ACL.Reload],
+// [Broker.Reauthorize]), it is asked again before the client is sent anything: about
+// each filter of the session, and, with [SubscribeAction], about the topics of what
+// waits. What neither the topic nor a filter that matches it is allowed for is not sent
+// but dropped and counted as Denied, or goes to another member of the shared
+// subscription. Otherwise no message to a client is asked about, unless one of its
+// filters was refused in this way: then each message that comes for the client is.
+//
+// It is called by many goroutines at once, each of which belongs to the client in
+// question; no lock is held. ctx ends with the broker. A must not be kept.
 type Authorizer interface {
 	Authorize(ctx context.Context, a *Access) Decision
 }
@@ -80,7 +89,8 @@ func (a Action) String() string {
 
 // Login is what a client says about itself when it connects. An authenticator may
 // set Username to what it found out, such as the name in a client certificate;
-// that is what the authorizers see.
+// that is what the authorizers see, and to whom the client identifier belongs unless
+// the decision says otherwise, see [Decision.As].
 type Login struct {
 	Peer
 	Password []byte // nil: none; must not be kept
@@ -103,4 +113,6 @@ type Peer struct {
 	// TLS says how the connection is protected and holds the certificates of the
 	// client; nil: without TLS. It must not be changed.
 	TLS *tls.ConnectionState
+
+	principal principal
 }

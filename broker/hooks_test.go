@@ -83,22 +83,6 @@ func TestClientIsSentToAnotherServer(t *testing.T) {
 	})
 }
 
-func TestSessionBelongsToItsUser(t *testing.T) {
-	run(t, Config{}, func(t *testing.T, b *Broker) {
-		connect := lasting(wire.V5, "c")
-		connect.Username = new("alice")
-		alice, _ := join(t, b, wire.V5, connect)
-		alice.subscribe(filter("a", 1))
-		alice.cut()
-		require.NoError(t, b.Publish(&wire.Publish{Topic: "a", QoS: 1}))
-		connect.Username = new("mallory")
-		mallory, ack := join(t, b, wire.V5, connect)
-		require.False(t, ack.SessionPresent)
-		mallory.idle()
-		require.Zero(t, b.routes.Len())
-	})
-}
-
 func TestAuthenticatorSeesTheClient(t *testing.T) {
 	var seen Login
 	cfg := Config{Authenticators: []Authenticator{AuthenticatorFunc(func(_ context.Context, l *Login) Decision {

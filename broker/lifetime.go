@@ -22,15 +22,14 @@ func askedExpiry(p *wire.Connect) uint32 {
 	return p.SessionExpiryInterval
 }
 
-// mayResume reports whether peer may go on with the session. One that has just
-// expired is over, even if its alarm is late.
-func (cl *client) mayResume(peer *Peer, now time.Time) bool {
+// mayResume reports whether a client that may have the session can go on with it. One
+// that has just expired is over, even if its alarm is late.
+func (cl *client) mayResume(now time.Time) bool {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	// [MQTT-3.1.2-6] of 3.1.1: a session for one connection ends with it, and being
-	// taken over is an end. It belongs to a user too: nobody gets what waits for
-	// somebody else.
-	return cl.expiry > 0 && cl.seen.peer.Username == peer.Username && !passed(cl.alarm.end, now)
+	// taken over is an end.
+	return cl.expiry > 0 && !passed(cl.alarm.end, now)
 }
 
 // tooMany returns the reason for a limit of ours, for which older versions have
@@ -52,6 +51,7 @@ func (b *Broker) displace(cl *client, resumed bool, due *[]*will, now time.Time)
 	b.cancelAlarm(cl)
 	if cl.conn != nil {
 		left = cl.close(ending{reason: wire.SessionTakenOver, tell: true})
+		b.doors.leave(left)
 	}
 	if isDue {
 		*due = append(*due, cl.takeWill())
@@ -81,6 +81,7 @@ func (b *Broker) leave(c *conn, e ending) bool {
 	var due *will
 	if attached {
 		cl.close(e)
+		b.doors.leave(c)
 		goodbye := cl.will != nil && !e.will
 		if !e.will || b.closed && !cl.durable.Load() {
 			// [MQTT-3.14.4-3]

@@ -14,7 +14,8 @@ import (
 // this machine. Set [Config.Authenticators], if need be to [AllowAll].
 var ErrOpen = errors.New("mqtt: broker without authenticators serves only its own machine")
 
-// ErrTooMany says that [Config.Connections] is reached.
+// ErrTooMany says that [Config.Connections] is reached and more than enough others wait
+// to be told so.
 var ErrTooMany = errors.New("mqtt: broker has too many connections")
 
 // listener is one call of Serve.
@@ -102,10 +103,6 @@ func (b *Broker) ServeConn(nc net.Conn) error {
 	return nil
 }
 
-// excessMaximum is how many connections beyond the limit are kept until they can
-// be told that they are too many.
-const excessMaximum = 64
-
 // admit counts a new connection in, or closes it. Whoever gets one calls serve.
 func (b *Broker) admit(c *conn) (*conn, error) {
 	err := b.addConn(c)
@@ -162,22 +159,28 @@ func (b *Broker) openListeners() []*listener {
 
 func (b *Broker) addConn(c *conn) error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.stopping.Load() || c.listener != nil && c.listener.ended {
+		b.mu.Unlock()
 		return b.ended()
 	}
-	if over := len(b.conns) - b.cfg.Connections; over >= excessMaximum {
+	loser, room := b.doors.arrive(c)
+	if room {
+		b.conns[c] = struct{}{}
+		b.routines.Add(1)
+	}
+	b.mu.Unlock()
+	if !room {
 		b.counts.refused.Add(1)
 		return ErrTooMany
-	} else if over >= 0 {
-		c.excess = true
 	}
-	b.conns[c] = struct{}{}
-	b.routines.Add(1)
+	if loser != nil {
+		loser.conn.cut()
+	}
 	return nil
 }
 
 func (b *Broker) removeConn(c *conn) {
+	b.doors.leave(c)
 	b.mu.Lock()
 	delete(b.conns, c)
 	b.mu.Unlock()

@@ -94,20 +94,19 @@ func (s *Subscription) end() {
 	}
 }
 
-// offer never waits.
+// offer never waits, and nobody else sends.
 func (s *Subscription) offer(m *message, retain bool) {
-	kept := m.keep().publish
-	kept.Retain = retain
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
-	select {
-	case s.messages <- &kept:
-		s.b.counts.sent.Add(1)
-	default:
+	switch {
+	case s.closed:
+	case len(s.messages) == cap(s.messages):
 		s.dropped++
 		s.b.counts.dropped.Add(1)
+	default:
+		kept := m.keep().publish
+		kept.Retain = retain
+		s.messages <- &kept
+		s.b.counts.sent.Add(1)
 	}
 }

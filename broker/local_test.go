@@ -129,7 +129,7 @@ func TestClientsAreListed(t *testing.T) {
 		require.Equal(t, "u", infos[0].Peer.Username)
 		infos[0].Peer = nil
 		require.Equal(t, ClientInfo{
-			Since: start.Add(time.Second), SessionExpiry: time.Minute, Subscriptions: 2, Waiting: 1, WaitingBytes: 4 + 2 + wire.CostOf([]wire.UserProperty{{}}),
+			Since: start.Add(time.Second), SessionExpiry: time.Minute, Subscriptions: 2, Waiting: 1, WaitingBytes: 4 + 2 + wire.CostOf(make([]wire.UserProperty, 1)),
 		}, infos[0])
 		require.Equal(t, "here", infos[1].Peer.ClientID)
 		require.True(t, infos[1].Connected)

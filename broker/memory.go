@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 )
@@ -83,14 +84,14 @@ func costOfSession(p *Peer, w *will) int {
 	return n
 }
 
-// payer returns in whose share everything is that belongs to a client: that of its user,
-// or of its address if it has none. It is empty where nobody is told apart.
+// payer returns in whose share everything is that belongs to a client: that of its
+// principal, or of its address if it has none. It is empty where nobody is told apart.
 func (b *Broker) payer(p *Peer) string {
-	switch {
-	case b.cfg.open():
+	if b.cfg.open() {
 		return ""
-	case p.Username != "":
-		return "user " + p.Username
+	}
+	if name := cmp.Or(p.principal.name, p.Username); name != "" {
+		return "user " + name
 	}
 	return "address " + hostOf(p.RemoteAddr)
 }

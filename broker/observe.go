@@ -62,20 +62,15 @@ func (Subscribed) event()   {}
 func (Unsubscribed) event() {}
 func (Published) event()    {}
 
-func (b *Broker) observe(e Event) {
-	for _, o := range b.cfg.Observers {
-		o.Observe(e)
-	}
-}
-
 // observed reports whether events are worth making.
 func (b *Broker) observed() bool { return len(b.cfg.Observers) > 0 }
 
 // subscribed returns what observers are told.
 func (c *conn) subscribed(p *wire.Subscribe, ack *wire.Suback) (events []Event) {
+	peer := c.client.lastPeer()
 	for i, code := range ack.ReasonCodes {
 		if !code.Failed() {
-			events = append(events, Subscribed{c.peer, p.Filters[i].Filter, wire.QoS(code)})
+			events = append(events, Subscribed{peer, p.Filters[i].Filter, wire.QoS(code)})
 		}
 	}
 	return events
@@ -83,9 +78,10 @@ func (c *conn) subscribed(p *wire.Subscribe, ack *wire.Suback) (events []Event) 
 
 // unsubscribed returns what observers are told.
 func (c *conn) unsubscribed(p *wire.Unsubscribe, ack *wire.Unsuback) (events []Event) {
+	peer := c.client.lastPeer()
 	for i, code := range ack.ReasonCodes {
 		if code == wire.Success {
-			events = append(events, Unsubscribed{c.peer, p.Filters[i]})
+			events = append(events, Unsubscribed{peer, p.Filters[i]})
 		}
 	}
 	return events

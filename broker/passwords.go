@@ -25,25 +25,29 @@ const passwordMaximum = 72
 // It decides about every client that gives a user name and passes on the others.
 // Checking takes as long for unknown users as for known ones, as long as all hashes
 // have the same cost. It is work for a processor, so only a few are checked at a
-// time; whoever has to wait longer than [Config.ConnectTimeout] is sent away with
-// Server busy.
+// time. Those whose address and user had wrong passwords lately come last, and a
+// password that was right is known for an hour or until Reload. Whoever has to wait
+// longer than [Config.ConnectTimeout], or behind too many, is sent away with Server
+// busy.
 //
 // Its methods are safe for concurrent use.
 type Passwords struct {
 	path  string
 	users atomic.Pointer[passwordTable]
 	turns chan struct{} // one for each that is checked
+	queue *loginQueue
 }
 
 // passwordTable is never changed.
 type passwordTable struct {
 	hashes map[string][]byte
 	decoy  []byte // for unknown users
+	right  *rightPasswords
 }
 
 // LoadPasswords reads a password file.
 func LoadPasswords(path string) (*Passwords, error) {
-	p := &Passwords{path: path, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	p := &Passwords{path: path, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), queue: newLoginQueue()}
 	if err := p.Reload(); err != nil {
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func (p *Passwords) Reload() error {
 }
 
 func parsePasswords(r io.Reader) (*passwordTable, error) {
-	table := &passwordTable{hashes: make(map[string][]byte)}
+	table := &passwordTable{hashes: make(map[string][]byte), right: newRightPasswords()}
 	decoyCost := bcrypt.MinCost
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
@@ -110,15 +114,21 @@ func (p *Passwords) Authenticate(ctx context.Context, l *Login) Decision {
 	if l.Username == "" {
 		return Pass()
 	}
-	select {
-	case p.turns <- struct{}{}:
-		defer func() { <-p.turns }()
-	case <-ctx.Done():
+	if p.users.Load().right.has(l.Username, l.Password) {
+		return Allow()
+	}
+	login := p.queue.login(l)
+	if !p.queue.wait(ctx, login, p.turns) {
 		return Deny(wire.ServerBusy, "too many logins")
 	}
-	if !p.users.Load().check(l.Username, l.Password) {
+	defer func() { <-p.turns }()
+	users := p.users.Load()
+	right := users.check(l.Username, l.Password)
+	p.queue.learn(login, right)
+	if !right {
 		return Deny(wire.BadUserNameOrPassword, "")
 	}
+	users.right.add(l.Username, l.Password)
 	return Allow()
 }
 

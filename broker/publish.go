@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"time"
 
 	"github.com/seed65a45251/mqtt/match"
@@ -11,7 +12,10 @@ import (
 // handlePublish takes a PUBLISH and answers it.
 func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	p := &c.packets.publish
-	if err := c.decoder.Publish(p, h, body); err != nil {
+	err := c.decoder.Publish(p, h, body)
+	// More properties than we decode break no rule: nobody gets the message, that is all.
+	excessive := errors.Is(err, wire.QuotaExceeded)
+	if err != nil && !excessive {
 		return err
 	}
 	if err := c.b.checkPublish(p); err != nil {
@@ -26,7 +30,12 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	}
 	c.b.counts.received.Add(1)
 	code, text := wire.Success, ""
-	if no := c.b.authorizePublish(c.peer, p); no != nil {
+	if excessive {
+		code, text = wire.QuotaExceeded, "too many properties"
+	} else if no := c.b.authorizePublish(c.peer, p); no != nil {
+		if no.broken {
+			return no
+		}
 		code, text = no.code, no.text
 	} else {
 		m := &c.packets.message

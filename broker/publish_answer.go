@@ -90,7 +90,7 @@ func (c *conn) awaitStore() bool {
 	}
 	c.router.flush()
 	c.wake()
-	return p.Admit(c.b.ctx, &c.client.waiting, c.signals.noWriter)
+	return p.Admit(c.b.ctx, &c.client.waiting, c.signals.noWriter.wait())
 }
 
 // publishOwn publishes a message of the program and waits for the store if need be.

@@ -21,8 +21,17 @@ type sessionState struct {
 	leaving   []*will   // are being published
 }
 
+// principalFormat is that of sessions of another principal than their user name says.
+const principalFormat = 2
+
+// usualPrincipal is that of sessions of the first format. Nobody knows whether clients
+// without a user name were asked for one.
+func usualPrincipal(username string) principal {
+	return principal{name: username, known: username != ""}
+}
+
 func (s *sessionState) value() ([]byte, error) {
-	w := newRecord(64 + len(s.peer.ClientID) + len(s.peer.Username))
+	w := newRecord(64 + len(s.peer.ClientID) + len(s.peer.Username) + len(s.peer.principal.name))
 	w.string(s.peer.ClientID)
 	w.string(s.peer.Username)
 	w.byte(byte(s.peer.Version))
@@ -48,6 +57,11 @@ func (s *sessionState) value() ([]byte, error) {
 			return nil, err
 		}
 	}
+	if s.peer.principal != usualPrincipal(s.peer.Username) {
+		w[0] = principalFormat
+		w.bool(s.peer.principal.known)
+		w.string(s.peer.principal.name)
+	}
 	return w, nil
 }
 
@@ -62,7 +76,7 @@ func (r *recordReader) will(peer *Peer) *will {
 }
 
 func parseSession(value []byte) (*sessionState, error) {
-	r := readRecord(bytes.Clone(value)) // wills share its memory
+	r, format := readFormats(bytes.Clone(value), principalFormat) // wills share its memory
 	s := &sessionState{peer: Peer{ClientID: r.string(), Username: r.string(), Version: wire.Version(r.byte())}}
 	s.peer.RemoteAddr = formerAddr{r.string(), r.string()}
 	s.expiry, s.ended, s.connected, s.since = r.uint32(), r.bool(), r.bool(), r.time()
@@ -71,6 +85,9 @@ func parseSession(value []byte) (*sessionState, error) {
 	}
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		s.leaving = append(s.leaving, r.will(&s.peer))
+	}
+	if s.peer.principal = usualPrincipal(s.peer.Username); format == principalFormat {
+		s.peer.principal.known, s.peer.principal.name = r.bool(), r.string()
 	}
 	if s.peer.ClientID == "" {
 		r.fail(errRecordDamaged)

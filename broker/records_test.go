@@ -78,7 +78,7 @@ func TestDamagedRecordsAreNamed(t *testing.T) {
 	for i := range sampleRecords(t) {
 		damage := map[string]func(v []byte) []byte{
 			"empty":          func([]byte) []byte { return nil },
-			"another format": func(v []byte) []byte { return append([]byte{recordFormat + 1}, v[1:]...) },
+			"another format": func(v []byte) []byte { return append([]byte{99}, v[1:]...) },
 			"longer":         func(v []byte) []byte { return append(v, 0) },
 		}
 		for n := range len(sampleRecords(t)[i].Value) {

@@ -216,11 +216,11 @@ func judge(filter, topic string) (matches bool, to string, over bool) {
 		} else if order < 0 {
 			return false, topic[:at] + level, false
 		} else if order > 0 {
-			to, over = elsewhere(topic, chosen)
+			to, over = beyond(topic, chosen)
 			return false, to, over
 		}
 		if !more {
-			to, over = elsewhere(topic, chosen)
+			to, over = beyond(topic, chosen)
 			return end == len(topic), to, over
 		}
 		if end == len(topic) {
@@ -230,8 +230,8 @@ func judge(filter, topic string) (matches bool, to string, over bool) {
 	}
 }
 
-// elsewhere returns where to go on when nothing more can match below what was chosen.
-func elsewhere(topic string, chosen int) (to string, over bool) {
+// beyond returns where to go on when nothing more can match below what was chosen.
+func beyond(topic string, chosen int) (to string, over bool) {
 	if chosen < 0 {
 		return "", true
 	}

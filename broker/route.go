@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
@@ -26,6 +24,7 @@ type target struct {
 // connections that have something to write since the last flush.
 type router struct {
 	matched    []*subscription
+	ordered    []ordered // scratch of gather
 	targets    []target
 	ids        []uint32
 	properties wire.PublishProperties
@@ -178,13 +177,13 @@ func (r *router) choose(m *message) {
 	r.targets, r.ids = r.targets[:0], r.ids[:0]
 	if overlapping(r.matched) {
 		// Subscriptions of one client stand together then. [MQTT-3.3.4-2]
-		slices.SortStableFunc(r.matched, func(a, b *subscription) int {
-			return cmp.Compare(a.order(), b.order())
-		})
+		r.gather()
 	}
 	for _, s := range r.matched {
 		if s.group != nil {
-			s = s.group.pick()
+			if s = s.group.pick(); s == nil {
+				continue // no member may have it
+			}
 		} else if s.noLocal && s.client.id == m.from {
 			// [MQTT-3.8.3-3]
 			continue
@@ -197,7 +196,7 @@ func (r *router) add(s *subscription, m *message) {
 	add := s.target(m)
 	if n := len(r.targets); n > 0 && s.group == nil && r.targets[n-1].group == nil && r.targets[n-1].client == s.client {
 		t := &r.targets[n-1]
-		t.qos = max(t.qos, s.qos)
+		t.qos = max(t.qos, s.granted())
 		t.retain = t.retain || add.retain
 		if s.id != 0 {
 			// The identifiers of the last target are the end of r.ids.

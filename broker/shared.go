@@ -47,7 +47,7 @@ func (g *group) name() string {
 	return g.whole
 }
 
-// pick returns the member whose turn it is.
+// pick returns the member whose turn it is, or nil if none may have anything.
 func (g *group) pick() *subscription {
 	for s := range g.inTurn {
 		return s
@@ -56,14 +56,15 @@ func (g *group) pick() *subscription {
 }
 
 // inTurn yields all members, beginning with the one whose turn it is: first those who
-// are connected, then those for whom messages are kept, then the rest.
+// are connected, then those for whom messages are kept, then the rest. Those that lost
+// their right are passed over.
 func (g *group) inTurn(yield func(*subscription) bool) {
 	n := len(g.members)
 	first := int(g.turn.Add(1) % uint32(n))
 	for rank := range 3 {
 		for i := range n {
 			s := g.members[(first+i)%n]
-			if s.rank() == rank && !yield(s) {
+			if s.rank() == rank && !s.isBarred() && !yield(s) {
 				return
 			}
 		}
@@ -82,7 +83,7 @@ func (s *subscription) rank() int {
 
 // target returns the copy of m that s gets.
 func (s *subscription) target(m *message) target {
-	t := target{client: s.client, local: s.local, qos: s.qos, group: s.group}
+	t := target{client: s.client, local: s.local, qos: s.granted(), group: s.group}
 	// [MQTT-3.3.1-12], [MQTT-3.3.1-13]
 	t.retain = m.publish.Retain && s.retainAsPublished
 	if s.walk != nil {

@@ -74,11 +74,7 @@ func TestWhatAMemberLeavesBehindGoesToTheOthers(t *testing.T) {
 			clean(t, b, "goes")
 		},
 		"clean start while it is there": func(t *testing.T, b *Broker, s *script) { clean(t, b, "goes") },
-		"another user": func(t *testing.T, b *Broker, s *script) {
-			p := lasting(wire.V5, "goes")
-			p.Username = new("u")
-			join(t, b, wire.V5, p)
-		},
+		"released":                      func(t *testing.T, b *Broker, s *script) { require.True(t, b.Release("goes")) },
 		"protocol error, then expiry": func(t *testing.T, b *Broker, s *script) {
 			s.send(&wire.Puback{PacketID: 2}) // is QoS 2
 			advance(61 * time.Second)

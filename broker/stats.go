@@ -1,9 +1,6 @@
 package broker
 
-import (
-	"io"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Stats are figures about a broker since it was made.
 type Stats struct {
@@ -33,19 +30,7 @@ type counters struct {
 	received, sent, dropped, expired, denied, refused atomic.Uint64
 	bytesReceived, bytesSent                          atomic.Uint64
 	commits, commitErrors                             atomic.Uint64
-}
-
-// countingReader counts what comes in.
-type countingReader struct {
-	io.Reader
-	count *atomic.Uint64
-}
-
-// Read reads and counts.
-func (r countingReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	r.count.Add(uint64(n))
-	return n, err
+	lingering                                         atomic.Int32 // refused connections that are still open
 }
 
 // Stats returns the figures of the moment.

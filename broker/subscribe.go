@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/match"
@@ -18,9 +19,10 @@ type subscription struct {
 	qos               wire.QoS
 	noLocal           bool
 	retainAsPublished bool
-	id                uint32 // subscription identifier; 0: none
-	group             *group // nil: not shared
-	walk              *walk  // of the retained messages that are still to be sent; nil: there are none. Broker.mu guards it
+	id                uint32        // subscription identifier; 0: none
+	group             *group        // nil: not shared
+	limit             atomic.Uint64 // what the hooks allow now, see granted
+	walk              *walk         // of the retained messages that are still to be sent; nil: there are none. Broker.mu guards it
 }
 
 // order sorts subscriptions so that those of one client stand together.
@@ -41,9 +43,13 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	}
 	ack := &wire.Suback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
 	why := ""
+	c.asked = c.b.rules()
 	for i := range p.Filters {
 		f := &p.Filters[i]
 		qos, no := c.authorizeSubscribe(f)
+		if no != nil && no.broken {
+			return no
+		}
 		if no != nil {
 			ack.ReasonCodes[i] = no.code
 			why = cmp.Or(why, no.text)
@@ -90,6 +96,7 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 			why = cmp.Or(why, "too many subscriptions")
 			continue
 		}
+		c.client.suspect(c.asked)
 		ack.ReasonCodes[i] = wire.ReasonCode(s.qos)
 		if s.group == nil && wantsRetained(f, isNew) {
 			b.startWalk(s)
@@ -183,7 +190,7 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 		id:                id,
 	}
 	old := cl.subscriptions[s.whole]
-	if old == nil && !(cl.mayAdd(s, &b.cfg) && b.memory.room(cl.stake.memory.name, 2*costOf(s))) {
+	if old == nil && !b.mayAdd(cl, s, c.version == wire.V5) {
 		return nil, false
 	}
 	if old != nil {
@@ -198,6 +205,12 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 	return s, old == nil
 }
 
+// mayAdd reports whether there is room for another subscription of cl, in its own limits
+// and in those of all.
+func (b *Broker) mayAdd(cl *client, s *subscription, mayShare bool) bool {
+	return cl.mayAdd(s, &b.cfg) && b.mayRoute(cl, s.whole, mayShare) && b.memory.room(cl.stake.memory.name, 2*costOf(s))
+}
+
 // place puts s into the routing; Broker.mu is held.
 func (b *Broker) place(s *subscription, mayShare bool) {
 	_, filter, shared := match.SplitShared(s.whole)
@@ -205,6 +218,9 @@ func (b *Broker) place(s *subscription, mayShare bool) {
 	s.filter = s.whole
 	if shared {
 		s.filter = filter
+	}
+	if s.local == nil {
+		b.shapes.add(s.filter, s.client.payer(b.cfg.open()))
 	}
 	if isStatus(s.filter) {
 		b.watchStatus()
@@ -219,6 +235,9 @@ func (b *Broker) place(s *subscription, mayShare bool) {
 // removeSubscription takes s out of the routing; Broker.mu is held.
 func (b *Broker) removeSubscription(s *subscription) {
 	s.walk.end()
+	if s.local == nil {
+		b.shapes.remove(s.filter)
+	}
 	if isStatus(s.filter) {
 		b.unwatchStatus()
 	}

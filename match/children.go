@@ -38,18 +38,22 @@ func (c *children[N]) add(level string) *N {
 	}
 	// A copy, because a slice of a long filter would keep all of it in memory
 	// after that filter is gone.
-	level = strings.Clone(level)
 	n := new(N)
+	c.set(strings.Clone(level), n)
+	return n
+}
+
+// set makes n the child for level. It keeps level, also in place of an equal text.
+func (c *children[N]) set(level string, n *N) {
 	switch {
-	case c.only != nil:
-		c.many = map[string]*N{c.level: c.only, level: n}
-		c.level, c.only = "", nil
 	case c.many != nil:
 		c.many[level] = n
+	case c.only != nil && c.level != level:
+		c.many = map[string]*N{c.level: c.only, level: n}
+		c.level, c.only = "", nil
 	default:
 		c.level, c.only = level, n
 	}
-	return n
 }
 
 func (c *children[N]) remove(level string) {

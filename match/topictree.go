@@ -18,9 +18,11 @@ type TopicTree[V any] struct {
 	len  int
 }
 
+// topicNode is where topics part or end.
 type topicNode[V any] struct {
-	children children[topicNode[V]]
-	leaf     *leaf[V] // nil when no topic ends here
+	edge     string                 // the levels that lead here from the node above; the root has none
+	children children[topicNode[V]] // by the first level of their edges
+	leaf     *leaf[V]               // nil when no topic ends here
 }
 
 type leaf[V any] struct {
@@ -32,9 +34,18 @@ type leaf[V any] struct {
 func (t *TopicTree[V]) Set(topic string, v V) {
 	n := &t.root
 	for rest, more := topic, true; more; {
-		var level string
-		level, rest, more = strings.Cut(rest, "/")
-		n = n.children.add(level)
+		next := n.children.at(firstLevel(rest))
+		if next == nil {
+			// A copy, because the node may outlive the topic.
+			next = &topicNode[V]{edge: strings.Clone(rest)}
+			n.attach(next)
+		}
+		common := commonLevels(next.edge, rest)
+		if common < len(next.edge) {
+			next = n.split(next, common)
+		}
+		rest, more = after(rest, common)
+		n = next
 	}
 	if n.leaf == nil {
 		n.leaf = &leaf[V]{topic: topic}
@@ -43,43 +54,69 @@ func (t *TopicTree[V]) Set(topic string, v V) {
 	n.leaf.value = v
 }
 
+// attach puts child below n, in place of one whose edge begins with the same level.
+func (n *topicNode[V]) attach(child *topicNode[V]) {
+	n.children.set(firstLevel(child.edge), child)
+}
+
+// split makes a node on the edge of child, behind its first bytes, and returns it.
+func (n *topicNode[V]) split(child *topicNode[V], bytes int) *topicNode[V] {
+	middle := &topicNode[V]{edge: strings.Clone(child.edge[:bytes])}
+	child.edge = strings.Clone(child.edge[bytes+1:])
+	middle.attach(child)
+	n.attach(middle)
+	return middle
+}
+
+// join makes one edge of two if nothing parts or ends at n, which is below above.
+func (n *topicNode[V]) join(above *topicNode[V]) {
+	if n.leaf != nil || n.children.len() != 1 {
+		return
+	}
+	for _, child := range n.children.all() {
+		child.edge = n.edge + "/" + child.edge
+		above.attach(child)
+	}
+}
+
 // Get returns the value stored for topic.
 func (t *TopicTree[V]) Get(topic string) (v V, ok bool) {
-	n := &t.root
-	for rest, more := topic, true; more && n != nil; {
-		var level string
-		level, rest, more = strings.Cut(rest, "/")
-		n = n.children.at(level)
-	}
+	n, _, _ := t.find(topic)
 	if n == nil || n.leaf == nil {
 		return v, false
 	}
 	return n.leaf.value, true
 }
 
+// find returns the node at the end of topic and the two above it; nil: there is none.
+func (t *TopicTree[V]) find(topic string) (n, parent, grandparent *topicNode[V]) {
+	n = &t.root
+	for rest, more := topic, true; more; {
+		next := n.children.at(firstLevel(rest))
+		if next == nil || !hasLevels(rest, next.edge) {
+			return nil, nil, nil
+		}
+		rest, more = after(rest, len(next.edge))
+		n, parent, grandparent = next, n, parent
+	}
+	return n, parent, grandparent
+}
+
 // Delete removes topic and reports whether it was there. What no other topic
 // needs is freed.
 func (t *TopicTree[V]) Delete(topic string) bool {
-	// stem is the last node on the way that another topic needs too, branch the
-	// level by which the way leaves it: where to cut when nothing is left.
-	n, stem, branch := &t.root, &t.root, ""
-	for rest, more := topic, true; more; {
-		var level string
-		level, rest, more = strings.Cut(rest, "/")
-		if n == &t.root || n.leaf != nil || n.children.len() > 1 {
-			stem, branch = n, level
-		}
-		if n = n.children.at(level); n == nil {
-			return false
-		}
-	}
-	if n.leaf == nil {
+	n, parent, grandparent := t.find(topic)
+	if n == nil || n.leaf == nil {
 		return false
 	}
 	n.leaf = nil
 	t.len--
 	if n.children.len() == 0 {
-		stem.children.remove(branch)
+		parent.children.remove(firstLevel(n.edge))
+		n, parent = parent, grandparent
+	}
+	if parent != nil {
+		n.join(parent)
 	}
 	return true
 }
@@ -95,18 +132,14 @@ func (t *TopicTree[V]) Match(filter string) iter.Seq2[string, V] {
 		if filter == "" {
 			return
 		}
-		level, rest, more := strings.Cut(filter, "/")
-		switch {
-		case level == "#" && !more:
-			rest, more = "#", true
-		case level != "+":
+		if level := firstLevel(filter); level != "+" && filter != "#" {
 			t.root.match(filter, true, yield)
 			return
 		}
 		// A wildcard in the first level does not match topics that start with $,
 		// so it is resolved here, child by child. [MQTT-4.7.2-1]
 		for level, child := range t.root.children.all() {
-			if !strings.HasPrefix(level, "$") && !child.match(rest, more, yield) {
+			if !strings.HasPrefix(level, "$") && !child.enter(filter, yield) {
 				return
 			}
 		}
@@ -114,27 +147,44 @@ func (t *TopicTree[V]) Match(filter string) iter.Seq2[string, V] {
 }
 
 // match goes on below n with the levels in rest, if there are more, and reports
-// whether to go on. It calls itself only at wildcards.
+// whether to go on.
 func (n *topicNode[V]) match(rest string, more bool, yield func(string, V) bool) bool {
-	for more {
-		var level string
-		level, rest, more = strings.Cut(rest, "/")
-		switch {
-		case level == "#" && !more:
-			return n.all(yield)
-		case level == "+":
-			for _, child := range n.children.all() {
-				if !child.match(rest, more, yield) {
-					return false
-				}
+	switch level := firstLevel(rest); {
+	case !more:
+		return n.leaf == nil || yield(n.leaf.topic, n.leaf.value)
+	case rest == "#":
+		return n.all(yield)
+	case level == "+":
+		for _, child := range n.children.all() {
+			if !child.enter(rest, yield) {
+				return false
 			}
+		}
+		return true
+	default:
+		next := n.children.at(level)
+		return next == nil || next.enter(rest, yield)
+	}
+}
+
+// enter goes on along the edge of n and below it, and reports whether to go on.
+func (n *topicNode[V]) enter(rest string, yield func(string, V) bool) bool {
+	for edge, more := n.edge, true; more; {
+		if rest == "#" {
+			return n.all(yield)
+		}
+		var topic, level string
+		var left bool
+		topic, edge, more = strings.Cut(edge, "/")
+		level, rest, left = strings.Cut(rest, "/")
+		if level != "+" && level != topic {
 			return true
 		}
-		if n = n.children.at(level); n == nil {
-			return true
+		if !left {
+			return more || n.leaf == nil || yield(n.leaf.topic, n.leaf.value)
 		}
 	}
-	return n.leaf == nil || yield(n.leaf.topic, n.leaf.value)
+	return n.match(rest, true, yield)
 }
 
 // all yields everything at and below n and reports whether to go on. It keeps a

@@ -11,7 +11,10 @@ import (
 // The cost of a lookup does not depend on how many filters do not match: one map
 // access for all filters without wildcards, and a walk through the levels of the
 // topic for the others, which takes both branches where a + stands beside the
-// level's own text.
+// level's own text. So no more ways are walked than there are filters that have their
+// + in different levels, whatever else stands in them.
+//
+// A filter costs its text and a node or two, however many levels it has.
 //
 // Filters are taken as they are. A shared filter goes in as the part after the
 // share name, see [SplitShared]. They should be valid, but any text is safe.
@@ -24,12 +27,13 @@ type Tree[V comparable] struct {
 	len   int
 }
 
-// node is one level of filters that have a wildcard.
+// node is where filters that have a wildcard part or end.
 type node[V comparable] struct {
-	children children[node[V]]
-	plus     *node[V] // the child for +
-	here     *set[V]  // of the filter that ends here
-	below    *set[V]  // of the filter that goes on with /# and ends
+	edge     string            // the levels that lead here from the node above; the root has none
+	children children[node[V]] // by the first level of their edges
+	plus     *node[V]          // the child whose edge begins with +
+	here     *set[V]           // of the filter that ends here
+	below    *set[V]           // of the filter that goes on with /# and ends
 }
 
 // Insert puts v under filter and reports whether it is new there. A value stands
@@ -55,23 +59,84 @@ func (t *Tree[V]) place(filter string) *set[V] {
 		}
 		return s
 	}
+	way, more, below := stem(filter)
 	n := &t.wild
-	for rest, more := filter, true; more; {
-		var level string
-		level, rest, more = strings.Cut(rest, "/")
-		switch {
-		case level == "#" && !more:
-			return ensure(&n.below, filter)
-		case level == "+":
-			if n.plus == nil {
-				n.plus = new(node[V])
-			}
-			n = n.plus
-		default:
-			n = n.children.add(level)
+	for more {
+		next := n.child(firstLevel(way))
+		if next == nil {
+			// A copy, because the node may outlive the filter.
+			next = &node[V]{edge: strings.Clone(way)}
+			n.attach(next)
 		}
+		common := commonLevels(next.edge, way)
+		if common < len(next.edge) {
+			next = n.split(next, common)
+		}
+		way, more = after(way, common)
+		n = next
+	}
+	if below {
+		return ensure(&n.below, filter)
 	}
 	return ensure(&n.here, filter)
+}
+
+// stem returns the levels of a filter that lead to its node, if there are any, and
+// whether # follows them.
+func stem(filter string) (way string, more, below bool) {
+	if filter == "#" {
+		return "", false, true
+	}
+	way, below = strings.CutSuffix(filter, "/#")
+	return way, true, below
+}
+
+// child returns the node below n whose edge begins with level, or nil.
+func (n *node[V]) child(level string) *node[V] {
+	if level == "+" {
+		return n.plus
+	}
+	return n.children.at(level)
+}
+
+// attach puts child below n, in place of one whose edge begins with the same level.
+func (n *node[V]) attach(child *node[V]) {
+	if level := firstLevel(child.edge); level == "+" {
+		n.plus = child
+	} else {
+		n.children.set(level, child)
+	}
+}
+
+// detach takes child away from below n.
+func (n *node[V]) detach(child *node[V]) {
+	if n.plus == child {
+		n.plus = nil
+	} else {
+		n.children.remove(firstLevel(child.edge))
+	}
+}
+
+// split makes a node on the edge of child, behind its first bytes, and returns it.
+func (n *node[V]) split(child *node[V], bytes int) *node[V] {
+	middle := &node[V]{edge: strings.Clone(child.edge[:bytes])}
+	child.edge = strings.Clone(child.edge[bytes+1:])
+	middle.attach(child)
+	n.attach(middle)
+	return middle
+}
+
+// join makes one edge of two if nothing parts or ends at n, which is below above.
+func (n *node[V]) join(above *node[V]) {
+	if n.here != nil || n.below != nil || n.uses() != 1 {
+		return
+	}
+	child := n.plus
+	for _, only := range n.children.all() {
+		child = only
+	}
+	child.edge = n.edge + "/" + child.edge
+	above.attach(child)
 }
 
 func ensure[V comparable](s **set[V], filter string) *set[V] {
@@ -105,29 +170,20 @@ func (t *Tree[V]) Delete(filter string, v V) bool {
 }
 
 func (t *Tree[V]) deleteWild(filter string, v V) bool {
-	// stem is the last node on the way that something else needs too, branch the
-	// level by which the way leaves it: where to cut when nothing is left.
-	n, stem, branch := &t.wild, &t.wild, ""
-	end := &n.here
-	for rest, more := filter, true; more; {
-		var level string
-		level, rest, more = strings.Cut(rest, "/")
-		if level == "#" && !more {
-			end = &n.below
-			break
-		}
-		if n == &t.wild || n.uses() > 1 {
-			stem, branch = n, level
-		}
-		if level == "+" {
-			n = n.plus
-		} else {
-			n = n.children.at(level)
-		}
-		if n == nil {
+	var parent, grandparent *node[V]
+	way, more, below := stem(filter)
+	n := &t.wild
+	for more {
+		next := n.child(firstLevel(way))
+		if next == nil || !hasLevels(way, next.edge) {
 			return false
 		}
-		end = &n.here
+		way, more = after(way, len(next.edge))
+		n, parent, grandparent = next, n, parent
+	}
+	end := &n.here
+	if below {
+		end = &n.below
 	}
 	if *end == nil || !(*end).remove(v) {
 		return false
@@ -136,12 +192,12 @@ func (t *Tree[V]) deleteWild(filter string, v V) bool {
 		return true
 	}
 	*end = nil
-	switch {
-	case n.uses() > 0 || n == &t.wild:
-	case branch == "+":
-		stem.plus = nil
-	default:
-		stem.children.remove(branch)
+	if parent != nil && n.uses() == 0 {
+		parent.detach(n)
+		n, parent = parent, grandparent
+	}
+	if parent != nil {
+		n.join(parent)
 	}
 	return true
 }
@@ -199,9 +255,10 @@ func (t *Tree[V]) walk(topic string, yield func([]V) bool) {
 	// # and + in the first level do not match a topic that starts with $, which
 	// leaves the child of that name. [MQTT-4.7.2-1]
 	if topic[0] == '$' {
-		level, rest, more := strings.Cut(topic, "/")
-		if n := t.wild.children.at(level); n != nil {
-			n.walk(rest, more, yield)
+		if n := t.wild.children.at(firstLevel(topic)); n != nil {
+			if rest, more, ok := along(n.edge, topic); ok {
+				n.walk(rest, more, yield)
+			}
 		}
 		return
 	}
@@ -218,16 +275,20 @@ func (n *node[V]) walk(rest string, more bool, yield func([]V) bool) bool {
 		if !more {
 			return n.here == nil || yield(n.here.list)
 		}
-		var level string
-		level, rest, more = strings.Cut(rest, "/")
-		next := n.children.at(level)
+		next := n.children.at(firstLevel(rest))
 		if n.plus != nil {
-			if next != nil && !next.walk(rest, more, yield) {
-				return false
+			if next != nil {
+				if rest, more, ok := along(next.edge, rest); ok && !next.walk(rest, more, yield) {
+					return false
+				}
 			}
 			next = n.plus
 		}
 		if next == nil {
+			return true
+		}
+		var ok bool
+		if rest, more, ok = along(next.edge, rest); !ok {
 			return true
 		}
 		n = next

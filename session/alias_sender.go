@@ -21,6 +21,7 @@ type topicAliases struct {
 	max    int         // what both sides allow; 0: off
 	last   int         // the alias used last: in many streams it is the next one, too
 	used   []usedAlias // by alias; the first is unused
+	bytes  int         // of their topics
 	hand   int         // where the next search for a victim begins
 	seen   []seenTopic // by hash, in sets of setSize; a power of two
 	filled int         // entries of seen that are taken
@@ -45,6 +46,7 @@ type seenTopic struct {
 const (
 	maxAlias  = 65535
 	firstSeen = 64
+	maxSeen   = 16384
 	setSize   = 4 // one cache line
 )
 
@@ -103,6 +105,7 @@ func (a *topicAliases) set(alias int, topic string) {
 	} else if s := a.find(a.used[alias].hash); s != nil {
 		s.alias, s.count = 0, a.used[alias].count+1
 	}
+	a.bytes += len(topic) - len(a.used[alias].topic)
 	hash := maphash.String(a.seed, topic)
 	s := a.find(hash) // there: it was seen twice
 	a.used[alias] = usedAlias{topic, hash, s.count}
@@ -116,19 +119,20 @@ func (a *topicAliases) admit(topic string, count uint32) int {
 	if count < 2 {
 		return 0
 	}
-	if len(a.used) <= a.max {
+	left := aliasBytes(a.max) - a.bytes - len(topic)
+	if len(a.used) <= a.max && left >= 0 {
 		return len(a.used)
 	}
 	// The least of a few. Taking it over must pay: the peer has to be told, and the
 	// topic that loses its alias may be back soon.
 	victim := 0
-	for range min(4, a.max) {
-		a.hand = a.hand%a.max + 1
+	for range min(4, len(a.used)-1) {
+		a.hand = a.hand%(len(a.used)-1) + 1
 		if victim == 0 || a.worth(a.hand) < a.worth(victim) {
 			victim = a.hand
 		}
 	}
-	if uint64(count)*uint64(len(topic)-aliasCost) <= 2*a.worth(victim) {
+	if victim == 0 || left+len(a.used[victim].topic) < 0 || uint64(count)*uint64(len(topic)-aliasCost) <= 2*a.worth(victim) {
 		return 0
 	}
 	return victim
@@ -156,7 +160,7 @@ func (a *topicAliases) find(hash uint64) *seenTopic {
 	}
 	crowded := least == nil || least.count == 0 && 2*a.filled >= len(a.seen)
 	switch {
-	case crowded && len(a.seen) < 4*a.max:
+	case crowded && len(a.seen) < min(4*a.max, maxSeen):
 		a.grow()
 		return a.find(hash)
 	case least == nil:

@@ -6,7 +6,13 @@ import "github.com/seed65a45251/mqtt/wire"
 type aliases struct {
 	max    uint16
 	topics []string // by alias; grows with what the peer really sets
+	bytes  int      // of topics
+	forgot bool     // some were not kept, for they were too much
 }
+
+// aliasBytes is how much memory n topic aliases may take on a connection, in either
+// direction: a topic may have 64 KiB, those that are used have few.
+func aliasBytes(n int) int { return 64<<10 + 512*n }
 
 // unasked says that p has an alias although we announced none, and needs it not. Some
 // servers pass on the one of the publisher.
@@ -24,6 +30,9 @@ func (a *aliases) resolve(p *wire.Publish) error {
 	}
 	if p.Topic == "" {
 		if int(alias) >= len(a.topics) || a.topics[alias] == "" {
+			if a.forgot {
+				return protocolError(wire.TypePublish, wire.QuotaExceeded, "topics with aliases take more than %d bytes", aliasBytes(int(a.max)))
+			}
 			return protocolError(wire.TypePublish, wire.ProtocolError, "topic alias %d was never set", alias)
 		}
 		p.Topic = a.topics[alias]
@@ -32,6 +41,19 @@ func (a *aliases) resolve(p *wire.Publish) error {
 	for int(alias) >= len(a.topics) {
 		a.topics = append(a.topics, "")
 	}
-	a.topics[alias] = p.Topic
+	a.set(int(alias), p.Topic)
 	return nil
+}
+
+// set remembers a mapping, unless that takes too much memory: then the message that makes
+// use of it is refused.
+func (a *aliases) set(alias int, topic string) {
+	a.bytes -= len(a.topics[alias])
+	a.topics[alias] = ""
+	if a.bytes+len(topic) > aliasBytes(int(a.max)) {
+		a.forgot = true
+		return
+	}
+	a.bytes += len(topic)
+	a.topics[alias] = topic
 }

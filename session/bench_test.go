@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"time"
@@ -171,6 +172,44 @@ func BenchmarkTopicAliases(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(bytes)/float64(b.N), "bytes/op")
+		})
+	}
+}
+
+// BenchmarkHandleRead is what one message of a read of 200 costs, taken as it comes or
+// decoded ahead.
+func BenchmarkHandleRead(b *testing.B) {
+	const messages = 200
+	for _, ahead := range []bool{false, true} {
+		b.Run(map[bool]string{false: "as it comes", true: "ahead"}[ahead], func(b *testing.B) {
+			c, now := benchClient(b, 0)
+			packet, err := (&wire.Publish{Topic: "sensors/7/temp", Payload: make([]byte, 256),
+				Properties: &wire.PublishProperties{SubscriptionIDs: []uint32{7}}}).Append(nil, wire.V5)
+			if err != nil {
+				b.Fatal(err)
+			}
+			source := bytes.NewReader(nil)
+			r, d := wire.NewReader(source, wire.V5, 0), c.Decoder()
+			all := bytes.Repeat(packet, messages)
+			var batch Batch
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				if n%messages > 0 {
+					continue
+				}
+				source.Reset(all)
+				for err = r.Fill(); err == nil; err = r.Fill() {
+					if ahead {
+						batch.Decode(&d, r)
+						c.HandleBatch(&batch, now)
+						batch.Recycle()
+						d.Recycle()
+					} else {
+						c.HandleBuffered(r, now)
+						c.Recycle()
+					}
+				}
+			}
 		})
 	}
 }

@@ -46,6 +46,9 @@ type ClientSettings struct {
 	// where a server can not say what it holds: Mosquitto 2.0 loses QoS 2 messages
 	// over a reconnect when more are in flight than its own limit of 20.
 	Inflight int
+	// InflightBytes limits what they cost together; see [wire.Publish.Cost]. One alone
+	// may be larger. Zero means no limit.
+	InflightBytes int
 	// PingTimeout is how long the server may take to answer a PINGREQ. Zero
 	// means half of the keep-alive interval; more than the interval counts as
 	// the interval.
@@ -62,6 +65,11 @@ type ClientSettings struct {
 	// not in the order of arrival: a departure from [MQTT-4.6.0-2] and
 	// [MQTT-4.6.0-3].
 	UnorderedAnswers bool
+	// MaximumQoS is the highest QoS that servers have. Nil means what each of them says,
+	// which it can not before 5.0.
+	MaximumQoS *wire.QoS
+	// NoSubscriptionIDs leaves subscription identifiers out, as if no server had them.
+	NoSubscriptionIDs bool
 	// FailLost lets messages that were sent and not acknowledged fail with
 	// ErrSessionLost where the session is not continued, instead of being published
 	// again as new ones, which may bring them to somebody twice.
@@ -113,7 +121,7 @@ type scratch struct {
 func NewClient(s ClientSettings) *Client {
 	c := &Client{settings: s, continuity: continuity{held: s.HasSession}}
 	c.Sender = NewSender(&c.link, 0)
-	c.Sender.failLost = s.FailLost
+	c.Sender.failLost, c.Sender.quota.maxBytes = s.FailLost, s.InflightBytes
 	c.Receiver = NewReceiver(&c.link)
 	c.Subscriptions = &Subscriptions{client: c}
 	c.decoder.Tolerate = s.Tolerate
@@ -372,6 +380,9 @@ func (c *Client) LostBecause(cause error, now time.Time) {
 	}
 	if c.phase != idle {
 		c.continuity.ended()
+	}
+	if said, ok := errors.AsType[*ServerError](cause); ok && said.ReasonCode == wire.SessionTakenOver {
+		c.continuity.takenOver()
 	}
 	c.phase = idle
 	c.Subscriptions.ready = false

@@ -91,6 +91,7 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 	c.connack = p
 	c.phase = connected
 	c.link.Limits = limitsOf(p, v)
+	c.settings.restrict(&c.link.Limits)
 	c.continuity.held = c.keepsSession(p)
 	if c.continuity.server != c.Receiver.at.server {
 		c.Sender.doubt.tells = tellsUnknown // of another server
@@ -116,6 +117,14 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 	// Only now, so that SUBSCRIBEs go first.
 	c.link.Open(v, c.link.Limits)
 	c.Sender.start(kind, now)
+}
+
+// restrict adds what the server does not say of itself.
+func (s *ClientSettings) restrict(l *Limits) {
+	if s.MaximumQoS != nil {
+		l.MaximumQoS = min(l.MaximumQoS, *s.MaximumQoS)
+	}
+	l.NoSubscriptionIDs = l.NoSubscriptionIDs || s.NoSubscriptionIDs
 }
 
 func (c *Client) inflight(v wire.Version) int {

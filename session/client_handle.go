@@ -14,7 +14,7 @@ func (c *Client) handle(h wire.Header, body []byte, now time.Time) error {
 	default:
 		return nil // after DISCONNECT nothing matters any more
 	}
-	if h.Type != wire.TypePublish { // handlePublish checks those
+	if h.Type != wire.TypePublish { // takeDecoded checks those
 		if err := c.checkSize(h); err != nil {
 			return err
 		}
@@ -32,36 +32,52 @@ func (c *Client) handle(h wire.Header, body []byte, now time.Time) error {
 		if err := c.decoder.Puback(&s.puback, h, body); err != nil {
 			return err
 		}
-		if err := c.checkProblemInformation(h.Type, s.puback.ReasonString, s.puback.UserProperties); err != nil {
-			return err
-		}
-		return c.Sender.Puback(&s.puback)
+		return c.takePuback(&s.puback)
 	case wire.TypePubrec:
 		if err := c.decoder.Pubrec(&s.pubrec, h, body); err != nil {
 			return err
 		}
-		if err := c.checkProblemInformation(h.Type, s.pubrec.ReasonString, s.pubrec.UserProperties); err != nil {
-			return err
-		}
-		return c.Sender.Pubrec(&s.pubrec)
+		return c.takePubrec(&s.pubrec)
 	case wire.TypePubrel:
 		if err := c.decoder.Pubrel(&s.pubrel, h, body); err != nil {
 			return err
 		}
-		if err := c.checkProblemInformation(h.Type, s.pubrel.ReasonString, s.pubrel.UserProperties); err != nil {
-			return err
-		}
-		return c.Receiver.Pubrel(&s.pubrel)
+		return c.takePubrel(&s.pubrel)
 	case wire.TypePubcomp:
 		if err := c.decoder.Pubcomp(&s.pubcomp, h, body); err != nil {
 			return err
 		}
-		if err := c.checkProblemInformation(h.Type, s.pubcomp.ReasonString, s.pubcomp.UserProperties); err != nil {
-			return err
-		}
-		return c.Sender.Pubcomp(&s.pubcomp)
+		return c.takePubcomp(&s.pubcomp)
 	}
 	return c.handleRare(h, body)
+}
+
+func (c *Client) takePuback(p *wire.Puback) error {
+	if err := c.checkProblemInformation(wire.TypePuback, p.ReasonString, p.UserProperties); err != nil {
+		return err
+	}
+	return c.Sender.Puback(p)
+}
+
+func (c *Client) takePubrec(p *wire.Pubrec) error {
+	if err := c.checkProblemInformation(wire.TypePubrec, p.ReasonString, p.UserProperties); err != nil {
+		return err
+	}
+	return c.Sender.Pubrec(p)
+}
+
+func (c *Client) takePubrel(p *wire.Pubrel) error {
+	if err := c.checkProblemInformation(wire.TypePubrel, p.ReasonString, p.UserProperties); err != nil {
+		return err
+	}
+	return c.Receiver.Pubrel(p)
+}
+
+func (c *Client) takePubcomp(p *wire.Pubcomp) error {
+	if err := c.checkProblemInformation(wire.TypePubcomp, p.ReasonString, p.UserProperties); err != nil {
+		return err
+	}
+	return c.Sender.Pubcomp(p)
 }
 
 // checkSize obeys [MQTT-3.1.2-24]: nothing larger than we announced.
@@ -73,26 +89,13 @@ func (c *Client) checkSize(h wire.Header) error {
 }
 
 func (c *Client) handlePublish(h wire.Header, body []byte) error {
-	if err := c.checkSize(h); err != nil {
-		return c.refuse(h, body, err)
-	}
 	n := len(c.received)
 	c.received = append(c.received, Received{})
 	r := &c.received[n]
-	err := c.decoder.Publish(&r.Publish, h, body)
-	deliver := false
-	refused := err != nil
-	if err == nil {
-		deliver, r.Token, err = c.Receiver.Publish(&r.Publish)
-		refused = err != nil && isAliased(&r.Publish)
-	}
-	c.refusals.brought = c.refusals.brought || deliver
+	deliver, err := c.takeDecoded(r, h, body, c.decoder.Publish(&r.Publish, h, body))
 	if !deliver {
 		*r = Received{}
 		c.received = c.received[:n]
-	}
-	if refused {
-		return c.refuse(h, body, err)
 	}
 	return err
 }
@@ -106,26 +109,40 @@ func (c *Client) handleRare(h wire.Header, body []byte) error {
 	if err != nil {
 		return err
 	}
+	return c.takePacket(packet)
+}
+
+// takePacket takes any packet of a server but PUBLISH and CONNACK.
+func (c *Client) takePacket(packet wire.Packet) error {
+	t := packet.Type()
 	switch p := packet.(type) {
+	case *wire.Puback:
+		return c.takePuback(p)
+	case *wire.Pubrec:
+		return c.takePubrec(p)
+	case *wire.Pubrel:
+		return c.takePubrel(p)
+	case *wire.Pubcomp:
+		return c.takePubcomp(p)
 	case *wire.Suback:
-		if err := c.checkProblemInformation(h.Type, p.ReasonString, p.UserProperties); err != nil {
+		if err := c.checkProblemInformation(t, p.ReasonString, p.UserProperties); err != nil {
 			return err
 		}
-		return c.answer(h.Type, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
+		return c.answer(t, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
 	case *wire.Unsuback:
-		if err := c.checkProblemInformation(h.Type, p.ReasonString, p.UserProperties); err != nil {
+		if err := c.checkProblemInformation(t, p.ReasonString, p.UserProperties); err != nil {
 			return err
 		}
-		return c.answer(h.Type, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
+		return c.answer(t, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
 	case *wire.Pingresp:
 		return nil // proof of life like any packet
 	case *wire.Disconnect:
-		return &ServerError{Packet: h.Type, ReasonCode: p.ReasonCode, ReasonString: p.ReasonString,
+		return &ServerError{Packet: t, ReasonCode: p.ReasonCode, ReasonString: p.ReasonString,
 			ServerReference: p.ServerReference, UserProperties: p.UserProperties}
 	case *wire.Auth:
 		return c.handleAuth(p)
 	}
-	return protocolError(h.Type, wire.ProtocolError, "%v from a server", h.Type)
+	return protocolError(t, wire.ProtocolError, "%v from a server", t)
 }
 
 // checkProblemInformation obeys [MQTT-3.1.2-29].

@@ -45,6 +45,7 @@ type continuity struct {
 type sessionAt struct {
 	generation uint64
 	doubt      bool   // a CONNECT since the last CONNACK was not answered
+	ghost      bool   // a CONNECT was not answered, and the server may yet come to it
 	visit      uint64 // numbers visits, so that the server of the oldest is forgotten
 }
 
@@ -88,8 +89,23 @@ func (k *continuity) may() bool { return k.held || k.at().doubt }
 // session that nobody told us of.
 func (k *continuity) ended() {
 	if at := k.at(); at != nil && !k.answered {
-		at.doubt = true
+		at.doubt, at.ghost = true, true
 	}
+}
+
+// takenOver notes that another connection has taken the session over. If it was a
+// CONNECT of ours to which the server came late, the session is the same or an empty one.
+// Otherwise somebody else has used it: it is like one of an earlier process.
+func (k *continuity) takenOver() {
+	at := k.at()
+	if at == nil {
+		return
+	}
+	if at.ghost {
+		at.doubt, at.ghost = true, false
+		return
+	}
+	at.generation = 0
 }
 
 // judge says what the session is that the server has, if it is present, and

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
+	"unsafe"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -55,8 +56,31 @@ func sha64(b []byte) uint64 {
 // mix adds h to a sum in which the order counts.
 func mix(sum, h uint64) uint64 { return bits.RotateLeft64(sum, 23)*0x9E3779B97F4A7C15 ^ h }
 
+// payloadSum is the hash of a payload, if somebody has computed it in advance.
+type payloadSum struct {
+	payload []byte
+	sum     uint64 // 0: nobody has
+}
+
+func (s *payloadSum) of(payload []byte) uint64 {
+	if s.sum != 0 && len(payload) == len(s.payload) && unsafe.SliceData(payload) == unsafe.SliceData(s.payload) {
+		return s.sum
+	}
+	return inMemory.bytes(payload)
+}
+
+// digest is inMemory.digest, which does not hash again what was hashed in advance.
+func (r *Receiver) digest(p *wire.Publish, v wire.Version) Digest {
+	return inMemory.digestWith(p, r.sums.of(p.Payload), v)
+}
+
 func (h *digester) digest(p *wire.Publish, v wire.Version) Digest {
-	d := Digest{Content: mix(h.text(p.Topic), h.bytes(p.Payload))}
+	return h.digestWith(p, h.bytes(p.Payload), v)
+}
+
+// digestWith is digest for a payload with a known hash.
+func (h *digester) digestWith(p *wire.Publish, payload uint64, v wire.Version) Digest {
+	d := Digest{Content: mix(h.text(p.Topic), payload)}
 	if v == wire.V5 {
 		d.Properties = max(h.properties(p.Properties), 1)
 	}

@@ -14,7 +14,7 @@ func invariants(c *Client) error {
 
 func senderInvariants(s *Sender) error {
 	open := map[*Outgoing]bool{}
-	counted, bytes, flying, suspects := 0, 0, 0, 0
+	counted, countedBytes, bytes, flying, suspects := 0, 0, 0, 0, 0
 	var unsent [2]load
 	for _, l := range []struct {
 		name  string
@@ -58,6 +58,7 @@ func senderInvariants(s *Sender) error {
 			}
 			if o.counted {
 				counted++
+				countedBytes += o.size()
 			}
 			if o.Publish.QoS == wire.AtMostOnce || s.ids.message(o.Publish.PacketID) != o || o.Publish.PacketID == 0 {
 				return fmt.Errorf("%s: identifier %d of an open message is not its own", l.name, o.Publish.PacketID)
@@ -85,6 +86,9 @@ func senderInvariants(s *Sender) error {
 	}
 	if s.link.open && counted != s.quota.used {
 		return fmt.Errorf("quota says %d, %d messages hold it", s.quota.used, counted)
+	}
+	if s.link.open && countedBytes != s.quota.bytes {
+		return fmt.Errorf("quota says %d bytes, the messages that hold it have %d", s.quota.bytes, countedBytes)
 	}
 	if s.quota.used < 0 || s.link.open && s.quota.used > s.quota.limit {
 		return fmt.Errorf("quota %d of %d", s.quota.used, s.quota.limit)

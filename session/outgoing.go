@@ -26,6 +26,7 @@ type Outgoing struct {
 	end        uint64  // where on this connection its last packet ends
 	result     *Result // nil: none yet, or success without a word
 	seq        uint64
+	cost       int // see size
 	prev, next *Outgoing
 }
 
@@ -75,7 +76,8 @@ func (o *Outgoing) Complete(r Result) {
 // Seq numbers messages in the order in which they were submitted, from 1.
 func (o *Outgoing) Seq() uint64 { return o.seq }
 
-func (o *Outgoing) size() int { return len(o.Publish.Topic) + len(o.Publish.Payload) }
+// size is what the message cost when it came; its properties may change while it waits.
+func (o *Outgoing) size() int { return o.cost }
 
 // outgoingList is a list through the messages themselves, so that queueing
 // allocates nothing and removing from the middle costs nothing.

@@ -22,6 +22,8 @@ type Receiver struct {
 
 	discards []uint16 // identifiers whose records are to be removed
 
+	sums payloadSum // of the PUBLISH that is taken
+
 	unordered bool // answers do not wait for their turn; see ClientSettings.UnorderedAnswers
 }
 
@@ -114,7 +116,7 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	if deliver {
 		in = r.take(p)
 	} else {
-		in.recognise(p, r.link.Version)
+		r.recognise(in, p)
 	}
 	in.epoch = r.epoch
 	if err := r.count(in); err != nil {
@@ -238,7 +240,7 @@ func (r *Receiver) take(p *wire.Publish) *incoming {
 	} else {
 		r.unused = in.next
 	}
-	*in = incoming{id: p.PacketID, qos: p.QoS, digest: inMemory.digest(p, r.link.Version), generation: in.generation}
+	*in = incoming{id: p.PacketID, qos: p.QoS, digest: r.digest(p, r.link.Version), generation: in.generation}
 	r.byID.put(in)
 	return in
 }

@@ -33,28 +33,28 @@ func (r *Receiver) isRepeat(in *incoming, p *wire.Publish) bool {
 		return false
 	case in.epoch != r.epoch && !p.Duplicate:
 		// After PUBREL there is nothing to repeat [MQTT-4.3.3-6].
-		return in.qos == wire.ExactlyOnce && in.state != incomingDiscarded && in.resembles(p, r.link.Version)
+		return in.qos == wire.ExactlyOnce && in.state != incomingDiscarded && r.resembles(in, p)
 	case in.state == incomingReceived:
-		return !in.doubtful || in.resembles(p, r.link.Version)
+		return !in.doubtful || r.resembles(in, p)
 	}
-	return p.Duplicate && inMemory.digest(p, 0).same(in.digest)
+	return p.Duplicate && r.digest(p, 0).same(in.digest)
 }
 
 // resembles reports whether p may be the message of in.
-func (in *incoming) resembles(p *wire.Publish, v wire.Version) bool {
+func (r *Receiver) resembles(in *incoming, p *wire.Publish) bool {
 	switch {
 	case in.digest == Digest{}:
 		return true
 	case in.restored:
-		return DigestOf(p, v).same(in.digest)
+		return DigestOf(p, r.link.Version).same(in.digest)
 	}
-	return inMemory.digest(p, v).same(in.digest)
+	return r.digest(p, r.link.Version).same(in.digest)
 }
 
 // recognise learns the digest of a message that was restored from its repeat.
-func (in *incoming) recognise(p *wire.Publish, v wire.Version) {
-	if in.restored && in.resembles(p, v) {
-		in.digest, in.restored = inMemory.digest(p, v), false
+func (r *Receiver) recognise(in *incoming, p *wire.Publish) {
+	if in.restored && r.resembles(in, p) {
+		in.digest, in.restored = r.digest(p, r.link.Version), false
 	}
 }
 

@@ -71,19 +71,24 @@ func (c *Client) Overlook(h wire.Header, head []byte, fault error) error {
 // refuse drops a PUBLISH because of fault, if it is time to and if enough of it can be
 // read. Otherwise it returns fault.
 func (c *Client) refuse(h wire.Header, body []byte, fault error) error {
+	p, ok := readable(h, body)
+	return c.drop(&p, ok, fault)
+}
+
+// drop is refuse for a PUBLISH of which p is what can be read, enough for an answer if ok.
+func (c *Client) drop(p *wire.Publish, ok bool, fault error) error {
 	if !c.Tolerant() {
 		c.refusals.ended = true
 		return fault
 	}
 	c.refusals.dropped = true
-	p, ok := readable(h, body)
 	if len(c.refusals.list) < maxRefused {
 		c.refusals.list = append(c.refusals.list, Refused{p.Topic, fault})
 	}
 	if !ok {
 		return nil // it can not be acknowledged
 	}
-	deliver, token, err := c.Receiver.Publish(&p)
+	deliver, token, err := c.Receiver.Publish(p)
 	if deliver && !token.IsZero() {
 		return c.Receiver.Ack(token, refusalCode(p.Topic, fault))
 	}

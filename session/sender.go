@@ -37,16 +37,24 @@ type Sender struct {
 	records     *unrecorded // nil until there is a durable message
 	inherited   inherited
 	doubt       doubt
-	failLost    bool // see ClientSettings.FailLost
+	failLost    bool          // see ClientSettings.FailLost
+	gate        func() uint64 // see SetGate; nil: open
 }
 
 // quota counts the open QoS 1 and 2 messages of one connection.
 type quota struct {
 	limit, used int
 	max         int // the caller's own limit; 0: none
+	bytes       int // of the messages that are counted
+	maxBytes    int // the caller's limit for them; 0: none
 }
 
 func (q *quota) free() bool { return q.used < q.limit }
+
+// takes says whether o may be open besides the others. One alone always may.
+func (q *quota) takes(o *Outgoing) bool {
+	return q.free() && (q.maxBytes == 0 || q.bytes == 0 || q.bytes+o.size() <= q.maxBytes)
+}
 
 // NewSender returns a sender that writes to link and keeps at most inflight
 // QoS 1 and 2 messages open, whatever the peer allows. Zero inflight means no
@@ -67,6 +75,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	o.state = outgoingQueued
 	o.sent, o.flying, o.blames, o.result = false, false, blames{}, nil
 	o.Publish.Duplicate = false
+	o.cost = o.Publish.Cost()
 	s.queue.push(o)
 	s.queuedBytes += o.size()
 	s.load(o).add(o, 1)
@@ -76,7 +85,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 // SendAtMostOnce writes a QoS 0 message at once if nothing is in its way.
 // Otherwise it does nothing and returns false: the message has to be submitted.
 func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
-	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.link.hold || len(p.Payload) >= streamed {
+	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.link.hold || len(p.Payload) >= streamed || s.passable() < GateOpen {
 		return false, nil
 	}
 	if err := s.link.Limits.CheckPublish(p, s.link.Version); err != nil {
@@ -178,13 +187,14 @@ func (s *Sender) Pump(now time.Time) {
 	if !s.link.open {
 		return
 	}
+	last := s.passable()
 	s.releaseAgain()
-	for s.rerelease == nil && s.resend != nil && s.mayPublish(s.resend) {
+	for s.rerelease == nil && s.resend != nil && s.resend.seq <= last && s.mayPublish(s.resend) {
 		o := s.resend
 		s.resend = o.next
 		s.publishAgain(o)
 	}
-	for !s.repeating() && s.queue.head != nil && !s.link.full() {
+	for !s.repeating() && s.queue.head != nil && s.queue.head.seq <= last && !s.link.full() {
 		o := s.queue.head
 		if o.Publish.QoS == wire.AtMostOnce && s.link.hold || o.Publish.QoS > wire.AtMostOnce && !s.mayPublish(o) {
 			return
@@ -197,7 +207,7 @@ func (s *Sender) Pump(now time.Time) {
 
 // mayPublish obeys [MQTT-4.9.0-2]: no QoS 1 or 2 PUBLISH without quota.
 func (s *Sender) mayPublish(o *Outgoing) bool {
-	return s.quota.free() && !s.link.full() && s.mayBegin(o)
+	return s.quota.takes(o) && !s.link.full() && s.mayBegin(o)
 }
 
 // mayBegin says whether a packet of o may be sent although there are suspects.
@@ -315,12 +325,14 @@ func (s *Sender) giveUp(o *Outgoing, err error) {
 func (s *Sender) count(o *Outgoing) {
 	o.counted = true
 	s.quota.used++
+	s.quota.bytes += o.size()
 }
 
 func (s *Sender) uncount(o *Outgoing) {
 	if o.counted {
 		o.counted = false
 		s.quota.used--
+		s.quota.bytes -= o.size()
 	}
 }
 

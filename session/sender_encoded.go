@@ -4,7 +4,7 @@ package session
 // checked and encoded for the version of the link, so that the work is done once
 // for many receivers. The bytes are copied.
 func (s *Sender) SendEncoded(b []byte) (sent bool, err error) {
-	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() {
+	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.passable() < GateOpen {
 		return false, nil
 	}
 	if err := s.link.Limits.checkSize(len(b)); err != nil {

@@ -112,7 +112,7 @@ func (s *Sender) Restore(o *Outgoing, released bool) bool {
 		return false
 	}
 	s.seq++
-	o.seq, o.Durable = s.seq, true
+	o.seq, o.Durable, o.cost = s.seq, true, o.Publish.Cost()
 	switch {
 	case id == 0:
 		o.state = outgoingQueued

@@ -21,7 +21,7 @@ func (s *Sender) Start(resumed bool, now time.Time) {
 
 // start begins a connection on which the peer has the session that kind says.
 func (s *Sender) start(kind Continuity, now time.Time) {
-	s.quota.used = 0
+	s.quota.used, s.quota.bytes = 0, 0
 	s.quota.limit = int(s.link.Limits.ReceiveMaximum)
 	if s.quota.max > 0 {
 		s.quota.limit = min(s.quota.limit, s.quota.max)
@@ -101,7 +101,7 @@ func (s *Sender) lose() {
 func (s *Sender) Renew() {
 	s.requeue(func(*Outgoing) bool { return true })
 	s.ids.freeAbandoned()
-	s.resend, s.rerelease, s.probeDue, s.quota.used = nil, nil, false, 0
+	s.resend, s.rerelease, s.probeDue, s.quota.used, s.quota.bytes = nil, nil, false, 0, 0
 }
 
 // requeue makes new messages of those that were sent, were not completed and

@@ -145,6 +145,15 @@ func (f *subscribed) merged() wire.SubscribeFilter {
 	return m
 }
 
+// merged returns the options that f is subscribed with on this connection. A server must
+// grant no more than its maximum, and take requests for more [MQTT-3.2.2-9], but some never
+// answer them.
+func (s *Subscriptions) merged(f *subscribed) wire.SubscribeFilter {
+	m := f.merged()
+	m.QoS = min(m.QoS, s.client.link.Limits.MaximumQoS)
+	return m
+}
+
 // expected returns what the server has when it has answered everything.
 func (f *subscribed) expected() (standing, wire.SubscribeFilter) {
 	if n := len(f.steps); n > 0 {

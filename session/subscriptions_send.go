@@ -206,7 +206,7 @@ func (s *Subscriptions) add(b *batch, a *ask) {
 		b.steps[i].asks = append(b.steps[i].asks, a)
 		return
 	}
-	o := a.filter.merged()
+	o := s.merged(a.filter)
 	o.RetainHandling = a.want().RetainHandling
 	if a.granted && s.client.link.Version == wire.V5 && o.RetainHandling == wire.SendRetained {
 		// A renewal brings retained messages only where the server had lost the filter.
@@ -285,7 +285,7 @@ func (s *Subscriptions) drop(f *subscribed) {
 // changed. Before 5.0 that would bring retained messages again, and what is too much
 // is taken off by those who get the messages.
 func (s *Subscriptions) follow(f *subscribed, what standing, options wire.SubscribeFilter) {
-	want := f.merged()
+	want := s.merged(f)
 	want.RetainHandling = options.RetainHandling
 	if what != has || want == options || s.client.link.Version < wire.V5 || s.hasDue(f) {
 		return

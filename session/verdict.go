@@ -99,6 +99,21 @@ func (s *Sender) judge(cause error, now time.Time) {
 	s.reckon()
 }
 
+// MayAnswer reports whether a server that ended the connection with cause may have done
+// so because of a packet that it got and did not answer. It is to be called before
+// [Client.LostBecause], which draws the conclusions.
+func (c *Client) MayAnswer(cause error) bool {
+	if cause == nil || !maybeForPacket(cause) {
+		return false
+	}
+	for f := range c.Sender.flights {
+		if f.begin < c.link.account.written {
+			return true
+		}
+	}
+	return false
+}
+
 var noRequest = &Request{Unsubscribe: new(wire.Unsubscribe)}
 
 func orNone(r *Request) *Request {

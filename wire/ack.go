@@ -70,7 +70,7 @@ func (p *ack) decode(d *Decoder, t PacketType, body []byte) error {
 }
 
 func (p *ack) decodeLong(d *Decoder, t PacketType, body []byte) error {
-	c := cursor{b: body, packet: t, tolerate: d.Tolerate}
+	c := d.cursor(body, t)
 	p.PacketID = c.packetID()
 	if d.Version != V5 { // before 5.0 there is nothing behind the identifier
 		if code, ok := c.foreignReason(); ok && code.Failed() {
@@ -94,7 +94,7 @@ func (c *cursor) problemProperties(where PacketType) (reason string, user []User
 		case propReasonString:
 			reason = c.property.string()
 		case propUserProperty:
-			user = append(user, c.property.userProperty())
+			user = c.userProperty(user)
 		}
 	}
 	return reason, user

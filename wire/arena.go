@@ -31,15 +31,17 @@ func (a *propertyArena) take() *propertyEntry {
 		a.chunk, a.used = make([]propertyEntry, max(firstChunk, len(a.chunk))), 0
 	}
 	entry := &a.chunk[a.used]
-	if entry.mixed {
-		entry.PublishProperties, entry.mixed = PublishProperties{}, false
-	}
 	a.used++
 	a.taken++
 	return entry
 }
 
 func (a *propertyArena) recycle() {
+	for i := range a.chunk[:a.used] {
+		if entry := &a.chunk[i]; entry.mixed {
+			entry.PublishProperties, entry.mixed = PublishProperties{}, false // they may hold megabytes
+		}
+	}
 	a.quiet++
 	if a.taken > 0 {
 		a.quiet = 0

@@ -55,7 +55,7 @@ func (p *Auth) decodeProperties(c *cursor) {
 		case propReasonString:
 			p.ReasonString = c.property.string()
 		case propUserProperty:
-			p.UserProperties = append(p.UserProperties, c.property.userProperty())
+			p.UserProperties = c.userProperty(p.UserProperties)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (p *Connack) decodeProperties(c *cursor) {
 		case propReasonString:
 			p.ReasonString = c.property.string()
 		case propUserProperty:
-			p.UserProperties = append(p.UserProperties, c.property.userProperty())
+			p.UserProperties = c.userProperty(p.UserProperties)
 		case propWildcardSubscriptionAvailable:
 			p.WildcardSubscriptionAvailable = c.property.flag()
 		case propSubscriptionIDAvailable:

@@ -78,7 +78,7 @@ func (p *Connect) decodeProperties(c *cursor) {
 		case propAuthenticationData:
 			p.AuthenticationData = c.property.data
 		case propUserProperty:
-			p.UserProperties = append(p.UserProperties, c.property.userProperty())
+			p.UserProperties = c.userProperty(p.UserProperties)
 		}
 	}
 	if p.AuthenticationData != nil && p.AuthenticationMethod == "" && c.err == nil {

@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // cursor takes the fields of a packet's body one after the other. The first problem sticks: from then
 // on there are no bytes left and every field is zero, so that callers need to look only at the end.
@@ -9,7 +12,10 @@ type cursor struct {
 	packet PacketType
 	err    error
 
-	tolerate func(*Error) // see Decoder.Tolerate
+	tolerate func(*Error)    // see Decoder.Tolerate
+	limits   limits          // not resolved
+	excess   error           // the properties of the PUBLISH are too many
+	words    strings.Builder // of user properties
 
 	block    block // the property block that is being read
 	property received

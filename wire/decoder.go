@@ -11,6 +11,11 @@ type Decoder struct {
 	// which have to live with the servers there are. Nil means that every fault is an
 	// error, as the specification demands.
 	Tolerate func(*Error)
+	// MaxPropertyBytes bounds the property block of a packet, in bytes on the wire. Zero means 16 MiB.
+	// MaxElements bounds how many user properties and subscription identifiers it holds, which take up
+	// to seven times as much in memory. Zero means 65,536. Both are looked at before anything of the
+	// block is decoded. A packet with more is an [*Error] with the reason [QuotaExceeded].
+	MaxPropertyBytes, MaxElements int
 
 	lastTopic string // in most streams it is the next one, too
 	topics    topicTable
@@ -18,7 +23,8 @@ type Decoder struct {
 }
 
 // Recycle takes back all properties of PUBLISH packets that the decoder has handed out, to use them
-// again. They must not have been changed.
+// again, and forgets what they hold. They must not have been changed. Whoever waits for the next
+// packet calls it before, so that nothing of the last is kept meanwhile.
 func (d *Decoder) Recycle() { d.arena.recycle() }
 
 // Decode decodes a packet into a new struct.
@@ -73,7 +79,7 @@ type decodable interface {
 }
 
 func decode(p decodable, d *Decoder, h Header, body []byte) (Packet, error) {
-	c := cursor{b: body, packet: h.Type, tolerate: d.Tolerate}
+	c := d.cursor(body, h.Type)
 	p.decode(d, h, &c)
 	return result(p, c.end())
 }

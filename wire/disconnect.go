@@ -69,7 +69,7 @@ func (p *Disconnect) decode(d *Decoder, _ Header, c *cursor) {
 				c.protocolError("Server Reference from a client")
 			}
 		case propUserProperty:
-			p.UserProperties = append(p.UserProperties, c.property.userProperty())
+			p.UserProperties = c.userProperty(p.UserProperties)
 		}
 	}
 }

@@ -1,9 +1,13 @@
 package wire
 
 const (
-	maxTopics      = 16384     // names remembered per decoder
-	maxTopicBytes  = 512 << 10 // what they may hold together
-	maxTopicLength = 256       // a longer name is not remembered
+	maxTopics      = 16384 // names remembered per decoder
+	maxTopicLength = 256   // a longer name is not remembered
+	topicOverhead  = 96    // what the table takes for a name besides its text
+
+	// What the table may take in bytes. A server has many clients, a client one server.
+	maxTopicBytes       = 1 << 20
+	maxClientTopicBytes = 64 << 10
 )
 
 // topicTable remembers valid topic names, so that a name that comes again costs neither a check nor an
@@ -13,16 +17,16 @@ type topicTable struct {
 	bytes int
 }
 
-func (t *topicTable) add(name []byte) string {
+func (t *topicTable) add(name []byte, most int) string {
 	s := string(name)
 	if len(s) > maxTopicLength {
 		return s
 	}
-	if t.names == nil || len(t.names) == maxTopics || t.bytes+len(s) > maxTopicBytes {
+	if t.names == nil || len(t.names) == maxTopics || t.bytes+len(s)+topicOverhead > most {
 		*t = topicTable{names: make(map[string]string)}
 	}
 	t.names[s] = s
-	t.bytes += len(s)
+	t.bytes += len(s) + topicOverhead
 	return s
 }
 
@@ -41,8 +45,11 @@ func (d *Decoder) topic(name []byte) (string, error) {
 	case !validTopicName(name):
 		return "", protocolError(TypePublish, "topic holds a wildcard") // [MQTT-3.3.2-2]
 	}
-	d.lastTopic = d.topics.add(name)
-	return d.lastTopic, nil
+	s := d.topics.add(name, d.topicBytes())
+	if len(s) <= maxTopicLength {
+		d.lastTopic = s
+	}
+	return s, nil
 }
 
 // intern returns a topic name that was checked already as a string.
@@ -50,5 +57,13 @@ func (d *Decoder) intern(name []byte) string {
 	if s, ok := d.topics.names[string(name)]; ok {
 		return s
 	}
-	return d.topics.add(name)
+	return d.topics.add(name, d.topicBytes())
+}
+
+// topicBytes is what the table of topics may take.
+func (d *Decoder) topicBytes() int {
+	if d.From == FromClient {
+		return maxClientTopicBytes
+	}
+	return maxTopicBytes
 }

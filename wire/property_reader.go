@@ -22,7 +22,13 @@ func (c *cursor) properties(where PacketType) {
 	content := c.take(int(length))
 	c.block = block{where: where, after: c.b}
 	c.b = content
+	if len(content) > smallBlock || c.limits != (limits{}) {
+		c.bound(content)
+	}
 }
+
+// smallBlock is which size of a property block the default limits can not be below.
+const smallBlock = 256
 
 func (c *cursor) next() bool {
 	for c.err == nil && len(c.b) > 0 {
@@ -107,8 +113,3 @@ func (r *received) flag() *bool { return new(r.number != 0) }
 
 // string returns a copy of the value of a string property.
 func (r *received) string() string { return string(r.data) }
-
-// userProperty returns a copy of a user property.
-func (r *received) userProperty() UserProperty {
-	return UserProperty{Name: string(r.data), Value: string(r.value)}
-}

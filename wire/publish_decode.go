@@ -1,7 +1,8 @@
 package wire
 
-// Publish decodes a PUBLISH into p, which it overwrites entirely; on error p means nothing. p.Payload
-// and the correlation data alias body. For a topic seen before, and without string properties, it does
+// Publish decodes a PUBLISH into p, which it overwrites entirely; on error p means nothing, except that an
+// [*Error] with the reason [QuotaExceeded] leaves out only user properties and subscription identifiers,
+// of which there are too many: the packet can still be answered. p.Payload and the correlation data alias body. For a topic seen before, and without string properties, it does
 // not allocate beyond the arena. h is what [ParseHeader] returned.
 func (d *Decoder) Publish(p *Publish, h Header, body []byte) error {
 	if len(body) < 2 {
@@ -27,8 +28,12 @@ func (d *Decoder) Publish(p *Publish, h Header, body []byte) error {
 		if p.PacketID == 0 {
 			return protocolError(TypePublish, "packet identifier 0") // [MQTT-2.2.1-4]
 		}
-		p.Duplicate = h.Flags&8 != 0 // at QoS 0 the bit has no meaning
+		p.Duplicate = h.Flags&8 != 0
 		next += 2
+	} else if h.Flags&8 != 0 {
+		if err := d.duplicateAtQoS0(); err != nil {
+			return err
+		}
 	}
 	if d.Version == V5 {
 		if next == len(body) {
@@ -56,8 +61,7 @@ func (d *Decoder) publishWithProperties(p *Publish, b []byte) error {
 		return nil
 	}
 	entry.mixed = true
-	q.SubscriptionIDs = nil
-	c := cursor{b: b, packet: TypePublish, tolerate: d.Tolerate}
+	c := d.cursor(b, TypePublish)
 	c.properties(TypePublish)
 	for c.next() {
 		switch c.property.id {
@@ -73,10 +77,13 @@ func (d *Decoder) publishWithProperties(p *Publish, b []byte) error {
 		case propCorrelationData:
 			q.CorrelationData = c.property.data
 		case propUserProperty:
-			q.UserProperties = append(q.UserProperties, c.property.userProperty())
+			q.UserProperties = c.userProperty(q.UserProperties)
 		case propSubscriptionID:
 			if d.From == FromClient { // [MQTT-3.3.4-6]
 				c.protocolError("Subscription Identifier from a client")
+			}
+			if c.excess != nil {
+				break
 			}
 			if q.SubscriptionIDs == nil {
 				q.SubscriptionIDs = entry.ids[:0]
@@ -93,6 +100,9 @@ func (d *Decoder) publishWithProperties(p *Publish, b []byte) error {
 		return protocolError(TypePublish, "empty topic without an alias")
 	}
 	p.Properties, p.Payload = q, c.b
+	if c.excess != nil {
+		return c.excess
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 const (
 	smallBuffer = 512
 	largeBuffer = 64 << 10
+	minStep     = 4 << 10
 )
 
 // largeBuffers holds the large buffers that no reader needs right now.
@@ -117,10 +118,16 @@ func (r *readBuffer) borrow() {
 	r.borrowed, r.b = borrowed, borrowed[:]
 }
 
-// grow makes room in a buffer that is full with one packet: as much again, or as
-// much as a packet before it has really filled, but not beyond the packet.
+// grow makes room in a buffer that is full with one packet: up to as much again, or as
+// much as a packet before it has really filled, but not beyond the packet. The steps
+// are halves of halves of the packet, so that the last does not come soon after the one
+// before it: all of them together take twice the packet.
 func (r *readBuffer) grow(size int) {
-	b := make([]byte, min(max(2*len(r.b), r.proven), size))
+	next := size
+	for next/2 >= len(r.b)+minStep {
+		next = (next + 1) / 2
+	}
+	b := make([]byte, min(max(next, r.proven), size))
 	r.proven /= 2 // until it is proven again
 	r.end = copy(b, r.unread())
 	r.start = 0

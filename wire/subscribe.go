@@ -92,13 +92,14 @@ func (p *Subscribe) decode(d *Decoder, _ Header, c *cursor) {
 			case propSubscriptionID:
 				p.SubscriptionID = c.property.number
 			case propUserProperty:
-				p.UserProperties = append(p.UserProperties, c.property.userProperty())
+				p.UserProperties = c.userProperty(p.UserProperties)
 			}
 		}
 	}
 	if len(c.b) == 0 && c.err == nil {
 		c.protocolError("no filter") // [MQTT-3.8.3-2]
 	}
+	p.Filters = make([]SubscribeFilter, 0, c.countFilters(1))
 	for len(c.b) > 0 {
 		p.Filters = append(p.Filters, decodeSubscribeFilter(c, d.Version))
 	}

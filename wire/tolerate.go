@@ -37,3 +37,18 @@ func (c *cursor) absent(r *received) bool {
 	limitless := r.id == propMaximumQoS && r.number == uint32(ExactlyOnce) || r.id == propMaximumPacketSize
 	return limitless && c.packet == TypeConnack && c.overlook(ProtocolError, propertyTable[r.id].name+" out of range")
 }
+
+// duplicateAtQoS0 judges a DUP flag where it has no meaning. [MQTT-3.3.1-2] forbids it, 3.1 does not.
+// From a client it is a protocol error; those of servers are ignored in any case.
+func (d *Decoder) duplicateAtQoS0() error {
+	fault := &Error{Packet: TypePublish, Reason: ProtocolError, Detail: "DUP at QoS 0"}
+	switch {
+	case d.Version == V31:
+		return nil
+	case d.From == FromClient:
+		return fault
+	case d.Tolerate != nil:
+		d.Tolerate(fault)
+	}
+	return nil
+}

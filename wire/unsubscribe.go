@@ -37,12 +37,13 @@ func (p *Unsubscribe) decode(d *Decoder, _ Header, c *cursor) {
 	if d.Version == V5 {
 		c.properties(TypeUnsubscribe)
 		for c.next() {
-			p.UserProperties = append(p.UserProperties, c.property.userProperty())
+			p.UserProperties = c.userProperty(p.UserProperties)
 		}
 	}
 	if len(c.b) == 0 && c.err == nil {
 		c.protocolError("no filter") // [MQTT-3.10.3-2]
 	}
+	p.Filters = make([]string, 0, c.countFilters(0))
 	for len(c.b) > 0 {
 		p.Filters = append(p.Filters, c.filter(d.Version))
 	}

@@ -78,7 +78,7 @@ func (p *Will) decodeProperties(c *cursor) {
 		case propCorrelationData:
 			p.CorrelationData = c.property.data
 		case propUserProperty:
-			p.UserProperties = append(p.UserProperties, c.property.userProperty())
+			p.UserProperties = c.userProperty(p.UserProperties)
 		}
 	}
 }

@@ -36,6 +36,8 @@ type Conn struct {
 	last     atomic.Int64 // when all is over, whatever is set later; 0: never
 	closed   atomic.Bool
 	received atomic.Int64 // bytes
+	asked    atomic.Int64 // received when Read was last called
+	taken    int64        // bytes that were read before New; negative: unknown
 	sent     atomic.Int64
 	writing  atomic.Bool
 
@@ -46,7 +48,7 @@ type Conn struct {
 
 // New returns nc with no limits yet.
 func New(nc net.Conn) *Conn {
-	c := &Conn{Conn: nc, start: time.Now(), piece: firstPiece, unsent: -1}
+	c := &Conn{Conn: nc, start: time.Now(), piece: firstPiece, unsent: -1, taken: readBefore(nc)}
 	switch nc := nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		c.partial = true

@@ -21,6 +21,7 @@ const (
 // limit, or that a deadline has passed.
 func (c *Conn) Read(b []byte) (int, error) {
 	began := c.now()
+	c.asked.Store(c.received.Load())
 	for {
 		n, err := c.read(b)
 		if n > 0 {

@@ -70,6 +70,10 @@ func (c *Conn) WriteSome(p []byte) (int, error) {
 // Unread returns how many bytes were written that the peer has not read.
 func (c *Conn) Unread() int { return c.out.unread() }
 
+// Arrived returns how many bytes the peer has written so far, and how many of them
+// are not read.
+func (c *Conn) Arrived() (bytes int64, unread int) { return c.in.arrived() }
+
 // Close ends both directions.
 func (c *Conn) Close() error {
 	c.out.closeWriter()

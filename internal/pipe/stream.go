@@ -16,6 +16,7 @@ type stream struct {
 
 	queue queue
 	limit int
+	total int64 // bytes that were written
 
 	writing      bool // a Write is under way, the next one waits its turn
 	writerClosed bool
@@ -82,6 +83,7 @@ func (s *stream) write(p []byte, some bool) (int, error) {
 			n := min(room, len(p)-written)
 			s.queue.write(p[written : written+n])
 			written += n
+			s.total += int64(n)
 			s.readable.Broadcast()
 		}
 		if written == len(p) || some && written > 0 {
@@ -108,6 +110,12 @@ func (s *stream) unread() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.queue.len()
+}
+
+func (s *stream) arrived() (bytes int64, unread int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total, s.queue.len()
 }
 
 func (s *stream) closeWriter() {

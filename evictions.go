@@ -1,0 +1,121 @@
+package mqtt
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// A server may end a connection on which all was well with words about who we are.
+// Whether they are meant for good, only the next connection can tell. So the first time
+// the client comes back, and asks Config.Attempt for the next credentials if it has one.
+// The second time in a row is the end. A connection between them that was healthy (see
+// reconnect.Policy.HealthyAfter) begins a new row.
+//
+//   - A refusal of credentials counts if it is the same server that says it to the same
+//     credentials. While a packet of ours is without an answer, it may be about that
+//     packet and does not count: session.Client finds out which packet it is, and that
+//     one fails.
+//   - "Session taken over" counts unless it is the doing of a ghost: a CONNECT of ours
+//     that we had given up and that the server has finished late. Each CONNECT without an
+//     answer explains one take-over within ghostLife. What it does not explain was
+//     another program with our client identifier. With that one we do not fight: after
+//     a healthy connection, too, a second take-over within takeOverPeriod is the end.
+//   - Before 5.0 there is no DISCONNECT from a server. Some say with a second CONNACK why
+//     they end the connection, which counts like it. One that closes the connection
+//     without a word has said nothing, and the client comes back ever more slowly.
+//
+// Config.Permanent, if set, decides in place of these rules.
+
+const (
+	// ghostLife is longer than a server takes for a login: one that waits for a slow
+	// service, or that gets it late because the network repeats it.
+	ghostLife      = 10 * time.Minute
+	takeOverPeriod = 10 * time.Minute
+
+	maxGhosts = 64
+)
+
+// evictions are the connections that servers have ended with words about who we are.
+type evictions struct {
+	present struct { // the connection that is up
+		server      string
+		credentials uint64
+	}
+	refused map[string]uint64 // credentials, by the server that has refused them last
+	ghosts  []time.Time       // when CONNECTs were given up to which no take-over belongs yet
+	taken   time.Time         // when somebody else has last taken the session over; zero: never
+	again   bool              // that was since the last healthy connection
+}
+
+// evicted is why a connection ended on which all was well.
+type evicted struct {
+	error
+	final bool // the client is not to come back
+}
+
+func (e *evicted) Unwrap() error { return e.error }
+
+// arrived notes with what the connection was made that is up now.
+func (v *evictions) arrived(p *plan, e endpoint) {
+	v.present.server, v.present.credentials = p.server.String()+" "+e.address, p.fingerprint()
+}
+
+// haunt notes that a CONNECT was given up to which the server may come yet.
+func (v *evictions) haunt(now time.Time) {
+	if len(v.ghosts) == maxGhosts {
+		v.ghosts = v.ghosts[:copy(v.ghosts, v.ghosts[1:])]
+	}
+	v.ghosts = append(v.ghosts, now)
+}
+
+// judge marks err, which ended the established connection k, if it is about who we are.
+func (v *evictions) judge(k *conn, err error, healthy bool, now time.Time) error {
+	if healthy {
+		clear(v.refused)
+		v.again = false
+	}
+	said, ok := errors.AsType[*ServerError](err)
+	switch {
+	case !ok:
+		return err
+	case said.ReasonCode == SessionTakenOver:
+		return &evicted{err, v.takenOver(now)}
+	case refusesCredentials(err):
+		return &evicted{err, !k.answersPacket && v.refusedAgain()}
+	case said.Packet == wire.TypeConnack:
+		return &evicted{err, false}
+	}
+	return err
+}
+
+// takenOver reports whether it is the end that the session was taken over.
+func (v *evictions) takenOver(now time.Time) (final bool) {
+	v.ghosts = slices.DeleteFunc(v.ghosts, func(t time.Time) bool { return now.Sub(t) > ghostLife })
+	if len(v.ghosts) > 0 {
+		v.ghosts = slices.Delete(v.ghosts, 0, 1)
+		return false
+	}
+	final = v.again || !v.taken.IsZero() && now.Sub(v.taken) <= takeOverPeriod
+	v.taken, v.again = now, true
+	return final
+}
+
+// refusedAgain notes a refusal of the present credentials by the present server, and
+// reports whether it is the second in a row.
+func (v *evictions) refusedAgain() bool {
+	before, ok := v.refused[v.present.server]
+	if v.refused == nil || len(v.refused) >= maxDialects {
+		v.refused = make(map[string]uint64)
+	}
+	v.refused[v.present.server] = v.present.credentials
+	return ok && before == v.present.credentials
+}
+
+// leavesGhost reports whether the server may yet finish the CONNECT of k, which we gave up
+// because of err: it was sent, and nothing came back.
+func (k *conn) leavesGhost(err error) bool {
+	return k.written.Load() > 0 && k.greeting.n == 0 && !saidSomething(err) && !isFault(err) && !errors.Is(err, ErrAuthenticator)
+}

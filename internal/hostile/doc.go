@@ -1,0 +1,12 @@
+// Package hostile has the peers that want to hurt: clients that send a broker what
+// costs it most, and a server that does so to a client. Its tests hold the plan of
+// attacks. Each runs against a process of its own, whose memory is limited and
+// measured, while an honest client works beside it:
+//
+//	go test ./internal/hostile
+//	go test ./internal/hostile -run Long -hostile.long -timeout 2h -v
+//
+// The first has small limits and asserts counts and bytes, never times. The second
+// has the limits that are the defaults, and prints a table with times for
+// docs/hostile.md.
+package hostile

@@ -1,0 +1,243 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/session"
+)
+
+// responder is one call of Respond.
+type responder struct {
+	client *Client
+	sub    *Subscription
+	f      func(context.Context, *Message) (*Message, error)
+	slots  chan struct{} // holds a token for each call of f
+	calls  sync.WaitGroup
+
+	mu   sync.Mutex // a leaf
+	busy map[*Message]busy
+}
+
+// busy is a request that is neither answered nor given up.
+type busy struct {
+	request
+	receipt  receipt
+	returned bool // f has
+}
+
+var errStoppedResponding = errors.New("responder has stopped")
+
+// run takes requests until ctx or the Subscription ends, and then those that are there.
+func (r *responder) run(ctx context.Context) error {
+	for _, c := range []*Client{r.client, r.sub.client} {
+		c.handlers.begin()
+		defer c.handlers.end()
+	}
+	working, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	sending, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer giveUp(nil)
+	ended := r.serve(ctx, working, sending)
+	end := func() { r.stop(stop, giveUp, ended) }
+	defer time.AfterFunc(r.client.cfg.WriteTimeout, end).Stop()
+	defer context.AfterFunc(r.client.ctx, end)()
+	var draining sync.WaitGroup
+	draining.Go(func() { r.drain(working) })
+	defer func() {
+		stop(ended)
+		draining.Wait()
+	}()
+	_ = r.serve(working, working, sending)
+	over := make(chan struct{})
+	go func() {
+		r.calls.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-sending.Done():
+	}
+	r.leave(sending)
+	return ended
+}
+
+// stop ends the calls of f because of err, and gives their answers a moment if there is a
+// connection.
+func (r *responder) stop(stop, giveUp context.CancelCauseFunc, err error) {
+	stop(err)
+	if r.client.State() != Connected {
+		giveUp(err)
+		return
+	}
+	time.AfterFunc(farewell, func() { giveUp(err) })
+}
+
+// drain makes the server send no more requests; the queue ends behind those that are there.
+func (r *responder) drain(working context.Context) {
+	s := r.sub
+	switch {
+	case s.client.router.isClosed():
+		return // the session ends too, or the next process answers
+	case s.client.State() == Connected:
+		_ = s.Drain(working)
+		return
+	case s.client.router.drain(s): // no more can come
+		s.client.unwant(s)
+		s.client.router.remove(s)
+		s.queue.drain()
+	}
+	s.client.router.drained(s)
+}
+
+// serve calls f, with working for its context, for the requests that come until ctx or the Subscription ends.
+func (r *responder) serve(ctx, working, sending context.Context) error {
+	for {
+		select {
+		case r.slots <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		var m *Message
+		err := context.Cause(ctx)
+		if err == nil {
+			m, err = r.sub.Next(ctx)
+		}
+		if err != nil {
+			<-r.slots
+			return err
+		}
+		r.mu.Lock()
+		r.busy[m] = busy{request: requestOf(m), receipt: m.receipt} // f may change m
+		r.mu.Unlock()
+		r.calls.Go(func() {
+			defer func() { <-r.slots }()
+			answer, err := r.f(working, m)
+			r.answer(sending, m, answer, err)
+		})
+	}
+}
+
+// answer publishes the response to m and then acknowledges m, whatever became of
+// the response: a request that can not be answered must not hold up others.
+func (r *responder) answer(ctx context.Context, m, answer *Message, failure error) {
+	r.mu.Lock()
+	b, mine := r.busy[m]
+	b.returned = true
+	if mine {
+		r.busy[m] = b
+	}
+	r.mu.Unlock()
+	if !mine {
+		return // Respond has returned
+	}
+	err := r.publish(ctx, b.request, answer, failure)
+	if err != nil && ctx.Err() != nil && r.others(b.topic, b.qos) {
+		return // leave looks after it
+	}
+	r.mu.Lock()
+	_, mine = r.busy[m]
+	delete(r.busy, m)
+	r.mu.Unlock()
+	if mine {
+		r.answered(b, err)
+	}
+}
+
+// answered is the end of a request, of which err says why it has no response.
+func (r *responder) answered(b busy, err error) {
+	if err != nil {
+		r.client.counters.unanswered.Add(1)
+		r.client.cfg.Logger.Warn("mqtt request not answered", "client_id", r.client.cfg.ClientID, "topic", b.topic, "cause", err)
+	}
+	b.receipt.settle(Success)
+}
+
+// others says that another responder can take a request that is not acknowledged.
+func (r *responder) others(topic string, qos QoS) bool {
+	if qos == AtMostOnce {
+		return false
+	}
+	if r.client.cfg.Resume {
+		return true
+	}
+	for _, f := range r.sub.options.shared() {
+		if _, plain, _ := match.SplitShared(f); match.MatchPlain(plain, topic) {
+			return true
+		}
+	}
+	return false
+}
+
+// leave looks after the requests that have no answer when the time is over.
+func (r *responder) leave(sending context.Context) {
+	s := r.sub
+	rest := s.queue.close(ErrUnsubscribed)
+	s.client.router.remove(s)
+	r.mu.Lock()
+	left := r.busy
+	r.busy = nil
+	r.mu.Unlock()
+	var back []item
+	for m, b := range left {
+		switch {
+		case !r.others(b.topic, b.qos):
+			r.answered(b, errStoppedResponding)
+		case b.returned:
+			again := m.Clone() // f had it
+			again.receipt = b.receipt
+			back = append(back, item{Message: again})
+		default:
+			s.leaveWithServer(b.receipt) // f has it
+		}
+	}
+	for _, m := range rest {
+		if r.others(m.Topic, m.QoS) {
+			back = append(back, m)
+		}
+	}
+	switch {
+	case s.client.router.isClosed():
+		release(rest) // it all stays with the server
+		return
+	case len(back) > 0:
+		s.client.router.giveBackLate(s, back)
+	}
+	r.refuse(sending, rest)
+	s.client.forsake(s)
+}
+
+// refuse tells the requests of rest that nobody will answer that there is no responder any more.
+func (r *responder) refuse(sending context.Context, rest []item) {
+	var refusals errgroup.Group
+	refusals.SetLimit(16)
+	for _, m := range rest {
+		if r.others(m.Topic, m.QoS) {
+			continue
+		}
+		refusals.Go(func() error {
+			b := busy{request: requestOf(m.Message), receipt: m.receipt}
+			err := errStoppedResponding
+			if r.client.State() == Connected {
+				err = r.publish(sending, b.request, nil, err)
+			}
+			r.answered(b, err)
+			return nil
+		})
+	}
+	_ = refusals.Wait()
+}
+
+// leaveWithServer leaves a message without an acknowledgement for good: the next
+// connection, of whoever it is, brings it again.
+func (s *Subscription) leaveWithServer(r receipt) {
+	token := r.leave()
+	if token.IsZero() {
+		return
+	}
+	s.client.do(func(engine *session.Client) { engine.Receiver.Leave(token) })
+}

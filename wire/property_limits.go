@@ -1,0 +1,148 @@
+package wire
+
+import "fmt"
+
+const (
+	defaultPropertyBytes = 16 << 20
+	defaultElements      = 1 << 16
+	maxFilters           = 1 << 19 // of one packet; they are several times as large in memory
+)
+
+// limits bound what is decoded of one packet. Zero means the default.
+type limits struct{ bytes, elements int }
+
+func (l limits) resolved() limits {
+	if l.bytes <= 0 {
+		l.bytes = defaultPropertyBytes
+	}
+	if l.elements <= 0 {
+		l.elements = defaultElements
+	}
+	return l
+}
+
+// cursor begins to take the fields of a packet.
+func (d *Decoder) cursor(b []byte, t PacketType) cursor {
+	return cursor{b: b, packet: t, tolerate: d.Tolerate, limits: limits{d.MaxPropertyBytes, d.MaxElements}}
+}
+
+// bound looks at the size of a block before anything of it is decoded. A PUBLISH goes on
+// without what repeats, so that it can be answered; any other packet is refused.
+func (c *cursor) bound(content []byte) {
+	most := c.limits.resolved()
+	var detail string
+	switch {
+	case len(content) > most.bytes:
+		detail = fmt.Sprintf("properties of %d bytes, more than %d", len(content), most.bytes)
+	case len(content)/smallestProperty > most.elements && measure(content).repeated > most.elements:
+		detail = fmt.Sprintf("more than %d properties", most.elements)
+	default:
+		return
+	}
+	c.excess = &Error{Packet: c.packet, Reason: QuotaExceeded, Detail: detail}
+	if c.packet != TypePublish {
+		c.fail(c.excess)
+	}
+}
+
+// smallestProperty is the size of the smallest property.
+const smallestProperty = 2
+
+// measures is what a property block holds of what may repeat.
+type measures struct {
+	repeated int // user properties and subscription identifiers
+	pairs    int // user properties
+	text     int // bytes of their names and values
+}
+
+// measure walks through the properties of b without looking at their values. It ends where
+// they make no sense.
+func measure(b []byte) (m measures) {
+	for len(b) > 0 && int(b[0]) < len(propertyTable) {
+		id := propertyID(b[0])
+		n := propertySize(propertyTable[id].kind, b[1:])
+		if n <= 0 || n > len(b)-1 {
+			break
+		}
+		switch id {
+		case propUserProperty:
+			m.repeated++
+			m.pairs++
+			m.text += n - 4
+		case propSubscriptionID:
+			m.repeated++
+		}
+		b = b[1+n:]
+	}
+	return m
+}
+
+// propertySize returns how many bytes the value takes that begins b, which may be shorter; 0 if that
+// can not be told.
+func propertySize(kind propertyKind, b []byte) int {
+	switch kind {
+	case kindByte:
+		return 1
+	case kindUint16:
+		return 2
+	case kindUint32:
+		return 4
+	case kindVarint:
+		_, n := readVarint(b)
+		return n
+	case kindString, kindTopic, kindBinary:
+		return fieldSize(b)
+	case kindPair:
+		name := fieldSize(b)
+		if name == 0 || name > len(b) {
+			return 0
+		}
+		if value := fieldSize(b[name:]); value > 0 {
+			return name + value
+		}
+	}
+	return 0
+}
+
+// fieldSize returns the size of the string or binary field that begins b, with its length; 0 if b ends
+// before that is known.
+func fieldSize(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	return 2 + (int(b[0])<<8 | int(b[1]))
+}
+
+// userProperty appends the property that was read to list. The list is made for all of the block,
+// and their text lies in one piece of memory.
+func (c *cursor) userProperty(list []UserProperty) []UserProperty {
+	if c.excess != nil {
+		return list
+	}
+	if list == nil {
+		here := measure(c.b)
+		list = make([]UserProperty, 0, 1+here.pairs)
+		c.words.Reset()
+		c.words.Grow(len(c.property.data) + len(c.property.value) + here.text)
+	}
+	return append(list, UserProperty{Name: c.keep(c.property.data), Value: c.keep(c.property.value)})
+}
+
+// keep returns a copy of b behind those that it has made before.
+func (c *cursor) keep(b []byte) string {
+	begin := c.words.Len()
+	c.words.Write(b)
+	return c.words.String()[begin:]
+}
+
+// countFilters returns how many filters with so many bytes of options follow. Too many are refused.
+func (c *cursor) countFilters(options int) (n int) {
+	for b := c.b; len(b) >= 2; n++ {
+		b = b[min(fieldSize(b)+options, len(b)):]
+	}
+	if n > maxFilters {
+		c.fail(&Error{Packet: c.packet, Reason: QuotaExceeded, Detail: fmt.Sprintf("more than %d filters", maxFilters)})
+		return 0
+	}
+	return n
+}

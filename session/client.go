@@ -75,7 +75,7 @@ type ClientSettings struct {
 	// again as new ones, which may bring them to somebody twice.
 	FailLost bool
 	// FiltersPerSubscribe bounds how many filters one SUBSCRIBE or UNSUBSCRIBE of
-	// Subscriptions has. Zero means that only the packet's size does.
+	// Subscriptions has. Zero means 65,536.
 	FiltersPerSubscribe int
 	// AlwaysSubscribe repeats SUBSCRIBE on every connection before 5.0, too, which
 	// brings retained messages again. In 5.0 it always is.

@@ -7,8 +7,8 @@ import (
 )
 
 // SplitSubscribe divides the filters of p among as many SUBSCRIBEs as the peer's
-// maximum packet size asks for, with at most most filters each; 0 means any
-// number. A filter that is too large for any packet stays alone in one.
+// maximum packet size asks for, with at most most filters each; 0 means 65,536,
+// which is what decoders take by default. A filter that is too large for any packet stays alone in one.
 func (l *Limits) SplitSubscribe(p *wire.Subscribe, v wire.Version, most int) []*wire.Subscribe {
 	part, rest := *p, p.Filters
 	part.Filters = nil
@@ -35,6 +35,9 @@ func (l *Limits) SplitUnsubscribe(p *wire.Unsubscribe, v wire.Version, most int)
 // split returns how many of n filters go into each packet. head is the size of a
 // packet without any, size that of a filter without the length before it.
 func (l *Limits) split(n, most, head int, size func(i int) int) (counts []int) {
+	if most <= 0 {
+		most = 1 << 16
+	}
 	limit := wire.MaxRemainingLength
 	if l.MaximumPacketSize > 0 {
 		limit = min(limit, int(l.MaximumPacketSize))

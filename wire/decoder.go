@@ -12,9 +12,10 @@ type Decoder struct {
 	// error, as the specification demands.
 	Tolerate func(*Error)
 	// MaxPropertyBytes bounds the property block of a packet, in bytes on the wire. Zero means 16 MiB.
-	// MaxElements bounds how many user properties and subscription identifiers it holds, which take up
-	// to seven times as much in memory. Zero means 65,536. Both are looked at before anything of the
-	// block is decoded. A packet with more is an [*Error] with the reason [QuotaExceeded].
+	// MaxElements bounds how many user properties and subscription identifiers it holds, and the
+	// filters of a SUBSCRIBE or UNSUBSCRIBE, which take several times as much in memory. Zero means
+	// 65,536. Both are looked at before anything is decoded. A packet with more is an [*Error] with
+	// the reason [QuotaExceeded].
 	MaxPropertyBytes, MaxElements int
 
 	lastTopic string // in most streams it is the next one, too

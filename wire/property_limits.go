@@ -5,7 +5,6 @@ import "fmt"
 const (
 	defaultPropertyBytes = 16 << 20
 	defaultElements      = 1 << 16
-	maxFilters           = 1 << 19 // of one packet; they are several times as large in memory
 )
 
 // limits bound what is decoded of one packet. Zero means the default.
@@ -140,8 +139,8 @@ func (c *cursor) countFilters(options int) (n int) {
 	for b := c.b; len(b) >= 2; n++ {
 		b = b[min(fieldSize(b)+options, len(b)):]
 	}
-	if n > maxFilters {
-		c.fail(&Error{Packet: c.packet, Reason: QuotaExceeded, Detail: fmt.Sprintf("more than %d filters", maxFilters)})
+	if most := c.limits.resolved().elements; n > most {
+		c.fail(&Error{Packet: c.packet, Reason: QuotaExceeded, Detail: fmt.Sprintf("more than %d filters", most)})
 		return 0
 	}
 	return n

@@ -122,7 +122,7 @@ func clientNever(t PacketType) bool { return serverOnly.has(t) }
 func serverNever(t PacketType) bool { return clientOnly.has(t) }
 
 func TestFiltersOfAPacketAreBounded(t *testing.T) {
-	body := append([]byte{0, 1, 0}, bytes.Repeat([]byte{0, 1, 'a', 0}, maxFilters+1)...)
+	body := append([]byte{0, 1, 0}, bytes.Repeat([]byte{0, 1, 'a', 0}, defaultElements+1)...)
 	d := Decoder{Version: V5, From: FromClient}
 	require.Less(t, allocated(func() {
 		_, err := d.Decode(Header{Type: TypeSubscribe, Flags: 2, Length: len(body)}, body)
@@ -130,9 +130,9 @@ func TestFiltersOfAPacketAreBounded(t *testing.T) {
 	}), uint64(64<<10))
 	packet, err := d.Decode(Header{Type: TypeSubscribe, Flags: 2, Length: len(body) - 4}, body[:len(body)-4])
 	require.NoError(t, err)
-	require.Len(t, packet.(*Subscribe).Filters, maxFilters)
+	require.Len(t, packet.(*Subscribe).Filters, defaultElements)
 
-	body = append([]byte{0, 1, 0}, bytes.Repeat([]byte{0, 1, 'a'}, maxFilters+1)...)
+	body = append([]byte{0, 1, 0}, bytes.Repeat([]byte{0, 1, 'a'}, defaultElements+1)...)
 	_, err = d.Decode(Header{Type: TypeUnsubscribe, Flags: 2, Length: len(body)}, body)
 	require.Equal(t, QuotaExceeded, refusal(t, err))
 }

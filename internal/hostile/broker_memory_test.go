@@ -47,7 +47,7 @@ func memoryScenarios() []brokerScenario {
 		},
 		{
 			name: "queues of absent sessions", setup: plain,
-			limit: queuedLimit, multiple: 2,
+			limit: memoryLimit, multiple: 2,
 			attack: func(a *attack) {
 				n := a.times(100, 500)
 				for i := range n {
@@ -72,7 +72,7 @@ func memoryScenarios() []brokerScenario {
 		},
 		{
 			name: "queues of absent sessions, properties", setup: plain,
-			limit: queuedLimit, multiple: 4,
+			limit: memoryLimit, multiple: 4,
 			attack: func(a *attack) {
 				n := a.times(50, 500)
 				for i := range n {
@@ -105,7 +105,7 @@ func memoryScenarios() []brokerScenario {
 		}),
 		{
 			name: "QoS 2 identifiers without PUBREL", setup: plain,
-			limit: sessionsLimit, multiple: 4,
+			limit: memoryLimit, multiple: 4,
 			attack: func(a *attack) {
 				flood := make(map[wire.Version][]byte)
 				for _, v := range versions {
@@ -240,7 +240,7 @@ func memoryScenarios() []brokerScenario {
 		},
 		{
 			name: "wills of user properties", setup: plain,
-			limit: sessionsLimit, multiple: 4,
+			limit: memoryLimit, multiple: 4,
 			attack: func(a *attack) {
 				will := &wire.Will{Topic: "will", Payload: make([]byte, 60_000), UserProperties: make([]wire.UserProperty, 50_000)}
 				a.each(a.times(200, 2000), 10, func(i int) {
@@ -253,7 +253,7 @@ func memoryScenarios() []brokerScenario {
 		},
 		{
 			name: "wills of absent sessions, put off", setup: plain,
-			limit: sessionsLimit, multiple: 4,
+			limit: memoryLimit, multiple: 4,
 			attack: func(a *attack) {
 				will := &wire.Will{Topic: "will", Payload: make([]byte, 60_000), DelayInterval: 100_000}
 				a.each(a.times(380, 10_000), 10, func(i int) {
@@ -272,11 +272,10 @@ func memoryScenarios() []brokerScenario {
 // packetMaximum is the largest packet that the broker takes.
 func packetMaximum(a *attack) int { return a.of(1, 16) << 20 }
 
-// unfinishedLimit, queuedLimit, aliasLimit and sessionsLimit are sums over all clients.
+// unfinishedLimit, memoryLimit and aliasLimit are sums over all clients.
 func unfinishedLimit(a *attack) int { return a.of(64, 256) << 20 }
-func queuedLimit(a *attack) int     { return a.of(16, 1024) << 20 }
+func memoryLimit(a *attack) int     { return a.of(16, 1024) << 20 }
 func aliasLimit(a *attack) int      { return a.of(16, 256) << 20 }
-func sessionsLimit(a *attack) int   { return a.of(16, 256) << 20 }
 
 // retained sets the flag in an encoded PUBLISH.
 func retained(publish []byte) []byte {

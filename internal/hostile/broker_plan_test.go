@@ -63,6 +63,7 @@ func (s *brokerScenario) run(t *testing.T, long bool) result {
 	victim := startProcess(t, res.allowed, ceiling)
 	defer victim.stop()
 	setup := s.setup(a)
+	setup.Config.Memory = memoryLimit(a)
 	if setup.Directory != "" {
 		setup.Directory = t.TempDir()
 	}

@@ -16,7 +16,7 @@ func queueScenarios() []brokerScenario {
 	return []brokerScenario{
 		{
 			name: "empty messages for absent sessions", setup: plain,
-			limit: queuedLimit, multiple: 4,
+			limit: memoryLimit, multiple: 4,
 			attack: func(a *attack) {
 				for i := range a.times(100, 1000) {
 					a.subscribeAndGo(i, []wire.SubscribeFilter{{Filter: "e", QoS: 1}})
@@ -32,7 +32,7 @@ func queueScenarios() []brokerScenario {
 		},
 		{
 			name: "subscription identifiers by the thousand", setup: plain,
-			limit: queuedLimit, multiple: 4,
+			limit: memoryLimit, multiple: 4,
 			attack: func(a *attack) {
 				for i := range a.times(5, 50) {
 					p, _, err := a.join(wire.V5, &wire.Connect{ClientID: fmt.Sprint("i", i), SessionExpiryInterval: 1000}, local(i))

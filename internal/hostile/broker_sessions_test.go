@@ -46,7 +46,7 @@ func sessionScenarios() []brokerScenario {
 		},
 		{
 			name: "absent sessions with long names", setup: many,
-			limit: sessionsLimit, multiple: 4,
+			limit: memoryLimit, multiple: 4,
 			attack: func(a *attack) {
 				long := strings.Repeat("n", 60_000)
 				a.each(a.times(900, 20_000), 10, func(i int) {
@@ -64,7 +64,7 @@ func sessionScenarios() []brokerScenario {
 		},
 		{
 			name: "absent sessions with many filters", setup: many,
-			limit: sessionsLimit, multiple: 4,
+			limit: memoryLimit, multiple: 4,
 			attack: func(a *attack) {
 				a.each(a.times(300, 5000), 10, func(i int) {
 					filters := make([]wire.SubscribeFilter, 1000)
@@ -158,7 +158,7 @@ func sessionScenarios() []brokerScenario {
 		},
 		{
 			name: "shared groups without number", setup: plain,
-			limit: sessionsLimit, multiple: 4,
+			limit: memoryLimit, multiple: 4,
 			attack: func(a *attack) {
 				for i := range a.times(20, 100) {
 					filters := make([]wire.SubscribeFilter, a.of(1000, 10_000))

@@ -1,31 +1,26 @@
 package mqtt
 
-import "time"
+import (
+	"time"
 
-// A Duration counts nanoseconds, so 60 is not a minute. Those that can not be meant are
-// refused, with what was probably meant.
+	"github.com/seed65a45251/mqtt/internal/plausible"
+)
 
 // checkSeconds refuses what is less than the second in which the protocol counts.
 func checkSeconds(what string, d time.Duration) error {
-	switch {
-	case d <= 0 || d >= time.Second:
-		return nil
-	case d%time.Millisecond == 0:
-		return invalid(what, "%v is less than a second, in which MQTT counts", d)
-	}
-	return invalid(what, "%v is less than a second; did you mean %d * time.Second?", d, d)
+	return refuseDuration(what, plausible.Seconds(d))
 }
 
 // checkTimeout refuses what is too short for anything to happen.
 func checkTimeout(what string, d time.Duration) error {
-	unit := "time.Second"
-	switch {
-	case d <= 0 || d >= time.Millisecond:
+	return refuseDuration(what, plausible.Timeout(d))
+}
+
+func refuseDuration(what, complaint string) error {
+	if complaint == "" {
 		return nil
-	case d >= time.Microsecond:
-		unit = "time.Millisecond"
 	}
-	return invalid(what, "%v is less than a millisecond; did you mean %d * %s?", d, d, unit)
+	return invalid(what, "%s", complaint)
 }
 
 func (c *Config) validateDurations() error {

@@ -51,9 +51,9 @@ type Broker struct {
 }
 
 // Open is New for a broker with a [Config.Store]. It returns at once what New leaves
-// to the other methods: that the Store could not be read or holds what the broker
-// does not know or has no room for, such as a [RecordError]. The Store is unchanged
-// then.
+// to the other methods: that the Config has a duration that cannot be meant, that the
+// Store could not be read or holds what the broker does not know or has no room for,
+// such as a [RecordError]. The Store is unchanged then.
 func Open(cfg Config) (*Broker, error) {
 	b := New(cfg)
 	if b.failure != nil {
@@ -63,8 +63,8 @@ func Open(cfg Config) (*Broker, error) {
 }
 
 // New returns a broker without listeners. It goes on with what [Config.Store] holds.
-// If that can not be read, the broker is closed, and all methods with an error
-// return that of [Open].
+// If that can not be read, or a duration of the Config cannot be meant, the broker is
+// closed, and all methods with an error return that of [Open].
 func New(cfg Config) *Broker {
 	b := &Broker{
 		cfg:       cfg.withDefaults(),
@@ -86,7 +86,12 @@ func New(cfg Config) *Broker {
 	b.connects = newQuota(connectsMaximum)
 	b.packets = newQuota(max(packetsMaximum*b.cfg.MaximumPacketSize, packetsMinimum))
 	b.begin()
-	if b.cfg.Store != nil {
+	switch err := cfg.validate(); {
+	case err != nil:
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.fail(err)
+	case b.cfg.Store != nil:
 		b.load()
 	}
 	return b

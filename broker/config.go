@@ -2,12 +2,14 @@ package broker
 
 import (
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/seed65a45251/mqtt/internal/plausible"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -173,6 +175,22 @@ func (cfg *Config) mayWait() bool {
 			_, quick := a.(*ACL)
 			return !quick
 		})
+}
+
+// validate refuses durations that cannot be meant.
+func (cfg *Config) validate() error {
+	for _, of := range []struct{ name, complaint string }{
+		{"KeepAliveMaximum", plausible.Seconds(cfg.KeepAliveMaximum)},
+		{"SessionExpiryMaximum", plausible.Seconds(cfg.SessionExpiryMaximum)},
+		{"StatusInterval", plausible.Timeout(cfg.StatusInterval)},
+		{"ConnectTimeout", plausible.Timeout(cfg.ConnectTimeout)},
+		{"WriteTimeout", plausible.Timeout(cfg.WriteTimeout)},
+	} {
+		if of.complaint != "" {
+			return fmt.Errorf("mqtt: broker: Config.%s: %s", of.name, of.complaint)
+		}
+	}
+	return nil
 }
 
 // withDefaults returns a copy in which every zero has its meaning.

@@ -44,18 +44,23 @@ func (b *Broker) load() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := l.read(); err != nil {
-		b.persistence = newPersistence(b, nil)
-		b.failure, b.closed = err, true
-		b.places, b.memory = newQuota(b.cfg.Sessions), newQuota(b.cfg.Memory)
-		b.clients, b.retained = map[string]*client{}, newRetained(b)
-		b.stopping.Store(true)
-		b.stopStatus()
-		b.cancel()
+		b.fail(err)
 		return
 	}
 	b.persistence.Later(l.rest...)
 	b.persistence.start()
 	l.resume()
+}
+
+// fail closes a broker that never began; b.mu is held.
+func (b *Broker) fail(err error) {
+	b.persistence = newPersistence(b, nil)
+	b.failure, b.closed = err, true
+	b.places, b.memory = newQuota(b.cfg.Sessions), newQuota(b.cfg.Memory)
+	b.clients, b.retained = map[string]*client{}, newRetained(b)
+	b.stopping.Store(true)
+	b.stopStatus()
+	b.cancel()
 }
 
 // read reads all records. Sessions come first, as everything else belongs to them.

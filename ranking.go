@@ -66,12 +66,6 @@ func (r *ranking[E]) find(number uint64) (int, bool) {
 	})
 }
 
-// has says whether the element with number is there.
-func (r *ranking[E]) has(number uint64) bool {
-	i, found := r.find(number)
-	return found && !r.places[i].gone
-}
-
 func (r *ranking[E]) len() int { return len(r.places) - r.gone }
 
 // all yields all elements in order. None may be taken out meanwhile.

@@ -267,7 +267,7 @@ func (c *Client) leaveNoTransients() {
 func (r *router) transients() (filters []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for s := range r.subs.all() {
+	for _, s := range inOrder(r.subs) {
 		if s.transient {
 			filters = append(filters, s.options.Filters[0].Filter)
 		}

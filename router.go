@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -30,8 +31,8 @@ type router struct {
 	mixed  int               // filters whose Subscriptions have different options
 	// inherited says that the server may have identifiers of an earlier process.
 	inherited bool
-	subs      ranking[*Subscription] // by Subscription.number
-	drains    ranking[*Subscription] // that end when their consumers are done
+	subs      map[uint64]*Subscription // by Subscription.number
+	drains    map[uint64]*Subscription // that end when their consumers are done
 	closed    error
 
 	prefixes  filterPrefixes
@@ -90,7 +91,7 @@ func (r *router) add(s *Subscription) error {
 	r.last = shortcut{}
 	r.added++
 	s.number, s.left = r.added, math.MaxUint64
-	r.subs.add(s.number, s)
+	put(&r.subs, s)
 	if len(s.options.Filters) > fewRoutes {
 		s.index = make(map[string]int, len(s.options.Filters))
 	}
@@ -223,9 +224,10 @@ func (r *router) remove(s *Subscription) {
 
 // takeOut takes s off the list, if it is there.
 func (r *router) takeOut(s *Subscription) bool {
-	if !r.subs.remove(s.number) {
+	if r.subs[s.number] == nil {
 		return false
 	}
+	delete(r.subs, s.number)
 	s.left = r.added
 	return true
 }
@@ -331,11 +333,11 @@ func (r *router) giveBackLate(s *Subscription, items []item) {
 func (r *router) drain(s *Subscription) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.draining || !r.subs.has(s.number) {
+	if s.draining || r.subs[s.number] == nil {
 		return false
 	}
 	s.draining = true
-	r.drains.add(s.number, s)
+	put(&r.drains, s)
 	return true
 }
 
@@ -343,7 +345,7 @@ func (r *router) drain(s *Subscription) bool {
 func (r *router) drained(s *Subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.drains.remove(s.number)
+	delete(r.drains, s.number)
 }
 
 // granted notes what the server said of the filters of s.
@@ -366,7 +368,7 @@ func (r *router) close(err error) {
 	r.mu.Lock()
 	r.closed = err
 	subs := r.everybody()
-	r.subs, r.drains = ranking[*Subscription]{}, ranking[*Subscription]{}
+	r.subs, r.drains = nil, nil
 	r.unclaimed.stop()
 	r.unclaimed.held = nil
 	r.mu.Unlock()
@@ -378,7 +380,19 @@ func (r *router) close(err error) {
 
 // everybody returns all Subscriptions, those that are about to end last. Called with r.mu held.
 func (r *router) everybody() []*Subscription {
-	return slices.AppendSeq(slices.Collect(r.subs.all()), r.drains.all())
+	return append(inOrder(r.subs), inOrder(r.drains)...)
+}
+
+func put(list *map[uint64]*Subscription, s *Subscription) {
+	if *list == nil {
+		*list = make(map[uint64]*Subscription)
+	}
+	(*list)[s.number] = s
+}
+
+// inOrder returns the Subscriptions in the order in which they were made.
+func inOrder(list map[uint64]*Subscription) []*Subscription {
+	return slices.SortedFunc(maps.Values(list), func(a, b *Subscription) int { return cmp.Compare(a.number, b.number) })
 }
 
 func (r *router) isClosed() bool {

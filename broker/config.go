@@ -31,7 +31,7 @@ type Config struct {
 	// TLS is for: any other name, of which a browser was told that it leads here, is
 	// refused, also if a proxy on this machine passes on the name by which it was
 	// reached. Name those here. Programs that are no browsers send no Origin and are
-	// not affected, unless the broker lets everybody in.
+	// not affected.
 	Origins []string
 
 	// Versions are the protocol versions to accept. Zero means all three.

@@ -6,7 +6,7 @@ const (
 	topicOverhead  = 96    // what the table takes for a name besides its text
 
 	// What the table may take in bytes. A server has many clients, a client one server.
-	maxTopicBytes       = 1 << 20
+	maxTopicBytes       = 2 << 20 // enough for all the names
 	maxClientTopicBytes = 64 << 10
 )
 

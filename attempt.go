@@ -154,7 +154,7 @@ func (a *Attempt) plan(s server, v Version) (*plan, error) {
 	return p, validateServerName("Attempt.TLS", s, p.tls)
 }
 
-// validateHeader refuses what can not be sent and what belongs to the handshake.
+// validateHeader refuses what cannot be sent and what belongs to the handshake.
 // It names no values: they may be secret.
 func validateHeader(what string, h http.Header) error {
 	for name, values := range h {
@@ -175,7 +175,7 @@ func validateHeader(what string, h http.Header) error {
 	return nil
 }
 
-// notInToken reports whether r can not be part of a name (RFC 9110, 5.6.2).
+// notInToken reports whether r cannot be part of a name (RFC 9110, 5.6.2).
 func notInToken(r rune) bool {
 	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 }

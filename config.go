@@ -134,7 +134,7 @@ type Config struct {
 	// Zero means none.
 	TopicAliasMaximum uint16
 
-	// MaximumQoS is the highest QoS that the servers have, for those that can not say so:
+	// MaximumQoS is the highest QoS that the servers have, for those that cannot say so:
 	// before 5.0 nobody can, and some never answer a SUBSCRIBE that asks for more. Filters
 	// are subscribed with no more, also those of Request, Respond and ReceiveOnce, and
 	// publishing above it fails with a *LimitError. Nil means what the server says in 5.0,
@@ -164,7 +164,7 @@ type Config struct {
 	// Inflight is how many QoS 1 and 2 messages may be sent without an
 	// acknowledgement, within what the server allows. All of them are repeated
 	// after a reconnect, so on a line that breaks often few are better. Zero means
-	// 1,024, and 20 before 5.0, where a server can not say how many it holds.
+	// 1,024, and 20 before 5.0, where a server cannot say how many it holds.
 	Inflight int
 	// QueueMessages and QueueBytes bound the messages that wait to be sent: for
 	// a connection, for an acknowledgement of earlier ones, for room on the

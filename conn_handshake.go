@@ -57,7 +57,7 @@ func (k *conn) tellFault(err error) {
 	fault, _ := errors.AsType[*wire.Error](err)
 	words, failed := (&wire.Disconnect{ReasonCode: fault.Reason}).Append(nil, V5)
 	if failed != nil {
-		return // a code that a client can not give
+		return // a code that a client cannot give
 	}
 	k.nc.SetWriteDeadline(time.Now().Add(farewell))
 	if k.writeHandshake(words) != nil {

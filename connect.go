@@ -50,7 +50,7 @@ func (c *Client) connect(ctx context.Context, number int, cause error) (*conn, e
 		if ctx.Err() != nil {
 			break
 		}
-		// A server that another one has named can not end the client.
+		// A server that another one has named cannot end the client.
 		if !t.redirected && c.permanent(ctx, err) {
 			return nil, &roundError{listed(errs), true}
 		}

@@ -204,7 +204,7 @@ func renewed(t *testing.T, conn *mqtttest.Conn) {
 	conn.Send(suback(mqtttest.Take[*wire.Subscribe](conn)))
 }
 
-// each runs f in a bubble of its own for every version.
+// each runs f in a bubble of its own forevery version.
 func each(t *testing.T, f func(t *testing.T, v wire.Version)) {
 	for _, v := range []wire.Version{wire.V31, wire.V311, wire.V5} {
 		t.Run(v.String(), func(t *testing.T) {

@@ -171,7 +171,7 @@ func (c *Config) addresses(ctx context.Context, e endpoint) ([]string, error) {
 
 // alternate changes between the families, beginning with that of the first
 // address, so that a family which does not work here costs little. It leaves out
-// the one to which local can not be bound.
+// the one to which local cannot be bound.
 func alternate(found []netip.Addr, local string) (mixed []netip.Addr) {
 	bound, _ := parseLocalAddr(local)
 	var families [2][]netip.Addr // that of the first address, the other

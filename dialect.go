@@ -17,7 +17,7 @@ import (
 //     no CONNACK of 5.0, may be too old, or just starting. 3.1.1 is tried at once, for
 //     this connection only: the next one begins with 5.0 again.
 //   - One that has accepted 5.0 before is known to understand it. It has to hang up
-//     several times in a row before 3.1.1 is tried: a connection of 3.1.1 can not
+//     several times in a row before 3.1.1 is tried: a connection of 3.1.1 cannot
 //     carry messages with properties, which wait for 5.0 meanwhile.
 
 // patience is how many CONNECTs in a row a server that knows 5.0 may leave

@@ -45,7 +45,7 @@ func (c *Client) closeFor(err error) {
 // but Success the connection is closed without it, and the server publishes the
 // will.) When ctx ends first, the client is closed nevertheless, and the error
 // says what was left, or, like that of Flush, how many QoS 0 messages were lost. A
-// reason that a client can not give is refused with
+// reason that a client cannot give is refused with
 // ErrInvalid, and the client goes on.
 func (c *Client) Disconnect(ctx context.Context, reason ...ReasonCode) error {
 	o := DisconnectOptions{}
@@ -61,7 +61,7 @@ type DisconnectOptions struct {
 	// ReasonCode is why the client leaves. Zero means Success.
 	ReasonCode ReasonCode
 	// SessionExpiry is how long the server keeps the session from now on, in whole
-	// seconds; zero ends it, negative keeps it for ever. Nil means what Config.Resume
+	// seconds; zero ends it, negative keeps it forever. Nil means what Config.Resume
 	// says: SessionExpiry with it, an end without. It can only be more than zero
 	// when Config.SessionExpiry is not negative.
 	SessionExpiry *time.Duration
@@ -121,7 +121,7 @@ func (c *Client) disconnectPacket(o *DisconnectOptions) (*wire.Disconnect, error
 	default:
 		p.SessionExpiryInterval = new(seconds(*d))
 	}
-	// §3.14.2.2.2: a session that was to end with the connection can not be kept.
+	// §3.14.2.2.2: a session that was to end with the connection cannot be kept.
 	if d := o.SessionExpiry; d != nil && *d != 0 && c.cfg.SessionExpiry < 0 {
 		return nil, invalid("session expiry", "%v after Config.SessionExpiry said that there is none", *d)
 	}

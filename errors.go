@@ -42,7 +42,7 @@ var (
 	// ErrUnclaimed says that messages of a session from an earlier process, or such that
 	// the server has sent on its own, matched no Subscription. Watch tells it; see Config.HoldUnclaimedFor.
 	ErrUnclaimed = errors.New("messages unclaimed")
-	// ErrInvalid is in every error about an argument or a Config that can not work.
+	// ErrInvalid is in every error about an argument or a Config that cannot work.
 	ErrInvalid = errors.New("invalid argument")
 )
 
@@ -55,7 +55,7 @@ type ServerError = session.ServerError
 type LimitError = session.LimitError
 
 // NotSent reports whether err, returned by a method of Client, guarantees that
-// the request never reached the server: doing it again can not do it twice.
+// the request never reached the server: doing it again cannot do it twice.
 // False means that the server may have seen it.
 func NotSent(err error) bool {
 	e, ok := errors.AsType[*requestError](err)

@@ -6,7 +6,7 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// Handle subscribes and calls f for every message like Subscription.Handle, until ctx
+// Handle subscribes and calls f forevery message like Subscription.Handle, until ctx
 // or the Subscription ends, or f fails. Its Subscription ends with it: SubscribeWith
 // and Subscription.Handle are for those who want to know when it has begun, and to
 // go on with it afterwards.
@@ -73,7 +73,7 @@ func (s *Subscription) endHandled(engine *session.Client) {
 	}
 }
 
-// Handle calls f for every message until ctx or the Subscription ends, or f fails.
+// Handle calls f forevery message until ctx or the Subscription ends, or f fails.
 // It waits for the last f before it returns. Without SubscribeOptions.Concurrency f
 // runs for one message at a time, in the caller's goroutine.
 //

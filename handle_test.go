@@ -103,7 +103,7 @@ func TestReasonCodeRefusesAMessage(t *testing.T) {
 		mqtt.NotAuthorized:        mqtt.NotAuthorized,
 		mqtt.PayloadFormatInvalid: mqtt.PayloadFormatInvalid,
 		mqtt.Success:              mqtt.Success,
-		mqtt.ServerBusy:           mqtt.UnspecifiedError, // PUBACK and PUBREC can not carry it
+		mqtt.ServerBusy:           mqtt.UnspecifiedError, // PUBACK and PUBREC cannot carry it
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)

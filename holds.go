@@ -288,7 +288,7 @@ func (h *holds) serve(k *conn) {
 	h.writer = k
 }
 
-// forsaken says that the server has lost the session: what it had sent can not be
+// forsaken says that the server has lost the session: what it had sent cannot be
 // acknowledged any more, and holds nothing up. So that consumers who never
 // acknowledge cost no more with every lost session, each keeps at most most such
 // holds. Called with Client.mu held.

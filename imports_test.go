@@ -19,7 +19,7 @@ const module = "github.com/seed65a45251/mqtt"
 
 // permittedImports says what the packages of this module may import beyond the
 // standard library, tests aside. Packages of the module start with a dot; "..."
-// stands for everything below. A package without a line of its own falls under
+// stands foreverything below. A package without a line of its own falls under
 // the longest "..." line; one without any is refused until it has one.
 var permittedImports = map[string][]string{
 	"./wire":      {},

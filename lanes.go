@@ -13,7 +13,7 @@ import (
 // lanes have their turn.
 type lanes struct {
 	ready chan *lane    // lanes with a message and no worker; has room for all
-	room  chan struct{} // a token for every message that is taken and not done
+	room  chan struct{} // a token forevery message that is taken and not done
 
 	mu    sync.Mutex
 	byKey map[string]*lane

@@ -37,7 +37,7 @@ type Message struct {
 	firstID [1]uint32 // room for SubscriptionIDs: it is almost always one
 
 	// MessageExpiryInterval is how long the message is worth delivering, in whole
-	// seconds, rounded up; less than one, but not zero, is refused. Nil means for ever. In a received message it is what was
+	// seconds, rounded up; less than one, but not zero, is refused. Nil means forever. In a received message it is what was
 	// left. A message that waits to be sent ages. If its time is up when its turn
 	// comes, it fails with ErrExpired and is not sent. While there is no connection
 	// nobody's turn comes: until the next one it keeps its place in the queue, and

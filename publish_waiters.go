@@ -11,7 +11,7 @@ type roomWaiter struct {
 
 // roomWaiters are those that wait, in the order of their tickets. Room goes to
 // whoever it is enough for, so a large message does not hold up small ones behind it;
-// but only mayPass of them go before it, or it might wait for ever, and only those
+// but only mayPass of them go before it, or it might wait forever, and only those
 // that are not too far behind: many may wait, and each look at them is taken under the
 // client's lock.
 type roomWaiters struct {

@@ -255,7 +255,7 @@ func (q *queue) giveUp(m item) {
 	q.drop(m)
 }
 
-// shift takes out the head, and keeps the slice from growing for ever.
+// shift takes out the head, and keeps the slice from growing forever.
 func (q *queue) shift() item {
 	m := q.items[q.head]
 	q.items[q.head] = item{}
@@ -443,7 +443,7 @@ func (q *queue) err() error {
 	return q.closed
 }
 
-// refuse counts a message that came and can not be handed to anybody.
+// refuse counts a message that came and cannot be handed to anybody.
 func (q *queue) refuse() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

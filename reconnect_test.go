@@ -86,7 +86,7 @@ func TestResumedSessionIsSubscribedAgainIn5(t *testing.T) {
 		sub := subscribe(t, client, conn, "t", 1)
 		conn.Close()
 		conn = srv.Connected(&wire.Connack{SessionPresent: v != wire.V31})
-		if v != wire.V311 { // 3.1 can not say whether it has the session
+		if v != wire.V311 { // 3.1 cannot say whether it has the session
 			renewed(t, conn)
 		}
 		conn.WantIdle()

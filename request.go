@@ -30,9 +30,9 @@ import (
 // convention where to respond: the first message that the server sends on that
 // topic after the request is the response, whoever it answers. (If m has
 // CorrelationData, only a message with the same.) Requests with the same
-// ResponseTopic therefore wait for one another, those of other clients can not
+// ResponseTopic therefore wait for one another, those of other clients cannot
 // be told apart, and a response that comes too late for one Request may be taken
-// for that of the next. It can not be the topic of the request itself. Before 5.0
+// for that of the next. It cannot be the topic of the request itself. Before 5.0
 // Request needs a ResponseTopic, and the server does not pass it on.
 func (c *Client) Request(ctx context.Context, m *Message) (*Message, error) {
 	if m == nil {

@@ -17,7 +17,7 @@ type RespondOptions struct {
 	Concurrency int
 }
 
-// Respond subscribes to filter and calls f for every message, up to 16 at a time,
+// Respond subscribes to filter and calls f forevery message, up to 16 at a time,
 // until ctx ends. What f returns is published to the response topic of the
 // request with its correlation data, at the QoS of the request or a higher one
 // that f gives. A request that names no response topic is answered on the Topic
@@ -25,7 +25,7 @@ type RespondOptions struct {
 // of the request; otherwise that Topic is not looked at. With nil and no error there is no response.
 //
 // An error of f becomes the response: Request returns its text to the caller as
-// a *ResponseError. Before 5.0 it can not, and the caller waits in vain. A panic
+// a *ResponseError. Before 5.0 it cannot, and the caller waits in vain. A panic
 // of f is not caught.
 //
 // A request is acknowledged only when the server has taken the response, so at
@@ -96,7 +96,7 @@ func (r *responder) publish(ctx context.Context, q request, answer *Message, fai
 	if failure == nil && answer == nil {
 		return nil
 	}
-	// On the topic of the request the response would be a request, for ever.
+	// On the topic of the request the response would be a request, forever.
 	if q.responseTopic == "" && (failure != nil || answer.Topic == "" || answer.Topic == q.topic) {
 		return errors.Join(errNoResponseTopic, failure)
 	}

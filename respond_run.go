@@ -123,7 +123,7 @@ func (r *responder) serve(ctx, working, sending context.Context) error {
 }
 
 // answer publishes the response to m and then acknowledges m, whatever became of
-// the response: a request that can not be answered must not hold up others.
+// the response: a request that cannot be answered must not hold up others.
 func (r *responder) answer(ctx context.Context, m, answer *Message, failure error) {
 	r.mu.Lock()
 	b, mine := r.busy[m]

@@ -120,7 +120,7 @@ func TestRespondReportsErrors(t *testing.T) {
 		conn.Send(asks(0, 0, "long"))
 		conn.Want(reports(0, 0, "long", strings.Repeat("ä", 512)))
 		require.Zero(t, client.Stats().Unanswered)
-		// What f returned can not be sent; the caller hears of it.
+		// What f returned cannot be sent; the caller hears of it.
 		conn.Send(asks(0, 0, "wildcard"))
 		p := mqtttest.Take[*wire.Publish](conn)
 		require.Contains(t, p.Properties.UserProperties[0].Value, "content type")

@@ -128,7 +128,7 @@ func (r *router) add(s *Subscription) error {
 	return nil
 }
 
-// conflict says why s can not share a filter with a Subscription that has it: what
+// conflict says why s cannot share a filter with a Subscription that has it: what
 // the server must not send to one it must send to the other, and it keeps one set of
 // options for both.
 func (r *router) conflict(s *Subscription) error {

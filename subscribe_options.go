@@ -99,7 +99,7 @@ func (o *SubscribeOptions) shared() (filters []string) {
 	return filters
 }
 
-// validateAll refuses, besides what validate refuses, what Handle can not do.
+// validateAll refuses, besides what validate refuses, what Handle cannot do.
 func (o *SubscribeOptions) validateAll() error {
 	switch {
 	case o.Concurrency < 0:

@@ -165,7 +165,7 @@ func TestNothingIsSentWhenOneFilterCanNot(t *testing.T) {
 	})
 }
 
-// A Subscription that can not be completed on a later connection leaves nothing
+// A Subscription that cannot be completed on a later connection leaves nothing
 // behind of what an earlier one has granted.
 func TestSubscriptionThatMeetsANewLimitIsTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

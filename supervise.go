@@ -40,7 +40,7 @@ func (c *Client) supervise(k *conn) error {
 // indulge lets a server that was disconnected for exceeding our receive maximum
 // exceed it by more on the next connection. Some exceed it whenever they resume
 // a session (Mosquitto 2.0 adds what came meanwhile to what was in flight), and
-// would be turned away for ever.
+// would be turned away forever.
 func (c *Client) indulge(err error) {
 	fault, ok := errors.AsType[*wire.Error](err)
 	if !ok || fault.Reason != ReceiveMaximumExceeded {

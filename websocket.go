@@ -18,7 +18,7 @@ import (
 //
 // The library's own net.Conn starts timers for deadlines, and closes by a
 // handshake of up to five seconds; here deadlines are those of the connection
-// below, and contexts that can not end cost nothing per message.
+// below, and contexts that cannot end cost nothing per message.
 type websocketConn struct {
 	ws      *websocket.Conn
 	frames  *frameConn

@@ -12,7 +12,7 @@ type plan struct {
 	entries []entry
 }
 
-// choose makes the plans of a run, with notes about what can not take part.
+// choose makes the plans of a run, with notes about what cannot take part.
 func choose(scenarioExpr, clientExpr string) (plans []plan, notes []string, err error) {
 	wanted, err := regexp.Compile(scenarioExpr)
 	if err != nil {

@@ -34,7 +34,7 @@ func (b *Broker) authorize(a *Access) Decision {
 
 // authorizePublish returns nil if the client may publish the message.
 func (b *Broker) authorizePublish(peer *Peer, p *wire.Publish) *refusal {
-	// Topics with $ are the server's own; clients can not talk to each other on them.
+	// Topics with $ are the server's own; clients cannot talk to each other on them.
 	if strings.HasPrefix(p.Topic, "$") {
 		b.counts.denied.Add(1)
 		return &refusal{code: wire.NotAuthorized, text: "topics that start with $ are the server's"}

@@ -137,7 +137,7 @@ func TestPropertiesCountAgainstTheLimits(t *testing.T) {
 		p.Topic = "c"
 		require.ErrorIs(t, b.Publish(p), wire.QuotaExceeded)
 
-		// An older version can not have them; what they took is free in the end.
+		// An older version cannot have them; what they took is free in the end.
 		s, _ = join(t, b, wire.V311, &wire.Connect{ClientID: "c"})
 		receiveAs(s)
 		s.idle()

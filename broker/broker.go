@@ -63,7 +63,7 @@ func Open(cfg Config) (*Broker, error) {
 }
 
 // New returns a broker without listeners. It goes on with what [Config.Store] holds.
-// If that can not be read, or a duration of the Config cannot be meant, the broker is
+// If that cannot be read, or a duration of the Config cannot be meant, the broker is
 // closed, and all methods with an error return that of [Open].
 func New(cfg Config) *Broker {
 	b := &Broker{

@@ -15,7 +15,7 @@ type ClientInfo struct {
 	Since     time.Time // when it connected or went
 
 	// SessionExpiry is how long the session is kept without connection; negative:
-	// for ever.
+	// forever.
 	SessionExpiry time.Duration
 	Subscriptions int
 	// Waiting is the number of messages that the client has not yet got or
@@ -56,7 +56,7 @@ func (cl *client) info() ClientInfo {
 }
 
 // Disconnect ends the connection of a client; a 5.0 client is told the reason, or
-// Unspecified error if DISCONNECT can not carry it. The session stays for as long
+// Unspecified error if DISCONNECT cannot carry it. The session stays for as long
 // as the client asked for, and the will is published. It reports whether the
 // client was connected.
 func (b *Broker) Disconnect(clientID string, reason wire.ReasonCode) bool {

@@ -79,7 +79,7 @@ type Config struct {
 
 	// MaximumPacketSize bounds the packets that clients send, in bytes. Of all clients
 	// together, sixteen times as much may have arrived of packets that are not whole, and
-	// 64 KiB more of each; whoever goes beyond a fair share of that is disconnected.
+	// 64 KiB more of each; a client that goes beyond a fair share of that is disconnected.
 	// Zero means 16 MiB.
 	MaximumPacketSize int
 	// ReceiveMaximum bounds the QoS 2 messages that a 5.0 client may have open; before

@@ -26,7 +26,7 @@ const (
 	writerIdle  uint32 = iota
 	writerRuns         // it looks once more before it goes
 	writerAgain        // something came meanwhile
-	writerDone         // for ever
+	writerDone         // forever
 )
 
 // wake makes the writer look for something to write. It never waits.

@@ -192,7 +192,7 @@ func TestSecondConnectionTakesOver(t *testing.T) {
 			old.subscribe(filter("a", 1))
 			s := dial(t, b, v)
 			s.send(lasting(v, "c"))
-			// [MQTT-3.2.2-2]; 3.1 can not say it.
+			// [MQTT-3.2.2-2]; 3.1 cannot say it.
 			require.Equal(t, v != wire.V31, receive[*wire.Connack](s).SessionPresent)
 			old.ended(wire.SessionTakenOver)
 			require.NoError(t, b.Publish(&wire.Publish{Topic: "a", QoS: 1}))

@@ -48,7 +48,7 @@ func (d Decision) As(principal string) Decision {
 	return d
 }
 
-// Deny says no. A code that the answer to the client can not carry, such as one
+// Deny says no. A code that the answer to the client cannot carry, such as one
 // that is no failure, is sent as [wire.NotAuthorized]. The text, which may be
 // empty, is sent to 5.0 clients as reason string where they want it and it fits.
 func Deny(code wire.ReasonCode, text string) Decision {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -190,6 +191,7 @@ func TestAFullDiskCanBeEmptied(t *testing.T) {
 		s.set(errFull, nil)
 		kept.send(&wire.Puback{PacketID: one.PacketID})
 		kept.send(&wire.Pubrec{PacketID: two.PacketID}) // has to be set
+		synctest.Wait()                                 // both are on their way to the disk
 		p.send(&wire.Pubrel{PacketID: 1}, &wire.Publish{Topic: "a", QoS: 1, PacketID: 2})
 		var answers []wire.Packet
 		for range 2 {

@@ -51,7 +51,7 @@ func TestAWillStaysUntilItsMessageIsThere(t *testing.T) {
 	})
 }
 
-// A client that has ended its session is told that there is none when a crash can not
+// A client that has ended its session is told that there is none when a crash cannot
 // bring it back.
 func TestConnackWaitsUntilAnEndedSessionIsGone(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
@@ -72,7 +72,7 @@ func TestConnackWaitsUntilAnEndedSessionIsGone(t *testing.T) {
 	})
 }
 
-// A will can not be refused later.
+// A will cannot be refused later.
 func TestAHangingDiskBoundsWills(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
 		hang := make(chan struct{})
@@ -147,7 +147,7 @@ func TestWhatFollowsARefusedMessageIsNotAcknowledged(t *testing.T) {
 	})
 }
 
-// Observers that publish can not be stopped by what they have yet to be told.
+// Observers that publish cannot be stopped by what they have yet to be told.
 func TestAnObserverMayPublishWhateverWaitsForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b *Broker

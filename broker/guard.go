@@ -83,7 +83,7 @@ func (b *Broker) nextStep(ctx context.Context, x Exchange, peer *Peer, data []by
 	return x.Next(ctx, data)
 }
 
-// brokenExchange is that of a method which can not begin one.
+// brokenExchange is that of a method which cannot begin one.
 type brokenExchange struct{}
 
 func (brokenExchange) Next(context.Context, []byte) ([]byte, Decision) {

@@ -43,7 +43,7 @@ const (
 // stake is what a session takes for itself of what all share.
 type stake struct {
 	place  *holder // of Broker.places
-	memory *holder // of Broker.memory, for everything of the session
+	memory *holder // of Broker.memory, foreverything of the session
 	cost   int     // charged to memory, for the session alone
 }
 
@@ -124,7 +124,7 @@ func (m *message) cost() int {
 
 // keep returns m as it can be kept, or nil if the holder has no room for it. cost is what
 // the copy takes besides. In all a message counts once, however many have it; with each
-// holder it counts for every copy.
+// holder it counts forevery copy.
 func (h *holder) keep(m *message, cost int) *message {
 	if m.kept == nil && !h.has(cost+m.cost()) {
 		return nil // before anything is copied

@@ -12,7 +12,7 @@ import (
 // recordPacketID stands in the PUBLISH of records, where it has no meaning.
 const recordPacketID = 1
 
-// appendMessage writes m as a PUBLISH of 5.0, which has a place for everything, and
+// appendMessage writes m as a PUBLISH of 5.0, which has a place foreverything, and
 // what a PUBLISH has not: who it came from and when it expires.
 func (w *recordWriter) message(m *message) error {
 	w.time(m.expires)

@@ -73,7 +73,7 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	require.Equal(t, queued{qos: 2, retain: true, packetID: 65535, released: 4, ids: []uint32{1, maximumSubscriptionID}}, q)
 }
 
-// A broker that can not use a record says which, and leaves everything as it is.
+// A broker that cannot use a record says which, and leaves everything as it is.
 func TestDamagedRecordsAreNamed(t *testing.T) {
 	for i := range sampleRecords(t) {
 		damage := map[string]func(v []byte) []byte{

@@ -273,5 +273,5 @@ func (h slow) Authorize(ctx context.Context, a *Access) Decision {
 	return Allow()
 }
 
-// soon is enough for everything that is not waited for.
+// soon is enough foreverything that is not waited for.
 const soon = 50 * time.Millisecond

@@ -43,7 +43,7 @@ type frame struct {
 const frameMaximum = 16 << 10
 
 // frame returns a QoS 0 message encoded for 5.0 or for the versions before, or nil
-// if it can not be encoded.
+// if it cannot be encoded.
 func (r *router) frame(p *wire.Publish, v5 bool) []byte {
 	i, v := 0, wire.V311
 	if v5 {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// ordered is a subscription and its order, which is not looked up again for every
+// ordered is a subscription and its order, which is not looked up again forevery
 // comparison: thousands of subscriptions lie all over the memory.
 type ordered struct {
 	order        uint64

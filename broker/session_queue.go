@@ -228,7 +228,7 @@ func (cl *client) sendAtMostOnceLocked(m *message, t *target, r *router) (done b
 	return sent || err != nil
 }
 
-// sweepInterval keeps a full queue from being searched for every new message.
+// sweepInterval keeps a full queue from being searched forevery new message.
 const sweepInterval = time.Second
 
 // makeRoomLocked returns m as it joins what waits, with so many subscription identifiers,

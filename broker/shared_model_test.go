@@ -181,7 +181,7 @@ func (all *workers) check() {
 		if err := o.Result().Err; o.Publish.QoS == wire.AtLeastOnce {
 			require.NoError(t, err)
 		} else if err != nil {
-			// A client whose CONNECT was not answered can not tell what that means.
+			// A client whose CONNECT was not answered cannot tell what that means.
 			require.ErrorIs(t, err, wire.PacketIdentifierNotFound)
 		}
 		if o.Publish.QoS == wire.AtLeastOnce {

@@ -33,7 +33,7 @@ func (l *life) begin() {
 // With a [Config.Store] Close commits what is left, and what the Store has is there
 // at the next start: sessions, retained messages, and the wills of sessions, which
 // are published then. A Commit that hangs is given five seconds; it is the one thing
-// that can not be ended, and goes on behind Close.
+// that cannot be ended, and goes on behind Close.
 func (b *Broker) Close() error {
 	b.mu.Lock()
 	b.closed = true

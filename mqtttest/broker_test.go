@@ -218,7 +218,7 @@ func TestLoseSession(t *testing.T) {
 				b.WantConnected("c2")
 				b.Want(mqtttest.Match{Type: wire.TypeSubscribe, ClientID: "c1", Times: 2})
 				if version == mqtt.V31 {
-					return // a client that can not know subscribes on every connection
+					return // a client that cannot know subscribes on every connection
 				}
 
 				b.LoseSession()

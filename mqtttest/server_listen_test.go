@@ -15,7 +15,7 @@ func TestServerListensOnce(t *testing.T) {
 		nc, err := srv.Dial(t.Context(), "", "")
 		require.NoError(t, err)
 		defer nc.Close()
-		srv.Listen() // changes nothing, and the end of the test does not wait for ever
+		srv.Listen() // changes nothing, and the end of the test does not wait forever
 		require.Equal(t, 1, srv.Accept().number)
 	})
 }

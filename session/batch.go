@@ -24,7 +24,7 @@ type arrival struct {
 	body   []byte
 	after  int         // PUBLISHes that came before it
 	packet wire.Packet // decoded; nil: a PUBLISH, or one that is decoded when its turn comes
-	err    error       // why it can not be decoded
+	err    error       // why it cannot be decoded
 	sum    uint64      // of a large payload; 0: not known
 }
 

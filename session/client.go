@@ -10,7 +10,7 @@ import (
 // Client is the client side of MQTT. One value serves any number of
 // connections, one after the other:
 //
-//	Connect, Handle for every packet received, … , Lost
+//	Connect, Handle forevery packet received, … , Lost
 //
 // In between, requests go in (Sender.Submit, Request, Receiver.Ack,
 // Disconnect), bytes come out (Take), and Tick is called at Deadline. What the
@@ -43,7 +43,7 @@ type Client struct {
 type ClientSettings struct {
 	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send,
 	// within the server's Receive Maximum. Zero means 1,024, and 20 before 5.0,
-	// where a server can not say what it holds: Mosquitto 2.0 loses QoS 2 messages
+	// where a server cannot say what it holds: Mosquitto 2.0 loses QoS 2 messages
 	// over a reconnect when more are in flight than its own limit of 20.
 	Inflight int
 	// InflightBytes limits what they cost together; see [wire.Publish.Cost]. One alone
@@ -66,7 +66,7 @@ type ClientSettings struct {
 	// [MQTT-4.6.0-3].
 	UnorderedAnswers bool
 	// MaximumQoS is the highest QoS that servers have. Nil means what each of them says,
-	// which it can not before 5.0.
+	// which it cannot before 5.0.
 	MaximumQoS *wire.QoS
 	// NoSubscriptionIDs leaves subscription identifiers out, as if no server had them.
 	NoSubscriptionIDs bool

@@ -50,7 +50,7 @@ func TestEveryCutOfAConversation(t *testing.T) {
 	for _, v := range versions {
 		for _, forget := range []bool{false, true} {
 			if forget && v == wire.V31 {
-				continue // a 3.1 server can not say that it lost the session
+				continue // a 3.1 server cannot say that it lost the session
 			}
 			t.Run(fmt.Sprintf("%v forget=%t", v, forget), func(t *testing.T) {
 				play := func(cuts [2]int, last, record bool) (*world, error) {

@@ -53,7 +53,7 @@ const (
 func (o *Outgoing) Queued() bool { return o.state == outgoingQueued }
 
 // Sent reports whether the message was ever handed to a connection. The peer
-// can not have seen a message that was not.
+// cannot have seen a message that was not.
 func (o *Outgoing) Sent() bool { return o.sent }
 
 // Result returns how the exchange ended, once the message is completed.

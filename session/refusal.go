@@ -86,7 +86,7 @@ func (c *Client) drop(p *wire.Publish, ok bool, fault error) error {
 		c.refusals.list = append(c.refusals.list, Refused{p.Topic, fault})
 	}
 	if !ok {
-		return nil // it can not be acknowledged
+		return nil // it cannot be acknowledged
 	}
 	deliver, token, err := c.Receiver.Publish(p)
 	if deliver && !token.IsZero() {

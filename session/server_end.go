@@ -15,7 +15,7 @@ type serverSession struct {
 
 // silence is how long nothing may come from the client.
 type silence struct {
-	limit time.Duration // 0: for ever
+	limit time.Duration // 0: forever
 	last  time.Time     // when something came
 }
 
@@ -75,7 +75,7 @@ func (s *Server) Lost() (will *wire.Will) {
 func (s *Server) HasSession() bool { return s.session.exists }
 
 // SessionExpiryInterval returns for how many seconds the session outlives the
-// connection; 4,294,967,295 is for ever.
+// connection; 4,294,967,295 is forever.
 func (s *Server) SessionExpiryInterval() uint32 { return s.session.expiry }
 
 // Forget ends the session of a client that is not connected: its expiry interval

@@ -86,7 +86,7 @@ func (s *Server) handleRare(h wire.Header, body []byte) error {
 	return protocolError(h.Type, wire.ProtocolError, "%v from a client", h.Type)
 }
 
-// await hands a request to the caller. [MQTT-2.2.1-3] A client can not tell the
+// await hands a request to the caller. [MQTT-2.2.1-3] A client cannot tell the
 // answers of two requests with one identifier apart.
 func (s *Server) await(p wire.Packet, id uint16, r serverRequest) error {
 	if _, used := s.requests[id]; used {

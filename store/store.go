@@ -40,7 +40,7 @@ type Store interface {
 	// returns when they would survive a crash of the machine. Callers that come
 	// together may share one write to the disk. After an error, such as a full disk,
 	// nothing has changed and a later Commit may succeed; after ErrClosed none does. A
-	// Store that can not tell whether something has changed, because the disk failed
+	// Store that cannot tell whether something has changed, because the disk failed
 	// while it was written, fails everything from then on: what it has shows when it
 	// is opened again.
 	// The Store keeps neither ops nor what they point to.

@@ -15,7 +15,7 @@ func (p *Disconnect) Type() PacketType { return TypeDisconnect }
 // Size returns the size of the encoded packet.
 func (p *Disconnect) Size(v Version) int { return sizeOf(p, v) }
 
-// Append appends the packet to b. Before 5.0 it refuses a reason code, which can not be
+// Append appends the packet to b. Before 5.0 it refuses a reason code, which cannot be
 // written: whoever has one closes the connection without DISCONNECT, so that the will is published.
 func (p *Disconnect) Append(b []byte, v Version) ([]byte, error) { return appendPacket(b, v, 0, p) }
 

@@ -17,7 +17,7 @@ func (e *Error) Error() string {
 // Unwrap returns the reason code, so that errors.Is(err, MalformedPacket) works.
 func (e *Error) Unwrap() error { return e.Reason }
 
-// FieldError says why a packet can not be encoded. Nothing was appended when it is returned.
+// FieldError says why a packet cannot be encoded. Nothing was appended when it is returned.
 type FieldError struct {
 	Packet  PacketType
 	Field   string

@@ -77,7 +77,7 @@ func measure(b []byte) (m measures) {
 }
 
 // propertySize returns how many bytes the value takes that begins b, which may be shorter; 0 if that
-// can not be told.
+// cannot be told.
 func propertySize(kind propertyKind, b []byte) int {
 	switch kind {
 	case kindByte:

@@ -27,7 +27,7 @@ func (c *cursor) properties(where PacketType) {
 	}
 }
 
-// smallBlock is which size of a property block the default limits can not be below.
+// smallBlock is which size of a property block the default limits cannot be below.
 const smallBlock = 256
 
 func (c *cursor) next() bool {

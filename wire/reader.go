@@ -4,9 +4,9 @@ import "io"
 
 // Reader cuts a byte stream into packets.
 //
-// An idle reader holds one small buffer. While a lot arrives it borrows a large one, and a packet that
-// is larger still gets a buffer that grows with the bytes that really arrive, so that a length that is
-// only claimed costs nothing.
+// A reader begins with one small buffer. While a lot arrives it borrows a large one of 64 KiB, which it
+// keeps until a read brings little. A packet that is larger still gets a buffer that grows with the
+// bytes that really arrive, so that a length that is only claimed costs nothing.
 //
 // Call Fill, take what is there with Next until there is no more, and begin again. A Reader is for one
 // goroutine at a time.

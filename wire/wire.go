@@ -20,8 +20,8 @@
 // # Errors
 //
 // Bytes that are refused give an [*Error] with the reason code to answer with: [MalformedPacket]
-// when they can not be parsed, [ProtocolError] or a more specific code when they can, but say what
-// is not allowed. A packet that can not be encoded gives a [*FieldError].
+// when they cannot be parsed, [ProtocolError] or a more specific code when they can, but say what
+// is not allowed. A packet that cannot be encoded gives a [*FieldError].
 //
 // # Left to the receiver
 //

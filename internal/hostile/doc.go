@@ -4,7 +4,7 @@
 // measured, while an honest client works beside it:
 //
 //	go test ./internal/hostile
-//	go test ./internal/hostile -run Long -hostile.long -timeout 2h -v
+//	go test ./internal/hostile -hostile.long -timeout 6h -v
 //
 // The first has small limits and asserts counts and bytes, never times. The second
 // has the limits that are the defaults, and prints a table with times for

@@ -7,7 +7,7 @@ import (
 
 // bound says when one direction gives up. All times are since Conn.start.
 type bound struct {
-	limit atomic.Int64 // how long nothing may move; 0: for ever
+	limit atomic.Int64 // how long nothing may move; 0: forever
 	until atomic.Int64 // when all is over; 0: never
 	paced atomic.Bool  // until is that of Handshake
 	armed atomic.Int64 // the deadline of the connection below; 0: none
@@ -42,7 +42,7 @@ func (c *Conn) SetWriteLimit(d time.Duration) { c.out.limit.Store(int64(d)) }
 
 // Handshake sets deadlines for what comes before everything else: d from now, and
 // what the bytes that move have [Earned]. So a slow line gets through, and who sends
-// a byte now and then does not stay for ever. SetDeadline, SetReadDeadline and
+// a byte now and then does not stay forever. SetDeadline, SetReadDeadline and
 // SetWriteDeadline replace it. Of the bytes of c all count, so it is called first.
 func (c *Conn) Handshake(d time.Duration) error {
 	until := instant(c.now() + d)

@@ -29,7 +29,7 @@ type database struct {
 	// place, so that the last of them closes this one. Both belong to File.mu.
 	scans   int
 	retired bool
-	// stuck says that bbolt panicked and holds its locks for ever.
+	// stuck says that bbolt panicked and holds its locks forever.
 	stuck bool
 }
 
@@ -133,7 +133,7 @@ func (d *database) size() int64 {
 
 func (d *database) close() error {
 	if d.stuck {
-		// Closing bbolt would wait for ever. The mapped file, and on some systems its lock,
+		// Closing bbolt would wait forever. The mapped file, and on some systems its lock,
 		// stays until the process ends.
 		return d.file.Close()
 	}

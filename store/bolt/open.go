@@ -72,7 +72,7 @@ func resolve(path string) (string, error) {
 }
 
 // until returns how long bbolt may wait for a lock. Less than nothing makes it try
-// once, nothing would make it wait for ever.
+// once, nothing would make it wait forever.
 func until(deadline time.Time) time.Duration {
 	return cmp.Or(time.Until(deadline), -1)
 }
@@ -128,7 +128,7 @@ func (f *File) begin(d *database, used int64) error {
 }
 
 // create makes an empty store and puts it at path when it is complete: a crash in
-// between leaves no file that can not be opened. When two do so at a time, the first
+// between leaves no file that cannot be opened. When two do so at a time, the first
 // wins and both go on with its file.
 func create(path string, maxSize int64) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new*")

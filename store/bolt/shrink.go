@@ -47,7 +47,7 @@ func (f *File) shrinkIfEmpty() error {
 }
 
 // shrink copies the records into a new file, which then takes the place of the old
-// one. Those who scan the old one finish there. If it can not be done it is not
+// one. Those who scan the old one finish there. If it cannot be done it is not
 // tried again before the file has doubled; an error says that the File is of no use
 // any more.
 func (f *File) shrink() error {

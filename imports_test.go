@@ -37,6 +37,7 @@ var permittedImports = map[string][]string{
 		"golang.org/x/sync/errgroup", "github.com/coder/websocket", "golang.org/x/crypto/bcrypt",
 	},
 	"./broker/internal/journal": {"./store"},
+	"./broker/internal/records": {"./store", "./wire"},
 	"./internal/...":            {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
 	"./internal/mosquitto":      {"./internal/...", "github.com/stretchr/testify/require"},
 	"./mqtttest":                {"./broker", "./wire", "./match", "./internal/pipe"},

@@ -3,6 +3,7 @@ package broker
 import (
 	"sync/atomic"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -99,9 +100,9 @@ func (c *changes) begin(ops []store.Op) []store.Op {
 	c.begun = true
 	c.begins.Add(1)
 	c.retained.begin(c.currentRetained, func(topic string, m *message) {
-		op := deletion(retainedKey(topic))
+		op := records.Deletion(records.RetainedKey(topic))
 		if m != nil {
-			value, err := messageValue(m)
+			value, err := m.record()
 			if err != nil {
 				b.cfg.Logger.Error("retained message can not be stored", "topic", topic, "error", err)
 			} else {
@@ -111,9 +112,9 @@ func (c *changes) begin(ops []store.Op) []store.Op {
 		ops = append(ops, op)
 	})
 	c.filters.begin(currentFilter, func(k filterOf, s *subscription) {
-		op := deletion(filterKey(k.client.number, k.whole))
+		op := records.Deletion(records.SubscriptionKey(k.client.number, k.whole))
 		if s != nil {
-			op.Value, op.Delete = s.value(), false
+			op.Value, op.Delete = s.record(), false
 		}
 		ops = append(ops, op)
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -88,7 +89,7 @@ func chaos(t *testing.T, random *rand.Rand, flaky bool) {
 		}
 	}
 	advance(time.Second)
-	require.Zero(t, w.records(messageRecord, queuedRecord, identifierRecord))
+	require.Zero(t, w.records(records.MessageKind, records.QueuedKind, records.IdentifierKind))
 	for i, s := range subscribers {
 		wantAll(t, s, []wire.QoS{2, 1, 2}[i], accepted(publishers), publishers, flaky)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -139,13 +140,13 @@ func TestAFullDiskOnlyDelaysWhatNobodyCanBeTold(t *testing.T) {
 		p.want(&wire.Pubcomp{PacketID: 1})
 		kept.want(&wire.Pubrel{PacketID: got.PacketID})
 		require.Equal(t, 1, b.Stats().Retained)
-		require.Len(t, recordsOf(t, s.Mem, retainedRecord), 1)
+		require.Len(t, recordsOf(t, s.Mem, records.RetainedKind), 1)
 	})
 }
 
-func recordsOf(t *testing.T, m *store.Mem, kind recordKind) (keys []string) {
+func recordsOf(t *testing.T, m *store.Mem, kind records.Kind) (keys []string) {
 	t.Helper()
-	for record, err := range m.Scan(recordKey(kind)) {
+	for record, err := range m.Scan(kind.Prefix()) {
 		require.NoError(t, err)
 		keys = append(keys, string(record.Key))
 	}
@@ -202,14 +203,14 @@ func TestAFullDiskCanBeEmptied(t *testing.T) {
 		require.ElementsMatch(t, []wire.Packet{
 			&wire.Puback{PacketID: 2, ReasonCode: wire.QuotaExceeded, ReasonString: storeFailed}, &wire.Pubcomp{PacketID: 1},
 		}, answers)
-		require.Len(t, recordsOf(t, s.Mem, messageRecord), 1)
-		require.Empty(t, recordsOf(t, s.Mem, identifierRecord))
+		require.Len(t, recordsOf(t, s.Mem, records.MessageKind), 1)
+		require.Empty(t, recordsOf(t, s.Mem, records.IdentifierKind))
 		kept.idle()
 		s.set(nil, nil)
 		advance(2 * time.Second)
 		kept.want(&wire.Pubrel{PacketID: two.PacketID})
 		kept.send(&wire.Pubcomp{PacketID: two.PacketID})
 		advance(time.Second)
-		require.Empty(t, recordsOf(t, s.Mem, queuedRecord))
+		require.Empty(t, recordsOf(t, s.Mem, records.QueuedKind))
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -47,7 +48,7 @@ func TestAWillStaysUntilItsMessageIsThere(t *testing.T) {
 		advance(2 * time.Second)
 		require.Equal(t, "will/c", receiveAs(watcher).Topic)
 		advance(time.Second)
-		require.Len(t, recordsOf(t, s.Mem, sessionRecord), 1)
+		require.Len(t, recordsOf(t, s.Mem, records.SessionKind), 1)
 	})
 }
 
@@ -64,11 +65,11 @@ func TestConnackWaitsUntilAnEndedSessionIsGone(t *testing.T) {
 		c.send(&wire.Connect{ClientID: "c"})
 		clean(t, b, "other")
 		c.idle()
-		require.Len(t, recordsOf(t, s.Mem, sessionRecord), 1)
+		require.Len(t, recordsOf(t, s.Mem, records.SessionKind), 1)
 		close(hang)
 		s.set(nil, nil)
 		require.False(t, receive[*wire.Connack](c).SessionPresent)
-		require.Empty(t, recordsOf(t, s.Mem, sessionRecord))
+		require.Empty(t, recordsOf(t, s.Mem, records.SessionKind))
 	})
 }
 
@@ -129,7 +130,7 @@ func TestMessagesForASessionThatMayGoOnAreKept(t *testing.T) {
 		receiveAs(again)
 		again.cut()
 		advance(time.Second)
-		require.Empty(t, recordsOf(t, s.Mem, sessionRecord))
+		require.Empty(t, recordsOf(t, s.Mem, records.SessionKind))
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -64,7 +65,7 @@ func TestARetainedWillIsTriedAgain(t *testing.T) {
 			s.set(nil, nil)
 			advance(2 * time.Second)
 			require.Equal(t, "gone", retainedNow(b, "will/c"))
-			require.Len(t, recordsOf(t, s.Mem, retainedRecord), 1)
+			require.Len(t, recordsOf(t, s.Mem, records.RetainedKind), 1)
 		})
 	}
 }
@@ -90,7 +91,7 @@ func TestAHangingDiskBoundsRetainedMessagesThatComeAndGo(t *testing.T) {
 		close(hang)
 		s.set(nil, nil)
 		advance(time.Second)
-		require.Empty(t, recordsOf(t, s.Mem, retainedRecord))
+		require.Empty(t, recordsOf(t, s.Mem, records.RetainedKind))
 	})
 }
 

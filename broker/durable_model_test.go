@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -69,7 +70,7 @@ func passOn(t *testing.T, v wire.Version, qos wire.QoS, first, second crash) int
 	if w.hasCrashed() {
 		w.crashes++
 	} else {
-		require.Zero(t, w.records(messageRecord, queuedRecord, identifierRecord), "something is left")
+		require.Zero(t, w.records(records.MessageKind, records.QueuedKind, records.IdentifierKind), "something is left")
 	}
 	want := make([]string, modelMessages)
 	for i := range want {

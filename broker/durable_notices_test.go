@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -141,19 +142,19 @@ func TestAMessageGoesAfterItsPlaces(t *testing.T) {
 	sessions.Wait()
 	p.start()
 	require.NoError(t, p.stop(t.Context()))
-	require.Equal(t, messageRecord, written.kinds[8])
+	require.Equal(t, records.MessageKind, written.kinds[8])
 	require.Len(t, written.kinds, 9)
 }
 
 // recording notes what kinds of records it is given.
 type recording struct {
 	*store.Mem
-	kinds []recordKind
+	kinds []records.Kind
 }
 
 func (r *recording) Commit(ops []store.Op) error {
 	for _, op := range ops {
-		r.kinds = append(r.kinds, recordKind(op.Key[1]))
+		r.kinds = append(r.kinds, records.Kind(op.Key[1]))
 	}
 	return r.Mem.Commit(ops)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -160,6 +161,6 @@ func TestManyConnectionsFightForOneDurableSession(t *testing.T) {
 		// One that was kept before has its record until it ends with its connection.
 		alive[0].cut()
 		advance(time.Second)
-		require.Equal(t, w.broker.Stats().Sessions, w.records(sessionRecord))
+		require.Equal(t, w.broker.Stats().Sessions, w.records(records.SessionKind))
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -131,7 +132,7 @@ func TestOpenExchangesSurvive(t *testing.T) {
 			s.want(&wire.Pubrel{PacketID: two.PacketID})
 			s.send(&wire.Pubcomp{PacketID: two.PacketID})
 			advance(time.Second)
-			require.Zero(t, w.records(messageRecord, queuedRecord))
+			require.Zero(t, w.records(records.MessageKind, records.QueuedKind))
 		})
 	}
 }
@@ -180,8 +181,8 @@ func TestQueuedMessagesSurviveWithTheirProperties(t *testing.T) {
 		}
 		durably(p, &wire.Publish{Topic: "a", Payload: []byte("x"), QoS: 1, Properties: properties})
 		durably(p, &wire.Publish{Topic: "a", Payload: []byte("short"), QoS: 1, Properties: &wire.PublishProperties{MessageExpiryInterval: new(uint32(5))}})
-		require.Equal(t, 2, w.records(messageRecord), "one for both sessions")
-		require.Equal(t, 4, w.records(queuedRecord))
+		require.Equal(t, 2, w.records(records.MessageKind), "one for both sessions")
+		require.Equal(t, 4, w.records(records.QueuedKind))
 		p.net.Close()
 		advance(10 * time.Second)
 		b := w.kill()
@@ -192,10 +193,10 @@ func TestQueuedMessagesSurviveWithTheirProperties(t *testing.T) {
 		s.idle()
 		require.EqualValues(t, 2, b.Stats().Expired)
 		advance(time.Second)
-		require.Equal(t, 1, w.records(messageRecord), "the other session needs it")
+		require.Equal(t, 1, w.records(records.MessageKind), "the other session needs it")
 		receiveAs(resume(t, b, wire.V5, "two"))
 		advance(time.Second)
-		require.Zero(t, w.records(messageRecord, queuedRecord))
+		require.Zero(t, w.records(records.MessageKind, records.QueuedKind))
 	})
 }
 
@@ -219,7 +220,7 @@ func TestASessionEndsWhileTheBrokerIsAway(t *testing.T) {
 		advance(59*time.Second + time.Second)
 		require.Zero(t, w.broker.Stats().Sessions)
 		advance(time.Second)
-		require.Zero(t, w.records(sessionRecord, filterRecord, queuedRecord, messageRecord))
+		require.Zero(t, w.records(records.SessionKind, records.SubscriptionKind, records.QueuedKind, records.MessageKind))
 	})
 }
 
@@ -248,8 +249,8 @@ func TestACleanStartIsForGood(t *testing.T) {
 			_, ack := join(t, b, wire.V5, lasting(wire.V5, "c"))
 			require.Equal(t, expiry > 0, ack.SessionPresent)
 			advance(time.Second)
-			require.Zero(t, w.records(filterRecord, queuedRecord, messageRecord))
-			require.Equal(t, 1, w.records(sessionRecord))
+			require.Zero(t, w.records(records.SubscriptionKind, records.QueuedKind, records.MessageKind))
+			require.Equal(t, 1, w.records(records.SessionKind))
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -45,11 +46,11 @@ func TestRetainedMessagesSurvive(t *testing.T) {
 		}
 		s.idle()
 		advance(time.Second)
-		require.Equal(t, 3, w.records(retainedRecord), "what expired is removed")
+		require.Equal(t, 3, w.records(records.RetainedKind), "what expired is removed")
 		advance(90 * time.Second)
 		b = w.kill()
 		require.Zero(t, b.Stats().Retained)
-		require.Zero(t, w.records(messageRecord))
+		require.Zero(t, w.records(records.MessageKind))
 	})
 }
 

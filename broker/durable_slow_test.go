@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -57,7 +58,7 @@ func TestAHangingDiskHoldsUpNobodyElse(t *testing.T) {
 		require.Equal(t, "1", string(receive[*wire.Publish](other).Payload))
 		require.Equal(t, "2", string(receive[*wire.Publish](other).Payload))
 		advance(time.Second)
-		require.Len(t, recordsOf(t, s.Mem, sessionRecord), 1)
+		require.Len(t, recordsOf(t, s.Mem, records.SessionKind), 1)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
@@ -152,9 +153,9 @@ func (w *world) close() {
 }
 
 // records returns how many records of these kinds the Store has.
-func (w *world) records(kinds ...recordKind) (n int) {
+func (w *world) records(kinds ...records.Kind) (n int) {
 	for _, kind := range kinds {
-		for _, err := range w.memory.Scan(recordKey(kind)) {
+		for _, err := range w.memory.Scan(kind.Prefix()) {
 			require.NoError(w.t, err)
 			n++
 		}

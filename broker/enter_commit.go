@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -104,7 +105,7 @@ func (a *admission) holds() bool {
 func (a *admission) make(b *Broker, now time.Time) {
 	e := a.e
 	a.session, a.resumed, a.expiry, a.has = e.session, e.resumed, e.expiry, false
-	begins := sessionState{peer: *e.conn.peer, expiry: e.expiry, connected: true, since: now, will: e.will}
+	begins := sessionState{peer: e.conn.peer, expiry: e.expiry, connected: true, since: now, will: e.will}
 	var ops []store.Op
 	if cl := e.session; cl != nil {
 		cl.mu.Lock()
@@ -119,7 +120,7 @@ func (a *admission) make(b *Broker, now time.Time) {
 			ops = append(ops, b.sessionOp(cl.number, &begins))
 		case cl.saved:
 			ops = append(ops, b.sessionOp(cl.number, &sessionState{
-				peer: *cl.seen.peer, expiry: cl.expiry, ended: true, since: cl.seen.since, leaving: leaving,
+				peer: cl.seen.peer, expiry: cl.expiry, ended: true, since: cl.seen.since, leaving: leaving,
 			}))
 		}
 		cl.mu.Unlock()
@@ -183,7 +184,7 @@ func (a *admission) takeBack(b *Broker) {
 		return
 	}
 	if a.number != 0 {
-		b.persistence.Later(deletion(recordKey(sessionRecord, a.number)))
+		b.persistence.Later(records.Deletion(records.SessionKey(a.number)))
 	}
 	if cl := b.clients[a.e.connect.ClientID]; cl != nil {
 		cl.mu.Lock()

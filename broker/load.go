@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
+	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/store"
 )
 
@@ -66,23 +68,26 @@ func (b *Broker) fail(err error) {
 // read reads all records. Sessions come first, as everything else belongs to them.
 func (l *loading) read() error {
 	for _, step := range []struct {
-		kind recordKind
-		take func(key, value []byte) error
+		kind records.Kind
+		take func(key records.Key, record store.Record) error
 	}{
-		{clockRecord, l.takeClock},
-		{sessionRecord, l.takeSession},
-		{filterRecord, l.takeFilter},
-		{messageRecord, l.takeMessage},
-		{queuedRecord, l.takeQueued},
-		{identifierRecord, l.takeIdentifier},
-		{retainedRecord, l.takeRetained},
+		{records.ClockKind, l.takeClock},
+		{records.SessionKind, l.takeSession},
+		{records.SubscriptionKind, l.takeFilter},
+		{records.MessageKind, l.takeMessage},
+		{records.QueuedKind, l.takeQueued},
+		{records.IdentifierKind, l.takeIdentifier},
+		{records.RetainedKind, l.takeRetained},
 	} {
-		prefix := recordKey(step.kind)
-		for record, err := range l.b.cfg.Store.Scan(prefix) {
+		for record, err := range l.b.cfg.Store.Scan(step.kind.Prefix()) {
 			if err != nil {
 				return fmt.Errorf("mqtt: store: %w", err)
 			}
-			if err := step.take(record.Key, record.Value); err != nil {
+			key, err := step.kind.Parse(record.Key)
+			if err == nil {
+				err = step.take(key, record)
+			}
+			if err != nil {
 				return &RecordError{Key: slices.Clone(record.Key), Err: err}
 			}
 		}
@@ -97,17 +102,14 @@ func (l *loading) read() error {
 	})
 	for number, m := range l.messages {
 		if m.stored.copies.Load() == 0 {
-			l.rest = append(l.rest, deletion(recordKey(messageRecord, number)))
+			l.rest = append(l.rest, records.Deletion(records.MessageKey(number)))
 		}
 	}
 	return nil
 }
 
-func (l *loading) takeClock(key, value []byte) (err error) {
-	if _, _, err := parseKey(key, 0, 0); err != nil {
-		return err
-	}
-	clock, err := parseClock(value)
+func (l *loading) takeClock(_ records.Key, record store.Record) error {
+	clock, err := records.ParseClock(record.Value)
 	l.clock = l.place(clock)
 	return err
 }
@@ -122,37 +124,34 @@ func (l *loading) place(t time.Time) time.Time {
 	return placed
 }
 
-func (l *loading) takeSession(key, value []byte) error {
-	n, _, err := parseKey(key, 1, 0)
+func (l *loading) takeSession(key records.Key, record store.Record) error {
+	r, err := records.ParseSession(record.Value)
 	if err != nil {
 		return err
 	}
-	s, err := parseSession(value)
-	if err != nil {
-		return err
-	}
+	number, s := key.Session, sessionStateOf(r)
 	s.since = l.place(s.since)
 	b := l.b
 	if !s.ended && len(b.clients) >= b.cfg.Sessions {
 		return fmt.Errorf("more sessions than Config.Sessions, which is %d", b.cfg.Sessions)
 	}
-	b.created = max(b.created, n[0])
-	cl := newClient(b, s.peer.ClientID, n[0])
+	b.created = max(b.created, number)
+	cl := newClient(b, s.peer.ClientID, number)
 	cl.saved, cl.gone = true, s.ended
 	cl.expiry, cl.will, cl.leaving = s.expiry, s.will, s.leaving
-	cl.seen = seen{&s.peer, s.since}
+	cl.seen = seen{s.peer, s.since}
 	cl.durable.Store(!s.ended && s.expiry > 0)
 	for _, w := range s.leaving {
 		w.owner = cl
 	}
-	l.clients[n[0]], l.states[n[0]] = cl, s
+	l.clients[number], l.states[number] = cl, s
 	if s.ended {
 		return nil
 	}
 	if b.clients[cl.id] != nil {
 		return fmt.Errorf("second session of client %q", cl.id)
 	}
-	cl.pays(b.newStake(b.payer(&s.peer), costOfSession(&s.peer, s.will)))
+	cl.pays(b.newStake(b.payer(s.peer), costOfSession(s.peer, s.will)))
 	b.clients[cl.id] = cl
 	return nil
 }
@@ -170,34 +169,31 @@ func (l *loading) live(key []byte, number uint64) *client {
 }
 
 // drop removes a record.
-func (l *loading) drop(key []byte) { l.rest = append(l.rest, deletion(slices.Clone(key))) }
+func (l *loading) drop(key []byte) { l.rest = append(l.rest, records.Deletion(slices.Clone(key))) }
 
-func (l *loading) takeFilter(key, value []byte) error {
-	n, _, err := parseKey(key, 1, 32)
+func (l *loading) takeFilter(key records.Key, record store.Record) error {
+	r, err := records.ParseSubscription(record.Value)
 	if err != nil {
 		return err
 	}
-	s, shared, owed, err := parseSubscription(value)
-	if err != nil {
-		return err
-	}
-	cl := l.live(key, n[0])
+	s := &subscription{whole: r.Filter, qos: r.QoS, noLocal: r.NoLocal, retainAsPublished: r.RetainAsPublished, id: r.ID}
+	cl := l.live(record.Key, key.Session)
 	if cl == nil {
 		return nil
 	}
-	if !slices.Equal(key, filterKey(n[0], s.whole)) || cl.subscriptions[s.whole] != nil {
-		return errRecordDamaged
+	if !slices.Equal(record.Key, records.SubscriptionKey(key.Session, s.whole)) || cl.subscriptions[s.whole] != nil {
+		return records.ErrDamaged
 	}
 	if !cl.mayAdd(s, &l.b.cfg) {
 		return fmt.Errorf("client %q has more subscriptions than Config.SubscriptionsPerClient, which is %d", cl.id, l.b.cfg.SubscriptionsPerClient)
 	}
-	if err := checkFilter(s.whole, shared); err != nil {
+	if err := checkFilter(s.whole, r.Shared); err != nil {
 		return err
 	}
 	s.client = cl
-	l.b.place(s, shared)
+	l.b.place(s, r.Shared)
 	cl.add(s)
-	if owed && s.group == nil {
+	if r.Owed && s.group == nil {
 		l.owed = append(l.owed, s)
 	}
 	return nil
@@ -241,4 +237,15 @@ func (l *loading) lost(since time.Time) time.Time {
 		return l.now
 	}
 	return since
+}
+
+// checkFilter checks what SUBSCRIBE has been checked for.
+func checkFilter(whole string, shared bool) error {
+	if err := match.ValidateFilter(whole); err != nil {
+		return err
+	}
+	if _, _, is := match.SplitShared(whole); shared && !is {
+		return records.ErrDamaged
+	}
+	return nil
 }

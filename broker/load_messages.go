@@ -2,72 +2,67 @@ package broker
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"slices"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-func (l *loading) takeMessage(key, value []byte) error {
-	n, _, err := parseKey(key, 1, 0)
+func (l *loading) takeMessage(key records.Key, record store.Record) error {
+	r, err := records.ParseMessage(record.Value)
 	if err != nil {
 		return err
 	}
-	m, err := parseMessage(value)
-	if err != nil {
-		return err
-	}
+	m := messageOf(r)
 	m.expires = l.place(m.expires)
-	l.messages[n[0]] = &loadedMessage{message: m, stored: storedMessage{number: n[0]}}
-	if last := &l.b.persistence.message; last.Load() < n[0] {
-		last.Store(n[0])
+	l.messages[key.Message] = &loadedMessage{message: m, stored: storedMessage{number: key.Message}}
+	if last := &l.b.persistence.message; last.Load() < key.Message {
+		last.Store(key.Message)
 	}
 	return nil
 }
 
-func (l *loading) takeQueued(key, value []byte) error {
-	n, _, err := parseKey(key, 3, 0)
+func (l *loading) takeQueued(key records.Key, record store.Record) error {
+	q, err := records.ParseQueued(record.Value)
 	if err != nil {
 		return err
 	}
-	q, err := parseQueued(value)
-	if err != nil {
-		return err
-	}
-	number := n[1]
-	m := l.messages[n[0]]
+	number := key.Session
+	m := l.messages[key.Message]
 	if cl := l.clients[number]; cl == nil || cl.gone {
-		l.takeOrphan(key, n, m, &q)
+		l.takeOrphan(record.Key, key, m, &q)
 		return nil
 	}
 	cl := l.clients[number]
-	if m == nil || q.qos > m.publish.QoS {
-		return fmt.Errorf("message %d: %w", n[0], errRecordDamaged)
+	if m == nil || q.QoS > m.publish.QoS {
+		return fmt.Errorf("message %d: %w", key.Message, records.ErrDamaged)
 	}
 	cfg := &l.b.cfg
 	if cl.held.messages >= cfg.QueuedMessages || cl.held.bytes+m.size() > cfg.QueuedBytes {
 		return fmt.Errorf("more waits for client %q than Config.QueuedMessages, which is %d, or QueuedBytes, which is %d, permit", cl.id, cfg.QueuedMessages, cfg.QueuedBytes)
 	}
-	cl.slots = max(cl.slots, n[2], q.released)
-	if q.released == 0 && m.expired(l.now) && (q.packetID == 0 || q.qos == wire.AtLeastOnce) {
+	cl.slots = max(cl.slots, key.Place, q.Released)
+	if q.Released == 0 && m.expired(l.now) && (q.PacketID == 0 || q.QoS == wire.AtLeastOnce) {
 		// [MQTT-3.3.2-5] Nobody waits for the rest of the exchange.
 		l.b.counts.expired.Add(1)
-		l.drop(key)
+		l.drop(record.Key)
 		return nil
 	}
 	m.stored.copies.Add(1)
-	e := &queueEntry{message: m.message, group: l.group(q.group), ids: len(q.ids)}
+	e := &queueEntry{message: m.message, group: l.group(q.Group), ids: len(q.IDs)}
 	// What was taken once is kept, whatever else there is now.
 	cl.held.payer.chargeCopy(m.message, costOfEntry(e.ids))
 	cl.held.add(e)
-	e.slot = &slot{stored: &m.stored, session: number, number: n[2], released: q.released, ids: q.ids}
+	e.slot = &slot{stored: &m.stored, session: number, number: key.Place, released: q.Released, ids: q.IDs}
 	e.out.Publish, e.out.Expires, e.out.Owner = m.publish, m.expires, e
-	e.out.Publish.QoS, e.out.Publish.Retain, e.out.Publish.PacketID = q.qos, q.retain, q.packetID
-	if len(q.ids) > 0 {
-		e.out.Publish.Properties = new(withIDs(m.publish.Properties, q.ids))
+	e.out.Publish.QoS, e.out.Publish.Retain, e.out.Publish.PacketID = q.QoS, q.Retain, q.PacketID
+	if len(q.IDs) > 0 {
+		e.out.Publish.Properties = new(withIDs(m.publish.Properties, q.IDs))
 	}
-	if q.released > 0 {
+	if q.Released > 0 {
 		l.released[number] = append(l.released[number], e)
 	} else {
 		l.queues[number] = append(l.queues[number], e)
@@ -88,53 +83,50 @@ func (l *loading) group(whole string) *group {
 
 // takeOrphan takes the place of a message in the queue of a session that is over. m is
 // nil if the message has gone, too.
-func (l *loading) takeOrphan(key []byte, n [3]uint64, m *loadedMessage, q *queued) {
-	l.b.created = max(l.b.created, n[1])
+func (l *loading) takeOrphan(whole []byte, key records.Key, m *loadedMessage, q *records.Queued) {
+	l.b.created = max(l.b.created, key.Session)
 	switch {
-	case m == nil || q.group == "" || q.released > 0:
-		l.drop(key)
+	case m == nil || q.Group == "" || q.Released > 0:
+		l.drop(whole)
 	case m.expired(l.now):
 		l.b.counts.expired.Add(1)
-		l.drop(key)
-	case q.qos == wire.ExactlyOnce && q.packetID != 0:
+		l.drop(whole)
+	case q.QoS == wire.ExactlyOnce && q.PacketID != 0:
 		// [MQTT-4.8.2-5] it may have been sent.
 		l.b.counts.dropped.Add(1)
-		l.drop(key)
+		l.drop(whole)
 	default:
 		m.stored.copies.Add(1)
-		s := &slot{stored: &m.stored, session: n[1], number: n[2]}
-		l.orphans = append(l.orphans, orphan{message: m.message, group: q.group, slot: s})
+		s := &slot{stored: &m.stored, session: key.Session, number: key.Place}
+		l.orphans = append(l.orphans, orphan{message: m.message, group: q.Group, slot: s})
 	}
 }
 
-func (l *loading) takeIdentifier(key, value []byte) error {
-	n, id, err := parseKey(key, 1, 2)
+func (l *loading) takeIdentifier(key records.Key, record store.Record) error {
+	digest, err := records.ParseIdentifier(record.Value)
 	if err != nil {
 		return err
 	}
-	digest, err := parseIdentifier(value)
-	if err != nil {
-		return err
-	}
-	if cl := l.live(key, n[0]); cl != nil {
-		cl.receiver.RestoreDigest(binary.BigEndian.Uint16(id), digest)
+	if cl := l.live(record.Key, key.Session); cl != nil {
+		cl.receiver.RestoreDigest(key.PacketID, session.Digest(digest))
 		cl.recountOpenLocked()
 	}
 	return nil
 }
 
-func (l *loading) takeRetained(key, value []byte) error {
-	m, err := parseMessage(value)
+func (l *loading) takeRetained(_ records.Key, record store.Record) error {
+	r, err := records.ParseMessage(record.Value)
 	if err != nil {
 		return err
 	}
+	m := messageOf(r)
 	m.expires = l.place(m.expires)
 	topic := m.publish.Topic
-	if !slices.Equal(key, retainedKey(topic)) || len(m.publish.Payload) == 0 {
-		return errRecordDamaged
+	if !slices.Equal(record.Key, records.RetainedKey(topic)) || len(m.publish.Payload) == 0 {
+		return records.ErrDamaged
 	}
 	if m.expired(l.now) {
-		l.rest = append(l.rest, deletion(slices.Clone(key)))
+		l.drop(record.Key)
 		return nil
 	}
 	if !l.b.retained.hasRoom(m, &l.b.cfg) {
@@ -156,7 +148,7 @@ func (l *loading) fill(number uint64, cl *client) error {
 	for _, entries := range [][]*queueEntry{released, queue} {
 		for _, e := range entries {
 			if !cl.sender.Restore(&e.out, e.slot.released > 0) {
-				return &RecordError{e.slot.key(), fmt.Errorf("packet identifier %d: %w", e.out.Publish.PacketID, errRecordDamaged)}
+				return &RecordError{e.slot.key(), fmt.Errorf("packet identifier %d: %w", e.out.Publish.PacketID, records.ErrDamaged)}
 			}
 		}
 	}

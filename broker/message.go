@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -83,4 +84,18 @@ func copyProperties(p *wire.PublishProperties) *wire.PublishProperties {
 	q.UserProperties = slices.Clone(p.UserProperties)
 	q.SubscriptionIDs = slices.Clone(p.SubscriptionIDs)
 	return &q
+}
+
+// record returns the record of m. The error is about a message that has no encoding.
+func (m *message) record() ([]byte, error) {
+	r := records.Message{Publish: m.publish, Expires: m.expires, From: m.from}
+	return r.Value()
+}
+
+// messageOf returns the message of a record, which owns its memory.
+func messageOf(r records.Message) *message {
+	m := &message{publish: r.Publish, expires: r.Expires, from: r.From}
+	m.bytes = m.publish.Cost()
+	m.kept = m
+	return m
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/store"
 )
 
@@ -94,6 +95,6 @@ func (p *persistence) Tick() {
 	}
 	p.b.mu.RUnlock()
 	if needed {
-		p.Later(store.Op{Key: recordKey(clockRecord), Value: clockValue(time.Now())})
+		p.Later(store.Op{Key: records.ClockKey(), Value: records.ClockValue(time.Now())})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
@@ -67,20 +68,6 @@ func (b *Broker) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
 // storeFailed is what clients are told.
 const storeFailed = "can not be stored"
 
-// checkEncoding refuses what the records have no place for, such as strings that are
-// no UTF-8. What clients send was checked when it came.
-func checkEncoding(p *wire.Publish) error {
-	w := newRecord(p.Size(wire.V5) + 8)
-	q := *p
-	q.Payload = nil
-	if q.Properties != nil {
-		properties := *q.Properties
-		properties.TopicAlias, properties.SubscriptionIDs = 0, nil
-		q.Properties = &properties
-	}
-	return w.publish(&q)
-}
-
 // awaitStore waits until the store has taken enough of what the client has published.
 // It reports whether the connection goes on.
 func (c *conn) awaitStore() bool {
@@ -96,7 +83,7 @@ func (c *conn) awaitStore() bool {
 // publishOwn publishes a message of the program and waits for the store if need be.
 func (b *Broker) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, err error) {
 	if b.persistence.Stores() {
-		if err := checkEncoding(p); err != nil {
+		if err := records.CheckPublish(p); err != nil {
 			return 0, err
 		}
 		if p.QoS > wire.AtMostOnce && !b.persistence.Admit(b.ctx, nil, nil) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
@@ -122,8 +123,8 @@ func (p *publication) commitWithID(b *Broker, t *journal.Task) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if !cl.gone && cl.receiver.Remember(p.token) {
-		value := identifierValue(session.DigestOf(&p.message.publish, p.conn.version))
-		t.Ops = append(t.Ops, store.Op{Key: identifierKey(cl.number, p.id), Value: value})
+		digest := records.Identifier(session.DigestOf(&p.message.publish, p.conn.version))
+		t.Ops = append(t.Ops, store.Op{Key: records.IdentifierKey(cl.number, p.id), Value: digest.Value()})
 	}
 	b.persistence.Add(t)
 }
@@ -220,13 +221,13 @@ func (b *Broker) pack(t *journal.Task, m *message, copies []delivery) error {
 	if n == 0 {
 		return nil
 	}
-	value, err := messageValue(m)
+	value, err := m.record()
 	if err != nil {
 		return err
 	}
 	stored := &storedMessage{number: b.persistence.message.Add(1)}
 	stored.copies.Store(int32(n))
-	t.Ops = append(slices.Grow(t.Ops, n+2), store.Op{Key: recordKey(messageRecord, stored.number), Value: value})
+	t.Ops = append(slices.Grow(t.Ops, n+2), store.Op{Key: records.MessageKey(stored.number), Value: value})
 	for i := range copies {
 		if e := copies[i].entry; e != nil {
 			e.slot.stored = stored
@@ -266,7 +267,7 @@ func giveUp(copies []delivery) {
 
 // remove removes the record of an entry.
 func (p *persistence) remove(e *queueEntry) {
-	p.Later(deletion(e.slot.key()))
+	p.Later(records.Deletion(e.slot.key()))
 	p.removed(e.slot)
 }
 
@@ -274,6 +275,6 @@ func (p *persistence) remove(e *queueEntry) {
 // message, which must not go before any of them.
 func (p *persistence) removed(s *slot) {
 	if s.stored.copies.Add(-1) == 0 {
-		p.Later(deletion(recordKey(messageRecord, s.stored.number)))
+		p.Later(records.Deletion(records.MessageKey(s.stored.number)))
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -200,16 +201,16 @@ func TestARefusedConnectChangesNoSession(t *testing.T) {
 	}
 }
 
-func recordsIn(t *testing.T, m *store.Mem) (records []store.Record) {
+func recordsIn(t *testing.T, m *store.Mem) (found []store.Record) {
 	t.Helper()
-	for record, err := range m.Scan([]byte(recordsPrefix)) {
+	for record, err := range m.Scan([]byte("B")) {
 		require.NoError(t, err)
-		if record.Key[1] == byte(clockRecord) {
+		if record.Key[1] == byte(records.ClockKind) {
 			continue
 		}
-		records = append(records, store.Record{Key: bytes.Clone(record.Key), Value: bytes.Clone(record.Value)})
+		found = append(found, store.Record{Key: bytes.Clone(record.Key), Value: bytes.Clone(record.Value)})
 	}
-	return records
+	return found
 }
 
 // Its will is published when it was due, and it ends when it was to end.
@@ -389,7 +390,7 @@ func TestASessionThatChangesWhileAClientEnters(t *testing.T) {
 				}
 				wills.idle()
 				advance(time.Second)
-				require.Len(t, recordsOf(t, s.Mem, sessionRecord), 1)
+				require.Len(t, recordsOf(t, s.Mem, records.SessionKind), 1)
 				next, err := Open(Config{Store: copied(t, s.Mem)})
 				require.NoError(t, err)
 				require.Equal(t, "c", next.Clients()[0].Peer.ClientID)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/store"
 )
@@ -32,7 +33,7 @@ func (cl *client) recordStepsLocked() {
 		// Apart, as a full disk may still take it.
 		t := &journal.Task{Keep: true, Done: func(error) { cl.recorded(nil, discards) }}
 		for _, id := range discards {
-			t.Ops = append(t.Ops, deletion(identifierKey(cl.number, id)))
+			t.Ops = append(t.Ops, records.Deletion(records.IdentifierKey(cl.number, id)))
 		}
 		cl.b.persistence.Add(t)
 	}
@@ -73,15 +74,15 @@ func (cl *client) recorded(outs []*session.Outgoing, discards []uint16) {
 
 // record returns the record of the entry.
 func (e *queueEntry) record() store.Op {
-	q := queued{
-		qos: e.out.Publish.QoS, retain: e.out.Publish.Retain,
-		packetID: e.out.Publish.PacketID, released: e.slot.released, ids: e.slot.ids, group: e.group.name(),
+	q := records.Queued{
+		QoS: e.out.Publish.QoS, Retain: e.out.Publish.Retain,
+		PacketID: e.out.Publish.PacketID, Released: e.slot.released, IDs: e.slot.ids, Group: e.group.name(),
 	}
-	return store.Op{Key: e.slot.key(), Value: q.value()}
+	return store.Op{Key: e.slot.key(), Value: q.Value()}
 }
 
 func (s *slot) key() []byte {
-	return recordKey(queuedRecord, s.stored.number, s.session, s.number)
+	return records.QueuedKey(s.stored.number, s.session, s.number)
 }
 
 func (cl *client) lastPeer() *Peer {
@@ -94,19 +95,19 @@ func (cl *client) lastPeer() *Peer {
 func (cl *client) save() store.Op {
 	cl.saves++
 	return cl.b.sessionOp(cl.number, &sessionState{
-		peer: *cl.seen.peer, expiry: cl.expiry, ended: cl.gone, connected: cl.conn != nil,
+		peer: cl.seen.peer, expiry: cl.expiry, ended: cl.gone, connected: cl.conn != nil,
 		since: cl.seen.since, will: cl.will, leaving: cl.leaving,
 	})
 }
 
 // sessionOp returns the record of a session, or its removal if nothing is left of it.
 func (b *Broker) sessionOp(number uint64, s *sessionState) store.Op {
-	op := store.Op{Key: recordKey(sessionRecord, number)}
+	op := store.Op{Key: records.SessionKey(number)}
 	if s.ended && len(s.leaving) == 0 {
 		op.Delete = true
 		return op
 	}
-	value, err := s.value()
+	value, err := s.record().Value()
 	if err != nil {
 		// Nothing in it came without being checked.
 		b.cfg.Logger.Error("session can not be stored", "client", s.peer.ClientID, "error", err)
@@ -132,7 +133,7 @@ func (cl *client) erase() {
 	// Before the rest, so that a session in the store is whole.
 	cl.b.entrances.erase(cl)
 	for id := range cl.receiver.Remembered() {
-		p.Later(deletion(identifierKey(cl.number, id)))
+		p.Later(records.Deletion(records.IdentifierKey(cl.number, id)))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -109,7 +110,7 @@ func (b *Broker) passOn(lost []orphan, r *router, now time.Time, p *publication)
 			b.counts.dropped.Add(1)
 		}
 		if x.slot != nil {
-			t.Ops = append(t.Ops, deletion(x.slot.key()))
+			t.Ops = append(t.Ops, records.Deletion(x.slot.key()))
 		}
 		r.endFrames()
 	}

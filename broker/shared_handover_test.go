@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -313,12 +313,12 @@ func TestAMemberLeavesWhileTheDiskIsSlow(t *testing.T) {
 		s.set(nil, nil)
 		close(hang)
 		p.want(&wire.Puback{PacketID: 5})
-		left := recordsOf(t, s.Mem, queuedRecord)
+		left := recordsOf(t, s.Mem, records.QueuedKind)
 		require.Len(t, left, 1)
 		stays = resume(t, b, wire.V5, "stays")
 		stays.gets("x")
 		advance(time.Second)
-		require.Empty(t, recordsOf(t, s.Mem, messageRecord))
+		require.Empty(t, recordsOf(t, s.Mem, records.MessageKind))
 	})
 }
 
@@ -336,7 +336,7 @@ func TestWhatWasNotPassedOnIsAtTheNextStart(t *testing.T) {
 		w.broker.mu.RUnlock()
 		goes.cut()
 		w.broker.Close()
-		require.NoError(t, w.memory.Commit([]store.Op{deletion(recordKey(sessionRecord, number))}))
+		require.NoError(t, w.memory.Commit([]store.Op{records.Deletion(records.SessionKey(number))}))
 		b := w.kill()
 		require.Equal(t, 1, b.Stats().Sessions)
 		require.EqualValues(t, 1, b.Stats().Dropped, "1 was sent at QoS 2")
@@ -348,7 +348,7 @@ func TestWhatWasNotPassedOnIsAtTheNextStart(t *testing.T) {
 		stays = resume(t, b, wire.V5, "stays")
 		stays.gets("0", "2", "3")
 		advance(time.Second)
-		require.Zero(t, w.records(messageRecord, queuedRecord))
+		require.Zero(t, w.records(records.MessageKind, records.QueuedKind))
 	})
 }
 
@@ -362,11 +362,11 @@ func TestWhatNobodyIsThereForAtTheNextStartIsRemoved(t *testing.T) {
 		number := w.broker.clients["goes"].number
 		w.broker.mu.RUnlock()
 		w.broker.Close()
-		require.NoError(t, w.memory.Commit([]store.Op{deletion(recordKey(sessionRecord, number))}))
+		require.NoError(t, w.memory.Commit([]store.Op{records.Deletion(records.SessionKey(number))}))
 		b := w.kill()
 		require.EqualValues(t, 2, b.Stats().Dropped)
 		advance(time.Second)
-		require.Zero(t, w.records(messageRecord, queuedRecord, filterRecord))
+		require.Zero(t, w.records(records.MessageKind, records.QueuedKind, records.SubscriptionKind))
 	})
 }
 
@@ -407,7 +407,7 @@ func TestAFullDiskDelaysWhatIsPassedOn(t *testing.T) {
 		stays.idle()
 		require.NoError(t, b.Publish(&wire.Publish{Topic: "b", QoS: 1}))
 		receive[*wire.Publish](passing)
-		require.Len(t, recordsOf(t, s.Mem, queuedRecord), 3, "they are not removed before they are elsewhere")
+		require.Len(t, recordsOf(t, s.Mem, records.QueuedKind), 3, "they are not removed before they are elsewhere")
 		s.set(nil, nil)
 		advance(2 * time.Second)
 		stays.gets("0", "1", "2")
@@ -432,7 +432,7 @@ func TestARestoredIdentifierTellsMessagesApart(t *testing.T) {
 		receive[*wire.Pubrec](p)
 		reader.gets("new")
 		advance(time.Second)
-		require.Equal(t, 1, w.records(identifierRecord))
+		require.Equal(t, 1, w.records(records.IdentifierKind))
 		b = w.kill()
 		reader = resume(t, b, wire.V5, "reader")
 		p = resume(t, b, wire.V311, "p")
@@ -441,19 +441,8 @@ func TestARestoredIdentifierTellsMessagesApart(t *testing.T) {
 		reader.idle()
 		p.send(&wire.Pubrel{PacketID: 1})
 		receive[*wire.Pubcomp](p)
-		require.Zero(t, w.records(identifierRecord))
+		require.Zero(t, w.records(records.IdentifierKind))
 	})
-}
-
-func TestIdentifiersOfAnEarlierVersionAreRead(t *testing.T) {
-	d, err := parseIdentifier(newRecord(0))
-	require.NoError(t, err)
-	require.Zero(t, d)
-	d, err = parseIdentifier(identifierValue(session.Digest{Content: 1, Properties: 2}))
-	require.NoError(t, err)
-	require.Equal(t, session.Digest{Content: 1, Properties: 2}, d)
-	_, err = parseIdentifier([]byte{3})
-	require.ErrorIs(t, err, errRecordFormat)
 }
 
 // Without an expiry interval the session ends with the connection, however that ends.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -237,7 +238,7 @@ func TestJobsAreDoneWhereverTheBrokerCrashes(t *testing.T) {
 			all.settle()
 			all.check()
 			advance(time.Second)
-			require.Zero(t, w.records(messageRecord, queuedRecord, identifierRecord))
+			require.Zero(t, w.records(records.MessageKind, records.QueuedKind, records.IdentifierKind))
 		})
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)

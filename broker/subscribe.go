@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -339,4 +340,13 @@ func (c *conn) unsubscribe(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool,
 		return true, nil
 	}
 	return false, c.answer(ack)
+}
+
+// record returns the record of s.
+func (s *subscription) record() []byte {
+	r := records.Subscription{
+		Filter: s.whole, QoS: s.qos, NoLocal: s.noLocal, RetainAsPublished: s.retainAsPublished,
+		Shared: s.group != nil, ID: s.id, Owed: s.walk != nil,
+	}
+	return r.Value()
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/wsconn"
 	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
@@ -125,7 +126,7 @@ type limited interface {
 // watch returns nc with limits. They are at the bottom of it, below TLS, unless
 // somebody else has made the TLS: then they see records of it only.
 func watch(nc net.Conn) (net.Conn, limited) {
-	if w, ok := nc.(*webSocket); ok {
+	if w, ok := nc.(*wsconn.Conn); ok {
 		return w, w
 	}
 	if bottom := line.Under(nc); bottom != nil {

@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/census"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -18,34 +20,40 @@ type doors struct {
 	limit int // of clients; as many may wait, and be silent, but a few in any case
 
 	mu      sync.Mutex // guards the rest; a leaf
-	silent  *crowd[netip.Addr, *conn]
+	silent  *census.Census[netip.Addr, visitor]
 	waiting int
-	bulky   *crowd[netip.Addr, *conn] // of the silent and those who wait
-	clients *crowd[string, *conn]     // by their tenants
+	bulky   *census.Census[netip.Addr, visitor] // of the silent and those who wait
+	clients *census.Census[string, visitor]     // by their tenants
+}
+
+// visitor is a connection that doors may end for the sake of another.
+type visitor interface {
+	cut()   // at once
+	evict() // as a client, which is told
 }
 
 // standing is what a connection counts as; doors.mu guards it.
 type standing struct {
-	silent *guest[netip.Addr, *conn]
+	silent *census.Member[netip.Addr, visitor]
 	waits  bool
-	bulky  *guest[netip.Addr, *conn]
-	client *guest[string, *conn]
+	bulky  *census.Member[netip.Addr, visitor]
+	client *census.Member[string, visitor]
 }
 
 const (
 	// excessMaximum is how many connections are kept beside the clients in any case,
 	// until they can be told that they are too many.
 	excessMaximum = 64
-	// crowdPatience is how long a silent connection is left alone when those who come
+	// silentPatience is how long a silent connection is left alone when those who come
 	// cannot hope for more than to be told so.
-	crowdPatience = 250 * time.Millisecond
+	silentPatience = 250 * time.Millisecond
 	// lingerMaximum is how many refused connections are kept until the peer has read
 	// why.
 	lingerMaximum = 256
 )
 
 func newDoors(limit int) doors {
-	return doors{limit: limit, silent: newCrowd[netip.Addr, *conn](), bulky: newCrowd[netip.Addr, *conn](), clients: newCrowd[string, *conn]()}
+	return doors{limit: limit, silent: census.New[netip.Addr, visitor](), bulky: census.New[netip.Addr, visitor](), clients: census.New[string, visitor]()}
 }
 
 // excess is how many connections may be silent, and how many may wait.
@@ -54,128 +62,129 @@ func (d *doors) excess() int { return max(d.limit, excessMaximum) }
 // arrive counts a new connection. When too many are silent, the one that has been
 // so for the longest time loses its place, of the address that has most of them. It
 // reports whether there is room.
-func (d *doors) arrive(c *conn) (loser *guest[netip.Addr, *conn], room bool) {
-	now, addr := time.Now(), addressOf(c.net.RemoteAddr())
+func (d *doors) arrive(v visitor, s *standing, addr netip.Addr) (loser *census.Member[netip.Addr, visitor], room bool) {
+	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.silent.len() >= d.excess() {
-		if loser = longestSilent(d.silent, addr, now, d.clients.len() >= d.limit); loser == nil {
+	if d.silent.Len() >= d.excess() {
+		if loser = longestSilent(d.silent, addr, now, d.clients.Len() >= d.limit); loser == nil {
 			return nil, false
 		}
-		d.silent.remove(loser)
+		d.silent.Remove(loser)
 	}
-	c.standing.silent = d.silent.add(addr, c, now)
+	s.silent = d.silent.Add(addr, v, now)
 	return loser, true
 }
 
-// longestSilent returns who of a crowd has to go for another one from addr; nil:
+// longestSilent returns which member of w has to go for another one from addr; nil:
 // nobody. One that is left alone for a while goes at once only for an address that has
 // fewer of them.
-func longestSilent[C any](w *crowd[netip.Addr, C], addr netip.Addr, now time.Time, patient bool) *guest[netip.Addr, C] {
-	busiest := w.busiest()
-	if busiest == nil || patient && w.top <= w.count(addr)+1 && now.Sub(busiest.first.since) < crowdPatience {
+func longestSilent[C any](w *census.Census[netip.Addr, C], addr netip.Addr, now time.Time, patient bool) *census.Member[netip.Addr, C] {
+	busiest, most := w.Busiest()
+	if busiest == nil || patient && most <= w.Count(addr)+1 && now.Sub(busiest.First().Since) < silentPatience {
 		return nil
 	}
-	return busiest.first
+	return busiest.First()
 }
 
-// speak says that c has sent CONNECT. It reports whether c may wait for an answer.
-func (d *doors) speak(c *conn) bool {
+// speak says that a connection has sent CONNECT. It reports whether it may wait for an answer.
+func (d *doors) speak(s *standing) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.silent.remove(c.standing.silent)
-	c.standing.silent = nil
+	d.silent.Remove(s.silent)
+	s.silent = nil
 	if d.waiting >= d.excess() {
 		return false
 	}
 	d.waiting++
-	c.standing.waits = true
+	s.waits = true
 	return true
 }
 
-// hopeless reports whether another client of a tenant would be one too many, and takes
+// isFull reports whether another client of a tenant would be one too many, and takes
 // nobody's place.
-func (d *doors) hopeless(tenant string) bool {
+func (d *doors) isFull(tenant string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, room := d.place(tenant)
+	_, room := d.placeLocked(tenant)
 	return !room
 }
 
-// place returns who has to go for another client of a tenant, nil if nobody has to,
+// placeLocked returns who has to go for another client of a tenant, nil if nobody has to,
 // and whether there is room at all. It is the last that came of the tenant with most
-// clients. doors.mu is held.
-func (d *doors) place(tenant string) (loser *guest[string, *conn], room bool) {
-	if d.clients.len() < d.limit {
+// clients. Called with doors.mu
+// held.
+func (d *doors) placeLocked(tenant string) (loser *census.Member[string, visitor], room bool) {
+	if d.clients.Len() < d.limit {
 		return nil, true
 	}
-	if d.clients.top <= d.clients.count(tenant)+1 {
+	busiest, most := d.clients.Busiest()
+	if most <= d.clients.Count(tenant)+1 {
 		return nil, false
 	}
-	return d.clients.busiest().last, true
+	return busiest.Last(), true
 }
 
-// enter counts c among the clients of a tenant; instead says that another connection
+// enter counts a connection among the clients of a tenant; instead says that another connection
 // of the same client goes, so that there is room in any case. It reports whether there
 // is.
-func (d *doors) enter(c *conn, tenant string, instead bool) bool {
+func (d *doors) enter(v visitor, s *standing, tenant string, instead bool) bool {
 	d.mu.Lock()
-	loser, room := d.place(tenant)
+	loser, room := d.placeLocked(tenant)
 	if room && !instead && loser != nil {
-		d.clients.remove(loser)
+		d.clients.Remove(loser)
 	}
 	if room || instead {
-		c.standing.client = d.clients.add(tenant, c, time.Now())
+		s.client = d.clients.Add(tenant, v, time.Now())
 	}
 	d.mu.Unlock()
 	if room && !instead && loser != nil {
-		loser.conn.evict()
+		loser.Value.evict()
 	}
 	return room || instead
 }
 
-// leave is the end of c as far as it counts.
-func (d *doors) leave(c *conn) {
+// leave is the end of a connection as far as it counts.
+func (d *doors) leave(s *standing) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := &c.standing
-	d.silent.remove(s.silent)
-	d.bulky.remove(s.bulky)
-	d.clients.remove(s.client)
+	d.silent.Remove(s.silent)
+	d.bulky.Remove(s.bulky)
+	d.clients.Remove(s.client)
 	if s.waits {
 		d.waiting--
 	}
 	*s = standing{}
 }
 
-// settled says that c waits for no answer to CONNECT any more.
-func (d *doors) settled(c *conn) {
+// answered says that a connection waits for no answer to CONNECT any more.
+func (d *doors) answered(s *standing) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if c.standing.waits {
-		c.standing.waits = false
+	if s.waits {
+		s.waits = false
 		d.waiting--
 	}
-	d.bulky.remove(c.standing.bulky)
-	c.standing.bulky = nil
+	d.bulky.Remove(s.bulky)
+	s.bulky = nil
 }
 
-// bulk says that c has begun a CONNECT that needs a large buffer. If too many have, one
+// bulk says that a connection has begun a CONNECT that needs a large buffer. If too many have, one
 // of them ends.
-func (d *doors) bulk(c *conn) {
-	var loser *guest[netip.Addr, *conn]
+func (d *doors) bulk(v visitor, s *standing, addr netip.Addr) {
+	var loser *census.Member[netip.Addr, visitor]
 	d.mu.Lock()
-	if c.standing.bulky == nil {
-		now, addr := time.Now(), addressOf(c.net.RemoteAddr())
-		if d.bulky.len() >= bulkyMaximum {
+	if s.bulky == nil {
+		now := time.Now()
+		if d.bulky.Len() >= bulkyMaximum {
 			loser = longestSilent(d.bulky, addr, now, false)
-			d.bulky.remove(loser)
+			d.bulky.Remove(loser)
 		}
-		c.standing.bulky = d.bulky.add(addr, c, now)
+		s.bulky = d.bulky.Add(addr, v, now)
 	}
 	d.mu.Unlock()
 	if loser != nil {
-		loser.conn.cut()
+		loser.Value.cut()
 	}
 }
 
@@ -190,7 +199,7 @@ func (c *conn) tenant() string {
 	if name := c.peer.Username; name != "" && !c.b.cfg.open() {
 		return "user " + name
 	}
-	return "address " + addressOf(c.net.RemoteAddr()).String()
+	return "address " + census.AddressOf(c.net.RemoteAddr()).String()
 }
 
 // isConnected reports whether the client has a connection.
@@ -203,33 +212,33 @@ func (b *Broker) isConnected(id string) bool {
 
 // boundRequests closes connections of an HTTP server when as many as there may be
 // clients are no WebSockets yet, and count for nobody else.
-func (b *Broker) boundRequests() func(net.Conn, http.ConnState) {
+func boundRequests(limit int, refused *atomic.Uint64) func(net.Conn, http.ConnState) {
 	var mu sync.Mutex
-	waiting := newCrowd[netip.Addr, net.Conn]()
-	guests := make(map[net.Conn]*guest[netip.Addr, net.Conn])
+	waiting := census.New[netip.Addr, net.Conn]()
+	members := make(map[net.Conn]*census.Member[netip.Addr, net.Conn])
 	return func(nc net.Conn, state http.ConnState) {
 		var out net.Conn
 		mu.Lock()
 		switch state {
 		case http.StateNew:
-			now, addr := time.Now(), addressOf(nc.RemoteAddr())
+			now, addr := time.Now(), census.AddressOf(nc.RemoteAddr())
 			room := true
-			if waiting.len() >= b.cfg.Connections {
+			if waiting.Len() >= limit {
 				loser := longestSilent(waiting, addr, now, true)
 				if room = loser != nil; room {
-					waiting.remove(loser)
-					out = loser.conn
+					waiting.Remove(loser)
+					out = loser.Value
 				} else {
 					out = nc
 				}
-				b.counts.refused.Add(1)
+				refused.Add(1)
 			}
 			if room {
-				guests[nc] = waiting.add(addr, nc, now)
+				members[nc] = waiting.Add(addr, nc, now)
 			}
 		case http.StateHijacked, http.StateClosed:
-			waiting.remove(guests[nc])
-			delete(guests, nc)
+			waiting.Remove(members[nc])
+			delete(members, nc)
 		}
 		mu.Unlock()
 		if out != nil {

@@ -121,7 +121,7 @@ func TestRefusedConnectionsTakeNoPlace(t *testing.T) {
 		require.Equal(t, 1, b.Stats().Connections)
 		require.Zero(t, b.counts.lingering.Load())
 		require.Zero(t, b.doors.waiting)
-		require.Zero(t, b.doors.silent.len())
+		require.Zero(t, b.doors.silent.Len())
 	})
 }
 
@@ -134,38 +134,6 @@ func TestClientsThatLeaveMakeRoomAtOnce(t *testing.T) {
 			require.Equal(t, wire.AdministrativeAction, receive[*wire.Disconnect](s).ReasonCode)
 		}
 		advance(time.Second)
-		require.Zero(t, b.doors.clients.len())
+		require.Zero(t, b.doors.clients.Len())
 	})
-}
-
-func TestACrowdKnowsWhoHasMost(t *testing.T) {
-	w := newCrowd[string, int]()
-	require.Nil(t, w.busiest())
-	var guests []*guest[string, int]
-	for i := range 30 {
-		for range i % 5 {
-			guests = append(guests, w.add(fmt.Sprint(i), i, time.Time{}))
-		}
-	}
-	for n := len(guests); n > 0; n-- {
-		require.Equal(t, n, w.len())
-		most := w.busiest()
-		for _, p := range w.places {
-			require.LessOrEqual(t, p.size, most.size)
-		}
-		g := most.first
-		w.remove(g)
-		w.remove(g)
-	}
-	require.Zero(t, w.top)
-	require.Empty(t, w.places)
-}
-
-func TestOneAddressOfVersion6IsANetwork(t *testing.T) {
-	for address, want := range map[string]string{
-		"10.1.2.3": "10.1.2.3", "::ffff:10.1.2.3": "10.1.2.3", "2001:db8:1:2:3::9": "2001:db8:1:2::", "fe80::1": "fe80::",
-	} {
-		require.Equal(t, want, addressOf(&net.TCPAddr{IP: net.ParseIP(address)}).String())
-	}
-	require.Equal(t, netip.Addr{}, addressOf(pipe.Addr{}))
 }

@@ -30,7 +30,7 @@ func (c *conn) handshake() (resumed bool, err error) {
 	moved, _ := c.line.Moved()
 	deadline := began.Add(c.b.cfg.ConnectTimeout + line.Earned(moved))
 	c.greet(connect)
-	if !c.b.doors.speak(c) {
+	if !c.b.doors.speak(&c.standing) {
 		return false, c.refuse(tooManyConnections)
 	}
 	if err := c.judge(connect); err != nil {
@@ -45,14 +45,14 @@ func (c *conn) handshake() (resumed bool, err error) {
 		return false, err
 	}
 	c.b.catchUp(connect.ClientID)
-	if !c.b.doors.enter(c, c.tenant(), c.b.isConnected(connect.ClientID)) {
+	if !c.b.doors.enter(c, &c.standing, c.tenant(), c.b.isConnected(connect.ClientID)) {
 		return false, c.refuse(tooManyConnections)
 	}
 	resumed, err = c.b.enter(c, connect, data, deadline)
 	if err != nil {
 		return false, c.refuse(err)
 	}
-	c.b.doors.settled(c)
+	c.b.doors.answered(&c.standing)
 	c.intake.enter()
 	c.reader.SetMaxPacketSize(c.b.cfg.MaximumPacketSize)
 	return resumed, nil
@@ -123,7 +123,7 @@ func (c *conn) judge(p *wire.Connect) error {
 	switch {
 	case !slices.Contains(cfg.Versions, p.Version):
 		return &refusal{code: wire.UnsupportedProtocolVersion, text: "version is switched off"}
-	case p.AuthenticationMethod == "" && c.b.doors.hopeless(c.tenant()) && !c.b.isConnected(p.ClientID):
+	case p.AuthenticationMethod == "" && c.b.doors.isFull(c.tenant()) && !c.b.isConnected(p.ClientID):
 		return tooManyConnections
 	}
 	if w := p.Will; w != nil {
@@ -144,7 +144,7 @@ func (c *conn) judge(p *wire.Connect) error {
 // refuse answers CONNECT with the reason in err, if the version has a CONNACK for
 // it, and returns err. The connection counts no more. [MQTT-3.2.2-6], [MQTT-3.2.2-7] without session; run closes.
 func (c *conn) refuse(err error) error {
-	c.b.doors.leave(c)
+	c.b.doors.leave(&c.standing)
 	code, ok := errors.AsType[wire.ReasonCode](err)
 	if !ok || c.version == 0 {
 		return err

@@ -1,6 +1,9 @@
 package broker
 
-import "github.com/seed65a45251/mqtt/wire"
+import (
+	"github.com/seed65a45251/mqtt/broker/internal/census"
+	"github.com/seed65a45251/mqtt/wire"
+)
 
 // What has arrived of a packet lies in memory until the rest comes. One packet may be
 // large, so all of them together are bounded, and each user and address has its share:
@@ -46,7 +49,7 @@ func (r *intake) account(room int) error {
 		size = begun + room
 	}
 	if !r.inside && size > idleBuffer {
-		r.conn.b.doors.bulk(r.conn)
+		r.conn.bulky()
 	}
 	size = max(size-freeBuffer, 0)
 	switch {
@@ -89,7 +92,12 @@ func (r *intake) end() {
 // holderName returns in whose share the connection's bytes are.
 func (c *conn) holderName() string {
 	if c.peer == nil {
-		return addressOf(c.net.RemoteAddr()).String()
+		return census.AddressOf(c.net.RemoteAddr()).String()
 	}
 	return c.tenant()
+}
+
+// bulky says that CONNECT needs a large buffer.
+func (c *conn) bulky() {
+	c.b.doors.bulk(c, &c.standing, census.AddressOf(c.net.RemoteAddr()))
 }

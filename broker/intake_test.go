@@ -68,9 +68,9 @@ func TestUnfinishedConnectsAreBoundedTogether(t *testing.T) {
 		s.write(whole)
 		require.Equal(t, wire.Success, receive[*wire.Connack](s).ReasonCode)
 		synctest.Wait()
-		require.Equal(t, bulkyMaximum-1, b.doors.bulky.len())
+		require.Equal(t, bulkyMaximum-1, b.doors.bulky.Len())
 		b.DropConnections()
-		require.Zero(t, b.doors.bulky.len())
+		require.Zero(t, b.doors.bulky.Len())
 		require.Zero(t, b.connects.used.Load())
 	})
 }

@@ -51,7 +51,7 @@ func (b *Broker) displace(cl *client, resumed bool, due *[]*will, now time.Time)
 	b.cancelAlarm(cl)
 	if cl.conn != nil {
 		left = cl.close(ending{reason: wire.SessionTakenOver, tell: true})
-		b.doors.leave(left)
+		b.doors.leave(&left.standing)
 	}
 	if isDue {
 		*due = append(*due, cl.takeWill())
@@ -81,7 +81,7 @@ func (b *Broker) leave(c *conn, e ending) bool {
 	var due *will
 	if attached {
 		cl.close(e)
-		b.doors.leave(c)
+		b.doors.leave(&c.standing)
 		goodbye := cl.will != nil && !e.will
 		if !e.will || b.closed && !cl.durable.Load() {
 			// [MQTT-3.14.4-3]

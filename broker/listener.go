@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/census"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -163,7 +164,7 @@ func (b *Broker) addConn(c *conn) error {
 		b.mu.Unlock()
 		return b.ended()
 	}
-	loser, room := b.doors.arrive(c)
+	loser, room := b.doors.arrive(c, &c.standing, census.AddressOf(c.net.RemoteAddr()))
 	if room {
 		b.conns[c] = struct{}{}
 		b.routines.Add(1)
@@ -174,13 +175,13 @@ func (b *Broker) addConn(c *conn) error {
 		return ErrTooMany
 	}
 	if loser != nil {
-		loser.conn.cut()
+		loser.Value.cut()
 	}
 	return nil
 }
 
 func (b *Broker) removeConn(c *conn) {
-	b.doors.leave(c)
+	b.doors.leave(&c.standing)
 	b.mu.Lock()
 	delete(b.conns, c)
 	b.mu.Unlock()

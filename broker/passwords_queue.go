@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/seed65a45251/mqtt/broker/internal/census"
 )
 
 // loginsMaximum is how many logins wait for their turn. The one with the least prospects
@@ -46,7 +48,7 @@ func (q *loginQueue) login(l *Login) *loginWait {
 		user    string
 		address netip.Addr
 	}
-	address := addressOf(l.RemoteAddr)
+	address := census.AddressOf(l.RemoteAddr)
 	return &loginWait{
 		user:    maphash.Comparable(q.seed, l.Username),
 		address: maphash.Comparable(q.seed, address),

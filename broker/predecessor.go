@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/wsconn"
 	"github.com/seed65a45251/mqtt/internal/line"
 )
 
@@ -59,8 +60,8 @@ func (b *Broker) catchUp(id string) {
 // lines returns the connections that c is read through, beginning at the wire.
 func (c *conn) lines() []*line.Conn {
 	switch l := c.line.(type) {
-	case *webSocket:
-		return []*line.Conn{l.bottom, l.Conn}
+	case *wsconn.Conn:
+		return l.Lines()
 	case *line.Conn:
 		return []*line.Conn{l}
 	}

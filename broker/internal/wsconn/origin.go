@@ -1,6 +1,7 @@
-package broker
+package wsconn
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
@@ -15,17 +16,23 @@ import (
 // A browser lets every web page open WebSockets to every host, and says in Origin where
 // the page came from. It can be deceived about Host: a name of somebody else that leads
 // to a loopback address (DNS rebinding) makes Origin and Host the same. So a Host that
-// is reached over loopback has to be a name of this machine, or one that Config has.
+// is reached over loopback has to be a name of this machine, or one that is configured.
+
+// Origins say of which web pages requests are accepted.
+type Origins struct {
+	Patterns []string    // of hosts, as in path.Match
+	TLS      *tls.Config // with our certificates; nil: none
+}
 
 var (
 	errForeignPage = errors.New("web page of another host, see Config.Origins")
 	errForeignHost = errors.New("request is for a name that may not be of this machine, see Config.Origins")
 )
 
-// checkOrigin returns why the request may be that of a web page which has no right to
+// Check returns why the request may be that of a web page which has no right to
 // the broker, or nil. Only requests of web pages have an Origin; a program that forges
 // Host could leave out Origin as well. local is the address that was reached.
-func (b *Broker) checkOrigin(r *http.Request, local net.Addr) error {
+func (o Origins) Check(r *http.Request, local net.Addr) error {
 	origins := r.Header.Values("Origin")
 	switch {
 	case len(origins) > 1:
@@ -37,19 +44,19 @@ func (b *Broker) checkOrigin(r *http.Request, local net.Addr) error {
 	switch {
 	case err != nil:
 		return errForeignPage
-	case b.cfg.permits(page.Scheme, page.Host):
+	case o.permits(page.Scheme, page.Host):
 		return nil
 	case page.Host == "" || !sameHost(page, r.Host):
 		return errForeignPage
-	case !b.knowsHost(r, local):
+	case !o.knowsHost(r, local):
 		return errForeignHost
 	}
 	return nil
 }
 
-// permits reports whether one of Origins stands for the host.
-func (cfg *Config) permits(scheme, host string) bool {
-	return slices.ContainsFunc(cfg.Origins, func(pattern string) bool {
+// permits reports whether one of the patterns stands for the host.
+func (o Origins) permits(scheme, host string) bool {
+	return slices.ContainsFunc(o.Patterns, func(pattern string) bool {
 		target := host
 		if strings.Contains(pattern, "://") {
 			target = scheme + "://" + host
@@ -61,24 +68,24 @@ func (cfg *Config) permits(scheme, host string) bool {
 
 // knowsHost reports whether the Host of a request that has reached a loopback address
 // can be a name of this machine. Under other addresses we do not know our names.
-func (b *Broker) knowsHost(r *http.Request, local net.Addr) bool {
+func (o Origins) knowsHost(r *http.Request, local net.Addr) bool {
 	addr, ok := local.(*net.TCPAddr)
 	if !ok || !addr.IP.IsLoopback() {
 		return true
 	}
 	name := hostname(r.Host)
-	return isLoopbackName(name) || b.cfg.permits("", r.Host) || b.cfg.permits("", name) ||
-		r.TLS != nil && b.certifies(name)
+	return isLoopbackName(name) || o.permits("", r.Host) || o.permits("", name) ||
+		r.TLS != nil && o.certifies(name)
 }
 
 // certifies reports whether a certificate of ours is for the name: then it is ours, and
 // a browser lets no page speak to us under another one.
-func (b *Broker) certifies(name string) bool {
-	if b.cfg.TLS == nil {
+func (o Origins) certifies(name string) bool {
+	if o.TLS == nil {
 		return false
 	}
-	for i := range b.cfg.TLS.Certificates {
-		c := &b.cfg.TLS.Certificates[i]
+	for i := range o.TLS.Certificates {
+		c := &o.TLS.Certificates[i]
 		leaf := c.Leaf
 		if leaf == nil && len(c.Certificate) > 0 {
 			leaf, _ = x509.ParseCertificate(c.Certificate[0])

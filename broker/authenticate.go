@@ -27,7 +27,7 @@ func (c *conn) authenticate(p *wire.Connect, deadline time.Time) ([]byte, error)
 			return nil, err
 		}
 	} else {
-		d = c.b.login(ctx, l)
+		d = c.b.hooks.login(ctx, l)
 		if no := d.refusal(connectReasons...); no != nil {
 			return nil, no
 		}
@@ -45,12 +45,12 @@ var connectReasons = []wire.ReasonCode{
 }
 
 // login asks the authenticators in order.
-func (b *Broker) login(ctx context.Context, l *Login) Decision {
-	if b.cfg.open() {
+func (h *hooks) login(ctx context.Context, l *Login) Decision {
+	if h.cfg.open() {
 		return Allow()
 	}
-	for _, hook := range b.cfg.Authenticators {
-		if d := b.askAuthenticator(ctx, hook, l); d.verdict != undecided {
+	for _, hook := range h.cfg.Authenticators {
+		if d := h.askAuthenticator(ctx, hook, l); d.verdict != undecided {
 			return d
 		}
 	}

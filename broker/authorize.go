@@ -20,12 +20,12 @@ var (
 )
 
 // authorize asks the hooks in order. Without any everything is allowed.
-func (b *Broker) authorize(a *Access) Decision {
-	if len(b.cfg.Authorizers) == 0 {
+func (h *hooks) authorize(a *Access) Decision {
+	if len(h.cfg.Authorizers) == 0 {
 		return Allow()
 	}
-	for _, hook := range b.cfg.Authorizers {
-		if d := b.askAuthorizer(hook, a); d.verdict != undecided {
+	for _, hook := range h.cfg.Authorizers {
+		if d := h.askAuthorizer(hook, a); d.verdict != undecided {
 			return d
 		}
 	}
@@ -33,25 +33,25 @@ func (b *Broker) authorize(a *Access) Decision {
 }
 
 // authorizePublish returns nil if the client may publish the message.
-func (b *Broker) authorizePublish(peer *Peer, p *wire.Publish) *refusal {
+func (h *hooks) authorizePublish(peer *Peer, p *wire.Publish) *refusal {
 	// Topics with $ are the server's own; clients cannot talk to each other on them.
 	if strings.HasPrefix(p.Topic, "$") {
-		b.counts.denied.Add(1)
+		h.counts.denied.Add(1)
 		return &refusal{code: wire.NotAuthorized, text: "topics that start with $ are the server's"}
 	}
-	if b.cfg.tooDeep(p.Topic) {
+	if h.cfg.tooDeep(p.Topic) {
 		return &refusal{code: wire.TopicNameInvalid, text: "topic has too many levels"}
 	}
-	if len(b.cfg.Authorizers) == 0 {
+	if len(h.cfg.Authorizers) == 0 {
 		return nil
 	}
-	d := b.authorize(&Access{Peer: peer, Action: PublishAction, Topic: p.Topic, QoS: p.QoS, Message: p})
+	d := h.authorize(&Access{Peer: peer, Action: PublishAction, Topic: p.Topic, QoS: p.QoS, Message: p})
 	if d.verdict == allowed && p.QoS > d.qos {
 		d = Deny(wire.NotAuthorized, "QoS is above what is allowed")
 	}
 	no := d.refusal(publishReasons...)
 	if no != nil {
-		b.counts.denied.Add(1)
+		h.counts.denied.Add(1)
 	}
 	return no
 }
@@ -68,7 +68,7 @@ func (c *conn) authorizeSubscribe(f *wire.SubscribeFilter) (wire.QoS, *refusal) 
 	} else if c.b.cfg.NoWildcards && match.HasWildcard(filter) {
 		return 0, &refusal{code: wire.WildcardSubscriptionsNotSupported}
 	}
-	d := c.b.authorize(&Access{Peer: c.peer, Action: SubscribeAction, Topic: filter, QoS: f.QoS})
+	d := c.b.hooks.authorize(&Access{Peer: c.peer, Action: SubscribeAction, Topic: filter, QoS: f.QoS})
 	no := d.refusal(subscribeReasons...)
 	if no != nil {
 		c.b.counts.denied.Add(1)

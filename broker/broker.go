@@ -3,8 +3,6 @@ package broker
 import (
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/match"
@@ -15,39 +13,13 @@ import (
 var ErrClosed = errors.New("mqtt: broker closed")
 
 // Broker is an MQTT server. Make one with [New].
-//
-// Two kinds of locks guard the state: one for what all clients share, and one
-// per client. Who needs both takes the shared one first. Neither is held during
-// I/O, a channel operation or a hook.
 type Broker struct {
-	cfg       Config
-	slowHooks bool // see Config.mayWait
-	counts    counters
-	places    *quota       // of sessions
-	memory    *quota       // in bytes, see memory.go
-	walks     atomic.Int64 // that are under way
-	doors     doors
-	connects  *quota // of bytes, see intake
-	packets   *quota
-	authority
-	life
+	hub
 
-	mu        sync.RWMutex // guards everything below
-	closed    bool
+	// hub.mu guards what follows.
 	listeners map[*listener]struct{}
 	conns     map[*conn]struct{}
-	clients   map[string]*client // by client identifier
-	created   uint64             // clients so far
-	routes    match.Tree[*subscription]
-	shapes    shapes
-	groups    map[string]*group // shared subscriptions by their whole filter
-	retained  retained
 	locals    map[*Subscription]struct{}
-	status    status
-	changes   changes
-
-	persistence *persistence // set once
-	entrances   entrances
 }
 
 // Open is New for a broker with a [Config.Store]. It returns at once what New leaves
@@ -67,42 +39,21 @@ func Open(cfg Config) (*Broker, error) {
 // closed, and all methods with an error return that of [Open].
 func New(cfg Config) *Broker {
 	b := &Broker{
-		cfg:       cfg.withDefaults(),
 		listeners: make(map[*listener]struct{}),
 		conns:     make(map[*conn]struct{}),
-		clients:   make(map[string]*client),
-		groups:    make(map[string]*group),
 		locals:    make(map[*Subscription]struct{}),
 	}
-	b.slowHooks = b.cfg.mayWait()
-	b.places, b.memory = newQuota(b.cfg.Sessions), newQuota(b.cfg.Memory)
-	b.changes.b = b
-	b.retained = newRetained(b)
-	b.consists(b.cfg.Authorizers)
-	b.persistence = newPersistence(b, b.cfg.Store)
-	b.entrances = newEntrances()
-	b.doors = newDoors(b.cfg.Connections)
-	b.shapes = newShapes()
-	b.connects = newQuota(connectsMaximum)
-	b.packets = newQuota(max(packetsMaximum*b.cfg.MaximumPacketSize, packetsMinimum))
-	b.begin()
+	b.hub.begin(cfg.withDefaults())
+	b.status = status{interval: b.cfg.StatusInterval, life: &b.life, figures: b.figures, publish: b.publishStatus}
 	switch err := cfg.validate(); {
 	case err != nil:
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.fail(err)
+		b.failLocked(err)
 	case b.cfg.Store != nil:
 		b.load()
 	}
 	return b
-}
-
-// ended returns why the broker does nothing any more.
-func (b *Broker) ended() error {
-	if b.failure != nil {
-		return b.failure
-	}
-	return ErrClosed
 }
 
 // DropConnections cuts all connections without a word, as a crash or a broken
@@ -145,8 +96,8 @@ func (b *Broker) Publish(p *wire.Publish) error {
 	if err != nil {
 		return fmt.Errorf("mqtt: publish: %w", err)
 	}
-	if b.observed() {
-		b.observe(Published{nil, p, code})
+	if b.hooks.observed() {
+		b.hooks.observe(Published{nil, p, code})
 	}
 	if code.Failed() {
 		return fmt.Errorf("mqtt: publish: %w", code)

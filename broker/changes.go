@@ -12,7 +12,7 @@ import (
 // Subscriptions count as soon as they are made, so that no message is missed that
 // follows the SUBSCRIBE; what the store refuses is taken back. Broker.mu guards them.
 type changes struct {
-	b        *Broker
+	b        *hub
 	pending  atomic.Bool   // there may be something; a hint for who does not hold Broker.mu
 	begun    bool          // begin was called, and end not; of the goroutine of the journal
 	begins   atomic.Uint64 // of begin

@@ -13,7 +13,7 @@ import (
 // client is the session of one client identifier, and the way to its connection
 // while it has one. A clean start makes a new one.
 type client struct {
-	b      *Broker
+	b      *hub
 	id     string
 	number uint64      // in the order of creation
 	online atomic.Bool // conn is not nil; a hint for who does not hold mu
@@ -24,7 +24,8 @@ type client struct {
 	gone bool // the session is over; set under Broker.mu and mu
 
 	mu       sync.Mutex // guards everything below
-	conn     *conn      // nil while the client is away
+	conn     connection // nil while the client is away
+	terse    bool       // see hello
 	link     session.Link
 	sender   *session.Sender
 	receiver *session.Receiver
@@ -36,6 +37,28 @@ type client struct {
 	openCost int // charged for what receiver has open
 	walks    []*walk
 	rights   rights
+}
+
+// connection is the network connection of a client, as the session sees it. No method
+// waits.
+type connection interface {
+	// wake makes it look for something to write.
+	wake()
+	// leave ends it, and starts what follows for the session. It reports whether it still
+	// had one.
+	leave(e ending) bool
+	// fail ends it later with a reason, when its reader comes to it.
+	fail(no *refusal)
+	// failing reports whether it was told to fail.
+	failing() bool
+	// detach takes the session away. last is what is still written; told says that it ends
+	// with a reason, which the peer should have the time to read. Called with client.mu
+	// held.
+	detach(last []byte, told bool)
+	// finishSoon makes one that was detached come to its end.
+	finishSoon()
+	// answerPublish acknowledges a message for which the store was waited for.
+	answerPublish(t session.Token, code wire.ReasonCode)
 }
 
 // persistent is what is known of a session that the store has. Without one nothing of
@@ -55,7 +78,7 @@ type seen struct {
 	since time.Time // when it came or went
 }
 
-func newClient(b *Broker, id string, number uint64) *client {
+func newClient(b *hub, id string, number uint64) *client {
 	cl := &client{b: b, id: id, number: number, filters: filters{subscriptions: make(map[string]*subscription)}}
 	cl.sender = session.NewSender(&cl.link, b.cfg.Inflight)
 	cl.receiver = session.NewReceiver(&cl.link)
@@ -67,40 +90,40 @@ func (cl *client) pays(s stake) {
 	cl.stake, cl.filters.payer, cl.held.payer = s, s.memory, s.memory
 }
 
-// open begins the connection c with ack, which fits. What waits for the client follows
+// open begins the connection c, which has said h, with ack, which fits. What waits for the client follows
 // it.
-func (cl *client) open(c *conn, ack *wire.Connack, resumed bool, now time.Time) {
-	cl.link = session.Link{Version: c.version, Limits: c.limits}
+func (cl *client) open(c connection, h *hello, ack *wire.Connack, resumed bool, now time.Time) {
+	cl.link = session.Link{Version: h.version, Limits: h.limits}
 	// [MQTT-3.2.0-1] CONNACK comes first.
 	_ = cl.link.Append(ack)
-	cl.conn, cl.seen = c, seen{c.peer, now}
+	cl.conn, cl.terse, cl.seen = c, h.terse, seen{h.peer, now}
 	for _, w := range cl.walks {
 		w.ready = true // the connection that waited for SUBACK has gone
 	}
 	cl.online.Store(true)
-	cl.link.Open(c.version, c.limits)
-	if c.version == wire.V5 {
+	cl.link.Open(h.version, h.limits)
+	if h.version == wire.V5 {
 		// [MQTT-3.1.2-26], [MQTT-3.1.2-27] no more than the client takes.
-		cl.link.UseAliases(min(c.b.cfg.TopicAliasesSent, int(c.limits.TopicAliasMaximum)))
+		cl.link.UseAliases(min(cl.b.cfg.TopicAliasesSent, int(h.limits.TopicAliasMaximum)))
 	}
-	if c.version < wire.V5 {
+	if h.version < wire.V5 {
 		cl.sender.DropProperties()
 	}
-	cl.receiver.Start(resumed && !cl.forgets(&c.b.cfg), c.b.cfg.openMaximum(c.version), uint16(c.b.cfg.TopicAliasMaximum))
+	cl.receiver.Start(resumed && !cl.forgets(&cl.b.cfg), cl.b.cfg.openMaximum(h.version), uint16(cl.b.cfg.TopicAliasMaximum))
 	cl.guard(resumed)
 	cl.sender.Start(resumed, now)
-	cl.settle(&c.b.counts)
+	cl.settle(&cl.b.counts)
 }
 
 // close ends the connection and leaves its last bytes to the connection's
 // writer. [MQTT-4.4.0-1] what is not acknowledged waits for the next one.
-func (cl *client) close(e ending) *conn {
-	c := cl.conn
+func (cl *client) close(e ending) connection {
+	c, told := cl.conn, false
 	if e.tell && cl.link.Version == wire.V5 {
 		// [MQTT-3.14.4-1] nothing follows.
-		c.last.told = cl.appendDisconnect(e, c.terse)
+		told = cl.appendDisconnect(e)
 	}
-	c.last.bytes = cl.link.Take(nil)
+	c.detach(cl.link.Take(nil), told)
 	cl.link.Close()
 	cl.sender.Stop(false)
 	cl.receiver.Stop()
@@ -111,9 +134,9 @@ func (cl *client) close(e ending) *conn {
 
 // appendDisconnect says why the connection ends, as exactly as the client and the
 // packet permit. [MQTT-3.14.2-1], [MQTT-3.14.2-3]
-func (cl *client) appendDisconnect(e ending, terse bool) bool {
+func (cl *client) appendDisconnect(e ending) bool {
 	bye := &wire.Disconnect{ReasonCode: e.reason, ServerReference: e.server}
-	if !terse && e.text != "" {
+	if !cl.terse && e.text != "" {
 		bye.ReasonString = e.text
 	}
 	if cl.link.Append(bye) == nil {

@@ -69,5 +69,5 @@ func (b *Broker) Disconnect(clientID string, reason wire.ReasonCode) bool {
 	cl.mu.Lock()
 	c := cl.conn
 	cl.mu.Unlock()
-	return c != nil && b.leave(c, ending{reason: reason, tell: true, will: true})
+	return c != nil && c.leave(ending{reason: reason, tell: true, will: true})
 }

@@ -26,7 +26,7 @@ var errGone = errors.New("connection was ended")
 // sends what the session's link holds; all answers to what one read brought go
 // out in one write.
 type conn struct {
-	b        *Broker
+	b        *hub
 	net      net.Conn
 	line     limited       // says when net is dead
 	given    net.Conn      // what net was made of
@@ -35,7 +35,7 @@ type conn struct {
 	standing standing      // guarded by doors.mu
 	signals  signals
 	client   *client // set once, under Broker.mu
-	last     last    // guarded by client.mu
+	last     last    // set by detach; guarded by client.mu
 	spare    []byte  // of the writer, which uses it next
 
 	// Of the reader.
@@ -136,7 +136,7 @@ func watch(nc net.Conn) (net.Conn, limited) {
 	return l, l
 }
 
-func newConn(b *Broker, nc net.Conn, l *listener) *conn {
+func newConn(b *hub, nc net.Conn, l *listener) *conn {
 	watched, limits := watch(nc)
 	return &conn{
 		b:        b,
@@ -158,20 +158,20 @@ func (c *conn) run() {
 	if err != nil {
 		c.b.counts.refused.Add(1)
 		c.b.cfg.Logger.Info("connection refused", "remote", c.net.RemoteAddr(), "reason", err)
-		c.b.observe(Refused{c.peer, err})
+		c.b.hooks.observe(Refused{c.peer, err})
 		return
 	}
 	log := c.b.cfg.Logger.With("client", c.peer.ClientID, "remote", c.net.RemoteAddr())
 	log.Info("client connected", "version", c.version.String())
 
-	c.b.observe(Connected{c.peer, resumed})
+	c.b.hooks.observe(Connected{c.peer, resumed})
 	err = c.read()
-	c.b.leave(c, c.endingFor(err))
+	c.leave(c.endingFor(err))
 	c.discard()
 	c.signals.noReader.open()
 	<-c.signals.noWriter.wait()
 	log.Info("client gone", "reason", err)
-	c.b.observe(Disconnected{c.peer, err})
+	c.b.hooks.observe(Disconnected{c.peer, err})
 }
 
 // read handles packets until the connection is over and says why.

@@ -69,7 +69,7 @@ func (c *conn) write() {
 // writePending reports whether the connection goes on.
 func (c *conn) writePending() bool {
 	for {
-		again := c.walkOn()
+		again := c.b.walkOn(c.client, c)
 		b, last := c.take(c.spare)
 		if last {
 			c.part(b)
@@ -161,8 +161,8 @@ func (c *conn) cut() {
 // discard reads until either side closes.
 func (c *conn) discard() { _, _ = io.Copy(io.Discard, c.net) }
 
-// hurry makes the writer of a connection that lost its session come to an end.
-func (c *conn) hurry() {
+// finishSoon makes the writer of a connection that lost its session come to an end.
+func (c *conn) finishSoon() {
 	_ = c.line.Finish(time.Now().Add(farewellTimeout))
 	c.wake()
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/census"
-	"github.com/seed65a45251/mqtt/wire"
 )
 
 // doors decides who may come in and who has to go for that. Three kinds of connections
@@ -186,28 +185,6 @@ func (d *doors) bulk(v visitor, s *standing, addr netip.Addr) {
 	if loser != nil {
 		loser.Value.cut()
 	}
-}
-
-// evict ends the connection of a client for the sake of another tenant.
-func (c *conn) evict() {
-	c.b.leave(c, ending{reason: wire.QuotaExceeded, text: "too many connections", tell: true, will: true})
-}
-
-// tenant returns whose client the connection is, as far as that is known: that of its
-// user, or of its address if it has none.
-func (c *conn) tenant() string {
-	if name := c.peer.Username; name != "" && !c.b.cfg.open() {
-		return "user " + name
-	}
-	return "address " + census.AddressOf(c.net.RemoteAddr()).String()
-}
-
-// isConnected reports whether the client has a connection.
-func (b *Broker) isConnected(id string) bool {
-	b.mu.RLock()
-	cl := b.clients[id]
-	b.mu.RUnlock()
-	return cl != nil && cl.online.Load()
 }
 
 // boundRequests closes connections of an HTTP server when as many as there may be

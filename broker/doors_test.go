@@ -28,9 +28,9 @@ func (c placed) RemoteAddr() net.Addr { return c.from }
 func dialFrom(t *testing.T, b *Broker, address string, v wire.Version) *script {
 	t.Helper()
 	near, far := pipe.New(0)
-	c, err := b.admit(newConn(b, placed{far, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(address), 1000))}, nil))
+	c, err := b.admit(newConn(&b.hub, placed{far, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(address), 1000))}, nil))
 	require.NoError(t, err)
-	go c.serve()
+	go b.serveConn(c)
 	t.Cleanup(func() { near.Close() })
 	return &script{t: t, net: near, version: v, reader: wire.NewReader(near, v, 0), decoder: wire.Decoder{Version: v}}
 }

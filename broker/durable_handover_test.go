@@ -140,7 +140,7 @@ func TestWhatFollowsARefusedMessageIsNotAcknowledged(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
 		p := mustJoin(t, b, wire.V311, &wire.Connect{ClientID: "p", CleanStart: true})
 		b.mu.RLock()
-		c := b.clients["p"].conn
+		c := b.clients["p"].conn.(*conn)
 		b.mu.RUnlock()
 		c.signals.failure.Store(&refusal{code: wire.QuotaExceeded}) // its reader has not seen it yet
 		p.send(&wire.Publish{Topic: "a", QoS: 1, PacketID: 2})

@@ -131,13 +131,15 @@ func TestPublishEndsWithTheBroker(t *testing.T) {
 // places in the queues have gone, or a crash would leave a place without message.
 func TestAMessageGoesAfterItsPlaces(t *testing.T) {
 	written := &recording{Mem: store.Memory()}
-	p := newPersistence(new(Broker), written)
+	b := new(hub)
+	b.changes.b, b.hooks = b, hooks{cfg: &b.cfg, counts: &b.counts}
+	p := b.newPersistence(written)
 	stored := &storedMessage{number: 1}
 	stored.copies.Store(8)
 	var sessions sync.WaitGroup
 	for i := range uint64(8) {
 		e := &queueEntry{slot: &slot{stored: stored, session: i}}
-		sessions.Go(func() { p.remove(e) })
+		sessions.Go(func() { p.remove(e.slot) })
 	}
 	sessions.Wait()
 	p.start()

@@ -24,25 +24,25 @@ type entrance struct {
 
 // handsOver is what is left to do for others when a client has entered.
 type handsOver struct {
-	left *conn   // has lost the session; nil: none
-	due  []*will // are to be published
+	left connection // has lost the session; nil: none
+	due  []*will    // are to be published
 }
 
 // enter gives c the session that p asks for and sends CONNACK. A client that is refused
 // changes nothing: whatever may speak against it is asked before its session is touched.
-func (b *Broker) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (resumed bool, err error) {
+func (b *hub) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (resumed bool, err error) {
 	e := &entrance{conn: c, connect: p, data: data}
 	if e.assigned = p.ClientID == ""; e.assigned {
 		p.ClientID = assignedID()
 		c.peer.ClientID = p.ClientID
 	}
-	e.will = newWill(c, p.Will)
+	e.will = newWill(p.Will, c.peer, c.version)
 	after, err := b.letIn(e, deadline)
 	if err != nil {
 		return false, err
 	}
 	if after.left != nil {
-		after.left.hurry()
+		after.left.finishSoon()
 	}
 	for _, w := range after.due {
 		w.publish(b, time.Now())
@@ -53,7 +53,7 @@ func (b *Broker) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time
 
 // consider decides whether the client may enter, and how. It changes nothing but e.
 // Broker.mu is held.
-func (b *Broker) consider(e *entrance, now time.Time) error {
+func (b *hub) consider(e *entrance, now time.Time) error {
 	c, p := e.conn, e.connect
 	// Serve may have ended the listener and looked for connections with a
 	// session already.
@@ -85,7 +85,7 @@ func (b *Broker) consider(e *entrance, now time.Time) error {
 
 // hasPlace returns why there is no room for the session. One that is there may go on,
 // unless it comes back much larger than it was.
-func (b *Broker) hasPlace(e *entrance) error {
+func (b *hub) hasPlace(e *entrance) error {
 	c, cost, payer := e.conn, costOfSession(e.conn.peer, e.will), b.payer(e.conn.peer)
 	switch cl := e.session; {
 	case e.stake != nil:
@@ -106,7 +106,7 @@ func (b *Broker) hasPlace(e *entrance) error {
 
 // takeOver lets the client in, as considered. number is that of its session if a new
 // one begins; 0: the next. Broker.mu is held.
-func (b *Broker) takeOver(e *entrance, number uint64, now time.Time) (after handsOver) {
+func (b *hub) takeOver(e *entrance, number uint64, now time.Time) (after handsOver) {
 	c, cl := e.conn, e.session
 	if cl != nil {
 		// [MQTT-3.1.4-3] the older connection of the same client goes.
@@ -120,7 +120,7 @@ func (b *Broker) takeOver(e *entrance, number uint64, now time.Time) (after hand
 			cl.mu.Unlock()
 		}
 		if number == 0 {
-			number = b.nextNumber()
+			number = b.nextNumberLocked()
 		}
 		cl = newClient(b, e.connect.ClientID, number)
 		if e.stake == nil {
@@ -136,13 +136,7 @@ func (b *Broker) takeOver(e *entrance, number uint64, now time.Time) (after hand
 	cl.resize(costOfSession(c.peer, e.will))
 	cl.durable.Store(b.persistence.Stores() && cl.expiry > 0)
 	cl.saved = cl.saved || cl.durable.Load()
-	cl.open(c, e.ack, e.resumed, now)
+	cl.open(c, &c.hello, e.ack, e.resumed, now)
 	c.client = cl
 	return after
-}
-
-// nextNumber returns the number of a session; Broker.mu is held.
-func (b *Broker) nextNumber() uint64 {
-	b.created++
-	return b.created
 }

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
@@ -34,24 +33,12 @@ type admission struct {
 	saves   uint64 // of the session
 }
 
-// entrances are the clients that enter or whose sessions the store has yet to forget,
-// by client identifier.
-type entrances struct {
-	mu       sync.Mutex               // a leaf
-	entering map[string]chan struct{} // closed when the client is through; nil: nobody waits
-	erasing  map[string]int
-}
-
-func newEntrances() entrances {
-	return entrances{entering: make(map[string]chan struct{}), erasing: make(map[string]int)}
-}
-
 // letIn lets the client in, when the store has its session if that is to be stored.
-func (b *Broker) letIn(e *entrance, deadline time.Time) (after handsOver, err error) {
-	if !b.entrances.takeTurn(b.ctx, deadline, e.connect.ClientID) {
+func (b *hub) letIn(e *entrance, deadline time.Time) (after handsOver, err error) {
+	if !b.identifiers.lock(b.ctx, deadline, e.connect.ClientID) {
 		return handsOver{}, &refusal{code: wire.ServerUnavailable, text: storeFailed}
 	}
-	defer b.entrances.passTurn(e.connect.ClientID)
+	defer b.identifiers.unlock(e.connect.ClientID)
 	a := &admission{e: e}
 	for {
 		if done, err := b.tryToEnter(a, &after); done || err != nil {
@@ -64,7 +51,7 @@ func (b *Broker) letIn(e *entrance, deadline time.Time) (after handsOver, err er
 }
 
 // tryToEnter lets the client in, or tells the store what for.
-func (b *Broker) tryToEnter(a *admission, after *handsOver) (done bool, err error) {
+func (b *hub) tryToEnter(a *admission, after *handsOver) (done bool, err error) {
 	e, now := a.e, time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,9 +69,9 @@ func (b *Broker) tryToEnter(a *admission, after *handsOver) (done bool, err erro
 }
 
 // mustStore reports whether the store has to know before e may enter. Broker.mu is held.
-func (b *Broker) mustStore(e *entrance) bool {
+func (b *hub) mustStore(e *entrance) bool {
 	return b.persistence.Stores() &&
-		(e.expiry > 0 || e.session != nil && e.session.saved || b.entrances.erases(e.connect.ClientID))
+		(e.expiry > 0 || e.session != nil && e.session.saved || b.identifiers.isErased(e.connect.ClientID))
 }
 
 // holds reports whether the store has what is considered now. Broker.mu is held.
@@ -102,7 +89,7 @@ func (a *admission) holds() bool {
 }
 
 // make tells the store what will be when e has entered. Broker.mu is held.
-func (a *admission) make(b *Broker, now time.Time) {
+func (a *admission) make(b *hub, now time.Time) {
 	e := a.e
 	a.session, a.resumed, a.expiry, a.has = e.session, e.resumed, e.expiry, false
 	begins := sessionState{peer: e.conn.peer, expiry: e.expiry, connected: true, since: now, will: e.will}
@@ -136,9 +123,9 @@ func (a *admission) make(b *Broker, now time.Time) {
 }
 
 // reserve takes a number and a place for a session that is to begin. Broker.mu is held.
-func (a *admission) reserve(b *Broker) {
+func (a *admission) reserve(b *hub) {
 	if a.number == 0 {
-		a.number = b.nextNumber()
+		a.number = b.nextNumberLocked()
 	}
 	if e := a.e; e.stake == nil && e.session == nil {
 		e.stake = new(b.newStake(b.payer(e.conn.peer), costOfSession(e.conn.peer, e.will)))
@@ -153,7 +140,7 @@ func (a *admission) unreserve() {
 }
 
 // await waits until the store knows, or takes everything back.
-func (a *admission) await(b *Broker, deadline time.Time) error {
+func (a *admission) await(b *hub, deadline time.Time) error {
 	ctx, cancel := context.WithDeadline(b.ctx, deadline)
 	defer cancel()
 	var err error
@@ -178,7 +165,7 @@ func (a *admission) await(b *Broker, deadline time.Time) error {
 }
 
 // takeBack tells the store what is, in place of what was to be. Broker.mu is held.
-func (a *admission) takeBack(b *Broker) {
+func (a *admission) takeBack(b *hub) {
 	a.unreserve()
 	if !a.wrote {
 		return
@@ -191,71 +178,4 @@ func (a *admission) takeBack(b *Broker) {
 		defer cl.mu.Unlock()
 		cl.saveLater()
 	}
-}
-
-// takeTurn waits until no other client with the same identifier enters, until the
-// deadline or the end of ctx, and reports whether it came to that.
-func (t *entrances) takeTurn(ctx context.Context, deadline time.Time, clientID string) bool {
-	for {
-		over := t.tryTurn(clientID)
-		if over == nil {
-			return true
-		}
-		ctx, cancel := context.WithDeadline(ctx, deadline)
-		select {
-		case <-over:
-			cancel()
-		case <-ctx.Done():
-			cancel()
-			return false
-		}
-	}
-}
-
-// tryTurn takes the turn, or returns what is closed when it is over.
-func (t *entrances) tryTurn(clientID string) (over chan struct{}) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	over, taken := t.entering[clientID]
-	switch {
-	case !taken:
-		t.entering[clientID] = nil // nobody waits yet
-		return nil
-	case over == nil:
-		over = make(chan struct{})
-		t.entering[clientID] = over
-	}
-	return over
-}
-
-func (t *entrances) passTurn(clientID string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if over := t.entering[clientID]; over != nil {
-		close(over)
-	}
-	delete(t.entering, clientID)
-}
-
-// erase records that the session of cl is over. Who comes next under the client
-// identifier is told that there is none, and waits for that. cl.mu is held.
-func (t *entrances) erase(cl *client) {
-	id := cl.id
-	t.mu.Lock()
-	t.erasing[id]++
-	t.mu.Unlock()
-	cl.b.persistence.Add(&journal.Task{Keep: true, Ops: []store.Op{cl.save()}, Done: func(error) {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if t.erasing[id]--; t.erasing[id] == 0 {
-			delete(t.erasing, id)
-		}
-	}})
-}
-
-// erases reports whether the store has yet to forget a session of this client.
-func (t *entrances) erases(clientID string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.erasing[clientID] > 0
 }

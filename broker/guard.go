@@ -20,50 +20,58 @@ func brokenDecision() Decision {
 	return Decision{verdict: denied, code: wire.ImplementationSpecificError, text: brokenText, broken: true}
 }
 
+// hooks are the hooks of a Config, as they are called.
+type hooks struct {
+	cfg      *Config
+	counts   *counters
+	ctx      context.Context // ends with the broker
+	breakOff func(*Peer)     // ends the connection of a client, if it still has it
+}
+
 // complain logs a panic with its stack. peer may be nil.
-func (b *Broker) complain(hook any, peer *Peer, panicked any) {
+func (h *hooks) complain(hook any, peer *Peer, panicked any) {
 	id := ""
 	if peer != nil {
 		id = peer.ClientID
 	}
-	b.cfg.Logger.Error("hook panicked", "hook", fmt.Sprintf("%T", hook), "client", id, "panic", panicked, "stack", string(debug.Stack()))
+	h.cfg.Logger.Error("hook panicked", "hook", fmt.Sprintf("%T", hook), "client", id, "panic", panicked, "stack", string(debug.Stack()))
 }
 
-func (b *Broker) askAuthenticator(ctx context.Context, hook Authenticator, l *Login) (d Decision) {
+func (h *hooks) askAuthenticator(ctx context.Context, hook Authenticator, l *Login) (d Decision) {
 	defer func() {
 		if v := recover(); v != nil {
-			b.complain(hook, &l.Peer, v)
+			h.complain(hook, &l.Peer, v)
 			d = brokenDecision()
 		}
 	}()
 	return hook.Authenticate(ctx, l)
 }
 
-func (b *Broker) askAuthorizer(hook Authorizer, a *Access) (d Decision) {
+func (h *hooks) askAuthorizer(hook Authorizer, a *Access) (d Decision) {
 	defer func() {
 		if v := recover(); v != nil {
-			b.complain(hook, a.Peer, v)
+			h.complain(hook, a.Peer, v)
 			d = brokenDecision()
 		}
 	}()
-	return hook.Authorize(b.ctx, a)
+	return hook.Authorize(h.ctx, a)
 }
 
 // method returns the name of an authentication method, or nothing if that panics.
-func (b *Broker) method(a EnhancedAuthenticator, peer *Peer) (name string) {
+func (h *hooks) method(a EnhancedAuthenticator, peer *Peer) (name string) {
 	defer func() {
 		if v := recover(); v != nil {
-			b.complain(a, peer, v)
+			h.complain(a, peer, v)
 		}
 	}()
 	return a.AuthenticationMethod()
 }
 
 // beginExchange returns an exchange that says no if the method panics or has none.
-func (b *Broker) beginExchange(by EnhancedAuthenticator, l *Login) (x Exchange) {
+func (h *hooks) beginExchange(by EnhancedAuthenticator, l *Login) (x Exchange) {
 	defer func() {
 		if v := recover(); v != nil {
-			b.complain(by, &l.Peer, v)
+			h.complain(by, &l.Peer, v)
 			x = nil
 		}
 		if x == nil {
@@ -73,10 +81,10 @@ func (b *Broker) beginExchange(by EnhancedAuthenticator, l *Login) (x Exchange) 
 	return by.Begin(l)
 }
 
-func (b *Broker) nextStep(ctx context.Context, x Exchange, peer *Peer, data []byte) (answer []byte, d Decision) {
+func (h *hooks) nextStep(ctx context.Context, x Exchange, peer *Peer, data []byte) (answer []byte, d Decision) {
 	defer func() {
 		if v := recover(); v != nil {
-			b.complain(x, peer, v)
+			h.complain(x, peer, v)
 			answer, d = nil, brokenDecision()
 		}
 	}()
@@ -91,19 +99,19 @@ func (brokenExchange) Next(context.Context, []byte) ([]byte, Decision) {
 }
 
 // observe tells all observers. One that panics hinders none of the others.
-func (b *Broker) observe(e Event) {
-	for _, o := range b.cfg.Observers {
-		b.tell(o, e)
+func (h *hooks) observe(e Event) {
+	for _, o := range h.cfg.Observers {
+		h.tell(o, e)
 	}
 }
 
-func (b *Broker) tell(o Observer, e Event) {
+func (h *hooks) tell(o Observer, e Event) {
 	defer func() {
 		if v := recover(); v != nil {
 			peer := peerOf(e)
-			b.complain(o, peer, v)
+			h.complain(o, peer, v)
 			if peer != nil {
-				b.breakOff(peer)
+				h.breakOff(peer)
 			}
 		}
 	}()
@@ -126,7 +134,7 @@ func peerOf(e Event) *Peer {
 }
 
 // breakOff ends the connection of peer, if it still has it.
-func (b *Broker) breakOff(peer *Peer) {
+func (b *hub) breakOff(peer *Peer) {
 	b.mu.RLock()
 	cl := b.clients[peer.ClientID]
 	b.mu.RUnlock()
@@ -148,7 +156,7 @@ func (b *Broker) breakOff(peer *Peer) {
 // first bytes are read. It is deferred.
 func (c *conn) contain(err *error) {
 	if v := recover(); v != nil {
-		c.b.complain(c.b.cfg.TLS, nil, v)
+		c.b.hooks.complain(c.b.cfg.TLS, nil, v)
 		*err = fmt.Errorf("TLS: panic: %v", v)
 	}
 }

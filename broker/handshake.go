@@ -74,7 +74,7 @@ func (c *conn) boundHandshake() error {
 
 func (c *conn) readConnect() (_ *wire.Connect, err error) {
 	defer c.contain(&err)
-	c.intake.conn = c
+	c.intake.from = c
 	c.reader = wire.NewReader(&c.intake, 0, min(connectMaximum, c.b.cfg.MaximumPacketSize))
 	h, body, err := c.reader.ReadPacket()
 	if err != nil {

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"github.com/seed65a45251/mqtt/broker/internal/census"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -23,9 +22,18 @@ const (
 	packetsMinimum = 64 << 20 // bytes
 )
 
+// bulk is a connection whose unfinished packets are counted.
+type bulk interface {
+	fill(p []byte) (int, error) // reads what has arrived
+	begun() int                 // bytes of a packet that is not whole
+	bulky()                     // CONNECT needs a large buffer
+	quota(client bool) *quota
+	holderName() string // in whose share the bytes are
+}
+
 // intake is what a connection reads from. It belongs to the reader.
 type intake struct {
-	conn    *conn
+	from    bulk
 	inside  bool    // it is a client
 	share   *holder // nil: nothing has counted yet
 	charged int
@@ -36,20 +44,18 @@ func (r *intake) Read(p []byte) (int, error) {
 	if err := r.account(len(p)); err != nil {
 		return 0, err
 	}
-	n, err := r.conn.net.Read(p)
-	r.conn.b.counts.bytesReceived.Add(uint64(n))
-	return n, err
+	return r.from.fill(p)
 }
 
 // account counts a buffer with room for so many more bytes. It is only held while a
 // packet is not whole.
 func (r *intake) account(room int) error {
 	size := 0
-	if begun := len(r.conn.reader.Buffered()); begun > 0 {
+	if begun := r.from.begun(); begun > 0 {
 		size = begun + room
 	}
 	if !r.inside && size > idleBuffer {
-		r.conn.bulky()
+		r.from.bulky()
 	}
 	size = max(size-freeBuffer, 0)
 	switch {
@@ -57,7 +63,7 @@ func (r *intake) account(room int) error {
 		r.share.give(r.charged - size)
 	case size > r.charged:
 		if r.share == nil {
-			r.share = r.quota().join(r.conn.holderName())
+			r.share = r.from.quota(r.inside).join(r.from.holderName())
 		}
 		if !r.share.take(size - r.charged) {
 			return &refusal{code: wire.QuotaExceeded, text: "too many large packets at a time"}
@@ -65,13 +71,6 @@ func (r *intake) account(room int) error {
 	}
 	r.charged = size
 	return nil
-}
-
-func (r *intake) quota() *quota {
-	if r.inside {
-		return r.conn.b.packets
-	}
-	return r.conn.b.connects
 }
 
 // enter is the end of CONNECT: from now on the packets of a client count.
@@ -87,17 +86,4 @@ func (r *intake) end() {
 		r.share.leave()
 	}
 	r.share, r.charged = nil, 0
-}
-
-// holderName returns in whose share the connection's bytes are.
-func (c *conn) holderName() string {
-	if c.peer == nil {
-		return census.AddressOf(c.net.RemoteAddr()).String()
-	}
-	return c.tenant()
-}
-
-// bulky says that CONNECT needs a large buffer.
-func (c *conn) bulky() {
-	c.b.doors.bulk(c, &c.standing, census.AddressOf(c.net.RemoteAddr()))
 }

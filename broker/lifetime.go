@@ -44,14 +44,13 @@ func tooMany(v wire.Version) wire.ReasonCode {
 // displace ends the connection of cl, if it has one, in favour of a new one. The
 // will is due unless the session goes on and the will has a delay.
 // [MQTT-3.1.3-9]
-func (b *Broker) displace(cl *client, resumed bool, due *[]*will, now time.Time) (left *conn) {
+func (b *hub) displace(cl *client, resumed bool, due *[]*will, now time.Time) (left connection) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	isDue := cl.willIsDue(resumed, now)
 	b.cancelAlarm(cl)
 	if cl.conn != nil {
 		left = cl.close(ending{reason: wire.SessionTakenOver, tell: true})
-		b.doors.leave(&left.standing)
 	}
 	if isDue {
 		*due = append(*due, cl.takeWill())
@@ -65,47 +64,33 @@ func (cl *client) willIsDue(resumed bool, now time.Time) bool {
 	return cl.will != nil && (!resumed || passed(cl.alarm.will, now) || cl.conn != nil && cl.will.delay == 0)
 }
 
-// leave ends c and starts what follows for its session. It reports whether c
-// still had one.
-func (b *Broker) leave(c *conn, e ending) bool {
-	now := time.Now()
+// leave takes the session of cl away from c, and decides what becomes of it. It returns
+// the will if that is due, and whether c still had the session.
+func (b *hub) leave(cl *client, c connection, e ending, now time.Time) (left bool, due *will) {
 	b.mu.Lock()
-	cl := c.client
-	if cl == nil {
-		b.mu.Unlock()
-		c.net.Close() // in the middle of the handshake
-		return false
-	}
+	defer b.mu.Unlock()
 	cl.mu.Lock()
-	attached := cl.conn == c
-	var due *will
-	if attached {
-		cl.close(e)
-		b.doors.leave(&c.standing)
-		goodbye := cl.will != nil && !e.will
-		if !e.will || b.closed && !cl.durable.Load() {
-			// [MQTT-3.14.4-3]
-			cl.will = nil
-		}
-		due = b.away(cl, now)
-		if goodbye && cl.saved {
-			// At once, or a crash in the next moment would publish the will.
-			b.persistence.Signal()
-		}
+	defer cl.mu.Unlock()
+	if cl.conn != c {
+		return false, nil
 	}
-	cl.mu.Unlock()
-	b.mu.Unlock()
-
-	c.hurry()
-	if due != nil {
-		due.publish(b, now)
+	cl.close(e)
+	goodbye := cl.will != nil && !e.will
+	if !e.will || b.closed && !cl.durable.Load() {
+		// [MQTT-3.14.4-3]
+		cl.will = nil
 	}
-	return attached
+	due = b.away(cl, now)
+	if goodbye && cl.saved {
+		// At once, or a crash in the next moment would publish the will.
+		b.persistence.Signal()
+	}
+	return true, due
 }
 
 // away decides what becomes of the session of a client that has just gone. It
 // returns the will if that is due.
-func (b *Broker) away(cl *client, now time.Time) (due *will) {
+func (b *hub) away(cl *client, now time.Time) (due *will) {
 	due = cl.will
 	// [MQTT-3.1.2-8] the will waits for its delay or the end of the session, and that
 	// of a session in the store for the next start if the broker is closed.
@@ -126,7 +111,7 @@ func (b *Broker) away(cl *client, now time.Time) (due *will) {
 }
 
 // setAlarm starts the clock of a client that is absent since then.
-func (b *Broker) setAlarm(cl *client, since, now time.Time) {
+func (b *hub) setAlarm(cl *client, since, now time.Time) {
 	cl.alarm = alarm{}
 	if cl.expiry != forever {
 		cl.alarm.end = since.Add(time.Duration(cl.expiry) * time.Second)
@@ -148,21 +133,21 @@ func (a *alarm) next() time.Time {
 	return a.end
 }
 
-func (b *Broker) startAlarm(cl *client, now time.Time) {
+func (b *hub) startAlarm(cl *client, now time.Time) {
 	next := cl.alarm.next()
 	if next.IsZero() || b.closed {
 		return
 	}
-	cl.alarm.timer = b.after(next.Sub(now), func() { b.ring(cl) })
+	cl.alarm.timer = b.afterLocked(next.Sub(now), func() { b.ring(cl) })
 }
 
-func (b *Broker) cancelAlarm(cl *client) {
+func (b *hub) cancelAlarm(cl *client) {
 	b.stop(cl.alarm.timer)
 	cl.alarm = alarm{}
 }
 
 // ring does what is due for an absent client.
-func (b *Broker) ring(cl *client) {
+func (b *hub) ring(cl *client) {
 	now := time.Now()
 	b.mu.Lock()
 	cl.mu.Lock()
@@ -193,7 +178,7 @@ func (b *Broker) ring(cl *client) {
 
 // forget drops the session of cl; Broker.mu and cl.mu are held. What other members of
 // its shared subscriptions have to do instead goes to them.
-func (b *Broker) forget(cl *client) {
+func (b *hub) forget(cl *client) {
 	if cl.gone {
 		return
 	}

@@ -82,11 +82,11 @@ func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	near, far := pipe.New(0)
-	c, err := b.admit(newConn(b, far, nil))
+	c, err := b.admit(newConn(&b.hub, far, nil))
 	if err != nil {
 		return nil, err
 	}
-	go c.serve() // Close waits for it: admit has counted it
+	go b.serveConn(c) // Close waits for it: admit has counted it
 	return near, nil
 }
 

@@ -73,8 +73,8 @@ func (b *Broker) accept(ctx context.Context, l *listener) error {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
-			if c, err := b.admit(newConn(b, nc, l)); err == nil {
-				go c.serve() // endConns waits for it
+			if c, err := b.admit(newConn(&b.hub, nc, l)); err == nil {
+				go b.serveConn(c) // endConns waits for it
 			}
 		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
 			b.cfg.Logger.Warn("can not accept", "error", err)
@@ -96,15 +96,16 @@ func (b *Broker) ServeConn(nc net.Conn) error {
 		nc.Close()
 		return ErrOpen
 	}
-	c, err := b.admit(newConn(b, nc, nil))
+	c, err := b.admit(newConn(&b.hub, nc, nil))
 	if err != nil {
 		return err
 	}
-	c.serve()
+	b.serveConn(c)
 	return nil
 }
 
-// admit counts a new connection in, or closes it. Whoever gets one calls serve.
+// admit counts a new connection in, or closes it. Whoever gets one calls
+// serveConn.
 func (b *Broker) admit(c *conn) (*conn, error) {
 	err := b.addConn(c)
 	if err != nil {
@@ -114,8 +115,9 @@ func (b *Broker) admit(c *conn) (*conn, error) {
 	return c, nil
 }
 
-func (c *conn) serve() {
-	defer c.b.removeConn(c)
+// serveConn serves a connection that was admitted, until it is over.
+func (b *Broker) serveConn(c *conn) {
+	defer b.removeConn(c)
 	c.run()
 }
 
@@ -207,7 +209,7 @@ func (b *Broker) openConns(l *listener) []*conn {
 func (b *Broker) endConns(l *listener) {
 	conns := b.openConns(l)
 	for _, c := range conns {
-		b.leave(c, ending{reason: wire.ServerShuttingDown, tell: true, will: true})
+		c.leave(ending{reason: wire.ServerShuttingDown, tell: true, will: true})
 	}
 	if l == nil {
 		b.cancel() // a hook that still thinks does so for nobody

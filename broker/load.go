@@ -14,7 +14,7 @@ import (
 
 // loading is what is read from the Store, before it becomes the state of the broker.
 type loading struct {
-	b        *Broker
+	b        *hub
 	now      time.Time
 	clock    time.Time // when the broker last ran, for sure
 	clients  map[uint64]*client
@@ -34,7 +34,7 @@ type loadedMessage struct {
 }
 
 // load goes on with what the Store has, or closes the broker with an error.
-func (b *Broker) load() {
+func (b *hub) load() {
 	l := &loading{
 		b: b, now: time.Now(),
 		clients:  make(map[uint64]*client),
@@ -46,7 +46,7 @@ func (b *Broker) load() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := l.read(); err != nil {
-		b.fail(err)
+		b.failLocked(err)
 		return
 	}
 	b.persistence.Later(l.rest...)
@@ -54,14 +54,14 @@ func (b *Broker) load() {
 	l.resume()
 }
 
-// fail closes a broker that never began; b.mu is held.
-func (b *Broker) fail(err error) {
-	b.persistence = newPersistence(b, nil)
+// failLocked closes a broker that never began.
+func (b *hub) failLocked(err error) {
+	b.persistence = b.newPersistence(nil)
 	b.failure, b.closed = err, true
 	b.places, b.memory = newQuota(b.cfg.Sessions), newQuota(b.cfg.Memory)
-	b.clients, b.retained = map[string]*client{}, newRetained(b)
+	b.clients, b.retained = map[string]*client{}, newRetained(b.memory, b.changes.retainedChanged)
 	b.stopping.Store(true)
-	b.stopStatus()
+	b.status.stopLocked()
 	b.cancel()
 }
 
@@ -209,7 +209,7 @@ func (l *loading) resume() {
 	for _, number := range slices.Sorted(maps.Keys(l.clients)) {
 		cl := l.clients[number]
 		for _, w := range slices.Clone(cl.leaving) {
-			b.after(0, func() { w.publish(b, time.Now()) })
+			b.afterLocked(0, func() { w.publish(b, time.Now()) })
 		}
 		if cl.gone {
 			continue

@@ -48,7 +48,7 @@ func (b *Broker) Subscribe(filter string, buffer int) (*Subscription, error) {
 		return nil, b.ended()
 	}
 	b.created++
-	stand := newClient(b, "", b.created) // keeps it apart from all others
+	stand := newClient(&b.hub, "", b.created) // keeps it apart from all others
 	stand.online.Store(true)
 	sub.place = &subscription{client: stand, local: sub, whole: filter, qos: wire.ExactlyOnce, retainAsPublished: true}
 	b.place(sub.place, true)

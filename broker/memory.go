@@ -48,7 +48,7 @@ type stake struct {
 }
 
 // newStake takes a place and memory for a session, whether or not there is room.
-func (b *Broker) newStake(payer string, cost int) stake {
+func (b *hub) newStake(payer string, cost int) stake {
 	s := stake{place: b.places.join(payer), memory: b.memory.join(payer)}
 	s.place.charge(1)
 	s.resize(cost)
@@ -86,7 +86,7 @@ func costOfSession(p *Peer, w *will) int {
 
 // payer returns in whose share everything is that belongs to a client: that of its
 // principal, or of its address if it has none. It is empty where nobody is told apart.
-func (b *Broker) payer(p *Peer) string {
+func (b *hub) payer(p *Peer) string {
 	if b.cfg.open() {
 		return ""
 	}
@@ -196,7 +196,7 @@ func (cl *client) recountOpenLocked() {
 }
 
 // payerOf returns in whose share a message is that is retained.
-func (b *Broker) payerOf(from *source) string {
+func (b *hub) payerOf(from *source) string {
 	switch {
 	case from.client != nil:
 		return from.client.stake.memory.name

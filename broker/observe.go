@@ -63,7 +63,7 @@ func (Unsubscribed) event() {}
 func (Published) event()    {}
 
 // observed reports whether events are worth making.
-func (b *Broker) observed() bool { return len(b.cfg.Observers) > 0 }
+func (h *hooks) observed() bool { return len(h.cfg.Observers) > 0 }
 
 // subscribed returns what observers are told.
 func (c *conn) subscribed(p *wire.Subscribe, ack *wire.Suback) (events []Event) {

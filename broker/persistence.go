@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,19 +21,29 @@ const clockInterval = time.Minute
 // nothing runs.
 type persistence struct {
 	*journal.Journal
-	b        *Broker
+	hooks    *hooks
+	counts   *counters
+	log      *slog.Logger
+	follows  storeFollows
 	message  atomic.Uint64 // the number of the last message
 	notices  notices
 	stopOnce sync.Once
 
 	// Of the goroutine of the journal.
-	router  router
 	failing bool // the last Commit failed
 }
 
+// storeFollows is what the journal asks of the hub.
+type storeFollows struct {
+	begin     func([]store.Op) []store.Op
+	end       func(error)
+	concluded func()
+	needed    func() bool // somebody's session depends on the clock
+}
+
 // newPersistence makes the way to s, which may be nil.
-func newPersistence(b *Broker, s store.Store) *persistence {
-	p := &persistence{b: b, notices: newNotices()}
+func newPersistence(s store.Store, hooks *hooks, follows storeFollows) *persistence {
+	p := &persistence{hooks: hooks, counts: hooks.counts, log: hooks.cfg.Logger, follows: follows, notices: newNotices()}
 	p.Journal = journal.New(s, p)
 	return p
 }
@@ -56,45 +67,35 @@ func (p *persistence) stop(ctx context.Context) (err error) {
 	return err
 }
 
-// rouse wakes the writer of c when the tasks that are committed have gone on. It is
-// for what they do.
-func (p *persistence) rouse(c *conn) { p.router.dirty = append(p.router.dirty, c) }
-
 // Begin implements journal.Owner.
-func (p *persistence) Begin(ops []store.Op) []store.Op { return p.b.changes.begin(ops) }
+func (p *persistence) Begin(ops []store.Op) []store.Op { return p.follows.begin(ops) }
 
 // End implements journal.Owner.
-func (p *persistence) End(err error) { p.b.changes.end(err) }
+func (p *persistence) End(err error) { p.follows.end(err) }
 
 // Committed implements journal.Owner. It logs the first failure of a row, and its end.
 func (p *persistence) Committed(err error) {
 	if err == nil {
-		p.b.counts.commits.Add(1)
+		p.counts.commits.Add(1)
 		if p.failing {
-			p.b.cfg.Logger.Info("store works again")
+			p.log.Info("store works again")
 		}
 	} else {
-		p.b.counts.commitErrors.Add(1)
+		p.counts.commitErrors.Add(1)
 		if !p.failing {
-			p.b.cfg.Logger.Error("store failed", "error", err)
+			p.log.Error("store failed", "error", err)
 		}
 	}
 	p.failing = err != nil
 }
 
 // Concluded implements journal.Owner.
-func (p *persistence) Concluded() { p.router.flush() }
+func (p *persistence) Concluded() { p.follows.concluded() }
 
 // Tick implements journal.Owner. It records that the broker is there, if a session
 // depends on it.
 func (p *persistence) Tick() {
-	p.b.mu.RLock()
-	needed := false
-	for _, cl := range p.b.clients {
-		needed = needed || cl.durable.Load() && cl.online.Load()
-	}
-	p.b.mu.RUnlock()
-	if needed {
+	if p.follows.needed() {
 		p.Later(store.Op{Key: records.ClockKey(), Value: records.ClockValue(time.Now())})
 	}
 }

@@ -29,7 +29,7 @@ func newNotices() notices {
 
 // tell tells the observers what came of t.
 func (p *persistence) tell(t *journal.Task, events ...Event) {
-	if len(events) == 0 || !p.b.observed() {
+	if len(events) == 0 || !p.hooks.observed() {
 		return
 	}
 	t.Held = true
@@ -59,7 +59,7 @@ func (p *persistence) announce() {
 		s.mu.Unlock()
 		for _, n := range queue {
 			for _, e := range n.events {
-				p.b.observe(e)
+				p.hooks.observe(e)
 			}
 			p.Free(n.task)
 		}

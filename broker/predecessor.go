@@ -30,17 +30,15 @@ const (
 
 // catchUp returns when the connection that the client id has, if any, has handled
 // what had arrived on it.
-func (b *Broker) catchUp(id string) {
-	b.mu.RLock()
-	cl := b.clients[id]
-	b.mu.RUnlock()
+func (b *hub) catchUp(id string) {
+	cl := b.client(id)
 	if cl == nil {
 		return
 	}
 	cl.mu.Lock()
-	old := cl.conn
+	old, connected := cl.conn.(*conn)
 	cl.mu.Unlock()
-	if old == nil {
+	if !connected {
 		return
 	}
 	// It must not wait for a client that takes no answers any more.

@@ -23,7 +23,7 @@ func (p principal) is(other principal) bool {
 }
 
 // principalOf returns the principal of a login that d allows.
-func (b *Broker) principalOf(d Decision, username string) principal {
+func (b *hub) principalOf(d Decision, username string) principal {
 	if b.cfg.open() {
 		return principal{}
 	}
@@ -58,7 +58,7 @@ func (b *Broker) Release(clientID string) bool {
 	}
 	cl.mu.Lock()
 	b.cancelAlarm(cl)
-	var left *conn
+	var left connection
 	if cl.conn != nil {
 		left = cl.close(ending{reason: wire.AdministrativeAction, text: "client identifier was released", tell: true})
 	}
@@ -67,10 +67,10 @@ func (b *Broker) Release(clientID string) bool {
 	cl.mu.Unlock()
 	b.mu.Unlock()
 	if left != nil {
-		left.hurry()
+		left.finishSoon()
 	}
 	if due != nil {
-		due.publish(b, now)
+		due.publish(&b.hub, now)
 	}
 	return true
 }

@@ -32,7 +32,7 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	code, text := wire.Success, ""
 	if excessive {
 		code, text = wire.QuotaExceeded, "too many properties"
-	} else if no := c.b.authorizePublish(c.peer, p); no != nil {
+	} else if no := c.b.hooks.authorizePublish(c.peer, p); no != nil {
 		if no.broken {
 			return no
 		}
@@ -45,9 +45,9 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 			return nil // the answer follows when the store has it
 		}
 	}
-	if c.b.observed() {
+	if c.b.hooks.observed() {
 		c.letGo()
-		c.b.observe(Published{c.peer, p, code})
+		c.b.hooks.observe(Published{c.peer, p, code})
 	}
 	if token.IsZero() {
 		return nil
@@ -61,7 +61,7 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 
 // sourceOf says who has published p.
 func (c *conn) sourceOf(p *wire.Publish, t session.Token) source {
-	from := source{client: c.client, conn: c, token: t}
+	from := source{client: c.client, conn: c, version: c.version, token: t}
 	if p.QoS == wire.ExactlyOnce && c.client.durable.Load() {
 		from.id = p.PacketID
 	}
@@ -110,7 +110,7 @@ func (c *conn) acknowledge(t session.Token, code wire.ReasonCode, text string) e
 }
 
 // checkPublish checks what CONNACK announces.
-func (b *Broker) checkPublish(p *wire.Publish) error {
+func (b *hub) checkPublish(p *wire.Publish) error {
 	fault := func(code wire.ReasonCode, detail string) error {
 		return &wire.Error{Packet: wire.TypePublish, Reason: code, Detail: detail}
 	}

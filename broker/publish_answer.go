@@ -20,10 +20,10 @@ func storeCode(err error) wire.ReasonCode {
 	return wire.ImplementationSpecificError
 }
 
-// answerCommitted acknowledges a message for which the store was waited for.
-func (b *Broker) answerCommitted(c *conn, t session.Token, code wire.ReasonCode) {
+// answerPublish acknowledges a message for which the store was waited for.
+func (c *conn) answerPublish(t session.Token, code wire.ReasonCode) {
 	if code.Failed() {
-		b.answerFailure(c, t, code)
+		c.answerFailure(t, code)
 		return
 	}
 	if c.version < wire.V5 {
@@ -31,14 +31,14 @@ func (b *Broker) answerCommitted(c *conn, t session.Token, code wire.ReasonCode)
 		code = wire.Success
 	}
 	if err := c.acknowledge(t, code, ""); err == nil {
-		b.persistence.rouse(c)
+		c.b.rouse(c)
 	}
 }
 
 // answerFailure tells a client that its message is not stored. Where the version has
 // no word for it, or nobody is there, the connection ends without an answer: the
 // message comes again, and as a new one.
-func (b *Broker) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
+func (c *conn) answerFailure(t session.Token, code wire.ReasonCode) {
 	cl := c.client
 	cl.mu.Lock()
 	now := cl.conn
@@ -49,7 +49,7 @@ func (b *Broker) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
 			text = "" // [MQTT-3.1.2-29]
 		}
 		_ = cl.receiver.AckWithReason(t, code, text) // stale: nobody waits for it
-		b.persistence.rouse(c)
+		c.b.rouse(c)
 	} else {
 		cl.receiver.Drop(t)
 	}
@@ -81,7 +81,7 @@ func (c *conn) awaitStore() bool {
 }
 
 // publishOwn publishes a message of the program and waits for the store if need be.
-func (b *Broker) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, err error) {
+func (b *hub) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, err error) {
 	if b.persistence.Stores() {
 		if err := records.CheckPublish(p); err != nil {
 			return 0, err
@@ -107,10 +107,4 @@ func (b *Broker) publishOwn(r *router, p *wire.Publish, now time.Time) (code wir
 	default:
 		return 0, ErrClosed
 	}
-}
-
-// fail ends the connection with no. It does not wait.
-func (c *conn) fail(no *refusal) {
-	c.signals.failure.Store(no)
-	_ = c.net.SetReadDeadline(time.Now())
 }

@@ -14,11 +14,12 @@ import (
 
 // source is who has published a message. The zero value is the program.
 type source struct {
-	client *client       // whose messages stay in order; nil: none
-	conn   *conn         // its connection
-	token  session.Token // of the message
-	id     uint16        // QoS 2 identifier to store with it; 0: none
-	will   *will         // nil: it is none
+	client  *client    // whose messages stay in order; nil: none
+	conn    connection // its connection
+	version wire.Version
+	token   session.Token // of the message
+	id      uint16        // QoS 2 identifier to store with it; 0: none
+	will    *will         // nil: it is none
 }
 
 // publication is a message that waits for the store.
@@ -54,7 +55,7 @@ func newPublication(from source, code wire.ReasonCode) *publication {
 
 // mustCommit reports whether m has to wait for the store, because something of it has
 // to be stored or comes after something of the same publisher that has to.
-func (b *Broker) mustCommit(r *router, m *message, from *source) bool {
+func (b *hub) mustCommit(r *router, m *message, from *source) bool {
 	p := b.persistence
 	switch {
 	case !p.Stores():
@@ -65,7 +66,7 @@ func (b *Broker) mustCommit(r *router, m *message, from *source) bool {
 		return false
 	case m.publish.Retain || from.client != nil && p.Behind(&from.client.waiting):
 		return true
-	case from.conn != nil && from.conn.signals.failure.Load() != nil:
+	case from.conn != nil && from.conn.failing():
 		return true // what was before it was refused
 	}
 	return slices.ContainsFunc(r.targets, func(t target) bool { return t.local == nil && !t.atMostOnce(m) && t.client.durable.Load() })
@@ -74,7 +75,7 @@ func (b *Broker) mustCommit(r *router, m *message, from *source) bool {
 // commitPublish hands the message to the store. change is the first that the store can
 // have when it is retained. Copies at QoS 0 go at once; all others wait, and so does
 // the answer.
-func (b *Broker) commitPublish(r *router, m *message, now time.Time, p *publication, change uint64) *publication {
+func (b *hub) commitPublish(r *router, m *message, now time.Time, p *publication, change uint64) *publication {
 	t := &journal.Task{Cost: m.size()}
 	if p.client != nil {
 		t.Share = &p.client.waiting
@@ -109,8 +110,8 @@ func (b *Broker) commitPublish(r *router, m *message, now time.Time, p *publicat
 // refused is the error of a message that the store must not have: the connection ends
 // because one before it was not stored, so that all come again in their order, or the
 // store has refused change, which has the retained message.
-func (p *publication) refused(b *Broker, change uint64) error {
-	if p.conn != nil && p.conn.signals.failure.Load() != nil {
+func (p *publication) refused(b *hub, change uint64) error {
+	if p.conn != nil && p.conn.failing() {
 		return errGone
 	}
 	return b.changes.refusedAt(change)
@@ -118,19 +119,19 @@ func (p *publication) refused(b *Broker, change uint64) error {
 
 // commitWithID hands over t together with the identifier of the message, in the order
 // in which the identifier is taken and given back.
-func (p *publication) commitWithID(b *Broker, t *journal.Task) {
+func (p *publication) commitWithID(b *hub, t *journal.Task) {
 	cl := p.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if !cl.gone && cl.receiver.Remember(p.token) {
-		digest := records.Identifier(session.DigestOf(&p.message.publish, p.conn.version))
+		digest := records.Identifier(session.DigestOf(&p.message.publish, p.version))
 		t.Ops = append(t.Ops, store.Op{Key: records.IdentifierKey(cl.number, p.id), Value: digest.Value()})
 	}
 	b.persistence.Add(t)
 }
 
 // committed sends what the store has, or says that it has not got it.
-func (p *publication) committed(b *Broker, t *journal.Task, err error) {
+func (p *publication) committed(b *hub, t *journal.Task, err error) {
 	if err != nil {
 		giveUp(p.ahead)
 		giveUp(p.copies)
@@ -142,18 +143,18 @@ func (p *publication) committed(b *Broker, t *journal.Task, err error) {
 		b.release(p.ahead[i:i+1], now)
 	}
 	lost := b.release(p.copies, now)
-	if len(lost) == 0 || !b.passOnLost(lost, &b.persistence.router, now, p) {
+	if len(lost) == 0 || !b.passOnLost(lost, &b.committed, now, p) {
 		p.finish(b, t, p.code)
 	}
 }
 
 // finish answers the publisher and tells the observers.
-func (p *publication) finish(b *Broker, t *journal.Task, code wire.ReasonCode) {
+func (p *publication) finish(b *hub, t *journal.Task, code wire.ReasonCode) {
 	switch {
 	case p.will != nil:
 		b.persistence.tell(t, Published{p.will.peer, &p.message.publish, code})
 	case p.conn != nil:
-		b.answerCommitted(p.conn, p.token, code)
+		p.conn.answerPublish(p.token, code)
 		b.persistence.tell(t, Published{p.client.lastPeer(), &p.message.publish, code})
 	default:
 		p.answered <- code
@@ -161,7 +162,7 @@ func (p *publication) finish(b *Broker, t *journal.Task, code wire.ReasonCode) {
 }
 
 // reserve makes the copies for all targets. Those at QoS 0 go at once.
-func (p *publication) reserve(b *Broker, r *router, now time.Time) {
+func (p *publication) reserve(b *hub, r *router, now time.Time) {
 	var lost []orphan
 	for i := range r.targets {
 		t := &r.targets[i]
@@ -197,7 +198,7 @@ func reserve(m *message, t *target, now time.Time) (c delivery, ahead []delivery
 }
 
 // packAll adds to t what has to be stored of p.
-func (b *Broker) packAll(t *journal.Task, p *publication) error {
+func (b *hub) packAll(t *journal.Task, p *publication) error {
 	for i := range p.ahead {
 		if err := b.pack(t, p.ahead[i].message, p.ahead[i:i+1]); err != nil {
 			return err
@@ -210,7 +211,7 @@ func (b *Broker) packAll(t *journal.Task, p *publication) error {
 func (t *target) atMostOnce(m *message) bool { return min(t.qos, m.publish.QoS) == wire.AtMostOnce }
 
 // pack adds to t what has to be stored: m, once, and its place in each queue.
-func (b *Broker) pack(t *journal.Task, m *message, copies []delivery) error {
+func (b *hub) pack(t *journal.Task, m *message, copies []delivery) error {
 	n := 0
 	for i := range copies {
 		if copies[i].entry != nil {
@@ -242,8 +243,8 @@ const deliveryCost = 256
 
 // release sends copies of one message that are stored. It returns those that other
 // members of shared subscriptions have to take.
-func (b *Broker) release(copies []delivery, now time.Time) (lost []orphan) {
-	r := &b.persistence.router
+func (b *hub) release(copies []delivery, now time.Time) (lost []orphan) {
+	r := &b.committed
 	for i := range copies {
 		c := &copies[i]
 		switch e := c.entry; {
@@ -265,10 +266,10 @@ func giveUp(copies []delivery) {
 	}
 }
 
-// remove removes the record of an entry.
-func (p *persistence) remove(e *queueEntry) {
-	p.Later(records.Deletion(e.slot.key()))
-	p.removed(e.slot)
+// remove removes the record of a place.
+func (p *persistence) remove(s *slot) {
+	p.Later(records.Deletion(s.key()))
+	p.removed(s)
 }
 
 // removed is called when the record is being removed. With the last one goes that of the

@@ -18,7 +18,7 @@ import (
 // possession is everything that a refused CONNECT could take from a session.
 type possession struct {
 	session *client
-	conn    *conn
+	conn    connection
 	expiry  uint32
 	will    *will
 	alarm   alarm

@@ -13,12 +13,14 @@ type retained struct {
 	bytes   int
 	last    uint64 // numbers the messages
 	memory  *quota
-	changes *changes  // follow what the store has to be told
-	purged  string    // where those that have expired are looked for next
-	purges  time.Time // when they were last looked for
+	changed func(topic string, old, now *message) // called with hub.mu held
+	purged  string                                // where those that have expired are looked for next
+	purges  time.Time                             // when they were last looked for
 }
 
-func newRetained(b *Broker) retained { return retained{memory: b.memory, changes: &b.changes} }
+func newRetained(memory *quota, changed func(topic string, old, now *message)) retained {
+	return retained{memory: memory, changed: changed}
+}
 
 // store keeps m as the retained message of its topic, or removes that if m is
 // empty. It changes nothing and returns false if there is no room, in all or in the share
@@ -60,7 +62,7 @@ func (r *retained) replaceWithin(m *message, payer string, cfg *Config) bool {
 		return false
 	}
 	r.set(kept, h)
-	r.changes.retainedChanged(topic, old, kept)
+	r.changed(topic, old, kept)
 	return true
 }
 
@@ -106,7 +108,7 @@ func (r *retained) hasRoom(m *message, cfg *Config) bool {
 
 func (r *retained) remove(topic string) {
 	if old := r.put(topic, nil, ""); old != nil {
-		r.changes.retainedChanged(topic, old, nil)
+		r.changed(topic, old, nil)
 	}
 }
 
@@ -140,7 +142,7 @@ func (r *retained) removeAll(old []*message) {
 
 // startWalk makes the walk of a new subscription, in place of one that is under way;
 // Broker.mu is held. It waits for SUBACK.
-func (b *Broker) startWalk(s *subscription) {
+func (b *hub) startWalk(s *subscription) {
 	again := s.walk != nil && !s.walk.over.Load()
 	s.walk.end()
 	s.walk = b.newWalk(s)
@@ -152,7 +154,7 @@ func (b *Broker) startWalk(s *subscription) {
 
 // firstStep returns how much of the retained messages is sent at once, which is nothing
 // if the client has not got what it asked for before. Broker.mu is held.
-func (b *Broker) firstStep(s *subscription) effort {
+func (b *hub) firstStep(s *subscription) effort {
 	w := s.walk
 	if w == nil || w.over.Load() {
 		return effort{}
@@ -173,12 +175,12 @@ func (b *Broker) firstStep(s *subscription) effort {
 
 // retainedFor calls yield for the first of what a new subscription is sent, and leaves the
 // rest to its walk. [MQTT-3.3.1-9] Broker.mu is held.
-func (b *Broker) retainedFor(s *subscription, now time.Time, yield func(*message, *target)) {
+func (b *hub) retainedFor(s *subscription, now time.Time, yield func(*message, *target)) {
 	if s.local == nil && s.client.subscriptions[s.whole] != s {
 		return // replaced meanwhile
 	}
 	t := s.retainedTarget()
-	for _, m := range b.statusFor(s.filter, now) {
+	for _, m := range b.status.messagesLocked(s.filter, now) {
 		yield(m, &t)
 	}
 	if work := b.firstStep(s); !work.spent() {
@@ -189,7 +191,7 @@ func (b *Broker) retainedFor(s *subscription, now time.Time, yield func(*message
 }
 
 // sendRetained sends a new subscriber what is retained.
-func (b *Broker) sendRetained(s *subscription, r *router, now time.Time) {
+func (b *hub) sendRetained(s *subscription, r *router, now time.Time) {
 	b.retainedFor(s, now, func(m *message, t *target) { t.deliver(m, r, now) })
 }
 

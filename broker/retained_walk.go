@@ -18,7 +18,7 @@ import (
 // walk is what is left to do for one subscription. A SUBSCRIBE that asks for the same
 // again ends it and begins another.
 type walk struct {
-	b      *Broker
+	b      *hub
 	whole  string // the filter as the client wrote it
 	filter string
 	target target // with what the subscription said when it was made
@@ -46,7 +46,7 @@ const (
 )
 
 // newWalk returns the walk of a subscription that is being made; Broker.mu is held.
-func (b *Broker) newWalk(s *subscription) *walk {
+func (b *hub) newWalk(s *subscription) *walk {
 	w := &walk{b: b, whole: s.whole, filter: s.filter, upTo: b.retained.last, target: s.retainedTarget()}
 	if s.noLocal {
 		w.not = s.client.id
@@ -157,8 +157,7 @@ func (cl *client) takesMoreLocked() bool {
 
 // walkOn does a step for the connection, which writes what comes of it. It reports
 // whether there is more to do at once.
-func (c *conn) walkOn() (again bool) {
-	b, cl := c.b, c.client
+func (b *hub) walkOn(cl *client, c connection) (again bool) {
 	if cl == nil || b.walks.Load() == 0 {
 		return false
 	}
@@ -173,7 +172,7 @@ func (c *conn) walkOn() (again bool) {
 		b.mu.RUnlock()
 		return false
 	}
-	old, over := w.goOn(c, time.Now())
+	old, over := w.goOn(time.Now())
 	b.mu.RUnlock()
 	if over || len(old) > 0 {
 		b.mu.Lock()
@@ -186,10 +185,10 @@ func (c *conn) walkOn() (again bool) {
 	return true
 }
 
-// goOn does a step. Broker.mu is held, so that the session stays with c, which is the
-// only one that goes on.
-func (w *walk) goOn(c *conn, now time.Time) (old []*message, over bool) {
-	cl, work := c.client, step()
+// goOn does a step. Broker.mu is held, so that the session stays with its connection,
+// which is the only one that goes on.
+func (w *walk) goOn(now time.Time) (old []*message, over bool) {
+	cl, work := w.target.client, step()
 	t := &journal.Task{Keep: true}
 	var copies []delivery
 	next, over, old := w.step(w.next, &work, now, func(m *message) bool {
@@ -241,7 +240,7 @@ func (w *walk) send(t *journal.Task, copies []delivery, m *message, now time.Tim
 }
 
 // finishWalk ends a walk that has come to its end; Broker.mu is held for writing.
-func (b *Broker) finishWalk(w *walk) {
+func (b *hub) finishWalk(w *walk) {
 	w.end()
 	cl := w.target.client
 	if s := cl.subscriptions[w.whole]; s != nil && s.walk == w {

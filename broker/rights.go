@@ -88,7 +88,7 @@ func (cl *client) passable() uint64 {
 	} else if r.passed >= cl.sender.LastSeq() {
 		return r.passed // nothing waits
 	}
-	if !r.looking && cl.conn != nil && cl.conn.signals.failure.Load() == nil && b.ctx.Err() == nil {
+	if !r.looking && cl.conn != nil && !cl.conn.failing() && b.ctx.Err() == nil {
 		r.looking = true
 		b.routines.Go(func() { b.examine(cl) }) // the connection is one of them, so they have not ended
 	}
@@ -111,9 +111,9 @@ func (cl *client) suspect(asked uint64) {
 
 // examination is what the hooks say about one session, for one state of the rules.
 type examination struct {
-	b            *Broker
+	b            *hub
 	client       *client
-	conn         *conn
+	conn         connection
 	peer         *Peer
 	epoch, rules uint64
 
@@ -125,7 +125,7 @@ type examination struct {
 }
 
 // examine asks until nothing of cl is left to ask about.
-func (b *Broker) examine(cl *client) {
+func (b *hub) examine(cl *client) {
 	for {
 		x := b.beginExamination(cl)
 		if x == nil {
@@ -140,13 +140,13 @@ func (b *Broker) examine(cl *client) {
 }
 
 // beginExamination returns what is to be looked at, or nil.
-func (b *Broker) beginExamination(cl *client) *examination {
+func (b *hub) beginExamination(cl *client) *examination {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	r := &cl.rights
-	if cl.conn == nil || cl.conn.signals.failure.Load() != nil || cl.gone || b.ctx.Err() != nil {
+	if cl.conn == nil || cl.conn.failing() || cl.gone || b.ctx.Err() != nil {
 		r.looking = false
 		return nil
 	}
@@ -181,7 +181,7 @@ func (x *examination) current() bool {
 
 // ask returns what the hooks say about a filter or topic.
 func (x *examination) ask(topic string, qos wire.QoS) Decision {
-	d := x.b.authorize(&Access{Peer: x.peer, Action: SubscribeAction, Topic: topic, QoS: qos})
+	d := x.b.hooks.authorize(&Access{Peer: x.peer, Action: SubscribeAction, Topic: topic, QoS: qos})
 	x.broken = x.broken || d.broken
 	return d
 }
@@ -322,7 +322,7 @@ func (cl *client) withhold(denied []*queueEntry) (left []orphan) {
 			if shared {
 				left = append(left, x)
 			} else if e.slot != nil {
-				cl.b.persistence.remove(e)
+				cl.b.persistence.remove(e.slot)
 			}
 		case o.Publish.QoS == wire.AtLeastOnce:
 			_ = cl.sender.Puback(&wire.Puback{PacketID: o.Publish.PacketID})

@@ -10,14 +10,14 @@ import (
 // subscriptions say about it.
 type target struct {
 	client *client
-	local  *Subscription // of the program; nil: of client
-	qos    wire.QoS      // granted; the highest of several subscriptions
-	retain bool          // of the copy
-	stored bool          // a retained message, which goes through the queue because of its age
-	group  *group        // the shared subscription that it comes through, as a copy of its own; nil: none
-	ids    []uint32      // subscription identifiers
-	walks  []*walk       // of the subscriptions, which may have yet to send
-	before *message      // what was retained when the message came; nil: nothing that matters
+	local  program  // nil: of client
+	qos    wire.QoS // granted; the highest of several subscriptions
+	retain bool     // of the copy
+	stored bool     // a retained message, which goes through the queue because of its age
+	group  *group   // the shared subscription that it comes through, as a copy of its own; nil: none
+	ids    []uint32 // subscription identifiers
+	walks  []*walk  // of the subscriptions, which may have yet to send
+	before *message // what was retained when the message came; nil: nothing that matters
 }
 
 // router holds what the sending of messages needs, to use it again, and the
@@ -28,7 +28,7 @@ type router struct {
 	targets    []target
 	ids        []uint32
 	properties wire.PublishProperties
-	dirty      []*conn
+	dirty      []connection
 	frames     [4]frame
 }
 
@@ -97,7 +97,7 @@ func (r *router) flush() {
 // publish keeps m if it is retained and sends it to all subscribers. If it has to wait
 // for the store, pending is what waits, and code is what the publisher is told if all
 // goes well.
-func (b *Broker) publish(r *router, m *message, now time.Time, from source) (code wire.ReasonCode, pending *publication) {
+func (b *hub) publish(r *router, m *message, now time.Time, from source) (code wire.ReasonCode, pending *publication) {
 	change := b.changes.next()
 	if !b.route(r, m, now, &from) {
 		b.counts.denied.Add(1)
@@ -138,7 +138,7 @@ func (r *router) deliver(m *message, now time.Time) (lost []orphan) {
 // route finds the targets of m. A retained message is stored under the same lock,
 // so that a new subscriber gets it either as retained or as live. It returns false
 // if there is no room for it.
-func (b *Broker) route(r *router, m *message, now time.Time, from *source) bool {
+func (b *hub) route(r *router, m *message, now time.Time, from *source) bool {
 	var before *message
 	if m.publish.Retain {
 		b.mu.Lock()
@@ -164,7 +164,7 @@ func (b *Broker) route(r *router, m *message, now time.Time, from *source) bool 
 
 // retainedIfWalked returns what is retained of the topic of m if somebody may have yet to
 // get it; Broker.mu is held.
-func (b *Broker) retainedIfWalked(m *message) *message {
+func (b *hub) retainedIfWalked(m *message) *message {
 	if b.walks.Load() == 0 {
 		return nil
 	}

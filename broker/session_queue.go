@@ -149,7 +149,7 @@ func (cl *client) send(e *queueEntry, r *router, now time.Time) (taken bool) {
 		if e.group != nil {
 			return false
 		}
-		cl.b.persistence.remove(e)
+		cl.b.persistence.remove(e.slot)
 		return true
 	}
 	idle := cl.link.Pending() == 0
@@ -267,7 +267,7 @@ func (cl *client) settle(counts *counters) {
 		e := o.Owner.(*queueEntry)
 		cl.held.drop(e)
 		if e.slot != nil {
-			cl.b.persistence.remove(e)
+			cl.b.persistence.remove(e.slot)
 		}
 		if o.Result().Err != nil && !isRefusal(o.Result().Err) {
 			counts.expired.Add(1)

@@ -69,7 +69,7 @@ func (cl *client) recorded(outs []*session.Outgoing, discards []uint16) {
 		cl.sender.Pump(time.Now())
 		cl.settle(&cl.b.counts)
 	}
-	cl.rouseLocked(idle, &cl.b.persistence.router)
+	cl.rouseLocked(idle, &cl.b.committed)
 }
 
 // record returns the record of the entry.
@@ -101,7 +101,7 @@ func (cl *client) save() store.Op {
 }
 
 // sessionOp returns the record of a session, or its removal if nothing is left of it.
-func (b *Broker) sessionOp(number uint64, s *sessionState) store.Op {
+func (b *hub) sessionOp(number uint64, s *sessionState) store.Op {
 	op := store.Op{Key: records.SessionKey(number)}
 	if s.ended && len(s.leaving) == 0 {
 		op.Delete = true
@@ -131,7 +131,7 @@ func (cl *client) erase() {
 	p := cl.b.persistence
 	cl.durable.Store(false)
 	// Before the rest, so that a session in the store is whole.
-	cl.b.entrances.erase(cl)
+	p.Add(&journal.Task{Keep: true, Ops: []store.Op{cl.save()}, Done: cl.b.identifiers.erasing(cl.id)})
 	for id := range cl.receiver.Remembered() {
 		p.Later(records.Deletion(records.IdentifierKey(cl.number, id)))
 	}
@@ -144,7 +144,7 @@ func (cl *client) dropQueue() {
 		e := o.Owner.(*queueEntry)
 		cl.held.drop(e)
 		if e.slot != nil && !e.slot.moved {
-			cl.b.persistence.remove(e)
+			cl.b.persistence.remove(e.slot)
 		}
 	}
 }

@@ -114,7 +114,7 @@ func (cl *client) payer(open bool) string {
 }
 
 // mayRoute reports whether a message may cost what the subscription adds to it.
-func (b *Broker) mayRoute(cl *client, whole string, shared bool) bool {
+func (b *hub) mayRoute(cl *client, whole string, shared bool) bool {
 	filter := whole
 	if shared {
 		_, filter, _ = match.SplitShared(whole)

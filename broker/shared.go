@@ -17,7 +17,7 @@ type group struct {
 }
 
 // join makes s a member of its group; Broker.mu is held.
-func (b *Broker) join(s *subscription) {
+func (b *hub) join(s *subscription) {
 	g := b.groups[s.whole]
 	if g == nil {
 		g = &group{whole: s.whole}
@@ -30,7 +30,7 @@ func (b *Broker) join(s *subscription) {
 }
 
 // part ends the membership of s; Broker.mu is held.
-func (b *Broker) part(s *subscription) {
+func (b *hub) part(s *subscription) {
 	g := s.group
 	g.members = slices.DeleteFunc(g.members, func(m *subscription) bool { return m == s })
 	if len(g.members) == 0 {

@@ -70,7 +70,7 @@ func (cl *client) withdrawShared(group string) (left []orphan) {
 }
 
 // passOnLost is passOn for who does not hold Broker.mu.
-func (b *Broker) passOnLost(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
+func (b *hub) passOnLost(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
 	if len(lost) == 0 {
 		return false
 	}
@@ -82,7 +82,7 @@ func (b *Broker) passOnLost(lost []orphan, r *router, now time.Time, p *publicat
 // passOnNow is passOn for somebody who has left. Broker.mu is held for writing, so that
 // what is published from now on comes behind, and client.mu of who has left: nobody
 // else holds two of these, so they need no order.
-func (b *Broker) passOnNow(left []orphan) {
+func (b *hub) passOnNow(left []orphan) {
 	if len(left) > 0 {
 		var r router
 		b.passOn(left, &r, time.Now(), nil)
@@ -94,7 +94,7 @@ func (b *Broker) passOnNow(left []orphan) {
 // nobody can take is dropped and counted. Places in the store change from one member to
 // others in one Commit, for which p waits then, unless it is nil. Copies that need no
 // store go at once. Broker.mu is held.
-func (b *Broker) passOn(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
+func (b *hub) passOn(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
 	ending := b.drains()
 	t := &journal.Task{Keep: true, Whole: true}
 	var copies []delivery
@@ -124,7 +124,7 @@ func (b *Broker) passOn(lost []orphan, r *router, now time.Time, p *publication)
 }
 
 // passedOn sends what has its place in the store.
-func (b *Broker) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *publication) {
+func (b *hub) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *publication) {
 	now := time.Now()
 	for i := range lost {
 		if s := lost[i].slot; s != nil {
@@ -135,7 +135,7 @@ func (b *Broker) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *
 	for i := range copies {
 		again = append(again, b.release(copies[i:i+1], now)...)
 	}
-	if !b.passOnLost(again, &b.persistence.router, now, p) && p != nil {
+	if !b.passOnLost(again, &b.committed, now, p) && p != nil {
 		p.finish(b, t, p.code)
 	}
 }
@@ -143,7 +143,7 @@ func (b *Broker) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *
 // assign finds a member that takes the message of x. One whose session is stored gets it
 // when the store has it; c is empty for the others, who have it. If the broker is
 // ending, nobody else gets it: their sessions go, too. Broker.mu is held.
-func (b *Broker) assign(x *orphan, r *router, now time.Time, ending bool) (c delivery, ok bool) {
+func (b *hub) assign(x *orphan, r *router, now time.Time, ending bool) (c delivery, ok bool) {
 	s := b.nextMember(x, func(s *subscription) bool {
 		t := s.target(x.message)
 		if s.id != 0 {
@@ -159,7 +159,7 @@ func (b *Broker) assign(x *orphan, r *router, now time.Time, ending bool) (c del
 }
 
 // reserveElsewhere adds to copies what the members whose turn it was do not take.
-func (b *Broker) reserveElsewhere(copies []delivery, lost []orphan, r *router, now time.Time) []delivery {
+func (b *hub) reserveElsewhere(copies []delivery, lost []orphan, r *router, now time.Time) []delivery {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	ending := b.drains()
@@ -176,7 +176,7 @@ func (b *Broker) reserveElsewhere(copies []delivery, lost []orphan, r *router, n
 }
 
 // packAgain adds to t what has to be stored of a message that another session had.
-func (b *Broker) packAgain(t *journal.Task, x *orphan, c delivery) error {
+func (b *hub) packAgain(t *journal.Task, x *orphan, c delivery) error {
 	if x.slot == nil {
 		copies := []delivery{c}
 		err := b.pack(t, c.message, copies)
@@ -193,7 +193,7 @@ func (b *Broker) packAgain(t *journal.Task, x *orphan, c delivery) error {
 
 // nextMember returns the first member that takes the message, beginning with the one whose
 // turn it is, or nil if none does.
-func (b *Broker) nextMember(x *orphan, takes func(*subscription) bool) *subscription {
+func (b *hub) nextMember(x *orphan, takes func(*subscription) bool) *subscription {
 	if g := b.groups[x.group]; g != nil {
 		for s := range g.inTurn {
 			if s.client != x.not && takes(s) {
@@ -206,7 +206,7 @@ func (b *Broker) nextMember(x *orphan, takes func(*subscription) bool) *subscrip
 
 // reassignShared passes on what waits for the client of s, which has unsubscribed, if
 // there is somebody else. Broker.mu is held.
-func (b *Broker) reassignShared(s *subscription) {
+func (b *hub) reassignShared(s *subscription) {
 	if s.group == nil || b.groups[s.whole] == nil {
 		return // a client may get what was queued before it unsubscribed
 	}

@@ -136,8 +136,8 @@ func TestTimersThatAreStoppedTooLate(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			b.mu.Lock()
 			time.Sleep(30 * time.Second) // the timer fires and waits
-			b.unwatchStatus()
-			b.watchStatus()
+			b.status.unwatchLocked()
+			b.status.watchLocked()
 			b.mu.Unlock()
 			synctest.Wait()
 			start := time.Now()

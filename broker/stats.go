@@ -1,7 +1,5 @@
 package broker
 
-import "sync/atomic"
-
 // Stats are figures about a broker since it was made.
 type Stats struct {
 	Connections   int // open now, those without CONNECT included
@@ -24,13 +22,6 @@ type Stats struct {
 
 	Commits      uint64 // to Config.Store, each of everything that had gathered
 	CommitErrors uint64 // Commits that failed; what they had was refused or tried again
-}
-
-type counters struct {
-	received, sent, dropped, expired, denied, refused atomic.Uint64
-	bytesReceived, bytesSent                          atomic.Uint64
-	commits, commitErrors                             atomic.Uint64
-	lingering                                         atomic.Int32 // refused connections that are still open
 }
 
 // Stats returns the figures of the moment.

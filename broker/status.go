@@ -1,10 +1,7 @@
 package broker
 
 import (
-	"runtime/debug"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/seed65a45251/mqtt/match"
@@ -12,8 +9,13 @@ import (
 )
 
 // status publishes figures about the broker on topics below $SYS. They cost
-// nothing while nobody has subscribed to them. Broker.mu guards it.
+// nothing while nobody has subscribed to them. hub.mu guards it.
 type status struct {
+	interval time.Duration
+	life     *life
+	figures  func(now time.Time) []figure // called with hub.mu held
+	publish  func()                       // when the timer fires
+
 	subscriptions int // that may match
 	timer         *time.Timer
 	due           time.Time         // when the timer fires
@@ -32,112 +34,52 @@ func isStatus(filter string) bool { return strings.HasPrefix(filter, statusRealm
 // figure is one status topic.
 type figure struct{ topic, value string }
 
-// figures returns the status topics with their values; Broker.mu is held.
-func (b *Broker) figures(now time.Time) []figure {
-	s := b.stats()
-	number := func(topic string, n uint64) figure { return figure{statusRoot + topic, strconv.FormatUint(n, 10)} }
-	return []figure{
-		{statusRoot + "version", version()},
-		{statusRoot + "uptime", strconv.Itoa(int(now.Sub(b.born)/time.Second)) + " seconds"},
-		number("clients/connected", uint64(s.Connected)),
-		number("clients/total", uint64(s.Sessions)),
-		number("bytes/received", s.BytesReceived),
-		number("bytes/sent", s.BytesSent),
-		number("publish/messages/received", s.Received),
-		number("publish/messages/sent", s.Sent),
-		number("publish/messages/dropped", s.Dropped),
-		number("subscriptions/count", uint64(s.Subscriptions)),
-		number("retained messages/count", uint64(s.Retained)),
-		number("memory/bytes", uint64(s.Memory)),
-	}
-}
-
-// version names the module and its version, where the build knows it.
-var version = sync.OnceValue(func() string {
-	const module = "github.com/seed65a45251/mqtt"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return module
-	}
-	for _, m := range append(info.Deps, &info.Main) {
-		if m.Path == module && m.Version != "" {
-			return module + " " + m.Version
-		}
-	}
-	return module
-})
-
-// watchStatus counts a subscription in; Broker.mu is held.
-func (b *Broker) watchStatus() {
-	if b.cfg.StatusInterval < 0 {
+// watchLocked counts a subscription in.
+func (s *status) watchLocked() {
+	if s.interval < 0 {
 		return
 	}
-	b.status.subscriptions++
-	if b.status.timer == nil && !b.closed {
-		b.status.told = make(map[string]string)
-		b.startStatus(time.Now())
+	s.subscriptions++
+	if s.timer == nil && !s.life.closed {
+		s.told = make(map[string]string)
+		s.startLocked(time.Now())
 	}
 }
 
-func (b *Broker) startStatus(now time.Time) {
-	b.status.due = now.Add(b.cfg.StatusInterval)
-	b.status.timer = b.after(b.cfg.StatusInterval, b.publishStatus)
+func (s *status) startLocked(now time.Time) {
+	s.due = now.Add(s.interval)
+	s.timer = s.life.afterLocked(s.interval, s.publish)
 }
 
-// unwatchStatus counts it out again.
-func (b *Broker) unwatchStatus() {
-	if b.cfg.StatusInterval < 0 {
+// unwatchLocked counts it out again.
+func (s *status) unwatchLocked() {
+	if s.interval < 0 {
 		return
 	}
-	if b.status.subscriptions--; b.status.subscriptions == 0 {
-		b.stopStatus()
+	if s.subscriptions--; s.subscriptions == 0 {
+		s.stopLocked()
 	}
 }
 
-func (b *Broker) stopStatus() {
-	b.stop(b.status.timer)
-	b.status.timer = nil
+func (s *status) stopLocked() {
+	s.life.stop(s.timer)
+	s.timer = nil
 }
 
-// statusFor returns what a new subscriber gets as retained messages; Broker.mu is
-// held.
-func (b *Broker) statusFor(filter string, now time.Time) []*message {
-	if !isStatus(filter) || b.cfg.StatusInterval < 0 {
+// messagesLocked returns what a new subscriber gets as retained messages.
+func (s *status) messagesLocked(filter string, now time.Time) []*message {
+	if !isStatus(filter) || s.interval < 0 {
 		return nil
 	}
 	var found []*message
-	for _, f := range b.figures(now) {
+	for _, f := range s.figures(now) {
 		if match.MatchPlain(filter, f.topic) {
-			found = append(found, b.statusMessage(f, now))
+			found = append(found, f.message(now))
 		}
 	}
 	return found
 }
 
-func (b *Broker) statusMessage(f figure, now time.Time) *message {
+func (f figure) message(now time.Time) *message {
 	return newMessage(&wire.Publish{Topic: f.topic, Payload: []byte(f.value)}, "", now)
-}
-
-// publishStatus sends the subscribers what has changed.
-func (b *Broker) publishStatus() {
-	now := time.Now()
-	var changed []figure
-	b.mu.Lock()
-	if b.status.timer == nil || now.Before(b.status.due) || b.closed {
-		b.mu.Unlock()
-		return // stopped too late; there may be another timer by now
-	}
-	for _, f := range b.figures(now) {
-		if b.status.told[f.topic] != f.value {
-			b.status.told[f.topic] = f.value
-			changed = append(changed, f)
-		}
-	}
-	b.startStatus(now)
-	b.mu.Unlock()
-	var r router
-	for _, f := range changed {
-		b.publish(&r, b.statusMessage(f, now), now, source{})
-	}
-	r.flush()
 }

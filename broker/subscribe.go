@@ -13,10 +13,10 @@ import (
 // subscription is one filter of one client, or the place of a shared one in the
 // routing tree. It never changes: a SUBSCRIBE for the same filter replaces it.
 type subscription struct {
-	client            *client       // nil: stands for group in the tree
-	local             *Subscription // of the program; nil: of client
-	whole             string        // the filter as the client wrote it
-	filter            string        // what topics are matched against
+	client            *client // nil: stands for group in the tree
+	local             program // nil: of client
+	whole             string  // the filter as the client wrote it
+	filter            string  // what topics are matched against
 	qos               wire.QoS
 	noLocal           bool
 	retainAsPublished bool
@@ -24,6 +24,12 @@ type subscription struct {
 	group             *group        // nil: not shared
 	limit             atomic.Uint64 // what the hooks allow now, see granted
 	walk              *walk         // of the retained messages that are still to be sent; nil: there are none. Broker.mu guards it
+}
+
+// program is a subscription of the program itself.
+type program interface {
+	// offer hands m over or drops it. It never waits.
+	offer(m *message, retain bool)
 }
 
 // order sorts subscriptions so that those of one client stand together.
@@ -62,10 +68,10 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	if err != nil || waits {
 		return err
 	}
-	if c.b.observed() {
+	if c.b.hooks.observed() {
 		c.letGo()
 		for _, e := range c.subscribed(p, ack) {
-			c.b.observe(e)
+			c.b.hooks.observe(e)
 		}
 	}
 	return nil
@@ -91,8 +97,9 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 			continue
 		}
 		f := &p.Filters[i]
-		s, isNew := b.subscribe(c, f, p.SubscriptionID)
-		if s == nil {
+		s := c.newSubscription(f, p.SubscriptionID)
+		ok, isNew := b.subscribe(s, c.version == wire.V5)
+		if !ok {
 			ack.ReasonCodes[i] = wire.QuotaExceeded
 			why = cmp.Or(why, "too many subscriptions")
 			continue
@@ -176,23 +183,27 @@ func (c *conn) checkSubscribe(p *wire.Subscribe) error {
 	return nil
 }
 
-// subscribe makes or replaces a subscription; Broker.mu is held. It returns nil
-// when the client has too many.
-func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subscription, isNew bool) {
-	cl := c.client
-	s = &subscription{
-		client: cl,
+// newSubscription returns what the client asks for.
+func (c *conn) newSubscription(f *wire.SubscribeFilter, id uint32) *subscription {
+	return &subscription{
+		client: c.client,
 		whole:  f.Filter,
 		// [MQTT-3.2.2-10] any QoS may be asked for.
-		qos: min(f.QoS, *b.cfg.MaximumQoS),
+		qos: min(f.QoS, *c.b.cfg.MaximumQoS),
 		// A bridge says by its protocol level that it wants these two.
 		noLocal:           f.NoLocal || c.bridge,
 		retainAsPublished: f.RetainAsPublished || c.bridge,
 		id:                id,
 	}
+}
+
+// subscribe makes or replaces a subscription; Broker.mu is held. It returns false
+// when the client has too many.
+func (b *hub) subscribe(s *subscription, mayShare bool) (ok, isNew bool) {
+	cl := s.client
 	old := cl.subscriptions[s.whole]
-	if old == nil && !b.mayAdd(cl, s, c.version == wire.V5) {
-		return nil, false
+	if old == nil && !b.mayAdd(cl, s, mayShare) {
+		return false, false
 	}
 	if old != nil {
 		// [MQTT-3.8.4-3] the new one takes its place; nobody publishes meanwhile. What is
@@ -201,19 +212,19 @@ func (b *Broker) subscribe(c *conn, f *wire.SubscribeFilter, id uint32) (s *subs
 		b.removeSubscription(old)
 	}
 	b.changes.filterChanges(cl, s.whole)
-	b.place(s, c.version == wire.V5)
+	b.place(s, mayShare)
 	cl.add(s)
-	return s, old == nil
+	return true, old == nil
 }
 
 // mayAdd reports whether there is room for another subscription of cl, in its own limits
 // and in those of all.
-func (b *Broker) mayAdd(cl *client, s *subscription, mayShare bool) bool {
+func (b *hub) mayAdd(cl *client, s *subscription, mayShare bool) bool {
 	return cl.mayAdd(s, &b.cfg) && b.mayRoute(cl, s.whole, mayShare) && b.memory.room(cl.stake.memory.name, 2*costOf(s))
 }
 
 // place puts s into the routing; Broker.mu is held.
-func (b *Broker) place(s *subscription, mayShare bool) {
+func (b *hub) place(s *subscription, mayShare bool) {
 	_, filter, shared := match.SplitShared(s.whole)
 	shared = shared && mayShare
 	s.filter = s.whole
@@ -224,7 +235,7 @@ func (b *Broker) place(s *subscription, mayShare bool) {
 		b.shapes.add(s.filter, s.client.payer(b.cfg.open()))
 	}
 	if isStatus(s.filter) {
-		b.watchStatus()
+		b.status.watchLocked()
 	}
 	if shared {
 		b.join(s)
@@ -234,13 +245,13 @@ func (b *Broker) place(s *subscription, mayShare bool) {
 }
 
 // removeSubscription takes s out of the routing; Broker.mu is held.
-func (b *Broker) removeSubscription(s *subscription) {
+func (b *hub) removeSubscription(s *subscription) {
 	s.walk.end()
 	if s.local == nil {
 		b.shapes.remove(s.filter)
 	}
 	if isStatus(s.filter) {
-		b.unwatchStatus()
+		b.status.unwatchLocked()
 	}
 	if s.group != nil {
 		b.part(s)
@@ -301,10 +312,10 @@ func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 	if err != nil || waits {
 		return err
 	}
-	if c.b.observed() {
+	if c.b.hooks.observed() {
 		c.letGo()
 		for _, e := range c.unsubscribed(p, ack) {
-			c.b.observe(e)
+			c.b.hooks.observe(e)
 		}
 	}
 	return nil

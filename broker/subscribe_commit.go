@@ -20,7 +20,7 @@ func (c *conn) subscriptionTask() *journal.Task {
 
 // reserveRetained adds to copies what s is sent, and to t what of it has to be stored:
 // a session that is resumed is not sent it again.
-func (b *Broker) reserveRetained(copies []delivery, t *journal.Task, s *subscription, now time.Time) []delivery {
+func (b *hub) reserveRetained(copies []delivery, t *journal.Task, s *subscription, now time.Time) []delivery {
 	b.retainedFor(s, now, func(m *message, to *target) {
 		each := []delivery{{message: m, target: *to}}
 		if !to.atMostOnce(m) {
@@ -64,7 +64,7 @@ func (c *conn) subscribeCommitted(t *journal.Task, p *wire.Subscribe, ack *wire.
 	if failed := c.explain(ack, &ack.ReasonString, why); failed != nil && !errors.Is(failed, errGone) {
 		c.fail(&refusal{code: wire.PacketTooLarge, text: "SUBACK"})
 	}
-	c.b.persistence.rouse(c)
+	c.b.rouse(c)
 	if err != nil {
 		return
 	}
@@ -78,7 +78,7 @@ func (c *conn) subscribeCommitted(t *journal.Task, p *wire.Subscribe, ack *wire.
 
 // releaseRetained sends a retained message that is stored. One at QoS 0 that was
 // replaced meanwhile is left out, as its successor did not wait. [MQTT-4.6.0-6]
-func (b *Broker) releaseRetained(one []delivery, now time.Time) {
+func (b *hub) releaseRetained(one []delivery, now time.Time) {
 	m := one[0].message
 	if topic := m.publish.Topic; one[0].entry == nil && !isStatus(topic) {
 		b.mu.RLock() // so that none comes in between
@@ -116,7 +116,7 @@ func (c *conn) unsubscribeCommitted(t *journal.Task, p *wire.Unsubscribe, ack *w
 	if failed := c.answer(ack); failed != nil && !errors.Is(failed, errGone) {
 		c.fail(&refusal{code: wire.PacketTooLarge, text: "UNSUBACK"})
 	}
-	c.b.persistence.rouse(c)
+	c.b.rouse(c)
 	if err == nil {
 		c.b.persistence.tell(t, c.unsubscribed(p, ack)...)
 	}

@@ -59,12 +59,12 @@ func (b *Broker) serveHTTP(w http.ResponseWriter, r *http.Request, l *listener) 
 		return
 	}
 	defer nc.Release()
-	c := newConn(b, nc, l)
+	c := newConn(&b.hub, nc, l)
 	c.request = r
 	if c, err = b.admit(c); err != nil {
 		return
 	}
-	go c.serve() // endConns or Close waits for it: admit has counted it
+	go b.serveConn(c) // endConns or Close waits for it: admit has counted it
 	nc.Pump(incoming)
 	<-c.signals.gone
 }

@@ -17,12 +17,12 @@ type will struct {
 }
 
 // newWill copies the will of a CONNECT, or returns nil.
-func newWill(c *conn, w *wire.Will) *will {
+func newWill(w *wire.Will, peer *Peer, v wire.Version) *will {
 	if w == nil {
 		return nil
 	}
 	p := wire.Publish{Topic: w.Topic, Payload: append([]byte(nil), w.Payload...), QoS: w.QoS, Retain: w.Retain}
-	if c.version == wire.V5 {
+	if v == wire.V5 {
 		// [MQTT-3.1.3-10] the order of user properties is kept.
 		p.Properties = copyProperties(&wire.PublishProperties{
 			PayloadFormatUTF8:     w.PayloadFormatUTF8,
@@ -33,14 +33,14 @@ func newWill(c *conn, w *wire.Will) *will {
 			UserProperties:        w.UserProperties,
 		})
 	}
-	return &will{message: p, delay: time.Duration(w.DelayInterval) * time.Second, peer: c.peer}
+	return &will{message: p, delay: time.Duration(w.DelayInterval) * time.Second, peer: peer}
 }
 
 // publish sends the will, which must have been taken out of the session: it is
 // published once [MQTT-3.1.2-10].
-func (w *will) publish(b *Broker, now time.Time) {
+func (w *will) publish(b *hub, now time.Time) {
 	code := wire.Success
-	if no := b.authorizePublish(w.peer, &w.message); no != nil {
+	if no := b.hooks.authorizePublish(w.peer, &w.message); no != nil {
 		code = no.code
 		w.settled()
 	} else {
@@ -55,8 +55,8 @@ func (w *will) publish(b *Broker, now time.Time) {
 		}
 		w.settled()
 	}
-	if b.observed() {
-		b.observe(Published{w.peer, &w.message, code})
+	if b.hooks.observed() {
+		b.hooks.observe(Published{w.peer, &w.message, code})
 	}
 }
 
@@ -75,7 +75,7 @@ func (cl *client) takeWill() *will {
 
 // commit hands the message, which is t, to the store. [MQTT-3.1.2-10] It is published
 // once: the session loses its will in the same commit.
-func (w *will) commit(b *Broker, t *journal.Task) {
+func (w *will) commit(b *hub, t *journal.Task) {
 	cl := w.owner
 	if cl == nil {
 		b.persistence.Add(t)

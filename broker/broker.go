@@ -1,17 +1,5 @@
 package broker
 
-import (
-	"errors"
-	"fmt"
-	"time"
-
-	"github.com/seed65a45251/mqtt/match"
-	"github.com/seed65a45251/mqtt/wire"
-)
-
-// ErrClosed says that the broker is closed.
-var ErrClosed = errors.New("mqtt: broker closed")
-
 // Broker is an MQTT server. Make one with [New].
 type Broker struct {
 	hub
@@ -56,51 +44,8 @@ func New(cfg Config) *Broker {
 	return b
 }
 
-// DropConnections cuts all connections without a word, as a crash or a broken
-// network would. Sessions stay, wills follow their rules. It returns when the
-// connections are gone; do not call it from a hook.
-func (b *Broker) DropConnections() {
-	conns := b.openConns(nil)
-	for _, c := range conns {
-		c.cut()
-	}
-	for _, c := range conns {
-		<-c.signals.gone
-	}
-}
-
-// Publish sends a message to all subscribers as a client would, without one. It
-// waits for nothing but the [Config.Store], and for that only if the message has QoS
-// 1 or 2 and is retained or for a session that is kept: it is durable then when
-// Publish returns. PacketID, Duplicate and what the properties say about alias and
-// subscriptions are ignored; the broker copies what it keeps.
-//
-// The error is [ErrClosed], or unwraps to a [wire.ReasonCode] or [match.Error]
-// that says why nobody got the message.
-func (b *Broker) Publish(p *wire.Publish) error {
-	if b.ctx.Err() != nil {
-		return b.ended()
-	}
-	if err := match.ValidateTopic(p.Topic); err != nil {
-		return fmt.Errorf("mqtt: publish: %w", err)
-	}
-	if b.cfg.tooDeep(p.Topic) {
-		return fmt.Errorf("mqtt: publish: %w", wire.TopicNameInvalid)
-	}
-	if err := b.checkPublish(p); err != nil {
-		return fmt.Errorf("mqtt: publish: %w", err)
-	}
-	w := works.Get().(*work)
-	defer w.release()
-	code, err := b.publishOwn(&w.router, p, time.Now())
-	if err != nil {
-		return fmt.Errorf("mqtt: publish: %w", err)
-	}
-	if b.hooks.observed() {
-		b.hooks.observe(Published{nil, p, code})
-	}
-	if code.Failed() {
-		return fmt.Errorf("mqtt: publish: %w", code)
-	}
-	return nil
-}
+// Reauthorize says that what [Config.Authorizers] allow has changed. Before any client
+// is sent another message they are asked again about its filters and about what waits
+// for it. [ACL.Reload] has the same effect on all brokers that have the [ACL] itself
+// among their authorizers.
+func (b *Broker) Reauthorize() { b.changed.Add(1) }

@@ -1,9 +1,13 @@
 package broker
 
 import (
+	"errors"
+	"io"
+	"os"
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/census"
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -58,3 +62,72 @@ func (c *conn) tenant() string {
 	}
 	return "address " + census.AddressOf(c.net.RemoteAddr()).String()
 }
+
+// endingFor says what follows from what read returned.
+func (c *conn) endingFor(err error) ending {
+	if bye, ok := errors.AsType[*goodbye](err); ok {
+		return ending{will: bye.will}
+	}
+	if fault, ok := errors.AsType[*wire.Error](err); ok {
+		return ending{reason: fault.Reason, text: fault.Detail, tell: true, will: true}
+	}
+	if no, ok := errors.AsType[*refusal](err); ok {
+		return ending{reason: no.code, text: no.text, server: no.server, tell: true, will: true}
+	}
+	if limit, ok := errors.AsType[*session.LimitError](err); ok {
+		return ending{reason: limit.ReasonCode, tell: true, will: true}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if e := &c.enhanced; e.again != nil && !time.Now().Before(e.deadline) {
+			return ending{reason: wire.NotAuthorized, text: "authentication took too long", tell: true, will: true}
+		}
+		// [MQTT-3.1.2-22] silence for one and a half keep-alive intervals.
+		return ending{reason: wire.KeepAliveTimeout, tell: true, will: true}
+	}
+	return ending{will: true}
+}
+
+// busy reports whether something waits for the client.
+func (c *conn) busy() bool {
+	c.b.mu.RLock()
+	cl := c.client
+	c.b.mu.RUnlock()
+	if cl == nil {
+		return false
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.conn == c && (cl.link.Pending() > 0 || cl.held.messages > 0)
+}
+
+// attached reports whether the connection still has its session. Broker.mu is
+// held, so that it stays so.
+func (c *conn) attached() bool {
+	cl := c.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.conn == c
+}
+
+// hasSession reports whether c has its session.
+func (c *conn) hasSession() bool {
+	c.client.mu.Lock()
+	defer c.client.mu.Unlock()
+	return c.client.conn == c
+}
+
+// cut ends the connection at once. TLS would want to say something, and wait for
+// that; what is orderly has been said before.
+func (c *conn) cut() {
+	c.line.Close()
+	c.net.Close()
+}
+
+// finishSoon makes the writer of a connection that lost its session come to an end.
+func (c *conn) finishSoon() {
+	_ = c.line.Finish(time.Now().Add(farewellTimeout))
+	c.wake()
+}
+
+// discard reads until either side closes.
+func (c *conn) discard() { _, _ = io.Copy(io.Discard, c.net) }

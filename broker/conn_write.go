@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"io"
 	"os"
 	"time"
 )
@@ -149,22 +148,6 @@ func (c *conn) writeLast(b []byte) bool {
 	}
 	half, ok := c.net.(interface{ CloseWrite() error })
 	return ok && half.CloseWrite() == nil
-}
-
-// cut ends the connection at once. TLS would want to say something, and wait for
-// that; what is orderly has been said before.
-func (c *conn) cut() {
-	c.line.Close()
-	c.net.Close()
-}
-
-// discard reads until either side closes.
-func (c *conn) discard() { _, _ = io.Copy(io.Discard, c.net) }
-
-// finishSoon makes the writer of a connection that lost its session come to an end.
-func (c *conn) finishSoon() {
-	_ = c.line.Finish(time.Now().Add(farewellTimeout))
-	c.wake()
 }
 
 // transmit writes b, however slowly the peer takes it. What counts is that it takes

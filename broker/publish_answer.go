@@ -1,24 +1,9 @@
 package broker
 
 import (
-	"errors"
-	"syscall"
-	"time"
-
-	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
-	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
-
-// storeCode returns the reason for what could not be made durable. A full disk is a
-// quota, the rest is nothing that the client could do something about.
-func storeCode(err error) wire.ReasonCode {
-	if errors.Is(err, store.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return wire.QuotaExceeded
-	}
-	return wire.ImplementationSpecificError
-}
 
 // answerPublish acknowledges a message for which the store was waited for.
 func (c *conn) answerPublish(t session.Token, code wire.ReasonCode) {
@@ -65,9 +50,6 @@ func (c *conn) answerFailure(t session.Token, code wire.ReasonCode) {
 	}
 }
 
-// storeFailed is what clients are told.
-const storeFailed = "can not be stored"
-
 // awaitStore waits until the store has taken enough of what the client has published.
 // It reports whether the connection goes on.
 func (c *conn) awaitStore() bool {
@@ -78,33 +60,4 @@ func (c *conn) awaitStore() bool {
 	c.router.flush()
 	c.wake()
 	return p.Admit(c.b.ctx, &c.client.waiting, c.signals.noWriter.wait())
-}
-
-// publishOwn publishes a message of the program and waits for the store if need be.
-func (b *hub) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, err error) {
-	if b.persistence.Stores() {
-		if err := records.CheckPublish(p); err != nil {
-			return 0, err
-		}
-		if p.QoS > wire.AtMostOnce && !b.persistence.Admit(b.ctx, nil, nil) {
-			return 0, ErrClosed
-		}
-	}
-	code, pending := b.publish(r, newMessage(p, "", now), now, source{})
-	r.flush()
-	if pending == nil {
-		return code, nil
-	}
-	select {
-	case code = <-pending.answered:
-		return code, nil
-	case <-b.persistence.Ended():
-	case <-b.ctx.Done():
-	}
-	select {
-	case code = <-pending.answered:
-		return code, nil
-	default:
-		return 0, ErrClosed
-	}
 }

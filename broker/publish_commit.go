@@ -2,7 +2,6 @@ package broker
 
 import (
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
@@ -37,12 +36,6 @@ type delivery struct {
 	message *message
 	target  target
 	entry   *queueEntry // nil: for a session that is not stored
-}
-
-// storedMessage is a message in the store, which the queues of all sessions share.
-type storedMessage struct {
-	number uint64
-	copies atomic.Int32
 }
 
 func newPublication(from source, code wire.ReasonCode) *publication {
@@ -263,19 +256,5 @@ func giveUp(copies []delivery) {
 		if e := copies[i].entry; e != nil {
 			copies[i].target.client.giveUp(e)
 		}
-	}
-}
-
-// remove removes the record of a place.
-func (p *persistence) remove(s *slot) {
-	p.Later(records.Deletion(s.key()))
-	p.removed(s)
-}
-
-// removed is called when the record is being removed. With the last one goes that of the
-// message, which must not go before any of them.
-func (p *persistence) removed(s *slot) {
-	if s.stored.copies.Add(-1) == 0 {
-		p.Later(records.Deletion(records.MessageKey(s.stored.number)))
 	}
 }

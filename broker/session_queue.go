@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -17,16 +18,6 @@ type queueEntry struct {
 	slot    *slot  // nil: the store has nothing of it
 	ids     int    // number of subscription identifiers
 	charged bool   // see held
-}
-
-// slot is the place of an entry in the queue as the store has it.
-type slot struct {
-	stored   *storedMessage
-	session  uint64 // number of the client
-	number   uint64 // in the queue
-	released uint64 // orders the PUBRECs; 0: none has come
-	moved    bool   // goes to another session together with its record
-	ids      []uint32
 }
 
 // held counts what the sender holds: messages that wait or are not acknowledged.
@@ -60,16 +51,6 @@ func (e *queueEntry) size() int { return e.message.size() + e.idBytes() }
 
 // idBytes returns what the subscription identifiers of the entry take.
 func (e *queueEntry) idBytes() int { return idBytes(e.ids) }
-
-func idBytes(n int) int {
-	if n <= fewIDs {
-		return 0
-	}
-	return 4 * n
-}
-
-// fewIDs is how many are part of the structs around them.
-const fewIDs = 3
 
 // queueLocked makes the entry of m for t. It returns nil if the session is over or has
 // no room.
@@ -275,4 +256,16 @@ func (cl *client) settle(counts *counters) {
 	}
 	clear(cl.held.done)
 	cl.recordLocked()
+}
+
+// pumpLocked sends what may be sent now. idle says that nothing was to be written before.
+func (cl *client) pumpLocked(r *router, idle bool, now time.Time) {
+	cl.sender.Pump(now)
+	cl.settle(&cl.b.counts)
+	cl.rouseLocked(idle, r)
+}
+
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*session.ServerError](err)
+	return ok
 }

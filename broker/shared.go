@@ -80,14 +80,3 @@ func (s *subscription) rank() int {
 	}
 	return 2
 }
-
-// target returns the copy of m that s gets.
-func (s *subscription) target(m *message) target {
-	t := target{client: s.client, local: s.local, qos: s.granted(), group: s.group}
-	// [MQTT-3.3.1-12], [MQTT-3.3.1-13]
-	t.retain = m.publish.Retain && s.retainAsPublished
-	if s.walk != nil {
-		t.walks = []*walk{s.walk}
-	}
-	return t
-}

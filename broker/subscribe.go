@@ -2,43 +2,11 @@ package broker
 
 import (
 	"cmp"
-	"sync/atomic"
 	"time"
 
-	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
 )
-
-// subscription is one filter of one client, or the place of a shared one in the
-// routing tree. It never changes: a SUBSCRIBE for the same filter replaces it.
-type subscription struct {
-	client            *client // nil: stands for group in the tree
-	local             program // nil: of client
-	whole             string  // the filter as the client wrote it
-	filter            string  // what topics are matched against
-	qos               wire.QoS
-	noLocal           bool
-	retainAsPublished bool
-	id                uint32        // subscription identifier; 0: none
-	group             *group        // nil: not shared
-	limit             atomic.Uint64 // what the hooks allow now, see granted
-	walk              *walk         // of the retained messages that are still to be sent; nil: there are none. Broker.mu guards it
-}
-
-// program is a subscription of the program itself.
-type program interface {
-	// offer hands m over or drops it. It never waits.
-	offer(m *message, retain bool)
-}
-
-// order sorts subscriptions so that those of one client stand together.
-func (s *subscription) order() uint64 {
-	if s.client == nil {
-		return 0
-	}
-	return s.client.number
-}
 
 // handleSubscribe takes a SUBSCRIBE and answers it.
 func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
@@ -197,167 +165,33 @@ func (c *conn) newSubscription(f *wire.SubscribeFilter, id uint32) *subscription
 	}
 }
 
-// subscribe makes or replaces a subscription; Broker.mu is held. It returns false
-// when the client has too many.
-func (b *hub) subscribe(s *subscription, mayShare bool) (ok, isNew bool) {
-	cl := s.client
-	old := cl.subscriptions[s.whole]
-	if old == nil && !b.mayAdd(cl, s, mayShare) {
-		return false, false
+// authorizeSubscribe returns the QoS up to which the client may subscribe, or a
+// refusal.
+func (c *conn) authorizeSubscribe(f *wire.SubscribeFilter) (wire.QoS, *refusal) {
+	filter := f.Filter
+	if c.b.cfg.tooDeep(filter) {
+		return 0, &refusal{code: wire.TopicFilterInvalid, text: "filter has too many levels"}
 	}
-	if old != nil {
-		// [MQTT-3.8.4-3] the new one takes its place; nobody publishes meanwhile. What is
-		// still to be sent for the old one is sent.
-		s.walk, old.walk = old.walk, nil
-		b.removeSubscription(old)
+	if c.version == wire.V5 {
+		_, filter, _ = match.SplitShared(filter)
+	} else if c.b.cfg.NoWildcards && match.HasWildcard(filter) {
+		return 0, &refusal{code: wire.WildcardSubscriptionsNotSupported}
 	}
-	b.changes.filterChanges(cl, s.whole)
-	b.place(s, mayShare)
-	cl.add(s)
-	return true, old == nil
+	d := c.b.hooks.authorize(&Access{Peer: c.peer, Action: SubscribeAction, Topic: filter, QoS: f.QoS})
+	no := d.refusal(subscribeReasons...)
+	if no != nil {
+		c.b.counts.denied.Add(1)
+	}
+	return d.qos, no
 }
 
-// mayAdd reports whether there is room for another subscription of cl, in its own limits
-// and in those of all.
-func (b *hub) mayAdd(cl *client, s *subscription, mayShare bool) bool {
-	return cl.mayAdd(s, &b.cfg) && b.mayRoute(cl, s.whole, mayShare) && b.memory.room(cl.stake.memory.name, 2*costOf(s))
-}
-
-// place puts s into the routing; Broker.mu is held.
-func (b *hub) place(s *subscription, mayShare bool) {
-	_, filter, shared := match.SplitShared(s.whole)
-	shared = shared && mayShare
-	s.filter = s.whole
-	if shared {
-		s.filter = filter
-	}
-	if s.local == nil {
-		b.shapes.add(s.filter, s.client.payer(b.cfg.open()))
-	}
-	if isStatus(s.filter) {
-		b.status.watchLocked()
-	}
-	if shared {
-		b.join(s)
-	} else {
-		b.routes.Insert(s.filter, s)
-	}
-}
-
-// removeSubscription takes s out of the routing; Broker.mu is held.
-func (b *hub) removeSubscription(s *subscription) {
-	s.walk.end()
-	if s.local == nil {
-		b.shapes.remove(s.filter)
-	}
-	if isStatus(s.filter) {
-		b.status.unwatchLocked()
-	}
-	if s.group != nil {
-		b.part(s)
-		return
-	}
-	b.routes.Delete(s.filter, s)
-}
-
-// filterBytes bounds the text of the subscriptions of one client.
-const filterBytes = 4 << 20
-
-// filters are the subscriptions of one client. Broker.mu guards them.
-type filters struct {
-	subscriptions map[string]*subscription // by whole filter
-	bytes         int
-	cost          int // charged to payer
-	payer         *holder
-}
-
-func (f *filters) mayAdd(s *subscription, cfg *Config) bool {
-	return len(f.subscriptions) < cfg.SubscriptionsPerClient && f.bytes+len(s.whole) <= filterBytes
-}
-
-func (f *filters) add(s *subscription) {
-	f.remove(s.whole)
-	f.subscriptions[s.whole] = s
-	f.bytes += len(s.whole)
-	f.charge(costOf(s))
-}
-
-func (f *filters) remove(whole string) {
-	if s, ok := f.subscriptions[whole]; ok {
-		delete(f.subscriptions, whole)
-		f.bytes -= len(whole)
-		f.charge(-costOf(s))
-	}
-}
-
-func (f *filters) charge(n int) {
-	f.payer.charge(n)
-	f.cost += n
-}
-
-// clear removes all.
-func (f *filters) clear() {
-	f.charge(-f.cost)
-	*f = filters{}
-}
-
-// handleUnsubscribe takes an UNSUBSCRIBE and answers it. [MQTT-3.10.4-1] filters
-// are compared byte for byte.
-func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
-	if !c.awaitStore() {
-		return errGone
-	}
-	ack := &wire.Unsuback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
-	waits, err := c.unsubscribe(p, ack)
-	if err != nil || waits {
-		return err
-	}
-	if c.b.hooks.observed() {
-		c.letGo()
-		for _, e := range c.unsubscribed(p, ack) {
-			c.b.hooks.observe(e)
+// subscribed returns what observers are told.
+func (c *conn) subscribed(p *wire.Subscribe, ack *wire.Suback) (events []Event) {
+	peer := c.client.lastPeer()
+	for i, code := range ack.ReasonCodes {
+		if !code.Failed() {
+			events = append(events, Subscribed{peer, p.Filters[i].Filter, wire.QoS(code)})
 		}
 	}
-	return nil
-}
-
-// unsubscribe removes the subscriptions that are there, and answers. waits says that the
-// answer comes when the store has forgotten them.
-func (c *conn) unsubscribe(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool, err error) {
-	b, cl := c.b, c.client
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !c.attached() {
-		return false, errGone
-	}
-	work := 0
-	t := c.subscriptionTask()
-	for i, filter := range p.Filters {
-		if work++; !c.takeTurns(&work) {
-			return false, errGone
-		}
-		s := cl.subscriptions[filter]
-		if s == nil {
-			ack.ReasonCodes[i] = wire.NoSubscriptionExisted
-			continue
-		}
-		b.removeSubscription(s)
-		b.changes.filterChanges(cl, filter)
-		cl.remove(filter)
-		b.reassignShared(s)
-	}
-	if t != nil {
-		c.commitUnsubscribe(t, p, ack)
-		return true, nil
-	}
-	return false, c.answer(ack)
-}
-
-// record returns the record of s.
-func (s *subscription) record() []byte {
-	r := records.Subscription{
-		Filter: s.whole, QoS: s.qos, NoLocal: s.noLocal, RetainAsPublished: s.retainAsPublished,
-		Shared: s.group != nil, ID: s.id, Owed: s.walk != nil,
-	}
-	return r.Value()
+	return events
 }

@@ -1,0 +1,111 @@
+package broker
+
+import (
+	"math"
+	"time"
+
+	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// startWalk makes the walk of a new subscription, in place of one that is under way;
+// Broker.mu is held. It waits for SUBACK.
+func (b *hub) startWalk(s *subscription) {
+	again := s.walk != nil && !s.walk.over.Load()
+	s.walk.end()
+	s.walk = b.newWalk(s)
+	s.walk.again = again
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	s.client.addWalkLocked(s.walk)
+}
+
+// firstStep returns how much of the retained messages is sent at once, which is nothing
+// if the client has not got what it asked for before. Broker.mu is held.
+func (b *hub) firstStep(s *subscription) effort {
+	w := s.walk
+	if w == nil || w.over.Load() {
+		return effort{}
+	}
+	if s.local != nil {
+		return effort{topics: math.MaxInt, text: math.MaxInt}
+	}
+	cl := s.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if w.again || w.next != "" || cl.walks[0] != w || !cl.takesMoreLocked() {
+		return effort{} // the connection may have begun already
+	}
+	e := step()
+	e.topics = min(e.topics, 1+b.retained.topics.len)
+	return e
+}
+
+// retainedFor calls yield for the first of what a new subscription is sent, and leaves the
+// rest to its walk. [MQTT-3.3.1-9] Broker.mu is held.
+func (b *hub) retainedFor(s *subscription, now time.Time, yield func(*message, *target)) {
+	if s.local == nil && s.client.subscriptions[s.whole] != s {
+		return // replaced meanwhile
+	}
+	t := s.retainedTarget()
+	for _, m := range b.status.messagesLocked(s.filter, now) {
+		yield(m, &t)
+	}
+	if work := b.firstStep(s); !work.spent() {
+		if s.walk.begin(work, now, yield); s.walk.over.Load() {
+			s.walk = nil
+		}
+	}
+}
+
+// sendRetained sends a new subscriber what is retained.
+func (b *hub) sendRetained(s *subscription, r *router, now time.Time) {
+	b.retainedFor(s, now, func(m *message, t *target) { t.deliver(m, r, now) })
+}
+
+// wantsRetained says whether a subscription is sent the retained messages.
+func wantsRetained(f *wire.SubscribeFilter, isNew bool) bool {
+	switch f.RetainHandling {
+	case wire.SendRetained:
+		return true
+	case wire.SendRetainedIfNew:
+		// [MQTT-3.3.1-10]
+		return isNew
+	}
+	// [MQTT-3.3.1-11]
+	return false
+}
+
+// reserveRetained adds to copies what s is sent, and to t what of it has to be stored:
+// a session that is resumed is not sent it again.
+func (b *hub) reserveRetained(copies []delivery, t *journal.Task, s *subscription, now time.Time) []delivery {
+	b.retainedFor(s, now, func(m *message, to *target) {
+		each := []delivery{{message: m, target: *to}}
+		if !to.atMostOnce(m) {
+			ok := false
+			if each[0], _, ok = reserve(m, to, now); !ok {
+				return
+			}
+		}
+		if err := b.pack(t, m, each); err != nil {
+			giveUp(each) // has no encoding: as if too large for the client
+			return
+		}
+		copies = append(copies, each...)
+	})
+	return copies
+}
+
+// releaseRetained sends a retained message that is stored. One at QoS 0 that was
+// replaced meanwhile is left out, as its successor did not wait. [MQTT-4.6.0-6]
+func (b *hub) releaseRetained(one []delivery, now time.Time) {
+	m := one[0].message
+	if topic := m.publish.Topic; one[0].entry == nil && !isStatus(topic) {
+		b.mu.RLock() // so that none comes in between
+		defer b.mu.RUnlock()
+		if b.retained.topics.get(topic) != m {
+			return
+		}
+	}
+	b.release(one, now)
+}

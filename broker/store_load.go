@@ -1,0 +1,251 @@
+package broker
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/seed65a45251/mqtt/broker/internal/records"
+	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/store"
+)
+
+// loading is what is read from the Store, before it becomes the state of the broker.
+type loading struct {
+	b        *hub
+	now      time.Time
+	clock    time.Time // when the broker last ran, for sure
+	clients  map[uint64]*client
+	states   map[uint64]*sessionState
+	messages map[uint64]*loadedMessage
+	queues   map[uint64][]*queueEntry // by session
+	released map[uint64][]*queueEntry // those after PUBREC
+	orphans  []orphan                 // of sessions that were over before their messages had been passed on
+	owed     []*subscription          // whose retained messages are still to be sent
+	rest     []store.Op               // removes what nothing refers to
+}
+
+// loadedMessage is a message that queues may refer to.
+type loadedMessage struct {
+	*message
+	stored storedMessage
+}
+
+// load goes on with what the Store has, or closes the broker with an error.
+func (b *hub) load() {
+	l := &loading{
+		b: b, now: time.Now(),
+		clients:  make(map[uint64]*client),
+		states:   make(map[uint64]*sessionState),
+		messages: make(map[uint64]*loadedMessage),
+		queues:   make(map[uint64][]*queueEntry),
+		released: make(map[uint64][]*queueEntry),
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := l.read(); err != nil {
+		b.failLocked(err)
+		return
+	}
+	b.persistence.Later(l.rest...)
+	b.persistence.start()
+	l.resume()
+}
+
+// failLocked closes a broker that never began.
+func (b *hub) failLocked(err error) {
+	b.persistence = b.newPersistence(nil)
+	b.failure, b.closed = err, true
+	b.places, b.memory = newQuota(b.cfg.Sessions), newQuota(b.cfg.Memory)
+	b.clients, b.retained = map[string]*client{}, newRetained(b.memory, b.changes.retainedChanged)
+	b.stopping.Store(true)
+	b.status.stopLocked()
+	b.cancel()
+}
+
+// read reads all records. Sessions come first, as everything else belongs to them.
+func (l *loading) read() error {
+	for _, step := range []struct {
+		kind records.Kind
+		take func(key records.Key, record store.Record) error
+	}{
+		{records.ClockKind, l.takeClock},
+		{records.SessionKind, l.takeSession},
+		{records.SubscriptionKind, l.takeFilter},
+		{records.MessageKind, l.takeMessage},
+		{records.QueuedKind, l.takeQueued},
+		{records.IdentifierKind, l.takeIdentifier},
+		{records.RetainedKind, l.takeRetained},
+	} {
+		for record, err := range l.b.cfg.Store.Scan(step.kind.Prefix()) {
+			if err != nil {
+				return fmt.Errorf("mqtt: store: %w", err)
+			}
+			key, err := step.kind.Parse(record.Key)
+			if err == nil {
+				err = step.take(key, record)
+			}
+			if err != nil {
+				return &RecordError{Key: slices.Clone(record.Key), Err: err}
+			}
+		}
+	}
+	for number, cl := range l.clients {
+		if err := l.fill(number, cl); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(l.orphans, func(a, b orphan) int {
+		return cmp.Or(cmp.Compare(a.slot.session, b.slot.session), cmp.Compare(a.slot.number, b.slot.number))
+	})
+	for number, m := range l.messages {
+		if m.stored.copies.Load() == 0 {
+			l.rest = append(l.rest, records.Deletion(records.MessageKey(number)))
+		}
+	}
+	return nil
+}
+
+func (l *loading) takeClock(_ records.Key, record store.Record) error {
+	clock, err := records.ParseClock(record.Value)
+	l.clock = l.place(clock)
+	return err
+}
+
+// place gives a time from the store its place on the monotonic clock: from now on it
+// does not matter what becomes of the clock on the wall.
+func (l *loading) place(t time.Time) time.Time {
+	placed := l.now.Add(t.Sub(l.now))
+	if t.IsZero() || !placed.Equal(t) { // never, or centuries away
+		return t
+	}
+	return placed
+}
+
+func (l *loading) takeSession(key records.Key, record store.Record) error {
+	r, err := records.ParseSession(record.Value)
+	if err != nil {
+		return err
+	}
+	number, s := key.Session, sessionStateOf(r)
+	s.since = l.place(s.since)
+	b := l.b
+	if !s.ended && len(b.clients) >= b.cfg.Sessions {
+		return fmt.Errorf("more sessions than Config.Sessions, which is %d", b.cfg.Sessions)
+	}
+	b.created = max(b.created, number)
+	cl := newClient(b, s.peer.ClientID, number)
+	cl.saved, cl.gone = true, s.ended
+	cl.expiry, cl.will, cl.leaving = s.expiry, s.will, s.leaving
+	cl.seen = seen{s.peer, s.since}
+	cl.durable.Store(!s.ended && s.expiry > 0)
+	for _, w := range s.leaving {
+		w.owner = cl
+	}
+	l.clients[number], l.states[number] = cl, s
+	if s.ended {
+		return nil
+	}
+	if b.clients[cl.id] != nil {
+		return fmt.Errorf("second session of client %q", cl.id)
+	}
+	cl.pays(newStake(b.places, b.memory, b.cfg.payer(s.peer), costOfSession(s.peer, s.will)))
+	b.clients[cl.id] = cl
+	return nil
+}
+
+// live returns the session that a record belongs to. Without one it is left from a
+// session that was being removed.
+func (l *loading) live(key []byte, number uint64) *client {
+	// No session that begins takes what is left for its own.
+	l.b.created = max(l.b.created, number)
+	if cl := l.clients[number]; cl != nil && !cl.gone {
+		return cl
+	}
+	l.drop(key)
+	return nil
+}
+
+// drop removes a record.
+func (l *loading) drop(key []byte) { l.rest = append(l.rest, records.Deletion(slices.Clone(key))) }
+
+func (l *loading) takeFilter(key records.Key, record store.Record) error {
+	r, err := records.ParseSubscription(record.Value)
+	if err != nil {
+		return err
+	}
+	s := &subscription{whole: r.Filter, qos: r.QoS, noLocal: r.NoLocal, retainAsPublished: r.RetainAsPublished, id: r.ID}
+	cl := l.live(record.Key, key.Session)
+	if cl == nil {
+		return nil
+	}
+	if !slices.Equal(record.Key, records.SubscriptionKey(key.Session, s.whole)) || cl.subscriptions[s.whole] != nil {
+		return records.ErrDamaged
+	}
+	if !cl.mayAdd(s, &l.b.cfg) {
+		return fmt.Errorf("client %q has more subscriptions than Config.SubscriptionsPerClient, which is %d", cl.id, l.b.cfg.SubscriptionsPerClient)
+	}
+	if err := checkFilter(s.whole, r.Shared); err != nil {
+		return err
+	}
+	s.client = cl
+	l.b.place(s, r.Shared)
+	cl.add(s)
+	if r.Owed && s.group == nil {
+		l.owed = append(l.owed, s)
+	}
+	return nil
+}
+
+// resume starts the clocks of the sessions. Broker.mu is held.
+func (l *loading) resume() {
+	b := l.b
+	for _, s := range l.owed {
+		b.startWalk(s) // from the beginning, when the client comes back
+	}
+	b.passOnNow(l.orphans)
+	for _, number := range slices.Sorted(maps.Keys(l.clients)) {
+		cl := l.clients[number]
+		for _, w := range slices.Clone(cl.leaving) {
+			b.afterLocked(0, func() { w.publish(b, time.Now()) })
+		}
+		if cl.gone {
+			continue
+		}
+		since := cl.seen.since
+		if l.states[number].connected {
+			since = l.lost(since)
+		}
+		cl.seen.since = since
+		cl.mu.Lock()
+		cl.saveLater()
+		b.setAlarm(cl, since, l.now)
+		cl.mu.Unlock()
+	}
+}
+
+// lost returns when a client lost its connection that had it at the end: not before
+// the broker was there for the last time that it knows of, and at most an interval of
+// its clock later.
+func (l *loading) lost(since time.Time) time.Time {
+	if l.clock.After(since) {
+		since = l.clock
+	}
+	if since = since.Add(clockInterval); since.After(l.now) {
+		return l.now
+	}
+	return since
+}
+
+// checkFilter checks what SUBSCRIBE has been checked for.
+func checkFilter(whole string, shared bool) error {
+	if err := match.ValidateFilter(whole); err != nil {
+		return err
+	}
+	if _, _, is := match.SplitShared(whole); shared && !is {
+		return records.ErrDamaged
+	}
+	return nil
+}

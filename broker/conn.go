@@ -16,7 +16,7 @@ import (
 // sends what the session's link holds; all answers to what one read brought go
 // out in one write.
 type conn struct {
-	b        *hub
+	hub        *hub
 	net      net.Conn
 	line     limited       // says when net is dead
 	given    net.Conn      // what net was made of
@@ -107,10 +107,10 @@ func watch(nc net.Conn) (net.Conn, limited) {
 	return l, l
 }
 
-func newConn(b *hub, nc net.Conn, l *listener) *conn {
+func newConn(h *hub, nc net.Conn, l *listener) *conn {
 	watched, limits := watch(nc)
 	return &conn{
-		b:        b,
+		hub:        h,
 		net:      watched,
 		line:     limits,
 		given:    nc,
@@ -127,22 +127,22 @@ func (c *conn) run() {
 	defer c.intake.end()
 	resumed, err := c.handshake()
 	if err != nil {
-		c.b.counts.refused.Add(1)
-		c.b.cfg.Logger.Info("connection refused", "remote", c.net.RemoteAddr(), "reason", err)
-		c.b.hooks.observe(Refused{c.peer, err})
+		c.hub.counts.refused.Add(1)
+		c.hub.cfg.Logger.Info("connection refused", "remote", c.net.RemoteAddr(), "reason", err)
+		c.hub.hooks.observe(Refused{c.peer, err})
 		return
 	}
-	log := c.b.cfg.Logger.With("client", c.peer.ClientID, "remote", c.net.RemoteAddr())
+	log := c.hub.cfg.Logger.With("client", c.peer.ClientID, "remote", c.net.RemoteAddr())
 	log.Info("client connected", "version", c.version.String())
 
-	c.b.hooks.observe(Connected{c.peer, resumed})
+	c.hub.hooks.observe(Connected{c.peer, resumed})
 	err = c.read()
 	c.leave(c.endingFor(err))
 	c.discard()
 	c.signals.noReader.open()
 	<-c.signals.noWriter.wait()
 	log.Info("client gone", "reason", err)
-	c.b.hooks.observe(Disconnected{c.peer, err})
+	c.hub.hooks.observe(Disconnected{c.peer, err})
 }
 
 // listener is one call of Serve.

@@ -14,30 +14,30 @@ import (
 // leave ends c and starts what follows for its session. It reports whether c
 // still had one.
 func (c *conn) leave(e ending) bool {
-	now, b, cl := time.Now(), c.b, c.session()
+	now, h, cl := time.Now(), c.hub, c.session()
 	if cl == nil {
 		c.net.Close() // in the middle of the handshake
 		return false
 	}
-	left, due := b.leave(cl, c, e, now)
+	left, due := h.leave(cl, c, e, now)
 	c.finishSoon()
 	if due != nil {
-		due.publish(b, now)
+		due.publish(h, now)
 	}
 	return left
 }
 
 // session returns the session that c has or had; nil: there is none yet.
 func (c *conn) session() *client {
-	c.b.mu.RLock()
-	defer c.b.mu.RUnlock()
+	c.hub.mu.RLock()
+	defer c.hub.mu.RUnlock()
 	return c.client
 }
 
 // detach implements connection. What is detached does not count among the clients.
 func (c *conn) detach(last []byte, told bool) {
 	c.last.bytes, c.last.told = last, told
-	c.b.doors.leave(&c.standing)
+	c.hub.doors.leave(&c.standing)
 }
 
 // fail implements connection.
@@ -57,7 +57,7 @@ func (c *conn) evict() {
 // tenant returns whose client the connection is, as far as that is known: that of its
 // user, or of its address if it has none.
 func (c *conn) tenant() string {
-	if name := c.peer.Username; name != "" && !c.b.cfg.open() {
+	if name := c.peer.Username; name != "" && !c.hub.cfg.open() {
 		return "user " + name
 	}
 	return "address " + census.AddressOf(c.net.RemoteAddr()).String()
@@ -89,9 +89,9 @@ func (c *conn) endingFor(err error) ending {
 
 // busy reports whether something waits for the client.
 func (c *conn) busy() bool {
-	c.b.mu.RLock()
+	c.hub.mu.RLock()
 	cl := c.client
-	c.b.mu.RUnlock()
+	c.hub.mu.RUnlock()
 	if cl == nil {
 		return false
 	}

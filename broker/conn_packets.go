@@ -79,7 +79,7 @@ func (c *conn) settle(ack func(*session.Sender) error) error {
 		return errGone
 	}
 	err := ack(cl.sender)
-	cl.settle(&c.b.counts)
+	cl.settle(&c.hub.counts)
 	return err
 }
 
@@ -131,7 +131,7 @@ func (c *conn) handleDisconnect(p *wire.Disconnect) error {
 		if cl.expiry == 0 && *interval > 0 {
 			return &wire.Error{Packet: wire.TypeDisconnect, Reason: wire.ProtocolError, Detail: "session expiry interval after none in CONNECT"}
 		}
-		cl.expiry = c.b.cfg.sessionExpiry(*interval)
+		cl.expiry = c.hub.cfg.sessionExpiry(*interval)
 	}
 	// [MQTT-3.14.4-3] only a normal goodbye deletes the will.
 	return &goodbye{reason: p.ReasonCode, will: p.ReasonCode != wire.Success}

@@ -94,7 +94,7 @@ func (c *conn) checkFlags(h wire.Header) error {
 // letGo wakes the writers before a hook that may take its time, which otherwise
 // happens once for all that one read brought.
 func (c *conn) letGo() {
-	if c.b.slowHooks {
+	if c.hub.slowHooks {
 		c.signals.steps.Add(1)
 		c.router.flush()
 		c.wake()
@@ -110,7 +110,7 @@ func (c *conn) begin(now time.Time) bool {
 		return false
 	}
 	cl.sender.Pump(now)
-	cl.settle(&c.b.counts)
+	cl.settle(&c.hub.counts)
 	return true
 }
 
@@ -149,7 +149,7 @@ const pendingMaximum = 256 << 10
 // fill implements bulk.
 func (c *conn) fill(p []byte) (int, error) {
 	n, err := c.net.Read(p)
-	c.b.counts.bytesReceived.Add(uint64(n))
+	c.hub.counts.bytesReceived.Add(uint64(n))
 	return n, err
 }
 
@@ -159,9 +159,9 @@ func (c *conn) begun() int { return len(c.reader.Buffered()) }
 // quota implements bulk.
 func (c *conn) quota(client bool) *quota {
 	if client {
-		return c.b.packets
+		return c.hub.packets
 	}
-	return c.b.connects
+	return c.hub.connects
 }
 
 // holderName implements bulk.
@@ -174,5 +174,5 @@ func (c *conn) holderName() string {
 
 // bulky implements bulk.
 func (c *conn) bulky() {
-	c.b.doors.bulk(c, &c.standing, census.AddressOf(c.net.RemoteAddr()))
+	c.hub.doors.bulk(c, &c.standing, census.AddressOf(c.net.RemoteAddr()))
 }

@@ -68,7 +68,7 @@ func (c *conn) write() {
 // writePending reports whether the connection goes on.
 func (c *conn) writePending() bool {
 	for {
-		again := c.b.walkOn(c.client, c)
+		again := c.hub.walkOn(c.client, c)
 		b, last := c.take(c.spare)
 		if last {
 			c.part(b)
@@ -120,7 +120,7 @@ func (c *conn) take(spare []byte) (b []byte, last bool) {
 	}
 	b = cl.link.Take(spare)
 	cl.sender.Pump(time.Now())
-	cl.settle(&c.b.counts)
+	cl.settle(&c.hub.counts)
 	return b, false
 }
 
@@ -142,7 +142,7 @@ func (c *conn) part(b []byte) {
 // writeLast writes b and closes half of the connection. [MQTT-4.13.2-1] whoever
 // calls it closes the rest, even if b could not be sent.
 func (c *conn) writeLast(b []byte) bool {
-	_ = c.line.Finish(time.Now().Add(min(farewellTimeout, c.b.cfg.WriteTimeout)))
+	_ = c.line.Finish(time.Now().Add(min(farewellTimeout, c.hub.cfg.WriteTimeout)))
 	if c.transmit(b) != nil {
 		return false
 	}
@@ -154,6 +154,6 @@ func (c *conn) writeLast(b []byte) bool {
 // something within the limit.
 func (c *conn) transmit(b []byte) error {
 	n, err := c.net.Write(b)
-	c.b.counts.bytesSent.Add(uint64(n))
+	c.hub.counts.bytesSent.Add(uint64(n))
 	return err
 }

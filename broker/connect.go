@@ -27,9 +27,9 @@ func (c *conn) handshake() (resumed bool, err error) {
 	}
 	// Who had a slow line has no less time for the rest.
 	moved, _ := c.line.Moved()
-	deadline := began.Add(c.b.cfg.ConnectTimeout + line.Earned(moved))
+	deadline := began.Add(c.hub.cfg.ConnectTimeout + line.Earned(moved))
 	c.greet(connect)
-	if !c.b.doors.speak(&c.standing) {
+	if !c.hub.doors.speak(&c.standing) {
 		return false, c.refuse(tooManyConnections)
 	}
 	if err := c.judge(connect); err != nil {
@@ -43,17 +43,17 @@ func (c *conn) handshake() (resumed bool, err error) {
 	if err := c.net.SetWriteDeadline(time.Time{}); err != nil {
 		return false, err
 	}
-	c.b.catchUp(connect.ClientID)
-	if !c.b.doors.enter(c, &c.standing, c.tenant(), c.b.isConnected(connect.ClientID)) {
+	c.hub.catchUp(connect.ClientID)
+	if !c.hub.doors.enter(c, &c.standing, c.tenant(), c.hub.isConnected(connect.ClientID)) {
 		return false, c.refuse(tooManyConnections)
 	}
-	resumed, err = c.b.enter(c, connect, data, deadline)
+	resumed, err = c.hub.enter(c, connect, data, deadline)
 	if err != nil {
 		return false, c.refuse(err)
 	}
-	c.b.doors.answered(&c.standing)
+	c.hub.doors.answered(&c.standing)
 	c.intake.enter()
-	c.reader.SetMaxPacketSize(c.b.cfg.MaximumPacketSize)
+	c.reader.SetMaxPacketSize(c.hub.cfg.MaximumPacketSize)
 	return resumed, nil
 }
 
@@ -61,17 +61,17 @@ func (c *conn) handshake() (resumed bool, err error) {
 // it than one on which little moves.
 func (c *conn) boundHandshake() error {
 	// For writing, too, which TLS does in its own handshake.
-	c.line.SetWriteLimit(c.b.cfg.WriteTimeout)
-	if err := c.line.SetReadLimit(c.b.cfg.ConnectTimeout); err != nil {
+	c.line.SetWriteLimit(c.hub.cfg.WriteTimeout)
+	if err := c.line.SetReadLimit(c.hub.cfg.ConnectTimeout); err != nil {
 		return err
 	}
-	return c.line.Handshake(c.b.cfg.ConnectTimeout)
+	return c.line.Handshake(c.hub.cfg.ConnectTimeout)
 }
 
 func (c *conn) readConnect() (_ *wire.Connect, err error) {
 	defer c.contain(&err)
 	c.intake.from = c
-	c.reader = wire.NewReader(&c.intake, 0, min(connectMaximum, c.b.cfg.MaximumPacketSize))
+	c.reader = wire.NewReader(&c.intake, 0, min(connectMaximum, c.hub.cfg.MaximumPacketSize))
 	h, body, err := c.reader.ReadPacket()
 	if err != nil {
 		return nil, err
@@ -115,11 +115,11 @@ func (c *conn) greet(p *wire.Connect) {
 
 // judge checks what the packet asks for.
 func (c *conn) judge(p *wire.Connect) error {
-	cfg := &c.b.cfg
+	cfg := &c.hub.cfg
 	switch {
 	case !slices.Contains(cfg.Versions, p.Version):
 		return &refusal{code: wire.UnsupportedProtocolVersion, text: "version is switched off"}
-	case p.AuthenticationMethod == "" && c.b.doors.isFull(c.tenant()) && !c.b.isConnected(p.ClientID):
+	case p.AuthenticationMethod == "" && c.hub.doors.isFull(c.tenant()) && !c.hub.isConnected(p.ClientID):
 		return tooManyConnections
 	}
 	if w := p.Will; w != nil {
@@ -141,7 +141,7 @@ func (c *conn) judge(p *wire.Connect) error {
 // first bytes are read. It is deferred.
 func (c *conn) contain(err *error) {
 	if v := recover(); v != nil {
-		c.b.hooks.complain(c.b.cfg.TLS, nil, v)
+		c.hub.hooks.complain(c.hub.cfg.TLS, nil, v)
 		*err = fmt.Errorf("TLS: panic: %v", v)
 	}
 }

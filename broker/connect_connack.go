@@ -10,7 +10,7 @@ import (
 
 // accept builds the CONNACK for p and sets what of it the connection keeps.
 func (c *conn) accept(p *wire.Connect, assigned bool, present bool, expiry uint32, data []byte) *wire.Connack {
-	cfg := &c.b.cfg
+	cfg := &c.hub.cfg
 	seconds, tell := cfg.keepAlive(p.KeepAlive, c.version)
 	c.keepAlive = time.Duration(seconds) * time.Second * 3 / 2
 	ack := &wire.Connack{SessionPresent: present}

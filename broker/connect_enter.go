@@ -30,14 +30,14 @@ type handsOver struct {
 
 // enter gives c the session that p asks for and sends CONNACK. A client that is refused
 // changes nothing: whatever may speak against it is asked before its session is touched.
-func (b *hub) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (resumed bool, err error) {
+func (h *hub) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (resumed bool, err error) {
 	e := &entrance{conn: c, connect: p, data: data}
 	if e.assigned = p.ClientID == ""; e.assigned {
 		p.ClientID = assignedID()
 		c.peer.ClientID = p.ClientID
 	}
 	e.will = newWill(p.Will, c.peer, c.version)
-	after, err := b.letIn(e, deadline)
+	after, err := h.letIn(e, deadline)
 	if err != nil {
 		return false, err
 	}
@@ -45,7 +45,7 @@ func (b *hub) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (
 		after.left.finishSoon()
 	}
 	for _, w := range after.due {
-		w.publish(b, time.Now())
+		w.publish(h, time.Now())
 	}
 	c.wake()
 	return e.resumed, nil
@@ -53,23 +53,23 @@ func (b *hub) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (
 
 // consider decides whether the client may enter, and how. It changes nothing but e.
 // Broker.mu is held.
-func (b *hub) consider(e *entrance, now time.Time) error {
+func (h *hub) consider(e *entrance, now time.Time) error {
 	c, p := e.conn, e.connect
 	// Serve may have ended the listener and looked for connections with a
 	// session already.
-	if b.stopping.Load() || c.listener != nil && c.listener.ended {
+	if h.stopping.Load() || c.listener != nil && c.listener.ended {
 		return wire.ServerUnavailable
 	}
-	e.session = b.clients[p.ClientID]
+	e.session = h.clients[p.ClientID]
 	if err := c.mayHave(e.session, now); err != nil {
 		return err
 	}
 	e.resumed = e.session != nil && !p.CleanStart && e.session.mayResume(now)
-	e.expiry = b.cfg.sessionExpiry(askedExpiry(p))
-	if err := b.hasPlace(e); err != nil {
+	e.expiry = h.cfg.sessionExpiry(askedExpiry(p))
+	if err := h.hasPlace(e); err != nil {
 		return err
 	}
-	if (p.Will != nil || b.mustStore(e)) && b.persistence.Full() {
+	if (p.Will != nil || h.mustStore(e)) && h.persistence.Full() {
 		// A will could not be refused when it is due.
 		return &refusal{code: tooMany(c.version), text: "too much waits for the store"}
 	}
@@ -85,12 +85,12 @@ func (b *hub) consider(e *entrance, now time.Time) error {
 
 // hasPlace returns why there is no room for the session. One that is there may go on,
 // unless it comes back much larger than it was.
-func (b *hub) hasPlace(e *entrance) error {
-	c, cost, payer := e.conn, costOfSession(e.conn.peer, e.will), b.cfg.payer(e.conn.peer)
+func (h *hub) hasPlace(e *entrance) error {
+	c, cost, payer := e.conn, costOfSession(e.conn.peer, e.will), h.cfg.payer(e.conn.peer)
 	switch cl := e.session; {
 	case e.stake != nil:
 		return nil
-	case cl == nil && !b.places.room(payer, 1):
+	case cl == nil && !h.places.room(payer, 1):
 		return &refusal{code: tooMany(c.version), text: "too many sessions"}
 	case cl != nil:
 		if cost -= cl.stake.cost; cost <= knownGrowth {
@@ -98,7 +98,7 @@ func (b *hub) hasPlace(e *entrance) error {
 		}
 		payer = cl.stake.memory.name
 	}
-	if !b.memory.room(payer, cost) {
+	if !h.memory.room(payer, cost) {
 		return &refusal{code: tooMany(c.version), text: "too much memory is in use"}
 	}
 	return nil
@@ -106,35 +106,35 @@ func (b *hub) hasPlace(e *entrance) error {
 
 // takeOver lets the client in, as considered. number is that of its session if a new
 // one begins; 0: the next. Broker.mu is held.
-func (b *hub) takeOver(e *entrance, number uint64, now time.Time) (after handsOver) {
+func (h *hub) takeOver(e *entrance, number uint64, now time.Time) (after handsOver) {
 	c, cl := e.conn, e.session
 	if cl != nil {
 		// [MQTT-3.1.4-3] the older connection of the same client goes.
-		after.left = b.displace(cl, e.resumed, &after.due, now)
+		after.left = h.displace(cl, e.resumed, &after.due, now)
 	}
 	if !e.resumed {
 		// [MQTT-3.1.2-4], [MQTT-3.1.4-4] a clean start forgets, before CONNACK.
 		if cl != nil {
 			cl.mu.Lock()
-			b.forget(cl)
+			h.forget(cl)
 			cl.mu.Unlock()
 		}
 		if number == 0 {
-			number = b.nextNumberLocked()
+			number = h.nextNumberLocked()
 		}
-		cl = newClient(b, e.connect.ClientID, number)
+		cl = newClient(h, e.connect.ClientID, number)
 		if e.stake == nil {
-			e.stake = new(newStake(b.places, b.memory, b.cfg.payer(c.peer), 0))
+			e.stake = new(newStake(h.places, h.memory, h.cfg.payer(c.peer), 0))
 		}
 		cl.pays(*e.stake)
 		e.stake = nil
-		b.clients[cl.id] = cl
+		h.clients[cl.id] = cl
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	cl.expiry, cl.will = e.expiry, e.will
 	cl.resize(costOfSession(c.peer, e.will))
-	cl.durable.Store(b.persistence.Stores() && cl.expiry > 0)
+	cl.durable.Store(h.persistence.Stores() && cl.expiry > 0)
 	cl.saved = cl.saved || cl.durable.Load()
 	cl.open(c, &c.hello, e.ack, e.resumed, now)
 	c.client = cl

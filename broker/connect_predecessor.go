@@ -30,8 +30,8 @@ const (
 
 // catchUp returns when the connection that the client id has, if any, has handled
 // what had arrived on it.
-func (b *hub) catchUp(id string) {
-	cl := b.client(id)
+func (h *hub) catchUp(id string) {
+	cl := h.client(id)
 	if cl == nil {
 		return
 	}
@@ -97,7 +97,7 @@ func (w *watcher) wait() bool {
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
-		case <-w.conn.b.ctx.Done():
+		case <-w.conn.hub.ctx.Done():
 			timer.Stop()
 			return false
 		}
@@ -122,5 +122,5 @@ func (w *watcher) passed(now time.Time) bool {
 
 // stuck reports whether a hook takes too long.
 func (w *watcher) stuck(now time.Time) bool {
-	return w.conn.b.slowHooks && now.Sub(w.moved.at) >= hookPatience
+	return w.conn.hub.slowHooks && now.Sub(w.moved.at) >= hookPatience
 }

@@ -10,7 +10,7 @@ import (
 // refuse answers CONNECT with the reason in err, if the version has a CONNACK for
 // it, and returns err. The connection counts no more. [MQTT-3.2.2-6], [MQTT-3.2.2-7] without session; run closes.
 func (c *conn) refuse(err error) error {
-	c.b.doors.leave(&c.standing)
+	c.hub.doors.leave(&c.standing)
 	code, ok := errors.AsType[wire.ReasonCode](err)
 	if !ok || c.version == 0 {
 		return err
@@ -39,8 +39,8 @@ func (c *conn) linger(b []byte) {
 	if !c.writeLast(b) {
 		return
 	}
-	defer c.b.counts.lingering.Add(-1)
-	if c.b.counts.lingering.Add(1) <= lingerMaximum && c.net.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
+	defer c.hub.counts.lingering.Add(-1)
+	if c.hub.counts.lingering.Add(1) <= lingerMaximum && c.net.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
 		c.discard()
 	}
 }

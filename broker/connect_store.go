@@ -34,44 +34,44 @@ type admission struct {
 }
 
 // letIn lets the client in, when the store has its session if that is to be stored.
-func (b *hub) letIn(e *entrance, deadline time.Time) (after handsOver, err error) {
-	if !b.identifiers.lock(b.ctx, deadline, e.connect.ClientID) {
+func (h *hub) letIn(e *entrance, deadline time.Time) (after handsOver, err error) {
+	if !h.identifiers.lock(h.ctx, deadline, e.connect.ClientID) {
 		return handsOver{}, &refusal{code: wire.ServerUnavailable, text: storeFailed}
 	}
-	defer b.identifiers.unlock(e.connect.ClientID)
+	defer h.identifiers.unlock(e.connect.ClientID)
 	a := &admission{e: e}
 	for {
-		if done, err := b.tryToEnter(a, &after); done || err != nil {
+		if done, err := h.tryToEnter(a, &after); done || err != nil {
 			return after, err
 		}
-		if err := a.await(b, deadline); err != nil {
+		if err := a.await(h, deadline); err != nil {
 			return after, err
 		}
 	}
 }
 
 // tryToEnter lets the client in, or tells the store what for.
-func (b *hub) tryToEnter(a *admission, after *handsOver) (done bool, err error) {
+func (h *hub) tryToEnter(a *admission, after *handsOver) (done bool, err error) {
 	e, now := a.e, time.Now()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.consider(e, now); err != nil {
-		a.takeBack(b)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.consider(e, now); err != nil {
+		a.takeBack(h)
 		return false, err
 	}
-	if b.mustStore(e) && !a.holds() {
-		a.make(b, now)
+	if h.mustStore(e) && !a.holds() {
+		a.make(h, now)
 		return false, nil
 	}
-	*after = b.takeOver(e, a.number, now)
+	*after = h.takeOver(e, a.number, now)
 	a.unreserve() // if it was for a session that was there in the end
 	return true, nil
 }
 
 // mustStore reports whether the store has to know before e may enter. Broker.mu is held.
-func (b *hub) mustStore(e *entrance) bool {
-	return b.persistence.Stores() &&
-		(e.expiry > 0 || e.session != nil && e.session.saved || b.identifiers.isErased(e.connect.ClientID))
+func (h *hub) mustStore(e *entrance) bool {
+	return h.persistence.Stores() &&
+		(e.expiry > 0 || e.session != nil && e.session.saved || h.identifiers.isErased(e.connect.ClientID))
 }
 
 // holds reports whether the store has what is considered now. Broker.mu is held.
@@ -89,7 +89,7 @@ func (a *admission) holds() bool {
 }
 
 // make tells the store what will be when e has entered. Broker.mu is held.
-func (a *admission) make(b *hub, now time.Time) {
+func (a *admission) make(h *hub, now time.Time) {
 	e := a.e
 	a.session, a.resumed, a.expiry, a.has = e.session, e.resumed, e.expiry, false
 	begins := sessionState{peer: e.conn.peer, expiry: e.expiry, connected: true, since: now, will: e.will}
@@ -104,31 +104,31 @@ func (a *admission) make(b *hub, now time.Time) {
 		switch {
 		case e.resumed:
 			begins.leaving = leaving
-			ops = append(ops, b.sessionOp(cl.number, &begins))
+			ops = append(ops, h.sessionOp(cl.number, &begins))
 		case cl.saved:
-			ops = append(ops, b.sessionOp(cl.number, &sessionState{
+			ops = append(ops, h.sessionOp(cl.number, &sessionState{
 				peer: cl.seen.peer, expiry: cl.expiry, ended: true, since: cl.seen.since, leaving: leaving,
 			}))
 		}
 		cl.mu.Unlock()
 	}
 	if !e.resumed && e.expiry > 0 {
-		a.reserve(b)
-		ops = append(ops, b.sessionOp(a.number, &begins))
+		a.reserve(h)
+		ops = append(ops, h.sessionOp(a.number, &begins))
 	}
 	a.recorded = make(chan error, 1)
 	recorded := a.recorded
 	a.task = &journal.Task{Ops: ops, Done: func(err error) { recorded <- err }}
-	b.persistence.Add(a.task)
+	h.persistence.Add(a.task)
 }
 
 // reserve takes a number and a place for a session that is to begin. Broker.mu is held.
-func (a *admission) reserve(b *hub) {
+func (a *admission) reserve(h *hub) {
 	if a.number == 0 {
-		a.number = b.nextNumberLocked()
+		a.number = h.nextNumberLocked()
 	}
 	if e := a.e; e.stake == nil && e.session == nil {
-		e.stake = new(newStake(b.places, b.memory, b.cfg.payer(e.conn.peer), costOfSession(e.conn.peer, e.will)))
+		e.stake = new(newStake(h.places, h.memory, h.cfg.payer(e.conn.peer), costOfSession(e.conn.peer, e.will)))
 	}
 }
 
@@ -140,8 +140,8 @@ func (a *admission) unreserve() {
 }
 
 // await waits until the store knows, or takes everything back.
-func (a *admission) await(b *hub, deadline time.Time) error {
-	ctx, cancel := context.WithDeadline(b.ctx, deadline)
+func (a *admission) await(h *hub, deadline time.Time) error {
+	ctx, cancel := context.WithDeadline(h.ctx, deadline)
 	defer cancel()
 	var err error
 	code := wire.ServerUnavailable
@@ -158,22 +158,22 @@ func (a *admission) await(b *hub, deadline time.Time) error {
 		a.task.GiveUp()
 		a.wrote = true
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	a.takeBack(b)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	a.takeBack(h)
 	return &refusal{code: code, text: storeFailed}
 }
 
 // takeBack tells the store what is, in place of what was to be. Broker.mu is held.
-func (a *admission) takeBack(b *hub) {
+func (a *admission) takeBack(h *hub) {
 	a.unreserve()
 	if !a.wrote {
 		return
 	}
 	if a.number != 0 {
-		b.persistence.Later(records.Deletion(records.SessionKey(a.number)))
+		h.persistence.Later(records.Deletion(records.SessionKey(a.number)))
 	}
-	if cl := b.clients[a.e.connect.ClientID]; cl != nil {
+	if cl := h.clients[a.e.connect.ClientID]; cl != nil {
 		cl.mu.Lock()
 		defer cl.mu.Unlock()
 		cl.saveLater()

@@ -131,9 +131,9 @@ func TestPublishEndsWithTheBroker(t *testing.T) {
 // places in the queues have gone, or a crash would leave a place without message.
 func TestAMessageGoesAfterItsPlaces(t *testing.T) {
 	written := &recording{Mem: store.Memory()}
-	b := new(hub)
-	b.changes.b, b.hooks = b, hooks{cfg: &b.cfg, counts: &b.counts}
-	p := b.newPersistence(written)
+	h := new(hub)
+	h.changes.hub, h.hooks = h, hooks{cfg: &h.cfg, counts: &h.counts}
+	p := h.newPersistence(written)
 	stored := &storedMessage{number: 1}
 	stored.copies.Store(8)
 	var sessions sync.WaitGroup

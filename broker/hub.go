@@ -44,35 +44,35 @@ type hub struct {
 	packets  *quota
 }
 
-func (b *hub) begin(cfg Config) {
-	b.cfg = cfg
-	b.slowHooks = b.cfg.mayWait()
-	b.life.begin()
-	b.hooks = hooks{cfg: &b.cfg, counts: &b.counts, ctx: b.ctx, breakOff: b.breakOff}
-	b.places, b.memory = newQuota(b.cfg.Sessions), newQuota(b.cfg.Memory)
-	b.clients, b.groups = make(map[string]*client), make(map[string]*group)
-	b.changes.b = b
-	b.retained = newRetained(b.memory, b.changes.retainedChanged)
-	b.consists(b.cfg.Authorizers)
-	b.persistence = b.newPersistence(b.cfg.Store)
-	b.identifiers = newIdentifiers()
-	b.shapes = newShapes()
-	b.doors = newDoors(b.cfg.Connections)
-	b.connects = newQuota(connectsMaximum)
-	b.packets = newQuota(max(packetsMaximum*b.cfg.MaximumPacketSize, packetsMinimum))
+func (h *hub) begin(cfg Config) {
+	h.cfg = cfg
+	h.slowHooks = h.cfg.mayWait()
+	h.life.begin()
+	h.hooks = hooks{cfg: &h.cfg, counts: &h.counts, ctx: h.ctx, breakOff: h.breakOff}
+	h.places, h.memory = newQuota(h.cfg.Sessions), newQuota(h.cfg.Memory)
+	h.clients, h.groups = make(map[string]*client), make(map[string]*group)
+	h.changes.hub = h
+	h.retained = newRetained(h.memory, h.changes.retainedChanged)
+	h.consists(h.cfg.Authorizers)
+	h.persistence = h.newPersistence(h.cfg.Store)
+	h.identifiers = newIdentifiers()
+	h.shapes = newShapes()
+	h.doors = newDoors(h.cfg.Connections)
+	h.connects = newQuota(connectsMaximum)
+	h.packets = newQuota(max(packetsMaximum*h.cfg.MaximumPacketSize, packetsMinimum))
 }
 
-func (b *hub) newPersistence(s store.Store) *persistence {
-	return newPersistence(s, &b.hooks, storeFollows{
-		begin: b.changes.begin, end: b.changes.end, concluded: b.committed.flush, needed: b.needsClock,
+func (h *hub) newPersistence(s store.Store) *persistence {
+	return newPersistence(s, &h.hooks, storeFollows{
+		begin: h.changes.begin, end: h.changes.end, concluded: h.committed.flush, needed: h.needsClock,
 	})
 }
 
 // needsClock reports whether a session in the store has a connection.
-func (b *hub) needsClock() bool {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	for _, cl := range b.clients {
+func (h *hub) needsClock() bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, cl := range h.clients {
 		if cl.durable.Load() && cl.online.Load() {
 			return true
 		}
@@ -82,23 +82,23 @@ func (b *hub) needsClock() bool {
 
 // rouse wakes the writer of c when the tasks that are committed have gone on. It is
 // for what they do.
-func (b *hub) rouse(c connection) { b.committed.dirty = append(b.committed.dirty, c) }
+func (h *hub) rouse(c connection) { h.committed.dirty = append(h.committed.dirty, c) }
 
 // nextNumberLocked returns the number of a session.
-func (b *hub) nextNumberLocked() uint64 {
-	b.created++
-	return b.created
+func (h *hub) nextNumberLocked() uint64 {
+	h.created++
+	return h.created
 }
 
 // isConnected reports whether the client has a connection.
-func (b *hub) isConnected(id string) bool {
-	cl := b.client(id)
+func (h *hub) isConnected(id string) bool {
+	cl := h.client(id)
 	return cl != nil && cl.online.Load()
 }
 
 // client returns the session of a client identifier, nil if there is none.
-func (b *hub) client(id string) *client {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.clients[id]
+func (h *hub) client(id string) *client {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.clients[id]
 }

@@ -13,7 +13,7 @@ import (
 // CONNACK of an enhanced authentication.
 func (c *conn) authenticate(p *wire.Connect, deadline time.Time) ([]byte, error) {
 	l := &Login{Peer: *c.peer, Password: p.Password, AuthenticationMethod: p.AuthenticationMethod, Request: c.request}
-	ctx, cancel := context.WithDeadline(c.b.ctx, deadline)
+	ctx, cancel := context.WithDeadline(c.hub.ctx, deadline)
 	defer cancel()
 	var data []byte
 	var d Decision
@@ -25,12 +25,12 @@ func (c *conn) authenticate(p *wire.Connect, deadline time.Time) ([]byte, error)
 			return nil, err
 		}
 	} else {
-		d = c.b.hooks.login(ctx, l)
+		d = c.hub.hooks.login(ctx, l)
 		if no := d.refusal(connectReasons...); no != nil {
 			return nil, no
 		}
 	}
-	c.peer.Username, c.peer.principal = l.Username, c.b.cfg.principalOf(d, l.Username)
+	c.peer.Username, c.peer.principal = l.Username, c.hub.cfg.principalOf(d, l.Username)
 	return data, nil
 }
 

@@ -22,8 +22,8 @@ func (c *conn) chooseMethod(method string) error {
 	if method == "" {
 		return nil
 	}
-	for _, a := range c.b.cfg.EnhancedAuthenticators {
-		if c.b.hooks.method(a, c.peer) == method {
+	for _, a := range c.hub.cfg.EnhancedAuthenticators {
+		if c.hub.hooks.method(a, c.peer) == method {
 			c.enhanced.by, c.enhanced.method = a, method
 			return nil
 		}
@@ -34,9 +34,9 @@ func (c *conn) chooseMethod(method string) error {
 
 // exchange authenticates a client that connects. It returns the last data for it.
 func (c *conn) exchange(ctx context.Context, l *Login, data []byte) ([]byte, Decision, error) {
-	x := c.b.hooks.beginExchange(c.enhanced.by, l)
+	x := c.hub.hooks.beginExchange(c.enhanced.by, l)
 	for {
-		answer, d := c.b.hooks.nextStep(ctx, x, c.peer, data)
+		answer, d := c.hub.hooks.nextStep(ctx, x, c.peer, data)
 		switch {
 		case d.verdict == allowed:
 			return answer, d, nil
@@ -116,16 +116,16 @@ func (c *conn) handleAuth(p *wire.Auth, now time.Time) error {
 		return fault(wire.BadAuthenticationMethod, "another method than in CONNECT")
 	case p.ReasonCode == wire.Reauthenticate && e.again == nil:
 		e.login = &Login{Peer: *c.peer, AuthenticationMethod: e.method, Again: true, Request: c.request}
-		e.again = c.b.hooks.beginExchange(e.by, e.login)
-		e.deadline = now.Add(c.b.cfg.ConnectTimeout)
+		e.again = c.hub.hooks.beginExchange(e.by, e.login)
+		e.deadline = now.Add(c.hub.cfg.ConnectTimeout)
 	case p.ReasonCode == wire.ContinueAuthentication && e.again != nil:
 	default:
 		return fault(wire.ProtocolError, "does not fit the state of the authentication")
 	}
 
-	ctx, cancel := context.WithDeadline(c.b.ctx, e.deadline)
+	ctx, cancel := context.WithDeadline(c.hub.ctx, e.deadline)
 	defer cancel()
-	data, d := c.b.hooks.nextStep(ctx, e.again, c.peer, p.AuthenticationData)
+	data, d := c.hub.hooks.nextStep(ctx, e.again, c.peer, p.AuthenticationData)
 	answer := &wire.Auth{ReasonCode: wire.ContinueAuthentication, AuthenticationMethod: e.method, AuthenticationData: data}
 	switch d.verdict {
 	case denied:

@@ -27,7 +27,7 @@ func (c *conn) mayHave(cl *client, now time.Time) error {
 // becomes is what follows when a client has authenticated again: it is the same
 // principal, maybe under another name, such as that of the next token.
 func (c *conn) becomes(l *Login, d Decision) error {
-	if !c.peer.principal.is(c.b.cfg.principalOf(d, l.Username)) {
+	if !c.peer.principal.is(c.hub.cfg.principalOf(d, l.Username)) {
 		// [MQTT-4.12.1-2] Session and rights are those of the first.
 		return &refusal{code: wire.NotAuthorized, text: "authenticated as somebody else"}
 	}

@@ -18,7 +18,7 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	if err != nil && !excessive {
 		return err
 	}
-	if err := c.b.checkPublish(p); err != nil {
+	if err := c.hub.checkPublish(p); err != nil {
 		return err
 	}
 	if p.QoS > wire.AtMostOnce && !c.awaitStore() {
@@ -28,11 +28,11 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	if err != nil || !deliver {
 		return err
 	}
-	c.b.counts.received.Add(1)
+	c.hub.counts.received.Add(1)
 	code, text := wire.Success, ""
 	if excessive {
 		code, text = wire.QuotaExceeded, "too many properties"
-	} else if no := c.b.hooks.authorizePublish(c.peer, p); no != nil {
+	} else if no := c.hub.hooks.authorizePublish(c.peer, p); no != nil {
 		if no.broken {
 			return no
 		}
@@ -41,13 +41,13 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 		m := &c.packets.message
 		m.set(p, c.client.id, now)
 		var pending *publication
-		if code, pending = c.b.publish(&c.router, m, now, c.sourceOf(p, token)); pending != nil {
+		if code, pending = c.hub.publish(&c.router, m, now, c.sourceOf(p, token)); pending != nil {
 			return nil // the answer follows when the store has it
 		}
 	}
-	if c.b.hooks.observed() {
+	if c.hub.hooks.observed() {
 		c.letGo()
-		c.b.hooks.observe(Published{c.peer, p, code})
+		c.hub.hooks.observe(Published{c.peer, p, code})
 	}
 	if token.IsZero() {
 		return nil
@@ -110,15 +110,15 @@ func (c *conn) acknowledge(t session.Token, code wire.ReasonCode, text string) e
 }
 
 // checkPublish checks what CONNACK announces.
-func (b *hub) checkPublish(p *wire.Publish) error {
+func (h *hub) checkPublish(p *wire.Publish) error {
 	fault := func(code wire.ReasonCode, detail string) error {
 		return &wire.Error{Packet: wire.TypePublish, Reason: code, Detail: detail}
 	}
 	switch {
-	case p.QoS > *b.cfg.MaximumQoS:
+	case p.QoS > *h.cfg.MaximumQoS:
 		// [MQTT-3.2.2-11]
 		return fault(wire.QoSNotSupported, "QoS above the maximum")
-	case p.Retain && b.cfg.NoRetained:
+	case p.Retain && h.cfg.NoRetained:
 		// [MQTT-3.2.2-14]
 		return fault(wire.RetainNotSupported, "retained message")
 	case p.Properties != nil && p.Properties.ResponseTopic != "" && match.HasWildcard(p.Properties.ResponseTopic):

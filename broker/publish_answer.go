@@ -16,7 +16,7 @@ func (c *conn) answerPublish(t session.Token, code wire.ReasonCode) {
 		code = wire.Success
 	}
 	if err := c.acknowledge(t, code, ""); err == nil {
-		c.b.rouse(c)
+		c.hub.rouse(c)
 	}
 }
 
@@ -34,7 +34,7 @@ func (c *conn) answerFailure(t session.Token, code wire.ReasonCode) {
 			text = "" // [MQTT-3.1.2-29]
 		}
 		_ = cl.receiver.AckWithReason(t, code, text) // stale: nobody waits for it
-		c.b.rouse(c)
+		c.hub.rouse(c)
 	} else {
 		cl.receiver.Drop(t)
 	}
@@ -53,11 +53,11 @@ func (c *conn) answerFailure(t session.Token, code wire.ReasonCode) {
 // awaitStore waits until the store has taken enough of what the client has published.
 // It reports whether the connection goes on.
 func (c *conn) awaitStore() bool {
-	p := c.b.persistence
+	p := c.hub.persistence
 	if !p.Crowded(&c.client.waiting) {
 		return true
 	}
 	c.router.flush()
 	c.wake()
-	return p.Admit(c.b.ctx, &c.client.waiting, c.signals.noWriter.wait())
+	return p.Admit(c.hub.ctx, &c.client.waiting, c.signals.noWriter.wait())
 }

@@ -46,16 +46,16 @@ func (b *Broker) Publish(p *wire.Publish) error {
 }
 
 // publishOwn publishes a message of the program and waits for the store if need be.
-func (b *hub) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, err error) {
-	if b.persistence.Stores() {
+func (h *hub) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, err error) {
+	if h.persistence.Stores() {
 		if err := records.CheckPublish(p); err != nil {
 			return 0, err
 		}
-		if p.QoS > wire.AtMostOnce && !b.persistence.Admit(b.ctx, nil, nil) {
+		if p.QoS > wire.AtMostOnce && !h.persistence.Admit(h.ctx, nil, nil) {
 			return 0, ErrClosed
 		}
 	}
-	code, pending := b.publish(r, newMessage(p, "", now), now, source{})
+	code, pending := h.publish(r, newMessage(p, "", now), now, source{})
 	r.flush()
 	if pending == nil {
 		return code, nil
@@ -63,8 +63,8 @@ func (b *hub) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.R
 	select {
 	case code = <-pending.answered:
 		return code, nil
-	case <-b.persistence.Ended():
-	case <-b.ctx.Done():
+	case <-h.persistence.Ended():
+	case <-h.ctx.Done():
 	}
 	select {
 	case code = <-pending.answered:

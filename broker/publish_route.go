@@ -89,10 +89,10 @@ func (r *router) flush() {
 // publish keeps m if it is retained and sends it to all subscribers. If it has to wait
 // for the store, pending is what waits, and code is what the publisher is told if all
 // goes well.
-func (b *hub) publish(r *router, m *message, now time.Time, from source) (code wire.ReasonCode, pending *publication) {
-	change := b.changes.next()
-	if !b.route(r, m, now, &from) {
-		b.counts.denied.Add(1)
+func (h *hub) publish(r *router, m *message, now time.Time, from source) (code wire.ReasonCode, pending *publication) {
+	change := h.changes.next()
+	if !h.route(r, m, now, &from) {
+		h.counts.denied.Add(1)
 		return wire.QuotaExceeded, nil
 	}
 	defer r.endMessage()
@@ -100,8 +100,8 @@ func (b *hub) publish(r *router, m *message, now time.Time, from source) (code w
 	if len(r.targets) == 0 {
 		code = wire.NoMatchingSubscribers
 	}
-	if b.mustCommit(r, m, &from) {
-		if pending = b.commitPublish(r, m, now, newPublication(from, code), change); pending == nil {
+	if h.mustCommit(r, m, &from) {
+		if pending = h.commitPublish(r, m, now, newPublication(from, code), change); pending == nil {
 			return wire.UnspecifiedError, nil // it has no encoding
 		}
 		return code, pending
@@ -109,7 +109,7 @@ func (b *hub) publish(r *router, m *message, now time.Time, from source) (code w
 	if lost := r.deliver(m, now); len(lost) > 0 {
 		pending = newPublication(from, code)
 		pending.message = m.keep()
-		if !b.passOnLost(lost, r, now, pending) {
+		if !h.passOnLost(lost, r, now, pending) {
 			return code, nil
 		}
 	}
@@ -130,21 +130,21 @@ func (r *router) deliver(m *message, now time.Time) (lost []orphan) {
 // route finds the targets of m. A retained message is stored under the same lock,
 // so that a new subscriber gets it either as retained or as live. It returns false
 // if there is no room for it.
-func (b *hub) route(r *router, m *message, now time.Time, from *source) bool {
+func (h *hub) route(r *router, m *message, now time.Time, from *source) bool {
 	var before *message
 	if m.publish.Retain {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		before = b.retainedIfWalked(m)
-		if !b.retained.store(m, b.payerOf(from), &b.cfg, now) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		before = h.retainedIfWalked(m)
+		if !h.retained.store(m, h.payerOf(from), &h.cfg, now) {
 			return false
 		}
 	} else {
-		b.mu.RLock()
-		defer b.mu.RUnlock()
-		before = b.retainedIfWalked(m)
+		h.mu.RLock()
+		defer h.mu.RUnlock()
+		before = h.retainedIfWalked(m)
 	}
-	r.matched = b.routes.Append(r.matched[:0], m.publish.Topic)
+	r.matched = h.routes.Append(r.matched[:0], m.publish.Topic)
 	r.choose(m)
 	if before != nil {
 		for i := range r.targets {
@@ -156,11 +156,11 @@ func (b *hub) route(r *router, m *message, now time.Time, from *source) bool {
 
 // retainedIfWalked returns what is retained of the topic of m if somebody may have yet to
 // get it; Broker.mu is held.
-func (b *hub) retainedIfWalked(m *message) *message {
-	if b.walks.Load() == 0 {
+func (h *hub) retainedIfWalked(m *message) *message {
+	if h.walks.Load() == 0 {
 		return nil
 	}
-	return b.retained.topics.get(m.publish.Topic)
+	return h.retained.topics.get(m.publish.Topic)
 }
 
 // choose turns matching subscriptions into targets: one per client, whatever the
@@ -227,12 +227,12 @@ func overlapping(matched []*subscription) bool {
 }
 
 // payerOf returns in whose share a message is that is retained.
-func (b *hub) payerOf(from *source) string {
+func (h *hub) payerOf(from *source) string {
 	switch {
 	case from.client != nil:
 		return from.client.stake.memory.name
 	case from.will != nil:
-		return b.cfg.payer(from.will.peer)
+		return h.cfg.payer(from.will.peer)
 	}
 	return ""
 }

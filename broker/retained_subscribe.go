@@ -10,10 +10,10 @@ import (
 
 // startWalk makes the walk of a new subscription, in place of one that is under way;
 // Broker.mu is held. It waits for SUBACK.
-func (b *hub) startWalk(s *subscription) {
+func (h *hub) startWalk(s *subscription) {
 	again := s.walk != nil && !s.walk.over.Load()
 	s.walk.end()
-	s.walk = b.newWalk(s)
+	s.walk = h.newWalk(s)
 	s.walk.again = again
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
@@ -22,7 +22,7 @@ func (b *hub) startWalk(s *subscription) {
 
 // firstStep returns how much of the retained messages is sent at once, which is nothing
 // if the client has not got what it asked for before. Broker.mu is held.
-func (b *hub) firstStep(s *subscription) effort {
+func (h *hub) firstStep(s *subscription) effort {
 	w := s.walk
 	if w == nil || w.over.Load() {
 		return effort{}
@@ -37,21 +37,21 @@ func (b *hub) firstStep(s *subscription) effort {
 		return effort{} // the connection may have begun already
 	}
 	e := step()
-	e.topics = min(e.topics, 1+b.retained.topics.len)
+	e.topics = min(e.topics, 1+h.retained.topics.len)
 	return e
 }
 
 // retainedFor calls yield for the first of what a new subscription is sent, and leaves the
 // rest to its walk. [MQTT-3.3.1-9] Broker.mu is held.
-func (b *hub) retainedFor(s *subscription, now time.Time, yield func(*message, *target)) {
+func (h *hub) retainedFor(s *subscription, now time.Time, yield func(*message, *target)) {
 	if s.local == nil && s.client.subscriptions[s.whole] != s {
 		return // replaced meanwhile
 	}
 	t := s.retainedTarget()
-	for _, m := range b.status.messagesLocked(s.filter, now) {
+	for _, m := range h.status.messagesLocked(s.filter, now) {
 		yield(m, &t)
 	}
-	if work := b.firstStep(s); !work.spent() {
+	if work := h.firstStep(s); !work.spent() {
 		if s.walk.begin(work, now, yield); s.walk.over.Load() {
 			s.walk = nil
 		}
@@ -59,8 +59,8 @@ func (b *hub) retainedFor(s *subscription, now time.Time, yield func(*message, *
 }
 
 // sendRetained sends a new subscriber what is retained.
-func (b *hub) sendRetained(s *subscription, r *router, now time.Time) {
-	b.retainedFor(s, now, func(m *message, t *target) { t.deliver(m, r, now) })
+func (h *hub) sendRetained(s *subscription, r *router, now time.Time) {
+	h.retainedFor(s, now, func(m *message, t *target) { t.deliver(m, r, now) })
 }
 
 // wantsRetained says whether a subscription is sent the retained messages.
@@ -78,8 +78,8 @@ func wantsRetained(f *wire.SubscribeFilter, isNew bool) bool {
 
 // reserveRetained adds to copies what s is sent, and to t what of it has to be stored:
 // a session that is resumed is not sent it again.
-func (b *hub) reserveRetained(copies []delivery, t *journal.Task, s *subscription, now time.Time) []delivery {
-	b.retainedFor(s, now, func(m *message, to *target) {
+func (h *hub) reserveRetained(copies []delivery, t *journal.Task, s *subscription, now time.Time) []delivery {
+	h.retainedFor(s, now, func(m *message, to *target) {
 		each := []delivery{{message: m, target: *to}}
 		if !to.atMostOnce(m) {
 			ok := false
@@ -87,7 +87,7 @@ func (b *hub) reserveRetained(copies []delivery, t *journal.Task, s *subscriptio
 				return
 			}
 		}
-		if err := b.pack(t, m, each); err != nil {
+		if err := h.pack(t, m, each); err != nil {
 			giveUp(each) // has no encoding: as if too large for the client
 			return
 		}
@@ -98,14 +98,14 @@ func (b *hub) reserveRetained(copies []delivery, t *journal.Task, s *subscriptio
 
 // releaseRetained sends a retained message that is stored. One at QoS 0 that was
 // replaced meanwhile is left out, as its successor did not wait. [MQTT-4.6.0-6]
-func (b *hub) releaseRetained(one []delivery, now time.Time) {
+func (h *hub) releaseRetained(one []delivery, now time.Time) {
 	m := one[0].message
 	if topic := m.publish.Topic; one[0].entry == nil && !isStatus(topic) {
-		b.mu.RLock() // so that none comes in between
-		defer b.mu.RUnlock()
-		if b.retained.topics.get(topic) != m {
+		h.mu.RLock() // so that none comes in between
+		defer h.mu.RUnlock()
+		if h.retained.topics.get(topic) != m {
 			return
 		}
 	}
-	b.release(one, now)
+	h.release(one, now)
 }

@@ -18,7 +18,7 @@ import (
 // walk is what is left to do for one subscription. A SUBSCRIBE that asks for the same
 // again ends it and begins another.
 type walk struct {
-	b      *hub
+	hub      *hub
 	whole  string // the filter as the client wrote it
 	filter string
 	target target // with what the subscription said when it was made
@@ -46,12 +46,12 @@ const (
 )
 
 // newWalk returns the walk of a subscription that is being made; Broker.mu is held.
-func (b *hub) newWalk(s *subscription) *walk {
-	w := &walk{b: b, whole: s.whole, filter: s.filter, upTo: b.retained.last, target: s.retainedTarget()}
+func (h *hub) newWalk(s *subscription) *walk {
+	w := &walk{hub: h, whole: s.whole, filter: s.filter, upTo: h.retained.last, target: s.retainedTarget()}
 	if s.noLocal {
 		w.not = s.client.id
 	}
-	b.walks.Add(1)
+	h.walks.Add(1)
 	return w
 }
 
@@ -67,7 +67,7 @@ func (s *subscription) retainedTarget() target {
 // end ends the walk; nil has none. Broker.mu is held.
 func (w *walk) end() {
 	if w != nil && !w.over.Swap(true) {
-		w.b.walks.Add(-1)
+		w.hub.walks.Add(-1)
 	}
 }
 
@@ -77,7 +77,7 @@ func (w *walk) wants(m *message) bool { return m.number <= w.upTo && (w.not == "
 // step calls send for the next messages until it returns false. It returns those that
 // have expired. Broker.mu is held.
 func (w *walk) step(from string, work *effort, now time.Time, send func(*message) bool) (next string, over bool, old []*message) {
-	next, over = w.b.retained.topics.walk(w.filter, from, work, func(m *message) bool {
+	next, over = w.hub.retained.topics.walk(w.filter, from, work, func(m *message) bool {
 		if m.expired(now) {
 			old = append(old, m)
 			return true
@@ -94,7 +94,7 @@ func (w *walk) begin(work effort, now time.Time, send func(*message, *target)) {
 		send(m, &w.target)
 		return true
 	})
-	w.b.retained.removeAll(old)
+	w.hub.retained.removeAll(old)
 	w.leave(next, over)
 }
 
@@ -157,11 +157,11 @@ func (cl *client) takesMoreLocked() bool {
 
 // walkOn does a step for the connection, which writes what comes of it. It reports
 // whether there is more to do at once.
-func (b *hub) walkOn(cl *client, c connection) (again bool) {
-	if cl == nil || b.walks.Load() == 0 {
+func (h *hub) walkOn(cl *client, c connection) (again bool) {
+	if cl == nil || h.walks.Load() == 0 {
 		return false
 	}
-	b.mu.RLock()
+	h.mu.RLock()
 	cl.mu.Lock()
 	var w *walk
 	if cl.conn == c {
@@ -169,17 +169,17 @@ func (b *hub) walkOn(cl *client, c connection) (again bool) {
 	}
 	cl.mu.Unlock()
 	if w == nil {
-		b.mu.RUnlock()
+		h.mu.RUnlock()
 		return false
 	}
 	old, over := w.goOn(time.Now())
-	b.mu.RUnlock()
+	h.mu.RUnlock()
 	if over || len(old) > 0 {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.retained.removeAll(old)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.retained.removeAll(old)
 		if over {
-			b.finishWalk(w)
+			h.finishWalk(w)
 		}
 	}
 	return true
@@ -203,10 +203,10 @@ func (w *walk) goOn(now time.Time) (old []*message, over bool) {
 	if len(copies) > 0 {
 		t.Done = func(error) {
 			for i := range copies {
-				w.b.release(copies[i:i+1], time.Now())
+				w.hub.release(copies[i:i+1], time.Now())
 			}
 		}
-		w.b.persistence.Add(t)
+		w.hub.persistence.Add(t)
 	}
 	return old, over
 }
@@ -232,7 +232,7 @@ func (w *walk) send(t *journal.Task, copies []delivery, m *message, now time.Tim
 		return copies
 	}
 	one := []delivery{{message: e.message, target: w.target, entry: e}}
-	if w.b.pack(t, e.message, one) != nil {
+	if w.hub.pack(t, e.message, one) != nil {
 		giveUp(one) // has no encoding: as if too large for the client
 		return copies
 	}
@@ -240,12 +240,12 @@ func (w *walk) send(t *journal.Task, copies []delivery, m *message, now time.Tim
 }
 
 // finishWalk ends a walk that has come to its end; Broker.mu is held for writing.
-func (b *hub) finishWalk(w *walk) {
+func (h *hub) finishWalk(w *walk) {
 	w.end()
 	cl := w.target.client
 	if s := cl.subscriptions[w.whole]; s != nil && s.walk == w {
 		s.walk = nil
-		b.changes.walkEnded(cl, s)
+		h.changes.walkEnded(cl, s)
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 // client is the session of one client identifier, and the way to its connection
 // while it has one. A clean start makes a new one.
 type client struct {
-	b      *hub
+	hub      *hub
 	id     string
 	number uint64      // in the order of creation
 	online atomic.Bool // conn is not nil; a hint for who does not hold mu
@@ -56,9 +56,9 @@ type seen struct {
 	since time.Time // when it came or went
 }
 
-func newClient(b *hub, id string, number uint64) *client {
-	cl := &client{b: b, id: id, number: number, filters: filters{subscriptions: make(map[string]*subscription)}}
-	cl.sender = session.NewSender(&cl.link, b.cfg.Inflight)
+func newClient(h *hub, id string, number uint64) *client {
+	cl := &client{hub: h, id: id, number: number, filters: filters{subscriptions: make(map[string]*subscription)}}
+	cl.sender = session.NewSender(&cl.link, h.cfg.Inflight)
 	cl.receiver = session.NewReceiver(&cl.link)
 	return cl
 }
@@ -82,15 +82,15 @@ func (cl *client) open(c connection, h *hello, ack *wire.Connack, resumed bool, 
 	cl.link.Open(h.version, h.limits)
 	if h.version == wire.V5 {
 		// [MQTT-3.1.2-26], [MQTT-3.1.2-27] no more than the client takes.
-		cl.link.UseAliases(min(cl.b.cfg.TopicAliasesSent, int(h.limits.TopicAliasMaximum)))
+		cl.link.UseAliases(min(cl.hub.cfg.TopicAliasesSent, int(h.limits.TopicAliasMaximum)))
 	}
 	if h.version < wire.V5 {
 		cl.sender.DropProperties()
 	}
-	cl.receiver.Start(resumed && !cl.forgets(&cl.b.cfg), cl.b.cfg.openMaximum(h.version), uint16(cl.b.cfg.TopicAliasMaximum))
+	cl.receiver.Start(resumed && !cl.forgets(&cl.hub.cfg), cl.hub.cfg.openMaximum(h.version), uint16(cl.hub.cfg.TopicAliasMaximum))
 	cl.guard(resumed)
 	cl.sender.Start(resumed, now)
-	cl.settle(&cl.b.counts)
+	cl.settle(&cl.hub.counts)
 }
 
 // close ends the connection and leaves its last bytes to the connection's

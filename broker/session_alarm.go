@@ -11,7 +11,7 @@ type alarm struct {
 }
 
 // setAlarm starts the clock of a client that is absent since then.
-func (b *hub) setAlarm(cl *client, since, now time.Time) {
+func (h *hub) setAlarm(cl *client, since, now time.Time) {
 	cl.alarm = alarm{}
 	if cl.expiry != forever {
 		cl.alarm.end = since.Add(time.Duration(cl.expiry) * time.Second)
@@ -19,7 +19,7 @@ func (b *hub) setAlarm(cl *client, since, now time.Time) {
 	if cl.will != nil {
 		cl.alarm.will = since.Add(cl.will.delay)
 	}
-	b.startAlarm(cl, now)
+	h.startAlarm(cl, now)
 }
 
 // passed reports whether a time of an alarm has come. Zero never does.
@@ -33,28 +33,28 @@ func (a *alarm) next() time.Time {
 	return a.end
 }
 
-func (b *hub) startAlarm(cl *client, now time.Time) {
+func (h *hub) startAlarm(cl *client, now time.Time) {
 	next := cl.alarm.next()
-	if next.IsZero() || b.closed {
+	if next.IsZero() || h.closed {
 		return
 	}
-	cl.alarm.timer = b.afterLocked(next.Sub(now), func() { b.ring(cl) })
+	cl.alarm.timer = h.afterLocked(next.Sub(now), func() { h.ring(cl) })
 }
 
-func (b *hub) cancelAlarm(cl *client) {
-	b.stop(cl.alarm.timer)
+func (h *hub) cancelAlarm(cl *client) {
+	h.stop(cl.alarm.timer)
 	cl.alarm = alarm{}
 }
 
 // ring does what is due for an absent client.
-func (b *hub) ring(cl *client) {
+func (h *hub) ring(cl *client) {
 	now := time.Now()
-	b.mu.Lock()
+	h.mu.Lock()
 	cl.mu.Lock()
 	var due *will
 	// A timer that was stopped too late finds no alarm, or one of a later absence,
 	// which has a timer of its own.
-	if cl.alarm.timer != nil && !now.Before(cl.alarm.next()) && !b.closed {
+	if cl.alarm.timer != nil && !now.Before(cl.alarm.next()) && !h.closed {
 		ended := !cl.alarm.end.IsZero() && !now.Before(cl.alarm.end)
 		if cl.will != nil && (ended || !now.Before(cl.alarm.will)) {
 			due = cl.takeWill()
@@ -64,14 +64,14 @@ func (b *hub) ring(cl *client) {
 		cl.alarm.timer = nil
 		if ended {
 			// [MQTT-4.1.0-2] the session is over.
-			b.forget(cl)
+			h.forget(cl)
 		} else {
-			b.startAlarm(cl, now)
+			h.startAlarm(cl, now)
 		}
 	}
 	cl.mu.Unlock()
-	b.mu.Unlock()
+	h.mu.Unlock()
 	if due != nil {
-		due.publish(b, now)
+		due.publish(h, now)
 	}
 }

@@ -19,11 +19,11 @@ func (cl *client) mayResume(now time.Time) bool {
 // displace ends the connection of cl, if it has one, in favour of a new one. The
 // will is due unless the session goes on and the will has a delay.
 // [MQTT-3.1.3-9]
-func (b *hub) displace(cl *client, resumed bool, due *[]*will, now time.Time) (left connection) {
+func (h *hub) displace(cl *client, resumed bool, due *[]*will, now time.Time) (left connection) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	isDue := cl.willIsDue(resumed, now)
-	b.cancelAlarm(cl)
+	h.cancelAlarm(cl)
 	if cl.conn != nil {
 		left = cl.close(ending{reason: wire.SessionTakenOver, tell: true})
 	}
@@ -41,9 +41,9 @@ func (cl *client) willIsDue(resumed bool, now time.Time) bool {
 
 // leave takes the session of cl away from c, and decides what becomes of it. It returns
 // the will if that is due, and whether c still had the session.
-func (b *hub) leave(cl *client, c connection, e ending, now time.Time) (left bool, due *will) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (h *hub) leave(cl *client, c connection, e ending, now time.Time) (left bool, due *will) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if cl.conn != c {
@@ -51,52 +51,52 @@ func (b *hub) leave(cl *client, c connection, e ending, now time.Time) (left boo
 	}
 	cl.close(e)
 	goodbye := cl.will != nil && !e.will
-	if !e.will || b.closed && !cl.durable.Load() {
+	if !e.will || h.closed && !cl.durable.Load() {
 		// [MQTT-3.14.4-3]
 		cl.will = nil
 	}
-	due = b.away(cl, now)
+	due = h.away(cl, now)
 	if goodbye && cl.saved {
 		// At once, or a crash in the next moment would publish the will.
-		b.persistence.Signal()
+		h.persistence.Signal()
 	}
 	return true, due
 }
 
 // away decides what becomes of the session of a client that has just gone. It
 // returns the will if that is due.
-func (b *hub) away(cl *client, now time.Time) (due *will) {
+func (h *hub) away(cl *client, now time.Time) (due *will) {
 	due = cl.will
 	// [MQTT-3.1.2-8] the will waits for its delay or the end of the session, and that
 	// of a session in the store for the next start if the broker is closed.
-	if due != nil && (due.delay > 0 || b.closed) && cl.expiry > 0 {
+	if due != nil && (due.delay > 0 || h.closed) && cl.expiry > 0 {
 		due = nil
 	} else {
 		due = cl.takeWill()
 	}
 	if cl.expiry == 0 {
-		b.forget(cl)
+		h.forget(cl)
 		return due
 	}
 	cl.recountOpenLocked()
 	cl.resize(costOfSession(cl.seen.peer, cl.will))
 	cl.saveLater()
-	b.setAlarm(cl, now, now)
+	h.setAlarm(cl, now, now)
 	return due
 }
 
 // forget drops the session of cl; Broker.mu and cl.mu are held. What other members of
 // its shared subscriptions have to do instead goes to them.
-func (b *hub) forget(cl *client) {
+func (h *hub) forget(cl *client) {
 	if cl.gone {
 		return
 	}
 	for _, s := range cl.subscriptions {
-		b.removeSubscription(s)
-		b.changes.filterChanges(cl, s.whole)
+		h.removeSubscription(s)
+		h.changes.filterChanges(cl, s.whole)
 	}
 	cl.gone = true
-	left := cl.undeliveredShared(&b.counts)
+	left := cl.undeliveredShared(&h.counts)
 	if cl.saved {
 		cl.erase()
 	}
@@ -106,17 +106,17 @@ func (b *hub) forget(cl *client) {
 	cl.receiver.Forget()
 	cl.recountOpenLocked()
 	cl.stake.end()
-	if b.clients[cl.id] == cl {
-		delete(b.clients, cl.id)
+	if h.clients[cl.id] == cl {
+		delete(h.clients, cl.id)
 	}
-	b.passOnNow(left)
+	h.passOnNow(left)
 }
 
 // breakOff ends the connection of peer, if it still has it.
-func (b *hub) breakOff(peer *Peer) {
-	b.mu.RLock()
-	cl := b.clients[peer.ClientID]
-	b.mu.RUnlock()
+func (h *hub) breakOff(peer *Peer) {
+	h.mu.RLock()
+	cl := h.clients[peer.ClientID]
+	h.mu.RUnlock()
 	if cl == nil {
 		return
 	}

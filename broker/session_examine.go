@@ -11,7 +11,7 @@ import (
 
 // examination is what the hooks say about one session, for one state of the rules.
 type examination struct {
-	b            *hub
+	hub            *hub
 	client       *client
 	conn         connection
 	peer         *Peer
@@ -25,9 +25,9 @@ type examination struct {
 }
 
 // examine asks until nothing of cl is left to ask about.
-func (b *hub) examine(cl *client) {
+func (h *hub) examine(cl *client) {
 	for {
-		x := b.beginExamination(cl)
+		x := h.beginExamination(cl)
 		if x == nil {
 			return
 		}
@@ -40,17 +40,17 @@ func (b *hub) examine(cl *client) {
 }
 
 // beginExamination returns what is to be looked at, or nil.
-func (b *hub) beginExamination(cl *client) *examination {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
+func (h *hub) beginExamination(cl *client) *examination {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	r := &cl.rights
-	if cl.conn == nil || cl.conn.failing() || cl.gone || b.ctx.Err() != nil {
+	if cl.conn == nil || cl.conn.failing() || cl.gone || h.ctx.Err() != nil {
 		r.looking = false
 		return nil
 	}
-	rules := b.rules()
+	rules := h.rules()
 	if r.known && r.rules == rules {
 		if r.narrow == nil || r.passed >= cl.sender.LastSeq() {
 			r.looking = false
@@ -59,7 +59,7 @@ func (b *hub) beginExamination(cl *client) *examination {
 		return r.narrow
 	}
 	x := &examination{
-		b: b, client: cl, conn: cl.conn, peer: cl.seen.peer, epoch: r.epoch, rules: rules,
+		hub: h, client: cl, conn: cl.conn, peer: cl.seen.peer, epoch: r.epoch, rules: rules,
 		subscriptions: make([]*subscription, 0, len(cl.subscriptions)), shared: make(map[string]bool), whole: true,
 	}
 	for _, s := range cl.subscriptions {
@@ -76,12 +76,12 @@ func (x *examination) current() bool {
 		return false
 	}
 	// A hook whose context has ended knows nothing about rights.
-	return cl.conn == x.conn && !cl.gone && cl.rights.epoch == x.epoch && x.b.rules() == x.rules && x.b.ctx.Err() == nil
+	return cl.conn == x.conn && !cl.gone && cl.rights.epoch == x.epoch && x.hub.rules() == x.rules && x.hub.ctx.Err() == nil
 }
 
 // ask returns what the hooks say about a filter or topic.
 func (x *examination) ask(topic string, qos wire.QoS) Decision {
-	d := x.b.hooks.authorize(&Access{Peer: x.peer, Action: SubscribeAction, Topic: topic, QoS: qos})
+	d := x.hub.hooks.authorize(&Access{Peer: x.peer, Action: SubscribeAction, Topic: topic, QoS: qos})
 	x.broken = x.broken || d.broken
 	return d
 }
@@ -162,8 +162,8 @@ func (x *examination) askAboutQueue() bool {
 	cl.rights.passed = last
 	cl.pumpLocked(&r, idle, now)
 	cl.mu.Unlock()
-	x.b.counts.denied.Add(uint64(len(denied) - len(left)))
-	x.b.passOnLost(left, &r, now, nil)
+	x.hub.counts.denied.Add(uint64(len(denied) - len(left)))
+	x.hub.passOnLost(left, &r, now, nil)
 	r.flush()
 	return true
 }
@@ -215,7 +215,7 @@ func (cl *client) withhold(denied []*queueEntry) (left []orphan) {
 			if shared {
 				left = append(left, x)
 			} else if e.slot != nil {
-				cl.b.persistence.remove(e.slot)
+				cl.hub.persistence.remove(e.slot)
 			}
 		case o.Publish.QoS == wire.AtLeastOnce:
 			_ = cl.sender.Puback(&wire.Puback{PacketID: o.Publish.PacketID})

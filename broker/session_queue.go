@@ -61,7 +61,7 @@ func (cl *client) queueLocked(m *message, t *target, now time.Time) *queueEntry 
 	kept := cl.makeRoomLocked(m, len(t.ids), now)
 	if kept == nil {
 		if t.group == nil {
-			cl.b.counts.dropped.Add(1)
+			cl.hub.counts.dropped.Add(1)
 		}
 		return nil
 	}
@@ -83,9 +83,9 @@ func (cl *client) sendLocked(e *queueEntry, now time.Time) {
 	if cl.conn != nil && cl.link.Version < wire.V5 {
 		e.out.Publish.Properties = nil
 	}
-	cl.b.counts.sent.Add(1)
+	cl.hub.counts.sent.Add(1)
 	cl.sender.Submit(&e.out, now)
-	cl.settle(&cl.b.counts)
+	cl.settle(&cl.hub.counts)
 }
 
 // reserve makes an entry of m that is sent when the store has it, or returns nil. A
@@ -97,7 +97,7 @@ func (cl *client) reserve(m *message, t *target, now time.Time) (e *queueEntry, 
 	if t.before != nil && !cl.gone {
 		var ok bool
 		if ahead, ok = cl.aheadLocked(nil, m, t, now); !ok {
-			cl.b.counts.dropped.Add(1)
+			cl.hub.counts.dropped.Add(1)
 			return nil, ahead
 		}
 	}
@@ -130,7 +130,7 @@ func (cl *client) send(e *queueEntry, r *router, now time.Time) (taken bool) {
 		if e.group != nil {
 			return false
 		}
-		cl.b.persistence.remove(e.slot)
+		cl.hub.persistence.remove(e.slot)
 		return true
 	}
 	idle := cl.link.Pending() == 0
@@ -165,7 +165,7 @@ func (cl *client) deliver(m *message, t *target, r *router, now time.Time) (take
 	idle := cl.link.Pending() == 0
 	if t.before != nil {
 		if _, ok := cl.aheadLocked(nil, m, t, now); !ok {
-			cl.b.counts.dropped.Add(1)
+			cl.hub.counts.dropped.Add(1)
 			return false
 		}
 	}
@@ -201,10 +201,10 @@ func (cl *client) sendAtMostOnceLocked(m *message, t *target, r *router) (done b
 		sent, err = cl.sender.SendEncoded(frame)
 	}
 	if sent {
-		cl.b.counts.sent.Add(1)
+		cl.hub.counts.sent.Add(1)
 	} else if err != nil {
 		// [MQTT-3.1.2-25] too large for this client: as if delivered.
-		cl.b.counts.expired.Add(1)
+		cl.hub.counts.expired.Add(1)
 	}
 	return sent || err != nil
 }
@@ -220,12 +220,12 @@ func (cl *client) makeRoomLocked(m *message, ids int, now time.Time) *message {
 	}
 	cl.held.swept = now
 	cl.sender.DropExpired(now)
-	cl.settle(&cl.b.counts)
+	cl.settle(&cl.hub.counts)
 	return cl.takeRoomLocked(m, ids)
 }
 
 func (cl *client) takeRoomLocked(m *message, ids int) *message {
-	cfg := &cl.b.cfg
+	cfg := &cl.hub.cfg
 	if cl.held.messages >= cfg.QueuedMessages || cl.held.bytes+m.size()+idBytes(ids) > cfg.QueuedBytes {
 		return nil
 	}
@@ -248,7 +248,7 @@ func (cl *client) settle(counts *counters) {
 		e := o.Owner.(*queueEntry)
 		cl.held.drop(e)
 		if e.slot != nil {
-			cl.b.persistence.remove(e.slot)
+			cl.hub.persistence.remove(e.slot)
 		}
 		if o.Result().Err != nil && !isRefusal(o.Result().Err) {
 			counts.expired.Add(1)
@@ -261,7 +261,7 @@ func (cl *client) settle(counts *counters) {
 // pumpLocked sends what may be sent now. idle says that nothing was to be written before.
 func (cl *client) pumpLocked(r *router, idle bool, now time.Time) {
 	cl.sender.Pump(now)
-	cl.settle(&cl.b.counts)
+	cl.settle(&cl.hub.counts)
 	cl.rouseLocked(idle, r)
 }
 

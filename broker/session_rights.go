@@ -32,30 +32,30 @@ func (r *rights) forget() {
 
 // guard begins a connection; cl.mu is held.
 func (cl *client) guard(resumed bool) {
-	if len(cl.b.cfg.Authorizers) == 0 {
+	if len(cl.hub.cfg.Authorizers) == 0 {
 		return
 	}
 	cl.sender.SetGate(cl.passable)
 	cl.rights.forget()
 	if !resumed {
 		// It has neither filters nor messages.
-		cl.rights.known, cl.rights.rules, cl.rights.passed = true, cl.b.rules(), session.GateOpen
+		cl.rights.known, cl.rights.rules, cl.rights.passed = true, cl.hub.rules(), session.GateOpen
 	}
 }
 
 // passable is the gate of the sender. cl.mu is held.
 func (cl *client) passable() uint64 {
-	r, b := &cl.rights, cl.b
-	if !r.known || r.rules != b.rules() {
+	r, h := &cl.rights, cl.hub
+	if !r.known || r.rules != h.rules() {
 		r.known, r.passed, r.narrow = false, 0, nil
 	} else if r.narrow == nil && r.passed == session.GateOpen {
 		return session.GateOpen
 	} else if r.passed >= cl.sender.LastSeq() {
 		return r.passed // nothing waits
 	}
-	if !r.looking && cl.conn != nil && !cl.conn.failing() && b.ctx.Err() == nil {
+	if !r.looking && cl.conn != nil && !cl.conn.failing() && h.ctx.Err() == nil {
 		r.looking = true
-		b.routines.Go(func() { b.examine(cl) }) // the connection is one of them, so they have not ended
+		h.routines.Go(func() { h.examine(cl) }) // the connection is one of them, so they have not ended
 	}
 	return r.passed
 }
@@ -63,13 +63,13 @@ func (cl *client) passable() uint64 {
 // suspect is called when a subscription was made that was asked for under the rules
 // asked. Broker.mu is held, so that no examination misses it.
 func (cl *client) suspect(asked uint64) {
-	if len(cl.b.cfg.Authorizers) == 0 {
+	if len(cl.hub.cfg.Authorizers) == 0 {
 		return
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	r := &cl.rights
-	if !r.known || r.narrow != nil || r.rules != asked || asked != cl.b.rules() {
+	if !r.known || r.narrow != nil || r.rules != asked || asked != cl.hub.rules() {
 		r.forget()
 	}
 }

@@ -27,7 +27,7 @@ func (cl *client) recordStepsLocked() {
 	outs := slices.Clone(cl.held.done)
 	clear(cl.held.done)
 	if len(outs) > 0 {
-		cl.b.persistence.Add(cl.stepsTask(outs))
+		cl.hub.persistence.Add(cl.stepsTask(outs))
 	}
 	if len(discards) > 0 {
 		// Apart, as a full disk may still take it.
@@ -35,7 +35,7 @@ func (cl *client) recordStepsLocked() {
 		for _, id := range discards {
 			t.Ops = append(t.Ops, records.Deletion(records.IdentifierKey(cl.number, id)))
 		}
-		cl.b.persistence.Add(t)
+		cl.hub.persistence.Add(t)
 	}
 }
 
@@ -67,9 +67,9 @@ func (cl *client) recorded(outs []*session.Outgoing, discards []uint16) {
 	}
 	if len(outs) > 0 {
 		cl.sender.Pump(time.Now())
-		cl.settle(&cl.b.counts)
+		cl.settle(&cl.hub.counts)
 	}
-	cl.rouseLocked(idle, &cl.b.committed)
+	cl.rouseLocked(idle, &cl.hub.committed)
 }
 
 // record returns the record of the entry.
@@ -84,7 +84,7 @@ func (e *queueEntry) record() store.Op {
 // save returns the record of the session, or its removal; cl.mu is held.
 func (cl *client) save() store.Op {
 	cl.saves++
-	return cl.b.sessionOp(cl.number, &sessionState{
+	return cl.hub.sessionOp(cl.number, &sessionState{
 		peer: cl.seen.peer, expiry: cl.expiry, ended: cl.gone, connected: cl.conn != nil,
 		since: cl.seen.since, will: cl.will, leaving: cl.leaving,
 	})
@@ -93,17 +93,17 @@ func (cl *client) save() store.Op {
 // saveLater records the session if it is one that is kept; cl.mu is held.
 func (cl *client) saveLater() {
 	if cl.saved {
-		cl.b.persistence.Later(cl.save())
+		cl.hub.persistence.Later(cl.save())
 	}
 }
 
 // erase removes what the store has of a session that is over; Broker.mu and cl.mu are
 // held.
 func (cl *client) erase() {
-	p := cl.b.persistence
+	p := cl.hub.persistence
 	cl.durable.Store(false)
 	// Before the rest, so that a session in the store is whole.
-	p.Add(&journal.Task{Keep: true, Ops: []store.Op{cl.save()}, Done: cl.b.identifiers.erasing(cl.id)})
+	p.Add(&journal.Task{Keep: true, Ops: []store.Op{cl.save()}, Done: cl.hub.identifiers.erasing(cl.id)})
 	for id := range cl.receiver.Remembered() {
 		p.Later(records.Deletion(records.IdentifierKey(cl.number, id)))
 	}
@@ -116,7 +116,7 @@ func (cl *client) dropQueue() {
 		e := o.Owner.(*queueEntry)
 		cl.held.drop(e)
 		if e.slot != nil && !e.slot.moved {
-			cl.b.persistence.remove(e.slot)
+			cl.hub.persistence.remove(e.slot)
 		}
 	}
 }

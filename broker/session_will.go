@@ -38,9 +38,9 @@ func newWill(w *wire.Will, peer *Peer, v wire.Version) *will {
 
 // publish sends the will, which must have been taken out of the session: it is
 // published once [MQTT-3.1.2-10].
-func (w *will) publish(b *hub, now time.Time) {
+func (w *will) publish(h *hub, now time.Time) {
 	code := wire.Success
-	if no := b.hooks.authorizePublish(w.peer, &w.message); no != nil {
+	if no := h.hooks.authorizePublish(w.peer, &w.message); no != nil {
 		code = no.code
 		w.settled()
 	} else {
@@ -48,15 +48,15 @@ func (w *will) publish(b *hub, now time.Time) {
 		m := newMessage(&w.message, w.peer.ClientID, now)
 		m.insists = true
 		var pending *publication
-		code, pending = b.publish(&r, m, now, source{will: w})
+		code, pending = h.publish(&r, m, now, source{will: w})
 		r.flush()
 		if pending != nil {
 			return // the rest follows when the store has it
 		}
 		w.settled()
 	}
-	if b.hooks.observed() {
-		b.hooks.observe(Published{w.peer, &w.message, code})
+	if h.hooks.observed() {
+		h.hooks.observe(Published{w.peer, &w.message, code})
 	}
 }
 
@@ -75,17 +75,17 @@ func (cl *client) takeWill() *will {
 
 // commit hands the message, which is t, to the store. [MQTT-3.1.2-10] It is published
 // once: the session loses its will in the same commit.
-func (w *will) commit(b *hub, t *journal.Task) {
+func (w *will) commit(h *hub, t *journal.Task) {
 	cl := w.owner
 	if cl == nil {
-		b.persistence.Add(t)
+		h.persistence.Add(t)
 		return
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	w.depart()
 	t.Ops = append(t.Ops, cl.save())
-	b.persistence.Add(t)
+	h.persistence.Add(t)
 }
 
 // settled says that the will has gone another way, or nowhere.

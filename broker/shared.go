@@ -17,25 +17,25 @@ type group struct {
 }
 
 // join makes s a member of its group; Broker.mu is held.
-func (b *hub) join(s *subscription) {
-	g := b.groups[s.whole]
+func (h *hub) join(s *subscription) {
+	g := h.groups[s.whole]
 	if g == nil {
 		g = &group{whole: s.whole}
 		g.place = &subscription{filter: s.filter, group: g}
-		b.groups[s.whole] = g
-		b.routes.Insert(s.filter, g.place)
+		h.groups[s.whole] = g
+		h.routes.Insert(s.filter, g.place)
 	}
 	s.group = g
 	g.members = append(g.members, s)
 }
 
 // part ends the membership of s; Broker.mu is held.
-func (b *hub) part(s *subscription) {
+func (h *hub) part(s *subscription) {
 	g := s.group
 	g.members = slices.DeleteFunc(g.members, func(m *subscription) bool { return m == s })
 	if len(g.members) == 0 {
-		b.routes.Delete(g.place.filter, g.place)
-		delete(b.groups, g.whole)
+		h.routes.Delete(g.place.filter, g.place)
+		delete(h.groups, g.whole)
 	}
 }
 

@@ -70,22 +70,22 @@ func (cl *client) withdrawShared(group string) (left []orphan) {
 }
 
 // passOnLost is passOn for who does not hold Broker.mu.
-func (b *hub) passOnLost(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
+func (h *hub) passOnLost(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
 	if len(lost) == 0 {
 		return false
 	}
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.passOn(lost, r, now, p)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.passOn(lost, r, now, p)
 }
 
 // passOnNow is passOn for somebody who has left. Broker.mu is held for writing, so that
 // what is published from now on comes behind, and client.mu of who has left: nobody
 // else holds two of these, so they need no order.
-func (b *hub) passOnNow(left []orphan) {
+func (h *hub) passOnNow(left []orphan) {
 	if len(left) > 0 {
 		var r router
-		b.passOn(left, &r, time.Now(), nil)
+		h.passOn(left, &r, time.Now(), nil)
 		r.flush()
 	}
 }
@@ -94,20 +94,20 @@ func (b *hub) passOnNow(left []orphan) {
 // nobody can take is dropped and counted. Places in the store change from one member to
 // others in one Commit, for which p waits then, unless it is nil. Copies that need no
 // store go at once. Broker.mu is held.
-func (b *hub) passOn(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
-	ending := b.drains()
+func (h *hub) passOn(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
+	ending := h.drains()
 	t := &journal.Task{Keep: true, Whole: true}
 	var copies []delivery
 	for i := range lost {
 		x := &lost[i]
-		c, ok := b.assign(x, r, now, ending)
+		c, ok := h.assign(x, r, now, ending)
 		if ok && c.entry != nil {
-			if ok = b.packAgain(t, x, c) == nil; ok {
+			if ok = h.packAgain(t, x, c) == nil; ok {
 				copies = append(copies, c)
 			}
 		}
 		if !ok && (!ending || x.slot != nil) { // the rest goes with the broker
-			b.counts.dropped.Add(1)
+			h.counts.dropped.Add(1)
 		}
 		if x.slot != nil {
 			t.Ops = append(t.Ops, records.Deletion(x.slot.key()))
@@ -118,33 +118,33 @@ func (b *hub) passOn(lost []orphan, r *router, now time.Time, p *publication) (w
 		return false
 	}
 	t.Cost += len(copies) * deliveryCost
-	t.Done = func(error) { b.passedOn(t, lost, copies, p) }
-	b.persistence.Add(t)
+	t.Done = func(error) { h.passedOn(t, lost, copies, p) }
+	h.persistence.Add(t)
 	return true
 }
 
 // passedOn sends what has its place in the store.
-func (b *hub) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *publication) {
+func (h *hub) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *publication) {
 	now := time.Now()
 	for i := range lost {
 		if s := lost[i].slot; s != nil {
-			b.persistence.removed(s)
+			h.persistence.removed(s)
 		}
 	}
 	var again []orphan
 	for i := range copies {
-		again = append(again, b.release(copies[i:i+1], now)...)
+		again = append(again, h.release(copies[i:i+1], now)...)
 	}
-	if !b.passOnLost(again, &b.committed, now, p) && p != nil {
-		p.finish(b, t, p.code)
+	if !h.passOnLost(again, &h.committed, now, p) && p != nil {
+		p.finish(h, t, p.code)
 	}
 }
 
 // assign finds a member that takes the message of x. One whose session is stored gets it
 // when the store has it; c is empty for the others, who have it. If the broker is
 // ending, nobody else gets it: their sessions go, too. Broker.mu is held.
-func (b *hub) assign(x *orphan, r *router, now time.Time, ending bool) (c delivery, ok bool) {
-	s := b.nextMember(x, func(s *subscription) bool {
+func (h *hub) assign(x *orphan, r *router, now time.Time, ending bool) (c delivery, ok bool) {
+	s := h.nextMember(x, func(s *subscription) bool {
 		t := s.target(x.message)
 		if s.id != 0 {
 			t.ids = []uint32{s.id}
@@ -159,15 +159,15 @@ func (b *hub) assign(x *orphan, r *router, now time.Time, ending bool) (c delive
 }
 
 // reserveElsewhere adds to copies what the members whose turn it was do not take.
-func (b *hub) reserveElsewhere(copies []delivery, lost []orphan, r *router, now time.Time) []delivery {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	ending := b.drains()
+func (h *hub) reserveElsewhere(copies []delivery, lost []orphan, r *router, now time.Time) []delivery {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	ending := h.drains()
 	for i := range lost {
-		c, ok := b.assign(&lost[i], r, now, ending)
+		c, ok := h.assign(&lost[i], r, now, ending)
 		switch {
 		case !ok:
-			b.counts.dropped.Add(1)
+			h.counts.dropped.Add(1)
 		case c.entry != nil:
 			copies = append(copies, c)
 		}
@@ -176,10 +176,10 @@ func (b *hub) reserveElsewhere(copies []delivery, lost []orphan, r *router, now 
 }
 
 // packAgain adds to t what has to be stored of a message that another session had.
-func (b *hub) packAgain(t *journal.Task, x *orphan, c delivery) error {
+func (h *hub) packAgain(t *journal.Task, x *orphan, c delivery) error {
 	if x.slot == nil {
 		copies := []delivery{c}
-		err := b.pack(t, c.message, copies)
+		err := h.pack(t, c.message, copies)
 		if err != nil {
 			giveUp(copies) // has no encoding: as if too large for the client
 		}
@@ -193,8 +193,8 @@ func (b *hub) packAgain(t *journal.Task, x *orphan, c delivery) error {
 
 // nextMember returns the first member that takes the message, beginning with the one whose
 // turn it is, or nil if none does.
-func (b *hub) nextMember(x *orphan, takes func(*subscription) bool) *subscription {
-	if g := b.groups[x.group]; g != nil {
+func (h *hub) nextMember(x *orphan, takes func(*subscription) bool) *subscription {
+	if g := h.groups[x.group]; g != nil {
 		for s := range g.inTurn {
 			if s.client != x.not && takes(s) {
 				return s
@@ -206,11 +206,11 @@ func (b *hub) nextMember(x *orphan, takes func(*subscription) bool) *subscriptio
 
 // reassignShared passes on what waits for the client of s, which has unsubscribed, if
 // there is somebody else. Broker.mu is held.
-func (b *hub) reassignShared(s *subscription) {
-	if s.group == nil || b.groups[s.whole] == nil {
+func (h *hub) reassignShared(s *subscription) {
+	if s.group == nil || h.groups[s.whole] == nil {
 		return // a client may get what was queued before it unsubscribed
 	}
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
-	b.passOnNow(s.client.withdrawShared(s.whole))
+	h.passOnNow(s.client.withdrawShared(s.whole))
 }

@@ -12,7 +12,7 @@ import (
 // Subscriptions count as soon as they are made, so that no message is missed that
 // follows the SUBSCRIBE; what the store refuses is taken back. Broker.mu guards them.
 type changes struct {
-	b        *hub
+	hub        *hub
 	pending  atomic.Bool   // there may be something; a hint for who does not hold Broker.mu
 	begun    bool          // begin was called, and end not; of the goroutine of the journal
 	begins   atomic.Uint64 // of begin
@@ -30,7 +30,7 @@ type filterOf struct {
 
 // retainedChanged is called when the retained message of topic, old, was replaced by now.
 func (c *changes) retainedChanged(topic string, old, now *message) {
-	if !c.b.persistence.Stores() {
+	if !c.hub.persistence.Stores() {
 		return
 	}
 	c.retained.note(topic, old)
@@ -65,12 +65,12 @@ func (s *subscription) owed() *subscription {
 
 func (c *changes) schedule() {
 	if !c.pending.Swap(true) {
-		c.b.persistence.Soon()
+		c.hub.persistence.Soon()
 	}
 }
 
 func (c *changes) currentRetained(topic string) *message {
-	return c.b.retained.topics.get(topic)
+	return c.hub.retained.topics.get(topic)
 }
 
 func currentFilter(k filterOf) *subscription { return k.client.subscriptions[k.whole] }
@@ -93,9 +93,9 @@ func (c *changes) begin(ops []store.Op) []store.Op {
 	if !c.pending.Load() {
 		return ops
 	}
-	b := c.b
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	h := c.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	c.pending.Store(false)
 	c.begun = true
 	c.begins.Add(1)
@@ -104,7 +104,7 @@ func (c *changes) begin(ops []store.Op) []store.Op {
 		if m != nil {
 			value, err := m.record()
 			if err != nil {
-				b.cfg.Logger.Error("retained message can not be stored", "topic", topic, "error", err)
+				h.cfg.Logger.Error("retained message can not be stored", "topic", topic, "error", err)
 			} else {
 				op.Value, op.Delete = value, false
 			}
@@ -132,18 +132,18 @@ func (c *changes) end(err error) {
 	if !ok {
 		c.refused, c.refusal = c.begins.Load(), err
 	}
-	b := c.b
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	h := c.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	c.retained.end(ok, c.currentRetained, func(topic string, failed, durable *message) {
 		if failed == nil || failed.publish.QoS == wire.AtMostOnce || failed.insists {
 			return
 		}
-		if durable != nil && !b.retained.hasRoom(durable, &b.cfg) {
+		if durable != nil && !h.retained.hasRoom(durable, &h.cfg) {
 			return // its place is taken
 		}
-		if b.retained.put(topic, nil, ""); durable != nil {
-			b.retained.putBack(durable)
+		if h.retained.put(topic, nil, ""); durable != nil {
+			h.retained.putBack(durable)
 		}
 	})
 	c.filters.end(ok, currentFilter, func(k filterOf, failed, durable *subscription) {
@@ -153,15 +153,15 @@ func (c *changes) end(err error) {
 		if k.client.gone || failed == durable {
 			return
 		}
-		if failed == nil && !k.client.mayAdd(durable, &b.cfg) {
+		if failed == nil && !k.client.mayAdd(durable, &h.cfg) {
 			return // its place is taken
 		}
 		if failed != nil {
-			b.removeSubscription(failed)
+			h.removeSubscription(failed)
 			k.client.remove(k.whole)
 		}
 		if durable != nil {
-			b.place(durable, durable.group != nil)
+			h.place(durable, durable.group != nil)
 			k.client.add(durable)
 		}
 	})

@@ -14,7 +14,7 @@ import (
 
 // loading is what is read from the Store, before it becomes the state of the broker.
 type loading struct {
-	b        *hub
+	hub        *hub
 	now      time.Time
 	clock    time.Time // when the broker last ran, for sure
 	clients  map[uint64]*client
@@ -34,35 +34,35 @@ type loadedMessage struct {
 }
 
 // load goes on with what the Store has, or closes the broker with an error.
-func (b *hub) load() {
+func (h *hub) load() {
 	l := &loading{
-		b: b, now: time.Now(),
+		hub: h, now: time.Now(),
 		clients:  make(map[uint64]*client),
 		states:   make(map[uint64]*sessionState),
 		messages: make(map[uint64]*loadedMessage),
 		queues:   make(map[uint64][]*queueEntry),
 		released: make(map[uint64][]*queueEntry),
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if err := l.read(); err != nil {
-		b.failLocked(err)
+		h.failLocked(err)
 		return
 	}
-	b.persistence.Later(l.rest...)
-	b.persistence.start()
+	h.persistence.Later(l.rest...)
+	h.persistence.start()
 	l.resume()
 }
 
 // failLocked closes a broker that never began.
-func (b *hub) failLocked(err error) {
-	b.persistence = b.newPersistence(nil)
-	b.failure, b.closed = err, true
-	b.places, b.memory = newQuota(b.cfg.Sessions), newQuota(b.cfg.Memory)
-	b.clients, b.retained = map[string]*client{}, newRetained(b.memory, b.changes.retainedChanged)
-	b.stopping.Store(true)
-	b.status.stopLocked()
-	b.cancel()
+func (h *hub) failLocked(err error) {
+	h.persistence = h.newPersistence(nil)
+	h.failure, h.closed = err, true
+	h.places, h.memory = newQuota(h.cfg.Sessions), newQuota(h.cfg.Memory)
+	h.clients, h.retained = map[string]*client{}, newRetained(h.memory, h.changes.retainedChanged)
+	h.stopping.Store(true)
+	h.status.stopLocked()
+	h.cancel()
 }
 
 // read reads all records. Sessions come first, as everything else belongs to them.
@@ -79,7 +79,7 @@ func (l *loading) read() error {
 		{records.IdentifierKind, l.takeIdentifier},
 		{records.RetainedKind, l.takeRetained},
 	} {
-		for record, err := range l.b.cfg.Store.Scan(step.kind.Prefix()) {
+		for record, err := range l.hub.cfg.Store.Scan(step.kind.Prefix()) {
 			if err != nil {
 				return fmt.Errorf("mqtt: store: %w", err)
 			}
@@ -131,12 +131,12 @@ func (l *loading) takeSession(key records.Key, record store.Record) error {
 	}
 	number, s := key.Session, sessionStateOf(r)
 	s.since = l.place(s.since)
-	b := l.b
-	if !s.ended && len(b.clients) >= b.cfg.Sessions {
-		return fmt.Errorf("more sessions than Config.Sessions, which is %d", b.cfg.Sessions)
+	h := l.hub
+	if !s.ended && len(h.clients) >= h.cfg.Sessions {
+		return fmt.Errorf("more sessions than Config.Sessions, which is %d", h.cfg.Sessions)
 	}
-	b.created = max(b.created, number)
-	cl := newClient(b, s.peer.ClientID, number)
+	h.created = max(h.created, number)
+	cl := newClient(h, s.peer.ClientID, number)
 	cl.saved, cl.gone = true, s.ended
 	cl.expiry, cl.will, cl.leaving = s.expiry, s.will, s.leaving
 	cl.seen = seen{s.peer, s.since}
@@ -148,11 +148,11 @@ func (l *loading) takeSession(key records.Key, record store.Record) error {
 	if s.ended {
 		return nil
 	}
-	if b.clients[cl.id] != nil {
+	if h.clients[cl.id] != nil {
 		return fmt.Errorf("second session of client %q", cl.id)
 	}
-	cl.pays(newStake(b.places, b.memory, b.cfg.payer(s.peer), costOfSession(s.peer, s.will)))
-	b.clients[cl.id] = cl
+	cl.pays(newStake(h.places, h.memory, h.cfg.payer(s.peer), costOfSession(s.peer, s.will)))
+	h.clients[cl.id] = cl
 	return nil
 }
 
@@ -160,7 +160,7 @@ func (l *loading) takeSession(key records.Key, record store.Record) error {
 // session that was being removed.
 func (l *loading) live(key []byte, number uint64) *client {
 	// No session that begins takes what is left for its own.
-	l.b.created = max(l.b.created, number)
+	l.hub.created = max(l.hub.created, number)
 	if cl := l.clients[number]; cl != nil && !cl.gone {
 		return cl
 	}
@@ -184,14 +184,14 @@ func (l *loading) takeFilter(key records.Key, record store.Record) error {
 	if !slices.Equal(record.Key, records.SubscriptionKey(key.Session, s.whole)) || cl.subscriptions[s.whole] != nil {
 		return records.ErrDamaged
 	}
-	if !cl.mayAdd(s, &l.b.cfg) {
-		return fmt.Errorf("client %q has more subscriptions than Config.SubscriptionsPerClient, which is %d", cl.id, l.b.cfg.SubscriptionsPerClient)
+	if !cl.mayAdd(s, &l.hub.cfg) {
+		return fmt.Errorf("client %q has more subscriptions than Config.SubscriptionsPerClient, which is %d", cl.id, l.hub.cfg.SubscriptionsPerClient)
 	}
 	if err := checkFilter(s.whole, r.Shared); err != nil {
 		return err
 	}
 	s.client = cl
-	l.b.place(s, r.Shared)
+	l.hub.place(s, r.Shared)
 	cl.add(s)
 	if r.Owed && s.group == nil {
 		l.owed = append(l.owed, s)
@@ -201,15 +201,15 @@ func (l *loading) takeFilter(key records.Key, record store.Record) error {
 
 // resume starts the clocks of the sessions. Broker.mu is held.
 func (l *loading) resume() {
-	b := l.b
+	h := l.hub
 	for _, s := range l.owed {
-		b.startWalk(s) // from the beginning, when the client comes back
+		h.startWalk(s) // from the beginning, when the client comes back
 	}
-	b.passOnNow(l.orphans)
+	h.passOnNow(l.orphans)
 	for _, number := range slices.Sorted(maps.Keys(l.clients)) {
 		cl := l.clients[number]
 		for _, w := range slices.Clone(cl.leaving) {
-			b.afterLocked(0, func() { w.publish(b, time.Now()) })
+			h.afterLocked(0, func() { w.publish(h, time.Now()) })
 		}
 		if cl.gone {
 			continue
@@ -221,7 +221,7 @@ func (l *loading) resume() {
 		cl.seen.since = since
 		cl.mu.Lock()
 		cl.saveLater()
-		b.setAlarm(cl, since, l.now)
+		h.setAlarm(cl, since, l.now)
 		cl.mu.Unlock()
 	}
 }

@@ -19,7 +19,7 @@ func (l *loading) takeMessage(key records.Key, record store.Record) error {
 	m := messageOf(r)
 	m.expires = l.place(m.expires)
 	l.messages[key.Message] = &loadedMessage{message: m, stored: storedMessage{number: key.Message}}
-	if last := &l.b.persistence.message; last.Load() < key.Message {
+	if last := &l.hub.persistence.message; last.Load() < key.Message {
 		last.Store(key.Message)
 	}
 	return nil
@@ -40,14 +40,14 @@ func (l *loading) takeQueued(key records.Key, record store.Record) error {
 	if m == nil || q.QoS > m.publish.QoS {
 		return fmt.Errorf("message %d: %w", key.Message, records.ErrDamaged)
 	}
-	cfg := &l.b.cfg
+	cfg := &l.hub.cfg
 	if cl.held.messages >= cfg.QueuedMessages || cl.held.bytes+m.size() > cfg.QueuedBytes {
 		return fmt.Errorf("more waits for client %q than Config.QueuedMessages, which is %d, or QueuedBytes, which is %d, permit", cl.id, cfg.QueuedMessages, cfg.QueuedBytes)
 	}
 	cl.slots = max(cl.slots, key.Place, q.Released)
 	if q.Released == 0 && m.expired(l.now) && (q.PacketID == 0 || q.QoS == wire.AtLeastOnce) {
 		// [MQTT-3.3.2-5] Nobody waits for the rest of the exchange.
-		l.b.counts.expired.Add(1)
+		l.hub.counts.expired.Add(1)
 		l.drop(record.Key)
 		return nil
 	}
@@ -75,7 +75,7 @@ func (l *loading) group(whole string) *group {
 	if whole == "" {
 		return nil
 	}
-	if g := l.b.groups[whole]; g != nil {
+	if g := l.hub.groups[whole]; g != nil {
 		return g
 	}
 	return &group{whole: whole}
@@ -84,16 +84,16 @@ func (l *loading) group(whole string) *group {
 // takeOrphan takes the place of a message in the queue of a session that is over. m is
 // nil if the message has gone, too.
 func (l *loading) takeOrphan(whole []byte, key records.Key, m *loadedMessage, q *records.Queued) {
-	l.b.created = max(l.b.created, key.Session)
+	l.hub.created = max(l.hub.created, key.Session)
 	switch {
 	case m == nil || q.Group == "" || q.Released > 0:
 		l.drop(whole)
 	case m.expired(l.now):
-		l.b.counts.expired.Add(1)
+		l.hub.counts.expired.Add(1)
 		l.drop(whole)
 	case q.QoS == wire.ExactlyOnce && q.PacketID != 0:
 		// [MQTT-4.8.2-5] it may have been sent.
-		l.b.counts.dropped.Add(1)
+		l.hub.counts.dropped.Add(1)
 		l.drop(whole)
 	default:
 		m.stored.copies.Add(1)
@@ -129,14 +129,14 @@ func (l *loading) takeRetained(_ records.Key, record store.Record) error {
 		l.drop(record.Key)
 		return nil
 	}
-	if !l.b.retained.hasRoom(m, &l.b.cfg) {
-		return fmt.Errorf("more retained messages than Config.RetainedMessages, which is %d, or RetainedBytes, which is %d, permit", l.b.cfg.RetainedMessages, l.b.cfg.RetainedBytes)
+	if !l.hub.retained.hasRoom(m, &l.hub.cfg) {
+		return fmt.Errorf("more retained messages than Config.RetainedMessages, which is %d, or RetainedBytes, which is %d, permit", l.hub.cfg.RetainedMessages, l.hub.cfg.RetainedBytes)
 	}
 	payer := "" // nobody knows who published it, unless that client is known
-	if cl := l.b.clients[m.from]; cl != nil {
+	if cl := l.hub.clients[m.from]; cl != nil {
 		payer = cl.stake.memory.name
 	}
-	l.b.retained.put(topic, m, payer)
+	l.hub.retained.put(topic, m, payer)
 	return nil
 }
 

@@ -70,7 +70,7 @@ func (a formerAddr) String() string { return a.address }
 var _ net.Addr = formerAddr{}
 
 // sessionOp returns the record of a session, or its removal if nothing is left of it.
-func (b *hub) sessionOp(number uint64, s *sessionState) store.Op {
+func (h *hub) sessionOp(number uint64, s *sessionState) store.Op {
 	op := store.Op{Key: records.SessionKey(number)}
 	if s.ended && len(s.leaving) == 0 {
 		op.Delete = true
@@ -79,7 +79,7 @@ func (b *hub) sessionOp(number uint64, s *sessionState) store.Op {
 	value, err := s.record().Value()
 	if err != nil {
 		// Nothing in it came without being checked.
-		b.cfg.Logger.Error("session can not be stored", "client", s.peer.ClientID, "error", err)
+		h.cfg.Logger.Error("session can not be stored", "client", s.peer.ClientID, "error", err)
 		op.Delete = true
 		return op
 	}

@@ -18,7 +18,7 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	}
 	ack := &wire.Suback{PacketID: p.PacketID, ReasonCodes: make([]wire.ReasonCode, len(p.Filters))}
 	why := ""
-	c.asked = c.b.rules()
+	c.asked = c.hub.rules()
 	for i := range p.Filters {
 		f := &p.Filters[i]
 		qos, no := c.authorizeSubscribe(f)
@@ -36,10 +36,10 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	if err != nil || waits {
 		return err
 	}
-	if c.b.hooks.observed() {
+	if c.hub.hooks.observed() {
 		c.letGo()
 		for _, e := range c.subscribed(p, ack) {
-			c.b.hooks.observe(e)
+			c.hub.hooks.observe(e)
 		}
 	}
 	return nil
@@ -48,9 +48,9 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 // subscribe makes the subscriptions that are not refused yet, and answers. waits says
 // that the answer, and what is retained, comes when the store has them.
 func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now time.Time) (waits bool, err error) {
-	b := c.b
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	h := c.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if !c.attached() {
 		return false, errGone
 	}
@@ -66,7 +66,7 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 		}
 		f := &p.Filters[i]
 		s := c.newSubscription(f, p.SubscriptionID)
-		ok, isNew := b.subscribe(s, c.version == wire.V5)
+		ok, isNew := h.subscribe(s, c.version == wire.V5)
 		if !ok {
 			ack.ReasonCodes[i] = wire.QuotaExceeded
 			why = cmp.Or(why, "too many subscriptions")
@@ -75,7 +75,7 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 		c.client.suspect(c.asked)
 		ack.ReasonCodes[i] = wire.ReasonCode(s.qos)
 		if s.group == nil && wantsRetained(f, isNew) {
-			b.startWalk(s)
+			h.startWalk(s)
 			send = append(send, s)
 		}
 	}
@@ -89,14 +89,14 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 	}
 	var copies []delivery
 	for _, s := range send {
-		if work += messageWork * b.firstStep(s).topics; !c.takeTurns(&work) {
+		if work += messageWork * h.firstStep(s).topics; !c.takeTurns(&work) {
 			giveUp(copies)
 			return false, errGone
 		}
 		if t == nil {
-			b.sendRetained(s, &c.router, now)
+			h.sendRetained(s, &c.router, now)
 		} else {
-			copies = b.reserveRetained(copies, t, s, now)
+			copies = h.reserveRetained(copies, t, s, now)
 		}
 	}
 	if t != nil {
@@ -122,14 +122,14 @@ func (c *conn) takeTurns(work *int) bool {
 	}
 	*work = 0
 	c.wake()
-	c.b.mu.Unlock()
-	c.b.mu.Lock()
+	c.hub.mu.Unlock()
+	c.hub.mu.Lock()
 	return c.attached()
 }
 
 // checkSubscribe checks what CONNACK announces.
 func (c *conn) checkSubscribe(p *wire.Subscribe) error {
-	cfg := &c.b.cfg
+	cfg := &c.hub.cfg
 	fault := func(code wire.ReasonCode) error {
 		return &wire.Error{Packet: wire.TypeSubscribe, Reason: code, Detail: "was announced as not available"}
 	}
@@ -157,7 +157,7 @@ func (c *conn) newSubscription(f *wire.SubscribeFilter, id uint32) *subscription
 		client: c.client,
 		whole:  f.Filter,
 		// [MQTT-3.2.2-10] any QoS may be asked for.
-		qos: min(f.QoS, *c.b.cfg.MaximumQoS),
+		qos: min(f.QoS, *c.hub.cfg.MaximumQoS),
 		// A bridge says by its protocol level that it wants these two.
 		noLocal:           f.NoLocal || c.bridge,
 		retainAsPublished: f.RetainAsPublished || c.bridge,
@@ -169,18 +169,18 @@ func (c *conn) newSubscription(f *wire.SubscribeFilter, id uint32) *subscription
 // refusal.
 func (c *conn) authorizeSubscribe(f *wire.SubscribeFilter) (wire.QoS, *refusal) {
 	filter := f.Filter
-	if c.b.cfg.tooDeep(filter) {
+	if c.hub.cfg.tooDeep(filter) {
 		return 0, &refusal{code: wire.TopicFilterInvalid, text: "filter has too many levels"}
 	}
 	if c.version == wire.V5 {
 		_, filter, _ = match.SplitShared(filter)
-	} else if c.b.cfg.NoWildcards && match.HasWildcard(filter) {
+	} else if c.hub.cfg.NoWildcards && match.HasWildcard(filter) {
 		return 0, &refusal{code: wire.WildcardSubscriptionsNotSupported}
 	}
-	d := c.b.hooks.authorize(&Access{Peer: c.peer, Action: SubscribeAction, Topic: filter, QoS: f.QoS})
+	d := c.hub.hooks.authorize(&Access{Peer: c.peer, Action: SubscribeAction, Topic: filter, QoS: f.QoS})
 	no := d.refusal(subscribeReasons...)
 	if no != nil {
-		c.b.counts.denied.Add(1)
+		c.hub.counts.denied.Add(1)
 	}
 	return d.qos, no
 }

@@ -14,8 +14,8 @@ func (c *conn) subscriptionTask() *journal.Task {
 	if !c.client.durable.Load() {
 		return nil
 	}
-	b, change := c.b, c.b.changes.next()
-	return &journal.Task{Share: &c.client.waiting, Refused: func() error { return b.changes.refusedAt(change) }}
+	h, change := c.hub, c.hub.changes.next()
+	return &journal.Task{Share: &c.client.waiting, Refused: func() error { return h.changes.refusedAt(change) }}
 }
 
 // commitSubscribe lets SUBACK wait for the store, together with the retained messages
@@ -27,7 +27,7 @@ func (c *conn) commitSubscribe(t *journal.Task, p *wire.Subscribe, ack *wire.Sub
 	// The decoder's memory is used again.
 	p = &wire.Subscribe{PacketID: p.PacketID, Filters: append([]wire.SubscribeFilter(nil), p.Filters...)}
 	t.Done = func(err error) { c.subscribeCommitted(t, p, ack, why, copies, err) }
-	c.b.persistence.Add(t)
+	c.hub.persistence.Add(t)
 }
 
 // subscribeCommitted answers, and sends what is retained. [MQTT-3.8.4-1] SUBACK goes
@@ -44,14 +44,14 @@ func (c *conn) subscribeCommitted(t *journal.Task, p *wire.Subscribe, ack *wire.
 	if failed := c.explain(ack, &ack.ReasonString, why); failed != nil && !errors.Is(failed, errGone) {
 		c.fail(&refusal{code: wire.PacketTooLarge, text: "SUBACK"})
 	}
-	c.b.rouse(c)
+	c.hub.rouse(c)
 	if err != nil {
 		return
 	}
 	c.client.letWalk()
 	now := time.Now()
 	for i := range copies {
-		c.b.releaseRetained(copies[i:i+1], now)
+		c.hub.releaseRetained(copies[i:i+1], now)
 	}
-	c.b.persistence.tell(t, c.subscribed(p, ack)...)
+	c.hub.persistence.tell(t, c.subscribed(p, ack)...)
 }

@@ -29,10 +29,10 @@ func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 	if err != nil || waits {
 		return err
 	}
-	if c.b.hooks.observed() {
+	if c.hub.hooks.observed() {
 		c.letGo()
 		for _, e := range c.unsubscribed(p, ack) {
-			c.b.hooks.observe(e)
+			c.hub.hooks.observe(e)
 		}
 	}
 	return nil
@@ -41,9 +41,9 @@ func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 // unsubscribe removes the subscriptions that are there, and answers. waits says that the
 // answer comes when the store has forgotten them.
 func (c *conn) unsubscribe(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool, err error) {
-	b, cl := c.b, c.client
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	h, cl := c.hub, c.client
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if !c.attached() {
 		return false, errGone
 	}
@@ -58,10 +58,10 @@ func (c *conn) unsubscribe(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool,
 			ack.ReasonCodes[i] = wire.NoSubscriptionExisted
 			continue
 		}
-		b.removeSubscription(s)
-		b.changes.filterChanges(cl, filter)
+		h.removeSubscription(s)
+		h.changes.filterChanges(cl, filter)
 		cl.remove(filter)
-		b.reassignShared(s)
+		h.reassignShared(s)
 	}
 	if t != nil {
 		c.commitUnsubscribe(t, p, ack)
@@ -77,7 +77,7 @@ func (c *conn) commitUnsubscribe(t *journal.Task, p *wire.Unsubscribe, ack *wire
 		t.Cost += deliveryCost + len(p.Filters[i])
 	}
 	t.Done = func(err error) { c.unsubscribeCommitted(t, p, ack, err) }
-	c.b.persistence.Add(t)
+	c.hub.persistence.Add(t)
 }
 
 // unsubscribeCommitted answers. Before 5.0 there is no word for a failure.
@@ -96,8 +96,8 @@ func (c *conn) unsubscribeCommitted(t *journal.Task, p *wire.Unsubscribe, ack *w
 	if failed := c.answer(ack); failed != nil && !errors.Is(failed, errGone) {
 		c.fail(&refusal{code: wire.PacketTooLarge, text: "UNSUBACK"})
 	}
-	c.b.rouse(c)
+	c.hub.rouse(c)
 	if err == nil {
-		c.b.persistence.tell(t, c.unsubscribed(p, ack)...)
+		c.hub.persistence.tell(t, c.unsubscribed(p, ack)...)
 	}
 }

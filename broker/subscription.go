@@ -35,7 +35,7 @@ func (s *subscription) granted() wire.QoS {
 // it was looked at it may be.
 func (s *subscription) isBarred() bool {
 	limit := s.limit.Load()
-	return limit&nothing == nothing && limit>>limitBits == s.client.b.rules()
+	return limit&nothing == nothing && limit>>limitBits == s.client.hub.rules()
 }
 
 // subscription is one filter of one client, or the place of a shared one in the

@@ -12,7 +12,7 @@ type Broker struct {
 
 // Open is New for a broker with a [Config.Store]. It returns at once what New leaves
 // to the other methods: that the Config has a duration that cannot be meant, that the
-// Store could not be read or holds what the broker does not know or has no room for,
+// Store could not be read or holds what the broker does not know or has no space for,
 // such as a [RecordError]. The Store is unchanged then.
 func Open(cfg Config) (*Broker, error) {
 	b := New(cfg)
@@ -32,7 +32,7 @@ func New(cfg Config) *Broker {
 		locals:    make(map[*Subscription]struct{}),
 	}
 	b.hub.begin(cfg.withDefaults())
-	b.status = status{interval: b.cfg.StatusInterval, life: &b.life, figures: b.figures, publish: b.publishStatus}
+	b.sys = sysTopics{interval: b.cfg.StatusInterval, life: &b.life, figures: b.figuresLocked, publish: b.publishStatus}
 	switch err := cfg.validate(); {
 	case err != nil:
 		b.mu.Lock()

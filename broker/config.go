@@ -109,7 +109,7 @@ type Config struct {
 	// Connections bounds the clients that are connected at one time. When there are as
 	// many, a client of a user that has few takes the place of one of the user that has
 	// most, or of the address where users have no names. As many connections may be
-	// silent, of which the longest silent ones make room for others, and as many may
+	// silent, of which the longest silent ones give way to others, and as many may
 	// wait for the answer to their CONNECT; at least 64 of each. Zero means 10,000.
 	Connections int
 	// Sessions bounds the sessions of present and absent clients, of which each user has

@@ -16,7 +16,7 @@ import (
 // sends what the session's link holds; all answers to what one read brought go
 // out in one write.
 type conn struct {
-	hub        *hub
+	hub      *hub
 	net      net.Conn
 	line     limited       // says when net is dead
 	given    net.Conn      // what net was made of
@@ -24,7 +24,7 @@ type conn struct {
 	request  *http.Request // of a WebSocket; nil: none
 	standing standing      // guarded by doors.mu
 	signals  signals
-	client   *client // set once, under Broker.mu
+	client   *client // set once, under hub.mu
 	last     last    // set by detach; guarded by client.mu
 	spare    []byte  // of the writer, which uses it next
 
@@ -110,7 +110,7 @@ func watch(nc net.Conn) (net.Conn, limited) {
 func newConn(h *hub, nc net.Conn, l *listener) *conn {
 	watched, limits := watch(nc)
 	return &conn{
-		hub:        h,
+		hub:      h,
 		net:      watched,
 		line:     limits,
 		given:    nc,
@@ -148,5 +148,5 @@ func (c *conn) run() {
 // listener is one call of Serve.
 type listener struct {
 	net.Listener
-	ended bool // guarded by Broker.mu; no connection enters any more
+	ended bool // guarded by hub.mu; no connection enters any more
 }

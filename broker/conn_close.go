@@ -34,8 +34,8 @@ func (c *conn) session() *client {
 	return c.client
 }
 
-// detach implements connection. What is detached does not count among the clients.
-func (c *conn) detach(last []byte, told bool) {
+// detachLocked implements connection. What is detached does not count among the clients.
+func (c *conn) detachLocked(last []byte, told bool) {
 	c.last.bytes, c.last.told = last, told
 	c.hub.doors.leave(&c.standing)
 }
@@ -65,7 +65,7 @@ func (c *conn) tenant() string {
 
 // endingFor says what follows from what read returned.
 func (c *conn) endingFor(err error) ending {
-	if bye, ok := errors.AsType[*goodbye](err); ok {
+	if bye, ok := errors.AsType[*clientDisconnect](err); ok {
 		return ending{will: bye.will}
 	}
 	if fault, ok := errors.AsType[*wire.Error](err); ok {
@@ -100,9 +100,9 @@ func (c *conn) busy() bool {
 	return cl.conn == c && (cl.link.Pending() > 0 || cl.held.messages > 0)
 }
 
-// attached reports whether the connection still has its session. Broker.mu is
+// isAttachedLocked reports whether the connection still has its session. hub.mu is
 // held, so that it stays so.
-func (c *conn) attached() bool {
+func (c *conn) isAttachedLocked() bool {
 	cl := c.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()

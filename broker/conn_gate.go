@@ -49,7 +49,7 @@ func (b *bell) ring() {
 	}
 }
 
-// listen returns a channel that has room for one ring. What was rung for before the
+// listen returns a channel that holds one ring. What was rung for before the
 // first call has to be looked for after it.
 func (b *bell) listen() <-chan struct{} {
 	if b.c.Load() == nil {

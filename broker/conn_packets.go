@@ -8,14 +8,14 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// goodbye is the client's DISCONNECT.
-type goodbye struct {
+// clientDisconnect is the client's DISCONNECT.
+type clientDisconnect struct {
 	reason wire.ReasonCode
 	will   bool // the client wants its will published
 }
 
 // Error returns the client's reason.
-func (g *goodbye) Error() string { return "client disconnected: " + g.reason.Error() }
+func (g *clientDisconnect) Error() string { return "client disconnected: " + g.reason.Error() }
 
 // handle takes one packet. An error ends the connection.
 func (c *conn) handle(h wire.Header, body []byte, now time.Time) error {
@@ -27,25 +27,25 @@ func (c *conn) handle(h wire.Header, body []byte, now time.Time) error {
 		if err := c.decoder.Puback(p, h, body); err != nil {
 			return err
 		}
-		return c.settle(func(s *session.Sender) error { return s.Puback(p) })
+		return c.acknowledgeOutgoing(func(s *session.Sender) error { return s.Puback(p) })
 	case wire.TypePubrec:
 		p := &c.packets.pubrec
 		if err := c.decoder.Pubrec(p, h, body); err != nil {
 			return err
 		}
-		return c.settle(func(s *session.Sender) error { return s.Pubrec(p) })
+		return c.acknowledgeOutgoing(func(s *session.Sender) error { return s.Pubrec(p) })
 	case wire.TypePubcomp:
 		p := &c.packets.pubcomp
 		if err := c.decoder.Pubcomp(p, h, body); err != nil {
 			return err
 		}
-		return c.settle(func(s *session.Sender) error { return s.Pubcomp(p) })
+		return c.acknowledgeOutgoing(func(s *session.Sender) error { return s.Pubcomp(p) })
 	case wire.TypePubrel:
 		p := &c.packets.pubrel
 		if err := c.decoder.Pubrel(p, h, body); err != nil {
 			return err
 		}
-		return c.release(p)
+		return c.releaseIncoming(p)
 	case wire.TypeConnect:
 		// [MQTT-3.1.0-2] only once.
 		return &wire.Error{Packet: wire.TypeConnect, Reason: wire.ProtocolError, Detail: "second one"}
@@ -70,8 +70,8 @@ func (c *conn) handle(h wire.Header, body []byte, now time.Time) error {
 	return &wire.Error{Packet: h.Type, Reason: wire.ProtocolError, Detail: "not expected"}
 }
 
-// settle hands an acknowledgement to the sender of the session.
-func (c *conn) settle(ack func(*session.Sender) error) error {
+// acknowledgeOutgoing hands an acknowledgement to the sender of the session.
+func (c *conn) acknowledgeOutgoing(ack func(*session.Sender) error) error {
 	cl := c.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -79,11 +79,11 @@ func (c *conn) settle(ack func(*session.Sender) error) error {
 		return errGone
 	}
 	err := ack(cl.sender)
-	cl.settle(&c.hub.counts)
+	cl.collectCompletedLocked(&c.hub.counts)
 	return err
 }
 
-func (c *conn) release(p *wire.Pubrel) error {
+func (c *conn) releaseIncoming(p *wire.Pubrel) error {
 	cl := c.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -134,5 +134,5 @@ func (c *conn) handleDisconnect(p *wire.Disconnect) error {
 		cl.expiry = c.hub.cfg.sessionExpiry(*interval)
 	}
 	// [MQTT-3.14.4-3] only a normal goodbye deletes the will.
-	return &goodbye{reason: p.ReasonCode, will: p.ReasonCode != wire.Success}
+	return &clientDisconnect{reason: p.ReasonCode, will: p.ReasonCode != wire.Success}
 }

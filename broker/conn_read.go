@@ -57,7 +57,7 @@ func (c *conn) handleBuffered(now time.Time) error {
 	}
 	c.decoder.Recycle()
 	c.wake()
-	return c.awaitRoom()
+	return c.awaitSpace()
 }
 
 func (c *conn) handleAll(now time.Time) error {
@@ -71,7 +71,7 @@ func (c *conn) handleAll(now time.Time) error {
 		if err != nil || !ok {
 			return err
 		}
-		c.letGo()
+		c.wakeBeforeHook()
 		if err := c.checkFlags(h); err != nil {
 			return err
 		}
@@ -91,9 +91,9 @@ func (c *conn) checkFlags(h wire.Header) error {
 	return nil
 }
 
-// letGo wakes the writers before a hook that may take its time, which otherwise
+// wakeBeforeHook wakes the writers before a hook that may take its time, which otherwise
 // happens once for all that one read brought.
-func (c *conn) letGo() {
+func (c *conn) wakeBeforeHook() {
 	if c.hub.slowHooks {
 		c.signals.steps.Add(1)
 		c.router.flush()
@@ -110,12 +110,12 @@ func (c *conn) begin(now time.Time) bool {
 		return false
 	}
 	cl.sender.Pump(now)
-	cl.settle(&c.hub.counts)
+	cl.collectCompletedLocked(&c.hub.counts)
 	return true
 }
 
-// awaitRoom keeps a client that does not read its answers from asking for more.
-func (c *conn) awaitRoom() error {
+// awaitSpace keeps a client that does not read its answers from asking for more.
+func (c *conn) awaitSpace() error {
 	var drained <-chan struct{}
 	for {
 		c.client.mu.Lock()

@@ -68,10 +68,10 @@ func (c *conn) write() {
 // writePending reports whether the connection goes on.
 func (c *conn) writePending() bool {
 	for {
-		again := c.hub.walkOn(c.client, c)
-		b, last := c.take(c.spare)
+		again := c.hub.continueWalks(c.client, c)
+		b, last := c.takeBuffer(c.spare)
 		if last {
-			c.part(b)
+			c.writeFarewell(b)
 			return false
 		}
 		if len(b) == 0 {
@@ -108,7 +108,7 @@ func reusable(b []byte) []byte {
 	return b
 }
 
-func (c *conn) take(spare []byte) (b []byte, last bool) {
+func (c *conn) takeBuffer(spare []byte) (b []byte, last bool) {
 	cl := c.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -120,13 +120,13 @@ func (c *conn) take(spare []byte) (b []byte, last bool) {
 	}
 	b = cl.link.Take(spare)
 	cl.sender.Pump(time.Now())
-	cl.settle(&c.hub.counts)
+	cl.collectCompletedLocked(&c.hub.counts)
 	return b, false
 }
 
-// part writes the last bytes and closes. A peer that is told why gets the time
+// writeFarewell writes the last bytes and closes. A peer that is told why gets the time
 // to read it.
-func (c *conn) part(b []byte) {
+func (c *conn) writeFarewell(b []byte) {
 	defer c.cut()
 	if !c.writeLast(b) || !c.last.told {
 		return

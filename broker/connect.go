@@ -28,11 +28,11 @@ func (c *conn) handshake() (resumed bool, err error) {
 	// Who had a slow line has no less time for the rest.
 	moved, _ := c.line.Moved()
 	deadline := began.Add(c.hub.cfg.ConnectTimeout + line.Earned(moved))
-	c.greet(connect)
-	if !c.hub.doors.speak(&c.standing) {
+	c.readHello(connect)
+	if !c.hub.doors.sentConnect(&c.standing) {
 		return false, c.refuse(tooManyConnections)
 	}
-	if err := c.judge(connect); err != nil {
+	if err := c.checkConnect(connect); err != nil {
 		return false, c.refuse(err)
 	}
 	data, err := c.authenticate(connect, deadline)
@@ -69,7 +69,7 @@ func (c *conn) boundHandshake() error {
 }
 
 func (c *conn) readConnect() (_ *wire.Connect, err error) {
-	defer c.contain(&err)
+	defer c.recoverTLS(&err)
 	c.intake.from = c
 	c.reader = wire.NewReader(&c.intake, 0, min(connectMaximum, c.hub.cfg.MaximumPacketSize))
 	h, body, err := c.reader.ReadPacket()
@@ -104,8 +104,8 @@ func refusalVersion(body []byte) wire.Version {
 	return 0
 }
 
-// greet takes over what CONNECT says about the client.
-func (c *conn) greet(p *wire.Connect) {
+// readHello takes over what CONNECT says about the client.
+func (c *conn) readHello(p *wire.Connect) {
 	c.bridge = p.Bridge
 	c.terse = p.Version < wire.V5 || p.RequestProblemInformation != nil && !*p.RequestProblemInformation
 	c.limits = limitsOf(p)
@@ -113,8 +113,8 @@ func (c *conn) greet(p *wire.Connect) {
 	c.reader.SetVersion(c.version)
 }
 
-// judge checks what the packet asks for.
-func (c *conn) judge(p *wire.Connect) error {
+// checkConnect checks what the packet asks for.
+func (c *conn) checkConnect(p *wire.Connect) error {
 	cfg := &c.hub.cfg
 	switch {
 	case !slices.Contains(cfg.Versions, p.Version):
@@ -137,11 +137,11 @@ func (c *conn) judge(p *wire.Connect) error {
 	return c.chooseMethod(p.AuthenticationMethod)
 }
 
-// contain makes an error of a panic in a function of [Config.TLS], which runs when the
+// recoverTLS makes an error of a panic in a function of [Config.TLS], which runs when the
 // first bytes are read. It is deferred.
-func (c *conn) contain(err *error) {
+func (c *conn) recoverTLS(err *error) {
 	if v := recover(); v != nil {
-		c.hub.hooks.complain(c.hub.cfg.TLS, nil, v)
+		c.hub.hooks.logPanic(c.hub.cfg.TLS, nil, v)
 		*err = fmt.Errorf("TLS: panic: %v", v)
 	}
 }

@@ -7,14 +7,14 @@ import (
 )
 
 // entrance is a client that wants to enter. What Broker.consider makes of it holds as
-// long as Broker.mu is held.
+// long as hub.mu is held.
 type entrance struct {
 	conn     *conn
 	connect  *wire.Connect
 	assigned bool // the client identifier
 	data     []byte
 	will     *will
-	stake    *stake // of its session, which has yet to begin; nil: there is none
+	charge   *sessionCharge // of its session, which has yet to begin; nil: there is none
 
 	session *client // that there is under the client identifier; nil: none
 	resumed bool    // it goes on
@@ -22,8 +22,8 @@ type entrance struct {
 	ack     *wire.Connack
 }
 
-// handsOver is what is left to do for others when a client has entered.
-type handsOver struct {
+// handover is what is left to do for others when a client has entered.
+type handover struct {
 	left connection // has lost the session; nil: none
 	due  []*will    // are to be published
 }
@@ -37,7 +37,7 @@ func (h *hub) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (
 		c.peer.ClientID = p.ClientID
 	}
 	e.will = newWill(p.Will, c.peer, c.version)
-	after, err := h.letIn(e, deadline)
+	after, err := h.admit(e, deadline)
 	if err != nil {
 		return false, err
 	}
@@ -51,9 +51,9 @@ func (h *hub) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (
 	return e.resumed, nil
 }
 
-// consider decides whether the client may enter, and how. It changes nothing but e.
-// Broker.mu is held.
-func (h *hub) consider(e *entrance, now time.Time) error {
+// checkEntryLocked decides whether the client may enter, and how. It changes nothing
+// but e. Called with hub.mu held.
+func (h *hub) checkEntryLocked(e *entrance, now time.Time) error {
 	c, p := e.conn, e.connect
 	// Serve may have ended the listener and looked for connections with a
 	// session already.
@@ -61,15 +61,15 @@ func (h *hub) consider(e *entrance, now time.Time) error {
 		return wire.ServerUnavailable
 	}
 	e.session = h.clients[p.ClientID]
-	if err := c.mayHave(e.session, now); err != nil {
+	if err := c.mayTakeSession(e.session, now); err != nil {
 		return err
 	}
 	e.resumed = e.session != nil && !p.CleanStart && e.session.mayResume(now)
 	e.expiry = h.cfg.sessionExpiry(askedExpiry(p))
-	if err := h.hasPlace(e); err != nil {
+	if err := h.checkSpaceLocked(e); err != nil {
 		return err
 	}
-	if (p.Will != nil || h.mustStore(e)) && h.persistence.Full() {
+	if (p.Will != nil || h.mustStoreLocked(e)) && h.persistence.Full() {
 		// A will could not be refused when it is due.
 		return &refusal{code: tooMany(c.version), text: "too much waits for the store"}
 	}
@@ -83,51 +83,51 @@ func (h *hub) consider(e *entrance, now time.Time) error {
 	return nil
 }
 
-// hasPlace returns why there is no room for the session. One that is there may go on,
-// unless it comes back much larger than it was.
-func (h *hub) hasPlace(e *entrance) error {
+// checkSpaceLocked returns why there is no space for the session. One that is there may
+// go on, unless it comes back much larger than it was.
+func (h *hub) checkSpaceLocked(e *entrance) error {
 	c, cost, payer := e.conn, costOfSession(e.conn.peer, e.will), h.cfg.payer(e.conn.peer)
 	switch cl := e.session; {
-	case e.stake != nil:
+	case e.charge != nil:
 		return nil
-	case cl == nil && !h.places.room(payer, 1):
+	case cl == nil && !h.sessionQuota.fits(payer, 1):
 		return &refusal{code: tooMany(c.version), text: "too many sessions"}
 	case cl != nil:
-		if cost -= cl.stake.cost; cost <= knownGrowth {
+		if cost -= cl.sessionCharge.cost; cost <= knownGrowth {
 			return nil
 		}
-		payer = cl.stake.memory.name
+		payer = cl.sessionCharge.memory.name
 	}
-	if !h.memory.room(payer, cost) {
+	if !h.memory.fits(payer, cost) {
 		return &refusal{code: tooMany(c.version), text: "too much memory is in use"}
 	}
 	return nil
 }
 
-// takeOver lets the client in, as considered. number is that of its session if a new
-// one begins; 0: the next. Broker.mu is held.
-func (h *hub) takeOver(e *entrance, number uint64, now time.Time) (after handsOver) {
+// takeOverLocked lets the client in, as considered. number is that of its session if a new
+// one begins; 0: the next. Called with hub.mu held.
+func (h *hub) takeOverLocked(e *entrance, number uint64, now time.Time) (after handover) {
 	c, cl := e.conn, e.session
 	if cl != nil {
 		// [MQTT-3.1.4-3] the older connection of the same client goes.
-		after.left = h.displace(cl, e.resumed, &after.due, now)
+		after.left = h.displaceLocked(cl, e.resumed, &after.due, now)
 	}
 	if !e.resumed {
 		// [MQTT-3.1.2-4], [MQTT-3.1.4-4] a clean start forgets, before CONNACK.
 		if cl != nil {
 			cl.mu.Lock()
-			h.forget(cl)
+			h.endSessionLocked(cl)
 			cl.mu.Unlock()
 		}
 		if number == 0 {
 			number = h.nextNumberLocked()
 		}
 		cl = newClient(h, e.connect.ClientID, number)
-		if e.stake == nil {
-			e.stake = new(newStake(h.places, h.memory, h.cfg.payer(c.peer), 0))
+		if e.charge == nil {
+			e.charge = new(newSessionCharge(h.sessionQuota, h.memory, h.cfg.payer(c.peer), 0))
 		}
-		cl.pays(*e.stake)
-		e.stake = nil
+		cl.chargeTo(*e.charge)
+		e.charge = nil
 		h.clients[cl.id] = cl
 	}
 	cl.mu.Lock()
@@ -136,7 +136,7 @@ func (h *hub) takeOver(e *entrance, number uint64, now time.Time) (after handsOv
 	cl.resize(costOfSession(c.peer, e.will))
 	cl.durable.Store(h.persistence.Stores() && cl.expiry > 0)
 	cl.saved = cl.saved || cl.durable.Load()
-	cl.open(c, &c.hello, e.ack, e.resumed, now)
+	cl.openLocked(c, &c.hello, e.ack, e.resumed, now)
 	c.client = cl
 	return after
 }

@@ -7,8 +7,9 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// refuse answers CONNECT with the reason in err, if the version has a CONNACK for
-// it, and returns err. The connection counts no more. [MQTT-3.2.2-6], [MQTT-3.2.2-7] without session; run closes.
+// refuse answers CONNECT with the reason in err, if the version has a CONNACK for it,
+// and returns err. The connection counts no more. [MQTT-3.2.2-6], [MQTT-3.2.2-7]
+// without session; run closes.
 func (c *conn) refuse(err error) error {
 	c.hub.doors.leave(&c.standing)
 	code, ok := errors.AsType[wire.ReasonCode](err)
@@ -59,5 +60,5 @@ func (c *conn) explainRefusal(ack *wire.Connack, no *refusal) {
 	}
 }
 
-// tooManyConnections is what a client is told for which there is no room.
+// tooManyConnections is what a client is told for which there is no space.
 var tooManyConnections = &refusal{code: wire.ServerBusy, text: "too many connections"}

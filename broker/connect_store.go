@@ -24,7 +24,7 @@ type admission struct {
 	wrote    bool   // the store may have something of it
 	has      bool   // the store has all of it
 	task     *journal.Task
-	recorded chan error // has room for one
+	recorded chan error // holds one
 
 	// What it is for.
 	session *client
@@ -33,10 +33,10 @@ type admission struct {
 	saves   uint64 // of the session
 }
 
-// letIn lets the client in, when the store has its session if that is to be stored.
-func (h *hub) letIn(e *entrance, deadline time.Time) (after handsOver, err error) {
+// admit lets the client in, when the store has its session if that is to be stored.
+func (h *hub) admit(e *entrance, deadline time.Time) (after handover, err error) {
 	if !h.identifiers.lock(h.ctx, deadline, e.connect.ClientID) {
-		return handsOver{}, &refusal{code: wire.ServerUnavailable, text: storeFailed}
+		return handover{}, &refusal{code: wire.ServerUnavailable, text: storeFailed}
 	}
 	defer h.identifiers.unlock(e.connect.ClientID)
 	a := &admission{e: e}
@@ -51,31 +51,33 @@ func (h *hub) letIn(e *entrance, deadline time.Time) (after handsOver, err error
 }
 
 // tryToEnter lets the client in, or tells the store what for.
-func (h *hub) tryToEnter(a *admission, after *handsOver) (done bool, err error) {
+func (h *hub) tryToEnter(a *admission, after *handover) (done bool, err error) {
 	e, now := a.e, time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.consider(e, now); err != nil {
-		a.takeBack(h)
+	if err := h.checkEntryLocked(e, now); err != nil {
+		a.takeBackLocked(h)
 		return false, err
 	}
-	if h.mustStore(e) && !a.holds() {
-		a.make(h, now)
+	if h.mustStoreLocked(e) && !a.isCurrentLocked() {
+		a.recordLocked(h, now)
 		return false, nil
 	}
-	*after = h.takeOver(e, a.number, now)
+	*after = h.takeOverLocked(e, a.number, now)
 	a.unreserve() // if it was for a session that was there in the end
 	return true, nil
 }
 
-// mustStore reports whether the store has to know before e may enter. Broker.mu is held.
-func (h *hub) mustStore(e *entrance) bool {
+// mustStoreLocked reports whether the store has to know before e may enter. Called with
+// hub.mu held.
+func (h *hub) mustStoreLocked(e *entrance) bool {
 	return h.persistence.Stores() &&
 		(e.expiry > 0 || e.session != nil && e.session.saved || h.identifiers.isErased(e.connect.ClientID))
 }
 
-// holds reports whether the store has what is considered now. Broker.mu is held.
-func (a *admission) holds() bool {
+// isCurrentLocked reports whether the store has what is considered now. Called with
+// hub.mu held.
+func (a *admission) isCurrentLocked() bool {
 	e := a.e
 	if !a.has || a.session != e.session || a.resumed != e.resumed || a.expiry != e.expiry {
 		return false
@@ -88,8 +90,8 @@ func (a *admission) holds() bool {
 	return a.saves == e.session.saves
 }
 
-// make tells the store what will be when e has entered. Broker.mu is held.
-func (a *admission) make(h *hub, now time.Time) {
+// recordLocked tells the store what will be when e has entered. Called with hub.mu held.
+func (a *admission) recordLocked(h *hub, now time.Time) {
 	e := a.e
 	a.session, a.resumed, a.expiry, a.has = e.session, e.resumed, e.expiry, false
 	begins := sessionState{peer: e.conn.peer, expiry: e.expiry, connected: true, since: now, will: e.will}
@@ -98,7 +100,7 @@ func (a *admission) make(h *hub, now time.Time) {
 		cl.mu.Lock()
 		a.saves = cl.saves
 		leaving := slices.Clip(cl.leaving)
-		if cl.willIsDue(e.resumed, now) {
+		if cl.willIsDueLocked(e.resumed, now) {
 			leaving = append(leaving, cl.will)
 		}
 		switch {
@@ -113,7 +115,7 @@ func (a *admission) make(h *hub, now time.Time) {
 		cl.mu.Unlock()
 	}
 	if !e.resumed && e.expiry > 0 {
-		a.reserve(h)
+		a.reserveLocked(h)
 		ops = append(ops, h.sessionOp(a.number, &begins))
 	}
 	a.recorded = make(chan error, 1)
@@ -122,20 +124,21 @@ func (a *admission) make(h *hub, now time.Time) {
 	h.persistence.Add(a.task)
 }
 
-// reserve takes a number and a place for a session that is to begin. Broker.mu is held.
-func (a *admission) reserve(h *hub) {
+// reserveLocked takes a number and a place for a session that is to begin. Called with
+// hub.mu held.
+func (a *admission) reserveLocked(h *hub) {
 	if a.number == 0 {
 		a.number = h.nextNumberLocked()
 	}
-	if e := a.e; e.stake == nil && e.session == nil {
-		e.stake = new(newStake(h.places, h.memory, h.cfg.payer(e.conn.peer), costOfSession(e.conn.peer, e.will)))
+	if e := a.e; e.charge == nil && e.session == nil {
+		e.charge = new(newSessionCharge(h.sessionQuota, h.memory, h.cfg.payer(e.conn.peer), costOfSession(e.conn.peer, e.will)))
 	}
 }
 
 func (a *admission) unreserve() {
-	if s := a.e.stake; s != nil {
+	if s := a.e.charge; s != nil {
 		s.end()
-		a.e.stake = nil
+		a.e.charge = nil
 	}
 }
 
@@ -160,12 +163,13 @@ func (a *admission) await(h *hub, deadline time.Time) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	a.takeBack(h)
+	a.takeBackLocked(h)
 	return &refusal{code: code, text: storeFailed}
 }
 
-// takeBack tells the store what is, in place of what was to be. Broker.mu is held.
-func (a *admission) takeBack(h *hub) {
+// takeBackLocked tells the store what is, in place of what was to be. Called with
+// hub.mu held.
+func (a *admission) takeBackLocked(h *hub) {
 	a.unreserve()
 	if !a.wrote {
 		return
@@ -176,6 +180,6 @@ func (a *admission) takeBack(h *hub) {
 	if cl := h.clients[a.e.connect.ClientID]; cl != nil {
 		cl.mu.Lock()
 		defer cl.mu.Unlock()
-		cl.saveLater()
+		cl.saveLaterLocked()
 	}
 }

@@ -118,7 +118,7 @@
 // a restored session has user name, version and address, but no TLS state.
 //
 // Records name their format. A Store with a record that is damaged, of a later
-// format, or for which there is no room within the limits is refused by [Open] with
+// format, or for which there is no space within the limits is refused by [Open] with
 // an error that names it; the Store stays as it is. [Broker.Shutdown] commits what is
 // left, and whoever opened the Store closes it then.
 //

@@ -68,7 +68,7 @@ func TestSilentConnectionsKeepNobodyOut(t *testing.T) {
 	}
 }
 
-// Whoever fills the room with an address of its own loses there first.
+// Whoever fills the space with an address of its own loses there first.
 func TestTheBusiestAddressLosesItsSilentOnes(t *testing.T) {
 	run(t, Config{Connections: 1, Authenticators: []Authenticator{AuthenticatorFunc(func(context.Context, *Login) Decision { return Allow() })}}, func(t *testing.T, b *Broker) {
 		first := dialFrom(t, b, "10.0.0.1", wire.V5)

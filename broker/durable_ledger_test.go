@@ -166,7 +166,7 @@ func TestWhatWasTakenBackIsNotAcknowledged(t *testing.T) {
 		cl = b.clients["c"]
 		b.mu.RUnlock()
 		many := &wire.Subscribe{PacketID: 2}
-		for i := range 2 * turnLength {
+		for i := range 2 * yieldAfter {
 			many.Filters = append(many.Filters, filter(fmt.Sprint("f/", i), 1))
 		}
 		s.set(errFull, nil)

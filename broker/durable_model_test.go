@@ -37,7 +37,7 @@ func crashesAt(t *testing.T, f func(t *testing.T, c crash) (crashed bool)) {
 
 const modelMessages = 6
 
-// passOn publishes messages from one client to another through crashes, and says
+// passOnLocked publishes messages from one client to another through crashes, and says
 // how many there were.
 func passOn(t *testing.T, v wire.Version, qos wire.QoS, first, second crash) int {
 	w := newWorld(t, first)

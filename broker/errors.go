@@ -46,7 +46,7 @@ func storeCode(err error) wire.ReasonCode {
 }
 
 // storeFailed is what clients are told.
-const storeFailed = "can not be stored"
+const storeFailed = "cannot be stored"
 
 // brokenText is what the client of a hook is told that has panicked.
 const brokenText = "a hook of the server failed"

@@ -55,7 +55,7 @@ func TestAFullFileRecoversWhenItsMessagesAreTaken(t *testing.T) {
 		_, err := sub.Next(ctx)
 		require.NoError(t, err)
 	}
-	// The room is free when the acknowledgements are on the disk.
+	// The space is free when the acknowledgements are on the disk.
 	for publisher.Publish(ctx, "a", payload, mqtt.AtLeastOnce) != nil {
 		require.NoError(t, ctx.Err())
 	}

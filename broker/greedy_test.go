@@ -10,7 +10,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// A SUBSCRIBE that asks for all retained messages as often as a packet has room for would keep the
+// A SUBSCRIBE that asks for all retained messages as often as a packet has space for would keep the
 // broker busy for minutes. It may keep its own client busy, and nobody else.
 func TestAHugeSubscribeHoldsUpNobodyElse(t *testing.T) {
 	b := New(Config{})

@@ -20,13 +20,13 @@ func brokenDecision() Decision {
 // hooks are the hooks of a Config, as they are called.
 type hooks struct {
 	cfg      *Config
-	counts   *counters
+	counts   *statsCounters
 	ctx      context.Context // ends with the broker
 	breakOff func(*Peer)     // ends the connection of a client, if it still has it
 }
 
-// complain logs a panic with its stack. peer may be nil.
-func (h *hooks) complain(hook any, peer *Peer, panicked any) {
+// logPanic logs a panic with its stack. peer may be nil.
+func (h *hooks) logPanic(hook any, peer *Peer, panicked any) {
 	id := ""
 	if peer != nil {
 		id = peer.ClientID
@@ -37,7 +37,7 @@ func (h *hooks) complain(hook any, peer *Peer, panicked any) {
 func (h *hooks) askAuthenticator(ctx context.Context, hook Authenticator, l *Login) (d Decision) {
 	defer func() {
 		if v := recover(); v != nil {
-			h.complain(hook, &l.Peer, v)
+			h.logPanic(hook, &l.Peer, v)
 			d = brokenDecision()
 		}
 	}()
@@ -47,7 +47,7 @@ func (h *hooks) askAuthenticator(ctx context.Context, hook Authenticator, l *Log
 func (h *hooks) askAuthorizer(hook Authorizer, a *Access) (d Decision) {
 	defer func() {
 		if v := recover(); v != nil {
-			h.complain(hook, a.Peer, v)
+			h.logPanic(hook, a.Peer, v)
 			d = brokenDecision()
 		}
 	}()
@@ -58,7 +58,7 @@ func (h *hooks) askAuthorizer(hook Authorizer, a *Access) (d Decision) {
 func (h *hooks) method(a EnhancedAuthenticator, peer *Peer) (name string) {
 	defer func() {
 		if v := recover(); v != nil {
-			h.complain(a, peer, v)
+			h.logPanic(a, peer, v)
 		}
 	}()
 	return a.AuthenticationMethod()
@@ -68,7 +68,7 @@ func (h *hooks) method(a EnhancedAuthenticator, peer *Peer) (name string) {
 func (h *hooks) beginExchange(by EnhancedAuthenticator, l *Login) (x Exchange) {
 	defer func() {
 		if v := recover(); v != nil {
-			h.complain(by, &l.Peer, v)
+			h.logPanic(by, &l.Peer, v)
 			x = nil
 		}
 		if x == nil {
@@ -81,7 +81,7 @@ func (h *hooks) beginExchange(by EnhancedAuthenticator, l *Login) (x Exchange) {
 func (h *hooks) nextStep(ctx context.Context, x Exchange, peer *Peer, data []byte) (answer []byte, d Decision) {
 	defer func() {
 		if v := recover(); v != nil {
-			h.complain(x, peer, v)
+			h.logPanic(x, peer, v)
 			answer, d = nil, brokenDecision()
 		}
 	}()
@@ -106,7 +106,7 @@ func (h *hooks) tell(o Observer, e Event) {
 	defer func() {
 		if v := recover(); v != nil {
 			peer := peerOf(e)
-			h.complain(o, peer, v)
+			h.logPanic(o, peer, v)
 			if peer != nil {
 				h.breakOff(peer)
 			}

@@ -2,14 +2,14 @@ package broker
 
 import "sync/atomic"
 
-// authority is what the answers of the authorizers depend on.
-type authority struct {
+// ruleSet is what the answers of the authorizers depend on.
+type ruleSet struct {
 	acls    []*ACL
 	changed atomic.Uint64 // counts Reauthorize
 }
 
 // rules returns a number that changes when what the authorizers allow has changed.
-func (a *authority) rules() uint64 {
+func (a *ruleSet) rules() uint64 {
 	n := a.changed.Load()
 	for _, acl := range a.acls {
 		n += acl.rules.Load().number
@@ -17,7 +17,7 @@ func (a *authority) rules() uint64 {
 	return n
 }
 
-func (a *authority) consists(of []Authorizer) {
+func (a *ruleSet) watch(of []Authorizer) {
 	for _, hook := range of {
 		if acl, ok := hook.(*ACL); ok {
 			a.acls = append(a.acls, acl)

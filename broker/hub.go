@@ -14,14 +14,14 @@ import (
 // client. Whoever needs both takes mu first. Neither is held during I/O, a channel
 // operation or a hook.
 type hub struct {
-	cfg       Config
-	slowHooks bool // see Config.mayWait
-	counts    counters
-	hooks     hooks
-	places    *quota       // of sessions
-	memory    *quota       // in bytes, see limits_memory.go
-	walks     atomic.Int64 // that are under way
-	authority
+	cfg          Config
+	slowHooks    bool // see Config.mayWait
+	counts       statsCounters
+	hooks        hooks
+	sessionQuota *quota       // of sessions
+	memory       *quota       // in bytes, see limits_memory.go
+	walks        atomic.Int64 // that are under way
+	ruleSet
 	life
 
 	mu       sync.RWMutex       // guards everything below
@@ -31,7 +31,7 @@ type hub struct {
 	shapes   shapes
 	groups   map[string]*group // shared subscriptions by their whole filter
 	retained retained
-	status   status
+	sys      sysTopics
 	changes  changes
 
 	persistence *persistence // set once
@@ -49,11 +49,11 @@ func (h *hub) begin(cfg Config) {
 	h.slowHooks = h.cfg.mayWait()
 	h.life.begin()
 	h.hooks = hooks{cfg: &h.cfg, counts: &h.counts, ctx: h.ctx, breakOff: h.breakOff}
-	h.places, h.memory = newQuota(h.cfg.Sessions), newQuota(h.cfg.Memory)
+	h.sessionQuota, h.memory = newQuota(h.cfg.Sessions), newQuota(h.cfg.Memory)
 	h.clients, h.groups = make(map[string]*client), make(map[string]*group)
 	h.changes.hub = h
-	h.retained = newRetained(h.memory, h.changes.retainedChanged)
-	h.consists(h.cfg.Authorizers)
+	h.retained = newRetained(h.memory, h.changes.retainedChangedLocked)
+	h.watch(h.cfg.Authorizers)
 	h.persistence = h.newPersistence(h.cfg.Store)
 	h.identifiers = newIdentifiers()
 	h.shapes = newShapes()
@@ -80,9 +80,9 @@ func (h *hub) needsClock() bool {
 	return false
 }
 
-// rouse wakes the writer of c when the tasks that are committed have gone on. It is
-// for what they do.
-func (h *hub) rouse(c connection) { h.committed.dirty = append(h.committed.dirty, c) }
+// wakeAfterCommit wakes the writer of c when the tasks that are committed have gone on.
+// It is for what they do.
+func (h *hub) wakeAfterCommit(c connection) { h.committed.dirty = append(h.committed.dirty, c) }
 
 // nextNumberLocked returns the number of a session.
 func (h *hub) nextNumberLocked() uint64 {

@@ -57,8 +57,8 @@ func (d *doors) excess() int { return max(d.limit, excessMaximum) }
 
 // arrive counts a new connection. When too many are silent, the one that has been
 // so for the longest time loses its place, of the address that has most of them. It
-// reports whether there is room.
-func (d *doors) arrive(v visitor, s *standing, addr netip.Addr) (loser *census.Member[netip.Addr, visitor], room bool) {
+// reports whether there is space.
+func (d *doors) arrive(v visitor, s *standing, addr netip.Addr) (loser *census.Member[netip.Addr, visitor], fits bool) {
 	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -83,8 +83,9 @@ func longestSilent[C any](w *census.Census[netip.Addr, C], addr netip.Addr, now 
 	return busiest.First()
 }
 
-// speak says that a connection has sent CONNECT. It reports whether it may wait for an answer.
-func (d *doors) speak(s *standing) bool {
+// sentConnect says that a connection has sent CONNECT. It reports whether it may wait
+// for an answer.
+func (d *doors) sentConnect(s *standing) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.silent.Remove(s.silent)
@@ -102,15 +103,14 @@ func (d *doors) speak(s *standing) bool {
 func (d *doors) isFull(tenant string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, room := d.placeLocked(tenant)
-	return !room
+	_, fits := d.placeLocked(tenant)
+	return !fits
 }
 
-// placeLocked returns who has to go for another client of a tenant, nil if nobody has to,
-// and whether there is room at all. It is the last that came of the tenant with most
-// clients. Called with doors.mu
-// held.
-func (d *doors) placeLocked(tenant string) (loser *census.Member[string, visitor], room bool) {
+// placeLocked returns who has to go for another client of a tenant, nil if nobody has
+// to, and whether there is space at all. It is the last that came of the tenant with
+// most clients. Called with doors.mu held.
+func (d *doors) placeLocked(tenant string) (loser *census.Member[string, visitor], fits bool) {
 	if d.clients.Len() < d.limit {
 		return nil, true
 	}
@@ -121,23 +121,23 @@ func (d *doors) placeLocked(tenant string) (loser *census.Member[string, visitor
 	return busiest.Last(), true
 }
 
-// enter counts a connection among the clients of a tenant; instead says that another connection
-// of the same client goes, so that there is room in any case. It reports whether there
-// is.
+// enter counts a connection among the clients of a tenant; instead says that another
+// connection of the same client goes, so that there is space in any case. It reports
+// whether there is.
 func (d *doors) enter(v visitor, s *standing, tenant string, instead bool) bool {
 	d.mu.Lock()
-	loser, room := d.placeLocked(tenant)
-	if room && !instead && loser != nil {
+	loser, fits := d.placeLocked(tenant)
+	if fits && !instead && loser != nil {
 		d.clients.Remove(loser)
 	}
-	if room || instead {
+	if fits || instead {
 		s.client = d.clients.Add(tenant, v, time.Now())
 	}
 	d.mu.Unlock()
-	if room && !instead && loser != nil {
+	if fits && !instead && loser != nil {
 		loser.Value.evict()
 	}
-	return room || instead
+	return fits || instead
 }
 
 // leave is the end of a connection as far as it counts.
@@ -165,8 +165,8 @@ func (d *doors) answered(s *standing) {
 	s.bulky = nil
 }
 
-// bulk says that a connection has begun a CONNECT that needs a large buffer. If too many have, one
-// of them ends.
+// bulk says that a connection has begun a CONNECT that needs a large buffer. If too
+// many have, one of them ends.
 func (d *doors) bulk(v visitor, s *standing, addr netip.Addr) {
 	var loser *census.Member[netip.Addr, visitor]
 	d.mu.Lock()

@@ -10,7 +10,7 @@ import (
 // in bytes, [Config.Memory], of which everybody who is told apart has a fair share. What
 // each of them takes besides its texts and messages was measured; a test holds the
 // figures against the heap. What is there already is charged whatever is left, so that
-// nobody who is known is shut out, and a start finds room for what the store has.
+// nobody who is known is shut out, and a start finds space for what the store has.
 
 const (
 	// sessionCost is what a session takes without connection.
@@ -40,29 +40,29 @@ const (
 	knownGrowth = 1 << 10
 )
 
-// stake is what a session takes for itself of what all share.
-type stake struct {
+// sessionCharge is what a session takes for itself of what all share.
+type sessionCharge struct {
 	place  *holder // of Broker.places
 	memory *holder // of Broker.memory, foreverything of the session
 	cost   int     // charged to memory, for the session alone
 }
 
-// newStake takes a place and memory for a session, whether or not there is room.
-func newStake(places, memory *quota, payer string, cost int) stake {
-	s := stake{place: places.join(payer), memory: memory.join(payer)}
+// newSessionCharge takes a place and memory for a session, whether or not there is space.
+func newSessionCharge(places, memory *quota, payer string, cost int) sessionCharge {
+	s := sessionCharge{place: places.join(payer), memory: memory.join(payer)}
 	s.place.charge(1)
 	s.resize(cost)
 	return s
 }
 
 // resize charges another cost for the session alone.
-func (s *stake) resize(cost int) {
+func (s *sessionCharge) resize(cost int) {
 	s.memory.charge(cost - s.cost)
 	s.cost = cost
 }
 
-// end gives back what newStake took.
-func (s *stake) end() {
+// end gives back what newSessionCharge took.
+func (s *sessionCharge) end() {
 	s.resize(0)
 	s.place.give(1)
 	s.place.leave()
@@ -119,7 +119,7 @@ func (m *message) cost() int {
 	return messageCost + propertiesCost + m.bytes
 }
 
-// keep returns m as it can be kept, or nil if the holder has no room for it. cost is what
+// keep returns m as it can be kept, or nil if the holder has no space for it. cost is what
 // the copy takes besides. In all a message counts once, however many have it; with each
 // holder it counts forevery copy.
 func (h *holder) keep(m *message, cost int) *message {

@@ -6,7 +6,7 @@ import (
 
 // What has arrived of a packet lies in memory until the rest comes. One packet may be
 // large, so all of them together are bounded, and each user and address has its share:
-// a connection for which there is no room ends.
+// a connection for which there is no space ends.
 const (
 	// idleBuffer is what a connection may use to read without counting, and freeBuffer
 	// what a client may.
@@ -47,12 +47,12 @@ func (r *intake) Read(p []byte) (int, error) {
 	return r.from.fill(p)
 }
 
-// account counts a buffer with room for so many more bytes. It is only held while a
+// account counts a buffer with space for so many more bytes. It is only held while a
 // packet is not whole.
-func (r *intake) account(room int) error {
+func (r *intake) account(space int) error {
 	size := 0
 	if begun := r.from.begun(); begun > 0 {
-		size = begun + room
+		size = begun + space
 	}
 	if !r.inside && size > idleBuffer {
 		r.from.bulky()

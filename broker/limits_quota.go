@@ -83,7 +83,7 @@ func (h *holder) take(n int) bool {
 	return false
 }
 
-// has reports whether there is room for n more than the holder has.
+// has reports whether there is space for n more than the holder has.
 func (h *holder) has(n int) bool {
 	if h == nil {
 		return true
@@ -98,8 +98,8 @@ func (h *holder) has(n int) bool {
 	return own <= holderShare*(limit-limit/4-used)
 }
 
-// room reports whether the holder of a name could take n now.
-func (q *quota) room(name string, n int) bool {
+// fits reports whether the holder of a name could take n now.
+func (q *quota) fits(name string, n int) bool {
 	h := q.join(name)
 	defer h.leave()
 	return h.has(n)

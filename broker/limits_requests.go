@@ -23,10 +23,10 @@ func boundRequests(limit int, refused *atomic.Uint64) func(net.Conn, http.ConnSt
 		switch state {
 		case http.StateNew:
 			now, addr := time.Now(), census.AddressOf(nc.RemoteAddr())
-			room := true
+			space := true
 			if waiting.Len() >= limit {
 				loser := longestSilent(waiting, addr, now, true)
-				if room = loser != nil; room {
+				if space = loser != nil; space {
 					waiting.Remove(loser)
 					out = loser.Value
 				} else {
@@ -34,7 +34,7 @@ func boundRequests(limit int, refused *atomic.Uint64) func(net.Conn, http.ConnSt
 				}
 				refused.Add(1)
 			}
-			if room {
+			if space {
 				members[nc] = waiting.Add(addr, nc, now)
 			}
 		case http.StateHijacked, http.StateClosed:

@@ -14,7 +14,7 @@ type shapes struct {
 	used  map[string]*shapeUse
 }
 
-// shapeUse is the filters of one shape. Broker.mu guards it.
+// shapeUse is the filters of one shape. hub.mu guards it.
 type shapeUse struct {
 	filters int
 	payer   *holder
@@ -60,8 +60,8 @@ func shapeOf(filter string) string {
 	return string(shape)
 }
 
-// room reports whether the holder of a name may use a filter.
-func (s *shapes) room(filter, name string) bool {
+// fits reports whether the holder of a name may use a filter.
+func (s *shapes) fits(filter, name string) bool {
 	shape := shapeOf(filter)
 	if shape == "" || s.used[shape] != nil {
 		return true
@@ -75,7 +75,7 @@ func (s *shapes) room(filter, name string) bool {
 	return true
 }
 
-// add counts a filter, for which there need not be room.
+// add counts a filter, for which there need not be space.
 func (s *shapes) add(filter, name string) {
 	shape := shapeOf(filter)
 	if shape == "" {

@@ -63,7 +63,7 @@ func (b *Broker) accept(ctx context.Context, l *listener) error {
 				go b.serveConn(c) // endConns waits for it
 			}
 		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
-			b.cfg.Logger.Warn("can not accept", "error", err)
+			b.cfg.Logger.Warn("cannot accept", "error", err)
 			select {
 			case <-ctx.Done():
 			case <-b.ctx.Done():
@@ -152,13 +152,13 @@ func (b *Broker) addConn(c *conn) error {
 		b.mu.Unlock()
 		return b.ended()
 	}
-	loser, room := b.doors.arrive(c, &c.standing, census.AddressOf(c.net.RemoteAddr()))
-	if room {
+	loser, admitted := b.doors.arrive(c, &c.standing, census.AddressOf(c.net.RemoteAddr()))
+	if admitted {
 		b.conns[c] = struct{}{}
 		b.routines.Add(1)
 	}
 	b.mu.Unlock()
-	if !room {
+	if !admitted {
 		b.counts.refused.Add(1)
 		return ErrTooMany
 	}

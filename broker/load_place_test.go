@@ -14,11 +14,11 @@ func TestTimesFromTheDiskAreOnTheMonotonicClock(t *testing.T) {
 	for _, d := range []time.Duration{-time.Hour, 0, time.Hour} {
 		stored := time.Unix(0, time.Now().Add(d).UnixNano())
 		require.False(t, monotonic(stored))
-		placed := l.place(stored)
+		placed := l.monotonic(stored)
 		require.True(t, monotonic(placed))
 		require.True(t, placed.Equal(stored))
 	}
-	require.Zero(t, l.place(time.Time{}))
+	require.Zero(t, l.monotonic(time.Time{}))
 	far := time.Unix(0, 1<<63-1).AddDate(300, 0, 0)
-	require.Equal(t, far, l.place(far))
+	require.Equal(t, far, l.monotonic(far))
 }

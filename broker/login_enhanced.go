@@ -133,7 +133,7 @@ func (c *conn) handleAuth(p *wire.Auth, now time.Time) error {
 		return d.refusal(wire.UnspecifiedError, wire.ImplementationSpecificError, wire.ServerBusy, wire.BadAuthenticationMethod,
 			wire.QuotaExceeded, wire.AdministrativeAction, wire.UseAnotherServer, wire.ServerMoved)
 	case allowed:
-		if err := c.becomes(e.login, d); err != nil {
+		if err := c.reauthenticated(e.login, d); err != nil {
 			return err
 		}
 		answer.ReasonCode, e.again, e.login = wire.Success, nil, nil

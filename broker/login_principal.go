@@ -10,9 +10,9 @@ import (
 // principal is what the authenticator says ([Decision.As]), or the user name. Nobody
 // else may connect under the identifier: that would end the session, or hand it over.
 
-// mayHave returns why the client must not have the session that there is under its
+// mayTakeSession returns why the client must not have the session that there is under its
 // identifier, or nil. A session that has expired is over, even if its alarm is late.
-func (c *conn) mayHave(cl *client, now time.Time) error {
+func (c *conn) mayTakeSession(cl *client, now time.Time) error {
 	if cl == nil {
 		return nil
 	}
@@ -24,9 +24,9 @@ func (c *conn) mayHave(cl *client, now time.Time) error {
 	return &refusal{code: wire.NotAuthorized, text: "client identifier belongs to somebody else"}
 }
 
-// becomes is what follows when a client has authenticated again: it is the same
+// reauthenticated is what follows when a client has authenticated again: it is the same
 // principal, maybe under another name, such as that of the next token.
-func (c *conn) becomes(l *Login, d Decision) error {
+func (c *conn) reauthenticated(l *Login, d Decision) error {
 	if !c.peer.principal.is(c.hub.cfg.principalOf(d, l.Username)) {
 		// [MQTT-4.12.1-2] Session and rights are those of the first.
 		return &refusal{code: wire.NotAuthorized, text: "authenticated as somebody else"}
@@ -47,6 +47,6 @@ func (c *conn) becomes(l *Login, d Decision) error {
 	if cl.will != nil {
 		cl.will.peer = &peer
 	}
-	cl.saveLater()
+	cl.saveLaterLocked()
 	return nil
 }

@@ -56,10 +56,10 @@ func wantRecount(t *testing.T, b *Broker) {
 	places := map[string]int{}
 	for _, cl := range b.clients {
 		cl.mu.Lock()
-		h := cl.stake.memory
-		places[cl.stake.place.name]++
-		require.Equal(t, costOfSession(cl.seen.peer, cl.will), cl.stake.cost)
-		l.add(h, cl.stake.cost)
+		h := cl.sessionCharge.memory
+		places[cl.sessionCharge.place.name]++
+		require.Equal(t, costOfSession(cl.seen.peer, cl.will), cl.sessionCharge.cost)
+		l.add(h, cl.sessionCharge.cost)
 		for _, s := range cl.subscriptions {
 			l.add(h, costOf(s))
 		}
@@ -97,8 +97,8 @@ func wantRecount(t *testing.T, b *Broker) {
 	}
 	require.EqualValues(t, walks, b.walks.Load())
 	require.EqualValues(t, l.all, b.memory.used.Load())
-	require.EqualValues(t, len(b.clients), b.places.used.Load())
-	for q, want := range map[*quota]map[string]int{b.memory: l.own, b.places: places} {
+	require.EqualValues(t, len(b.clients), b.sessionQuota.used.Load())
+	for q, want := range map[*quota]map[string]int{b.memory: l.own, b.sessionQuota: places} {
 		q.holders[""] = q.everybody
 		for name, h := range q.holders {
 			require.EqualValues(t, want[name], h.used.Load(), name)
@@ -308,9 +308,9 @@ func (w *spender) end() {
 	}
 	wantNoWalk(w.t, b)
 	require.Zero(w.t, b.Stats().Memory)
-	require.Zero(w.t, b.places.used.Load())
+	require.Zero(w.t, b.sessionQuota.used.Load())
 	require.Empty(w.t, b.memory.holders)
-	require.Empty(w.t, b.places.holders)
+	require.Empty(w.t, b.sessionQuota.holders)
 }
 
 func TestNobodyTakesAllSessions(t *testing.T) {

@@ -13,15 +13,15 @@ import (
 // message is a published message on its way to the subscribers. Most are written
 // to connections at once and never copied.
 type message struct {
-	publish wire.Publish // without PacketID, Duplicate, topic alias and subscription identifiers
-	expires time.Time    // zero: never
-	from    string       // client identifier of the publisher; empty: none
-	bytes   int          // see size
-	kept    *message     // copy that owns its memory
-	insists bool         // nobody can be told that it was refused
+	publish     wire.Publish // without PacketID, Duplicate, topic alias and subscription identifiers
+	expires     time.Time    // zero: never
+	from        string       // client identifier of the publisher; empty: none
+	bytes       int          // see size
+	kept        *message     // copy that owns its memory
+	unrefusable bool         // nobody can be told that it was refused
 
 	copies atomic.Int32 // of one that is kept, see holder.keep
-	payer  *holder      // of one that is retained; Broker.mu guards it
+	payer  *holder      // of one that is retained; hub.mu guards it
 	number uint64       // of one that is or was retained, in the order in which they came
 }
 
@@ -56,7 +56,7 @@ func (m *message) set(p *wire.Publish, from string, now time.Time) {
 // keep it.
 func (m *message) keep() *message {
 	if m.kept == nil {
-		kept := &message{publish: m.publish, expires: m.expires, from: m.from, bytes: m.bytes, insists: m.insists}
+		kept := &message{publish: m.publish, expires: m.expires, from: m.from, bytes: m.bytes, unrefusable: m.unrefusable}
 		kept.publish.Payload = bytes.Clone(m.publish.Payload)
 		kept.publish.Properties = copyProperties(m.publish.Properties)
 		kept.kept = kept

@@ -34,7 +34,7 @@ const passwordMaximum = 72
 type Passwords struct {
 	path  string
 	users atomic.Pointer[passwordTable]
-	turns chan struct{} // one for each that is checked
+	slots chan struct{} // one for each that is checked
 	queue *loginQueue
 }
 
@@ -47,7 +47,7 @@ type passwordTable struct {
 
 // LoadPasswords reads a password file.
 func LoadPasswords(path string) (*Passwords, error) {
-	p := &Passwords{path: path, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), queue: newLoginQueue()}
+	p := &Passwords{path: path, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), queue: newLoginQueue()}
 	if err := p.Reload(); err != nil {
 		return nil, err
 	}
@@ -118,10 +118,10 @@ func (p *Passwords) Authenticate(ctx context.Context, l *Login) Decision {
 		return Allow()
 	}
 	login := p.queue.login(l)
-	if !p.queue.wait(ctx, login, p.turns) {
+	if !p.queue.wait(ctx, login, p.slots) {
 		return Deny(wire.ServerBusy, "too many logins")
 	}
-	defer func() { <-p.turns }()
+	defer func() { <-p.slots }()
 	users := p.users.Load()
 	right := users.check(l.Username, l.Password)
 	p.queue.learn(login, right)

@@ -164,8 +164,8 @@ func TestRightPasswordsAreRemembered(t *testing.T) {
 		}
 		require.Zero(t, login("x"))
 		cancel()
-		for range cap(p.turns) {
-			p.turns <- struct{}{} // nobody gets a turn any more
+		for range cap(p.slots) {
+			p.slots <- struct{}{} // nobody gets a turn any more
 		}
 		require.Zero(t, login("x"))
 		require.Equal(t, wire.ServerBusy, login("y"))

@@ -35,8 +35,8 @@ type loginQueue struct {
 type loginWait struct {
 	user, address, network, both uint64
 
-	turn    chan struct{} // closed when it is its turn
-	refused chan struct{} // closed when it is refused
+	admitted chan struct{} // closed when it is its turn
+	refused  chan struct{} // closed when it is refused
 }
 
 func newLoginQueue() *loginQueue {
@@ -50,12 +50,12 @@ func (q *loginQueue) login(l *Login) *loginWait {
 	}
 	address := census.AddressOf(l.RemoteAddr)
 	return &loginWait{
-		user:    maphash.Comparable(q.seed, l.Username),
-		address: maphash.Comparable(q.seed, address),
-		network: maphash.Comparable(q.seed, networkOf(address)),
-		both:    maphash.Comparable(q.seed, both{l.Username, address}),
-		turn:    make(chan struct{}),
-		refused: make(chan struct{}),
+		user:     maphash.Comparable(q.seed, l.Username),
+		address:  maphash.Comparable(q.seed, address),
+		network:  maphash.Comparable(q.seed, networkOf(address)),
+		both:     maphash.Comparable(q.seed, both{l.Username, address}),
+		admitted: make(chan struct{}),
+		refused:  make(chan struct{}),
 	}
 }
 
@@ -73,7 +73,7 @@ func (q *loginQueue) wait(ctx context.Context, w *loginWait, turns chan struct{}
 			case nil:
 				<-turns
 			}
-		case <-w.turn:
+		case <-w.admitted:
 			return true
 		case <-w.refused:
 			return false
@@ -82,7 +82,7 @@ func (q *loginQueue) wait(ctx context.Context, w *loginWait, turns chan struct{}
 				return false
 			}
 			select {
-			case <-w.turn:
+			case <-w.admitted:
 				<-turns
 			case <-w.refused:
 			}
@@ -102,7 +102,7 @@ func (q *loginQueue) join(w *loginWait) {
 	now := time.Now()
 	worst, last := 0, -2
 	for i, w := range q.waiting {
-		if r := q.rank(w, now); r > last {
+		if r := q.rankLocked(w, now); r > last {
 			worst, last = i, r
 		}
 	}
@@ -118,7 +118,7 @@ func (q *loginQueue) next(own *loginWait) *loginWait {
 	now := time.Now()
 	best, first := -1, 0
 	for i, w := range slices.Backward(q.waiting) {
-		if r := q.rank(w, now); best < 0 || r < first {
+		if r := q.rankLocked(w, now); best < 0 || r < first {
 			best, first = i, r
 		}
 	}
@@ -128,7 +128,7 @@ func (q *loginQueue) next(own *loginWait) *loginWait {
 	w := q.waiting[best]
 	q.waiting = slices.Delete(q.waiting, best, best+1)
 	if w != own {
-		close(w.turn)
+		close(w.admitted)
 	}
 	return w
 }
@@ -148,8 +148,8 @@ func (q *loginQueue) quit(w *loginWait) bool {
 // logged in.
 const knownFaults = 3
 
-// rank says how late a login comes. q.mu is held.
-func (q *loginQueue) rank(w *loginWait, now time.Time) int {
+// rankLocked says how late a login comes. Called with q.mu held.
+func (q *loginQueue) rankLocked(w *loginWait, now time.Time) int {
 	if q.known.of(w.both, now) > 0 && q.faults.of(w.both, now) <= knownFaults {
 		return -1
 	}
@@ -229,7 +229,7 @@ func (t *tally) add(key uint64, n uint32, now time.Time) {
 	t.counts[key] = faded{min(t.of(key, now)+n, 1<<10), now}
 }
 
-// forget makes room: of what has become nothing, or of anything.
+// forget makes space: of what has become nothing, or of anything.
 func (t *tally) forget(now time.Time) {
 	if now.Sub(t.swept) >= t.halfLife {
 		t.swept = now

@@ -41,12 +41,12 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 		m := &c.packets.message
 		m.set(p, c.client.id, now)
 		var pending *publication
-		if code, pending = c.hub.publish(&c.router, m, now, c.sourceOf(p, token)); pending != nil {
+		if code, pending = c.hub.publish(&c.router, m, now, c.publisherOf(p, token)); pending != nil {
 			return nil // the answer follows when the store has it
 		}
 	}
 	if c.hub.hooks.observed() {
-		c.letGo()
+		c.wakeBeforeHook()
 		c.hub.hooks.observe(Published{c.peer, p, code})
 	}
 	if token.IsZero() {
@@ -59,9 +59,9 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	return c.acknowledge(token, code, text)
 }
 
-// sourceOf says who has published p.
-func (c *conn) sourceOf(p *wire.Publish, t session.Token) source {
-	from := source{client: c.client, conn: c, version: c.version, token: t}
+// publisherOf says who has published p.
+func (c *conn) publisherOf(p *wire.Publish, t session.Token) publisher {
+	from := publisher{client: c.client, conn: c, version: c.version, token: t}
 	if p.QoS == wire.ExactlyOnce && c.client.durable.Load() {
 		from.id = p.PacketID
 	}

@@ -16,7 +16,7 @@ func (c *conn) answerPublish(t session.Token, code wire.ReasonCode) {
 		code = wire.Success
 	}
 	if err := c.acknowledge(t, code, ""); err == nil {
-		c.hub.rouse(c)
+		c.hub.wakeAfterCommit(c)
 	}
 }
 
@@ -34,7 +34,7 @@ func (c *conn) answerFailure(t session.Token, code wire.ReasonCode) {
 			text = "" // [MQTT-3.1.2-29]
 		}
 		_ = cl.receiver.AckWithReason(t, code, text) // stale: nobody waits for it
-		c.hub.rouse(c)
+		c.hub.wakeAfterCommit(c)
 	} else {
 		cl.receiver.Drop(t)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// source is who has published a message. The zero value is the program.
-type source struct {
+// publisher is who has published a message. The zero value is the program.
+type publisher struct {
 	client  *client    // whose messages stay in order; nil: none
 	conn    connection // its connection
 	version wire.Version
@@ -23,12 +23,12 @@ type source struct {
 
 // publication is a message that waits for the store.
 type publication struct {
-	source
+	publisher
 	message  *message
 	copies   []delivery
 	ahead    []delivery           // of what was retained before, see client.aheadLocked
 	code     wire.ReasonCode      // if it gets there
-	answered chan wire.ReasonCode // for the program; has room for one
+	answered chan wire.ReasonCode // for the program; holds one
 }
 
 // delivery is one copy of a message that waits for the store.
@@ -38,9 +38,9 @@ type delivery struct {
 	entry   *queueEntry // nil: for a session that is not stored
 }
 
-func newPublication(from source, code wire.ReasonCode) *publication {
-	p := &publication{source: from, code: code}
-	if from == (source{}) {
+func newPublication(from publisher, code wire.ReasonCode) *publication {
+	p := &publication{publisher: from, code: code}
+	if from == (publisher{}) {
 		p.answered = make(chan wire.ReasonCode, 1)
 	}
 	return p
@@ -48,7 +48,7 @@ func newPublication(from source, code wire.ReasonCode) *publication {
 
 // mustCommit reports whether m has to wait for the store, because something of it has
 // to be stored or comes after something of the same publisher that has to.
-func (h *hub) mustCommit(r *router, m *message, from *source) bool {
+func (h *hub) mustCommit(r *router, m *message, from *publisher) bool {
 	p := h.persistence
 	switch {
 	case !p.Stores():
@@ -136,7 +136,7 @@ func (p *publication) committed(h *hub, t *journal.Task, err error) {
 		h.release(p.ahead[i:i+1], now)
 	}
 	lost := h.release(p.copies, now)
-	if len(lost) == 0 || !h.passOnLost(lost, &h.committed, now, p) {
+	if len(lost) == 0 || !h.passOn(lost, &h.committed, now, p) {
 		p.finish(h, t, p.code)
 	}
 }
@@ -179,7 +179,7 @@ func (p *publication) reserve(h *hub, r *router, now time.Time) {
 }
 
 // reserve makes the copy of m for t, and copies of what has to be sent ahead of it. ok is
-// false if the client has no room for it.
+// false if the client has no space for it.
 func reserve(m *message, t *target, now time.Time) (c delivery, ahead []delivery, ok bool) {
 	c = delivery{message: m, target: *t}
 	c.target.ids = slices.Clone(t.ids)

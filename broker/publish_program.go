@@ -55,7 +55,7 @@ func (h *hub) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.R
 			return 0, ErrClosed
 		}
 	}
-	code, pending := h.publish(r, newMessage(p, "", now), now, source{})
+	code, pending := h.publish(r, newMessage(p, "", now), now, publisher{})
 	r.flush()
 	if pending == nil {
 		return code, nil

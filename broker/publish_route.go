@@ -89,7 +89,7 @@ func (r *router) flush() {
 // publish keeps m if it is retained and sends it to all subscribers. If it has to wait
 // for the store, pending is what waits, and code is what the publisher is told if all
 // goes well.
-func (h *hub) publish(r *router, m *message, now time.Time, from source) (code wire.ReasonCode, pending *publication) {
+func (h *hub) publish(r *router, m *message, now time.Time, from publisher) (code wire.ReasonCode, pending *publication) {
 	change := h.changes.next()
 	if !h.route(r, m, now, &from) {
 		h.counts.denied.Add(1)
@@ -109,7 +109,7 @@ func (h *hub) publish(r *router, m *message, now time.Time, from source) (code w
 	if lost := r.deliver(m, now); len(lost) > 0 {
 		pending = newPublication(from, code)
 		pending.message = m.keep()
-		if !h.passOnLost(lost, r, now, pending) {
+		if !h.passOn(lost, r, now, pending) {
 			return code, nil
 		}
 	}
@@ -129,20 +129,20 @@ func (r *router) deliver(m *message, now time.Time) (lost []orphan) {
 
 // route finds the targets of m. A retained message is stored under the same lock,
 // so that a new subscriber gets it either as retained or as live. It returns false
-// if there is no room for it.
-func (h *hub) route(r *router, m *message, now time.Time, from *source) bool {
+// if there is no space for it.
+func (h *hub) route(r *router, m *message, now time.Time, from *publisher) bool {
 	var before *message
 	if m.publish.Retain {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		before = h.retainedIfWalked(m)
+		before = h.retainedIfWalkedLocked(m)
 		if !h.retained.store(m, h.payerOf(from), &h.cfg, now) {
 			return false
 		}
 	} else {
 		h.mu.RLock()
 		defer h.mu.RUnlock()
-		before = h.retainedIfWalked(m)
+		before = h.retainedIfWalkedLocked(m)
 	}
 	r.matched = h.routes.Append(r.matched[:0], m.publish.Topic)
 	r.choose(m)
@@ -154,9 +154,9 @@ func (h *hub) route(r *router, m *message, now time.Time, from *source) bool {
 	return true
 }
 
-// retainedIfWalked returns what is retained of the topic of m if somebody may have yet to
-// get it; Broker.mu is held.
-func (h *hub) retainedIfWalked(m *message) *message {
+// retainedIfWalkedLocked returns what is retained of the topic of m if somebody may
+// have yet to get it. Called with hub.mu held.
+func (h *hub) retainedIfWalkedLocked(m *message) *message {
 	if h.walks.Load() == 0 {
 		return nil
 	}
@@ -227,10 +227,10 @@ func overlapping(matched []*subscription) bool {
 }
 
 // payerOf returns in whose share a message is that is retained.
-func (h *hub) payerOf(from *source) string {
+func (h *hub) payerOf(from *publisher) string {
 	switch {
 	case from.client != nil:
-		return from.client.stake.memory.name
+		return from.client.sessionCharge.memory.name
 	case from.will != nil:
 		return h.cfg.payer(from.will.peer)
 	}

@@ -418,6 +418,6 @@ func TestTheLimitCountsSessionsThatAreToBegin(t *testing.T) {
 		first.closed()
 		s.set(nil, nil)
 		mustJoin(t, b, wire.V5, lasting(wire.V5, "third"))
-		require.Zero(t, int(b.places.used.Load())-len(b.clients))
+		require.Zero(t, int(b.sessionQuota.used.Load())-len(b.clients))
 	})
 }

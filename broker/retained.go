@@ -20,7 +20,7 @@ func newRetained(memory *quota, changed func(topic string, old, now *message)) r
 }
 
 // store keeps m as the retained message of its topic, or removes that if m is
-// empty. It changes nothing and returns false if there is no room, in all or in the share
+// empty. It changes nothing and returns false if there is no space, in all or in the share
 // of who pays for it.
 func (r *retained) store(m *message, payer string, cfg *Config, now time.Time) bool {
 	topic := m.publish.Topic
@@ -41,14 +41,14 @@ func (r *retained) store(m *message, payer string, cfg *Config, now time.Time) b
 	return r.replaceWithin(m, payer, cfg)
 }
 
-// replaceWithin makes m the message of its topic if there is room. [MQTT-3.3.1-5] It
+// replaceWithin makes m the message of its topic if there is space. [MQTT-3.3.1-5] It
 // replaces what was there.
 func (r *retained) replaceWithin(m *message, payer string, cfg *Config) bool {
-	if !r.hasRoom(m, cfg) {
+	if !r.fits(m, cfg) {
 		return false
 	}
 	topic := m.publish.Topic
-	old := r.put(topic, nil, "") // its room is free for m
+	old := r.put(topic, nil, "") // its space is free for m
 	h := r.memory.join(payer)
 	kept := h.keep(m, retainedCost)
 	if kept == nil {
@@ -94,8 +94,8 @@ func (r *retained) set(m *message, payer *holder) {
 	r.bytes += m.size()
 }
 
-// hasRoom reports whether m may be put.
-func (r *retained) hasRoom(m *message, cfg *Config) bool {
+// fits reports whether m may be put.
+func (r *retained) fits(m *message, cfg *Config) bool {
 	count, bytes := r.topics.len+1, r.bytes+m.size()
 	if old := r.topics.get(m.publish.Topic); old != nil {
 		count, bytes = count-1, bytes-old.size()
@@ -109,14 +109,14 @@ func (r *retained) remove(topic string) {
 	}
 }
 
-// purgeInterval is how often expired messages are looked for when there is no room.
+// purgeInterval is how often expired messages are looked for when there is no space.
 const purgeInterval = 100 * time.Millisecond
 
 // purge removes what has expired among the next topics.
 func (r *retained) purge(now time.Time) {
 	var old []*message
 	var over bool
-	work := effort{topics: 4096, text: 256 << 10} // a look is cheap
+	work := budget{topics: 4096, text: 256 << 10} // a look is cheap
 	r.purged, over = r.topics.all(r.purged, &work, func(m *message) {
 		if m.expired(now) {
 			old = append(old, m)

@@ -8,59 +8,59 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// startWalk makes the walk of a new subscription, in place of one that is under way;
-// Broker.mu is held. It waits for SUBACK.
-func (h *hub) startWalk(s *subscription) {
+// startWalkLocked makes the walk of a new subscription, in place of one that is under
+// way. Called with hub.mu held. It waits for SUBACK.
+func (h *hub) startWalkLocked(s *subscription) {
 	again := s.walk != nil && !s.walk.over.Load()
-	s.walk.end()
-	s.walk = h.newWalk(s)
+	s.walk.endLocked()
+	s.walk = h.newWalkLocked(s)
 	s.walk.again = again
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
 	s.client.addWalkLocked(s.walk)
 }
 
-// firstStep returns how much of the retained messages is sent at once, which is nothing
-// if the client has not got what it asked for before. Broker.mu is held.
-func (h *hub) firstStep(s *subscription) effort {
+// firstStepLocked returns how much of the retained messages is sent at once, which is
+// nothing if the client has not got what it asked for before. Called with hub.mu held.
+func (h *hub) firstStepLocked(s *subscription) budget {
 	w := s.walk
 	if w == nil || w.over.Load() {
-		return effort{}
+		return budget{}
 	}
 	if s.local != nil {
-		return effort{topics: math.MaxInt, text: math.MaxInt}
+		return budget{topics: math.MaxInt, text: math.MaxInt}
 	}
 	cl := s.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if w.again || w.next != "" || cl.walks[0] != w || !cl.takesMoreLocked() {
-		return effort{} // the connection may have begun already
+		return budget{} // the connection may have begun already
 	}
 	e := step()
 	e.topics = min(e.topics, 1+h.retained.topics.len)
 	return e
 }
 
-// retainedFor calls yield for the first of what a new subscription is sent, and leaves the
-// rest to its walk. [MQTT-3.3.1-9] Broker.mu is held.
-func (h *hub) retainedFor(s *subscription, now time.Time, yield func(*message, *target)) {
+// retainedForLocked calls yield for the first of what a new subscription is sent, and
+// leaves the rest to its walk. [MQTT-3.3.1-9] Called with hub.mu held.
+func (h *hub) retainedForLocked(s *subscription, now time.Time, yield func(*message, *target)) {
 	if s.local == nil && s.client.subscriptions[s.whole] != s {
 		return // replaced meanwhile
 	}
 	t := s.retainedTarget()
-	for _, m := range h.status.messagesLocked(s.filter, now) {
+	for _, m := range h.sys.messagesLocked(s.filter, now) {
 		yield(m, &t)
 	}
-	if work := h.firstStep(s); !work.spent() {
-		if s.walk.begin(work, now, yield); s.walk.over.Load() {
+	if work := h.firstStepLocked(s); !work.spent() {
+		if s.walk.beginLocked(work, now, yield); s.walk.over.Load() {
 			s.walk = nil
 		}
 	}
 }
 
-// sendRetained sends a new subscriber what is retained.
-func (h *hub) sendRetained(s *subscription, r *router, now time.Time) {
-	h.retainedFor(s, now, func(m *message, t *target) { t.deliver(m, r, now) })
+// sendRetainedLocked sends a new subscriber what is retained.
+func (h *hub) sendRetainedLocked(s *subscription, r *router, now time.Time) {
+	h.retainedForLocked(s, now, func(m *message, t *target) { t.deliver(m, r, now) })
 }
 
 // wantsRetained says whether a subscription is sent the retained messages.
@@ -76,10 +76,10 @@ func wantsRetained(f *wire.SubscribeFilter, isNew bool) bool {
 	return false
 }
 
-// reserveRetained adds to copies what s is sent, and to t what of it has to be stored:
-// a session that is resumed is not sent it again.
-func (h *hub) reserveRetained(copies []delivery, t *journal.Task, s *subscription, now time.Time) []delivery {
-	h.retainedFor(s, now, func(m *message, to *target) {
+// reserveRetainedLocked adds to copies what s is sent, and to t what of it has to be
+// stored: a session that is resumed is not sent it again.
+func (h *hub) reserveRetainedLocked(copies []delivery, t *journal.Task, s *subscription, now time.Time) []delivery {
+	h.retainedForLocked(s, now, func(m *message, to *target) {
 		each := []delivery{{message: m, target: *to}}
 		if !to.atMostOnce(m) {
 			ok := false

@@ -13,15 +13,15 @@ import (
 // client is the session of one client identifier, and the way to its connection
 // while it has one. A clean start makes a new one.
 type client struct {
-	hub      *hub
+	hub    *hub
 	id     string
 	number uint64      // in the order of creation
-	online atomic.Bool // conn is not nil; a hint for who does not hold mu
+	online atomic.Bool // conn is not nil; a hint for code that does not hold mu
 
-	stake // set once
+	sessionCharge // set once
 	filters
 	persistent
-	gone bool // the session is over; set under Broker.mu and mu
+	gone bool // the session is over; set under hub.mu and mu
 
 	mu       sync.Mutex // guards everything below
 	conn     connection // nil while the client is away
@@ -63,14 +63,14 @@ func newClient(h *hub, id string, number uint64) *client {
 	return cl
 }
 
-// pays makes the session pay with s for what it has.
-func (cl *client) pays(s stake) {
-	cl.stake, cl.filters.payer, cl.held.payer = s, s.memory, s.memory
+// chargeTo makes the session pay with s for what it has.
+func (cl *client) chargeTo(s sessionCharge) {
+	cl.sessionCharge, cl.filters.payer, cl.held.payer = s, s.memory, s.memory
 }
 
-// open begins the connection c, which has said h, with ack, which fits. What waits for the client follows
-// it.
-func (cl *client) open(c connection, h *hello, ack *wire.Connack, resumed bool, now time.Time) {
+// openLocked begins the connection c, which has said h, with ack, which fits. What
+// waits for the client follows it.
+func (cl *client) openLocked(c connection, h *hello, ack *wire.Connack, resumed bool, now time.Time) {
 	cl.link = session.Link{Version: h.version, Limits: h.limits}
 	// [MQTT-3.2.0-1] CONNACK comes first.
 	_ = cl.link.Append(ack)
@@ -87,21 +87,21 @@ func (cl *client) open(c connection, h *hello, ack *wire.Connack, resumed bool, 
 	if h.version < wire.V5 {
 		cl.sender.DropProperties()
 	}
-	cl.receiver.Start(resumed && !cl.forgets(&cl.hub.cfg), cl.hub.cfg.openMaximum(h.version), uint16(cl.hub.cfg.TopicAliasMaximum))
-	cl.guard(resumed)
+	cl.receiver.Start(resumed && !cl.forgetsOpenLocked(&cl.hub.cfg), cl.hub.cfg.openMaximum(h.version), uint16(cl.hub.cfg.TopicAliasMaximum))
+	cl.setGateLocked(resumed)
 	cl.sender.Start(resumed, now)
-	cl.settle(&cl.hub.counts)
+	cl.collectCompletedLocked(&cl.hub.counts)
 }
 
-// close ends the connection and leaves its last bytes to the connection's
+// closeLocked ends the connection and leaves its last bytes to the connection's
 // writer. [MQTT-4.4.0-1] what is not acknowledged waits for the next one.
-func (cl *client) close(e ending) connection {
+func (cl *client) closeLocked(e ending) connection {
 	c, told := cl.conn, false
 	if e.tell && cl.link.Version == wire.V5 {
 		// [MQTT-3.14.4-1] nothing follows.
-		told = cl.appendDisconnect(e)
+		told = cl.appendDisconnectLocked(e)
 	}
-	c.detach(cl.link.Take(nil), told)
+	c.detachLocked(cl.link.Take(nil), told)
 	cl.link.Close()
 	cl.sender.Stop(false)
 	cl.receiver.Stop()
@@ -110,9 +110,9 @@ func (cl *client) close(e ending) connection {
 	return c
 }
 
-// appendDisconnect says why the connection ends, as exactly as the client and the
+// appendDisconnectLocked says why the connection ends, as exactly as the client and the
 // packet permit. [MQTT-3.14.2-1], [MQTT-3.14.2-3]
-func (cl *client) appendDisconnect(e ending) bool {
+func (cl *client) appendDisconnectLocked(e ending) bool {
 	bye := &wire.Disconnect{ReasonCode: e.reason, ServerReference: e.server}
 	if !cl.terse && e.text != "" {
 		bye.ReasonString = e.text
@@ -128,9 +128,9 @@ func (cl *client) appendDisconnect(e ending) bool {
 	return cl.link.Append(bye) == nil
 }
 
-// payer returns who pays for the subscriptions of a client: its user, or itself if
-// there are none. Broker.mu is held.
-func (cl *client) payer(open bool) string {
+// payerLocked returns who pays for the subscriptions of a client: its user, or itself if
+// there are none. Called with hub.mu held.
+func (cl *client) payerLocked(open bool) string {
 	if peer := cl.seen.peer; peer != nil && peer.Username != "" && !open {
 		return "user " + peer.Username
 	}
@@ -144,13 +144,13 @@ func (cl *client) lastPeer() *Peer {
 }
 
 // countOpenLocked charges the messages that the client has not finished. It reports
-// whether there is room for them; if there is not, nothing changes.
+// whether there is space for them; if there is not, nothing changes.
 func (cl *client) countOpenLocked() bool {
 	n := (cl.receiver.Unfinished() + openBlock - 1) / openBlock * openBlock * openCost
 	if n <= cl.openCost {
 		return true // a connection keeps what it had
 	}
-	if !cl.stake.memory.take(n - cl.openCost) {
+	if !cl.sessionCharge.memory.take(n - cl.openCost) {
 		return false
 	}
 	cl.openCost = n
@@ -160,13 +160,14 @@ func (cl *client) countOpenLocked() bool {
 // recountOpenLocked charges what is left of them, whatever is left of the quota.
 func (cl *client) recountOpenLocked() {
 	n := cl.receiver.Unfinished() * openCost
-	cl.stake.memory.charge(n - cl.openCost)
+	cl.sessionCharge.memory.charge(n - cl.openCost)
 	cl.openCost = n
 }
 
-// forgets reports whether the QoS 2 messages are too many that earlier connections have
-// left unfinished. A client that goes on with its session finishes them first, so one
-// that lets them pile up does not remember them either. cl.mu is held.
-func (cl *client) forgets(cfg *Config) bool {
+// forgetsOpenLocked reports whether the QoS 2 messages are too many that earlier
+// connections have left unfinished. A client that goes on with its session finishes
+// them first, so one that lets them pile up does not remember them either. Called with
+// client.mu held.
+func (cl *client) forgetsOpenLocked(cfg *Config) bool {
 	return cl.receiver.Unfinished() > cfg.openMaximum(wire.V311)
 }

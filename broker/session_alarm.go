@@ -10,8 +10,8 @@ type alarm struct {
 	end   time.Time   // zero: never
 }
 
-// setAlarm starts the clock of a client that is absent since then.
-func (h *hub) setAlarm(cl *client, since, now time.Time) {
+// setAlarmLocked starts the clock of a client that is absent since then.
+func (h *hub) setAlarmLocked(cl *client, since, now time.Time) {
 	cl.alarm = alarm{}
 	if cl.expiry != forever {
 		cl.alarm.end = since.Add(time.Duration(cl.expiry) * time.Second)
@@ -19,7 +19,7 @@ func (h *hub) setAlarm(cl *client, since, now time.Time) {
 	if cl.will != nil {
 		cl.alarm.will = since.Add(cl.will.delay)
 	}
-	h.startAlarm(cl, now)
+	h.startAlarmLocked(cl, now)
 }
 
 // passed reports whether a time of an alarm has come. Zero never does.
@@ -33,21 +33,21 @@ func (a *alarm) next() time.Time {
 	return a.end
 }
 
-func (h *hub) startAlarm(cl *client, now time.Time) {
+func (h *hub) startAlarmLocked(cl *client, now time.Time) {
 	next := cl.alarm.next()
 	if next.IsZero() || h.closed {
 		return
 	}
-	cl.alarm.timer = h.afterLocked(next.Sub(now), func() { h.ring(cl) })
+	cl.alarm.timer = h.afterLocked(next.Sub(now), func() { h.alarmFired(cl) })
 }
 
-func (h *hub) cancelAlarm(cl *client) {
+func (h *hub) cancelAlarmLocked(cl *client) {
 	h.stop(cl.alarm.timer)
 	cl.alarm = alarm{}
 }
 
-// ring does what is due for an absent client.
-func (h *hub) ring(cl *client) {
+// alarmFired does what is due for an absent client.
+func (h *hub) alarmFired(cl *client) {
 	now := time.Now()
 	h.mu.Lock()
 	cl.mu.Lock()
@@ -57,16 +57,16 @@ func (h *hub) ring(cl *client) {
 	if cl.alarm.timer != nil && !now.Before(cl.alarm.next()) && !h.closed {
 		ended := !cl.alarm.end.IsZero() && !now.Before(cl.alarm.end)
 		if cl.will != nil && (ended || !now.Before(cl.alarm.will)) {
-			due = cl.takeWill()
+			due = cl.takeWillLocked()
 			cl.alarm.will = time.Time{}
 			cl.resize(costOfSession(cl.seen.peer, nil))
 		}
 		cl.alarm.timer = nil
 		if ended {
 			// [MQTT-4.1.0-2] the session is over.
-			h.forget(cl)
+			h.endSessionLocked(cl)
 		} else {
-			h.startAlarm(cl, now)
+			h.startAlarmLocked(cl, now)
 		}
 	}
 	cl.mu.Unlock()

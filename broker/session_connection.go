@@ -19,10 +19,10 @@ type connection interface {
 	fail(no *refusal)
 	// failing reports whether it was told to fail.
 	failing() bool
-	// detach takes the session away. last is what is still written; told says that it ends
-	// with a reason, which the peer should have the time to read. Called with client.mu
-	// held.
-	detach(last []byte, told bool)
+	// detachLocked takes the session away. last is what is still written; told says
+	// that it ends with a reason, which the peer should have the time to read. Called
+	// with client.mu held.
+	detachLocked(last []byte, told bool)
 	// finishSoon makes one that was detached come to its end.
 	finishSoon()
 	// answerPublish acknowledges a message for which the store was waited for.

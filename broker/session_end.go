@@ -16,26 +16,27 @@ func (cl *client) mayResume(now time.Time) bool {
 	return cl.expiry > 0 && !passed(cl.alarm.end, now)
 }
 
-// displace ends the connection of cl, if it has one, in favour of a new one. The
+// displaceLocked ends the connection of cl, if it has one, in favour of a new one. The
 // will is due unless the session goes on and the will has a delay.
 // [MQTT-3.1.3-9]
-func (h *hub) displace(cl *client, resumed bool, due *[]*will, now time.Time) (left connection) {
+func (h *hub) displaceLocked(cl *client, resumed bool, due *[]*will, now time.Time) (left connection) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	isDue := cl.willIsDue(resumed, now)
-	h.cancelAlarm(cl)
+	isDue := cl.willIsDueLocked(resumed, now)
+	h.cancelAlarmLocked(cl)
 	if cl.conn != nil {
-		left = cl.close(ending{reason: wire.SessionTakenOver, tell: true})
+		left = cl.closeLocked(ending{reason: wire.SessionTakenOver, tell: true})
 	}
 	if isDue {
-		*due = append(*due, cl.takeWill())
+		*due = append(*due, cl.takeWillLocked())
 	}
 	cl.will = nil
 	return left
 }
 
-// willIsDue reports whether another connection makes the will due; cl.mu is held.
-func (cl *client) willIsDue(resumed bool, now time.Time) bool {
+// willIsDueLocked reports whether another connection makes the will due. Called with
+// client.mu held.
+func (cl *client) willIsDueLocked(resumed bool, now time.Time) bool {
 	return cl.will != nil && (!resumed || passed(cl.alarm.will, now) || cl.conn != nil && cl.will.delay == 0)
 }
 
@@ -49,13 +50,13 @@ func (h *hub) leave(cl *client, c connection, e ending, now time.Time) (left boo
 	if cl.conn != c {
 		return false, nil
 	}
-	cl.close(e)
+	cl.closeLocked(e)
 	goodbye := cl.will != nil && !e.will
 	if !e.will || h.closed && !cl.durable.Load() {
 		// [MQTT-3.14.4-3]
 		cl.will = nil
 	}
-	due = h.away(cl, now)
+	due = h.afterDetachLocked(cl, now)
 	if goodbye && cl.saved {
 		// At once, or a crash in the next moment would publish the will.
 		h.persistence.Signal()
@@ -63,53 +64,53 @@ func (h *hub) leave(cl *client, c connection, e ending, now time.Time) (left boo
 	return true, due
 }
 
-// away decides what becomes of the session of a client that has just gone. It
+// afterDetachLocked decides what becomes of the session of a client that has just gone. It
 // returns the will if that is due.
-func (h *hub) away(cl *client, now time.Time) (due *will) {
+func (h *hub) afterDetachLocked(cl *client, now time.Time) (due *will) {
 	due = cl.will
 	// [MQTT-3.1.2-8] the will waits for its delay or the end of the session, and that
 	// of a session in the store for the next start if the broker is closed.
 	if due != nil && (due.delay > 0 || h.closed) && cl.expiry > 0 {
 		due = nil
 	} else {
-		due = cl.takeWill()
+		due = cl.takeWillLocked()
 	}
 	if cl.expiry == 0 {
-		h.forget(cl)
+		h.endSessionLocked(cl)
 		return due
 	}
 	cl.recountOpenLocked()
 	cl.resize(costOfSession(cl.seen.peer, cl.will))
-	cl.saveLater()
-	h.setAlarm(cl, now, now)
+	cl.saveLaterLocked()
+	h.setAlarmLocked(cl, now, now)
 	return due
 }
 
-// forget drops the session of cl; Broker.mu and cl.mu are held. What other members of
-// its shared subscriptions have to do instead goes to them.
-func (h *hub) forget(cl *client) {
+// endSessionLocked drops the session of cl. Called with hub.mu and client.mu held. What
+// other members of its shared subscriptions have to do instead goes to them.
+func (h *hub) endSessionLocked(cl *client) {
 	if cl.gone {
 		return
 	}
 	for _, s := range cl.subscriptions {
-		h.removeSubscription(s)
-		h.changes.filterChanges(cl, s.whole)
+		h.removeRouteLocked(s)
+		h.changes.filterChangesLocked(cl, s.whole)
 	}
 	cl.gone = true
-	left := cl.undeliveredShared(&h.counts)
+	left := cl.undeliveredSharedLocked(&h.counts)
 	if cl.saved {
-		cl.erase()
+		cl.eraseLocked()
 	}
-	cl.dropQueue()
+	cl.dropQueueLocked()
 	cl.pruneWalksLocked()
 	cl.filters.clear()
 	cl.receiver.Forget()
 	cl.recountOpenLocked()
-	cl.stake.end()
+	cl.sessionCharge.end()
 	if h.clients[cl.id] == cl {
 		delete(h.clients, cl.id)
 	}
-	h.passOnNow(left)
+	h.passOnNowLocked(left)
 }
 
 // breakOff ends the connection of peer, if it still has it.

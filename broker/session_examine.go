@@ -11,7 +11,7 @@ import (
 
 // examination is what the hooks say about one session, for one state of the rules.
 type examination struct {
-	hub            *hub
+	hub          *hub
 	client       *client
 	conn         connection
 	peer         *Peer
@@ -68,8 +68,9 @@ func (h *hub) beginExamination(cl *client) *examination {
 	return x
 }
 
-// current reports whether the answers are still good for something; cl.mu is held.
-func (x *examination) current() bool {
+// isCurrentLocked reports whether the answers are still good for something. Called with
+// client.mu held.
+func (x *examination) isCurrentLocked() bool {
 	cl := x.client
 	if x.broken {
 		x.conn.fail(&refusal{code: wire.ImplementationSpecificError, text: brokenText})
@@ -104,7 +105,7 @@ func (x *examination) askAboutFilters() bool {
 	cl := x.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	if !x.current() {
+	if !x.isCurrentLocked() {
 		return false
 	}
 	for i, s := range x.subscriptions {
@@ -127,13 +128,13 @@ const lookLength = 1024
 func (x *examination) askAboutQueue() bool {
 	cl := x.client
 	cl.mu.Lock()
-	if !x.current() {
+	if !x.isCurrentLocked() {
 		cl.mu.Unlock()
 		return false
 	}
 	waiting := cl.sender.Withheld(nil, cl.rights.passed, lookLength)
 	if len(waiting) == 0 {
-		x.open()
+		x.openGateLocked()
 		cl.mu.Unlock()
 		return false
 	}
@@ -150,27 +151,27 @@ func (x *examination) askAboutQueue() bool {
 	var r router
 	now := time.Now()
 	cl.mu.Lock()
-	if !x.current() {
+	if !x.isCurrentLocked() {
 		cl.mu.Unlock()
 		return false
 	}
 	idle := cl.link.Pending() == 0
 	var left []orphan
 	if len(denied) > 0 {
-		left = cl.withhold(denied)
+		left = cl.withdrawDeniedLocked(denied)
 	}
 	cl.rights.passed = last
 	cl.pumpLocked(&r, idle, now)
 	cl.mu.Unlock()
 	x.hub.counts.denied.Add(uint64(len(denied) - len(left)))
-	x.hub.passOnLost(left, &r, now, nil)
+	x.hub.passOn(left, &r, now, nil)
 	r.flush()
 	return true
 }
 
-// open lets through all that there is, and what comes if every filter is allowed; cl.mu
-// is held.
-func (x *examination) open() {
+// openGateLocked lets through all that there is, and what comes if every filter is
+// allowed. Called with client.mu held.
+func (x *examination) openGateLocked() {
 	cl := x.client
 	if cl.rights.passed = cl.sender.LastSeq(); x.whole {
 		cl.rights.passed, cl.rights.narrow = session.GateOpen, nil
@@ -195,12 +196,12 @@ func (x *examination) mayRead(e *queueEntry, answers map[string]bool) bool {
 	return may
 }
 
-// withhold takes back messages that the client may not be sent, as far as they are still
-// waiting. It returns those that other members of shared subscriptions have to take.
-// What the client may have got before is ended as if it had said so: at QoS 2 with
-// PUBREL, or it would take the next message under the identifier for a repeat. cl.mu is
-// held.
-func (cl *client) withhold(denied []*queueEntry) (left []orphan) {
+// withdrawDeniedLocked takes back messages that the client may not be sent, as far as
+// they are still waiting. It returns those that other members of shared subscriptions
+// have to take. What the client may have got before is ended as if it had said so: at
+// QoS 2 with PUBREL, or it would take the next message under the identifier for a
+// repeat. Called with client.mu held.
+func (cl *client) withdrawDeniedLocked(denied []*queueEntry) (left []orphan) {
 	waiting := make(map[*session.Outgoing]bool)
 	for _, o := range cl.sender.Withheld(nil, cl.rights.passed, lookLength) {
 		waiting[o] = true

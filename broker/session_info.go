@@ -29,15 +29,15 @@ func (b *Broker) Clients() []ClientInfo {
 	b.mu.RLock()
 	infos := make([]ClientInfo, 0, len(b.clients))
 	for _, cl := range b.clients {
-		infos = append(infos, cl.info())
+		infos = append(infos, cl.infoLocked())
 	}
 	b.mu.RUnlock()
 	slices.SortFunc(infos, func(a, b ClientInfo) int { return strings.Compare(a.Peer.ClientID, b.Peer.ClientID) })
 	return infos
 }
 
-// info is for who holds Broker.mu.
-func (cl *client) info() ClientInfo {
+// infoLocked is for who holds hub.mu.
+func (cl *client) infoLocked() ClientInfo {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	info := ClientInfo{
@@ -85,13 +85,13 @@ func (b *Broker) Release(clientID string) bool {
 		return false
 	}
 	cl.mu.Lock()
-	b.cancelAlarm(cl)
+	b.cancelAlarmLocked(cl)
 	var left connection
 	if cl.conn != nil {
-		left = cl.close(ending{reason: wire.AdministrativeAction, text: "client identifier was released", tell: true})
+		left = cl.closeLocked(ending{reason: wire.AdministrativeAction, text: "client identifier was released", tell: true})
 	}
-	due := cl.takeWill()
-	b.forget(cl)
+	due := cl.takeWillLocked()
+	b.endSessionLocked(cl)
 	cl.mu.Unlock()
 	b.mu.Unlock()
 	if left != nil {

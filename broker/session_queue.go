@@ -53,12 +53,12 @@ func (e *queueEntry) size() int { return e.message.size() + e.idBytes() }
 func (e *queueEntry) idBytes() int { return idBytes(e.ids) }
 
 // queueLocked makes the entry of m for t. It returns nil if the session is over or has
-// no room.
+// no space.
 func (cl *client) queueLocked(m *message, t *target, now time.Time) *queueEntry {
 	if cl.gone {
 		return nil
 	}
-	kept := cl.makeRoomLocked(m, len(t.ids), now)
+	kept := cl.makeSpaceLocked(m, len(t.ids), now)
 	if kept == nil {
 		if t.group == nil {
 			cl.hub.counts.dropped.Add(1)
@@ -85,7 +85,7 @@ func (cl *client) sendLocked(e *queueEntry, now time.Time) {
 	}
 	cl.hub.counts.sent.Add(1)
 	cl.sender.Submit(&e.out, now)
-	cl.settle(&cl.hub.counts)
+	cl.collectCompletedLocked(&cl.hub.counts)
 }
 
 // reserve makes an entry of m that is sent when the store has it, or returns nil. A
@@ -135,7 +135,7 @@ func (cl *client) send(e *queueEntry, r *router, now time.Time) (taken bool) {
 	}
 	idle := cl.link.Pending() == 0
 	cl.sendLocked(e, now)
-	cl.rouseLocked(idle, r)
+	cl.noteWriterLocked(idle, r)
 	return true
 }
 
@@ -147,15 +147,15 @@ func (cl *client) giveUp(e *queueEntry) {
 	cl.held.drop(e)
 }
 
-// rouseLocked notes the connection in r if its writer has to be woken.
-func (cl *client) rouseLocked(wasIdle bool, r *router) {
+// noteWriterLocked notes the connection in r if its writer has to be woken.
+func (cl *client) noteWriterLocked(wasIdle bool, r *router) {
 	if wasIdle && cl.conn != nil && cl.link.Pending() > 0 {
 		r.dirty = append(r.dirty, cl.conn)
 	}
 }
 
 // deliver sends m to the client or queues it. It notes the connection in r when
-// its writer has to be woken. It returns false if the session is over or has no room.
+// its writer has to be woken. It returns false if the session is over or has no space.
 func (cl *client) deliver(m *message, t *target, r *router, now time.Time) (taken bool) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -176,7 +176,7 @@ func (cl *client) deliver(m *message, t *target, r *router, now time.Time) (take
 		}
 		cl.sendLocked(e, now)
 	}
-	cl.rouseLocked(idle, r)
+	cl.noteWriterLocked(idle, r)
 	return true
 }
 
@@ -212,19 +212,19 @@ func (cl *client) sendAtMostOnceLocked(m *message, t *target, r *router) (done b
 // sweepInterval keeps a full queue from being searched forevery new message.
 const sweepInterval = time.Second
 
-// makeRoomLocked returns m as it joins what waits, with so many subscription identifiers,
-// or nil if there is no room. A full queue is first rid of messages that got too old.
-func (cl *client) makeRoomLocked(m *message, ids int, now time.Time) *message {
-	if kept := cl.takeRoomLocked(m, ids); kept != nil || now.Sub(cl.held.swept) < sweepInterval {
+// makeSpaceLocked returns m as it joins what waits, with so many subscription identifiers,
+// or nil if there is no space. A full queue is first rid of messages that got too old.
+func (cl *client) makeSpaceLocked(m *message, ids int, now time.Time) *message {
+	if kept := cl.takeSpaceLocked(m, ids); kept != nil || now.Sub(cl.held.swept) < sweepInterval {
 		return kept
 	}
 	cl.held.swept = now
 	cl.sender.DropExpired(now)
-	cl.settle(&cl.hub.counts)
-	return cl.takeRoomLocked(m, ids)
+	cl.collectCompletedLocked(&cl.hub.counts)
+	return cl.takeSpaceLocked(m, ids)
 }
 
-func (cl *client) takeRoomLocked(m *message, ids int) *message {
+func (cl *client) takeSpaceLocked(m *message, ids int) *message {
 	cfg := &cl.hub.cfg
 	if cl.held.messages >= cfg.QueuedMessages || cl.held.bytes+m.size()+idBytes(ids) > cfg.QueuedBytes {
 		return nil
@@ -241,8 +241,8 @@ func withIDs(base *wire.PublishProperties, ids []uint32) wire.PublishProperties 
 	return p
 }
 
-// settle gives back the room of messages that the sender has completed.
-func (cl *client) settle(counts *counters) {
+// collectCompletedLocked gives back the space of messages that the sender has completed.
+func (cl *client) collectCompletedLocked(counts *statsCounters) {
 	cl.held.done = cl.sender.Completed(cl.held.done[:0])
 	for _, o := range cl.held.done {
 		e := o.Owner.(*queueEntry)
@@ -261,8 +261,8 @@ func (cl *client) settle(counts *counters) {
 // pumpLocked sends what may be sent now. idle says that nothing was to be written before.
 func (cl *client) pumpLocked(r *router, idle bool, now time.Time) {
 	cl.sender.Pump(now)
-	cl.settle(&cl.hub.counts)
-	cl.rouseLocked(idle, r)
+	cl.collectCompletedLocked(&cl.hub.counts)
+	cl.noteWriterLocked(idle, r)
 }
 
 func isRefusal(err error) bool {

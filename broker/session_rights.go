@@ -30,12 +30,12 @@ func (r *rights) forget() {
 	r.known, r.passed, r.narrow = false, 0, nil
 }
 
-// guard begins a connection; cl.mu is held.
-func (cl *client) guard(resumed bool) {
+// setGateLocked begins a connection. Called with client.mu held.
+func (cl *client) setGateLocked(resumed bool) {
 	if len(cl.hub.cfg.Authorizers) == 0 {
 		return
 	}
-	cl.sender.SetGate(cl.passable)
+	cl.sender.SetGate(cl.gateLocked)
 	cl.rights.forget()
 	if !resumed {
 		// It has neither filters nor messages.
@@ -43,8 +43,8 @@ func (cl *client) guard(resumed bool) {
 	}
 }
 
-// passable is the gate of the sender. cl.mu is held.
-func (cl *client) passable() uint64 {
+// gateLocked is the gate of the sender. Called with client.mu held.
+func (cl *client) gateLocked() uint64 {
 	r, h := &cl.rights, cl.hub
 	if !r.known || r.rules != h.rules() {
 		r.known, r.passed, r.narrow = false, 0, nil
@@ -60,9 +60,9 @@ func (cl *client) passable() uint64 {
 	return r.passed
 }
 
-// suspect is called when a subscription was made that was asked for under the rules
-// asked. Broker.mu is held, so that no examination misses it.
-func (cl *client) suspect(asked uint64) {
+// checkRights is called when a subscription was made that was asked for under the rules
+// asked. hub.mu is held, so that no examination misses it.
+func (cl *client) checkRights(asked uint64) {
 	if len(cl.hub.cfg.Authorizers) == 0 {
 		return
 	}

@@ -67,9 +67,9 @@ func (cl *client) recorded(outs []*session.Outgoing, discards []uint16) {
 	}
 	if len(outs) > 0 {
 		cl.sender.Pump(time.Now())
-		cl.settle(&cl.hub.counts)
+		cl.collectCompletedLocked(&cl.hub.counts)
 	}
-	cl.rouseLocked(idle, &cl.hub.committed)
+	cl.noteWriterLocked(idle, &cl.hub.committed)
 }
 
 // record returns the record of the entry.
@@ -81,8 +81,8 @@ func (e *queueEntry) record() store.Op {
 	return store.Op{Key: e.slot.key(), Value: q.Value()}
 }
 
-// save returns the record of the session, or its removal; cl.mu is held.
-func (cl *client) save() store.Op {
+// saveLocked returns the record of the session, or its removal. Called with client.mu held.
+func (cl *client) saveLocked() store.Op {
 	cl.saves++
 	return cl.hub.sessionOp(cl.number, &sessionState{
 		peer: cl.seen.peer, expiry: cl.expiry, ended: cl.gone, connected: cl.conn != nil,
@@ -90,27 +90,29 @@ func (cl *client) save() store.Op {
 	})
 }
 
-// saveLater records the session if it is one that is kept; cl.mu is held.
-func (cl *client) saveLater() {
+// saveLaterLocked records the session if it is one that is kept. Called with client.mu
+// held.
+func (cl *client) saveLaterLocked() {
 	if cl.saved {
-		cl.hub.persistence.Later(cl.save())
+		cl.hub.persistence.Later(cl.saveLocked())
 	}
 }
 
-// erase removes what the store has of a session that is over; Broker.mu and cl.mu are
-// held.
-func (cl *client) erase() {
+// eraseLocked removes what the store has of a session that is over. Called with hub.mu
+// and client.mu held.
+func (cl *client) eraseLocked() {
 	p := cl.hub.persistence
 	cl.durable.Store(false)
 	// Before the rest, so that a session in the store is whole.
-	p.Add(&journal.Task{Keep: true, Ops: []store.Op{cl.save()}, Done: cl.hub.identifiers.erasing(cl.id)})
+	p.Add(&journal.Task{Keep: true, Ops: []store.Op{cl.saveLocked()}, Done: cl.hub.identifiers.erasing(cl.id)})
 	for id := range cl.receiver.Remembered() {
 		p.Later(records.Deletion(records.IdentifierKey(cl.number, id)))
 	}
 }
 
-// dropQueue ends what waits for a session that is over; Broker.mu and cl.mu are held.
-func (cl *client) dropQueue() {
+// dropQueueLocked ends what waits for a session that is over. Called with hub.mu and
+// client.mu held.
+func (cl *client) dropQueueLocked() {
 	cl.sender.Fail(session.ErrSessionEnded)
 	for _, o := range cl.sender.Completed(nil) {
 		e := o.Owner.(*queueEntry)

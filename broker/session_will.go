@@ -42,27 +42,27 @@ func (w *will) publish(h *hub, now time.Time) {
 	code := wire.Success
 	if no := h.hooks.authorizePublish(w.peer, &w.message); no != nil {
 		code = no.code
-		w.settled()
+		w.finishWithout()
 	} else {
 		var r router
 		m := newMessage(&w.message, w.peer.ClientID, now)
-		m.insists = true
+		m.unrefusable = true
 		var pending *publication
-		code, pending = h.publish(&r, m, now, source{will: w})
+		code, pending = h.publish(&r, m, now, publisher{will: w})
 		r.flush()
 		if pending != nil {
 			return // the rest follows when the store has it
 		}
-		w.settled()
+		w.finishWithout()
 	}
 	if h.hooks.observed() {
 		h.hooks.observe(Published{w.peer, &w.message, code})
 	}
 }
 
-// takeWill takes the will out of the session, to be published; cl.mu is held. A
-// session in the store keeps it until the message is there instead.
-func (cl *client) takeWill() *will {
+// takeWillLocked takes the will out of the session, to be published. Called with
+// client.mu held. A session in the store keeps it until the message is there instead.
+func (cl *client) takeWillLocked() *will {
 	w := cl.will
 	cl.will = nil
 	cl.saves++
@@ -83,22 +83,22 @@ func (w *will) commit(h *hub, t *journal.Task) {
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	w.depart()
-	t.Ops = append(t.Ops, cl.save())
+	w.removeLocked()
+	t.Ops = append(t.Ops, cl.saveLocked())
 	h.persistence.Add(t)
 }
 
-// settled says that the will has gone another way, or nowhere.
-func (w *will) settled() {
+// finishWithout says that the will has gone another way, or nowhere.
+func (w *will) finishWithout() {
 	if cl := w.owner; cl != nil {
 		cl.mu.Lock()
 		defer cl.mu.Unlock()
-		w.depart()
-		cl.saveLater()
+		w.removeLocked()
+		cl.saveLaterLocked()
 	}
 }
 
-func (w *will) depart() {
+func (w *will) removeLocked() {
 	cl := w.owner
 	cl.leaving = slices.DeleteFunc(cl.leaving, func(each *will) bool { return each == w })
 }

@@ -8,33 +8,33 @@ import (
 )
 
 // group is a shared subscription: its members take turns. Members change under
-// the write lock of Broker.mu only.
+// the write lock of hub.mu only.
 type group struct {
 	whole   string
-	place   *subscription // in the routing tree
+	route   *subscription // in the routing tree
 	members []*subscription
-	turn    atomic.Uint32
+	next    atomic.Uint32
 }
 
-// join makes s a member of its group; Broker.mu is held.
-func (h *hub) join(s *subscription) {
+// joinGroupLocked makes s a member of its group. Called with hub.mu held.
+func (h *hub) joinGroupLocked(s *subscription) {
 	g := h.groups[s.whole]
 	if g == nil {
 		g = &group{whole: s.whole}
-		g.place = &subscription{filter: s.filter, group: g}
+		g.route = &subscription{filter: s.filter, group: g}
 		h.groups[s.whole] = g
-		h.routes.Insert(s.filter, g.place)
+		h.routes.Insert(s.filter, g.route)
 	}
 	s.group = g
 	g.members = append(g.members, s)
 }
 
-// part ends the membership of s; Broker.mu is held.
-func (h *hub) part(s *subscription) {
+// leaveGroupLocked ends the membership of s. Called with hub.mu held.
+func (h *hub) leaveGroupLocked(s *subscription) {
 	g := s.group
 	g.members = slices.DeleteFunc(g.members, func(m *subscription) bool { return m == s })
 	if len(g.members) == 0 {
-		h.routes.Delete(g.place.filter, g.place)
+		h.routes.Delete(g.route.filter, g.route)
 		delete(h.groups, g.whole)
 	}
 }
@@ -49,18 +49,18 @@ func (g *group) name() string {
 
 // pick returns the member whose turn it is, or nil if none may have anything.
 func (g *group) pick() *subscription {
-	for s := range g.inTurn {
+	for s := range g.candidates {
 		return s
 	}
 	return nil
 }
 
-// inTurn yields all members, beginning with the one whose turn it is: first those who
+// candidates yields all members, beginning with the one whose turn it is: first those who
 // are connected, then those for whom messages are kept, then the rest. Those that lost
 // their right are passed over.
-func (g *group) inTurn(yield func(*subscription) bool) {
+func (g *group) candidates(yield func(*subscription) bool) {
 	n := len(g.members)
-	first := int(g.turn.Add(1) % uint32(n))
+	first := int(g.next.Add(1) % uint32(n))
 	for rank := range 3 {
 		for i := range n {
 			s := g.members[(first+i)%n]

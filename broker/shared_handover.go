@@ -23,7 +23,7 @@ type orphan struct {
 	message *message
 	group   string
 	slot    *slot   // its place in the store; nil: none
-	not     *client // has no room for it; nil: nobody in particular
+	not     *client // has no space for it; nil: nobody in particular
 }
 
 // orphaned returns what o is for the other members of group, or of any shared
@@ -34,8 +34,9 @@ func orphaned(o *session.Outgoing, group string) (x orphan, ok bool) {
 	return x, x.group != "" && (group == "" || group == x.group)
 }
 
-// undeliveredShared returns what of a session that is over goes to others. cl.mu is held.
-func (cl *client) undeliveredShared(counts *counters) (left []orphan) {
+// undeliveredSharedLocked returns what of a session that is over goes to others. Called
+// with client.mu held.
+func (cl *client) undeliveredSharedLocked(counts *statsCounters) (left []orphan) {
 	for _, o := range cl.sender.Incomplete(nil) {
 		x, ok := orphaned(o, "")
 		switch {
@@ -54,10 +55,10 @@ func (cl *client) undeliveredShared(counts *counters) (left []orphan) {
 	return left
 }
 
-// withdrawShared takes what has come through a shared subscription out of the queue of a client
-// that has left it and stays otherwise. [MQTT-3.10.4-3] What was sent is completed.
-// cl.mu is held.
-func (cl *client) withdrawShared(group string) (left []orphan) {
+// withdrawSharedLocked takes what has come through a shared subscription out of the
+// queue of a client that has left it and stays otherwise. [MQTT-3.10.4-3] What was sent
+// is completed. Called with client.mu held.
+func (cl *client) withdrawSharedLocked(group string) (left []orphan) {
 	for _, o := range cl.sender.Incomplete(nil) {
 		x, ok := orphaned(o, group)
 		if !ok || !cl.sender.Withdraw(o) {
@@ -69,38 +70,38 @@ func (cl *client) withdrawShared(group string) (left []orphan) {
 	return left
 }
 
-// passOnLost is passOn for who does not hold Broker.mu.
-func (h *hub) passOnLost(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
+// passOn is passOnLocked for callers that do not hold hub.mu.
+func (h *hub) passOn(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
 	if len(lost) == 0 {
 		return false
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	return h.passOn(lost, r, now, p)
+	return h.passOnLocked(lost, r, now, p)
 }
 
-// passOnNow is passOn for somebody who has left. Broker.mu is held for writing, so that
-// what is published from now on comes behind, and client.mu of who has left: nobody
-// else holds two of these, so they need no order.
-func (h *hub) passOnNow(left []orphan) {
+// passOnNowLocked is passOnLocked for somebody who has left. hub.mu is held for
+// writing, so that what is published from now on comes behind, and client.mu of who has
+// left: nobody else holds two of these, so they need no order.
+func (h *hub) passOnNowLocked(left []orphan) {
 	if len(left) > 0 {
 		var r router
-		h.passOn(left, &r, time.Now(), nil)
+		h.passOnLocked(left, &r, time.Now(), nil)
 		r.flush()
 	}
 }
 
-// passOn gives messages to other members of their shared subscriptions, in order. What
-// nobody can take is dropped and counted. Places in the store change from one member to
-// others in one Commit, for which p waits then, unless it is nil. Copies that need no
-// store go at once. Broker.mu is held.
-func (h *hub) passOn(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
+// passOnLocked gives messages to other members of their shared subscriptions, in order.
+// What nobody can take is dropped and counted. Places in the store change from one
+// member to others in one Commit, for which p waits then, unless it is nil. Copies that
+// need no store go at once. Called with hub.mu held.
+func (h *hub) passOnLocked(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
 	ending := h.drains()
 	t := &journal.Task{Keep: true, Whole: true}
 	var copies []delivery
 	for i := range lost {
 		x := &lost[i]
-		c, ok := h.assign(x, r, now, ending)
+		c, ok := h.assignLocked(x, r, now, ending)
 		if ok && c.entry != nil {
 			if ok = h.packAgain(t, x, c) == nil; ok {
 				copies = append(copies, c)
@@ -135,16 +136,16 @@ func (h *hub) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *pub
 	for i := range copies {
 		again = append(again, h.release(copies[i:i+1], now)...)
 	}
-	if !h.passOnLost(again, &h.committed, now, p) && p != nil {
+	if !h.passOn(again, &h.committed, now, p) && p != nil {
 		p.finish(h, t, p.code)
 	}
 }
 
-// assign finds a member that takes the message of x. One whose session is stored gets it
-// when the store has it; c is empty for the others, who have it. If the broker is
-// ending, nobody else gets it: their sessions go, too. Broker.mu is held.
-func (h *hub) assign(x *orphan, r *router, now time.Time, ending bool) (c delivery, ok bool) {
-	s := h.nextMember(x, func(s *subscription) bool {
+// assignLocked finds a member that takes the message of x. One whose session is stored
+// gets it when the store has it; c is empty for the others, who have it. If the broker
+// is ending, nobody else gets it: their sessions go, too. Called with hub.mu held.
+func (h *hub) assignLocked(x *orphan, r *router, now time.Time, ending bool) (c delivery, ok bool) {
+	s := h.nextMemberLocked(x, func(s *subscription) bool {
 		t := s.target(x.message)
 		if s.id != 0 {
 			t.ids = []uint32{s.id}
@@ -164,7 +165,7 @@ func (h *hub) reserveElsewhere(copies []delivery, lost []orphan, r *router, now 
 	defer h.mu.RUnlock()
 	ending := h.drains()
 	for i := range lost {
-		c, ok := h.assign(&lost[i], r, now, ending)
+		c, ok := h.assignLocked(&lost[i], r, now, ending)
 		switch {
 		case !ok:
 			h.counts.dropped.Add(1)
@@ -191,11 +192,11 @@ func (h *hub) packAgain(t *journal.Task, x *orphan, c delivery) error {
 	return nil
 }
 
-// nextMember returns the first member that takes the message, beginning with the one whose
-// turn it is, or nil if none does.
-func (h *hub) nextMember(x *orphan, takes func(*subscription) bool) *subscription {
+// nextMemberLocked returns the first member that takes the message, beginning with the
+// one whose turn it is, or nil if none does.
+func (h *hub) nextMemberLocked(x *orphan, takes func(*subscription) bool) *subscription {
 	if g := h.groups[x.group]; g != nil {
-		for s := range g.inTurn {
+		for s := range g.candidates {
 			if s.client != x.not && takes(s) {
 				return s
 			}
@@ -204,13 +205,13 @@ func (h *hub) nextMember(x *orphan, takes func(*subscription) bool) *subscriptio
 	return nil
 }
 
-// reassignShared passes on what waits for the client of s, which has unsubscribed, if
-// there is somebody else. Broker.mu is held.
-func (h *hub) reassignShared(s *subscription) {
+// reassignSharedLocked passes on what waits for the client of s, which has unsubscribed, if
+// there is somebody else. Called with hub.mu held.
+func (h *hub) reassignSharedLocked(s *subscription) {
 	if s.group == nil || h.groups[s.whole] == nil {
 		return // a client may get what was queued before it unsubscribed
 	}
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
-	h.passOnNow(s.client.withdrawShared(s.whole))
+	h.passOnNowLocked(s.client.withdrawSharedLocked(s.whole))
 }

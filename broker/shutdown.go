@@ -20,10 +20,10 @@ func (b *Broker) Close() error {
 	b.stopping.Store(true)
 	for _, cl := range b.clients {
 		cl.mu.Lock()
-		b.cancelAlarm(cl)
+		b.cancelAlarmLocked(cl)
 		cl.mu.Unlock()
 	}
-	b.status.stopLocked()
+	b.sys.stopLocked()
 	locals := b.locals
 	b.locals = nil
 	b.mu.Unlock()

@@ -136,8 +136,8 @@ func TestTimersThatAreStoppedTooLate(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			b.mu.Lock()
 			time.Sleep(30 * time.Second) // the timer fires and waits
-			b.status.unwatchLocked()
-			b.status.watchLocked()
+			b.sys.unwatchLocked()
+			b.sys.watchLocked()
 			b.mu.Unlock()
 			synctest.Wait()
 			start := time.Now()
@@ -155,8 +155,8 @@ func TestTimersThatAreStoppedTooLate(t *testing.T) {
 			time.Sleep(time.Minute) // the session ends, but for the lock
 			cl := b.clients["c"]
 			cl.mu.Lock()
-			b.cancelAlarm(cl)
-			b.setAlarm(cl, time.Now(), time.Now())
+			b.cancelAlarmLocked(cl)
+			b.setAlarmLocked(cl, time.Now(), time.Now())
 			cl.mu.Unlock()
 			b.mu.Unlock()
 			synctest.Wait()

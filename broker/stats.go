@@ -28,11 +28,11 @@ type Stats struct {
 func (b *Broker) Stats() Stats {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.stats()
+	return b.statsLocked()
 }
 
-// stats is Stats for who holds Broker.mu.
-func (b *Broker) stats() Stats {
+// statsLocked is Stats for who holds hub.mu.
+func (b *Broker) statsLocked() Stats {
 	s := Stats{
 		Connections:   len(b.conns),
 		Sessions:      len(b.clients),

@@ -2,8 +2,8 @@ package broker
 
 import "sync/atomic"
 
-// counters are what [Stats] are made of.
-type counters struct {
+// statsCounters are what [Stats] are made of.
+type statsCounters struct {
 	received, sent, dropped, expired, denied, refused atomic.Uint64
 	bytesReceived, bytesSent                          atomic.Uint64
 	commits, commitErrors                             atomic.Uint64

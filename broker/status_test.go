@@ -36,7 +36,7 @@ func TestStatusTopics(t *testing.T) {
 		s.subscribe(filter("#", 0), filter("+/broker/uptime", 0))
 		require.Equal(t, "r", receive[*wire.Publish](s).Topic)
 		s.idle() // nothing for wildcards
-		require.Nil(t, b.status.timer)
+		require.Nil(t, b.sys.timer)
 
 		s.subscribe(filter("$SYS/#", 0))
 		first := figuresOf(s)
@@ -61,7 +61,7 @@ func TestStatusTopics(t *testing.T) {
 
 		s.send(&wire.Unsubscribe{PacketID: 9, Filters: []string{"$SYS/#"}})
 		receive[*wire.Unsuback](s)
-		require.Nil(t, b.status.timer)
+		require.Nil(t, b.sys.timer)
 		advance(time.Hour)
 		s.idle()
 	})
@@ -74,7 +74,7 @@ func TestOneStatusTopic(t *testing.T) {
 		require.True(t, receive[*wire.Publish](s).Retain)
 		require.Len(t, figuresOf(s), 1)
 		s.cut() // and with it the subscription
-		require.Nil(t, b.status.timer)
+		require.Nil(t, b.sys.timer)
 		sub, err := b.Subscribe("$SYS/broker/uptime", 0)
 		require.NoError(t, err)
 		require.Equal(t, "0 seconds", string((<-sub.Messages()).Payload))
@@ -91,7 +91,7 @@ func TestStatusThroughASharedSubscription(t *testing.T) {
 		advance(10 * time.Second)
 		s.want(message0("$SYS/broker/uptime", "10 seconds"))
 		s.cut()
-		require.Nil(t, b.status.timer)
+		require.Nil(t, b.sys.timer)
 	})
 }
 

@@ -22,7 +22,7 @@ const clockInterval = time.Minute
 type persistence struct {
 	*journal.Journal
 	hooks    *hooks
-	counts   *counters
+	counts   *statsCounters
 	log      *slog.Logger
 	follows  storeFollows
 	message  atomic.Uint64 // the number of the last message

@@ -10,10 +10,10 @@ import (
 
 // changes are the retained messages and subscriptions that the store has not got.
 // Subscriptions count as soon as they are made, so that no message is missed that
-// follows the SUBSCRIBE; what the store refuses is taken back. Broker.mu guards them.
+// follows the SUBSCRIBE; what the store refuses is taken back. hub.mu guards them.
 type changes struct {
-	hub        *hub
-	pending  atomic.Bool   // there may be something; a hint for who does not hold Broker.mu
+	hub      *hub
+	pending  atomic.Bool   // there may be something; a hint for code that does not hold hub.mu
 	begun    bool          // begin was called, and end not; of the goroutine of the journal
 	begins   atomic.Uint64 // of begin
 	refused  uint64        // the last begin that failed, and why; of the goroutine of the journal
@@ -28,26 +28,28 @@ type filterOf struct {
 	whole  string
 }
 
-// retainedChanged is called when the retained message of topic, old, was replaced by now.
-func (c *changes) retainedChanged(topic string, old, now *message) {
+// retainedChangedLocked is called when the retained message of topic, old, was replaced
+// by now.
+func (c *changes) retainedChangedLocked(topic string, old, now *message) {
 	if !c.hub.persistence.Stores() {
 		return
 	}
 	c.retained.note(topic, old)
-	c.retained.settle(topic, now)
+	c.retained.replaced(topic, now)
 	c.schedule()
 }
 
-// filterChanges is called before a subscription of cl is replaced.
-func (c *changes) filterChanges(cl *client, whole string) {
+// filterChangesLocked is called before a subscription of cl is replaced.
+func (c *changes) filterChangesLocked(cl *client, whole string) {
 	if cl.saved {
 		c.filters.note(filterOf{cl, whole}, cl.subscriptions[whole])
 		c.schedule()
 	}
 }
 
-// walkEnded is called when s, which the store has, has been sent its retained messages.
-func (c *changes) walkEnded(cl *client, s *subscription) {
+// walkEndedLocked is called when s, which the store has, has been sent its retained
+// messages.
+func (c *changes) walkEndedLocked(cl *client, s *subscription) {
 	if cl.saved {
 		c.filters.note(filterOf{cl, s.whole}, &subscription{walk: &walk{ended: s}})
 		c.schedule()
@@ -104,7 +106,7 @@ func (c *changes) begin(ops []store.Op) []store.Op {
 		if m != nil {
 			value, err := m.record()
 			if err != nil {
-				h.cfg.Logger.Error("retained message can not be stored", "topic", topic, "error", err)
+				h.cfg.Logger.Error("retained message cannot be stored", "topic", topic, "error", err)
 			} else {
 				op.Value, op.Delete = value, false
 			}
@@ -136,10 +138,10 @@ func (c *changes) end(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c.retained.end(ok, c.currentRetained, func(topic string, failed, durable *message) {
-		if failed == nil || failed.publish.QoS == wire.AtMostOnce || failed.insists {
+		if failed == nil || failed.publish.QoS == wire.AtMostOnce || failed.unrefusable {
 			return
 		}
-		if durable != nil && !h.retained.hasRoom(durable, &h.cfg) {
+		if durable != nil && !h.retained.fits(durable, &h.cfg) {
 			return // its place is taken
 		}
 		if h.retained.put(topic, nil, ""); durable != nil {
@@ -157,11 +159,11 @@ func (c *changes) end(err error) {
 			return // its place is taken
 		}
 		if failed != nil {
-			h.removeSubscription(failed)
+			h.removeRouteLocked(failed)
 			k.client.remove(k.whole)
 		}
 		if durable != nil {
-			h.place(durable, durable.group != nil)
+			h.addRouteLocked(durable, durable.group != nil)
 			k.client.add(durable)
 		}
 	})

@@ -2,7 +2,7 @@ package broker
 
 // ledger follows what is changed in memory before the store has it, by key. Only
 // the last state counts: what changes often is written as often as the store takes
-// it, and needs no more memory for that. Broker.mu guards it.
+// it, and needs no more memory for that. hub.mu guards it.
 type ledger[K, V comparable] struct {
 	changes map[K]*change[V]
 }
@@ -24,9 +24,9 @@ func (l *ledger[K, V]) note(k K, old V) {
 	}
 }
 
-// settle is called after it was replaced by now. What is again as it is in the store
+// replaced is called after it was replaced by now. What is again as it is in the store
 // is forgotten, or a store that hangs would let everything gather that comes and goes.
-func (l *ledger[K, V]) settle(k K, now V) {
+func (l *ledger[K, V]) replaced(k K, now V) {
 	if c := l.changes[k]; c != nil && !c.flying && c.durable == now {
 		delete(l.changes, k)
 	}

@@ -14,7 +14,7 @@ import (
 
 // loading is what is read from the Store, before it becomes the state of the broker.
 type loading struct {
-	hub        *hub
+	hub      *hub
 	now      time.Time
 	clock    time.Time // when the broker last ran, for sure
 	clients  map[uint64]*client
@@ -51,17 +51,17 @@ func (h *hub) load() {
 	}
 	h.persistence.Later(l.rest...)
 	h.persistence.start()
-	l.resume()
+	l.resumeLocked()
 }
 
 // failLocked closes a broker that never began.
 func (h *hub) failLocked(err error) {
 	h.persistence = h.newPersistence(nil)
 	h.failure, h.closed = err, true
-	h.places, h.memory = newQuota(h.cfg.Sessions), newQuota(h.cfg.Memory)
-	h.clients, h.retained = map[string]*client{}, newRetained(h.memory, h.changes.retainedChanged)
+	h.sessionQuota, h.memory = newQuota(h.cfg.Sessions), newQuota(h.cfg.Memory)
+	h.clients, h.retained = map[string]*client{}, newRetained(h.memory, h.changes.retainedChangedLocked)
 	h.stopping.Store(true)
-	h.status.stopLocked()
+	h.sys.stopLocked()
 	h.cancel()
 }
 
@@ -71,13 +71,13 @@ func (l *loading) read() error {
 		kind records.Kind
 		take func(key records.Key, record store.Record) error
 	}{
-		{records.ClockKind, l.takeClock},
-		{records.SessionKind, l.takeSession},
-		{records.SubscriptionKind, l.takeFilter},
-		{records.MessageKind, l.takeMessage},
-		{records.QueuedKind, l.takeQueued},
-		{records.IdentifierKind, l.takeIdentifier},
-		{records.RetainedKind, l.takeRetained},
+		{records.ClockKind, l.loadClock},
+		{records.SessionKind, l.loadSession},
+		{records.SubscriptionKind, l.loadFilter},
+		{records.MessageKind, l.loadMessage},
+		{records.QueuedKind, l.loadQueued},
+		{records.IdentifierKind, l.loadIdentifier},
+		{records.RetainedKind, l.loadRetained},
 	} {
 		for record, err := range l.hub.cfg.Store.Scan(step.kind.Prefix()) {
 			if err != nil {
@@ -108,15 +108,15 @@ func (l *loading) read() error {
 	return nil
 }
 
-func (l *loading) takeClock(_ records.Key, record store.Record) error {
+func (l *loading) loadClock(_ records.Key, record store.Record) error {
 	clock, err := records.ParseClock(record.Value)
-	l.clock = l.place(clock)
+	l.clock = l.monotonic(clock)
 	return err
 }
 
-// place gives a time from the store its place on the monotonic clock: from now on it
+// monotonic gives a time from the store its place on the monotonic clock: from now on it
 // does not matter what becomes of the clock on the wall.
-func (l *loading) place(t time.Time) time.Time {
+func (l *loading) monotonic(t time.Time) time.Time {
 	placed := l.now.Add(t.Sub(l.now))
 	if t.IsZero() || !placed.Equal(t) { // never, or centuries away
 		return t
@@ -124,13 +124,13 @@ func (l *loading) place(t time.Time) time.Time {
 	return placed
 }
 
-func (l *loading) takeSession(key records.Key, record store.Record) error {
+func (l *loading) loadSession(key records.Key, record store.Record) error {
 	r, err := records.ParseSession(record.Value)
 	if err != nil {
 		return err
 	}
 	number, s := key.Session, sessionStateOf(r)
-	s.since = l.place(s.since)
+	s.since = l.monotonic(s.since)
 	h := l.hub
 	if !s.ended && len(h.clients) >= h.cfg.Sessions {
 		return fmt.Errorf("more sessions than Config.Sessions, which is %d", h.cfg.Sessions)
@@ -151,7 +151,7 @@ func (l *loading) takeSession(key records.Key, record store.Record) error {
 	if h.clients[cl.id] != nil {
 		return fmt.Errorf("second session of client %q", cl.id)
 	}
-	cl.pays(newStake(h.places, h.memory, h.cfg.payer(s.peer), costOfSession(s.peer, s.will)))
+	cl.chargeTo(newSessionCharge(h.sessionQuota, h.memory, h.cfg.payer(s.peer), costOfSession(s.peer, s.will)))
 	h.clients[cl.id] = cl
 	return nil
 }
@@ -171,7 +171,7 @@ func (l *loading) live(key []byte, number uint64) *client {
 // drop removes a record.
 func (l *loading) drop(key []byte) { l.rest = append(l.rest, records.Deletion(slices.Clone(key))) }
 
-func (l *loading) takeFilter(key records.Key, record store.Record) error {
+func (l *loading) loadFilter(key records.Key, record store.Record) error {
 	r, err := records.ParseSubscription(record.Value)
 	if err != nil {
 		return err
@@ -191,7 +191,7 @@ func (l *loading) takeFilter(key records.Key, record store.Record) error {
 		return err
 	}
 	s.client = cl
-	l.hub.place(s, r.Shared)
+	l.hub.addRouteLocked(s, r.Shared)
 	cl.add(s)
 	if r.Owed && s.group == nil {
 		l.owed = append(l.owed, s)
@@ -199,13 +199,13 @@ func (l *loading) takeFilter(key records.Key, record store.Record) error {
 	return nil
 }
 
-// resume starts the clocks of the sessions. Broker.mu is held.
-func (l *loading) resume() {
+// resumeLocked starts the clocks of the sessions. Called with hub.mu held.
+func (l *loading) resumeLocked() {
 	h := l.hub
 	for _, s := range l.owed {
-		h.startWalk(s) // from the beginning, when the client comes back
+		h.startWalkLocked(s) // from the beginning, when the client comes back
 	}
-	h.passOnNow(l.orphans)
+	h.passOnNowLocked(l.orphans)
 	for _, number := range slices.Sorted(maps.Keys(l.clients)) {
 		cl := l.clients[number]
 		for _, w := range slices.Clone(cl.leaving) {
@@ -220,8 +220,8 @@ func (l *loading) resume() {
 		}
 		cl.seen.since = since
 		cl.mu.Lock()
-		cl.saveLater()
-		h.setAlarm(cl, since, l.now)
+		cl.saveLaterLocked()
+		h.setAlarmLocked(cl, since, l.now)
 		cl.mu.Unlock()
 	}
 }

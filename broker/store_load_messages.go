@@ -11,13 +11,13 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-func (l *loading) takeMessage(key records.Key, record store.Record) error {
+func (l *loading) loadMessage(key records.Key, record store.Record) error {
 	r, err := records.ParseMessage(record.Value)
 	if err != nil {
 		return err
 	}
 	m := messageOf(r)
-	m.expires = l.place(m.expires)
+	m.expires = l.monotonic(m.expires)
 	l.messages[key.Message] = &loadedMessage{message: m, stored: storedMessage{number: key.Message}}
 	if last := &l.hub.persistence.message; last.Load() < key.Message {
 		last.Store(key.Message)
@@ -25,7 +25,7 @@ func (l *loading) takeMessage(key records.Key, record store.Record) error {
 	return nil
 }
 
-func (l *loading) takeQueued(key records.Key, record store.Record) error {
+func (l *loading) loadQueued(key records.Key, record store.Record) error {
 	q, err := records.ParseQueued(record.Value)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (l *loading) takeQueued(key records.Key, record store.Record) error {
 	number := key.Session
 	m := l.messages[key.Message]
 	if cl := l.clients[number]; cl == nil || cl.gone {
-		l.takeOrphan(record.Key, key, m, &q)
+		l.loadOrphan(record.Key, key, m, &q)
 		return nil
 	}
 	cl := l.clients[number]
@@ -81,9 +81,9 @@ func (l *loading) group(whole string) *group {
 	return &group{whole: whole}
 }
 
-// takeOrphan takes the place of a message in the queue of a session that is over. m is
+// loadOrphan takes the place of a message in the queue of a session that is over. m is
 // nil if the message has gone, too.
-func (l *loading) takeOrphan(whole []byte, key records.Key, m *loadedMessage, q *records.Queued) {
+func (l *loading) loadOrphan(whole []byte, key records.Key, m *loadedMessage, q *records.Queued) {
 	l.hub.created = max(l.hub.created, key.Session)
 	switch {
 	case m == nil || q.Group == "" || q.Released > 0:
@@ -102,7 +102,7 @@ func (l *loading) takeOrphan(whole []byte, key records.Key, m *loadedMessage, q 
 	}
 }
 
-func (l *loading) takeIdentifier(key records.Key, record store.Record) error {
+func (l *loading) loadIdentifier(key records.Key, record store.Record) error {
 	digest, err := records.ParseIdentifier(record.Value)
 	if err != nil {
 		return err
@@ -114,13 +114,13 @@ func (l *loading) takeIdentifier(key records.Key, record store.Record) error {
 	return nil
 }
 
-func (l *loading) takeRetained(_ records.Key, record store.Record) error {
+func (l *loading) loadRetained(_ records.Key, record store.Record) error {
 	r, err := records.ParseMessage(record.Value)
 	if err != nil {
 		return err
 	}
 	m := messageOf(r)
-	m.expires = l.place(m.expires)
+	m.expires = l.monotonic(m.expires)
 	topic := m.publish.Topic
 	if !slices.Equal(record.Key, records.RetainedKey(topic)) || len(m.publish.Payload) == 0 {
 		return records.ErrDamaged
@@ -129,12 +129,12 @@ func (l *loading) takeRetained(_ records.Key, record store.Record) error {
 		l.drop(record.Key)
 		return nil
 	}
-	if !l.hub.retained.hasRoom(m, &l.hub.cfg) {
+	if !l.hub.retained.fits(m, &l.hub.cfg) {
 		return fmt.Errorf("more retained messages than Config.RetainedMessages, which is %d, or RetainedBytes, which is %d, permit", l.hub.cfg.RetainedMessages, l.hub.cfg.RetainedBytes)
 	}
 	payer := "" // nobody knows who published it, unless that client is known
 	if cl := l.hub.clients[m.from]; cl != nil {
-		payer = cl.stake.memory.name
+		payer = cl.sessionCharge.memory.name
 	}
 	l.hub.retained.put(topic, m, payer)
 	return nil

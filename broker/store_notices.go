@@ -10,7 +10,7 @@ import (
 // their own: observers may take their time, and may call methods that wait for the
 // store themselves. What a task has cost is given back when its events have been told.
 type notices struct {
-	rouse chan struct{} // has room for one
+	wake  chan struct{} // holds one
 	over  chan struct{} // closed when nothing follows
 	ended chan struct{} // closed when the goroutine is done
 
@@ -24,7 +24,7 @@ type notice struct {
 }
 
 func newNotices() notices {
-	return notices{rouse: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{})}
+	return notices{wake: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // tell tells the observers what came of t.
@@ -38,7 +38,7 @@ func (p *persistence) tell(t *journal.Task, events ...Event) {
 	s.queue = append(s.queue, notice{events, t})
 	s.mu.Unlock()
 	select {
-	case s.rouse <- struct{}{}:
+	case s.wake <- struct{}{}:
 	default:
 	}
 }
@@ -49,7 +49,7 @@ func (p *persistence) announce() {
 	defer close(s.ended)
 	for over := false; !over; {
 		select {
-		case <-s.rouse:
+		case <-s.wake:
 		case <-s.over:
 			over = true
 		}

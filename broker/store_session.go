@@ -79,7 +79,7 @@ func (h *hub) sessionOp(number uint64, s *sessionState) store.Op {
 	value, err := s.record().Value()
 	if err != nil {
 		// Nothing in it came without being checked.
-		h.cfg.Logger.Error("session can not be stored", "client", s.peer.ClientID, "error", err)
+		h.cfg.Logger.Error("session cannot be stored", "client", s.peer.ClientID, "error", err)
 		op.Delete = true
 		return op
 	}

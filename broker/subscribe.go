@@ -37,7 +37,7 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 		return err
 	}
 	if c.hub.hooks.observed() {
-		c.letGo()
+		c.wakeBeforeHook()
 		for _, e := range c.subscribed(p, ack) {
 			c.hub.hooks.observe(e)
 		}
@@ -51,14 +51,14 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 	h := c.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !c.attached() {
+	if !c.isAttachedLocked() {
 		return false, errGone
 	}
 	var send []*subscription
 	work := 0
 	t := c.subscriptionTask()
 	for i := range p.Filters {
-		if work++; !c.takeTurns(&work) {
+		if work++; !c.yieldLocked(&work) {
 			return false, errGone
 		}
 		if ack.ReasonCodes[i].Failed() {
@@ -66,16 +66,16 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 		}
 		f := &p.Filters[i]
 		s := c.newSubscription(f, p.SubscriptionID)
-		ok, isNew := h.subscribe(s, c.version == wire.V5)
+		ok, isNew := h.subscribeLocked(s, c.version == wire.V5)
 		if !ok {
 			ack.ReasonCodes[i] = wire.QuotaExceeded
 			why = cmp.Or(why, "too many subscriptions")
 			continue
 		}
-		c.client.suspect(c.asked)
+		c.client.checkRights(c.asked)
 		ack.ReasonCodes[i] = wire.ReasonCode(s.qos)
 		if s.group == nil && wantsRetained(f, isNew) {
-			h.startWalk(s)
+			h.startWalkLocked(s)
 			send = append(send, s)
 		}
 	}
@@ -85,46 +85,46 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 		if err := c.explain(ack, &ack.ReasonString, why); err != nil {
 			return false, err
 		}
-		c.client.letWalk()
+		c.client.startWalks()
 	}
 	var copies []delivery
 	for _, s := range send {
-		if work += messageWork * h.firstStep(s).topics; !c.takeTurns(&work) {
+		if work += messageWork * h.firstStepLocked(s).topics; !c.yieldLocked(&work) {
 			giveUp(copies)
 			return false, errGone
 		}
 		if t == nil {
-			h.sendRetained(s, &c.router, now)
+			h.sendRetainedLocked(s, &c.router, now)
 		} else {
-			copies = h.reserveRetained(copies, t, s, now)
+			copies = h.reserveRetainedLocked(copies, t, s, now)
 		}
 	}
 	if t != nil {
-		c.commitSubscribe(t, p, ack, why, copies)
+		c.commitSubscribeLocked(t, p, ack, why, copies)
 	}
 	return t != nil, nil
 }
 
-// turnLength is how many filters and retained messages a client may go through
+// yieldAfter is how many filters and retained messages a client may go through
 // before the others get their turn.
-const turnLength = 1024
+const yieldAfter = 1024
 
 // messageWork is what a retained message counts, which costs as much as some filters.
 const messageWork = 2
 
-// takeTurns lets the others have Broker.mu, which is held, when enough work is done:
+// yieldLocked lets the others have hub.mu, which is held, when enough work is done:
 // one packet can name a million filters. Whoever comes in between sees a part of
 // them, as if each had come in a packet of its own. [MQTT-3.8.4-5]
 // It reports whether the connection still has its session.
-func (c *conn) takeTurns(work *int) bool {
-	if *work < turnLength {
+func (c *conn) yieldLocked(work *int) bool {
+	if *work < yieldAfter {
 		return true
 	}
 	*work = 0
 	c.wake()
 	c.hub.mu.Unlock()
 	c.hub.mu.Lock()
-	return c.attached()
+	return c.isAttachedLocked()
 }
 
 // checkSubscribe checks what CONNACK announces.

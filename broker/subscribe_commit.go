@@ -18,9 +18,9 @@ func (c *conn) subscriptionTask() *journal.Task {
 	return &journal.Task{Share: &c.client.waiting, Refused: func() error { return h.changes.refusedAt(change) }}
 }
 
-// commitSubscribe lets SUBACK wait for the store, together with the retained messages
-// that follow it. Broker.mu is held.
-func (c *conn) commitSubscribe(t *journal.Task, p *wire.Subscribe, ack *wire.Suback, why string, copies []delivery) {
+// commitSubscribeLocked lets SUBACK wait for the store, together with the retained messages
+// that follow it. Called with hub.mu held.
+func (c *conn) commitSubscribeLocked(t *journal.Task, p *wire.Subscribe, ack *wire.Suback, why string, copies []delivery) {
 	for i := range p.Filters {
 		t.Cost += deliveryCost + len(p.Filters[i].Filter)
 	}
@@ -44,11 +44,11 @@ func (c *conn) subscribeCommitted(t *journal.Task, p *wire.Subscribe, ack *wire.
 	if failed := c.explain(ack, &ack.ReasonString, why); failed != nil && !errors.Is(failed, errGone) {
 		c.fail(&refusal{code: wire.PacketTooLarge, text: "SUBACK"})
 	}
-	c.hub.rouse(c)
+	c.hub.wakeAfterCommit(c)
 	if err != nil {
 		return
 	}
-	c.client.letWalk()
+	c.client.startWalks()
 	now := time.Now()
 	for i := range copies {
 		c.hub.releaseRetained(copies[i:i+1], now)

@@ -16,7 +16,7 @@ const defaultBuffer = 256
 // with [Broker.Subscribe].
 type Subscription struct {
 	b     *Broker
-	place *subscription
+	route *subscription
 
 	mu       sync.Mutex // guards what follows
 	messages chan *wire.Publish
@@ -50,12 +50,12 @@ func (b *Broker) Subscribe(filter string, buffer int) (*Subscription, error) {
 	b.created++
 	stand := newClient(&b.hub, "", b.created) // keeps it apart from all others
 	stand.online.Store(true)
-	sub.place = &subscription{client: stand, local: sub, whole: filter, qos: wire.ExactlyOnce, retainAsPublished: true}
-	b.place(sub.place, true)
+	sub.route = &subscription{client: stand, local: sub, whole: filter, qos: wire.ExactlyOnce, retainAsPublished: true}
+	b.addRouteLocked(sub.route, true)
 	b.locals[sub] = struct{}{}
-	if sub.place.group == nil {
-		sub.place.walk = b.newWalk(sub.place)
-		b.sendRetained(sub.place, &r, now)
+	if sub.route.group == nil {
+		sub.route.walk = b.newWalkLocked(sub.route)
+		b.sendRetainedLocked(sub.route, &r, now)
 	}
 	return sub, nil
 }
@@ -78,7 +78,7 @@ func (s *Subscription) Close() error {
 	s.b.mu.Lock()
 	if _, open := s.b.locals[s]; open {
 		delete(s.b.locals, s)
-		s.b.removeSubscription(s.place)
+		s.b.removeRouteLocked(s.route)
 	}
 	s.b.mu.Unlock()
 	s.end()

@@ -30,7 +30,7 @@ func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 		return err
 	}
 	if c.hub.hooks.observed() {
-		c.letGo()
+		c.wakeBeforeHook()
 		for _, e := range c.unsubscribed(p, ack) {
 			c.hub.hooks.observe(e)
 		}
@@ -44,13 +44,13 @@ func (c *conn) unsubscribe(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool,
 	h, cl := c.hub, c.client
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !c.attached() {
+	if !c.isAttachedLocked() {
 		return false, errGone
 	}
 	work := 0
 	t := c.subscriptionTask()
 	for i, filter := range p.Filters {
-		if work++; !c.takeTurns(&work) {
+		if work++; !c.yieldLocked(&work) {
 			return false, errGone
 		}
 		s := cl.subscriptions[filter]
@@ -58,20 +58,20 @@ func (c *conn) unsubscribe(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool,
 			ack.ReasonCodes[i] = wire.NoSubscriptionExisted
 			continue
 		}
-		h.removeSubscription(s)
-		h.changes.filterChanges(cl, filter)
+		h.removeRouteLocked(s)
+		h.changes.filterChangesLocked(cl, filter)
 		cl.remove(filter)
-		h.reassignShared(s)
+		h.reassignSharedLocked(s)
 	}
 	if t != nil {
-		c.commitUnsubscribe(t, p, ack)
+		c.commitUnsubscribeLocked(t, p, ack)
 		return true, nil
 	}
 	return false, c.answer(ack)
 }
 
-// commitUnsubscribe lets UNSUBACK wait for the store; Broker.mu is held.
-func (c *conn) commitUnsubscribe(t *journal.Task, p *wire.Unsubscribe, ack *wire.Unsuback) {
+// commitUnsubscribeLocked lets UNSUBACK wait for the store. Called with hub.mu held.
+func (c *conn) commitUnsubscribeLocked(t *journal.Task, p *wire.Unsubscribe, ack *wire.Unsuback) {
 	p = &wire.Unsubscribe{PacketID: p.PacketID, Filters: append([]string(nil), p.Filters...)}
 	for i := range p.Filters {
 		t.Cost += deliveryCost + len(p.Filters[i])
@@ -96,7 +96,7 @@ func (c *conn) unsubscribeCommitted(t *journal.Task, p *wire.Unsubscribe, ack *w
 	if failed := c.answer(ack); failed != nil && !errors.Is(failed, errGone) {
 		c.fail(&refusal{code: wire.PacketTooLarge, text: "UNSUBACK"})
 	}
-	c.hub.rouse(c)
+	c.hub.wakeAfterCommit(c)
 	if err == nil {
 		c.hub.persistence.tell(t, c.unsubscribed(p, ack)...)
 	}

@@ -51,7 +51,7 @@ type subscription struct {
 	id                uint32        // subscription identifier; 0: none
 	group             *group        // nil: not shared
 	limit             atomic.Uint64 // what the hooks allow now, see granted
-	walk              *walk         // of the retained messages that are still to be sent; nil: there are none. Broker.mu guards it
+	walk              *walk         // of the retained messages that are still to be sent; nil: there are none. hub.mu guards it
 }
 
 // program is a subscription of the program itself.
@@ -80,7 +80,7 @@ func (s *subscription) record() []byte {
 // filterBytes bounds the text of the subscriptions of one client.
 const filterBytes = 4 << 20
 
-// filters are the subscriptions of one client. Broker.mu guards them.
+// filters are the subscriptions of one client. hub.mu guards them.
 type filters struct {
 	subscriptions map[string]*subscription // by whole filter
 	bytes         int

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// figures returns the status topics with their values; hub.mu is held.
-func (b *Broker) figures(now time.Time) []figure {
-	s := b.stats()
+// figuresLocked returns the status topics with their values. Called with hub.mu held.
+func (b *Broker) figuresLocked(now time.Time) []figure {
+	s := b.statsLocked()
 	number := func(topic string, n uint64) figure { return figure{statusRoot + topic, strconv.FormatUint(n, 10)} }
 	return []figure{
 		{statusRoot + "version", version()},
@@ -47,12 +47,12 @@ func (b *Broker) publishStatus() {
 	now := time.Now()
 	var changed []figure
 	b.mu.Lock()
-	s := &b.status
+	s := &b.sys
 	if s.timer == nil || now.Before(s.due) || b.closed {
 		b.mu.Unlock()
 		return // stopped too late; there may be another timer by now
 	}
-	for _, f := range b.figures(now) {
+	for _, f := range b.figuresLocked(now) {
 		if s.told[f.topic] != f.value {
 			s.told[f.topic] = f.value
 			changed = append(changed, f)
@@ -62,7 +62,7 @@ func (b *Broker) publishStatus() {
 	b.mu.Unlock()
 	var r router
 	for _, f := range changed {
-		b.publish(&r, f.message(now), now, source{})
+		b.publish(&r, f.message(now), now, publisher{})
 	}
 	r.flush()
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// status publishes figures about the broker on topics below $SYS. They cost
+// sysTopics publishes figures about the broker on topics below $SYS. They cost
 // nothing while nobody has subscribed to them. hub.mu guards it.
-type status struct {
+type sysTopics struct {
 	interval time.Duration
 	life     *life
 	figures  func(now time.Time) []figure // called with hub.mu held
@@ -35,7 +35,7 @@ func isStatus(filter string) bool { return strings.HasPrefix(filter, statusRealm
 type figure struct{ topic, value string }
 
 // watchLocked counts a subscription in.
-func (s *status) watchLocked() {
+func (s *sysTopics) watchLocked() {
 	if s.interval < 0 {
 		return
 	}
@@ -46,13 +46,13 @@ func (s *status) watchLocked() {
 	}
 }
 
-func (s *status) startLocked(now time.Time) {
+func (s *sysTopics) startLocked(now time.Time) {
 	s.due = now.Add(s.interval)
 	s.timer = s.life.afterLocked(s.interval, s.publish)
 }
 
 // unwatchLocked counts it out again.
-func (s *status) unwatchLocked() {
+func (s *sysTopics) unwatchLocked() {
 	if s.interval < 0 {
 		return
 	}
@@ -61,13 +61,13 @@ func (s *status) unwatchLocked() {
 	}
 }
 
-func (s *status) stopLocked() {
+func (s *sysTopics) stopLocked() {
 	s.life.stop(s.timer)
 	s.timer = nil
 }
 
 // messagesLocked returns what a new subscriber gets as retained messages.
-func (s *status) messagesLocked(filter string, now time.Time) []*message {
+func (s *sysTopics) messagesLocked(filter string, now time.Time) []*message {
 	if !isStatus(filter) || s.interval < 0 {
 		return nil
 	}

@@ -75,7 +75,7 @@ func (j *Journal) giveBack(t *Task) {
 	}
 }
 
-// advance wakes those who wait for room; j.mu is held.
+// advance wakes those who wait for space; j.mu is held.
 func (j *Journal) advance() {
 	close(j.progress)
 	j.progress = make(chan struct{})

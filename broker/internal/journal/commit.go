@@ -87,7 +87,7 @@ func (j *Journal) commit(batch []*Task) error {
 	return err
 }
 
-// opsMaximum is how much room for operations is kept between commits.
+// opsMaximum is how much space for operations is kept between commits.
 const opsMaximum = 4096
 
 // conclude does what waited for the tasks. It reports whether there are more.

@@ -46,7 +46,7 @@ type Owner interface {
 type Journal struct {
 	store store.Store
 	owner Owner
-	wake  chan struct{} // has room for one
+	wake  chan struct{} // holds one
 	ended chan struct{} // closed when the goroutine is done
 
 	// Of the goroutine.

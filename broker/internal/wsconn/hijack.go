@@ -14,7 +14,7 @@ type hijacked struct {
 	bottom *line.Conn // of Conn: below TLS if we have made it
 }
 
-// from returns w, but who takes the connection from it gets one with limits.
+// from returns w, but a handler that takes the connection from it gets one with limits.
 func (t *hijacked) from(w http.ResponseWriter) http.ResponseWriter {
 	for inner := w; ; {
 		switch next := inner.(type) {

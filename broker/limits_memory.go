@@ -42,14 +42,14 @@ const (
 
 // sessionCharge is what a session takes for itself of what all share.
 type sessionCharge struct {
-	place  *holder // of Broker.places
-	memory *holder // of Broker.memory, foreverything of the session
+	place  *holder // of hub.sessionQuota
+	memory *holder // of hub.memory, for everything of the session
 	cost   int     // charged to memory, for the session alone
 }
 
 // newSessionCharge takes a place and memory for a session, whether or not there is space.
-func newSessionCharge(places, memory *quota, payer string, cost int) sessionCharge {
-	s := sessionCharge{place: places.join(payer), memory: memory.join(payer)}
+func newSessionCharge(sessions, memory *quota, payer string, cost int) sessionCharge {
+	s := sessionCharge{place: sessions.join(payer), memory: memory.join(payer)}
 	s.place.charge(1)
 	s.resize(cost)
 	return s
@@ -121,7 +121,7 @@ func (m *message) cost() int {
 
 // keep returns m as it can be kept, or nil if the holder has no space for it. cost is what
 // the copy takes besides. In all a message counts once, however many have it; with each
-// holder it counts forevery copy.
+// holder it counts for every copy.
 func (h *holder) keep(m *message, cost int) *message {
 	if m.kept == nil && !h.has(cost+m.cost()) {
 		return nil // before anything is copied

@@ -31,50 +31,14 @@ type router struct {
 	ids        []uint32
 	properties wire.PublishProperties
 	dirty      []connection
-	frames     [4]frame
-}
-
-// frame returns a QoS 0 message encoded for 5.0 or for the versions before, or nil
-// if it cannot be encoded.
-func (r *router) frame(p *wire.Publish, v5 bool) []byte {
-	i, v := 0, wire.V311
-	if v5 {
-		i, v = 1, wire.V5
-	}
-	if p.Retain {
-		i += 2
-	}
-	f := &r.frames[i]
-	if !f.ready {
-		q := *p
-		if !v5 {
-			q.Properties = nil
-		}
-		f.bytes, _ = q.Append(f.bytes[:0], v)
-		f.ready = true
-	}
-	if len(f.bytes) == 0 {
-		return nil
-	}
-	return f.bytes
+	frames     frames
 }
 
 // endMessage forgets what is about one message only.
 func (r *router) endMessage() {
 	clear(r.matched)
 	clear(r.targets)
-	r.endFrames()
-}
-
-// endFrames forgets how the message is encoded.
-func (r *router) endFrames() {
-	for i := range r.frames {
-		f := &r.frames[i]
-		f.ready = false
-		if cap(f.bytes) > frameMaximum {
-			f.bytes = nil
-		}
-	}
+	r.frames.end()
 }
 
 // flush wakes the writers of all connections that got something.
@@ -237,7 +201,7 @@ func (h *hub) payerOf(from *publisher) string {
 	return ""
 }
 
-// ordered is a subscription and its order, which is not looked up again forevery
+// ordered is a subscription and its order, which is not looked up again for every
 // comparison: thousands of subscriptions lie all over the memory.
 type ordered struct {
 	order        uint64

@@ -32,7 +32,7 @@ func (r *retained) store(m *message, payer string, cfg *Config, now time.Time) b
 	if r.replaceWithin(m, payer, cfg) {
 		return true
 	}
-	// Not forevery message, as it takes a while.
+	// Not for every message, as it takes a while.
 	if now.Sub(r.purges) < purgeInterval {
 		return false
 	}

@@ -115,9 +115,7 @@ func (h *hub) endSessionLocked(cl *client) {
 
 // breakOff ends the connection of peer, if it still has it.
 func (h *hub) breakOff(peer *Peer) {
-	h.mu.RLock()
-	cl := h.clients[peer.ClientID]
-	h.mu.RUnlock()
+	cl := h.client(peer.ClientID)
 	if cl == nil {
 		return
 	}

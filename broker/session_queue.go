@@ -25,7 +25,7 @@ type held struct {
 	messages, bytes int
 	payer           *holder
 	swept           time.Time           // when those too old were last looked for
-	done            []*session.Outgoing // scratch of settle
+	done            []*session.Outgoing // scratch
 }
 
 // add counts an entry, for whose message the payer has been charged.
@@ -197,7 +197,7 @@ func (cl *client) sendAtMostOnceLocked(m *message, t *target, r *router) (done b
 		sent, err = cl.sender.SendAtMostOnce(&p)
 	} else if cl.link.Aliases(p.Topic) {
 		sent, err = cl.sender.SendAtMostOnce(&p)
-	} else if frame := r.frame(&p, v5); frame != nil {
+	} else if frame := r.frames.of(&p, v5); frame != nil {
 		sent, err = cl.sender.SendEncoded(frame)
 	}
 	if sent {
@@ -209,7 +209,7 @@ func (cl *client) sendAtMostOnceLocked(m *message, t *target, r *router) (done b
 	return sent || err != nil
 }
 
-// sweepInterval keeps a full queue from being searched forevery new message.
+// sweepInterval keeps a full queue from being searched for every new message.
 const sweepInterval = time.Second
 
 // makeSpaceLocked returns m as it joins what waits, with so many subscription identifiers,

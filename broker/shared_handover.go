@@ -113,7 +113,7 @@ func (h *hub) passOnLocked(lost []orphan, r *router, now time.Time, p *publicati
 		if x.slot != nil {
 			t.Ops = append(t.Ops, records.Deletion(x.slot.key()))
 		}
-		r.endFrames()
+		r.frames.end()
 	}
 	if len(t.Ops) == 0 {
 		return false

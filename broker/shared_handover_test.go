@@ -24,7 +24,7 @@ func withAndWithoutStore(t *testing.T, f func(t *testing.T, b *Broker)) {
 // member connects a client that takes two messages at a time and subscribes.
 func member(t *testing.T, b *Broker, id string, qos wire.QoS) *script {
 	t.Helper()
-	p := lasting(wire.V5, id)
+	p := durableConnect(wire.V5, id)
 	p.ReceiveMaximum = 2
 	s, _ := join(t, b, wire.V5, p)
 	s.subscribe(filter("$share/g/a", qos))
@@ -187,7 +187,7 @@ func TestAnHeirGetsItsOwnCopy(t *testing.T) {
 		got := receive[*wire.Publish](goes)
 		require.Equal(t, wire.AtLeastOnce, got.QoS)
 		require.False(t, got.Retain)
-		heir, _ := join(t, b, wire.V5, lasting(wire.V5, "heir"))
+		heir, _ := join(t, b, wire.V5, durableConnect(wire.V5, "heir"))
 		heir.send(&wire.Subscribe{PacketID: 1, SubscriptionID: 7, Filters: []wire.SubscribeFilter{{Filter: "$share/g/a", QoS: 2, RetainAsPublished: true}}})
 		receive[*wire.Suback](heir)
 		advance(10 * time.Second)
@@ -214,7 +214,7 @@ func TestAMemberThatIsAwayKeepsWhatItHas(t *testing.T) {
 		share(t, b, 1)
 		there.gets("0")
 		there.idle()
-		away, _ = join(t, b, wire.V5, lasting(wire.V5, "away"))
+		away, _ = join(t, b, wire.V5, durableConnect(wire.V5, "away"))
 		for _, want := range []string{"0", "1", "2"} {
 			require.Equal(t, want, string(receive[*wire.Publish](away).Payload))
 		}
@@ -230,11 +230,11 @@ func TestHeirsThatAreAway(t *testing.T) {
 		heir.cut()
 		goes.cut()
 		clean(t, b, "goes")
-		heir, _ = join(t, b, wire.V5, lasting(wire.V5, "heir"))
+		heir, _ = join(t, b, wire.V5, durableConnect(wire.V5, "heir"))
 		heir.gets("0", "1", "2")
 		heir.cut()
 		share(t, b, 1, 1) // nor does the turn of one at QoS 0 lose any
-		heir, _ = join(t, b, wire.V5, lasting(wire.V5, "heir"))
+		heir, _ = join(t, b, wire.V5, durableConnect(wire.V5, "heir"))
 		heir.gets("0", "1")
 	})
 }
@@ -418,9 +418,9 @@ func TestAFullDiskDelaysWhatIsPassedOn(t *testing.T) {
 // also after a crash.
 func TestARestoredIdentifierTellsMessagesApart(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
-		reader := mustJoin(t, w.broker, wire.V5, lasting(wire.V5, "reader"))
+		reader := mustJoin(t, w.broker, wire.V5, durableConnect(wire.V5, "reader"))
 		reader.subscribe(filter("a", 2))
-		p := mustJoin(t, w.broker, wire.V311, lasting(wire.V311, "p"))
+		p := mustJoin(t, w.broker, wire.V311, durableConnect(wire.V311, "p"))
 		p.send(&wire.Publish{Topic: "a", Payload: []byte("old"), QoS: 2, PacketID: 1})
 		receive[*wire.Pubrec](p)
 		reader.gets("old")

@@ -149,7 +149,7 @@ func TestTimersThatAreStoppedTooLate(t *testing.T) {
 	t.Run("session", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := New(Config{})
-			s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+			s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 			s.cut()
 			b.mu.Lock()
 			time.Sleep(time.Minute) // the session ends, but for the lock

@@ -32,7 +32,7 @@ func (l *ledger[K, V]) replaced(k K, now V) {
 	}
 }
 
-// begin calls write foreverything that the store has not got.
+// begin calls write for everything that the store has not got.
 func (l *ledger[K, V]) begin(current func(K) V, write func(k K, v V)) {
 	for k, c := range l.changes {
 		now := current(k)

@@ -7,6 +7,28 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
+// subscription is one filter of one client, or the place of a shared one in the
+// routing tree. It never changes: a SUBSCRIBE for the same filter replaces it.
+type subscription struct {
+	client            *client // nil: stands for group in the tree
+	local             program // nil: of client
+	whole             string  // the filter as the client wrote it
+	filter            string  // what topics are matched against
+	qos               wire.QoS
+	noLocal           bool
+	retainAsPublished bool
+	id                uint32        // subscription identifier; 0: none
+	group             *group        // nil: not shared
+	limit             atomic.Uint64 // what the hooks allow now, see granted
+	walk              *walk         // of the retained messages that are still to be sent; nil: there are none. hub.mu guards it
+}
+
+// program is a subscription of the program itself.
+type program interface {
+	// offer hands m over or drops it. It never waits.
+	offer(m *message, retain bool)
+}
+
 // costOf returns what a subscription takes.
 func costOf(s *subscription) int {
 	n := subscriptionCost + filterCopies*len(s.whole)
@@ -36,28 +58,6 @@ func (s *subscription) granted() wire.QoS {
 func (s *subscription) isBarred() bool {
 	limit := s.limit.Load()
 	return limit&nothing == nothing && limit>>limitBits == s.client.hub.rules()
-}
-
-// subscription is one filter of one client, or the place of a shared one in the
-// routing tree. It never changes: a SUBSCRIBE for the same filter replaces it.
-type subscription struct {
-	client            *client // nil: stands for group in the tree
-	local             program // nil: of client
-	whole             string  // the filter as the client wrote it
-	filter            string  // what topics are matched against
-	qos               wire.QoS
-	noLocal           bool
-	retainAsPublished bool
-	id                uint32        // subscription identifier; 0: none
-	group             *group        // nil: not shared
-	limit             atomic.Uint64 // what the hooks allow now, see granted
-	walk              *walk         // of the retained messages that are still to be sent; nil: there are none. hub.mu guards it
-}
-
-// program is a subscription of the program itself.
-type program interface {
-	// offer hands m over or drops it. It never waits.
-	offer(m *message, retain bool)
 }
 
 // order sorts subscriptions so that those of one client stand together.

@@ -19,8 +19,8 @@ func (j *Journal) Behind(s *Share) bool {
 	return s.tasks > 0
 }
 
-// Crowded reports whether Admit would have to wait.
-func (j *Journal) Crowded(s *Share) bool {
+// MustWait reports whether Admit would have to wait.
+func (j *Journal) MustWait(s *Share) bool {
 	if !j.Stores() {
 		return false
 	}

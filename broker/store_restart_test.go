@@ -41,7 +41,7 @@ func durably(s *script, p *wire.Publish) {
 
 func resume(t *testing.T, b *Broker, v wire.Version, id string) *script {
 	t.Helper()
-	s, ack := join(t, b, v, lasting(v, id))
+	s, ack := join(t, b, v, durableConnect(v, id))
 	if v != wire.V31 {
 		require.True(t, ack.SessionPresent)
 	}
@@ -50,7 +50,7 @@ func resume(t *testing.T, b *Broker, v wire.Version, id string) *script {
 
 func TestSubscriptionsSurviveWithTheirOptions(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
-		s, _ := join(t, w.broker, wire.V5, lasting(wire.V5, "c"))
+		s, _ := join(t, w.broker, wire.V5, durableConnect(wire.V5, "c"))
 		s.send(&wire.Subscribe{PacketID: 1, SubscriptionID: 7, Filters: []wire.SubscribeFilter{
 			{Filter: "a/+", QoS: 1, RetainAsPublished: true, RetainHandling: wire.DontSendRetained},
 		}})
@@ -83,10 +83,10 @@ func TestSubscriptionsSurviveWithTheirOptions(t *testing.T) {
 func TestSharedSubscriptionsSurvive(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
 		for _, id := range []string{"one", "two"} {
-			s, _ := join(t, w.broker, wire.V5, lasting(wire.V5, id))
+			s, _ := join(t, w.broker, wire.V5, durableConnect(wire.V5, id))
 			s.subscribe(filter("$share/g/a", 1))
 		}
-		old, _ := join(t, w.broker, wire.V311, lasting(wire.V311, "old"))
+		old, _ := join(t, w.broker, wire.V311, durableConnect(wire.V311, "old"))
 		old.subscribe(filter("$share/g/a", 1)) // before 5.0 that is nothing special
 		b := w.kill()
 		for range 4 {
@@ -111,7 +111,7 @@ func TestSharedSubscriptionsSurvive(t *testing.T) {
 func TestOpenExchangesSurvive(t *testing.T) {
 	for _, v := range []wire.Version{wire.V31, wire.V311, wire.V5} {
 		survives(t, func(t *testing.T, w *world) {
-			s, _ := join(t, w.broker, v, lasting(v, "c"))
+			s, _ := join(t, w.broker, v, durableConnect(v, "c"))
 			s.subscribe(filter("a", 2))
 			for i, qos := range []wire.QoS{1, 2, 2} {
 				require.NoError(t, w.broker.Publish(&wire.Publish{Topic: "a", Payload: fmt.Append(nil, i), QoS: qos}))
@@ -140,9 +140,9 @@ func TestOpenExchangesSurvive(t *testing.T) {
 func TestAReceivedIdentifierSurvives(t *testing.T) {
 	for _, v := range []wire.Version{wire.V31, wire.V311, wire.V5} {
 		survives(t, func(t *testing.T, w *world) {
-			watcher, _ := join(t, w.broker, v, lasting(v, "watcher"))
+			watcher, _ := join(t, w.broker, v, durableConnect(v, "watcher"))
 			watcher.subscribe(filter("#", 2))
-			p, _ := join(t, w.broker, v, lasting(v, "p"))
+			p, _ := join(t, w.broker, v, durableConnect(v, "p"))
 			m := &wire.Publish{Topic: "a", Payload: []byte("once"), QoS: 2, PacketID: 5}
 			p.send(m)
 			receive[*wire.Pubrec](p)
@@ -170,7 +170,7 @@ func TestAReceivedIdentifierSurvives(t *testing.T) {
 func TestQueuedMessagesSurviveWithTheirProperties(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
 		for _, id := range []string{"one", "two"} {
-			s, _ := join(t, w.broker, wire.V5, lasting(wire.V5, id))
+			s, _ := join(t, w.broker, wire.V5, durableConnect(wire.V5, id))
 			s.subscribe(filter("a", 1))
 			s.cut()
 		}
@@ -202,10 +202,10 @@ func TestQueuedMessagesSurviveWithTheirProperties(t *testing.T) {
 
 func TestASessionEndsWhileTheBrokerIsAway(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
-		s, _ := join(t, w.broker, wire.V5, lasting(wire.V5, "absent")) // one minute
+		s, _ := join(t, w.broker, wire.V5, durableConnect(wire.V5, "absent")) // one minute
 		s.subscribe(filter("a", 1))
 		s.cut()
-		s, _ = join(t, w.broker, wire.V5, lasting(wire.V5, "present"))
+		s, _ = join(t, w.broker, wire.V5, durableConnect(wire.V5, "present"))
 		s.subscribe(filter("a", 1))
 		require.NoError(t, w.broker.Publish(&wire.Publish{Topic: "a", QoS: 1}))
 		advance(30 * time.Second)
@@ -226,11 +226,11 @@ func TestASessionEndsWhileTheBrokerIsAway(t *testing.T) {
 
 func TestAConnectedSessionSurvivesAsLongAsItsClientAskedFor(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
-		s, _ := join(t, w.broker, wire.V5, lasting(wire.V5, "c"))
+		s, _ := join(t, w.broker, wire.V5, durableConnect(wire.V5, "c"))
 		advance(3 * time.Hour) // the clock goes on
 		w.kill()
 		advance(59 * time.Second)
-		_, ack := join(t, w.broker, wire.V5, lasting(wire.V5, "c"))
+		_, ack := join(t, w.broker, wire.V5, durableConnect(wire.V5, "c"))
 		require.True(t, ack.SessionPresent)
 		s.net.Close()
 	})
@@ -239,14 +239,14 @@ func TestAConnectedSessionSurvivesAsLongAsItsClientAskedFor(t *testing.T) {
 func TestACleanStartIsForGood(t *testing.T) {
 	for _, expiry := range []uint32{0, 60} {
 		survives(t, func(t *testing.T, w *world) {
-			s, _ := join(t, w.broker, wire.V5, lasting(wire.V5, "c"))
+			s, _ := join(t, w.broker, wire.V5, durableConnect(wire.V5, "c"))
 			s.subscribe(filter("a", 1))
 			s.cut()
 			require.NoError(t, w.broker.Publish(&wire.Publish{Topic: "a", QoS: 1}))
 			join(t, w.broker, wire.V5, &wire.Connect{ClientID: "c", CleanStart: true, SessionExpiryInterval: expiry})
 			b := w.kill()
 			require.Zero(t, b.Stats().Subscriptions)
-			_, ack := join(t, b, wire.V5, lasting(wire.V5, "c"))
+			_, ack := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 			require.Equal(t, expiry > 0, ack.SessionPresent)
 			advance(time.Second)
 			require.Zero(t, w.records(records.SubscriptionKind, records.QueuedKind, records.MessageKind))
@@ -258,7 +258,7 @@ func TestACleanStartIsForGood(t *testing.T) {
 func TestASessionStillBelongsToItsUser(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
 		w.cfg.Authenticators = []Authenticator{AllowAll{}}
-		connect := lasting(wire.V5, "c")
+		connect := durableConnect(wire.V5, "c")
 		connect.Username = new("ann")
 		join(t, w.kill(), wire.V5, connect)
 		b := w.kill()
@@ -266,7 +266,7 @@ func TestASessionStillBelongsToItsUser(t *testing.T) {
 		require.Equal(t, "ann", info.Peer.Username)
 		require.Equal(t, wire.V5, info.Peer.Version)
 		require.NotEmpty(t, info.Peer.RemoteAddr.Network())
-		other := lasting(wire.V5, "c")
+		other := durableConnect(wire.V5, "c")
 		other.Username = new("bob")
 		refusedAs(t, b, wire.V5, other, wire.NotAuthorized)
 		_, ack := join(t, b, wire.V5, connect)
@@ -278,7 +278,7 @@ func TestWithoutExpiryNothingTouchesTheDisk(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
 		s := clean(t, w.broker, "s")
 		s.subscribe(filter("#", 2))
-		kept, _ := join(t, w.broker, wire.V5, lasting(wire.V5, "kept"))
+		kept, _ := join(t, w.broker, wire.V5, durableConnect(wire.V5, "kept"))
 		kept.subscribe(filter("#", 0))
 		advance(time.Second)
 		before := w.broker.Stats().Commits

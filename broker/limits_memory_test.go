@@ -18,8 +18,8 @@ import (
 // named lets everybody in under the name in CONNECT.
 var named = []Authenticator{AuthenticatorFunc(func(context.Context, *Login) Decision { return Allow() })}
 
-func lastingOf(v wire.Version, user, id string) *wire.Connect {
-	p := lasting(v, id)
+func durableConnectOf(v wire.Version, user, id string) *wire.Connect {
+	p := durableConnect(v, id)
 	if user != "" {
 		p.Username = &user
 	}
@@ -177,7 +177,7 @@ func (w *spender) payload() []byte { return make([]byte, w.rng.IntN(3)*w.rng.Int
 // connect is a new session, one that goes on, a take-over or a clean start.
 func (w *spender) connect(id string) {
 	v := versions[w.rng.IntN(len(versions))]
-	p := lastingOf(v, []string{"", "ann", "bob"}[int(id[0])%3], id)
+	p := durableConnectOf(v, []string{"", "ann", "bob"}[int(id[0])%3], id)
 	if p.CleanStart = w.rng.IntN(4) == 0; v == wire.V5 && w.rng.IntN(4) == 0 {
 		p.SessionExpiryInterval = 0
 	}
@@ -295,7 +295,7 @@ func (w *spender) end() {
 	b := w.broker()
 	for _, info := range b.Clients() {
 		v := info.Peer.Version
-		p := lastingOf(v, info.Peer.Username, info.Peer.ClientID)
+		p := durableConnectOf(v, info.Peer.Username, info.Peer.ClientID)
 		p.CleanStart, p.SessionExpiryInterval = true, 0
 		s, _ := join(w.t, b, v, p)
 		s.cut()
@@ -319,7 +319,7 @@ func TestNobodyTakesAllSessions(t *testing.T) {
 			greedy := 0
 			for ; ; greedy++ {
 				s := dial(t, b, v)
-				s.send(lastingOf(v, "greedy", fmt.Sprint("g", greedy)))
+				s.send(durableConnectOf(v, "greedy", fmt.Sprint("g", greedy)))
 				if got := receive[*wire.Connack](s).ReasonCode; got != wire.Success {
 					require.Equal(t, code, got)
 					s.closed()
@@ -329,10 +329,10 @@ func TestNobodyTakesAllSessions(t *testing.T) {
 			}
 			require.Equal(t, 60, greedy)
 			for i := range 40 { // all others get in
-				s, _ := join(t, b, v, lastingOf(v, fmt.Sprint("user", i), fmt.Sprint("c", i)))
+				s, _ := join(t, b, v, durableConnectOf(v, fmt.Sprint("user", i), fmt.Sprint("c", i)))
 				s.cut()
 			}
-			join(t, b, v, lastingOf(v, "greedy", "g7")) // is known
+			join(t, b, v, durableConnectOf(v, "greedy", "g7")) // is known
 			b.DropConnections()
 			wantRecount(t, b)
 		})
@@ -345,7 +345,7 @@ func TestOneMayHaveAllSessionsWhereAllAreOne(t *testing.T) {
 			clean(t, b, fmt.Sprint(i))
 		}
 		s := dial(t, b, wire.V5)
-		s.send(lasting(wire.V5, "more"))
+		s.send(durableConnect(wire.V5, "more"))
 		require.Equal(t, wire.QuotaExceeded, receive[*wire.Connack](s).ReasonCode)
 	})
 }
@@ -353,7 +353,7 @@ func TestOneMayHaveAllSessionsWhereAllAreOne(t *testing.T) {
 func TestMemoryOfSessionsIsBounded(t *testing.T) {
 	run(t, Config{Authenticators: named, Memory: 1 << 20}, func(t *testing.T, b *Broker) {
 		connect := func(user, id string, will int) wire.ReasonCode {
-			p := lastingOf(wire.V5, user, id)
+			p := durableConnectOf(wire.V5, user, id)
 			if will > 0 {
 				p.Will = &wire.Will{Topic: "w", Payload: make([]byte, will), DelayInterval: 3600}
 			}
@@ -386,7 +386,7 @@ func TestMemoryOfSubscriptionsIsBounded(t *testing.T) {
 				s.send(&wire.Subscribe{PacketID: 1, Filters: []wire.SubscribeFilter{filter(fmt.Sprint(i, strings.Repeat("x", 20_000)), 0)}})
 				return receive[*wire.Suback](s).ReasonCodes[0]
 			}
-			greedy, _ := join(t, b, v, lastingOf(v, "greedy", "g"))
+			greedy, _ := join(t, b, v, durableConnectOf(v, "greedy", "g"))
 			n := 0
 			var got wire.ReasonCode
 			for ; got == wire.GrantedQoS0; n++ {
@@ -395,7 +395,7 @@ func TestMemoryOfSubscriptionsIsBounded(t *testing.T) {
 			require.Equal(t, code, got)
 			require.Greater(t, n, 8)
 			require.Equal(t, wire.GrantedQoS0, subscribe(greedy, 0)) // is there
-			modest, _ := join(t, b, v, lastingOf(v, "modest", "m"))
+			modest, _ := join(t, b, v, durableConnectOf(v, "modest", "m"))
 			require.Equal(t, wire.GrantedQoS0, subscribe(modest, 0))
 			wantRecount(t, b)
 			greedy.cut()
@@ -407,11 +407,11 @@ func TestMemoryOfSubscriptionsIsBounded(t *testing.T) {
 func TestMemoryOfQueuesIsBounded(t *testing.T) {
 	run(t, Config{Authenticators: named, Memory: 1 << 20}, func(t *testing.T, b *Broker) {
 		for i := range 20 {
-			s, _ := join(t, b, wire.V5, lastingOf(wire.V5, "greedy", fmt.Sprint("g", i)))
+			s, _ := join(t, b, wire.V5, durableConnectOf(wire.V5, "greedy", fmt.Sprint("g", i)))
 			s.subscribe(filter(fmt.Sprint("g/", i), 1), filter("all", 1))
 			s.cut()
 		}
-		s, _ := join(t, b, wire.V5, lastingOf(wire.V5, "modest", "m"))
+		s, _ := join(t, b, wire.V5, durableConnectOf(wire.V5, "modest", "m"))
 		s.subscribe(filter("m", 1))
 		s.cut()
 		sent := 0
@@ -436,7 +436,7 @@ func TestMemoryOfQueuesIsBounded(t *testing.T) {
 func TestAMessageForManyCountsOnce(t *testing.T) {
 	run(t, Config{Memory: 1 << 20}, func(t *testing.T, b *Broker) {
 		for i := range 50 {
-			s, _ := join(t, b, wire.V5, lasting(wire.V5, fmt.Sprint(i)))
+			s, _ := join(t, b, wire.V5, durableConnect(wire.V5, fmt.Sprint(i)))
 			s.subscribe(filter("all", 1))
 			s.cut()
 		}
@@ -451,7 +451,7 @@ func TestAMessageForManyCountsOnce(t *testing.T) {
 func TestAMessageWithoutRoomGoesToAnotherMember(t *testing.T) {
 	run(t, Config{Authenticators: named, Memory: 1 << 20}, func(t *testing.T, b *Broker) {
 		for _, id := range []string{"greedy", "modest"} {
-			s, _ := join(t, b, wire.V5, lastingOf(wire.V5, id, id))
+			s, _ := join(t, b, wire.V5, durableConnectOf(wire.V5, id, id))
 			s.subscribe(filter("$share/g/a", 1), filter(id, 1))
 			s.cut()
 		}
@@ -479,14 +479,14 @@ func TestMemoryOfRetainedMessagesIsBounded(t *testing.T) {
 			s.send(&wire.Publish{Topic: topic, Payload: make([]byte, size), QoS: 1, PacketID: 1, Retain: true})
 			return receive[*wire.Puback](s).ReasonCode
 		}
-		greedy, _ := join(t, b, wire.V5, lastingOf(wire.V5, "greedy", "g"))
+		greedy, _ := join(t, b, wire.V5, durableConnectOf(wire.V5, "greedy", "g"))
 		n := 0
 		for ; !publish(greedy, fmt.Sprint("g/", n), 20_000).Failed(); n++ {
 		}
 		require.Greater(t, n, 10)
 		require.Equal(t, wire.QuotaExceeded, publish(greedy, "g/0", 40_000))
 		require.Equal(t, wire.NoMatchingSubscribers, publish(greedy, "g/0", 10_000))
-		modest, _ := join(t, b, wire.V5, lastingOf(wire.V5, "modest", "m"))
+		modest, _ := join(t, b, wire.V5, durableConnectOf(wire.V5, "modest", "m"))
 		require.Equal(t, wire.NoMatchingSubscribers, publish(modest, "m", 20_000))
 		// A topic is paid for by who has published there last.
 		require.Equal(t, wire.NoMatchingSubscribers, publish(modest, "g/1", 20_000))
@@ -500,8 +500,8 @@ func TestMemoryOfRetainedMessagesIsBounded(t *testing.T) {
 func TestMemoryOfUnfinishedMessagesIsBounded(t *testing.T) {
 	for _, v := range versions {
 		run(t, Config{Authenticators: named, Memory: 40_000}, func(t *testing.T, b *Broker) {
-			s, _ := join(t, b, v, lastingOf(v, "u", "c"))
-			watcher, _ := join(t, b, v, lastingOf(v, "w", "w"))
+			s, _ := join(t, b, v, durableConnectOf(v, "u", "c"))
+			watcher, _ := join(t, b, v, durableConnectOf(v, "w", "w"))
 			watcher.subscribe(filter("a", 0))
 			n := 0
 			for ; ; n++ {
@@ -519,7 +519,7 @@ func TestMemoryOfUnfinishedMessagesIsBounded(t *testing.T) {
 			watcher.idle() // what was not taken was not passed on
 			wantRecount(t, b)
 			require.Less(t, n, 300)
-			s, _ = join(t, b, v, lastingOf(v, "u", "c"))
+			s, _ = join(t, b, v, durableConnectOf(v, "u", "c"))
 			for id := range n {
 				s.send(&wire.Pubrel{PacketID: uint16(1 + id)})
 				receive[*wire.Pubcomp](s)
@@ -536,7 +536,7 @@ func TestMemoryOfUnfinishedMessagesIsBounded(t *testing.T) {
 func TestTheSumIsThereAfterARestart(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
 		b := w.broker
-		s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+		s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		s.subscribe(filter("a/#", 1))
 		s.cut()
 		for i := range 10 {

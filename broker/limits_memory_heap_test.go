@@ -30,41 +30,41 @@ func TestMemoryIsWhatItTakes(t *testing.T) {
 	for name, fill := range map[string]func(t *testing.T, b *Broker){
 		"session": func(t *testing.T, b *Broker) {
 			for i := range n {
-				s, _ := join(t, b, wire.V5, lasting(wire.V5, fmt.Sprint("client ", i)))
+				s, _ := join(t, b, wire.V5, durableConnect(wire.V5, fmt.Sprint("client ", i)))
 				s.cut()
 			}
 		},
 		"session with a will": func(t *testing.T, b *Broker) {
 			for i := range n {
-				p := lasting(wire.V5, fmt.Sprint("client ", i))
+				p := durableConnect(wire.V5, fmt.Sprint("client ", i))
 				p.Will = &wire.Will{Topic: "some/topic", Payload: make([]byte, 500), DelayInterval: 50, ContentType: "text"}
 				s, _ := join(t, b, wire.V5, p)
 				s.cut()
 			}
 		},
 		"subscription": func(t *testing.T, b *Broker) {
-			s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+			s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 			for i := range n {
 				s.subscribe(filter(fmt.Sprintf("building/%d/+/temperature", i), 1))
 			}
 			s.cut()
 		},
 		"plain subscription": func(t *testing.T, b *Broker) {
-			s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+			s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 			for i := range n {
 				s.subscribe(filter(fmt.Sprintf("building/%d/temperature", i), 1))
 			}
 			s.cut()
 		},
 		"shared subscription": func(t *testing.T, b *Broker) {
-			s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+			s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 			for i := range n {
 				s.subscribe(filter(fmt.Sprintf("$share/group/building/%d/+/temperature", i), 1))
 			}
 			s.cut()
 		},
 		"message": func(t *testing.T, b *Broker) {
-			s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+			s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 			s.subscribe(filter("#", 1))
 			s.cut()
 			for i := range n {
@@ -72,7 +72,7 @@ func TestMemoryIsWhatItTakes(t *testing.T) {
 			}
 		},
 		"message with properties and identifier": func(t *testing.T, b *Broker) {
-			s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+			s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 			s.send(&wire.Subscribe{PacketID: 1, SubscriptionID: 7, Filters: []wire.SubscribeFilter{filter("#", 1)}})
 			receive[*wire.Suback](s)
 			s.cut()
@@ -85,7 +85,7 @@ func TestMemoryIsWhatItTakes(t *testing.T) {
 		},
 		"message for many": func(t *testing.T, b *Broker) {
 			for i := range 50 {
-				s, _ := join(t, b, wire.V5, lasting(wire.V5, fmt.Sprint(i)))
+				s, _ := join(t, b, wire.V5, durableConnect(wire.V5, fmt.Sprint(i)))
 				s.subscribe(filter("#", 1))
 				s.cut()
 			}
@@ -99,7 +99,7 @@ func TestMemoryIsWhatItTakes(t *testing.T) {
 			}
 		},
 		"unfinished messages": func(t *testing.T, b *Broker) {
-			s, _ := join(t, b, wire.V311, lasting(wire.V311, "c"))
+			s, _ := join(t, b, wire.V311, durableConnect(wire.V311, "c"))
 			for i := range 10_000 {
 				s.send(&wire.Publish{Topic: "t", PacketID: uint16(i + 1), QoS: 2})
 				receive[*wire.Pubrec](s)

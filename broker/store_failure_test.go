@@ -62,7 +62,7 @@ var errFull = fmt.Errorf("write: %w", syscall.ENOSPC)
 
 func TestAFullDiskRefusesWhatItCanNotTake(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, log *bytes.Buffer) {
-		kept, _ := join(t, b, wire.V5, lasting(wire.V5, "kept"))
+		kept, _ := join(t, b, wire.V5, durableConnect(wire.V5, "kept"))
 		kept.subscribe(filter("a", 2))
 		other := clean(t, b, "other")
 		other.subscribe(filter("#", 1))
@@ -86,7 +86,7 @@ func TestAFullDiskRefusesWhatItCanNotTake(t *testing.T) {
 		require.Equal(t, []wire.ReasonCode{wire.ImplementationSpecificError, wire.NoSubscriptionExisted}, receive[*wire.Unsuback](kept).ReasonCodes)
 		for v, code := range map[wire.Version]wire.ReasonCode{wire.V5: wire.QuotaExceeded, wire.V311: wire.ServerUnavailable} {
 			c := dial(t, b, v)
-			c.send(lasting(v, "new"))
+			c.send(durableConnect(v, "new"))
 			require.Equal(t, code, receive[*wire.Connack](c).ReasonCode)
 			c.closed()
 		}
@@ -119,9 +119,9 @@ func mustJoin(t *testing.T, b *Broker, v wire.Version, p *wire.Connect) *script 
 
 func TestAFullDiskOnlyDelaysWhatNobodyCanBeTold(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
-		kept, _ := join(t, b, wire.V5, lasting(wire.V5, "kept"))
+		kept, _ := join(t, b, wire.V5, durableConnect(wire.V5, "kept"))
 		kept.subscribe(filter("a", 2))
-		p, _ := join(t, b, wire.V5, lasting(wire.V5, "p"))
+		p, _ := join(t, b, wire.V5, durableConnect(wire.V5, "p"))
 		p.send(&wire.Publish{Topic: "a", QoS: 2, PacketID: 1})
 		receive[*wire.Pubrec](p)
 		got := receive[*wire.Publish](kept)
@@ -182,9 +182,9 @@ func TestARefusedResumptionLeavesTheSessionAsItWas(t *testing.T) {
 func TestAFullDiskCanBeEmptied(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
 		s.removes = true
-		kept, _ := join(t, b, wire.V5, lasting(wire.V5, "kept"))
+		kept, _ := join(t, b, wire.V5, durableConnect(wire.V5, "kept"))
 		kept.subscribe(filter("a", 2))
-		p, _ := join(t, b, wire.V5, lasting(wire.V5, "p"))
+		p, _ := join(t, b, wire.V5, durableConnect(wire.V5, "p"))
 		durably(p, &wire.Publish{Topic: "a", QoS: 1})
 		p.send(&wire.Publish{Topic: "a", QoS: 2, PacketID: 1})
 		receive[*wire.Pubrec](p)

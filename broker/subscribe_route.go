@@ -2,15 +2,6 @@ package broker
 
 import "github.com/seed65a45251/mqtt/match"
 
-// mayRouteLocked reports whether a message may cost what the subscription adds to it.
-func (h *hub) mayRouteLocked(cl *client, whole string, shared bool) bool {
-	filter := whole
-	if shared {
-		_, filter, _ = match.SplitShared(whole)
-	}
-	return h.shapes.fits(filter, cl.payerLocked(h.cfg.open()))
-}
-
 // subscribeLocked makes or replaces a subscription. Called with hub.mu held. It returns
 // false when the client has too many.
 func (h *hub) subscribeLocked(s *subscription, mayShare bool) (ok, isNew bool) {
@@ -35,6 +26,15 @@ func (h *hub) subscribeLocked(s *subscription, mayShare bool) (ok, isNew bool) {
 // own limits and in those of all.
 func (h *hub) mayAddLocked(cl *client, s *subscription, mayShare bool) bool {
 	return cl.mayAdd(s, &h.cfg) && h.mayRouteLocked(cl, s.whole, mayShare) && h.memory.fits(cl.sessionCharge.memory.name, 2*costOf(s))
+}
+
+// mayRouteLocked reports whether a message may cost what the subscription adds to it.
+func (h *hub) mayRouteLocked(cl *client, whole string, shared bool) bool {
+	filter := whole
+	if shared {
+		_, filter, _ = match.SplitShared(whole)
+	}
+	return h.shapes.fits(filter, cl.payerLocked(h.cfg.open()))
 }
 
 // addRouteLocked puts s into the routing. Called with hub.mu held.

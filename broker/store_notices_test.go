@@ -32,7 +32,7 @@ func TestObserversAreToldWhatIsDurable(t *testing.T) {
 			}
 		})}})
 		require.NoError(t, err)
-		c, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+		c, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		c.subscribe(filter("a", 1))
 		hang := make(chan struct{})
 		s.set(nil, hang)
@@ -73,7 +73,7 @@ func TestAnObserverMayPublishAndBeSlow(t *testing.T) {
 			}
 		})}})
 		require.NoError(t, err)
-		c, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+		c, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		c.subscribe(filter("copy", 1), filter("a", 1))
 		p := clean(t, b, "p")
 		payload := bytes.Repeat([]byte{1}, 1<<20)
@@ -99,7 +99,7 @@ func TestAnObserverMayPublishAndBeSlow(t *testing.T) {
 
 func TestTheProgramsMessageIsDurableWhenPublishReturns(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
-		s, _ := join(t, w.broker, wire.V5, lasting(wire.V5, "s"))
+		s, _ := join(t, w.broker, wire.V5, durableConnect(wire.V5, "s"))
 		s.subscribe(filter("a", 1))
 		require.NoError(t, w.broker.Publish(&wire.Publish{Topic: "a", Payload: []byte("x"), QoS: 1}))
 		require.Equal(t, "x", string(receiveAs(resume(t, w.kill(), wire.V5, "s")).Payload))
@@ -114,7 +114,7 @@ func TestPublishEndsWithTheBroker(t *testing.T) {
 		s := &moody{Mem: store.Memory()}
 		b, err := Open(Config{Store: s})
 		require.NoError(t, err)
-		c, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+		c, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		c.subscribe(filter("a", 1))
 		hang := make(chan struct{})
 		s.set(nil, hang)

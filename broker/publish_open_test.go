@@ -15,7 +15,7 @@ func TestOpenMessagesAreBoundedInEveryVersion(t *testing.T) {
 		run(t, Config{ReceiveMaximum: 2}, func(t *testing.T, b *Broker) {
 			most, id := 0, uint16(0)
 			for range 100 {
-				s, _ := join(t, b, v, lasting(v, "c"))
+				s, _ := join(t, b, v, durableConnect(v, "c"))
 				for range b.cfg.openMaximum(v) {
 					id++
 					s.send(&wire.Publish{Topic: "a", QoS: 2, PacketID: id})

@@ -156,7 +156,7 @@ var sharedChecks = []check{
 	{name: "what a session leaves to a member without right", since: wire.V5, rules: "user u\ntopic read a\n\nuser w\ntopic read a", try: func(r *realm) {
 		w := r.login("w", "d")
 		w.subscribe(filter("$share/g/a", 1))
-		p := as("u", lasting(r.v, "c"))
+		p := as("u", durableConnect(r.v, "c"))
 		p.ReceiveMaximum = 1
 		u, _ := join(r.t, r.b, r.v, p)
 		u.subscribe(filter("$share/g/a", 1))
@@ -175,7 +175,7 @@ var sharedChecks = []check{
 	{name: "what a session leaves to a member with right", since: wire.V5, rules: "user u\ntopic read a\n\nuser w\ntopic read a", try: func(r *realm) {
 		w, x := r.login("w", "d"), r.login("w", "e")
 		w.subscribe(filter("$share/g/a", 1))
-		p := as("u", lasting(r.v, "c"))
+		p := as("u", durableConnect(r.v, "c"))
 		p.ReceiveMaximum = 1
 		u, _ := join(r.t, r.b, r.v, p)
 		u.subscribe(filter("$share/g/a", 1))

@@ -121,7 +121,7 @@ var publishChecks = []check{
 		require.NoError(r.t, r.b.Close())
 		r.cfg.ResponseInformation = "answers/%c"
 		r.restart("")
-		p := as("u", lasting(r.v, "c"))
+		p := as("u", durableConnect(r.v, "c"))
 		p.RequestResponseInformation = true
 		s, ack := join(r.t, r.b, r.v, p)
 		require.Equal(r.t, "answers/c", ack.ResponseInformation)
@@ -174,7 +174,7 @@ var nameChecks = []check{
 		r.watches("#")
 		alice := r.login("alice", "c")
 		for _, clean := range []bool{false, true} {
-			p := as("mallory", lasting(r.v, "c"))
+			p := as("mallory", durableConnect(r.v, "c"))
 			p.CleanStart, p.Will = clean, &wire.Will{Topic: "of/c", Payload: []byte("forged")}
 			refusedAs(r.t, r.b, r.v, p, wire.NotAuthorized)
 		}
@@ -182,7 +182,7 @@ var nameChecks = []check{
 		r.root.idle()
 		r.may(alice, "of/c", true)
 		alice.leaves()
-		refusedAs(r.t, r.b, r.v, as("mallory", lasting(r.v, "c")), wire.NotAuthorized)
+		refusedAs(r.t, r.b, r.v, as("mallory", durableConnect(r.v, "c")), wire.NotAuthorized)
 		r.may(r.login("alice", "c"), "of/c", true)
 	}},
 	{name: "a released identifier", rules: ownRules, try: func(r *realm) {
@@ -190,13 +190,13 @@ var nameChecks = []check{
 		require.True(r.t, r.b.Release("c"))
 		r.watches("#")
 		r.may(r.login("bob", "c"), "of/c", true)
-		refusedAs(r.t, r.b, r.v, as("alice", lasting(r.v, "c")), wire.NotAuthorized)
+		refusedAs(r.t, r.b, r.v, as("alice", durableConnect(r.v, "c")), wire.NotAuthorized)
 	}},
 	{name: "authenticated again as somebody else", since: wire.V5, rules: ownRules, try: func(r *realm) {
 		require.NoError(r.t, r.b.Close())
 		r.cfg.EnhancedAuthenticators = []EnhancedAuthenticator{names{}}
 		r.restart(ownRules)
-		p := lasting(r.v, "c")
+		p := durableConnect(r.v, "c")
 		p.AuthenticationMethod, p.AuthenticationData = "NAME", []byte("alice")
 		s, _ := join(r.t, r.b, r.v, p)
 		r.watches("#")
@@ -242,7 +242,7 @@ var aliasChecks = []check{
 		r.root.wants("1")
 	}},
 	{name: "an alias of the server towards somebody without right", since: wire.V5, rules: "user u\ntopic read long/topic/of/somebody", try: func(r *realm) {
-		p := as("u", lasting(r.v, "c"))
+		p := as("u", durableConnect(r.v, "c"))
 		p.TopicAliasMaximum = 10
 		s, _ := join(r.t, r.b, r.v, p)
 		s.subscribe(filter("long/topic/of/somebody", 0))
@@ -259,7 +259,7 @@ var aliasChecks = []check{
 // withWillOf connects a client with a will.
 func (r *realm) withWillOf(user, topic string, delay uint32) *script {
 	r.t.Helper()
-	p := as(user, lasting(r.v, "dying"))
+	p := as(user, durableConnect(r.v, "dying"))
 	p.Will = &wire.Will{Topic: topic, Payload: []byte("gone"), Retain: true}
 	if r.v == wire.V5 {
 		p.Will.DelayInterval = delay

@@ -130,7 +130,7 @@ func receiveOf[P wire.Packet](s *script) P {
 // login connects a user under an identifier with a session that outlives the connection.
 func (r *realm) login(user, id string) *script {
 	r.t.Helper()
-	s, _ := join(r.t, r.b, r.v, as(user, lasting(r.v, id)))
+	s, _ := join(r.t, r.b, r.v, as(user, durableConnect(r.v, id)))
 	return s
 }
 
@@ -273,5 +273,5 @@ func (h slow) Authorize(ctx context.Context, a *Access) Decision {
 	return Allow()
 }
 
-// soon is enough foreverything that is not waited for.
+// soon is enough for everything that is not waited for.
 const soon = 50 * time.Millisecond

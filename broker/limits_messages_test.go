@@ -34,7 +34,7 @@ func TestMessageIsForwardedUnaltered(t *testing.T) {
 
 func TestMessageAgesWhileItWaits(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *Broker) {
-		s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+		s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		s.subscribe(filter("a", 1))
 		s.cut()
 		for _, seconds := range []uint32{1, 10} {
@@ -42,7 +42,7 @@ func TestMessageAgesWhileItWaits(t *testing.T) {
 			require.NoError(t, b.Publish(&wire.Publish{Topic: "a", QoS: 1, Properties: properties}))
 		}
 		advance(3 * time.Second)
-		s, _ = join(t, b, wire.V5, lasting(wire.V5, "c"))
+		s, _ = join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		require.Equal(t, uint32(7), *receiveAs(s).Properties.MessageExpiryInterval)
 		s.idle()
 		require.Equal(t, uint64(1), b.Stats().Expired)
@@ -232,7 +232,7 @@ func TestSessionsAreBounded(t *testing.T) {
 func TestOrderIsKept(t *testing.T) {
 	for qos := range wire.QoS(3) {
 		run(t, Config{}, func(t *testing.T, b *Broker) {
-			sub, _ := join(t, b, wire.V5, lasting(wire.V5, "sub"))
+			sub, _ := join(t, b, wire.V5, durableConnect(wire.V5, "sub"))
 			sub.subscribe(filter("#", 2), filter("a/#", qos))
 			pub := clean(t, b, "pub")
 			var seen int
@@ -267,7 +267,7 @@ func TestOrderIsKept(t *testing.T) {
 					}
 				}
 				if i%100 == 60 && qos > 0 {
-					sub, _ = join(t, b, wire.V5, lasting(wire.V5, "sub"))
+					sub, _ = join(t, b, wire.V5, durableConnect(wire.V5, "sub"))
 				}
 			}
 			take()

@@ -155,11 +155,11 @@ func TestATakeOverWaitsForNothingThatMayCome(t *testing.T) {
 		run(t, Config{}, func(t *testing.T, b *Broker) {
 			seen, err := b.Subscribe("t", 2)
 			require.NoError(t, err)
-			old, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+			old, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 			prepare(old)
 			synctest.Wait()
 			begun := time.Now()
-			_, ack := join(t, b, wire.V5, lasting(wire.V5, "c"))
+			_, ack := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 			require.True(t, ack.SessionPresent)
 			require.Less(t, time.Since(begun), patience, name)
 			if name == "takes no answers" {

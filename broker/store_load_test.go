@@ -117,7 +117,7 @@ func TestALoadThatDoesNotFitIsRefused(t *testing.T) {
 			b, err := Open(Config{Store: m})
 			require.NoError(t, err)
 			for _, id := range []string{"a", "b"} {
-				s, _ := join(t, b, wire.V5, lasting(wire.V5, id))
+				s, _ := join(t, b, wire.V5, durableConnect(wire.V5, id))
 				s.subscribe(filter("a", 1), filter("b", 1))
 				s.cut()
 				require.NoError(t, b.Publish(&wire.Publish{Topic: id, Payload: []byte("x"), QoS: 1, Retain: true}))

@@ -88,7 +88,7 @@ func TestWillsBefore5SurviveACrash(t *testing.T) {
 	for _, v := range []wire.Version{wire.V31, wire.V311} {
 		survives(t, func(t *testing.T, w *world) {
 			watchWills(t, w.broker).net.Close()
-			p := lasting(v, "c")
+			p := durableConnect(v, "c")
 			p.Will = &wire.Will{Topic: "will/c", Payload: []byte("gone"), QoS: 1, Retain: true}
 			join(t, w.broker, v, p)
 			watcher := watchWills(t, w.kill())

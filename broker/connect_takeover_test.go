@@ -28,11 +28,11 @@ func TestAMessageThatOutlivesItsConnectionIsAcknowledged(t *testing.T) {
 				defer b.Close()
 				reader := clean(t, b, "reader")
 				reader.subscribe(filter("slow", 0))
-				first, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+				first, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 				first.send(&wire.Publish{Topic: "slow", QoS: qos, PacketID: 1})
 				synctest.Wait()
 
-				second, ack := join(t, b, wire.V5, lasting(wire.V5, "c"))
+				second, ack := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 				require.True(t, ack.SessionPresent)
 				if early {
 					close(thinks)
@@ -75,7 +75,7 @@ func TestASessionWithoutExpiryIsNotTakenOver(t *testing.T) {
 			}
 			old, _ := join(t, b, v, passing)
 			old.subscribe(filter("t", 1))
-			fresh, ack := join(t, b, v, lasting(v, "c"))
+			fresh, ack := join(t, b, v, durableConnect(v, "c"))
 			require.False(t, ack.SessionPresent)
 			reader.want(message0("will", "w"))
 			require.Zero(t, b.Clients()[0].Subscriptions)

@@ -27,7 +27,7 @@ func figuresOf(s *script) map[string]string {
 
 func TestStatusTopics(t *testing.T) {
 	run(t, Config{StatusInterval: time.Minute}, func(t *testing.T, b *Broker) {
-		away, _ := join(t, b, wire.V5, lasting(wire.V5, "away"))
+		away, _ := join(t, b, wire.V5, durableConnect(wire.V5, "away"))
 		away.subscribe(filter("x", 0))
 		away.cut()
 		require.NoError(t, b.Publish(retain("r", "1")))

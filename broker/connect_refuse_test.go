@@ -26,7 +26,7 @@ type possession struct {
 	filters map[string]*subscription
 	waiting int
 	leaving []*will
-	lasting bool
+	durable bool
 }
 
 func possessionOf(b *Broker, id string) possession {
@@ -45,7 +45,7 @@ func possessionOf(b *Broker, id string) possession {
 // is sent and one that waits. Then it goes, unless it stays.
 func owner(t *testing.T, b *Broker, v wire.Version, stays bool) *script {
 	t.Helper()
-	p := lasting(v, "c")
+	p := durableConnect(v, "c")
 	p.Username, p.Password = new("u"), []byte("p")
 	p.Will = &wire.Will{Topic: "will", Payload: []byte("gone")}
 	if v == wire.V5 {
@@ -165,7 +165,7 @@ func TestARefusedConnectChangesNoSession(t *testing.T) {
 								records = recordsIn(t, m)
 							}
 
-							p := lasting(v, "c")
+							p := durableConnect(v, "c")
 							p.CleanStart, p.Username, p.Password = clean, new("u"), []byte("p")
 							rival := dial(t, b, refused(p))
 							b.mu.Lock()
@@ -242,12 +242,12 @@ func TestTheLimitOfSessionsTakesNothingFromAnybody(t *testing.T) {
 			before := possessionOf(b, "c")
 			for v, code := range map[wire.Version]wire.ReasonCode{wire.V5: wire.QuotaExceeded, wire.V311: wire.ServerUnavailable} {
 				rival := dial(t, b, v)
-				rival.send(lasting(v, "other"))
+				rival.send(durableConnect(v, "other"))
 				require.Equal(t, code, receive[*wire.Connack](rival).ReasonCode)
 				rival.closed()
 			}
 			require.Equal(t, before, possessionOf(b, "c"))
-			p := lasting(wire.V5, "c")
+			p := durableConnect(wire.V5, "c")
 			p.Username = new("u")
 			_, ack := join(t, b, wire.V5, p)
 			require.True(t, ack.SessionPresent)
@@ -314,7 +314,7 @@ func TestAStoreThatFailsTakesNoSession(t *testing.T) {
 						before := possessionOf(b, "c")
 						records := recordsIn(t, s.Mem)
 						heal := fail(s)
-						p := lasting(v, "c")
+						p := durableConnect(v, "c")
 						p.CleanStart, p.Username = clean, new("u")
 						p.SessionExpiryInterval *= 9
 						rival := dial(t, b, v)
@@ -371,7 +371,7 @@ func TestASessionThatChangesWhileAClientEnters(t *testing.T) {
 				old := owner(t, b, wire.V5, true)
 				hang := make(chan struct{})
 				s.set(nil, hang)
-				p := lasting(wire.V5, "c")
+				p := durableConnect(wire.V5, "c")
 				p.Username = new("u")
 				c := dial(t, b, wire.V5)
 				c.send(p)
@@ -408,16 +408,16 @@ func TestTheLimitCountsSessionsThatAreToBegin(t *testing.T) {
 		hang := make(chan struct{})
 		s.set(errFull, hang)
 		first, second := dial(t, b, wire.V5), dial(t, b, wire.V5)
-		first.send(lasting(wire.V5, "first"))
+		first.send(durableConnect(wire.V5, "first"))
 		synctest.Wait()
-		second.send(lasting(wire.V5, "second"))
+		second.send(durableConnect(wire.V5, "second"))
 		require.Equal(t, wire.QuotaExceeded, receive[*wire.Connack](second).ReasonCode)
 		second.closed()
 		close(hang)
 		require.Equal(t, wire.QuotaExceeded, receive[*wire.Connack](first).ReasonCode)
 		first.closed()
 		s.set(nil, nil)
-		mustJoin(t, b, wire.V5, lasting(wire.V5, "third"))
+		mustJoin(t, b, wire.V5, durableConnect(wire.V5, "third"))
 		require.Zero(t, int(b.sessionQuota.used.Load())-len(b.clients))
 	})
 }

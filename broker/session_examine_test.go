@@ -95,7 +95,7 @@ var revokedChecks = []check{
 		s.wants("1")
 	}},
 	{name: "a message that waits behind a full window", since: wire.V5, rules: "user u\ntopic read a\ntopic read b", try: func(r *realm) {
-		p := as("u", lasting(r.v, "c"))
+		p := as("u", durableConnect(r.v, "c"))
 		p.ReceiveMaximum = 1
 		s, _ := join(r.t, r.b, r.v, p)
 		s.subscribe(filter("a", 1), filter("b", 1))
@@ -309,7 +309,7 @@ var loginChecks = []check{
 		require.NoError(r.t, r.b.Close())
 		r.cfg.EnhancedAuthenticators = []EnhancedAuthenticator{names{}}
 		r.restart("user u.1\ntopic read #\n\nuser u.2\ntopic read b")
-		p := lasting(r.v, "c")
+		p := durableConnect(r.v, "c")
 		p.AuthenticationMethod, p.AuthenticationData = "NAME", []byte("u.1")
 		s, _ := join(r.t, r.b, r.v, p)
 		s.subscribe(filter("#", 1))
@@ -324,7 +324,7 @@ var loginChecks = []check{
 		s.subscribe(filter("a", 1))
 		s.leaves()
 		r.rule("user u\ntopic read b")
-		p := as("u", lasting(r.v, "c"))
+		p := as("u", durableConnect(r.v, "c"))
 		p.CleanStart = true
 		s, _ = join(r.t, r.b, r.v, p)
 		s.asks([]wire.ReasonCode{wire.NotAuthorized, 1}, filter("a", 1), filter("b", 1))

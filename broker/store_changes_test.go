@@ -25,7 +25,7 @@ func TestNoRetainedMessageFollowsItsSuccessor(t *testing.T) {
 			q.send(&wire.Publish{Topic: topic, Payload: []byte("old"), Retain: true})
 		}
 		synctest.Wait()
-		kept := mustJoin(t, b, wire.V5, lasting(wire.V5, "kept"))
+		kept := mustJoin(t, b, wire.V5, durableConnect(wire.V5, "kept"))
 		hang := make(chan struct{})
 		s.set(nil, hang)
 		kept.send(&wire.Subscribe{PacketID: 1, Filters: []wire.SubscribeFilter{filter("a/#", 1)}})
@@ -103,7 +103,7 @@ func TestWhatIsPutBackKeepsWithinTheLimits(t *testing.T) {
 		cfg := Config{Store: s, SubscriptionsPerClient: 2, RetainedBytes: 30}
 		b, err := Open(cfg)
 		require.NoError(t, err)
-		c := mustJoin(t, b, wire.V5, lasting(wire.V5, "c"))
+		c := mustJoin(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		c.subscribe(filter("a", 1), filter("b", 1))
 		large := bytes.Repeat([]byte("x"), 20)
 		require.NoError(t, b.Publish(&wire.Publish{Topic: "a", QoS: 1, Retain: true, Payload: large}))
@@ -141,7 +141,7 @@ func TestWhatIsPutBackKeepsWithinTheLimits(t *testing.T) {
 // acknowledged.
 func TestWhatWasTakenBackIsNotAcknowledged(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
-		kept := mustJoin(t, b, wire.V5, lasting(wire.V5, "kept"))
+		kept := mustJoin(t, b, wire.V5, durableConnect(wire.V5, "kept"))
 		kept.subscribe(filter("a", 1))
 		p := clean(t, b, "p")
 		b.mu.RLock()
@@ -161,7 +161,7 @@ func TestWhatWasTakenBackIsNotAcknowledged(t *testing.T) {
 		kept.idle()
 
 		// A SUBSCRIBE with many filters lets others have their turn.
-		c := mustJoin(t, b, wire.V5, lasting(wire.V5, "c"))
+		c := mustJoin(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		b.mu.RLock()
 		cl = b.clients["c"]
 		b.mu.RUnlock()

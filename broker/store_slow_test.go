@@ -18,7 +18,7 @@ import (
 
 func TestAHangingDiskHoldsUpNobodyElse(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
-		kept, _ := join(t, b, wire.V5, lasting(wire.V5, "kept"))
+		kept, _ := join(t, b, wire.V5, durableConnect(wire.V5, "kept"))
 		kept.subscribe(filter("a", 1))
 		other := clean(t, b, "other")
 		other.subscribe(filter("#", 1))
@@ -46,7 +46,7 @@ func TestAHangingDiskHoldsUpNobodyElse(t *testing.T) {
 		require.Equal(t, "early", string(receive[*wire.Publish](other).Payload))
 		// A new session waits for as long as a client may take to connect.
 		c := dial(t, b, wire.V5)
-		c.send(lasting(wire.V5, "new"))
+		c.send(durableConnect(wire.V5, "new"))
 		c.idle()
 		advance(10 * time.Second)
 		require.Equal(t, wire.ServerUnavailable, receive[*wire.Connack](c).ReasonCode)
@@ -64,7 +64,7 @@ func TestAHangingDiskHoldsUpNobodyElse(t *testing.T) {
 
 func TestAHangingDiskBoundsItsPublishers(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
-		kept, _ := join(t, b, wire.V5, lasting(wire.V5, "kept"))
+		kept, _ := join(t, b, wire.V5, durableConnect(wire.V5, "kept"))
 		kept.subscribe(filter("a", 1))
 		hang := make(chan struct{})
 		s.set(nil, hang)
@@ -105,7 +105,7 @@ func TestShutdownHasABoundWithAHangingDisk(t *testing.T) {
 		s := &moody{Mem: store.Memory()}
 		b, err := Open(Config{Store: s})
 		require.NoError(t, err)
-		kept, _ := join(t, b, wire.V5, lasting(wire.V5, "kept"))
+		kept, _ := join(t, b, wire.V5, durableConnect(wire.V5, "kept"))
 		kept.subscribe(filter("a", 1))
 		hang := make(chan struct{})
 		s.set(nil, hang)
@@ -133,7 +133,7 @@ func TestShutdownLeavesEverythingInTheStore(t *testing.T) {
 		b, err = Open(Config{Store: m})
 		require.NoError(t, err)
 		require.Equal(t, 1, b.Stats().Retained)
-		s, ack := join(t, b, wire.V5, lasting(wire.V5, "c"))
+		s, ack := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		require.True(t, ack.SessionPresent)
 		require.Equal(t, "will/c", receiveAs(s).Topic)
 		require.NoError(t, b.Close())

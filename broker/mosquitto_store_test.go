@@ -71,7 +71,7 @@ func killedConversation(t *testing.T, v wire.Version, dial func() net.Conn, kill
 	topic := func(name string) string { return fmt.Sprint("killed/", int(v), "/", name) }
 	enter := func(id string) *script {
 		s := overSocket(t, dial(), v)
-		s.send(lasting(v, fmt.Sprint(id, int(v))))
+		s.send(durableConnect(v, fmt.Sprint(id, int(v))))
 		seen = append(seen, fmt.Sprint("session present: ", receive[*wire.Connack](s).SessionPresent))
 		return s
 	}

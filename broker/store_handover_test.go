@@ -56,7 +56,7 @@ func TestAWillStaysUntilItsMessageIsThere(t *testing.T) {
 // bring it back.
 func TestConnackWaitsUntilAnEndedSessionIsGone(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
-		c := mustJoin(t, b, wire.V5, lasting(wire.V5, "c"))
+		c := mustJoin(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		hang := make(chan struct{})
 		s.set(nil, hang)
 		c.send(&wire.Disconnect{SessionExpiryInterval: new(uint32(0))})
@@ -102,7 +102,7 @@ func TestAHangingDiskBoundsWills(t *testing.T) {
 // Until CONNACK a session is what it was, for those who publish to it, too.
 func TestMessagesForASessionThatMayGoOnAreKept(t *testing.T) {
 	moodily(t, func(t *testing.T, b *Broker, s *moody, _ *bytes.Buffer) {
-		c := mustJoin(t, b, wire.V5, lasting(wire.V5, "c"))
+		c := mustJoin(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		c.subscribe(filter("a", 1))
 		c.cut()
 		advance(time.Second)
@@ -168,7 +168,7 @@ func TestAnObserverMayPublishWhateverWaitsForIt(t *testing.T) {
 			}
 		})}})
 		require.NoError(t, err)
-		c := mustJoin(t, b, wire.V5, lasting(wire.V5, "c"))
+		c := mustJoin(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		c.subscribe(filter("copy", 1), filter("a", 1))
 		payload := make([]byte, 1<<20)
 		for i := range 20 {
@@ -195,9 +195,9 @@ func TestAnObserverMayPublishWhateverWaitsForIt(t *testing.T) {
 // exchange of QoS 2.
 func TestAnIdentifierThatServesAnotherMessageIsNotTakenForARepeat(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
-		sub := mustJoin(t, w.broker, wire.V5, lasting(wire.V5, "sub"))
+		sub := mustJoin(t, w.broker, wire.V5, durableConnect(wire.V5, "sub"))
 		sub.subscribe(filter("a", 2))
-		p := mustJoin(t, w.broker, wire.V311, lasting(wire.V311, "p"))
+		p := mustJoin(t, w.broker, wire.V311, durableConnect(wire.V311, "p"))
 		p.send(&wire.Publish{Topic: "a", Payload: []byte("1"), QoS: 2, PacketID: 1})
 		receive[*wire.Pubrec](p)
 		receiveAs(sub)

@@ -122,7 +122,7 @@ func TestTextOfSubscriptionsIsBounded(t *testing.T) {
 
 func TestPropertiesCountAgainstTheLimits(t *testing.T) {
 	run(t, Config{QueuedBytes: 1000, RetainedBytes: 1000}, func(t *testing.T, b *Broker) {
-		connect := lasting(wire.V5, "c")
+		connect := durableConnect(wire.V5, "c")
 		s, _ := join(t, b, wire.V5, connect)
 		s.subscribe(filter("a", 1))
 		s.cut()

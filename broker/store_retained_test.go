@@ -59,7 +59,7 @@ func TestWhatANewSubscriptionBringsSurvives(t *testing.T) {
 		require.NoError(t, w.broker.Publish(&wire.Publish{Topic: "a/1", Payload: []byte("1"), QoS: 1, Retain: true}))
 		require.NoError(t, w.broker.Publish(&wire.Publish{Topic: "a/2", Payload: []byte("2"), QoS: 2, Retain: true}))
 		require.NoError(t, w.broker.Publish(&wire.Publish{Topic: "a/0", Payload: []byte("0"), Retain: true}))
-		s, _ := join(t, w.broker, wire.V5, lasting(wire.V5, "s"))
+		s, _ := join(t, w.broker, wire.V5, durableConnect(wire.V5, "s"))
 		s.subscribe(filter("a/#", 2))
 		for range 3 {
 			receive[*wire.Publish](s)

@@ -51,9 +51,9 @@ func TestAnIdentifierBelongsToItsPrincipal(t *testing.T) {
 						cfg.Store = store.Memory()
 					}
 					run(t, cfg, func(t *testing.T, b *Broker) {
-						watcher, _ := join(t, b, wire.V5, as("w", lasting(wire.V5, "w")))
+						watcher, _ := join(t, b, wire.V5, as("w", durableConnect(wire.V5, "w")))
 						watcher.subscribe(filter("will", 0))
-						first := as("alice.1", lasting(v, "c"))
+						first := as("alice.1", durableConnect(v, "c"))
 						first.Will = &wire.Will{Topic: "will", Payload: []byte("gone")}
 						if v == wire.V5 {
 							first.Will.DelayInterval = 30
@@ -67,7 +67,7 @@ func TestAnIdentifierBelongsToItsPrincipal(t *testing.T) {
 						}
 						synctest.Wait()
 						for _, other := range []string{"mallory", "mallory.1", "alicex", "alice.1x.2", ""} {
-							rival := as(other, lasting(v, "c"))
+							rival := as(other, durableConnect(v, "c"))
 							rival.CleanStart = clean
 							if other == "alice.1x.2" {
 								continue // a token of Alice
@@ -81,7 +81,7 @@ func TestAnIdentifierBelongsToItsPrincipal(t *testing.T) {
 							require.Equal(t, "waits", string(receiveAs(alice).Payload))
 						}
 						// The next token takes over as always.
-						next, ack := join(t, b, v, as("alice.2", lasting(v, "c")))
+						next, ack := join(t, b, v, as("alice.2", durableConnect(v, "c")))
 						require.True(t, v < wire.V311 || ack.SessionPresent)
 						if stays {
 							alice.ended(wire.SessionTakenOver)
@@ -112,9 +112,9 @@ func TestAnIdentifierIsFreeWhenItsSessionIsOver(t *testing.T) {
 					cfg.Store = store.Memory()
 				}
 				run(t, cfg, func(t *testing.T, b *Broker) {
-					watcher, _ := join(t, b, wire.V5, as("w", lasting(wire.V5, "w")))
+					watcher, _ := join(t, b, wire.V5, as("w", durableConnect(wire.V5, "w")))
 					watcher.subscribe(filter("will", 0))
-					first := as("alice", lasting(wire.V5, "c"))
+					first := as("alice", durableConnect(wire.V5, "c"))
 					first.Will = &wire.Will{Topic: "will", Payload: []byte("gone"), DelayInterval: 600}
 					alice, _ := join(t, b, wire.V5, first)
 					alice.subscribe(filter("jobs", 1))
@@ -125,10 +125,10 @@ func TestAnIdentifierIsFreeWhenItsSessionIsOver(t *testing.T) {
 					} else {
 						require.Equal(t, "gone", string(receive[*wire.Publish](watcher).Payload))
 					}
-					bob, ack := join(t, b, wire.V5, as("bob", lasting(wire.V5, "c")))
+					bob, ack := join(t, b, wire.V5, as("bob", durableConnect(wire.V5, "c")))
 					require.False(t, ack.SessionPresent)
 					bob.idle()
-					refusedAs(t, b, wire.V5, as("alice", lasting(wire.V5, "c")), wire.NotAuthorized)
+					refusedAs(t, b, wire.V5, as("alice", durableConnect(wire.V5, "c")), wire.NotAuthorized)
 				})
 			})
 		}
@@ -158,9 +158,9 @@ func TestASessionWithoutExpiryIsProtectedWhileItIsConnected(t *testing.T) {
 func TestWithoutAuthenticationAllAreOne(t *testing.T) {
 	for _, v := range versions {
 		run(t, Config{}, func(t *testing.T, b *Broker) {
-			alice, _ := join(t, b, v, as("alice", lasting(v, "c")))
+			alice, _ := join(t, b, v, as("alice", durableConnect(v, "c")))
 			alice.subscribe(filter("a", 1))
-			_, ack := join(t, b, v, as("bob", lasting(v, "c")))
+			_, ack := join(t, b, v, as("bob", durableConnect(v, "c")))
 			require.True(t, v < wire.V311 || ack.SessionPresent)
 			alice.ended(wire.SessionTakenOver)
 			require.Equal(t, 1, b.Stats().Subscriptions)
@@ -170,26 +170,26 @@ func TestWithoutAuthenticationAllAreOne(t *testing.T) {
 
 func TestPrincipalsSurviveARestart(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
-		old, _ := join(t, w.broker, wire.V5, as("early", lasting(wire.V5, "unasked")))
+		old, _ := join(t, w.broker, wire.V5, as("early", durableConnect(wire.V5, "unasked")))
 		old.cut()
 		w.cfg.Authenticators = []Authenticator{subjects}
 		b := w.kill()
 		for id, user := range map[string]string{"token": "alice.1", "name": "alice", "nobody": ""} {
-			s, _ := join(t, b, wire.V5, as(user, lasting(wire.V5, id)))
+			s, _ := join(t, b, wire.V5, as(user, durableConnect(wire.V5, id)))
 			s.cut()
 		}
 		b = w.kill()
 		for id, user := range map[string]string{"token": "mallory.1", "name": "mallory", "nobody": "mallory"} {
-			refusedAs(t, b, wire.V5, as(user, lasting(wire.V5, id)), wire.NotAuthorized)
+			refusedAs(t, b, wire.V5, as(user, durableConnect(wire.V5, id)), wire.NotAuthorized)
 		}
 		for id, user := range map[string]string{"token": "alice.2", "name": "alice.3", "nobody": "", "unasked": "first"} {
-			_, ack := join(t, b, wire.V5, as(user, lasting(wire.V5, id)))
+			_, ack := join(t, b, wire.V5, as(user, durableConnect(wire.V5, id)))
 			require.True(t, ack.SessionPresent, id)
 		}
 		b = w.kill()
-		refusedAs(t, b, wire.V5, as("second", lasting(wire.V5, "unasked")), wire.NotAuthorized)
+		refusedAs(t, b, wire.V5, as("second", durableConnect(wire.V5, "unasked")), wire.NotAuthorized)
 		require.True(t, b.Release("unasked"))
-		join(t, b, wire.V5, as("second", lasting(wire.V5, "unasked")))
+		join(t, b, wire.V5, as("second", durableConnect(wire.V5, "unasked")))
 	})
 }
 

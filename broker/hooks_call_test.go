@@ -194,7 +194,7 @@ func TestAHookThatPanicsLater(t *testing.T) {
 				run(t, cfg, func(t *testing.T, b *Broker) {
 					watcher := clean(t, b, "watcher")
 					watcher.subscribe(filter("watched", 0))
-					connect := lasting(v, victim)
+					connect := durableConnect(v, victim)
 					if again {
 						connect.AuthenticationMethod = "TRAP"
 					}

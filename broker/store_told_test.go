@@ -57,7 +57,7 @@ func TestWhatIsAnsweredHoldsWhereverTheBrokerCrashes(t *testing.T) {
 		return promise{&wire.Subscribe{PacketID: id, Filters: []wire.SubscribeFilter{{Filter: filter, QoS: qos}}}, func(s *state) { s.filters[filter] = qos }}
 	}
 	promises := []promise{
-		{lasting(wire.V5, "c"), func(s *state) { s.sessions = 1 }},
+		{durableConnect(wire.V5, "c"), func(s *state) { s.sessions = 1 }},
 		subscribed(1, "a", 1),
 		retained(2, "one"),
 		subscribed(3, "b/#", 2),

@@ -136,7 +136,7 @@ func TestSessionsOutliveTheirListener(t *testing.T) {
 		ln, stop := serveMemory(t, b)
 		other := clean(t, b, "other") // not of this listener
 		s := over(t, ln)
-		s.send(lasting(wire.V5, "c"))
+		s.send(durableConnect(wire.V5, "c"))
 		require.False(t, receive[*wire.Connack](s).SessionPresent)
 		s.subscribe(filter("a", 1))
 		waiting := over(t, ln)
@@ -151,7 +151,7 @@ func TestSessionsOutliveTheirListener(t *testing.T) {
 
 		ln, stop = serveMemory(t, b)
 		s = over(t, ln)
-		s.send(lasting(wire.V5, "c"))
+		s.send(durableConnect(wire.V5, "c"))
 		require.True(t, receive[*wire.Connack](s).SessionPresent)
 		require.Equal(t, "meanwhile", string(receiveAs(s).Payload))
 		synctest.Wait()
@@ -172,13 +172,13 @@ func TestFailingListenerEndsServe(t *testing.T) {
 
 func TestDropConnectionsLeavesSessions(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *Broker) {
-		s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+		s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		silent := dial(t, b, wire.V5)
 		b.DropConnections()
 		require.Zero(t, b.Stats().Connections)
 		s.closed() // without a word
 		silent.closed()
-		_, ack := join(t, b, wire.V5, lasting(wire.V5, "c"))
+		_, ack := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		require.True(t, ack.SessionPresent)
 	})
 }

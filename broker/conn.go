@@ -25,7 +25,7 @@ type conn struct {
 	standing standing      // guarded by doors.mu
 	signals  signals
 	client   *client // set once, under hub.mu
-	last     last    // set by detach; guarded by client.mu
+	last     last    // set by detachLocked; guarded by client.mu
 	spare    []byte  // of the writer, which uses it next
 
 	// Of the reader.

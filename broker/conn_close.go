@@ -89,9 +89,7 @@ func (c *conn) endingFor(err error) ending {
 
 // busy reports whether something waits for the client.
 func (c *conn) busy() bool {
-	c.hub.mu.RLock()
-	cl := c.client
-	c.hub.mu.RUnlock()
+	cl := c.session()
 	if cl == nil {
 		return false
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// accept builds the CONNACK for p and sets what of it the connection keeps.
-func (c *conn) accept(p *wire.Connect, assigned bool, present bool, expiry uint32, data []byte) *wire.Connack {
+// connack builds the CONNACK for p and sets what of it the connection keeps.
+func (c *conn) connack(p *wire.Connect, assigned bool, present bool, expiry uint32, data []byte) *wire.Connack {
 	cfg := &c.hub.cfg
 	seconds, tell := cfg.keepAlive(p.KeepAlive, c.version)
 	c.keepAlive = time.Duration(seconds) * time.Second * 3 / 2

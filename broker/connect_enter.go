@@ -6,8 +6,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// entrance is a client that wants to enter. What Broker.consider makes of it holds as
-// long as hub.mu is held.
+// entrance is a client that wants to enter. What hub.checkEntryLocked makes of it
+// holds as long as hub.mu is held.
 type entrance struct {
 	conn     *conn
 	connect  *wire.Connect
@@ -37,7 +37,7 @@ func (h *hub) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (
 		c.peer.ClientID = p.ClientID
 	}
 	e.will = newWill(p.Will, c.peer, c.version)
-	after, err := h.admit(e, deadline)
+	after, err := h.awaitEntry(e, deadline)
 	if err != nil {
 		return false, err
 	}
@@ -73,7 +73,7 @@ func (h *hub) checkEntryLocked(e *entrance, now time.Time) error {
 		// A will could not be refused when it is due.
 		return &refusal{code: tooMany(c.version), text: "too much waits for the store"}
 	}
-	e.ack = c.accept(p, e.assigned, e.resumed, e.expiry, e.data)
+	e.ack = c.connack(p, e.assigned, e.resumed, e.expiry, e.data)
 	if !c.fits(e.ack) {
 		// [MQTT-3.1.2-28] the response information may be left out.
 		if e.ack.ResponseInformation = ""; !c.fits(e.ack) {

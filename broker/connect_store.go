@@ -33,8 +33,8 @@ type admission struct {
 	saves   uint64 // of the session
 }
 
-// admit lets the client in, when the store has its session if that is to be stored.
-func (h *hub) admit(e *entrance, deadline time.Time) (after handover, err error) {
+// awaitEntry lets the client in, when the store has its session if that is to be stored.
+func (h *hub) awaitEntry(e *entrance, deadline time.Time) (after handover, err error) {
 	if !h.identifiers.lock(h.ctx, deadline, e.connect.ClientID) {
 		return handover{}, &refusal{code: wire.ServerUnavailable, text: storeFailed}
 	}

@@ -154,7 +154,7 @@ func TestAHookThatPanicsDuringALogin(t *testing.T) {
 				synctest.Wait()
 				others(t, b, watcher)
 				require.Contains(t, l.String(), "trap: "+place)
-				require.Contains(t, l.String(), "guard_test.go", "the stack")
+				require.Contains(t, l.String(), "hooks_call_test.go", "the stack")
 			})
 		}
 	}

@@ -46,8 +46,8 @@ func (l *life) afterLocked(d time.Duration, f func()) *time.Timer {
 	})
 }
 
-// stop stops a timer of afterLocked; nil is none.
-func (l *life) stop(t *time.Timer) {
+// stopTimer stops a timer of afterLocked; nil is none.
+func (l *life) stopTimer(t *time.Timer) {
 	if t != nil && t.Stop() {
 		l.routines.Done()
 	}

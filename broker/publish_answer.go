@@ -54,7 +54,7 @@ func (c *conn) answerFailure(t session.Token, code wire.ReasonCode) {
 // It reports whether the connection goes on.
 func (c *conn) awaitStore() bool {
 	p := c.hub.persistence
-	if !p.Crowded(&c.client.waiting) {
+	if !p.MustWait(&c.client.waiting) {
 		return true
 	}
 	c.router.flush()

@@ -42,7 +42,7 @@ func (h *hub) startAlarmLocked(cl *client, now time.Time) {
 }
 
 func (h *hub) cancelAlarmLocked(cl *client) {
-	h.stop(cl.alarm.timer)
+	h.stopTimer(cl.alarm.timer)
 	cl.alarm = alarm{}
 }
 

@@ -56,7 +56,7 @@ func TestWhatIsAnsweredHoldsWhereverTheBrokerCrashes(t *testing.T) {
 	subscribed := func(id uint16, filter string, qos wire.QoS) promise {
 		return promise{&wire.Subscribe{PacketID: id, Filters: []wire.SubscribeFilter{{Filter: filter, QoS: qos}}}, func(s *state) { s.filters[filter] = qos }}
 	}
-	promises := []promise{
+	requests := []promise{
 		{durableConnect(wire.V5, "c"), func(s *state) { s.sessions = 1 }},
 		subscribed(1, "a", 1),
 		retained(2, "one"),
@@ -72,20 +72,20 @@ func TestWhatIsAnsweredHoldsWhereverTheBrokerCrashes(t *testing.T) {
 		held := state{filters: map[string]wire.QoS{}, retained: map[string]string{}}
 		s := dial(t, w.broker, wire.V5)
 		next := 0
-		for ; next < len(promises); next++ {
-			s.send(promises[next].request)
+		for ; next < len(requests); next++ {
+			s.send(requests[next].request)
 			if _, err := s.next(); err != nil {
 				break
 			}
-			promises[next].holds(&held)
+			requests[next].holds(&held)
 		}
 		advance(journal.LazyDelay)
 		crashed := w.hasCrashed()
-		require.False(t, next < len(promises) && !crashed, "no answer")
+		require.False(t, next < len(requests) && !crashed, "no answer")
 		allowed := []state{held}
-		if next < len(promises) {
+		if next < len(requests) {
 			after := state{filters: map[string]wire.QoS{}, retained: map[string]string{}, sessions: held.sessions}
-			for _, p := range promises[:next+1] {
+			for _, p := range requests[:next+1] {
 				p.holds(&after)
 			}
 			allowed = append(allowed, after)

@@ -62,7 +62,7 @@ func (s *sysTopics) unwatchLocked() {
 }
 
 func (s *sysTopics) stopLocked() {
-	s.life.stop(s.timer)
+	s.life.stopTimer(s.timer)
 	s.timer = nil
 }
 

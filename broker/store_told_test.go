@@ -14,9 +14,9 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// promise is a request and what holds from its answer on. Before the answer either
+// exchange is a request and what holds from its answer on. Before the answer either
 // what held before or this may be found.
-type promise struct {
+type exchange struct {
 	request wire.Packet
 	holds   func(s *state)
 }
@@ -46,17 +46,17 @@ func stateOf(b *Broker) state {
 // What was answered is there after a crash at any Commit, and what was not is there
 // or not as a whole.
 func TestWhatIsAnsweredHoldsWhereverTheBrokerCrashes(t *testing.T) {
-	retained := func(id uint16, payload string) promise {
-		return promise{&wire.Publish{Topic: "r", Payload: []byte(payload), QoS: 1, PacketID: id, Retain: true}, func(s *state) {
+	retained := func(id uint16, payload string) exchange {
+		return exchange{&wire.Publish{Topic: "r", Payload: []byte(payload), QoS: 1, PacketID: id, Retain: true}, func(s *state) {
 			if s.retained["r"] = payload; payload == "" {
 				delete(s.retained, "r")
 			}
 		}}
 	}
-	subscribed := func(id uint16, filter string, qos wire.QoS) promise {
-		return promise{&wire.Subscribe{PacketID: id, Filters: []wire.SubscribeFilter{{Filter: filter, QoS: qos}}}, func(s *state) { s.filters[filter] = qos }}
+	subscribed := func(id uint16, filter string, qos wire.QoS) exchange {
+		return exchange{&wire.Subscribe{PacketID: id, Filters: []wire.SubscribeFilter{{Filter: filter, QoS: qos}}}, func(s *state) { s.filters[filter] = qos }}
 	}
-	requests := []promise{
+	exchanges := []exchange{
 		{durableConnect(wire.V5, "c"), func(s *state) { s.sessions = 1 }},
 		subscribed(1, "a", 1),
 		retained(2, "one"),
@@ -72,20 +72,20 @@ func TestWhatIsAnsweredHoldsWhereverTheBrokerCrashes(t *testing.T) {
 		held := state{filters: map[string]wire.QoS{}, retained: map[string]string{}}
 		s := dial(t, w.broker, wire.V5)
 		next := 0
-		for ; next < len(requests); next++ {
-			s.send(requests[next].request)
+		for ; next < len(exchanges); next++ {
+			s.send(exchanges[next].request)
 			if _, err := s.next(); err != nil {
 				break
 			}
-			requests[next].holds(&held)
+			exchanges[next].holds(&held)
 		}
 		advance(journal.LazyDelay)
 		crashed := w.hasCrashed()
-		require.False(t, next < len(requests) && !crashed, "no answer")
+		require.False(t, next < len(exchanges) && !crashed, "no answer")
 		allowed := []state{held}
-		if next < len(requests) {
+		if next < len(exchanges) {
 			after := state{filters: map[string]wire.QoS{}, retained: map[string]string{}, sessions: held.sessions}
-			for _, p := range requests[:next+1] {
+			for _, p := range exchanges[:next+1] {
 				p.holds(&after)
 			}
 			allowed = append(allowed, after)

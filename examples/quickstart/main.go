@@ -1,7 +1,6 @@
-// Quickstart does the main job of the library and shows what it survives: it
-// connects, subscribes, publishes readings at all three qualities of service,
-// streams what arrives through a small pipeline of Go channels, and goes on when
-// the connection breaks in the middle.
+// Quickstart does the main job of the library: it connects, subscribes, publishes
+// readings at all three qualities of service, and streams what arrives through a small
+// pipeline of Go channels. The connection breaks in the middle, and it goes on.
 //
 // Without flags it brings its own broker and restarts it half way:
 //
@@ -11,7 +10,7 @@
 //
 //	go run ./examples/quickstart -server mqtt://localhost:1883
 //
-// Ctrl-C ends it in order.
+// Ctrl-C ends it cleanly.
 package main
 
 import (

@@ -99,16 +99,16 @@
 //	Publish, Publish-      ErrInvalid, *wire.FieldError           true
 //	Message                *LimitError                            true unless repeated on a new connection
 //	                       ErrExpired in the queue                true unless repeated on a new connection
-//	                       context ended, not sent yet (no room:  true
-//	                       ErrQueueFull as well)
+//	                       context ended, not sent yet (queue     true
+//	                       full: ErrQueueFull as well)
 //	                       context ended, sent: goes on           false
 //	                       ErrQueueFull by Config.WhenFull        true
 //	                       *ServerError: refused                  false
 //	                       ErrUndeliverable; ErrConnectionLost    false
 //	                       in a large QoS 0 payload
 //	                       ErrClosed                              true if not sent yet
-//	PublishAsync           ErrInvalid; ErrQueueFull: no room      true
-//	                       until ctx ended; ErrClosed
+//	PublishAsync           ErrInvalid; ErrQueueFull: full until   true
+//	                       ctx ended; ErrClosed
 //	Delivery.Wait          as Publish; context ended: goes on     as Publish; false
 //	Subscribe,             ErrInvalid, *wire.FieldError           true
 //	SubscribeWith          *LimitError                            true unless sent on an earlier connection

@@ -14,9 +14,9 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// exchange is a request and what holds from its answer on. Before the answer either
+// answered is a request and what holds from its answer on. Before the answer either
 // what held before or this may be found.
-type exchange struct {
+type answered struct {
 	request wire.Packet
 	holds   func(s *state)
 }
@@ -46,17 +46,17 @@ func stateOf(b *Broker) state {
 // What was answered is there after a crash at any Commit, and what was not is there
 // or not as a whole.
 func TestWhatIsAnsweredHoldsWhereverTheBrokerCrashes(t *testing.T) {
-	retained := func(id uint16, payload string) exchange {
-		return exchange{&wire.Publish{Topic: "r", Payload: []byte(payload), QoS: 1, PacketID: id, Retain: true}, func(s *state) {
+	retained := func(id uint16, payload string) answered {
+		return answered{&wire.Publish{Topic: "r", Payload: []byte(payload), QoS: 1, PacketID: id, Retain: true}, func(s *state) {
 			if s.retained["r"] = payload; payload == "" {
 				delete(s.retained, "r")
 			}
 		}}
 	}
-	subscribed := func(id uint16, filter string, qos wire.QoS) exchange {
-		return exchange{&wire.Subscribe{PacketID: id, Filters: []wire.SubscribeFilter{{Filter: filter, QoS: qos}}}, func(s *state) { s.filters[filter] = qos }}
+	subscribed := func(id uint16, filter string, qos wire.QoS) answered {
+		return answered{&wire.Subscribe{PacketID: id, Filters: []wire.SubscribeFilter{{Filter: filter, QoS: qos}}}, func(s *state) { s.filters[filter] = qos }}
 	}
-	exchanges := []exchange{
+	exchanges := []answered{
 		{durableConnect(wire.V5, "c"), func(s *state) { s.sessions = 1 }},
 		subscribed(1, "a", 1),
 		retained(2, "one"),

@@ -17,12 +17,12 @@ type hub struct {
 	cfg          Config
 	slowHooks    bool // see Config.mayWait
 	counts       statsCounters
-	hooks        hooks
 	sessionQuota *quota       // of sessions
 	memory       *quota       // in bytes, see limits_memory.go
 	walks        atomic.Int64 // that are under way
 	ruleSet
 	life
+	hooks hooks
 
 	mu       sync.RWMutex       // guards everything below
 	clients  map[string]*client // by client identifier

@@ -27,7 +27,7 @@ func (b *Broker) Publish(p *wire.Publish) error {
 	if b.cfg.tooDeep(p.Topic) {
 		return fmt.Errorf("mqtt: publish: %w", wire.TopicNameInvalid)
 	}
-	if err := b.checkPublish(p); err != nil {
+	if err := b.cfg.checkPublish(p); err != nil {
 		return fmt.Errorf("mqtt: publish: %w", err)
 	}
 	w := works.Get().(*work)

@@ -98,8 +98,8 @@ func (c *conn) busy() bool {
 	return cl.conn == c && (cl.link.Pending() > 0 || cl.held.messages > 0)
 }
 
-// isAttachedLocked reports whether the connection still has its session. hub.mu is
-// held, so that it stays so.
+// isAttachedLocked reports whether the connection still has its session. Called with
+// hub.mu held, so that it stays so.
 func (c *conn) isAttachedLocked() bool {
 	cl := c.client
 	cl.mu.Lock()

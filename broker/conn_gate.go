@@ -36,7 +36,7 @@ func (g *gate) wait() <-chan struct{} {
 	return g.c
 }
 
-// bell is rung again and again, for one who listens now and then.
+// bell is rung again and again, for a goroutine that listens now and then.
 type bell struct{ c atomic.Pointer[chan struct{}] }
 
 // ring never waits.

@@ -11,7 +11,7 @@ import (
 // hub is what all clients share. It knows nothing of how they are connected.
 //
 // Two kinds of locks guard the state: mu for what all clients share, and one for each
-// client. Whoever needs both takes mu first. Neither is held during I/O, a channel
+// client. Code that needs both takes mu first. Neither is held during I/O, a channel
 // operation or a hook.
 type hub struct {
 	cfg          Config

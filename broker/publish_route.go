@@ -109,7 +109,7 @@ func (h *hub) route(r *router, m *message, now time.Time, from *publisher) bool 
 		before = h.retainedIfWalkedLocked(m)
 	}
 	r.matched = h.routes.Append(r.matched[:0], m.publish.Topic)
-	r.choose(m)
+	r.chooseLocked(m)
 	if before != nil {
 		for i := range r.targets {
 			r.targets[i].before = before
@@ -127,9 +127,9 @@ func (h *hub) retainedIfWalkedLocked(m *message) *message {
 	return h.retained.topics.get(m.publish.Topic)
 }
 
-// choose turns matching subscriptions into targets: one per client, whatever the
-// number of its filters, and one per shared subscription.
-func (r *router) choose(m *message) {
+// chooseLocked turns matching subscriptions into targets: one per client, whatever the
+// number of its filters, and one per shared subscription. Called with hub.mu held.
+func (r *router) chooseLocked(m *message) {
 	r.targets, r.ids = r.targets[:0], r.ids[:0]
 	if overlapping(r.matched) {
 		// Subscriptions of one client stand together then. [MQTT-3.3.4-2]
@@ -137,7 +137,7 @@ func (r *router) choose(m *message) {
 	}
 	for _, s := range r.matched {
 		if s.group != nil {
-			if s = s.group.pick(); s == nil {
+			if s = s.group.pickLocked(); s == nil {
 				continue // no member may have it
 			}
 		} else if s.noLocal && s.client.id == m.from {

@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// retained holds the last retained message of each topic.
+// retained holds the last retained message of each topic. hub.mu guards it.
 type retained struct {
 	topics  topicIndex
 	bytes   int

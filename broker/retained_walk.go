@@ -186,8 +186,8 @@ func (h *hub) continueWalks(cl *client, c connection) (again bool) {
 	return true
 }
 
-// goOnLocked does a step. hub.mu is held, so that the session stays with its connection,
-// which is the only one that goes on.
+// goOnLocked does a step. Called with hub.mu held, so that the session stays with its
+// connection, which is the only one that goes on.
 func (w *walk) goOnLocked(now time.Time) (old []*message, over bool) {
 	cl, work := w.target.client, step()
 	t := &journal.Task{Keep: true}

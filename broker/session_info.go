@@ -36,7 +36,7 @@ func (b *Broker) Clients() []ClientInfo {
 	return infos
 }
 
-// infoLocked is for who holds hub.mu.
+// infoLocked describes the session. Called with hub.mu held.
 func (cl *client) infoLocked() ClientInfo {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()

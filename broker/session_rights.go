@@ -60,9 +60,9 @@ func (cl *client) gateLocked() uint64 {
 	return r.passed
 }
 
-// checkRights is called when a subscription was made that was asked for under the rules
-// asked. hub.mu is held, so that no examination misses it.
-func (cl *client) checkRights(asked uint64) {
+// checkRightsLocked is called when a subscription was made that was asked for under the
+// rules asked. Called with hub.mu held, so that no examination misses it.
+func (cl *client) checkRightsLocked(asked uint64) {
 	if len(cl.hub.cfg.Authorizers) == 0 {
 		return
 	}

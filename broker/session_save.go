@@ -27,7 +27,7 @@ func (cl *client) recordStepsLocked() {
 	outs := slices.Clone(cl.held.done)
 	clear(cl.held.done)
 	if len(outs) > 0 {
-		cl.hub.persistence.Add(cl.stepsTask(outs))
+		cl.hub.persistence.Add(cl.stepsTaskLocked(outs))
 	}
 	if len(discards) > 0 {
 		// Apart, as a full disk may still take it.
@@ -39,8 +39,8 @@ func (cl *client) recordStepsLocked() {
 	}
 }
 
-// stepsTask records the steps that outs are to make.
-func (cl *client) stepsTask(outs []*session.Outgoing) *journal.Task {
+// stepsTaskLocked records the steps that outs are to make.
+func (cl *client) stepsTaskLocked(outs []*session.Outgoing) *journal.Task {
 	t := &journal.Task{Keep: true, Done: func(error) { cl.recorded(outs, nil) }}
 	for _, o := range outs {
 		e := o.Owner.(*queueEntry)

@@ -47,18 +47,19 @@ func (g *group) name() string {
 	return g.whole
 }
 
-// pick returns the member whose turn it is, or nil if none may have anything.
-func (g *group) pick() *subscription {
-	for s := range g.candidates {
+// pickLocked returns the member whose turn it is, or nil if none may have anything.
+// Called with hub.mu held.
+func (g *group) pickLocked() *subscription {
+	for s := range g.candidatesLocked {
 		return s
 	}
 	return nil
 }
 
-// candidates yields all members, beginning with the one whose turn it is: first those who
-// are connected, then those for whom messages are kept, then the rest. Those that lost
-// their right are passed over.
-func (g *group) candidates(yield func(*subscription) bool) {
+// candidatesLocked yields all members, beginning with the one whose turn it is: first
+// those who are connected, then those for whom messages are kept, then the rest. Those
+// that lost their right are passed over. Called with hub.mu held.
+func (g *group) candidatesLocked(yield func(*subscription) bool) {
 	n := len(g.members)
 	first := int(g.next.Add(1) % uint32(n))
 	for rank := range 3 {

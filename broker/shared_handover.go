@@ -80,9 +80,9 @@ func (h *hub) passOn(lost []orphan, r *router, now time.Time, p *publication) (w
 	return h.passOnLocked(lost, r, now, p)
 }
 
-// passOnNowLocked is passOnLocked for somebody who has left. hub.mu is held for
-// writing, so that what is published from now on comes behind, and client.mu of who has
-// left: nobody else holds two of these, so they need no order.
+// passOnNowLocked is passOnLocked for a session that has left. Called with hub.mu held for
+// writing, so that what is published from now on comes behind, and client.mu of that
+// session: nobody else holds two of these, so they need no order.
 func (h *hub) passOnNowLocked(left []orphan) {
 	if len(left) > 0 {
 		var r router
@@ -196,7 +196,7 @@ func (h *hub) packAgain(t *journal.Task, x *orphan, c delivery) error {
 // one whose turn it is, or nil if none does.
 func (h *hub) nextMemberLocked(x *orphan, takes func(*subscription) bool) *subscription {
 	if g := h.groups[x.group]; g != nil {
-		for s := range g.candidates {
+		for s := range g.candidatesLocked {
 			if s.client != x.not && takes(s) {
 				return s
 			}

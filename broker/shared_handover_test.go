@@ -272,7 +272,7 @@ func TestAMessageThatMeetsAMemberLeaving(t *testing.T) {
 			var r router
 			b.mu.Lock()
 			for r.targets == nil || r.targets[0].client.id != leaves {
-				r.targets = append(r.targets[:0], b.groups["$share/g/a"].pick().target(&message{}))
+				r.targets = append(r.targets[:0], b.groups["$share/g/a"].pickLocked().target(&message{}))
 			}
 			cl := b.clients[leaves]
 			cl.mu.Lock()

@@ -31,7 +31,7 @@ func (b *Broker) Stats() Stats {
 	return b.statsLocked()
 }
 
-// statsLocked is Stats for who holds hub.mu.
+// statsLocked is Stats for callers that hold hub.mu.
 func (b *Broker) statsLocked() Stats {
 	s := Stats{
 		Connections:   len(b.conns),

@@ -72,7 +72,7 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 			why = cmp.Or(why, "too many subscriptions")
 			continue
 		}
-		c.client.checkRights(c.asked)
+		c.client.checkRightsLocked(c.asked)
 		ack.ReasonCodes[i] = wire.ReasonCode(s.qos)
 		if s.group == nil && wantsRetained(f, isNew) {
 			h.startWalkLocked(s)

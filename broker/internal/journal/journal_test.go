@@ -51,7 +51,7 @@ func remove(key string) store.Op { return store.Op{Key: []byte(key), Delete: tru
 func addAll(j *Journal, tasks ...*Task) {
 	j.mu.Lock()
 	for _, t := range tasks {
-		j.gather(t)
+		j.addLocked(t)
 	}
 	j.mu.Unlock()
 	j.Signal()

@@ -38,6 +38,7 @@ var permittedImports = map[string][]string{
 	},
 	"./broker/internal/census":  {"./internal/list"},
 	"./broker/internal/journal": {"./store"},
+	"./broker/internal/logins":  {"./broker/internal/census"},
 	"./broker/internal/records": {"./store", "./wire"},
 	"./broker/internal/wsconn":  {"./internal/line", "./internal/pipe", "./internal/pong", "github.com/coder/websocket"},
 	"./internal/...":            {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},

@@ -1,9 +1,11 @@
-package broker
+// Package logins decides whose password is checked next.
+package logins
 
 import (
 	"context"
 	"hash/maphash"
 	"math/bits"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -12,66 +14,68 @@ import (
 	"github.com/seed65a45251/mqtt/broker/internal/census"
 )
 
-// loginsMaximum is how many logins wait for their turn. The one with the least prospects
+// maximum is how many logins wait for their turn. The one with the least prospects
 // is refused when there are more.
-const loginsMaximum = 1024
+const maximum = 1024
 
-// loginQueue decides whose password is checked next, which takes a processor's time
+// Queue decides whose password is checked next, which takes a processor's time
 // and is what an attacker wants to use up. Before everybody else come those whose
 // address has logged in as the user before. Then those have precedence whose address,
 // network and user had few wrong passwords lately, and among equals whoever came last:
 // who guesses has to come again for each guess, and what has waited long may be given up.
 // It makes no difference whether a user exists.
-type loginQueue struct {
+type Queue struct {
 	seed maphash.Seed
 
 	mu      sync.Mutex // guards the rest; a leaf
-	waiting []*loginWait
+	waiting []*Login
 	faults  tally
 	known   tally // users at an address
 }
 
-// loginWait is one login that waits.
-type loginWait struct {
+// Login is one login that waits.
+type Login struct {
 	user, address, network, both uint64
 
 	admitted chan struct{} // closed when it is its turn
 	refused  chan struct{} // closed when it is refused
 }
 
-func newLoginQueue() *loginQueue {
-	return &loginQueue{seed: maphash.MakeSeed(), faults: tally{halfLife: time.Minute}, known: tally{halfLife: time.Hour}}
+// New returns an empty queue.
+func New() *Queue {
+	return &Queue{seed: maphash.MakeSeed(), faults: tally{halfLife: time.Minute}, known: tally{halfLife: time.Hour}}
 }
 
-func (q *loginQueue) login(l *Login) *loginWait {
+// Login describes a login of a user from an address.
+func (q *Queue) Login(username string, from net.Addr) *Login {
 	type both struct {
 		user    string
 		address netip.Addr
 	}
-	address := census.AddressOf(l.RemoteAddr)
-	return &loginWait{
-		user:     maphash.Comparable(q.seed, l.Username),
+	address := census.AddressOf(from)
+	return &Login{
+		user:     maphash.Comparable(q.seed, username),
 		address:  maphash.Comparable(q.seed, address),
 		network:  maphash.Comparable(q.seed, networkOf(address)),
-		both:     maphash.Comparable(q.seed, both{l.Username, address}),
+		both:     maphash.Comparable(q.seed, both{username, address}),
 		admitted: make(chan struct{}),
 		refused:  make(chan struct{}),
 	}
 }
 
-// wait waits for one of turns, which the caller has then, and gives back. It reports
+// Wait waits for one of slots, which the caller has then, and gives back. It reports
 // false if the login is refused or ctx ends before.
-func (q *loginQueue) wait(ctx context.Context, w *loginWait, turns chan struct{}) bool {
+func (q *Queue) Wait(ctx context.Context, w *Login, slots chan struct{}) bool {
 	q.join(w)
 	for {
 		select {
-		case turns <- struct{}{}:
+		case slots <- struct{}{}:
 			// Whoever gets one gives it to the best.
 			switch q.next(w) {
 			case w:
 				return true
 			case nil:
-				<-turns
+				<-slots
 			}
 		case <-w.admitted:
 			return true
@@ -83,7 +87,7 @@ func (q *loginQueue) wait(ctx context.Context, w *loginWait, turns chan struct{}
 			}
 			select {
 			case <-w.admitted:
-				<-turns
+				<-slots
 			case <-w.refused:
 			}
 			return false
@@ -92,11 +96,11 @@ func (q *loginQueue) wait(ctx context.Context, w *loginWait, turns chan struct{}
 }
 
 // join puts w into the queue, and refuses the worst if that is too long.
-func (q *loginQueue) join(w *loginWait) {
+func (q *Queue) join(w *Login) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.waiting = append(q.waiting, w)
-	if len(q.waiting) <= loginsMaximum {
+	if len(q.waiting) <= maximum {
 		return
 	}
 	now := time.Now()
@@ -112,7 +116,7 @@ func (q *loginQueue) join(w *loginWait) {
 
 // next takes the best out of the queue and tells it that it is its turn, unless it is
 // own; nil: nobody waits.
-func (q *loginQueue) next(own *loginWait) *loginWait {
+func (q *Queue) next(own *Login) *Login {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
@@ -134,7 +138,7 @@ func (q *loginQueue) next(own *loginWait) *loginWait {
 }
 
 // quit takes w out of the queue. It reports false if w is not in it any more.
-func (q *loginQueue) quit(w *loginWait) bool {
+func (q *Queue) quit(w *Login) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	i := slices.Index(q.waiting, w)
@@ -149,7 +153,7 @@ func (q *loginQueue) quit(w *loginWait) bool {
 const knownFaults = 3
 
 // rankLocked says how late a login comes. Called with q.mu held.
-func (q *loginQueue) rankLocked(w *loginWait, now time.Time) int {
+func (q *Queue) rankLocked(w *Login, now time.Time) int {
 	if q.known.of(w.both, now) > 0 && q.faults.of(w.both, now) <= knownFaults {
 		return -1
 	}
@@ -167,7 +171,7 @@ type fault struct {
 	pardon uint32
 }
 
-func (w *loginWait) faults() [3]fault {
+func (w *Login) faults() [3]fault {
 	return [3]fault{{w.address, 1}, {w.network, 8}, {w.user, 64}}
 }
 
@@ -182,8 +186,8 @@ func networkOf(address netip.Addr) netip.Prefix {
 	return network
 }
 
-// learn notes whether the password was right.
-func (q *loginQueue) learn(w *loginWait, right bool) {
+// Learn notes whether the password was right.
+func (q *Queue) Learn(w *Login, right bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()

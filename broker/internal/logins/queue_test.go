@@ -1,4 +1,4 @@
-package broker
+package logins
 
 import (
 	"context"
@@ -9,26 +9,24 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/seed65a45251/mqtt/wire"
 )
 
 // checks is a password check that takes 50 ms of a processor, with the queue in front.
 type checks struct {
-	queue *loginQueue
-	turns chan struct{}
+	queue *Queue
+	slots chan struct{}
 }
 
-func newChecks() *checks { return &checks{newLoginQueue(), make(chan struct{}, 1)} }
+func newChecks() *checks { return &checks{New(), make(chan struct{}, 1)} }
 
 func (c *checks) login(ctx context.Context, user, address string, right bool) (checked bool) {
-	w := c.queue.login(&Login{Peer: Peer{Username: user, RemoteAddr: &net.TCPAddr{IP: net.ParseIP(address)}}})
-	if !c.queue.wait(ctx, w, c.turns) {
+	w := c.queue.Login(user, &net.TCPAddr{IP: net.ParseIP(address)})
+	if !c.queue.Wait(ctx, w, c.slots) {
 		return false
 	}
 	time.Sleep(50 * time.Millisecond)
-	c.queue.learn(w, right)
-	<-c.turns
+	c.queue.Learn(w, right)
+	<-c.slots
 	return true
 }
 
@@ -82,7 +80,7 @@ func TestHonestLoginsGoThroughAFlood(t *testing.T) {
 				synctest.Wait()
 				time.Sleep(time.Minute)
 				require.Empty(t, c.queue.waiting)
-				require.Empty(t, c.turns)
+				require.Empty(t, c.slots)
 			})
 		}
 	}
@@ -114,8 +112,8 @@ func TestGuessesBehindTheSameAddressDoNotLockOut(t *testing.T) {
 func TestLoginsThatWaitAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newChecks()
-		c.queue.faults.add(c.queue.login(&Login{Peer: Peer{Username: "guessed"}}).user, 100, time.Now())
-		c.turns <- struct{}{}
+		c.queue.faults.add(c.queue.Login("guessed", nil).user, 100, time.Now())
+		c.slots <- struct{}{}
 		refused := make(chan string, 10)
 		login := func(user string) {
 			if !c.login(t.Context(), user, "10.0.0.1", true) {
@@ -124,13 +122,13 @@ func TestLoginsThatWaitAreBounded(t *testing.T) {
 		}
 		go login("guessed")
 		synctest.Wait()
-		for range loginsMaximum {
+		for range maximum {
 			go login("others")
 		}
 		synctest.Wait()
 		require.Equal(t, "guessed", <-refused)
 		require.Empty(t, refused)
-		<-c.turns
+		<-c.slots
 		time.Sleep(time.Hour)
 		require.Empty(t, refused)
 	})
@@ -149,40 +147,4 @@ func TestTalliesForget(t *testing.T) {
 		y.add(i, 1, now)
 		require.LessOrEqual(t, len(y.counts), tallyMaximum)
 	}
-}
-
-// A password that was right needs no slow hash, until the file is read again.
-func TestRightPasswordsAreRemembered(t *testing.T) {
-	path := passwordFile(t, cheap(t, "alice", "x"))
-	synctest.Test(t, func(t *testing.T) {
-		p, err := LoadPasswords(path)
-		require.NoError(t, err)
-		ctx, cancel := context.WithCancel(t.Context())
-		login := func(password string) wire.ReasonCode {
-			l := &Login{Peer: Peer{Username: "alice"}, Password: []byte(password)}
-			return p.Authenticate(ctx, l).code
-		}
-		require.Zero(t, login("x"))
-		cancel()
-		for range cap(p.slots) {
-			p.slots <- struct{}{} // nobody gets a turn any more
-		}
-		require.Zero(t, login("x"))
-		require.Equal(t, wire.ServerBusy, login("y"))
-		time.Sleep(rightFor)
-		require.Equal(t, wire.ServerBusy, login("x"))
-
-		right := p.users.Load().right
-		right.add("alice", []byte("x"))
-		require.Zero(t, login("x"))
-		require.False(t, right.has("alic", []byte("ex")))
-		require.False(t, right.has("alice", nil))
-		require.False(t, right.has("alice", make([]byte, 1<<16)))
-		require.NoError(t, p.Reload())
-		require.Equal(t, wire.ServerBusy, login("x"))
-		for i := range rightMaximum + 10 {
-			right.add(fmt.Sprint(i), nil)
-		}
-		require.Len(t, right.until, rightMaximum)
-	})
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -65,7 +66,7 @@ func (b *Broker) consider(e *entrance, now time.Time) error {
 		return err
 	}
 	e.resumed = e.session != nil && !p.CleanStart && e.session.mayResume(now)
-	e.expiry = b.cfg.sessionExpiry(askedExpiry(p))
+	e.expiry = b.cfg.sessionExpiry(session.ConnectExpiry(p))
 	if err := b.hasPlace(e); err != nil {
 		return err
 	}

@@ -85,34 +85,18 @@ func (c *conn) readConnect() (_ *wire.Connect, err error) {
 	c.version = c.decoder.Version
 	if err != nil {
 		if errors.Is(err, wire.UnsupportedProtocolVersion) {
-			c.version = refusalVersion(body)
+			c.version = session.RefusalVersion(body)
 		}
 		return nil, err
 	}
 	return p.(*wire.Connect), nil
 }
 
-// refusalVersion says in which shape a version that we do not speak is refused;
-// 0 means not at all. Nobody knows the CONNACK of a level above 5; the last known
-// one is the best guess. [MQTT-3.1.2-2]
-func refusalVersion(body []byte) wire.Version {
-	for _, name := range []string{"\x00\x04MQTT", "\x00\x06MQIsdp"} {
-		if len(body) > len(name) && string(body[:len(name)]) == name {
-			if wire.Version(body[len(name)]) > wire.V5 {
-				return wire.V5
-			}
-			return wire.V311
-		}
-	}
-	// [MQTT-3.1.2-1] another protocol.
-	return 0
-}
-
 // greet takes over what CONNECT says about the client.
 func (c *conn) greet(p *wire.Connect) {
 	c.bridge = p.Bridge
 	c.terse = p.Version < wire.V5 || p.RequestProblemInformation != nil && !*p.RequestProblemInformation
-	c.limits = limitsOf(p)
+	c.limits = session.ConnectLimits(p)
 	c.peer = c.newPeer(p)
 	c.reader.SetVersion(c.version)
 }
@@ -126,17 +110,11 @@ func (c *conn) judge(p *wire.Connect) error {
 	case p.AuthenticationMethod == "" && c.b.doors.hopeless(c.tenant()) && !c.b.isConnected(p.ClientID):
 		return tooManyConnections
 	}
-	if w := p.Will; w != nil {
-		switch {
-		case w.QoS > *cfg.MaximumQoS:
-			// [MQTT-3.2.2-12]
-			return &refusal{code: wire.QoSNotSupported, text: "QoS of the will"}
-		case w.Retain && cfg.NoRetained:
-			// [MQTT-3.2.2-13]
-			return &refusal{code: wire.RetainNotSupported, text: "will is retained"}
-		case cfg.tooDeep(w.Topic):
-			return &refusal{code: wire.TopicNameInvalid, text: "topic of the will has too many levels"}
-		}
+	if no, ok := errors.AsType[*wire.Error](session.RefuseWill(p.Will, cfg.announced())); ok {
+		return &refusal{code: no.Reason, text: no.Detail}
+	}
+	if p.Will != nil && cfg.tooDeep(p.Will.Topic) {
+		return &refusal{code: wire.TopicNameInvalid, text: "topic of the will has too many levels"}
 	}
 	return c.chooseMethod(p.AuthenticationMethod)
 }
@@ -253,16 +231,13 @@ func unavailable(no bool) *bool {
 	return new(false)
 }
 
-// limitsOf returns what the client announced.
-func limitsOf(p *wire.Connect) session.Limits {
-	l := session.NoLimits()
-	if p.Version < wire.V5 {
-		return l
+// announced returns what CONNACK says to clients of 5.0 and the others have to find out.
+func (cfg *Config) announced() session.Limits {
+	return session.Limits{
+		MaximumQoS:        *cfg.MaximumQoS,
+		NoRetain:          cfg.NoRetained,
+		NoWildcards:       cfg.NoWildcards,
+		NoShared:          cfg.NoShared,
+		NoSubscriptionIDs: cfg.NoSubscriptionIDs,
 	}
-	if p.ReceiveMaximum > 0 {
-		l.ReceiveMaximum = p.ReceiveMaximum
-	}
-	l.MaximumPacketSize = p.MaximumPacketSize
-	l.TopicAliasMaximum = p.TopicAliasMaximum
-	return l
 }

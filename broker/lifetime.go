@@ -14,14 +14,6 @@ type alarm struct {
 	end   time.Time   // zero: never
 }
 
-// askedExpiry returns the interval that a client wants.
-func askedExpiry(p *wire.Connect) uint32 {
-	if p.Version < wire.V5 && !p.CleanStart {
-		return forever
-	}
-	return p.SessionExpiryInterval
-}
-
 // mayResume reports whether a client that may have the session can go on with it. One
 // that has just expired is over, even if its alarm is late.
 func (cl *client) mayResume(now time.Time) bool {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -18,7 +17,7 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	if err != nil && !excessive {
 		return err
 	}
-	if err := c.b.checkPublish(p); err != nil {
+	if err := session.RefusePublish(p, c.b.cfg.announced()); err != nil {
 		return err
 	}
 	if p.QoS > wire.AtMostOnce && !c.awaitStore() {
@@ -107,23 +106,4 @@ func (c *conn) acknowledge(t session.Token, code wire.ReasonCode, text string) e
 		cl.conn.wake()
 	}
 	return errGone
-}
-
-// checkPublish checks what CONNACK announces.
-func (b *Broker) checkPublish(p *wire.Publish) error {
-	fault := func(code wire.ReasonCode, detail string) error {
-		return &wire.Error{Packet: wire.TypePublish, Reason: code, Detail: detail}
-	}
-	switch {
-	case p.QoS > *b.cfg.MaximumQoS:
-		// [MQTT-3.2.2-11]
-		return fault(wire.QoSNotSupported, "QoS above the maximum")
-	case p.Retain && b.cfg.NoRetained:
-		// [MQTT-3.2.2-14]
-		return fault(wire.RetainNotSupported, "retained message")
-	case p.Properties != nil && p.Properties.ResponseTopic != "" && match.HasWildcard(p.Properties.ResponseTopic):
-		// [MQTT-3.3.2-14]
-		return fault(wire.ProtocolError, "response topic has a wildcard")
-	}
-	return nil
 }

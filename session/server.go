@@ -19,6 +19,11 @@ import (
 // come out (Take), and Tick is called at Deadline. PINGREQ and the
 // acknowledgements of the client are dealt with inside.
 //
+// Server is for whoever writes a server, a gateway or a test peer of its own around one
+// connection at a time. The broker of this module does not use it: a message goes to many
+// clients there, so it is built on Sender and Receiver, which Server has as well, and on
+// the same rules: [RefuseWill], [RefusePublish], [RefuseSubscribe], [RefuseDisconnect].
+//
 // A server with many clients begins each connection with a new Server, since it
 // does not know yet whose it is, and hands it the session that it finds under
 // the client identifier of CONNECT: see Adopt.

@@ -39,58 +39,6 @@ type Client struct {
 	refusals       refusals
 }
 
-// ClientSettings are what a Client needs to know besides its CONNECT packets.
-type ClientSettings struct {
-	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send,
-	// within the server's Receive Maximum. Zero means 1,024, and 20 before 5.0,
-	// where a server cannot say what it holds: Mosquitto 2.0 loses QoS 2 messages
-	// over a reconnect when more are in flight than its own limit of 20.
-	Inflight int
-	// InflightBytes limits what they cost together; see [wire.Publish.Cost]. One alone
-	// may be larger. Zero means no limit.
-	InflightBytes int
-	// PingTimeout is how long the server may take to answer a PINGREQ. Zero
-	// means half of the keep-alive interval; more than the interval counts as
-	// the interval.
-	PingTimeout time.Duration
-	// TopicAliases is how many topic aliases are used towards the server, which are
-	// chosen automatically, within what it allows (5.0). Zero means none; messages
-	// may then bring their own.
-	TopicAliases uint16
-	// HasSession says that the server may hold a session of this client from
-	// before, although this Client is new. Without it a Session Present in the
-	// first CONNACK is a protocol error.
-	HasSession bool
-	// UnorderedAnswers sends PUBACK and PUBREC as soon as a message is acknowledged,
-	// not in the order of arrival: a departure from [MQTT-4.6.0-2] and
-	// [MQTT-4.6.0-3].
-	UnorderedAnswers bool
-	// MaximumQoS is the highest QoS that servers have. Nil means what each of them says,
-	// which it cannot before 5.0.
-	MaximumQoS *wire.QoS
-	// NoSubscriptionIDs leaves subscription identifiers out, as if no server had them.
-	NoSubscriptionIDs bool
-	// FailLost lets messages that were sent and not acknowledged fail with
-	// ErrSessionLost where the session is not continued, instead of being published
-	// again as new ones, which may bring them to somebody twice.
-	FailLost bool
-	// FiltersPerSubscribe bounds how many filters one SUBSCRIBE or UNSUBSCRIBE of
-	// Subscriptions has. Zero means 65,536.
-	FiltersPerSubscribe int
-	// AlwaysSubscribe repeats SUBSCRIBE on every connection before 5.0, too, which
-	// brings retained messages again. In 5.0 it always is.
-	AlwaysSubscribe bool
-	// Tolerate, if set, is told of each mistake of the server that is passed over
-	// because it harms no message: what [wire.Decoder.Tolerate] says, and what only the
-	// state of the session shows. Nil means that every mistake ends the connection, as
-	// the specification demands.
-	Tolerate func(*wire.Error)
-	// Reauthentication, if set, is called for each step of a re-authentication,
-	// which [Client.Authenticate] then answers, or with an error when the
-	// connection ended first.
-	Reauthentication func(AuthStep, error)
-}
-
 // Received is a message from the server. Payload and CorrelationData alias the
 // bytes given to Handle, Properties is reused: both are valid until
 // [Client.Recycle].
@@ -123,7 +71,7 @@ func NewClient(s ClientSettings) *Client {
 	c.Sender = NewSender(&c.link, 0)
 	c.Sender.failLost, c.Sender.quota.maxBytes = s.FailLost, s.InflightBytes
 	c.Receiver = NewReceiver(&c.link)
-	c.Subscriptions = &Subscriptions{client: c}
+	c.Subscriptions = &Subscriptions{client: c, link: &c.link, always: s.AlwaysSubscribe, most: s.FiltersPerSubscribe}
 	c.decoder.Tolerate = s.Tolerate
 	c.Sender.tolerate, c.Receiver.tolerate = s.Tolerate, s.Tolerate
 	c.Receiver.unordered = s.UnorderedAnswers
@@ -327,78 +275,6 @@ func (c *Client) Answered(dst []*Request) []*Request {
 	dst = append(dst, c.requests.answered...)
 	c.requests.answered = nil
 	return dst
-}
-
-// Disconnect says goodbye. Nothing is sent after it [MQTT-3.14.4-1]. The
-// reason string and the user properties are left out where they do not fit.
-func (c *Client) Disconnect(p *wire.Disconnect) error {
-	if c.phase != connected {
-		return ErrNotConnected
-	}
-	expiry := p.SessionExpiryInterval
-	if expiry != nil && *expiry > 0 && c.connect.SessionExpiryInterval == 0 {
-		return &wire.FieldError{Packet: wire.TypeDisconnect, Field: "SessionExpiryInterval", Problem: "must be 0 after 0 in CONNECT"}
-	}
-	c.link.unhold()
-	err := c.link.Append(p)
-	if errors.Is(err, wire.PacketTooLarge) {
-		// [MQTT-3.14.2-3], [MQTT-3.14.2-4]
-		short := *p
-		short.ReasonString, short.UserProperties = "", nil
-		err = c.link.Append(&short)
-	}
-	if err != nil {
-		return err
-	}
-	if expiry != nil {
-		c.continuity.held = *expiry > 0
-	}
-	c.end()
-	return nil
-}
-
-// Lost says that the connection is gone. byServer says that the server closed
-// it, as opposed to us or the network. It is [Client.LostBecause] for those who know
-// no more than that.
-func (c *Client) Lost(byServer bool) {
-	var cause error
-	if byServer {
-		cause = errHungUp
-	}
-	c.LostBecause(cause, time.Time{})
-}
-
-// LostBecause says that the connection is gone. cause is how the server ended it: by
-// what it said, by closing or resetting the connection, or by an answer that the
-// engine had to refuse. Nil means that it did not: we closed it, or the network broke.
-// A packet that makes the server end connection after connection fails with
-// [ErrUndeliverable] and the cause. now may be zero if it is not known.
-func (c *Client) LostBecause(cause error, now time.Time) {
-	wasUp := c.connack != nil && !c.connack.ReasonCode.Failed()
-	if cause != nil && c.fault != nil {
-		cause = c.fault
-	}
-	if c.phase != idle {
-		c.continuity.ended()
-	}
-	if said, ok := errors.AsType[*ServerError](cause); ok && said.ReasonCode == wire.SessionTakenOver {
-		c.continuity.takenOver()
-	}
-	c.phase = idle
-	c.Subscriptions.ready = false
-	if wasUp {
-		c.Sender.judge(cause, now)
-		c.answerCondemned()
-		c.Sender.Stop(false)
-		c.forgetFilters()
-		c.refusals.end()
-	}
-	c.link.Close()
-	c.Receiver.Stop()
-	c.Subscriptions.stop()
-	c.endRequests()
-	c.endAuthentication(ErrConnectionLost)
-	c.connack = nil
 }
 
 // end stops the sending of anything further.

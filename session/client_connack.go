@@ -119,24 +119,6 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 	c.Sender.start(kind, now)
 }
 
-// restrict adds what the server does not say of itself.
-func (s *ClientSettings) restrict(l *Limits) {
-	if s.MaximumQoS != nil {
-		l.MaximumQoS = min(l.MaximumQoS, *s.MaximumQoS)
-	}
-	l.NoSubscriptionIDs = l.NoSubscriptionIDs || s.NoSubscriptionIDs
-}
-
-func (c *Client) inflight(v wire.Version) int {
-	switch {
-	case c.settings.Inflight > 0:
-		return c.settings.Inflight
-	case v < wire.V5:
-		return 20
-	}
-	return 1024
-}
-
 // keepsSession says whether the session outlives this connection.
 func (c *Client) keepsSession(p *wire.Connack) bool {
 	if c.link.Version < wire.V5 {
@@ -169,3 +151,32 @@ func (c *Client) KeepAlive() time.Duration {
 	}
 	return time.Duration(seconds) * time.Second
 }
+
+// secondConnack takes a CONNACK on an established connection. [MQTT-3.2.0-2] There is
+// one only. But servers before 5.0 have no DISCONNECT, and some say with a second
+// CONNACK why they end the connection.
+func (c *Client) secondConnack(h wire.Header, body []byte) error {
+	if c.settings.Tolerate != nil {
+		if p, err := c.decodeConnack(h, body); err == nil && p.ReasonCode.Failed() {
+			return connackError(p)
+		}
+	}
+	return protocolError(h.Type, wire.ProtocolError, "second CONNACK")
+}
+
+// presumed is the Session Present of a CONNACK. 3.1 does not know it: without a
+// clean session the server may have one.
+func (c *Client) presumed(p *wire.Connack) bool {
+	if c.link.Version == wire.V31 {
+		return !c.connect.CleanStart && c.continuity.held
+	}
+	return p.SessionPresent
+}
+
+// Continuity returns what is known of the session of this connection, once the
+// server has accepted it.
+func (c *Client) Continuity() Continuity { return c.continuity.here }
+
+// HasSession reports whether a server may hold a session of this client: CONNECT
+// must not start clean then, or what waits in the session is lost.
+func (c *Client) HasSession() bool { return c.continuity.held }

@@ -1,7 +1,5 @@
 package session
 
-import "github.com/seed65a45251/mqtt/wire"
-
 // Continuity is what a Client knows of the session that a server has for it, when
 // the server has accepted a connection. What is subscribed again, what is repeated
 // and how packet identifiers are first used follow from it.
@@ -128,21 +126,4 @@ func (k *continuity) judge(present bool) Continuity {
 	k.visits++
 	s.generation, s.doubt, s.visit = k.generation, false, k.visits
 	return k.here
-}
-
-// Continuity returns what is known of the session of this connection, once the
-// server has accepted it.
-func (c *Client) Continuity() Continuity { return c.continuity.here }
-
-// HasSession reports whether a server may hold a session of this client: CONNECT
-// must not start clean then, or what waits in the session is lost.
-func (c *Client) HasSession() bool { return c.continuity.held }
-
-// presumed is the Session Present of a CONNACK. 3.1 does not know it: without a
-// clean session the server may have one.
-func (c *Client) presumed(p *wire.Connack) bool {
-	if c.link.Version == wire.V31 {
-		return !c.connect.CleanStart && c.continuity.held
-	}
-	return p.SessionPresent
 }

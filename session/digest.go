@@ -69,11 +69,6 @@ func (s *payloadSum) of(payload []byte) uint64 {
 	return inMemory.bytes(payload)
 }
 
-// digest is inMemory.digest, which does not hash again what was hashed in advance.
-func (r *Receiver) digest(p *wire.Publish, v wire.Version) Digest {
-	return inMemory.digestWith(p, r.sums.of(p.Payload), v)
-}
-
 func (h *digester) digest(p *wire.Publish, v wire.Version) Digest {
 	return h.digestWith(p, h.bytes(p.Payload), v)
 }

@@ -107,3 +107,14 @@ func (l *Link) must(p wire.Packet) {
 	end := l.end()
 	*end, _ = p.Append(*end, l.Version)
 }
+
+// position is where the next packet begins.
+func (l *Link) position() uint64 { return l.account.taken + uint64(l.Pending()) }
+
+// sentAtMostOnce notes that a QoS 0 message ends at a position.
+func (l *Link) sentAtMostOnce(end uint64) {
+	l.loose = true
+	if l.account.on {
+		l.account.lossy = append(l.account.lossy, end)
+	}
+}

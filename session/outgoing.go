@@ -126,3 +126,14 @@ func (l *outgoingList) prepend(front []*Outgoing) {
 		l.len++
 	}
 }
+
+// suspect says whether one of them is; then both are sent alone.
+func (o *Outgoing) suspect() bool { return o.blames[0].suspect() || o.blames[1].suspect() }
+
+// present is what is held against the packet that is under way.
+func (o *Outgoing) present() *blame {
+	if o.state == outgoingReleased {
+		return &o.blames[1]
+	}
+	return &o.blames[0]
+}

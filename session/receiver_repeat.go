@@ -82,3 +82,8 @@ func (r *Receiver) doubt() {
 		in.doubtful = true
 	}
 }
+
+// digest is inMemory.digest, which does not hash again what was hashed in advance.
+func (r *Receiver) digest(p *wire.Publish, v wire.Version) Digest {
+	return inMemory.digestWith(p, r.sums.of(p.Payload), v)
+}

@@ -82,27 +82,6 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	s.Pump(now)
 }
 
-// SendAtMostOnce writes a QoS 0 message at once if nothing is in its way.
-// Otherwise it does nothing and returns false: the message has to be submitted.
-func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
-	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.link.hold || len(p.Payload) >= streamed || s.passable() < GateOpen {
-		return false, nil
-	}
-	if err := s.link.Limits.CheckPublish(p, s.link.Version); err != nil {
-		return false, err
-	}
-	if s.link.aliases.max > 0 {
-		err = s.link.appendAliased(p)
-	} else {
-		s.link.buf, err = p.Append(s.link.buf, s.link.Version)
-	}
-	if err != nil {
-		return false, err
-	}
-	s.link.sentAtMostOnce(s.link.position())
-	return true, nil
-}
-
 // Withdraw takes o back if it was never sent.
 func (s *Sender) Withdraw(o *Outgoing) bool {
 	if o.state != outgoingQueued || o.sent {

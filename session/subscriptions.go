@@ -12,9 +12,12 @@ import (
 // So it does not matter in which order things happen: no filter that is wanted is
 // missing in the end, and none stays that nobody wants.
 type Subscriptions struct {
-	client *Client
-	ready  bool // the connection takes requests
-	open   int  // our requests on this connection without an answer
+	client requestSender
+	link   *Link // of the client: what the server allows
+	always bool  // see ClientSettings.AlwaysSubscribe
+	most   int   // see ClientSettings.FiltersPerSubscribe
+	ready  bool  // the connection takes requests
+	open   int   // our requests on this connection without an answer
 	server string
 
 	filters   map[string]*subscribed
@@ -26,6 +29,13 @@ type Subscriptions struct {
 	answers []InterestAnswer
 	left    []*Leave
 	failed  error // the client is at its end
+}
+
+// requestSender is what Subscriptions needs of a client: see the methods of [Client].
+type requestSender interface {
+	Request(r *Request) error
+	SplitSubscribe(p *wire.Subscribe, most int) []*wire.Subscribe
+	SplitUnsubscribe(p *wire.Unsubscribe, most int) []*wire.Unsubscribe
 }
 
 // Interest is what one subscriber wants of the server. The caller sets the exported
@@ -150,7 +160,7 @@ func (f *subscribed) merged() wire.SubscribeFilter {
 // answer them.
 func (s *Subscriptions) merged(f *subscribed) wire.SubscribeFilter {
 	m := f.merged()
-	m.QoS = min(m.QoS, s.client.link.Limits.MaximumQoS)
+	m.QoS = min(m.QoS, s.link.Limits.MaximumQoS)
 	return m
 }
 
@@ -271,7 +281,7 @@ func (s *Subscriptions) Fail(err error) {
 			s.endLeave(l)
 		}
 	}
-	*s = Subscriptions{client: s.client, answers: s.answers, left: s.left, failed: err}
+	*s = Subscriptions{client: s.client, link: s.link, always: s.always, most: s.most, answers: s.answers, left: s.left, failed: err}
 }
 
 // filter returns the entry of a filter, made if need be.

@@ -18,7 +18,7 @@ func (s *Subscriptions) start(kind Continuity, server string) {
 		in.due = false
 	}
 	s.due = nil
-	again := kind < Proven || s.client.link.Version != wire.V311 || s.client.settings.AlwaysSubscribe
+	again := kind < Proven || s.link.Version != wire.V311 || s.always
 	for f := s.all.head; f != nil; f = f.next {
 		switch {
 		case kind == Fresh:
@@ -148,7 +148,7 @@ func (s *Subscriptions) subscribeDue() {
 // alone: its answer is waited for, and a server that dislikes it must not be taken to
 // dislike others.
 func (s *Subscriptions) together(in *Interest, b *batch) bool {
-	return in.renewed() && b.renewal && s.client.link.Limits.NoSubscriptionIDs && in.UserProperties == nil && b.packet.UserProperties == nil &&
+	return in.renewed() && b.renewal && s.link.Limits.NoSubscriptionIDs && in.UserProperties == nil && b.packet.UserProperties == nil &&
 		len(b.steps) < 4096
 }
 
@@ -160,7 +160,7 @@ func (in *Interest) renewed() bool {
 // gather puts what in asks for into b. A packet has one identifier, so filters with
 // another go into a batch of their own.
 func (s *Subscriptions) gather(b *batch, in *Interest) {
-	ids := !s.client.link.Limits.NoSubscriptionIDs && in.SubscriptionIDs != nil
+	ids := !s.link.Limits.NoSubscriptionIDs && in.SubscriptionIDs != nil
 	if !ids && b.index == nil {
 		b.index = make(map[string]int)
 	}
@@ -208,7 +208,7 @@ func (s *Subscriptions) add(b *batch, a *ask) {
 	}
 	o := s.merged(a.filter)
 	o.RetainHandling = a.want().RetainHandling
-	if a.granted && s.client.link.Version == wire.V5 && o.RetainHandling == wire.SendRetained {
+	if a.granted && s.link.Version == wire.V5 && o.RetainHandling == wire.SendRetained {
 		// A renewal brings retained messages only where the server had lost the filter.
 		o.RetainHandling = wire.SendRetainedIfNew
 	}
@@ -225,28 +225,36 @@ func (s *Subscriptions) sendBatch(b *batch) {
 	if len(steps) == 0 {
 		return
 	}
-	c := s.client
-	for _, p := range c.SplitSubscribe(&b.packet, c.settings.FiltersPerSubscribe) {
+	for _, p := range s.client.SplitSubscribe(&b.packet, s.most) {
 		n := len(p.Filters)
 		s.request(&Request{Subscribe: p}, steps[:n:n])
 		steps = steps[n:]
 	}
 }
 
+// sentRequest is a request of ours, and its filters in order.
+type sentRequest struct {
+	by      *Subscriptions
+	filters []*subscribed
+}
+
+func (q *sentRequest) requestEnded(r *Request) { q.by.requestEnded(r, q.filters) }
+
 // request sends r, which is a step for each of its filters.
 func (s *Subscriptions) request(r *Request, steps []step) {
-	r.steps = make([]*subscribed, len(steps))
+	sent := &sentRequest{by: s, filters: make([]*subscribed, len(steps))}
+	r.sender = sent
 	for i := range steps {
 		st := steps[i]
 		st.request = r
 		f := s.filters[st.options.Filter]
-		r.steps[i] = f
+		sent.filters[i] = f
 		f.steps = append(f.steps, st)
 	}
 	s.open++
 	if err := s.client.Request(r); err != nil {
 		r.Err = err
-		s.answer(r)
+		s.requestEnded(r, sent.filters)
 	}
 }
 
@@ -287,12 +295,12 @@ func (s *Subscriptions) drop(f *subscribed) {
 func (s *Subscriptions) follow(f *subscribed, what standing, options wire.SubscribeFilter) {
 	want := s.merged(f)
 	want.RetainHandling = options.RetainHandling
-	if what != has || want == options || s.client.link.Version < wire.V5 || s.hasDue(f) {
+	if what != has || want == options || s.link.Version < wire.V5 || s.hasDue(f) {
 		return
 	}
 	want.RetainHandling = wire.DontSendRetained
 	b := batch{packet: wire.Subscribe{Filters: []wire.SubscribeFilter{want}}, steps: []step{{options: want, follows: true}}}
-	if ids := f.asks[0].interest.SubscriptionIDs; ids != nil && !s.client.link.Limits.NoSubscriptionIDs {
+	if ids := f.asks[0].interest.SubscriptionIDs; ids != nil && !s.link.Limits.NoSubscriptionIDs {
 		b.packet.SubscriptionID = ids[f.asks[0].at]
 	}
 	s.sendBatch(&b)
@@ -330,9 +338,8 @@ func (f *subscribed) farewell() []wire.UserProperty {
 }
 
 func (s *Subscriptions) sendUnsubscribe(part []*subscribed, properties []wire.UserProperty) {
-	c := s.client
 	p := &wire.Unsubscribe{}
-	if c.link.Version == wire.V5 {
+	if s.link.Version == wire.V5 {
 		p.UserProperties = properties
 	}
 	steps := make([]step, len(part))
@@ -343,7 +350,7 @@ func (s *Subscriptions) sendUnsubscribe(part []*subscribed, properties []wire.Us
 			l.sent = true
 		}
 	}
-	for _, packet := range c.SplitUnsubscribe(p, c.settings.FiltersPerSubscribe) {
+	for _, packet := range s.client.SplitUnsubscribe(p, s.most) {
 		n := len(packet.Filters)
 		s.request(&Request{Unsubscribe: packet}, steps[:n:n])
 		steps = steps[n:]

@@ -1,6 +1,9 @@
 package session
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // A server may end the connection whenever it gets a certain packet, on each
 // connection again. Found out is which one, so that it fails and the others do not.
@@ -36,17 +39,6 @@ func (b *blame) due() bool { return b.suspect() && b.alone >= undeliverableAfter
 
 // blames are what is held against the two packets of a message, PUBLISH and PUBREL.
 type blames [2]blame
-
-// suspect says whether one of them is; then both are sent alone.
-func (o *Outgoing) suspect() bool { return o.blames[0].suspect() || o.blames[1].suspect() }
-
-// present is what is held against the packet that is under way.
-func (o *Outgoing) present() *blame {
-	if o.state == outgoingReleased {
-		return &o.blames[1]
-	}
-	return &o.blames[0]
-}
 
 // suspicion watches for packets that make the server end connections.
 type suspicion struct {
@@ -134,12 +126,12 @@ func (s *suspicion) tick(now time.Time) bool {
 	return true
 }
 
-// isSuspect says whether a filter of r is one.
-func (s *suspicion) isSuspect(r *Request) bool {
+// isSuspect says whether one of the filters is one.
+func (s *suspicion) isSuspect(keys iter.Seq[string]) bool {
 	if len(s.filters) == 0 {
 		return false
 	}
-	for key := range r.filterKeys {
+	for key := range keys {
 		if b := s.filters[key]; b != nil && b.suspect() {
 			return true
 		}
@@ -160,39 +152,12 @@ func (s *suspicion) hold(key string) *blame {
 	return b
 }
 
-// clear forgets what is held against a message.
-func (s *suspicion) clear(o *Outgoing) {
-	if o.suspect() {
-		s.suspects--
-	}
-	o.blames = blames{}
-}
-
-// exonerate forgets what is held against the filters of r.
-func (s *suspicion) exonerate(r *Request) {
+// exonerate forgets what is held against the filters.
+func (s *suspicion) exonerate(keys iter.Seq[string]) {
 	if len(s.filters) == 0 {
 		return
 	}
-	for key := range r.filterKeys {
+	for key := range keys {
 		delete(s.filters, key)
-	}
-}
-
-// filterKeys yields a key for each filter of r. Requests are made anew for each
-// connection, with other identifiers and often with other neighbours, so what is held
-// against them is held against their filters.
-func (r *Request) filterKeys(yield func(string) bool) {
-	if r.Subscribe != nil {
-		for _, f := range r.Subscribe.Filters {
-			if !yield("s" + f.Filter) {
-				return
-			}
-		}
-		return
-	}
-	for _, f := range r.Unsubscribe.Filters {
-		if !yield("u" + f) {
-			return
-		}
 	}
 }

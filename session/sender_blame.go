@@ -84,7 +84,7 @@ func (s *Sender) judge(cause error, now time.Time) {
 	for _, f := range got {
 		list := s.blames(f)
 		// What is to be tried out filter by filter is not judged as a whole before.
-		single := len(list) == 1 || s.suspicion.isSuspect(orNone(f.request))
+		single := len(list) == 1 || s.suspicion.isSuspect(orNone(f.request).filterKeys)
 		for _, b := range list {
 			b.seen = min(b.seen+1, undeliverableAfter)
 			if alone && single {
@@ -97,21 +97,6 @@ func (s *Sender) judge(cause error, now time.Time) {
 		}
 	}
 	s.reckon()
-}
-
-// MayAnswer reports whether a server that ended the connection with cause may have done
-// so because of a packet that it got and did not answer. It is to be called before
-// [Client.LostBecause], which draws the conclusions.
-func (c *Client) MayAnswer(cause error) bool {
-	if cause == nil || !maybeForPacket(cause) {
-		return false
-	}
-	for f := range c.Sender.flights {
-		if f.begin < c.link.account.written {
-			return true
-		}
-	}
-	return false
 }
 
 var noRequest = &Request{Unsubscribe: new(wire.Unsubscribe)}
@@ -137,7 +122,7 @@ func (s *Sender) condemn(f flight, err error) {
 		s.giveUp(f.message, err)
 	} else {
 		f.request.Err = err
-		s.suspicion.exonerate(f.request)
+		s.suspicion.exonerate(f.request.filterKeys)
 	}
 	for b := range s.allBlames {
 		b.seen = 0
@@ -213,7 +198,7 @@ func (s *Sender) takeOff(o *Outgoing) {
 // land notes that o was answered, which clears it, or is given up.
 func (s *Sender) land(o *Outgoing) {
 	suspect := o.suspect()
-	s.suspicion.clear(o)
+	s.forgive(o)
 	if o.flying {
 		o.flying = false
 		s.landed(suspect)
@@ -260,7 +245,7 @@ func (s *Sender) cleared(o *Outgoing) {
 	if o.blames == (blames{}) {
 		return
 	}
-	s.suspicion.clear(o)
+	s.forgive(o)
 	if s.suspicion.suspects == 0 {
 		s.link.unhold()
 	}
@@ -292,3 +277,11 @@ func saidTooLarge(cause error) bool {
 
 // errHungUp is the cause of an end of which only that is known.
 var errHungUp = errors.New("server closed the connection")
+
+// forgive forgets what is held against a message.
+func (s *Sender) forgive(o *Outgoing) {
+	if o.suspect() {
+		s.suspicion.suspects--
+	}
+	o.blames = blames{}
+}

@@ -1,9 +1,16 @@
 package session
 
-import (
-	"cmp"
-	"slices"
-)
+// Fail completes every message that is not completed with err and forgets the
+// session. It is the end of the sender's life: whoever waits gets an answer.
+func (s *Sender) Fail(err error) {
+	s.interrupted(err)
+	s.Renew()
+	for s.queue.head != nil {
+		o := s.queue.head
+		s.dequeue(o)
+		s.complete(o, Result{Err: err})
+	}
+}
 
 // Incomplete appends to dst what was submitted and is not completed, in the order of
 // Submit, for an owner who has to decide what becomes of it: see [Outgoing.Sent] and
@@ -15,6 +22,6 @@ func (s *Sender) Incomplete(dst []*Outgoing) []*Outgoing {
 			dst = append(dst, o)
 		}
 	}
-	slices.SortFunc(dst[first:], func(a, b *Outgoing) int { return cmp.Compare(a.seq, b.seq) })
+	sortBySeq(dst[first:])
 	return dst
 }

@@ -32,7 +32,7 @@ type Client struct {
 	settings   ClientSettings
 	received   []Received
 	scratch    scratch
-	indulgence int   // see Indulge
+	excess     int   // see AllowExcess
 	fault      error // why the engine ended the connection; nil: it did not
 
 	authentication authentication
@@ -91,12 +91,12 @@ func (c *Client) ConnectTo(server string, v wire.Version, p *wire.Connect, now t
 		// [MQTT-3.1.2-4] our own session state goes too; its messages become new ones.
 		c.continuity.held = false
 	}
-	c.continuity.begin(server)
+	c.continuity.beginConnection(server)
 	// The link opens with CONNACK, which says what the server allows.
 	c.link = Link{Version: v, Limits: NoLimits()}
 	c.link.account.on = true
 	c.fault = nil
-	c.refusals.begin()
+	c.refusals.beginConnection()
 	c.decoder.Version = v
 	c.phase, c.connect, c.connack = connecting, p, nil
 	c.keepAlive = keepAlive{}
@@ -120,7 +120,9 @@ func (c *Client) Handle(h wire.Header, body []byte, now time.Time) error {
 	return nil
 }
 
-// HandleBuffered takes all packets that r has buffered, one after the other.
+// HandleBuffered takes all packets that r has buffered, one after the other, CONNACK
+// among them. It is for a caller that has the Client to itself, and needs nothing else;
+// [Client.HandleBatch] is for one that guards it with a lock.
 func (c *Client) HandleBuffered(r *wire.Reader, now time.Time) error {
 	c.keepAlive.alive(now)
 	c.Sender.now = now
@@ -151,9 +153,9 @@ func (c *Client) Fail(err error) {
 	c.fail(err)
 }
 
-// Indulge lets the server keep max QoS 1 and 2 messages open on the next
+// AllowExcess lets the server keep max QoS 1 and 2 messages open on the next
 // connections although CONNECT announces fewer.
-func (c *Client) Indulge(max int) { c.indulgence = max }
+func (c *Client) AllowExcess(max int) { c.excess = max }
 
 // Connack returns the CONNACK of the connection, or nil before it came.
 func (c *Client) Connack() *wire.Connack { return c.connack }
@@ -171,12 +173,13 @@ func (c *Client) Connected() bool { return c.phase == connected }
 func (c *Client) Pending() int { return c.link.Pending() }
 
 // Take returns the bytes to write next and continues with spare as its buffer.
-// It then fills the buffer with queued messages that found no room before.
+// It then fills the buffer with queued messages that did not fit before.
 func (c *Client) Take(spare []byte, now time.Time) []byte {
 	return c.TakeBefore(nil, spare, now)
 }
 
-// TakeBefore is Take for a caller who will ask Sender.Lend for the payload of o.
+// TakeBefore is Take for a caller that will write the payload of o itself: see
+// [Sender.TakePayload].
 func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 	b := c.link.takeBefore(o, spare)
 	if c.link.pinged {
@@ -190,7 +193,7 @@ func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 func (c *Client) Backlog() int { return c.link.Pending() - len(c.link.stream.rest) }
 
 // Trim gives back what busier times have left: the buffer of Take if it is empty
-// and larger than keep bytes, and room for received messages.
+// and larger than keep bytes, and the memory for received messages.
 func (c *Client) Trim(keep int) {
 	c.link.Trim(keep)
 	c.Receiver.trim()
@@ -199,7 +202,7 @@ func (c *Client) Trim(keep int) {
 	}
 }
 
-// keptReceived is for how many messages of one read an idle client keeps room.
+// keptReceived is for how many messages of one read an idle client keeps the memory.
 const keptReceived = 16
 
 // Wrote says that what Take returned was written completely.
@@ -245,7 +248,7 @@ func (c *Client) Tick(now time.Time) error {
 	}
 	if c.Sender.suspicion.tick(now) {
 		if c.Sender.suspicion.lenient {
-			c.link.unhold()
+			c.link.unholdQoS0()
 		}
 		c.retryRequests()
 		c.Sender.Pump(now)
@@ -255,7 +258,7 @@ func (c *Client) Tick(now time.Time) error {
 		c.link.appendPing()
 	}
 	if err != nil {
-		c.end()
+		c.shut()
 	}
 	return err
 }
@@ -277,8 +280,8 @@ func (c *Client) Answered(dst []*Request) []*Request {
 	return dst
 }
 
-// end stops the sending of anything further.
-func (c *Client) end() {
+// shut stops the sending of anything further.
+func (c *Client) shut() {
 	c.phase = ended
 	c.Subscriptions.ready = false
 	c.link.Shut()
@@ -291,12 +294,12 @@ func (c *Client) fail(err error) {
 	if c.fault == nil {
 		c.fault = err
 	}
-	c.link.unhold()
-	c.end()
+	c.link.unholdQoS0()
+	c.shut()
 	c.endAuthentication(err)
 	fault, ok := errors.AsType[*wire.Error](err)
 	if !ok || was != connected || c.link.Version != wire.V5 {
 		return
 	}
-	c.link.must(&wire.Disconnect{ReasonCode: fault.Reason})
+	c.link.appendChecked(&wire.Disconnect{ReasonCode: fault.Reason})
 }

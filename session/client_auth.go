@@ -73,7 +73,7 @@ func (c *Client) Authenticate(data []byte, now time.Time) error {
 	ack := a.connack
 	c.authentication = authentication{}
 	if ack != nil {
-		c.open(ack, now)
+		c.openConnection(ack, now)
 	}
 	return nil
 }

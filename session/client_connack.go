@@ -19,7 +19,7 @@ func (c *Client) handleFirst(h wire.Header, body []byte, now time.Time) error {
 			c.connack = p
 			return connackError(p)
 		}
-		return c.accepted(p, now)
+		return c.takeConnack(p, now)
 	}
 	packet, err := c.decoder.Decode(h, body)
 	if err != nil {
@@ -57,8 +57,8 @@ func connackError(p *wire.Connack) error {
 		ServerReference: p.ServerReference, UserProperties: p.UserProperties}
 }
 
-func (c *Client) accepted(p *wire.Connack, now time.Time) error {
-	present := c.presumed(p)
+func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
+	present := c.presumedSession(p)
 	switch {
 	case present && c.connect.CleanStart:
 		// [MQTT-3.2.2-2]
@@ -67,8 +67,8 @@ func (c *Client) accepted(p *wire.Connack, now time.Time) error {
 			return err
 		}
 		// Most who say so have none. In case they do, it has seen nothing of ours.
-		c.continuity.at().generation = 0
-	case present && !c.continuity.may():
+		c.continuity.current().generation = 0
+	case present && !c.continuity.mayHaveSession():
 		// [MQTT-3.2.2-4]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "session present, but this client has none")
 	}
@@ -81,12 +81,12 @@ func (c *Client) accepted(p *wire.Connack, now time.Time) error {
 		c.confirm(p)
 		return nil
 	}
-	c.open(p, now)
+	c.openConnection(p, now)
 	return nil
 }
 
-// open begins the connection that p has accepted.
-func (c *Client) open(p *wire.Connack, now time.Time) {
+// openConnection begins the connection that p has accepted.
+func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 	v, present := c.link.Version, p.SessionPresent
 	c.connack = p
 	c.phase = connected
@@ -96,22 +96,22 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 	if c.continuity.server != c.Receiver.at.server {
 		c.Sender.doubt.tells = tellsUnknown // of another server
 	}
-	kind := c.continuity.judge(present)
+	kind := c.continuity.classify(present)
 	c.keepAlive = newKeepAlive(c.KeepAlive(), c.settings.PingTimeout, now)
 	receiveMax := 0
 	if v == wire.V5 {
 		receiveMax = int(c.connect.ReceiveMaximum)
 		if receiveMax > 0 {
-			receiveMax = max(receiveMax, c.indulgence)
+			receiveMax = max(receiveMax, c.excess)
 		}
 	}
-	c.Receiver.belong(c.continuity.server)
+	c.Receiver.moveTo(c.continuity.server)
 	c.Receiver.Start(present, receiveMax, c.connect.TopicAliasMaximum)
 	if kind < Proven {
 		c.Receiver.doubt()
 	}
-	c.Sender.quota.max = c.inflight(v)
-	c.Sender.open(now)
+	c.Sender.quota.max = c.inflightLimit(v)
+	c.Sender.beginSuspicion(now)
 	c.Subscriptions.start(kind, c.continuity.server) // before any message is sent
 	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
 	// Only now, so that SUBSCRIBEs go first.
@@ -164,9 +164,9 @@ func (c *Client) secondConnack(h wire.Header, body []byte) error {
 	return protocolError(h.Type, wire.ProtocolError, "second CONNACK")
 }
 
-// presumed is the Session Present of a CONNACK. 3.1 does not know it: without a
+// presumedSession is the Session Present of a CONNACK. 3.1 does not know it: without a
 // clean session the server may have one.
-func (c *Client) presumed(p *wire.Connack) bool {
+func (c *Client) presumedSession(p *wire.Connack) bool {
 	if c.link.Version == wire.V31 {
 		return !c.connect.CleanStart && c.continuity.held
 	}

@@ -17,7 +17,7 @@ func (c *Client) Disconnect(p *wire.Disconnect) error {
 	if expiry != nil && *expiry > 0 && c.connect.SessionExpiryInterval == 0 {
 		return &wire.FieldError{Packet: wire.TypeDisconnect, Field: "SessionExpiryInterval", Problem: "must be 0 after 0 in CONNECT"}
 	}
-	c.link.unhold()
+	c.link.unholdQoS0()
 	err := c.link.Append(p)
 	if errors.Is(err, wire.PacketTooLarge) {
 		// [MQTT-3.14.2-3], [MQTT-3.14.2-4]
@@ -31,13 +31,13 @@ func (c *Client) Disconnect(p *wire.Disconnect) error {
 	if expiry != nil {
 		c.continuity.held = *expiry > 0
 	}
-	c.end()
+	c.shut()
 	return nil
 }
 
 // Lost says that the connection is gone. byServer says that the server closed
-// it, as opposed to us or the network. It is [Client.LostBecause] for those who know
-// no more than that.
+// it, as opposed to us or the network. It is [Client.LostBecause] for a caller that
+// knows no more than that.
 func (c *Client) Lost(byServer bool) {
 	var cause error
 	if byServer {
@@ -57,7 +57,7 @@ func (c *Client) LostBecause(cause error, now time.Time) {
 		cause = c.fault
 	}
 	if c.phase != idle {
-		c.continuity.ended()
+		c.continuity.connectionEnded()
 	}
 	if said, ok := errors.AsType[*ServerError](cause); ok && said.ReasonCode == wire.SessionTakenOver {
 		c.continuity.takenOver()
@@ -66,10 +66,10 @@ func (c *Client) LostBecause(cause error, now time.Time) {
 	c.Subscriptions.ready = false
 	if wasUp {
 		c.Sender.judge(cause, now)
-		c.answerCondemned()
+		c.reportUndeliverable()
 		c.Sender.Stop(false)
 		c.forgetFilters()
-		c.refusals.end()
+		c.refusals.endConnection()
 	}
 	c.link.Close()
 	c.Receiver.Stop()
@@ -86,7 +86,7 @@ func (c *Client) MayAnswer(cause error) bool {
 	if cause == nil || !maybeForPacket(cause) {
 		return false
 	}
-	for f := range c.Sender.flights {
+	for f := range c.Sender.sentPackets {
 		if f.begin < c.link.account.written {
 			return true
 		}

@@ -25,22 +25,22 @@ func (c *Client) Request(r *Request) error {
 	}
 	if s := &c.Sender.suspicion; s.pending() && (s.asked || !s.mayBegin(s.isSuspect(r.filterKeys))) {
 		s.asked = true
-		c.link.hold = c.link.hold || !s.lenient
-		c.await(r)
+		c.link.holdQoS0 = c.link.holdQoS0 || !s.lenient
+		c.queueRequest(r)
 		return nil
 	}
-	return c.begin(r)
+	return c.writeRequest(r)
 }
 
-// begin sends r as soon as there is a packet identifier.
-func (c *Client) begin(r *Request) error {
+// writeRequest sends r as soon as there is a packet identifier.
+func (c *Client) writeRequest(r *Request) error {
 	id := c.Sender.ids.take()
 	if id == 0 {
-		c.await(r)
+		c.queueRequest(r)
 		return nil
 	}
 	r.begin = c.link.position()
-	if err := c.sendRequest(r, id); err != nil {
+	if err := c.appendRequest(r, id); err != nil {
 		c.Sender.ids.used--
 		return err
 	}
@@ -48,16 +48,16 @@ func (c *Client) begin(r *Request) error {
 	c.Sender.ids.setRequest(id, r)
 	s := &c.Sender.suspicion
 	s.sent(s.isSuspect(r.filterKeys))
-	c.link.hold = c.link.hold || s.alone
+	c.link.holdQoS0 = c.link.holdQoS0 || s.alone
 	return nil
 }
 
-func (c *Client) await(r *Request) {
+func (c *Client) queueRequest(r *Request) {
 	c.requests.waiting = append(c.requests.waiting, r)
 	c.Sender.ids.waiting++
 }
 
-func (c *Client) sendRequest(r *Request, id uint16) error {
+func (c *Client) appendRequest(r *Request, id uint16) error {
 	if r.Subscribe != nil {
 		r.Subscribe.PacketID = id
 		return c.link.Append(r.Subscribe)
@@ -66,8 +66,8 @@ func (c *Client) sendRequest(r *Request, id uint16) error {
 	return c.link.Append(r.Unsubscribe)
 }
 
-// answer takes a SUBACK or UNSUBACK. One that nobody waits for changes nothing.
-func (c *Client) answer(t wire.PacketType, id uint16, codes []wire.ReasonCode, text string, props []wire.UserProperty) error {
+// takeRequestAnswer takes a SUBACK or UNSUBACK. One that nobody waits for changes nothing.
+func (c *Client) takeRequestAnswer(t wire.PacketType, id uint16, codes []wire.ReasonCode, text string, props []wire.UserProperty) error {
 	r := c.Sender.ids.requests[id]
 	if r == nil {
 		return nil
@@ -93,11 +93,11 @@ func (c *Client) answer(t wire.PacketType, id uint16, codes []wire.ReasonCode, t
 	c.Sender.ids.freeRequest(id)
 	s := &c.Sender.suspicion
 	suspect := s.isSuspect(r.filterKeys)
-	s.exonerate(r.filterKeys)
-	c.Sender.landed(suspect)
+	s.forget(r.filterKeys)
+	c.Sender.answered(suspect)
 	c.retryRequests()
 	r.ReasonCodes, r.ReasonString, r.UserProperties = codes, text, props
-	c.ended(r)
+	c.reportRequest(r)
 	c.Sender.Pump(c.Sender.now) // a message may have waited for the identifier
 	return nil
 }
@@ -112,22 +112,22 @@ func (c *Client) retryRequests() {
 		}
 		c.requests.waiting = c.requests.waiting[1:]
 		c.Sender.ids.waiting--
-		if err := c.begin(r); err != nil {
+		if err := c.writeRequest(r); err != nil {
 			r.Err = err
-			c.ended(r)
+			c.reportRequest(r)
 		}
 	}
 	if s.asked {
 		s.asked = false
 		if !s.alone {
-			c.link.unhold()
+			c.link.unholdQoS0()
 		}
 		c.Sender.Pump(c.Sender.now) // messages have waited behind them
 	}
 }
 
-// ended gives r to whoever made it.
-func (c *Client) ended(r *Request) {
+// reportRequest gives r back to where it came from.
+func (c *Client) reportRequest(r *Request) {
 	if r.sender != nil {
 		r.sender.requestEnded(r)
 		return
@@ -135,12 +135,12 @@ func (c *Client) ended(r *Request) {
 	c.requests.answered = append(c.requests.answered, r)
 }
 
-// answerCondemned ends the requests that were given up; see Sender.condemn.
-func (c *Client) answerCondemned() {
+// reportUndeliverable ends the requests that were given up; see Sender.giveUpSuspect.
+func (c *Client) reportUndeliverable() {
 	for id, r := range c.Sender.ids.requests {
 		if r.Err != nil {
 			c.Sender.ids.freeRequest(id)
-			c.ended(r)
+			c.reportRequest(r)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func (s *ClientSettings) restrict(l *Limits) {
 	l.NoSubscriptionIDs = l.NoSubscriptionIDs || s.NoSubscriptionIDs
 }
 
-func (c *Client) inflight(v wire.Version) int {
+func (c *Client) inflightLimit(v wire.Version) int {
 	switch {
 	case c.settings.Inflight > 0:
 		return c.settings.Inflight

@@ -11,26 +11,26 @@ var (
 // from where the caller has it, and other packets wait behind it. No further
 // message begins meanwhile.
 type stream struct {
-	rest   []byte    // of the payload; empty: there is no stream
-	behind []byte    // packets
-	ping   bool      // behind has a PINGREQ
-	owner  *Outgoing // whose payload it is; nil: rest is a copy
-	lent   *Outgoing // whose caller is writing rest; nil: nobody
-	over   *Outgoing // the message whose last piece was copied; the Sender takes it
+	rest    []byte    // of the payload; empty: there is no stream
+	behind  []byte    // packets
+	ping    bool      // behind has a PINGREQ
+	owner   *Outgoing // whose payload it is; nil: rest is a copy
+	writing *Outgoing // whose caller is writing rest; nil: none is
+	copied  *Outgoing // the message whose last piece was copied; the Sender takes it
 }
 
-func (s *stream) under() bool { return len(s.rest) > 0 }
+func (s *stream) active() bool { return len(s.rest) > 0 }
 
-// end is where packets are appended.
-func (l *Link) end() *[]byte {
-	if l.stream.under() {
+// tail is where packets are appended.
+func (l *Link) tail() *[]byte {
+	if l.stream.active() {
 		return &l.stream.behind
 	}
 	return &l.buf
 }
 
-// begin starts to stream o. The link is not full.
-func (l *Link) begin(o *Outgoing) error {
+// beginStream starts to stream o. The link is not full.
+func (l *Link) beginStream(o *Outgoing) error {
 	b, err := o.Publish.AppendHead(l.buf, l.Version)
 	if err == nil {
 		err = l.Limits.checkSize(len(b) - len(l.buf) + len(o.Publish.Payload))
@@ -47,7 +47,7 @@ func (l *Link) begin(o *Outgoing) error {
 // behind it.
 func (l *Link) refill() {
 	s := &l.stream
-	if !s.under() || s.lent != nil {
+	if !s.active() || s.writing != nil {
 		return
 	}
 	n := min(len(s.rest), piece)
@@ -59,9 +59,9 @@ func (l *Link) refill() {
 func (l *Link) streamOn(n int) {
 	s := &l.stream
 	s.rest = s.rest[n:]
-	if !s.under() {
+	if !s.active() {
 		l.buf = append(l.buf, s.behind...)
 		l.ping = l.ping || s.ping
-		l.stream = stream{over: s.owner}
+		l.stream = stream{copied: s.owner}
 	}
 }

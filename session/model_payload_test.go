@@ -2,17 +2,17 @@ package session
 
 import "math/rand/v2"
 
-// loan is a payload that is written from where it is.
-type loan struct {
-	lend    *rand.Rand // decides which payloads are written from where they are; nil: none
-	lending *Outgoing  // whose payload is being written
-	lent    int        // how much of it is
+// inPlaceWrites are payloads that are written from where it is.
+type inPlaceWrites struct {
+	inPlace *rand.Rand // decides which payloads are written from where they are; nil: none
+	writing *Outgoing  // whose payload is being written
+	written int        // how much of it is
 	early   int        // messages that were completed meanwhile
 }
 
-// borrower returns the message that streams if its caller is to write its payload.
-func (w *world) borrower() *Outgoing {
-	if w.lend == nil || w.lend.IntN(3) == 0 {
+// inPlaceMessage returns the message that streams if its caller is to write its payload.
+func (w *world) inPlaceMessage() *Outgoing {
+	if w.inPlace == nil || w.inPlace.IntN(3) == 0 {
 		return nil
 	}
 	for _, o := range w.outgoing {
@@ -23,34 +23,34 @@ func (w *world) borrower() *Outgoing {
 	return nil
 }
 
-// beginLoan puts what the socket takes of the payload of o in flight. The client
+// beginInPlace puts what the socket takes of the payload of o in flight. The client
 // hears of it later.
-func (w *world) beginLoan(o *Outgoing) bool {
+func (w *world) beginInPlace(o *Outgoing) bool {
 	if o == nil {
 		return false
 	}
-	rest := w.c.Sender.Lend(o)
+	rest := w.c.Sender.TakePayload(o)
 	if len(rest) == 0 {
 		return false
 	}
-	w.lending, w.lent = o, len(rest)
-	if w.lend.IntN(3) == 0 {
-		w.lent = w.lend.IntN(len(rest))
+	w.writing, w.written = o, len(rest)
+	if w.inPlace.IntN(3) == 0 {
+		w.written = w.inPlace.IntN(len(rest))
 	}
-	w.note("C %q of %q", rest[:w.lent], rest)
-	w.toServer = append(w.toServer, rest[:w.lent]...)
+	w.note("C %q of %q", rest[:w.written], rest)
+	w.toServer = append(w.toServer, rest[:w.written]...)
 	return true
 }
 
-// endLoan tells the client what was written, unless the connection is lost.
-func (w *world) endLoan(up bool) {
-	o := w.lending
+// endInPlace tells the client what was written, unless the connection is lost.
+func (w *world) endInPlace(up bool) {
+	o := w.writing
 	if o == nil {
 		return
 	}
-	w.lending = nil
+	w.writing = nil
 	if up {
-		w.c.Sender.Lent(o, w.lent, w.now)
+		w.c.Sender.WrotePayload(o, w.written, w.now)
 		w.c.Wrote(w.now)
 		w.harvest()
 	}
@@ -60,16 +60,16 @@ func (w *world) endLoan(up bool) {
 	w.check()
 }
 
-// spoil is a caller who has his payload back.
+// spoil is a caller that has its payload back.
 func spoil(payload []byte) {
 	for i := range payload {
 		payload[i] = '#'
 	}
 }
 
-// own is a caller who stops waiting for o.
+// own is a caller that stops waiting for o.
 func (w *world) own(o *Outgoing) {
-	if o == w.lending || w.completed[o] > 0 || w.withdrawn[o] {
+	if o == w.writing || w.completed[o] > 0 || w.withdrawn[o] {
 		return
 	}
 	payload := o.Publish.Payload

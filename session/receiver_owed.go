@@ -2,7 +2,7 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// Leave says that a message was not taken for want of room. It gets no answer, and
+// Leave says that a message was not taken because there was no space for it. It gets no answer, and
 // none that came after it does unless answers are unordered: the peer keeps all of
 // them. When a later connection of the session brings it again, it is delivered as
 // a message that nobody has had. It does nothing for a stale token.

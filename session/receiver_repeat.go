@@ -51,8 +51,8 @@ func (r *Receiver) resembles(in *incoming, p *wire.Publish) bool {
 	return r.digest(p, r.link.Version).same(in.digest)
 }
 
-// recognise learns the digest of a message that was restored from its repeat.
-func (r *Receiver) recognise(in *incoming, p *wire.Publish) {
+// learnDigest learns the digest of a message that was restored from its repeat.
+func (r *Receiver) learnDigest(in *incoming, p *wire.Publish) {
 	if in.restored && r.resembles(in, p) {
 		in.digest, in.restored = r.digest(p, r.link.Version), false
 	}

@@ -44,7 +44,7 @@ func (r *Request) filterKeys(yield func(string) bool) {
 	}
 }
 
-// requester is who sends requests of its own: Subscriptions.
+// requester is what sends requests of its own: Subscriptions.
 type requester interface {
 	// requestEnded takes back a request that was answered, or that failed. Those that end
 	// with their connection do not come back: what they asked for is sent anew.

@@ -12,8 +12,8 @@ const GateOpen = math.MaxUint64
 // is called by most methods of the sender, and must not call any.
 func (s *Sender) SetGate(gate func() uint64) { s.gate = gate }
 
-// passable returns the number of the last message that may be sent.
-func (s *Sender) passable() uint64 {
+// lastPassable returns the number of the last message that may be sent.
+func (s *Sender) lastPassable() uint64 {
 	if s.gate == nil {
 		return GateOpen
 	}

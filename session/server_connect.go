@@ -22,7 +22,7 @@ func (s *Server) handleFirst(h wire.Header, body []byte) error {
 		}
 		// [MQTT-3.1.4-1] a fault ends the connection, with CONNACK where it fits.
 		if s.link.Version != 0 {
-			s.refuse(&wire.Connack{ReasonCode: code})
+			s.sendRefusal(&wire.Connack{ReasonCode: code})
 		}
 		return err
 	}
@@ -64,7 +64,7 @@ func (s *Server) Accept(ack *wire.Connack, now time.Time) error {
 	// [MQTT-4.12.0-5], [MQTT-4.12.0-6]
 	ack.AuthenticationMethod = p.AuthenticationMethod
 	// [MQTT-3.2.2-19], [MQTT-3.2.2-20]
-	if err := s.say(ack, shortened(ack)); err != nil {
+	if err := s.appendFitting(ack, shortened(ack)); err != nil {
 		return err
 	}
 	if !ack.SessionPresent {
@@ -75,7 +75,7 @@ func (s *Server) Accept(ack *wire.Connack, now time.Time) error {
 	s.session = serverSession{exists: true, expiry: s.grantedExpiry(), will: p.Will}
 	// [MQTT-3.1.2-22], [MQTT-3.2.2-21]
 	s.silence = silence{limit: s.KeepAlive() * 3 / 2, last: now}
-	s.start(ack.SessionPresent, now)
+	s.openSession(ack.SessionPresent, now)
 	return nil
 }
 
@@ -109,8 +109,8 @@ func shortened(ack *wire.Connack) *wire.Connack {
 	return &short
 }
 
-// start opens the two halves of the session.
-func (s *Server) start(present bool, now time.Time) {
+// openSession opens the two halves of the session.
+func (s *Server) openSession(present bool, now time.Time) {
 	v := s.link.Version
 	receiveMaximum, aliases := 0, uint16(0)
 	if v == wire.V5 {
@@ -151,17 +151,17 @@ func (s *Server) Refuse(ack *wire.Connack) error {
 	if !ack.ReasonCode.Failed() {
 		return &wire.FieldError{Packet: wire.TypeConnack, Field: "ReasonCode", Problem: "is no refusal"}
 	}
-	s.end()
-	s.refuse(ack)
+	s.shut()
+	s.sendRefusal(ack)
 	return nil
 }
 
-// refuse sends a CONNACK. [MQTT-3.2.2-6] Without session present; before 5.0 only
+// sendRefusal sends a CONNACK. [MQTT-3.2.2-6] Without session present; before 5.0 only
 // codes of that version [MQTT-3.2.2-8], which is up to the encoder.
-func (s *Server) refuse(ack *wire.Connack) {
+func (s *Server) sendRefusal(ack *wire.Connack) {
 	p := *ack
 	p.SessionPresent = false
-	if err := s.say(&p, &wire.Connack{ReasonCode: p.ReasonCode}); err != nil {
+	if err := s.appendFitting(&p, &wire.Connack{ReasonCode: p.ReasonCode}); err != nil {
 		return // closing says enough
 	}
 }

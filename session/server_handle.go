@@ -67,12 +67,12 @@ func (s *Server) handleRare(h wire.Header, body []byte) error {
 		if err := RefuseSubscribe(p, s.link.Version, s.limits); err != nil {
 			return err
 		}
-		return s.await(p, p.PacketID, serverRequest{wire.TypeSuback, len(p.Filters)})
+		return s.awaitAnswer(p, p.PacketID, serverRequest{wire.TypeSuback, len(p.Filters)})
 	case *wire.Unsubscribe:
-		return s.await(p, p.PacketID, serverRequest{wire.TypeUnsuback, len(p.Filters)})
+		return s.awaitAnswer(p, p.PacketID, serverRequest{wire.TypeUnsuback, len(p.Filters)})
 	case *wire.Pingreq:
 		// [MQTT-3.12.4-1]
-		s.link.must((*wire.Pingresp)(nil))
+		s.link.appendChecked((*wire.Pingresp)(nil))
 		return nil
 	case *wire.Disconnect:
 		return s.handleDisconnect(p)
@@ -85,9 +85,9 @@ func (s *Server) handleRare(h wire.Header, body []byte) error {
 	return protocolError(h.Type, wire.ProtocolError, "%v from a client", h.Type)
 }
 
-// await hands a request to the caller. [MQTT-2.2.1-3] A client cannot tell the
+// awaitAnswer hands a request to the caller. [MQTT-2.2.1-3] A client cannot tell the
 // answers of two requests with one identifier apart.
-func (s *Server) await(p wire.Packet, id uint16, r serverRequest) error {
+func (s *Server) awaitAnswer(p wire.Packet, id uint16, r serverRequest) error {
 	if _, used := s.requests[id]; used {
 		return protocolError(p.Type(), wire.ProtocolError, "packet identifier %d is still in use", id)
 	}
@@ -128,7 +128,7 @@ func (s *Server) handleDisconnect(p *wire.Disconnect) error {
 	if p.ReasonCode == wire.NormalDisconnection {
 		s.session.will = nil // [MQTT-3.14.4-3]
 	}
-	s.end()
+	s.shut()
 	s.inbox.add(p)
 	return nil
 }

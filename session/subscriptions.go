@@ -186,9 +186,9 @@ func (s *Subscriptions) Add(in *Interest) {
 		f := s.filter(in.Filters[i].Filter)
 		in.asks[i] = ask{interest: in, at: i, filter: f}
 		f.asks = append(f.asks, &in.asks[i])
-		s.excuse(f)
+		s.endLeaves(f)
 	}
-	s.ask(in)
+	s.markDue(in)
 	s.Pump()
 }
 
@@ -217,7 +217,7 @@ func (s *Subscriptions) Remove(in *Interest, keep bool) *Leave {
 		if what, _ := f.expected(); !f.wanted() && (what != hasNot || len(f.steps) > 0) {
 			leave.join(f)
 		}
-		s.change(f)
+		s.markChanged(f)
 	}
 	s.Pump()
 	if leave.open == 0 && leave.Err == nil {
@@ -231,7 +231,7 @@ func (s *Subscriptions) abandon(f *subscribed) {
 	if len(f.asks) == 0 && len(f.leaves) == 0 {
 		f.has, f.steps, f.elsewhere = hasNot, nil, nil
 	}
-	s.change(f)
+	s.markChanged(f)
 }
 
 // Unsubscribe ends filters that the server may have although no interest does: those
@@ -250,7 +250,7 @@ func (s *Subscriptions) Unsubscribe(filters []string, properties []wire.UserProp
 			f.has = mayHave
 		}
 		leave.join(f)
-		s.change(f)
+		s.markChanged(f)
 	}
 	s.Pump()
 	s.endLeave(leave)
@@ -298,16 +298,16 @@ func (s *Subscriptions) filter(name string) *subscribed {
 	return f
 }
 
-// change notes that the difference for f has to be computed.
-func (s *Subscriptions) change(f *subscribed) {
+// markChanged notes that the difference for f has to be computed.
+func (s *Subscriptions) markChanged(f *subscribed) {
 	if !f.changed {
 		f.changed = true
 		s.changed = append(s.changed, f)
 	}
 }
 
-// ask notes that in has filters to ask for.
-func (s *Subscriptions) ask(in *Interest) {
+// markDue notes that in has filters to ask for.
+func (s *Subscriptions) markDue(in *Interest) {
 	if !in.due {
 		in.due = true
 		s.due = append(s.due, in)

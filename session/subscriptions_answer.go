@@ -34,7 +34,7 @@ func (s *Subscriptions) requestEnded(r *Request, filters []*subscribed) {
 		for _, k := range asks {
 			s.answerAsk(k, a, err)
 		}
-		s.change(f)
+		s.markChanged(f)
 	}
 	s.Pump()
 }
@@ -91,11 +91,11 @@ func (s *Subscriptions) leaveAnswered(f *subscribed, a FilterAnswer, err error) 
 		for _, l := range f.leaves {
 			l.Err = err
 		}
-		s.excuse(f)
+		s.endLeaves(f)
 		return
 	}
 	if !f.wanted() {
-		s.leftFilter(f, a)
+		s.filterLeft(f, a)
 	}
 }
 

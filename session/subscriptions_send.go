@@ -13,7 +13,7 @@ const maxOpenRequests = 256
 
 // start begins a connection on which the server has the session that kind says.
 func (s *Subscriptions) start(kind Continuity, server string) {
-	s.move(server)
+	s.moveTo(server)
 	for _, in := range s.due {
 		in.due = false
 	}
@@ -26,7 +26,7 @@ func (s *Subscriptions) start(kind Continuity, server string) {
 		case f.has == has && kind < Proven:
 			f.has = mayHave
 		}
-		s.change(f)
+		s.markChanged(f)
 	}
 	for in := s.interests.head; in != nil; in = in.next {
 		for i := range in.asks {
@@ -35,17 +35,17 @@ func (s *Subscriptions) start(kind Continuity, server string) {
 				a.state = askDue
 			}
 			if a.state == askDue {
-				s.ask(in)
+				s.markDue(in)
 			}
 		}
-		in.count()
+		in.countUnanswered()
 	}
 	s.ready = true
 	s.Pump()
 }
 
-// move goes from the filters of the server of before to those of another.
-func (s *Subscriptions) move(server string) {
+// moveTo goes from the filters of the server of before to those of another.
+func (s *Subscriptions) moveTo(server string) {
 	if server == s.server {
 		return
 	}
@@ -79,8 +79,8 @@ func (s *Subscriptions) stop() {
 	}
 }
 
-// count counts the filters of in without an answer.
-func (in *Interest) count() {
+// countUnanswered counts the filters of in without an answer.
+func (in *Interest) countUnanswered() {
 	in.unanswered = 0
 	for i := range in.asks {
 		if in.asks[i].state < askGranted {
@@ -98,12 +98,12 @@ func (s *Subscriptions) Pump() {
 		s.sendChanges()
 	}
 	if !s.ready {
-		s.sweep()
+		s.dropGone()
 	}
 }
 
-// sweep forgets, without a connection, filters that are gone.
-func (s *Subscriptions) sweep() {
+// dropGone forgets, without a connection, filters that are gone.
+func (s *Subscriptions) dropGone() {
 	s.changed = slices.DeleteFunc(s.changed, func(f *subscribed) bool {
 		gone := !f.wanted() && f.has == hasNot
 		if gone {
@@ -126,7 +126,7 @@ type batch struct {
 // subscription identifiers, those of others go along.
 func (s *Subscriptions) subscribeDue() {
 	var b batch
-	for len(s.due) > 0 && (b.steps == nil || s.together(s.due[0], &b)) {
+	for len(s.due) > 0 && (b.steps == nil || s.mayShare(s.due[0], &b)) {
 		in := s.due[0]
 		s.due[0] = nil
 		s.due, in.due = s.due[1:], false
@@ -144,10 +144,10 @@ func (s *Subscriptions) subscribeDue() {
 	s.sendBatch(&b)
 }
 
-// together says that in may share the packets of b. What was never granted goes
+// mayShare says that in may share the packets of b. What was never granted goes
 // alone: its answer is waited for, and a server that dislikes it must not be taken to
 // dislike others.
-func (s *Subscriptions) together(in *Interest, b *batch) bool {
+func (s *Subscriptions) mayShare(in *Interest, b *batch) bool {
 	return in.renewed() && b.renewal && s.link.Limits.NoSubscriptionIDs && in.UserProperties == nil && b.packet.UserProperties == nil &&
 		len(b.steps) < 4096
 }
@@ -269,7 +269,7 @@ func (s *Subscriptions) sendChanges() {
 		what, options := f.expected()
 		switch {
 		case f.wanted():
-			s.excuse(f)
+			s.endLeaves(f)
 			s.follow(f, what, options)
 		case what != hasNot:
 			gone = append(gone, f)
@@ -282,7 +282,7 @@ func (s *Subscriptions) sendChanges() {
 
 // drop forgets a filter that nobody wants and the server does not have.
 func (s *Subscriptions) drop(f *subscribed) {
-	s.excuse(f)
+	s.endLeaves(f)
 	if len(f.asks) == 0 && len(f.elsewhere) == 0 {
 		delete(s.filters, f.name)
 		s.all.remove(f)
@@ -314,10 +314,10 @@ func (s *Subscriptions) hasDue(f *subscribed) bool {
 // properties go by themselves.
 func (s *Subscriptions) unsubscribe(gone []*subscribed) {
 	for len(gone) > 0 {
-		properties := gone[0].farewell()
+		properties := gone[0].leaveProperties()
 		var part []*subscribed
 		gone = slices.DeleteFunc(gone, func(f *subscribed) bool {
-			same := slices.Equal(f.farewell(), properties)
+			same := slices.Equal(f.leaveProperties(), properties)
 			if same {
 				part = append(part, f)
 			}
@@ -327,8 +327,8 @@ func (s *Subscriptions) unsubscribe(gone []*subscribed) {
 	}
 }
 
-// farewell returns the user properties of those who end f.
-func (f *subscribed) farewell() []wire.UserProperty {
+// leaveProperties returns the user properties of those who end f.
+func (f *subscribed) leaveProperties() []wire.UserProperty {
 	for _, l := range f.leaves {
 		if l.UserProperties != nil {
 			return l.UserProperties

@@ -53,20 +53,20 @@ type suspicion struct {
 
 // watch is what suspicion knows of the present connection.
 type watch struct {
-	began   time.Time
-	flying  int       // packets without an answer
-	alone   bool      // one of them is a suspect, and nothing else is sent
-	control bool      // nothing at all is sent: would the server hang up all the same?
-	lenient bool      // the server took its time, and everything is sent
-	asked   bool      // a request waits for its turn, and messages wait behind it
-	until   time.Time // when control, or patience, is over; zero: never
+	began      time.Time
+	unanswered int       // packets without an answer
+	alone      bool      // one of them is a suspect, and nothing else is sent
+	control    bool      // nothing at all is sent: would the server hang up all the same?
+	lenient    bool      // the server took its time, and everything is sent
+	asked      bool      // a request waits for its turn, and messages wait behind it
+	until      time.Time // when control, or patience, is over; zero: never
 }
 
 // pending says that there may be something to try out.
 func (s *suspicion) pending() bool { return s.suspects > 0 || len(s.filters) > 0 }
 
-// begin begins a connection at now.
-func (s *suspicion) begin(now time.Time) {
+// beginConnection begins a connection at now.
+func (s *suspicion) beginConnection(now time.Time) {
 	s.watch = watch{began: now}
 	switch {
 	case !s.pending():
@@ -91,18 +91,18 @@ func (s *suspicion) mayBegin(suspect bool) bool {
 	case s.control || s.alone:
 		return false
 	}
-	return !suspect || s.flying == 0
+	return !suspect || s.unanswered == 0
 }
 
 // sent notes that a packet which will be answered is on its way.
 func (s *suspicion) sent(suspect bool) {
-	s.flying++
+	s.unanswered++
 	s.alone = s.alone || suspect && !s.lenient
 }
 
-// landed notes that a packet was answered, or will not be any more.
-func (s *suspicion) landed(suspect bool, now time.Time) {
-	s.flying--
+// answered notes that a packet was answered, or will not be any more.
+func (s *suspicion) answered(suspect bool, now time.Time) {
+	s.unanswered--
 	if suspect {
 		s.alone = false
 	}
@@ -139,8 +139,8 @@ func (s *suspicion) isSuspect(keys iter.Seq[string]) bool {
 	return false
 }
 
-// hold returns what is held against a filter, to add to it.
-func (s *suspicion) hold(key string) *blame {
+// blameFor returns what is held against a filter, to add to it.
+func (s *suspicion) blameFor(key string) *blame {
 	b := s.filters[key]
 	if b == nil {
 		if s.filters == nil {
@@ -152,8 +152,8 @@ func (s *suspicion) hold(key string) *blame {
 	return b
 }
 
-// exonerate forgets what is held against the filters.
-func (s *suspicion) exonerate(keys iter.Seq[string]) {
+// forget forgets what is held against the filters.
+func (s *suspicion) forget(keys iter.Seq[string]) {
 	if len(s.filters) == 0 {
 		return
 	}

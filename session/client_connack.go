@@ -66,7 +66,7 @@ func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
 		if !overlook(c.settings.Tolerate, err) {
 			return err
 		}
-		// Most who say so have none. In case they do, it has seen nothing of ours.
+		// Most servers that say so have none. In case they do, it has seen nothing of ours.
 		c.continuity.current().generation = 0
 	case present && !c.continuity.mayHaveSession():
 		// [MQTT-3.2.2-4]

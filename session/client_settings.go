@@ -32,8 +32,8 @@ type ClientSettings struct {
 	// not in the order of arrival: a departure from [MQTT-4.6.0-2] and
 	// [MQTT-4.6.0-3].
 	UnorderedAnswers bool
-	// MaximumQoS is the highest QoS that servers have. Nil means what each of them says,
-	// which it cannot before 5.0.
+	// MaximumQoS is the highest QoS that servers have. If nil, it is what each of
+	// them says, which it cannot before 5.0.
 	MaximumQoS *wire.QoS
 	// NoSubscriptionIDs leaves subscription identifiers out, as if no server had them.
 	NoSubscriptionIDs bool
@@ -47,12 +47,12 @@ type ClientSettings struct {
 	// AlwaysSubscribe repeats SUBSCRIBE on every connection before 5.0, too, which
 	// brings retained messages again. In 5.0 it always is.
 	AlwaysSubscribe bool
-	// Tolerate, if set, is told of each mistake of the server that is passed over
+	// Tolerate is told of each mistake of the server that is passed over
 	// because it harms no message: what [wire.Decoder.Tolerate] says, and what only the
-	// state of the session shows. Nil means that every mistake ends the connection, as
-	// the specification demands.
+	// state of the session shows. If nil, every mistake ends the connection, as the
+	// specification demands.
 	Tolerate func(*wire.Error)
-	// Reauthentication, if set, is called for each step of a re-authentication,
+	// Reauthentication is called for each step of a re-authentication,
 	// which [Client.Authenticate] then answers, or with an error when the
 	// connection ended first.
 	Reauthentication func(AuthStep, error)

@@ -56,10 +56,10 @@ func sha64(b []byte) uint64 {
 // mix adds h to a sum in which the order counts.
 func mix(sum, h uint64) uint64 { return bits.RotateLeft64(sum, 23)*0x9E3779B97F4A7C15 ^ h }
 
-// payloadSum is the hash of a payload, if somebody has computed it in advance.
+// payloadSum is the hash of a payload, if it was computed in advance.
 type payloadSum struct {
 	payload []byte
-	sum     uint64 // 0: nobody has
+	sum     uint64 // 0: not computed
 }
 
 func (s *payloadSum) of(payload []byte) uint64 {

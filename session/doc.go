@@ -4,8 +4,8 @@
 // The package has no goroutine, channel, lock, timer, logger or socket and
 // never asks for the time: packets, requests and the time are arguments; bytes
 // to send, messages, finished requests and the next deadline are results. That
-// makes every rule testable as a script, and it lets whoever has a byte stream
-// of any kind speak MQTT over it.
+// makes every rule testable as a script, and a program can speak MQTT
+// over any byte stream.
 //
 // Two kinds of state are kept apart, as the specification does. The session
 // state outlives connections: [Sender] holds the messages that the peer has

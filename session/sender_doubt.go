@@ -187,7 +187,7 @@ func (s *Sender) decideDoubtful() {
 		s.proveSession()
 	}
 	if !s.anyDoubtful() {
-		for _, o := range d.missing { // nobody is left who could prove it
+		for _, o := range d.missing { // none is left that could prove it
 			s.finish(o, &s.released, o.Result())
 		}
 		d.missing = nil

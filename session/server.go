@@ -19,9 +19,10 @@ import (
 // come out (Take), and Tick is called at Deadline. PINGREQ and the
 // acknowledgements of the client are dealt with inside.
 //
-// Server is for servers, gateways and test peers that others write. The broker of this module does not use it: a message goes to many
-// clients there, so it is built on Sender and Receiver, which Server has as well, and on
-// the same rules: [RefuseWill], [RefusePublish], [RefuseSubscribe], [RefuseDisconnect].
+// Server is for servers, gateways and test peers that others write. The broker of this
+// module does not use it: a message goes to many clients there, so it is built on Sender
+// and Receiver, which Server has as well, and on the same rules: [RefuseWill],
+// [RefusePublish], [RefuseSubscribe], [RefuseDisconnect].
 //
 // A server with many clients begins each connection with a new Server, since it
 // does not know yet whose it is, and hands it the session that it finds under

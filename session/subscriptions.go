@@ -43,7 +43,7 @@ type requestSender interface {
 type Interest struct {
 	Filters []wire.SubscribeFilter // at least one, all different
 	// SubscriptionIDs are the identifiers to subscribe with, one for each filter, where
-	// the server has them. Interests in the same filter give the same one. Nil: none.
+	// the server has them. Interests in the same filter give the same one. If nil, there are none.
 	SubscriptionIDs []uint32
 	UserProperties  []wire.UserProperty
 	Owner           any // the caller's own; the engine does not look at it

@@ -5,11 +5,11 @@ package wire
 // Version 0 means that it is not known yet: only CONNECT can be decoded then, and sets it.
 type Decoder struct {
 	Version Version
-	From    Sender // who sent the packets
-	// Tolerate, if set, is told of each fault that leaves no doubt about what a packet
+	From    Sender // which side sent the packets
+	// Tolerate is told of each fault that leaves no doubt about what a packet
 	// means and does no harm, and the packet is decoded all the same. It is for clients,
-	// which have to live with the servers there are. Nil means that every fault is an
-	// error, as the specification demands.
+	// which have to live with the servers there are. If nil, every fault is an error,
+	// as the specification demands.
 	Tolerate func(*Error)
 	// MaxPropertyBytes bounds the property block of a packet, in bytes on the wire. Zero means 16 MiB.
 	// MaxElements bounds how many user properties and subscription identifiers it holds, and the

@@ -9,8 +9,8 @@
 //
 // Decoding copies no payload. Publish.Payload, Will.Payload, Connect.Password and every
 // CorrelationData and AuthenticationData alias the body they were decoded from. A body handed out by
-// [Reader.Next] stays valid until the next call of [Reader.Fill]; who keeps such a slice longer clones
-// it. Strings are copies and may be kept; a topic seen before is the same string again.
+// [Reader.Next] stays valid until the next call of [Reader.Fill]; a caller that keeps such a slice longer
+// clones it. Strings are copies and may be kept; a topic seen before is the same string again.
 //
 // Publish.Properties, and the SubscriptionIDs and MessageExpiryInterval in it, belong to the
 // decoder's arena. They may be kept unless [Decoder.Recycle] is called, which takes all of them back.

@@ -48,7 +48,7 @@ func (c *Client) Lost(byServer bool) {
 
 // LostBecause says that the connection is gone. cause is how the server ended it: by
 // what it said, by closing or resetting the connection, or by an answer that the
-// engine had to refuse. Nil means that it did not: we closed it, or the network broke.
+// engine had to refuse. If nil, it did not: we closed it, or the network broke.
 // A packet that makes the server end connection after connection fails with
 // [ErrUndeliverable] and the cause. now may be zero if it is not known.
 func (c *Client) LostBecause(cause error, now time.Time) {

@@ -10,7 +10,7 @@ import (
 // Client is the client side of MQTT. One value serves any number of
 // connections, one after the other:
 //
-//	Connect, Handle forevery packet received, … , Lost
+//	Connect, Handle for every packet received, … , Lost
 //
 // In between, requests go in (Sender.Submit, Request, Receiver.Ack,
 // Disconnect), bytes come out (Take), and Tick is called at Deadline. What the

@@ -10,7 +10,7 @@ import (
 // Server is the server side of MQTT towards one client. One value serves any
 // number of its connections, one after the other:
 //
-//	Open, Handle forevery packet received, … , Lost
+//	Open, Handle for every packet received, … , Lost
 //
 // What the packets ask for is collected in Events until the caller takes it.
 // The caller decides: it answers CONNECT with Accept or Refuse, SUBSCRIBE with

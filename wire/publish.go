@@ -7,7 +7,7 @@ import (
 
 // Publish carries an application message.
 //
-// Append does not look for ill-formed UTF-8 or wildcards in Topic, since it runs forevery message:
+// Append does not look for ill-formed UTF-8 or wildcards in Topic, since it runs for every message:
 // match.ValidateTopic is the caller's duty.
 type Publish struct {
 	Topic      string             // may be empty together with a topic alias

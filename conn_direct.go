@@ -110,7 +110,7 @@ func (k *conn) writePayload(own *session.Outgoing) (all bool) {
 	if c.engine.conn != k {
 		return true
 	}
-	rest := c.engine.Sender.Lend(own)
+	rest := c.engine.Sender.TakePayload(own)
 	if len(rest) == 0 {
 		return true
 	}
@@ -118,7 +118,7 @@ func (k *conn) writePayload(own *session.Outgoing) (all bool) {
 	n := k.try(rest)
 	c.engine.mu.Lock()
 	if c.engine.conn == k {
-		c.engine.Sender.Lent(own, n, time.Now())
+		c.engine.Sender.WrotePayload(own, n, time.Now())
 		c.engine.collectLocked(&e)
 	}
 	return n == len(rest)

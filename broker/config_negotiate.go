@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -62,14 +61,6 @@ func (cfg *Config) responseInformation(peer *Peer) string {
 	return info
 }
 
-// askedExpiry returns the interval that a client wants.
-func askedExpiry(p *wire.Connect) uint32 {
-	if p.Version < wire.V5 && !p.CleanStart {
-		return forever
-	}
-	return p.SessionExpiryInterval
-}
-
 // tooMany returns the reason for a limit of ours, for which older versions have
 // none of its own.
 func tooMany(v wire.Version) wire.ReasonCode {
@@ -85,23 +76,4 @@ func (cfg *Config) principalOf(d Decision, username string) principal {
 		return principal{}
 	}
 	return principal{name: cmp.Or(d.principal, username), known: true}
-}
-
-// checkPublish checks what CONNACK announces.
-func (cfg *Config) checkPublish(p *wire.Publish) error {
-	fault := func(code wire.ReasonCode, detail string) error {
-		return &wire.Error{Packet: wire.TypePublish, Reason: code, Detail: detail}
-	}
-	switch {
-	case p.QoS > *cfg.MaximumQoS:
-		// [MQTT-3.2.2-11]
-		return fault(wire.QoSNotSupported, "QoS above the maximum")
-	case p.Retain && cfg.NoRetained:
-		// [MQTT-3.2.2-14]
-		return fault(wire.RetainNotSupported, "retained message")
-	case p.Properties != nil && p.Properties.ResponseTopic != "" && match.HasWildcard(p.Properties.ResponseTopic):
-		// [MQTT-3.3.2-14]
-		return fault(wire.ProtocolError, "response topic has a wildcard")
-	}
-	return nil
 }

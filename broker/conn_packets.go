@@ -127,10 +127,11 @@ func (c *conn) handleDisconnect(p *wire.Disconnect) error {
 	if cl.conn != c {
 		return errGone
 	}
+	// What CONNECT asked for is granted in part at least, so the two are 0 together.
+	if err := session.RefuseDisconnect(p, cl.expiry); err != nil {
+		return err
+	}
 	if interval := p.SessionExpiryInterval; interval != nil {
-		if cl.expiry == 0 && *interval > 0 {
-			return &wire.Error{Packet: wire.TypeDisconnect, Reason: wire.ProtocolError, Detail: "session expiry interval after none in CONNECT"}
-		}
 		cl.expiry = c.hub.cfg.sessionExpiry(*interval)
 	}
 	// [MQTT-3.14.4-3] only a normal goodbye deletes the will.

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/census"
-	"github.com/seed65a45251/mqtt/wire"
 )
 
 // read handles packets until the connection is over and says why.
@@ -72,23 +71,10 @@ func (c *conn) handleAll(now time.Time) error {
 			return err
 		}
 		c.wakeBeforeHook()
-		if err := c.checkFlags(h); err != nil {
-			return err
-		}
 		if err := c.handle(h, body, now); err != nil {
 			return err
 		}
 	}
-}
-
-// checkFlags looks at what a version forbids in the first byte and others do not.
-func (c *conn) checkFlags(h wire.Header) error {
-	const duplicate, mask = 0x08, 0x0e // DUP, and with it the QoS
-	if h.Type == wire.TypePublish && h.Flags&mask == duplicate && c.version > wire.V31 {
-		// [MQTT-3.3.1-2]
-		return &wire.Error{Packet: h.Type, Reason: wire.ProtocolError, Detail: "DUP at QoS 0"}
-	}
-	return nil
 }
 
 // wakeBeforeHook wakes the writers before a hook that may take its time, which otherwise

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/internal/line"
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -81,34 +82,18 @@ func (c *conn) readConnect() (_ *wire.Connect, err error) {
 	c.version = c.decoder.Version
 	if err != nil {
 		if errors.Is(err, wire.UnsupportedProtocolVersion) {
-			c.version = refusalVersion(body)
+			c.version = session.RefusalVersion(body)
 		}
 		return nil, err
 	}
 	return p.(*wire.Connect), nil
 }
 
-// refusalVersion says in which shape a version that we do not speak is refused;
-// 0 means not at all. Nobody knows the CONNACK of a level above 5; the last known
-// one is the best guess. [MQTT-3.1.2-2]
-func refusalVersion(body []byte) wire.Version {
-	for _, name := range []string{"\x00\x04MQTT", "\x00\x06MQIsdp"} {
-		if len(body) > len(name) && string(body[:len(name)]) == name {
-			if wire.Version(body[len(name)]) > wire.V5 {
-				return wire.V5
-			}
-			return wire.V311
-		}
-	}
-	// [MQTT-3.1.2-1] another protocol.
-	return 0
-}
-
 // readHello takes over what CONNECT says about the client.
 func (c *conn) readHello(p *wire.Connect) {
 	c.bridge = p.Bridge
 	c.terse = p.Version < wire.V5 || p.RequestProblemInformation != nil && !*p.RequestProblemInformation
-	c.limits = limitsOf(p)
+	c.limits = session.ConnectLimits(p)
 	c.peer = c.newPeer(p)
 	c.reader.SetVersion(c.version)
 }
@@ -122,18 +107,13 @@ func (c *conn) checkConnect(p *wire.Connect) error {
 	case p.AuthenticationMethod == "" && c.hub.doors.isFull(c.tenant()) && !c.hub.isConnected(p.ClientID):
 		return tooManyConnections
 	}
-	if w := p.Will; w != nil {
-		switch {
-		case w.QoS > *cfg.MaximumQoS:
-			// [MQTT-3.2.2-12]
-			return &refusal{code: wire.QoSNotSupported, text: "QoS of the will"}
-		case w.Retain && cfg.NoRetained:
-			// [MQTT-3.2.2-13]
-			return &refusal{code: wire.RetainNotSupported, text: "will is retained"}
-		case cfg.tooDeep(w.Topic):
-			return &refusal{code: wire.TopicNameInvalid, text: "topic of the will has too many levels"}
-		}
+	if no, ok := errors.AsType[*wire.Error](session.RefuseWill(p.Will, cfg.announced())); ok {
+		return &refusal{code: no.Reason, text: no.Detail}
 	}
+	if p.Will != nil && cfg.tooDeep(p.Will.Topic) {
+		return &refusal{code: wire.TopicNameInvalid, text: "topic of the will has too many levels"}
+	}
+
 	return c.chooseMethod(p.AuthenticationMethod)
 }
 

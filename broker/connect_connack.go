@@ -64,20 +64,17 @@ func unavailable(no bool) *bool {
 	return new(false)
 }
 
-// limitsOf returns what the client announced.
-func limitsOf(p *wire.Connect) session.Limits {
-	l := session.NoLimits()
-	if p.Version < wire.V5 {
-		return l
-	}
-	if p.ReceiveMaximum > 0 {
-		l.ReceiveMaximum = p.ReceiveMaximum
-	}
-	l.MaximumPacketSize = p.MaximumPacketSize
-	l.TopicAliasMaximum = p.TopicAliasMaximum
-	return l
-}
-
 // assignedID makes a client identifier for a client that has none.
 // [MQTT-3.1.3-6], [MQTT-3.2.2-16] nobody else has it.
 func assignedID() string { return "auto-" + rand.Text() }
+
+// announced returns what CONNACK says to clients of 5.0 and the others have to find out.
+func (cfg *Config) announced() session.Limits {
+	return session.Limits{
+		MaximumQoS:        *cfg.MaximumQoS,
+		NoRetain:          cfg.NoRetained,
+		NoWildcards:       cfg.NoWildcards,
+		NoShared:          cfg.NoShared,
+		NoSubscriptionIDs: cfg.NoSubscriptionIDs,
+	}
+}

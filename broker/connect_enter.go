@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -65,7 +66,7 @@ func (h *hub) checkEntryLocked(e *entrance, now time.Time) error {
 		return err
 	}
 	e.resumed = e.session != nil && !p.CleanStart && e.session.mayResume(now)
-	e.expiry = h.cfg.sessionExpiry(askedExpiry(p))
+	e.expiry = h.cfg.sessionExpiry(session.ConnectExpiry(p))
 	if err := h.checkSpaceLocked(e); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	if err != nil && !excessive {
 		return err
 	}
-	if err := c.hub.cfg.checkPublish(p); err != nil {
+	if err := session.RefusePublish(p, c.hub.cfg.announced()); err != nil {
 		return err
 	}
 	if p.QoS > wire.AtMostOnce && !c.awaitStore() {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -27,7 +28,7 @@ func (b *Broker) Publish(p *wire.Publish) error {
 	if b.cfg.tooDeep(p.Topic) {
 		return fmt.Errorf("mqtt: publish: %w", wire.TopicNameInvalid)
 	}
-	if err := b.cfg.checkPublish(p); err != nil {
+	if err := session.RefusePublish(p, b.cfg.announced()); err != nil {
 		return fmt.Errorf("mqtt: publish: %w", err)
 	}
 	w := works.Get().(*work)

@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // handleSubscribe takes a SUBSCRIBE and answers it.
 func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
-	if err := c.checkSubscribe(p); err != nil {
+	if err := session.RefuseSubscribe(p, c.version, c.hub.cfg.announced()); err != nil {
 		return err
 	}
 	if !c.awaitStore() {
@@ -125,30 +126,6 @@ func (c *conn) yieldLocked(work *int) bool {
 	c.hub.mu.Unlock()
 	c.hub.mu.Lock()
 	return c.isAttachedLocked()
-}
-
-// checkSubscribe checks what CONNACK announces.
-func (c *conn) checkSubscribe(p *wire.Subscribe) error {
-	cfg := &c.hub.cfg
-	fault := func(code wire.ReasonCode) error {
-		return &wire.Error{Packet: wire.TypeSubscribe, Reason: code, Detail: "was announced as not available"}
-	}
-	if cfg.NoSubscriptionIDs && p.SubscriptionID != 0 {
-		return fault(wire.SubscriptionIdentifiersNotSupported)
-	}
-	if c.version < wire.V5 {
-		return nil
-	}
-	for i := range p.Filters {
-		_, filter, shared := match.SplitShared(p.Filters[i].Filter)
-		switch {
-		case cfg.NoShared && shared:
-			return fault(wire.SharedSubscriptionsNotSupported)
-		case cfg.NoWildcards && match.HasWildcard(filter):
-			return fault(wire.WildcardSubscriptionsNotSupported)
-		}
-	}
-	return nil
 }
 
 // newSubscription returns what the client asks for.

@@ -14,9 +14,6 @@ type account struct {
 	lossy   []uint64 // where QoS 0 messages end that may not be written yet
 }
 
-// position is where the next packet begins.
-func (l *Link) position() uint64 { return l.account.taken + uint64(l.Pending()) }
-
 // wrote says that all bytes up to a position are written.
 func (a *account) wrote(to uint64) {
 	a.written = max(a.written, min(to, a.taken))
@@ -30,12 +27,4 @@ func (a *account) wrote(to uint64) {
 	}
 	first := sort.Search(n, func(i int) bool { return a.lossy[i] > a.written })
 	a.lossy = slices.Delete(a.lossy, 0, first)
-}
-
-// sentAtMostOnce notes that a QoS 0 message ends at a position.
-func (l *Link) sentAtMostOnce(end uint64) {
-	l.loose = true
-	if l.account.on {
-		l.account.lossy = append(l.account.lossy, end)
-	}
 }

@@ -9,28 +9,28 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// flight is a packet that the server has not answered on this connection.
-type flight struct {
+// sentPacket is a packet that the server has not answered on this connection.
+type sentPacket struct {
 	begin, end uint64 // which bytes of the connection it is
 	message    *Outgoing
 	request    *Request
 }
 
-// flights yields what is without an answer.
-func (s *Sender) flights(yield func(flight) bool) {
+// sentPackets yields what is without an answer.
+func (s *Sender) sentPackets(yield func(sentPacket) bool) {
 	for _, l := range []*outgoingList{&s.published, &s.released} {
 		for o := l.head; o != nil; o = o.next {
 			size := 4 // of PUBREL
 			if o.state == outgoingPublished {
 				size = o.Publish.Size(s.link.Version)
 			}
-			if o.flying && !yield(flight{o.end - min(uint64(size), o.end), o.end, o, nil}) {
+			if o.unanswered && !yield(sentPacket{o.end - min(uint64(size), o.end), o.end, o, nil}) {
 				return
 			}
 		}
 	}
 	for _, r := range s.ids.requests {
-		if !yield(flight{r.begin, r.end, nil, r}) {
+		if !yield(sentPacket{r.begin, r.end, nil, r}) {
 			return
 		}
 	}
@@ -38,12 +38,12 @@ func (s *Sender) flights(yield func(flight) bool) {
 
 // blames returns what is held against f, to add to it: for each of its filters, if it
 // is a request.
-func (s *Sender) blames(f flight) (list []*blame) {
+func (s *Sender) blames(f sentPacket) (list []*blame) {
 	if f.message != nil {
 		return []*blame{f.message.present()}
 	}
 	for key := range f.request.filterKeys {
-		list = append(list, s.suspicion.hold(key))
+		list = append(list, s.suspicion.blameFor(key))
 	}
 	return list
 }
@@ -59,16 +59,16 @@ func (s *Sender) judge(cause error, now time.Time) {
 		return
 	case !maybeForPacket(cause):
 		if _, said := errors.AsType[*ServerError](cause); said {
-			s.acquit() // it has reasons of its own, and may not always find the time to say so
+			s.clearSuspicion() // it has reasons of its own, and may not always find the time to say so
 		}
 		return
 	case c.control:
-		s.acquit() // it hangs up without any of them as well
+		s.clearSuspicion() // it hangs up without any of them as well
 		return
 	}
-	var got []flight
+	var got []sentPacket
 	whole := true
-	for f := range s.flights {
+	for f := range s.sentPackets {
 		switch written := s.link.account.written; {
 		case f.begin >= written:
 			continue
@@ -77,41 +77,26 @@ func (s *Sender) judge(cause error, now time.Time) {
 		}
 		got = append(got, f)
 	}
-	alone := len(got) == 1 && c.flying == 1 && whole && !s.link.loose
+	alone := len(got) == 1 && c.unanswered == 1 && whole && !s.link.unanswerable
 	if _, said := errors.AsType[*ServerError](cause); said && alone {
 		c.said = cause
 	}
 	for _, f := range got {
 		list := s.blames(f)
 		// What is to be tried out filter by filter is not judged as a whole before.
-		single := len(list) == 1 || s.suspicion.isSuspect(orNone(f.request))
+		single := len(list) == 1 || s.suspicion.isSuspect(orNone(f.request).filterKeys)
 		for _, b := range list {
 			b.seen = min(b.seen+1, undeliverableAfter)
 			if alone && single {
-				s.lasted(b, now)
+				s.noteDuration(b, now)
 				b.alone++
 			}
 		}
 		if alone && single && list[0].alone >= undeliverableAfter {
-			s.condemn(f, fmt.Errorf("%w: %w", ErrUndeliverable, cmp.Or(c.said, cause)))
+			s.giveUpSuspect(f, fmt.Errorf("%w: %w", ErrUndeliverable, cmp.Or(c.said, cause)))
 		}
 	}
-	s.reckon()
-}
-
-// MayAnswer reports whether a server that ended the connection with cause may have done
-// so because of a packet that it got and did not answer. It is to be called before
-// [Client.LostBecause], which draws the conclusions.
-func (c *Client) MayAnswer(cause error) bool {
-	if cause == nil || !maybeForPacket(cause) {
-		return false
-	}
-	for f := range c.Sender.flights {
-		if f.begin < c.link.account.written {
-			return true
-		}
-	}
-	return false
+	s.countSuspects()
 }
 
 var noRequest = &Request{Unsubscribe: new(wire.Unsubscribe)}
@@ -123,21 +108,21 @@ func orNone(r *Request) *Request {
 	return r
 }
 
-// lasted notes how long a connection has lasted on which a suspect was alone.
-func (s *Sender) lasted(b *blame, now time.Time) {
+// noteDuration notes how long a connection has lasted on which a suspect was alone.
+func (s *Sender) noteDuration(b *blame, now time.Time) {
 	c := &s.suspicion
 	if b.suspect() && !now.IsZero() && !c.began.IsZero() {
 		c.longest = max(c.longest, now.Sub(c.began), 1)
 	}
 }
 
-// condemn gives up what f is. The others may go together again.
-func (s *Sender) condemn(f flight, err error) {
+// giveUpSuspect gives up what f is. The others may go together again.
+func (s *Sender) giveUpSuspect(f sentPacket, err error) {
 	if f.message != nil {
 		s.giveUp(f.message, err)
 	} else {
 		f.request.Err = err
-		s.suspicion.exonerate(f.request)
+		s.suspicion.forget(f.request.filterKeys)
 	}
 	for b := range s.allBlames {
 		b.seen = 0
@@ -145,18 +130,18 @@ func (s *Sender) condemn(f flight, err error) {
 	s.suspicion.longest, s.suspicion.said = 0, nil
 }
 
-// acquit forgets everything that is held against anything.
-func (s *Sender) acquit() {
+// clearSuspicion forgets everything that is held against anything.
+func (s *Sender) clearSuspicion() {
 	for b := range s.allBlames {
 		*b = blame{}
 	}
 	clear(s.suspicion.filters)
 	s.suspicion.longest, s.suspicion.said = 0, nil
-	s.reckon()
+	s.countSuspects()
 }
 
-// reckon looks for what is left to try out.
-func (s *Sender) reckon() {
+// countSuspects looks for what is left to try out.
+func (s *Sender) countSuspects() {
 	c := &s.suspicion
 	c.suspects, c.due = 0, false
 	for o := range s.allMessages {
@@ -192,77 +177,77 @@ func (s *Sender) allBlames(yield func(*blame) bool) {
 	}
 }
 
-// open begins a connection for the suspicion, before anything is sent on it.
-func (s *Sender) open(now time.Time) {
-	s.reckon()
-	s.suspicion.begin(now)
-	s.link.hold = s.suspicion.suspects > 0
+// beginSuspicion begins a connection for the suspicion, before anything is sent on it.
+func (s *Sender) beginSuspicion(now time.Time) {
+	s.countSuspects()
+	s.suspicion.beginConnection(now)
+	s.link.holdQoS0 = s.suspicion.suspects > 0
 }
 
-// takeOff notes that a packet of o is on its way.
-func (s *Sender) takeOff(o *Outgoing) {
+// markSent notes that a packet of o is on its way.
+func (s *Sender) markSent(o *Outgoing) {
 	o.end = s.link.position()
-	if o.flying {
+	if o.unanswered {
 		return
 	}
-	o.flying = true
+	o.unanswered = true
 	s.suspicion.sent(o.suspect())
-	s.link.hold = s.link.hold || s.suspicion.alone
+	s.link.holdQoS0 = s.link.holdQoS0 || s.suspicion.alone
 }
 
-// land notes that o was answered, which clears it, or is given up.
-func (s *Sender) land(o *Outgoing) {
+// markAnswered notes that o was answered, which clears it, or is given up.
+func (s *Sender) markAnswered(o *Outgoing) {
 	suspect := o.suspect()
-	s.suspicion.clear(o)
-	if o.flying {
-		o.flying = false
-		s.landed(suspect)
+	s.clearBlame(o)
+	if o.unanswered {
+		o.unanswered = false
+		s.answered(suspect)
 	}
 	if suspect && s.suspicion.suspects == 0 {
-		s.link.unhold()
+		s.link.unholdQoS0()
 	}
 }
 
-// halfLand notes that the PUBLISH of o was answered, and PUBREL is next.
-func (s *Sender) halfLand(o *Outgoing) {
+// markReceived notes that the PUBLISH of o was answered, and PUBREL is next.
+func (s *Sender) markReceived(o *Outgoing) {
 	if !o.blames[1].suspect() {
 		release := o.blames[1]
-		s.land(o)
+		s.markAnswered(o)
 		o.blames[1] = release
 		return
 	}
 	o.blames[0] = blame{}
-	if o.flying { // and goes on alone
-		o.flying = false
-		s.suspicion.flying--
+	if o.unanswered { // and goes on alone
+		o.unanswered = false
+		s.suspicion.unanswered--
 	}
 }
 
-// leave notes that o begins anew, with what is held against it.
-func (s *Sender) leave(o *Outgoing) {
-	if o.flying {
-		o.flying = false
-		s.landed(o.suspect())
+// markUnsent notes that o begins anew, with what is held against it.
+func (s *Sender) markUnsent(o *Outgoing) {
+	if o.unanswered {
+		o.unanswered = false
+		s.answered(o.suspect())
 	}
 }
 
-// landed notes that a packet was answered. What was held back because of a suspect
+// answered notes that a packet was answered. What was held back because of a suspect
 // may follow.
-func (s *Sender) landed(suspect bool) {
-	s.suspicion.landed(suspect, s.now)
+func (s *Sender) answered(suspect bool) {
+	s.suspicion.answered(suspect, s.now)
 	if suspect {
-		s.link.unhold()
+		s.link.unholdQoS0()
 	}
 }
 
-// cleared forgets what is held against o, which is completed without an answer.
-func (s *Sender) cleared(o *Outgoing) {
+// clearUnanswered forgets what is held against o, which is completed without an answer.
+func (s *Sender) clearUnanswered(o *Outgoing) {
 	if o.blames == (blames{}) {
 		return
 	}
-	s.suspicion.clear(o)
+	s.clearBlame(o)
 	if s.suspicion.suspects == 0 {
-		s.link.unhold()
+		s.link.unholdQoS0()
 	}
 }
 
@@ -292,3 +277,11 @@ func saidTooLarge(cause error) bool {
 
 // errHungUp is the cause of an end of which only that is known.
 var errHungUp = errors.New("server closed the connection")
+
+// clearBlame forgets what is held against a message.
+func (s *Sender) clearBlame(o *Outgoing) {
+	if o.suspect() {
+		s.suspicion.suspects--
+	}
+	o.blames = blames{}
+}

@@ -17,7 +17,7 @@ func (s *Sender) DropProperties() {
 }
 
 // DropExpired completes with [ErrExpired] every message that got too old while it
-// waited for its first transmission, so that its room can be used.
+// waited for its first transmission, so that its place can be used.
 func (s *Sender) DropExpired(now time.Time) {
 	for o := s.queue.head; o != nil; {
 		next := o.next
@@ -62,4 +62,4 @@ func (l *load) add(o *Outgoing, sign int) {
 	l.bytes += sign * o.size()
 }
 
-func (s *Sender) load(o *Outgoing) *load { return &s.unsent[min(o.Publish.QoS, wire.AtLeastOnce)] }
+func (s *Sender) loadOf(o *Outgoing) *load { return &s.unsent[min(o.Publish.QoS, wire.AtLeastOnce)] }

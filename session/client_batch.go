@@ -9,8 +9,9 @@ import (
 )
 
 // Batch is packets that were decoded and wait for [Client.HandleBatch]. Decoding needs
-// nothing of a Client, so whoever guards one with a lock decodes before taking it: what
-// the server sends may be large. The zero value is ready and can be used for one
+// nothing of a Client, so a caller that guards one with a lock decodes before it takes
+// the lock: what the server sends may be large. A caller without a lock uses
+// [Client.HandleBuffered], which costs less and takes CONNACK as well. The zero value is ready and can be used for one
 // connection after another.
 type Batch struct {
 	received []Received // of all PUBLISHes, in order
@@ -23,16 +24,16 @@ type arrival struct {
 	header wire.Header
 	body   []byte
 	after  int         // PUBLISHes that came before it
-	packet wire.Packet // decoded; nil: a PUBLISH, or one that is decoded when its turn comes
+	packet wire.Packet // decoded; nil: a PUBLISH, or one that is decoded when it is handled
 	err    error       // why it cannot be decoded
 	sum    uint64      // of a large payload; 0: not known
 }
 
 const (
-	// batchPackets is how many packets one batch holds at most, so that those who wait
-	// for a lock around HandleBatch get it soon.
+	// batchPackets is how many packets one batch holds at most, so that a lock around
+	// HandleBatch is held briefly.
 	batchPackets = 1024
-	// shortBody is up to which size a body is decoded when its turn comes.
+	// shortBody is up to which size a body is decoded when it is handled.
 	shortBody = 128
 	// largePayload is from which size on a payload is hashed ahead.
 	largePayload = 16 << 10
@@ -115,7 +116,8 @@ func (b *Batch) Recycle() {
 }
 
 // HandleBatch takes the packets of b, which follow CONNACK, one after the other. It is
-// HandleBuffered for packets that are decoded; the messages among them are in b.
+// [Client.HandleBuffered] for a caller that has decoded them outside its lock; the
+// messages among them are in b, not in Received.
 func (c *Client) HandleBatch(b *Batch, now time.Time) (err error) {
 	c.keepAlive.alive(now)
 	c.Sender.now = now
@@ -192,15 +194,15 @@ func (c *Client) handleMessage(r *Received, a *arrival) (deliver bool, err error
 // takeDecoded takes the PUBLISH of r, of which fault says why it could not be decoded.
 func (c *Client) takeDecoded(r *Received, h wire.Header, body []byte, fault error) (deliver bool, err error) {
 	if err := c.checkSize(h); err != nil {
-		return false, c.refuse(h, body, err)
+		return false, c.refusePublish(h, body, err)
 	}
 	switch {
 	case fault == nil:
 		return c.takeMessage(r)
 	case errors.Is(fault, wire.QuotaExceeded):
-		return false, c.excessive(&r.Publish, fault)
+		return false, c.refuseExcessive(&r.Publish, fault)
 	}
-	return false, c.refuse(h, body, fault)
+	return false, c.refusePublish(h, body, fault)
 }
 
 // takeMessage takes the PUBLISH of r.
@@ -210,14 +212,14 @@ func (c *Client) takeMessage(r *Received) (deliver bool, err error) {
 		c.refusals.brought = true
 	}
 	if p := &r.Publish; err != nil && isAliased(p) {
-		return false, c.drop(&wire.Publish{QoS: p.QoS, PacketID: p.PacketID, Duplicate: p.Duplicate}, true, err)
+		return false, c.dropRefused(&wire.Publish{QoS: p.QoS, PacketID: p.PacketID, Duplicate: p.Duplicate}, true, err)
 	}
 	return deliver, err
 }
 
-// excessive refuses a PUBLISH that breaks no rule, but is more than we take, because of
+// refuseExcessive refuses a PUBLISH that breaks no rule, but is more than we take, because of
 // fault. The connection goes on.
-func (c *Client) excessive(p *wire.Publish, fault error) error {
+func (c *Client) refuseExcessive(p *wire.Publish, fault error) error {
 	deliver, token, err := c.Receiver.Publish(p)
 	if err != nil || !deliver {
 		return err

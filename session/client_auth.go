@@ -55,8 +55,8 @@ func (c *Client) AuthStep() (step AuthStep, ok bool) {
 }
 
 // Authenticate answers a step: a challenge with data, the Final one by accepting
-// it, which opens the connection if it is new. Whoever does not accept a step
-// ends the connection.
+// it, which opens the connection if it is new. A caller that does not accept
+// a step ends the connection.
 func (c *Client) Authenticate(data []byte, now time.Time) error {
 	a := &c.authentication
 	if a.turn != authAnswered {
@@ -73,7 +73,7 @@ func (c *Client) Authenticate(data []byte, now time.Time) error {
 	ack := a.connack
 	c.authentication = authentication{}
 	if ack != nil {
-		c.open(ack, now)
+		c.openConnection(ack, now)
 	}
 	return nil
 }

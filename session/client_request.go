@@ -1,32 +1,10 @@
 package session
 
 import (
-	"errors"
 	"maps"
 
-	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
 )
-
-// Request is a SUBSCRIBE or UNSUBSCRIBE on its way. Exactly one of the two is
-// set; its PacketID is the engine's. Requests belong to the connection: when it
-// is lost they end with ErrConnectionLost.
-type Request struct {
-	Subscribe   *wire.Subscribe
-	Unsubscribe *wire.Unsubscribe
-	Owner       any // the caller's own; the engine does not look at it
-
-	// What the server answered, set when the request is answered.
-	ReasonCodes    []wire.ReasonCode // one per filter; none for UNSUBACK before 5.0
-	ReasonString   string
-	UserProperties []wire.UserProperty
-	Err            error // the request got no valid answer
-
-	steps      []*subscribed // the filters, if it is one of Subscriptions
-	begin, end uint64        // where on the connection it is
-}
-
-var errNoRequest = errors.New("request is not exactly one of SUBSCRIBE and UNSUBSCRIBE")
 
 // requests are the SUBSCRIBEs and UNSUBSCRIBEs of one connection.
 type requests struct {
@@ -42,44 +20,44 @@ func (c *Client) Request(r *Request) error {
 	if c.phase != connected {
 		return ErrNotConnected
 	}
-	if err := c.checkRequest(r); err != nil {
+	if err := r.check(&c.link.Limits); err != nil {
 		return err
 	}
-	if s := &c.Sender.suspicion; s.pending() && (s.asked || !s.mayBegin(s.isSuspect(r))) {
+	if s := &c.Sender.suspicion; s.pending() && (s.asked || !s.mayBegin(s.isSuspect(r.filterKeys))) {
 		s.asked = true
-		c.link.hold = c.link.hold || !s.lenient
-		c.await(r)
+		c.link.holdQoS0 = c.link.holdQoS0 || !s.lenient
+		c.queueRequest(r)
 		return nil
 	}
-	return c.begin(r)
+	return c.writeRequest(r)
 }
 
-// begin sends r as soon as there is a packet identifier.
-func (c *Client) begin(r *Request) error {
+// writeRequest sends r as soon as there is a packet identifier.
+func (c *Client) writeRequest(r *Request) error {
 	id := c.Sender.ids.take()
 	if id == 0 {
-		c.await(r)
+		c.queueRequest(r)
 		return nil
 	}
 	r.begin = c.link.position()
-	if err := c.sendRequest(r, id); err != nil {
+	if err := c.appendRequest(r, id); err != nil {
 		c.Sender.ids.used--
 		return err
 	}
 	r.end = c.link.position()
 	c.Sender.ids.setRequest(id, r)
 	s := &c.Sender.suspicion
-	s.sent(s.isSuspect(r))
-	c.link.hold = c.link.hold || s.alone
+	s.sent(s.isSuspect(r.filterKeys))
+	c.link.holdQoS0 = c.link.holdQoS0 || s.alone
 	return nil
 }
 
-func (c *Client) await(r *Request) {
+func (c *Client) queueRequest(r *Request) {
 	c.requests.waiting = append(c.requests.waiting, r)
 	c.Sender.ids.waiting++
 }
 
-func (c *Client) sendRequest(r *Request, id uint16) error {
+func (c *Client) appendRequest(r *Request, id uint16) error {
 	if r.Subscribe != nil {
 		r.Subscribe.PacketID = id
 		return c.link.Append(r.Subscribe)
@@ -88,30 +66,8 @@ func (c *Client) sendRequest(r *Request, id uint16) error {
 	return c.link.Append(r.Unsubscribe)
 }
 
-func (c *Client) checkRequest(r *Request) error {
-	if (r.Subscribe == nil) == (r.Unsubscribe == nil) {
-		return errNoRequest
-	}
-	if r.Subscribe == nil {
-		return nil
-	}
-	l := &c.link.Limits
-	if r.Subscribe.SubscriptionID != 0 && l.NoSubscriptionIDs {
-		return &LimitError{wire.SubscriptionIdentifiersNotSupported, "server does not support subscription identifiers"}
-	}
-	for _, f := range r.Subscribe.Filters {
-		if l.NoWildcards && match.HasWildcard(f.Filter) {
-			return &LimitError{wire.WildcardSubscriptionsNotSupported, "server does not support wildcard subscriptions"}
-		}
-		if _, _, shared := match.SplitShared(f.Filter); shared && l.NoShared {
-			return &LimitError{wire.SharedSubscriptionsNotSupported, "server does not support shared subscriptions"}
-		}
-	}
-	return nil
-}
-
-// answer takes a SUBACK or UNSUBACK. One that nobody waits for changes nothing.
-func (c *Client) answer(t wire.PacketType, id uint16, codes []wire.ReasonCode, text string, props []wire.UserProperty) error {
+// takeRequestAnswer takes a SUBACK or UNSUBACK. One that nobody waits for changes nothing.
+func (c *Client) takeRequestAnswer(t wire.PacketType, id uint16, codes []wire.ReasonCode, text string, props []wire.UserProperty) error {
 	r := c.Sender.ids.requests[id]
 	if r == nil {
 		return nil
@@ -136,12 +92,12 @@ func (c *Client) answer(t wire.PacketType, id uint16, codes []wire.ReasonCode, t
 	}
 	c.Sender.ids.freeRequest(id)
 	s := &c.Sender.suspicion
-	suspect := s.isSuspect(r)
-	s.exonerate(r)
-	c.Sender.landed(suspect)
+	suspect := s.isSuspect(r.filterKeys)
+	s.forget(r.filterKeys)
+	c.Sender.answered(suspect)
 	c.retryRequests()
 	r.ReasonCodes, r.ReasonString, r.UserProperties = codes, text, props
-	c.ended(r)
+	c.reportRequest(r)
 	c.Sender.Pump(c.Sender.now) // a message may have waited for the identifier
 	return nil
 }
@@ -151,40 +107,40 @@ func (c *Client) retryRequests() {
 	s := &c.Sender.suspicion
 	for len(c.requests.waiting) > 0 {
 		r := c.requests.waiting[0]
-		if c.Sender.ids.used >= maxIDTable-1 || s.pending() && !s.mayBegin(s.isSuspect(r)) {
+		if c.Sender.ids.used >= maxIDTable-1 || s.pending() && !s.mayBegin(s.isSuspect(r.filterKeys)) {
 			return
 		}
 		c.requests.waiting = c.requests.waiting[1:]
 		c.Sender.ids.waiting--
-		if err := c.begin(r); err != nil {
+		if err := c.writeRequest(r); err != nil {
 			r.Err = err
-			c.ended(r)
+			c.reportRequest(r)
 		}
 	}
 	if s.asked {
 		s.asked = false
 		if !s.alone {
-			c.link.unhold()
+			c.link.unholdQoS0()
 		}
 		c.Sender.Pump(c.Sender.now) // messages have waited behind them
 	}
 }
 
-// ended gives r to whoever made it.
-func (c *Client) ended(r *Request) {
-	if r.steps != nil {
-		c.Subscriptions.answer(r)
+// reportRequest gives r back to where it came from.
+func (c *Client) reportRequest(r *Request) {
+	if r.sender != nil {
+		r.sender.requestEnded(r)
 		return
 	}
 	c.requests.answered = append(c.requests.answered, r)
 }
 
-// answerCondemned ends the requests that were given up; see Sender.condemn.
-func (c *Client) answerCondemned() {
+// reportUndeliverable ends the requests that were given up; see Sender.giveUpSuspect.
+func (c *Client) reportUndeliverable() {
 	for id, r := range c.Sender.ids.requests {
 		if r.Err != nil {
 			c.Sender.ids.freeRequest(id)
-			c.ended(r)
+			c.reportRequest(r)
 		}
 	}
 }
@@ -204,7 +160,7 @@ func (c *Client) endRequests() {
 
 // lostRequest ends r, unless Subscriptions sends what it asked for again.
 func (c *Client) lostRequest(r *Request) {
-	if r.steps == nil {
+	if r.sender == nil {
 		r.Err = ErrConnectionLost
 		c.requests.answered = append(c.requests.answered, r)
 	}

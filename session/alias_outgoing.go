@@ -60,8 +60,8 @@ func (l *Link) Aliases(topic string) bool {
 	return l.aliases.max > 0 && len(topic) > aliasCost
 }
 
-// begin takes memory when the first topic comes.
-func (a *topicAliases) begin() {
+// allocate takes memory when the first topic comes.
+func (a *topicAliases) allocate() {
 	a.seed = maphash.MakeSeed()
 	a.used = make([]usedAlias, 1, min(a.max+1, firstSeen))
 	a.seen = make([]seenTopic, firstSeen)
@@ -76,7 +76,7 @@ func (a *topicAliases) choose(topic string) (alias int, known bool) {
 	}
 	if a.age++; a.age >= 16*len(a.seen) {
 		if a.seen == nil {
-			a.begin()
+			a.allocate()
 		}
 		a.halve()
 	}
@@ -158,9 +158,9 @@ func (a *topicAliases) find(hash uint64) *seenTopic {
 			least = s
 		}
 	}
-	crowded := least == nil || least.count == 0 && 2*a.filled >= len(a.seen)
+	full := least == nil || least.count == 0 && 2*a.filled >= len(a.seen)
 	switch {
-	case crowded && len(a.seen) < min(4*a.max, maxSeen):
+	case full && len(a.seen) < min(4*a.max, maxSeen):
 		a.grow()
 		return a.find(hash)
 	case least == nil:

@@ -30,11 +30,11 @@ type refusals struct {
 	list    []Refused
 }
 
-// begin begins a connection.
-func (r *refusals) begin() { r.ended, r.brought, r.dropped = false, false, false }
+// beginConnection begins a connection.
+func (r *refusals) beginConnection() { r.ended, r.brought, r.dropped = false, false, false }
 
-// end draws the conclusions from a connection.
-func (r *refusals) end() {
+// endConnection draws the conclusions from a connection.
+func (r *refusals) endConnection() {
 	switch {
 	case r.ended:
 		r.inARow++
@@ -61,22 +61,22 @@ func (c *Client) Overlook(h wire.Header, head []byte, fault error) error {
 	if c.phase != connected {
 		return nil
 	}
-	err := c.refuse(h, head, fault)
+	err := c.refusePublish(h, head, fault)
 	if err != nil {
 		c.fail(err)
 	}
 	return err
 }
 
-// refuse drops a PUBLISH because of fault, if it is time to and if enough of it can be
+// refusePublish drops a PUBLISH because of fault, if it is time to and if enough of it can be
 // read. Otherwise it returns fault.
-func (c *Client) refuse(h wire.Header, body []byte, fault error) error {
+func (c *Client) refusePublish(h wire.Header, body []byte, fault error) error {
 	p, ok := readable(h, body)
-	return c.drop(&p, ok, fault)
+	return c.dropRefused(&p, ok, fault)
 }
 
-// drop is refuse for a PUBLISH of which p is what can be read, enough for an answer if ok.
-func (c *Client) drop(p *wire.Publish, ok bool, fault error) error {
+// dropRefused is refusePublish for a PUBLISH of which p is what can be read, enough for an answer if ok.
+func (c *Client) dropRefused(p *wire.Publish, ok bool, fault error) error {
 	if !c.Tolerant() {
 		c.refusals.ended = true
 		return fault

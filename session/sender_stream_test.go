@@ -158,18 +158,18 @@ func TestAPingBehindAStreamIsNotMissedBeforeItIsSent(t *testing.T) {
 func TestAPingBehindAStreamIsSentBeforeTheNextStream(t *testing.T) {
 	streamFrom(t, 6, 6)
 	for name, goOn := range map[string]func(*script, *Outgoing) []byte{
-		"lent": func(s *script, o *Outgoing) []byte {
-			require.Equal(t, "abcdef", string(s.c.Sender.Lend(o)))
-			s.c.Sender.Lent(o, 6, s.now)
+		"written in place": func(s *script, o *Outgoing) []byte {
+			require.Equal(t, "abcdef", string(s.c.Sender.TakePayload(o)))
+			s.c.Sender.WrotePayload(o, 6, s.now)
 			s.c.Wrote(s.now)
 			return s.takeOnce()
 		},
-		"lent in vain": func(s *script, o *Outgoing) []byte {
-			s.c.Sender.Lend(o)
-			s.c.Sender.Lent(o, 0, s.now)
+		"taken in vain": func(s *script, o *Outgoing) []byte {
+			s.c.Sender.TakePayload(o)
+			s.c.Sender.WrotePayload(o, 0, s.now)
 			return bytes.TrimPrefix(s.takeOnce(), []byte("abcdef"))
 		},
-		"not lent": func(s *script, o *Outgoing) []byte {
+		"not written in place": func(s *script, o *Outgoing) []byte {
 			return bytes.TrimPrefix(s.takeOnce(), []byte("abcdef"))
 		},
 	} {
@@ -200,10 +200,10 @@ func TestConversationsOfStreams(t *testing.T) {
 	t.Run("client and server", TestEveryCutBetweenClientAndServer)
 	early := 0
 	for seed := range uint64(1000) {
-		lend := seed%2 == 0
-		w, err := random(seed, false, lend)
+		inPlace := seed%2 == 0
+		w, err := random(seed, false, inPlace)
 		if err != nil {
-			w, _ = random(seed, true, lend)
+			w, _ = random(seed, true, inPlace)
 			t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(w.log, "\n"))
 		}
 		early += w.early
@@ -228,7 +228,7 @@ func TestAMessageOfItsOwnIsTheSame(t *testing.T) {
 	s.want(&want)
 }
 
-func TestPayloadThatIsLentIsNotCopied(t *testing.T) {
+func TestPayloadThatIsTakenIsNotCopied(t *testing.T) {
 	streamFrom(t, 6, 2)
 	for _, qos := range []wire.QoS{0, 1} {
 		s := connectedScript(t, wire.V5)
@@ -236,23 +236,23 @@ func TestPayloadThatIsLentIsNotCopied(t *testing.T) {
 		o := &Outgoing{Publish: wire.Publish{Topic: "t", Payload: payload, QoS: qos}}
 		s.submit(o)
 		require.True(t, s.c.Sender.Streams(o))
-		require.Nil(t, s.c.Sender.Lend(o), "its head comes first")
+		require.Nil(t, s.c.Sender.TakePayload(o), "its head comes first")
 		want := wire.Publish{Topic: "t", Payload: payload, QoS: qos}
 		if qos > 0 {
 			want.PacketID = 1
 		}
 		packet := s.encode(&want)
 		require.Equal(t, packet[:len(packet)-len(payload)], s.c.TakeBefore(o, nil, s.now))
-		rest := s.c.Sender.Lend(o)
+		rest := s.c.Sender.TakePayload(o)
 		require.Same(t, &payload[0], &rest[0])
 		next := s.publish("next", 0)
-		require.Equal(t, "abcdefg", string(s.c.Sender.Lend(o)))
+		require.Equal(t, "abcdefg", string(s.c.Sender.TakePayload(o)))
 
-		s.c.Sender.Lent(o, 3, s.now)
-		require.Nil(t, s.c.Sender.Lend(o), "a copy of the next piece comes first")
+		s.c.Sender.WrotePayload(o, 3, s.now)
+		require.Nil(t, s.c.Sender.TakePayload(o), "a copy of the next piece comes first")
 		require.Equal(t, "de", string(s.c.TakeBefore(o, nil, s.now)))
-		require.Equal(t, "fg", string(s.c.Sender.Lend(o)))
-		s.c.Sender.Lent(o, 2, s.now)
+		require.Equal(t, "fg", string(s.c.Sender.TakePayload(o)))
+		s.c.Sender.WrotePayload(o, 2, s.now)
 		require.False(t, s.c.Sender.Streams(o))
 		if qos == 0 {
 			s.wantCompleted(o, next)
@@ -263,20 +263,20 @@ func TestPayloadThatIsLentIsNotCopied(t *testing.T) {
 	}
 }
 
-func TestWhatWasLentIsForgottenWithTheConnection(t *testing.T) {
+func TestWhatWasTakenIsForgottenWithTheConnection(t *testing.T) {
 	streamFrom(t, 6, 2)
 	s := connectedScript(t, wire.V5)
 	o := s.publish("abcdefg", 0)
 	s.c.TakeBefore(o, nil, s.now)
-	require.Equal(t, "abcdefg", string(s.c.Sender.Lend(o)))
+	require.Equal(t, "abcdefg", string(s.c.Sender.TakePayload(o)))
 	s.c.Lost(false)
 	require.Equal(t, ErrConnectionLost, o.Result().Err)
-	s.c.Sender.Lent(o, 3, s.now)
-	require.Nil(t, s.c.Sender.Lend(o))
+	s.c.Sender.WrotePayload(o, 3, s.now)
+	require.Nil(t, s.c.Sender.TakePayload(o))
 	require.Zero(t, s.c.Pending())
 }
 
-func TestAcknowledgementMayComeBeforeWhatWasLentIsSaidToBeWritten(t *testing.T) {
+func TestAcknowledgementMayComeBeforeWhatWasTakenIsSaidToBeWritten(t *testing.T) {
 	streamFrom(t, 6, 2)
 	for written, left := range map[int]string{7: "", 3: "defg"} {
 		s := connectedScript(t, wire.V5)
@@ -284,10 +284,10 @@ func TestAcknowledgementMayComeBeforeWhatWasLentIsSaidToBeWritten(t *testing.T) 
 		o := &Outgoing{Publish: wire.Publish{Topic: "t", Payload: payload, QoS: 1}}
 		s.submit(o)
 		s.c.TakeBefore(o, nil, s.now)
-		require.Equal(t, "abcdefg", string(s.c.Sender.Lend(o)))
+		require.Equal(t, "abcdefg", string(s.c.Sender.TakePayload(o)))
 		s.send(puback(1))
 		s.wantCompleted(o)
-		s.c.Sender.Lent(o, written, s.now)
+		s.c.Sender.WrotePayload(o, written, s.now)
 		copy(payload, "-------") // it is the caller's again
 		next := s.publish("next", 0)
 		s.wantAll(append([]byte(left), s.encode(pub(0, 0, "next"))...))

@@ -136,27 +136,25 @@ func checkDisconnect(code ReasonCode) error {
 		QuotaExceeded, AdministrativeAction, PayloadFormatInvalid:
 		return nil
 	}
-	return invalid("reason code", "a client can not give %v", code)
+	return invalid("reason code", "a client cannot give %v", code)
 }
 
 // leave begins the end of the client with err.
 func (c *Client) leave(p *wire.Disconnect, err error) {
 	c.engine.mu.Lock()
-	if c.engine.ending == nil {
-		c.engine.ending = err
-	}
-	k := c.engine.conn
+	c.engine.endLocked(err)
+	k := c.conn
 	if k != nil {
 		c.holds.hand(c.engine.Client)
 		c.farewell(p)
-		k.leave(ErrClosed)
+		k.leaveLocked(ErrClosed)
 	}
 	c.engine.mu.Unlock()
 	if k == nil {
 		c.cancel(ErrClosed)
 		return
 	}
-	k.hurry()
+	k.limitFarewell()
 }
 
 // farewell puts DISCONNECT behind what waits to be written. Called with engine.mu

@@ -46,17 +46,6 @@ type Event struct {
 	Age time.Duration
 }
 
-// Watch returns a channel of what happens to the client from now on. It is
-// closed after the event of the client's end, or when ctx ends. A watcher that
-// does not keep up loses the oldest events, never the newest.
-func (c *Client) Watch(ctx context.Context) <-chan Event {
-	w := &watcher{ch: make(chan Event, 64)}
-	if ctx.Err() != nil || !c.watchers.add(ctx, w) {
-		close(w.ch)
-	}
-	return w.ch
-}
-
 // watcher is one call of Watch.
 type watcher struct {
 	ch      chan Event

@@ -94,7 +94,7 @@ func (x authExchange) step(ctx context.Context, s session.AuthStep) ([]byte, err
 
 // reauthentication is the Reauthenticate under way. Guarded by engine.mu.
 type reauthentication struct {
-	steps chan reauthStep // has room for the step that is not answered, and the end
+	steps chan reauthStep // has space for the step that is not answered, and the end
 }
 
 type reauthStep struct {
@@ -108,18 +108,4 @@ func (r *reauthentication) stepped(step session.AuthStep, err error) {
 	case r.steps <- reauthStep{step, err}:
 	default: // never: a step comes only after the one before it was answered
 	}
-}
-
-func (c *Config) validateAuthenticator() error {
-	if c.Authenticator == nil {
-		return nil
-	}
-	if c.Version == V31 || c.Version == V311 {
-		return invalid("Config.Authenticator", "MQTT %v has no enhanced authentication", c.Version)
-	}
-	method := c.Authenticator.Method()
-	if method == "" {
-		return invalid("Config.Authenticator", "names no method")
-	}
-	return validateText("Config.Authenticator: method", method)
 }

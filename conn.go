@@ -23,7 +23,7 @@ type conn struct {
 	connOptions
 	nc      net.Conn
 	line    *line.Conn // at the bottom of nc, which says when it is dead
-	direct  bool       // nc is line, and who must not wait can write to it
+	direct  bool       // nc is line, which can be written to without waiting
 	reader  *wire.Reader
 	decoder session.Decoder // of the reader
 	log     *packetLog      // nil: packets are not logged
@@ -49,7 +49,7 @@ type connOptions struct {
 	writeTimeout  time.Duration // how long a write may not move
 	logger        *slog.Logger
 	traffic       *traffic
-	receiver      receiver
+	receiver      recipient
 	acks          gatheredAcks
 	tolerance     *tolerance
 
@@ -58,9 +58,9 @@ type connOptions struct {
 	established func(*conn) (announce func(), err error)
 }
 
-// receiver takes what the reader of a connection has got for consumers. All but
+// recipient takes what the reader of a connection has got for consumers. All but
 // waiting is called by the reader.
-type receiver interface {
+type recipient interface {
 	// begin comes first. hinted says that wakeConsumers is called whenever the reader is
 	// about to wait for the network.
 	begin(r *wire.Reader, hinted bool)
@@ -100,9 +100,6 @@ func newConn(o connOptions, nc net.Conn, bottom *line.Conn, v Version) *conn {
 	o.receiver.begin(k.reader, hinted)
 	return k
 }
-
-// presentLocked says whether the engine is connected with k.
-func (k *conn) presentLocked() bool { return k.engine.outbox == &k.outbox }
 
 // serve runs the connection until it ends and returns why.
 func (k *conn) serve(ctx context.Context) error {

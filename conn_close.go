@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -23,16 +24,16 @@ var errOnDemand = errors.New("Reconnect was called")
 // breakOff ends the connection because of err once the writer has sent what
 // the engine has to say about it.
 func (k *conn) breakOff(ctx context.Context, err error) error {
-	k.engine.mu.Lock()
-	k.engine.Fail(err)
-	k.leaveLocked(err)
-	k.engine.mu.Unlock()
+	k.engine.do(func(engine *session.Client) {
+		engine.Fail(err)
+		k.leaveLocked(err)
+	})
 	k.limitFarewell()
 	<-ctx.Done()
 	return err
 }
 
-// leaveLocked makes the writer the one who ends the connection because of cause.
+// leaveLocked makes the writer end the connection because of cause.
 // limitFarewell has to follow without the lock.
 func (k *conn) leaveLocked(cause error) {
 	if k.leaving == nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// On a socket some write for themselves who would only wake the writer and then wait
-// for what comes back: a publisher that is alone or has a large payload, the reader.
+// On a socket a publisher that is alone or has a large payload writes for itself, and so
+// does the reader: they would only wake the writer and then wait for what comes back.
 // They write as much as the socket takes without waiting, outside all locks, and leave
 // the rest to the writer, so that neither their context nor their time depends on the
 // network. Where packets are logged the writer writes all of them: nobody else is to
@@ -53,6 +53,18 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 		}
 	}
 }
+
+// wroteLocked notes that what was taken is written.
+func (k *conn) wroteLocked(now time.Time) {
+	if k.presentLocked() { // a direct write may outlive the connection
+		k.engine.Wrote(now)
+		k.ping.wrote(k.engine.Client, k.line)
+	}
+	k.outbox.wroteLocked()
+}
+
+// presentLocked says whether the engine is connected with k.
+func (k *conn) presentLocked() bool { return k.engine.outbox == &k.outbox }
 
 // writePayload writes what the socket takes of the payload of own, if that is what
 // comes next, and reports whether it took all. The caller of a publish has it until

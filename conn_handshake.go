@@ -33,10 +33,11 @@ func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.
 	if a != nil {
 		p.AuthenticationMethod, p.AuthenticationData = a.Method(), initial
 	}
-	k.engine.mu.Lock()
-	err = k.engine.ConnectTo(server, v, p, time.Now())
-	hello := k.engine.Take(nil, time.Time{})
-	k.engine.mu.Unlock()
+	var hello []byte
+	k.engine.do(func(engine *session.Client) {
+		err = engine.ConnectTo(server, v, p, time.Now())
+		hello = engine.Take(nil, time.Time{})
+	})
 	if err != nil {
 		return err
 	}
@@ -124,10 +125,11 @@ func (k *conn) answerServer(ctx context.Context, x authExchange, step session.Au
 	if err != nil || step.Final {
 		return err
 	}
-	k.engine.mu.Lock()
-	err = k.engine.Authenticate(data, time.Now())
-	answer := k.engine.Take(nil, time.Time{})
-	k.engine.mu.Unlock()
+	var answer []byte
+	k.engine.do(func(engine *session.Client) {
+		err = engine.Authenticate(data, time.Now())
+		answer = engine.Take(nil, time.Time{})
+	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAuthenticator, err)
 	}

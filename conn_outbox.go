@@ -12,8 +12,7 @@ import (
 // leaves them to the holder.
 //
 // The holder is the writer, which is a goroutine of the connection, or, on a socket,
-// somebody who would only wake the writer and then wait for what comes back; see
-// conn_direct.go.
+// a publisher or the reader; see conn_direct.go.
 //
 // All is guarded by engine.mu, apart from wake.
 type outbox struct {
@@ -164,10 +163,10 @@ func (o *outbox) tookLossyLocked(more bool) {
 	}
 }
 
-// lossyLocked returns the number of the last buffer with a QoS 0 message, and
-// writtenLocked reports whether a buffer is written.
+// lossyLocked returns the number of the last buffer that has a QoS 0 message.
 func (o *outbox) lossyLocked() uint64 { return o.lossy }
 
+// writtenLocked reports whether the buffer with that number is written.
 func (o *outbox) writtenLocked(buffer uint64) bool { return o.written >= buffer }
 
 // trimLocked gives a large buffer back if nothing was written since it was last called,

@@ -75,15 +75,6 @@ func (k *conn) exchange(n *notices, wrote bool) (b []byte, leaving error) {
 	return b, leaving
 }
 
-// wroteLocked notes that what was taken is written.
-func (k *conn) wroteLocked(now time.Time) {
-	if k.presentLocked() { // a direct write may outlive the connection
-		k.engine.Wrote(now)
-		k.ping.wrote(k.engine.Client, k.line)
-	}
-	k.outbox.wroteLocked()
-}
-
 // trimLocked gives back large buffers if nothing was written since it was last
 // called.
 func (k *conn) trimLocked() {

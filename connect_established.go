@@ -17,17 +17,35 @@ func (c *Client) connOptions() connOptions {
 		receiver:      &delivery{client: c},
 		acks:          &c.holds,
 		tolerance:     &c.tolerance,
-		established:   c.established,
+		established:   c.establishedLocked,
 	}
 }
 
-// established notes that the server has accepted connection k, unless the client is
-// about to end. Called with engine.mu held; announce is called without it.
-func (c *Client) established(k *conn) (announce func(), err error) {
+// establishedLocked notes that the server has accepted connection k, unless the client is
+// about to end. announce is called without the lock.
+func (c *Client) establishedLocked(k *conn) (announce func(), err error) {
 	if c.engine.ending != nil {
 		return nil, c.engine.ending
 	}
-	ack := c.engine.Connack()
+	event := c.continuedLocked()
+	if ack := c.engine.Connack(); c.cfg.ClientID == "" && ack.AssignedClientID != "" {
+		c.link.assigned = ack.AssignedClientID
+	}
+	c.router.renewed()
+	c.router.reconnected()
+	c.window.established()
+	c.conn, c.engine.outbox = k, &k.outbox
+	c.holds.serve(&k.outbox)
+	c.holds.hand(c.engine.Client)
+	c.revival.done()
+	c.counters.connections++
+	c.status.state, c.status.info = Connected, c.serverInfoLocked()
+	return func() { c.watchers.send(event) }, nil
+}
+
+// continuedLocked does what follows from what became of the session, and returns the
+// event that says so.
+func (c *Client) continuedLocked() Event {
 	event := Event{State: Connected}
 	kind, first := c.engine.Continuity(), c.counters.connections == 0
 	switch {
@@ -43,21 +61,16 @@ func (c *Client) established(k *conn) (announce func(), err error) {
 	if first && c.cfg.catchAll && c.family.parent == nil {
 		c.router.catchAll(c.expireUnclaimed)
 	}
-	if !ack.SessionPresent {
+	if !c.engine.Connack().SessionPresent {
 		c.holds.forsaken(c.engine.Client, int(c.cfg.ReceiveMaximum))
 	}
-	if c.cfg.ClientID == "" && ack.AssignedClientID != "" {
-		c.link.assigned = ack.AssignedClientID
-	}
-	c.router.renewed()
-	c.router.reconnected()
-	c.window.established()
-	c.conn, c.engine.outbox = k, &k.outbox
-	c.holds.serve(&k.outbox)
-	c.holds.hand(c.engine.Client)
-	c.revival.done()
-	c.counters.connections++
-	c.status.info = ServerInfo{
+	return event
+}
+
+// serverInfoLocked returns what was agreed with the server.
+func (c *Client) serverInfoLocked() ServerInfo {
+	ack := c.engine.Connack()
+	return ServerInfo{
 		Version:             c.engine.Version(),
 		Fallback:            c.link.fallback,
 		ClientID:            c.identifier(),
@@ -69,8 +82,6 @@ func (c *Client) established(k *conn) (announce func(), err error) {
 		ReasonString:        ack.ReasonString,
 		UserProperties:      ack.UserProperties,
 	}
-	c.status.state = Connected
-	return func() { c.watchers.send(event) }, nil
 }
 
 // forget ends the engine's part of connection k, which err ended.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -141,15 +142,15 @@ func checkDisconnect(code ReasonCode) error {
 
 // leave begins the end of the client with err.
 func (c *Client) leave(p *wire.Disconnect, err error) {
-	c.engine.mu.Lock()
-	c.engine.endLocked(err)
-	k := c.conn
-	if k != nil {
-		c.holds.hand(c.engine.Client)
-		c.farewell(p)
-		k.leaveLocked(ErrClosed)
-	}
-	c.engine.mu.Unlock()
+	var k *conn
+	c.engine.do(func(engine *session.Client) {
+		c.engine.endLocked(err)
+		if k = c.conn; k != nil {
+			c.holds.hand(engine)
+			c.farewellLocked(p)
+			k.leaveLocked(ErrClosed)
+		}
+	})
 	if k == nil {
 		c.cancel(ErrClosed)
 		return
@@ -157,9 +158,8 @@ func (c *Client) leave(p *wire.Disconnect, err error) {
 	k.limitFarewell()
 }
 
-// farewell puts DISCONNECT behind what waits to be written. Called with engine.mu
-// held.
-func (c *Client) farewell(p *wire.Disconnect) {
+// farewellLocked puts DISCONNECT behind what waits to be written.
+func (c *Client) farewellLocked(p *wire.Disconnect) {
 	v := c.engine.Version()
 	if v < V5 {
 		*p = wire.Disconnect{ReasonCode: p.ReasonCode}

@@ -10,13 +10,17 @@ import (
 // collect what follows, unlock, notify. The lock is never held across I/O, a channel
 // operation that may wait, or a call of the user's code.
 //
-// The reader of a connection alone does not notify at once: it tells those who wait for
-// a SUBACK or UNSUBACK after it has delivered what came before it.
+// do is that shape, and unlock is its end for functions whose middle is longer. Two do
+// not notify at once. The reader of a connection tells those who wait for a SUBACK or
+// UNSUBACK after it has delivered what came before it. The end of a client is told to
+// its context first. What nothing follows from, such as reading a value, takes the lock
+// alone.
 type engine struct {
 	mu sync.Mutex // guards all below, and what says so elsewhere
 	*session.Client
 
 	ending  error   // why no more requests are taken; nil: they are
+	ended   error   // why nothing is sent any more; nil: it is
 	outbox  *outbox // of the established connection; nil: there is none
 	queue   publishQueue
 	flushes flushes

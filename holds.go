@@ -385,7 +385,7 @@ func (h *holds) total() (all Held) {
 func (c *Client) acknowledge(t session.Token) (err error) {
 	c.engine.do(func(engine *session.Client) {
 		if err = engine.Receiver.Ack(t, Success); err == nil {
-			err = c.status.err // nobody will tell the server any more
+			err = c.engine.ended // nobody will tell the server any more
 		}
 	})
 	return err

@@ -49,6 +49,5 @@ type ServerInfo struct {
 // status is what is known of a client. Guarded by engine.mu.
 type status struct {
 	state State
-	err   error // of a closed client
 	info  ServerInfo
 }

@@ -183,7 +183,7 @@ func (c *Client) end(err error) {
 	c.engine.Sender.Fail(err)
 	c.engine.Subscriptions.Fail(err)
 	c.engine.collectLocked(&n)
-	c.status.state, c.status.err = Closed, err
+	c.status.state, c.engine.ended = Closed, err
 	c.engine.mu.Unlock()
 	c.cancel(err) // before anybody is told
 	n.send()
@@ -205,7 +205,7 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 func (c *Client) Err() error {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	return c.status.err
+	return c.engine.ended
 }
 
 // String names the client, without what its configuration has to hide.

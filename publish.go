@@ -51,7 +51,7 @@ func (c *Client) publishMessage(ctx context.Context, m *Message) error {
 }
 
 // PublishAsync accepts a message for delivery and returns at once; ctx bounds
-// only the wait for capacity in the queue (see Config.QueueMessages). The message
+// only the wait for space in the queue (see Config.QueueMessages). The message
 // must not be changed until the Delivery is done. Messages reach the wire in the
 // order in which one goroutine published them, whichever method it used.
 func (c *Client) PublishAsync(ctx context.Context, m *Message) (*Delivery, error) {

@@ -23,7 +23,7 @@ type Event struct {
 	State State
 	// Err is why the connection or the client ended, why a Subscription could not be
 	// renewed, or what happens to messages: ErrQueueFull says that a Subscription has
-	// no room, ErrStalled that a message is held long, ErrUnclaimed that messages of an
+	// no space, ErrStalled that a message is held long, ErrUnclaimed that messages of an
 	// earlier session were dropped.
 	Err error
 	// Attempt counts the attempts since the connection was lost, from 1; Delay
@@ -52,7 +52,7 @@ type watcher struct {
 	unwatch func() bool // forgets its context
 }
 
-// send never waits: it drops the oldest event to make room.
+// send never waits: it drops the oldest event to make space.
 func (w *watcher) send(e Event) {
 	for {
 		select {

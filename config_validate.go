@@ -207,3 +207,17 @@ func (c *Config) validateWill() error {
 	}
 	return nil
 }
+
+func (c *Config) validateAuthenticator() error {
+	if c.Authenticator == nil {
+		return nil
+	}
+	if c.Version == V31 || c.Version == V311 {
+		return invalid("Config.Authenticator", "MQTT %v has no enhanced authentication", c.Version)
+	}
+	method := c.Authenticator.Method()
+	if method == "" {
+		return invalid("Config.Authenticator", "names no method")
+	}
+	return validateText("Config.Authenticator: method", method)
+}

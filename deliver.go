@@ -5,13 +5,19 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
 )
 
 // delivery is what the reader needs to hand over the messages of one read.
 type delivery struct {
+	client *Client
+	reader *wire.Reader
+	paused atomic.Bool // the reader waits for room; nothing that the server sends is noticed
+
 	subs    []*Subscription // of all messages
 	ends    []int           // those of message i end at ends[i]
 	tickets []ticket        // one for each of subs
@@ -26,15 +32,18 @@ type delivery struct {
 	lender   lender
 }
 
+func (d *delivery) begin(r *wire.Reader, hinted bool) { d.reader, d.hinted = r, hinted }
+
+func (d *delivery) waiting() bool { return d.paused.Load() }
+
 // deliver hands what one read brought to the Subscriptions. It runs on the
 // reader and never waits for a consumer, except under the Block policy and, for a
 // moment, for room; see awaitRoom.
-func (k *conn) deliver(ctx context.Context, received []session.Received) {
+func (d *delivery) deliver(ctx context.Context, received []session.Received) {
 	if len(received) == 0 {
 		return
 	}
-	c := k.client
-	d := &k.delivery
+	c := d.client
 	unwanted := c.route(d, received)
 	c.leaveUnclaimed(d.left)
 	d.place(&c.holds, received)
@@ -46,29 +55,29 @@ func (k *conn) deliver(ctx context.Context, received []session.Received) {
 			d.disclaimTickets(&c.holds, begin, end)
 		}
 		if len(subs) > 1 && !received[i].Token.IsZero() {
-			k.flushRun(ctx, to)
+			d.flushRun(ctx, to)
 			to = nil
-			if !k.roomForFirm(ctx, begin, end, &received[i]) {
+			if !d.roomForFirm(ctx, begin, end, &received[i]) {
 				begin = end
 				continue
 			}
 		}
 		for j, s := range subs {
 			if s != to {
-				k.flushRun(ctx, to)
+				d.flushRun(ctx, to)
 				to = s
 			}
-			it := k.item(s, received[i:], c.holds.receipt(d.tickets[begin+j]), len(subs) > 1)
+			it := d.item(s, received[i:], c.holds.receipt(d.tickets[begin+j]), len(subs) > 1)
 			d.takeDown(begin+j, it.Message)
 			d.run = append(d.run, it)
 		}
 		begin = end
 	}
-	k.flushRun(ctx, to)
+	d.flushRun(ctx, to)
 	d.lender.end()
 	clear(d.subs)
 	if d.put += len(received); d.put >= manyPut {
-		k.wakeConsumers()
+		d.wakeConsumers()
 		// Consumers that can run go first: a short queue is a warm one.
 		runtime.Gosched()
 	}
@@ -136,15 +145,15 @@ func (c *Client) route(d *delivery, received []session.Received) (unwanted []*Me
 }
 
 // item makes the message that s gets of the first of received.
-func (k *conn) item(s *Subscription, received []session.Received, r receipt, several bool) item {
+func (d *delivery) item(s *Subscription, received []session.Received, r receipt, several bool) item {
 	size := received[0].Publish.Cost()
 	if s.options.Lend {
-		if m, lease := k.delivery.lender.borrow(k.reader, &received[0], len(received), r); m != nil {
+		if m, lease := d.lender.borrow(d.reader, &received[0], len(received), r); m != nil {
 			return item{Message: m, lease: lease, size: size}
 		}
 	}
 	if in := &received[0]; len(in.Publish.Payload) >= adopted && !several {
-		if _, ok := k.reader.Detach(); ok {
+		if _, ok := d.reader.Detach(); ok {
 			m := new(Message)
 			m.receive(in, in.Publish.Payload, r)
 			m.own(false)
@@ -159,8 +168,7 @@ func (k *conn) item(s *Subscription, received []session.Received, r receipt, sev
 const adopted = 64<<10 + 1
 
 // flushRun queues the run of messages for s. It belongs to the reader.
-func (k *conn) flushRun(ctx context.Context, s *Subscription) {
-	d := &k.delivery
+func (d *delivery) flushRun(ctx context.Context, s *Subscription) {
 	d.lender.settle()
 	for run := d.run; len(run) > 0; {
 		n, result, episode, asleep := s.queue.push(run, d.hinted)
@@ -174,13 +182,13 @@ func (k *conn) flushRun(ctx context.Context, s *Subscription) {
 		}
 		switch result {
 		case pushClosed:
-			k.afterEnd(s, run)
+			d.afterEnd(s, run)
 			run = nil
 		case pushLeft:
-			k.leaveItem(s, run[0])
+			d.leaveItem(s, run[0])
 			run = run[1:]
 		case pushFull:
-			if !k.waitFor(ctx, s, run[0]) {
+			if !d.waitFor(ctx, s, run[0]) {
 				run = run[1:]
 			}
 		}
@@ -190,11 +198,11 @@ func (k *conn) flushRun(ctx context.Context, s *Subscription) {
 }
 
 // afterEnd looks after messages for a Subscription that has ended.
-func (k *conn) afterEnd(s *Subscription, run []item) {
+func (d *delivery) afterEnd(s *Subscription, run []item) {
 	switch {
 	case s.client.router.isClosed():
 		for _, m := range run {
-			k.keepBack(s, m)
+			d.keepBack(s, m)
 		}
 	case s.client.router.outlived(s):
 		s.client.router.giveBackLate(s, run)
@@ -204,7 +212,7 @@ func (k *conn) afterEnd(s *Subscription, run []item) {
 }
 
 // keepBack looks after a message that came after the end of the client.
-func (k *conn) keepBack(s *Subscription, m item) {
+func (d *delivery) keepBack(s *Subscription, m item) {
 	if m.QoS == AtMostOnce {
 		s.queue.giveUp(m)
 		return
@@ -213,15 +221,15 @@ func (k *conn) keepBack(s *Subscription, m item) {
 }
 
 // waitFor waits for room for m, and gives it up when that takes too long.
-func (k *conn) waitFor(ctx context.Context, s *Subscription, m item) bool {
+func (d *delivery) waitFor(ctx context.Context, s *Subscription, m item) bool {
 	if m.QoS > AtMostOnce {
-		if k.awaitRoom(ctx, s) {
+		if d.awaitRoom(ctx, s) {
 			return true
 		}
-		k.leaveItem(s, m)
+		d.leaveItem(s, m)
 		return false
 	}
-	k.wakeConsumers()
+	d.wakeConsumers()
 	select {
 	case <-s.queue.room:
 	case <-s.queue.over:
@@ -233,29 +241,29 @@ func (k *conn) waitFor(ctx context.Context, s *Subscription, m item) bool {
 }
 
 // leaveItem leaves a message that was made already.
-func (k *conn) leaveItem(s *Subscription, m item) {
-	k.leaveMessage(s, m.receipt)
+func (d *delivery) leaveItem(s *Subscription, m item) {
+	d.leaveMessage(s, m.receipt)
 	m.lease.release(1)
 }
 
 // roomForAll waits until all have room for a message: either all get it or nobody,
 // because it is acknowledged for all of them. It belongs to the reader.
-func (k *conn) roomForAll(ctx context.Context, subs []*Subscription, tickets []ticket, in *session.Received) bool {
+func (d *delivery) roomForAll(ctx context.Context, subs []*Subscription, tickets []ticket, in *session.Received) bool {
 	size := in.Publish.Cost()
 	for _, s := range subs {
 		result := s.queue.roomFor(size)
-		for result == pushFull && k.awaitRoom(ctx, s) {
+		for result == pushFull && d.awaitRoom(ctx, s) {
 			result = s.queue.roomFor(size)
 		}
 		if result == pushTaken {
 			continue
 		}
-		h := &k.client.holds
+		h := &d.client.holds
 		last := len(tickets) - 1
 		for _, t := range tickets[:last] {
 			h.receipt(t).leave()
 		}
-		k.leaveMessage(s, h.receipt(tickets[last]))
+		d.leaveMessage(s, h.receipt(tickets[last]))
 		return false
 	}
 	return true
@@ -267,8 +275,7 @@ const manyPut = 512
 
 // wakeConsumers wakes those who were left asleep. The reader does it before it
 // waits for anything.
-func (k *conn) wakeConsumers() {
-	d := &k.delivery
+func (d *delivery) wakeConsumers() {
 	for i, s := range d.asleep {
 		d.asleep[i] = nil
 		s.queue.wake()

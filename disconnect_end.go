@@ -75,7 +75,7 @@ func (c *Client) awaitReleased(ctx context.Context, p *wire.Disconnect) error {
 	c.engine.do(func(engine *session.Client) {
 		c.holds.hand(engine)
 		if stays = c.keepsSession(p); stays {
-			c.engine.released = append(c.engine.released, done)
+			c.engine.owed = append(c.engine.owed, done)
 		}
 	})
 	if !stays {

@@ -28,7 +28,7 @@ type holds struct {
 	shelves    []*shelf // by number; nil: not in use. 0 is none
 	unused     []uint32 // numbers of shelves
 	due        []settlement
-	writer     *conn // of the established connection; nil: the next one comes for what is due
+	writer     *outbox // of the established connection; nil: the next one comes for what is due
 
 	watch stallWatch
 	spare []settlement // takes turns with due; guarded by engine.mu
@@ -252,7 +252,7 @@ func (r receipt) settle(code ReasonCode) {
 	if h == nil {
 		return
 	}
-	var wake *conn
+	var wake *outbox
 	h.mu.Lock()
 	if token, due := h.end(r.ticket); due {
 		if len(h.due) == 0 {
@@ -262,7 +262,7 @@ func (r receipt) settle(code ReasonCode) {
 	}
 	h.mu.Unlock()
 	if wake != nil {
-		wake.wakeUp()
+		wake.wakeWriter()
 	}
 }
 
@@ -282,10 +282,10 @@ func (r receipt) leave() (token session.Token) {
 }
 
 // serve says who comes for what gathers from now on.
-func (h *holds) serve(k *conn) {
+func (h *holds) serve(o *outbox) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.writer = k
+	h.writer = o
 }
 
 // forsaken says that the server has lost the session: what it had sent cannot be
@@ -385,7 +385,7 @@ func (h *holds) total() (all Held) {
 func (c *Client) acknowledge(t session.Token) (err error) {
 	c.engine.do(func(engine *session.Client) {
 		if err = engine.Receiver.Ack(t, Success); err == nil {
-			err = c.engine.status.err // nobody will tell the server any more
+			err = c.engine.ended // nobody will tell the server any more
 		}
 	})
 	return err

@@ -39,7 +39,7 @@ func received(t *testing.T, c *Client, n int, shelves ...*shelf) (*session.Clien
 func TestGatheredReceiptsWakeTheWriterOnce(t *testing.T) {
 	c := new(Client)
 	engine, gathered := received(t, c, 3, new(shelf))
-	k := &conn{wake: make(chan struct{}, 1)}
+	k := &outbox{wake: make(chan struct{}, 1)}
 	gathered[0].settle(Success) // nobody is there to wake
 	c.holds.hand(engine)
 	c.holds.serve(k)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,14 +27,19 @@ type Client struct {
 	life   sync.WaitGroup // the goroutine of supervise
 	done   chan struct{}  // closed when no goroutine is left
 
-	engine  engine
-	revival revival
+	engine    engine
+	conn      *conn        // the established connection; nil: there is none; guarded by engine.mu
+	status    status       // likewise
+	counters  counters     // likewise, except what is atomic
+	lossTold  uint64       // of Sender.Lost, what Flush has told; likewise
+	logger    *slog.Logger // names the client
+	tolerance tolerance
+	revival   revival
 
 	link       linkage
 	holds      holds
-	window     window          // guarded by mu
-	mayWait    atomic.Int64    // QoS 1 and 2 messages in each queue
-	released   []chan struct{} // who waits until nothing is owed to the server; likewise
+	window     window       // guarded by engine.mu
+	mayWait    atomic.Int64 // QoS 1 and 2 messages in each queue
 	handlers   handlers
 	hooks      hooks
 	deliveries deliveries
@@ -43,7 +49,7 @@ type Client struct {
 	requests   requests
 	own        ownConnections
 	family     family
-	reauth     reauthentication // guarded by mu
+	reauth     reauthentication // guarded by engine.mu
 }
 
 // linkage is what successive attempts to connect know. Only one goroutine, at
@@ -147,11 +153,12 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		FailLost:            cfg.FailOnSessionLoss,
 		AlwaysSubscribe:     cfg.AlwaysSubscribe,
 		UnorderedAnswers:    cfg.AcknowledgeOutOfOrder,
-		Tolerate:            c.engine.tolerance.note,
-		Reauthentication:    c.reauthStepped,
+		Tolerate:            c.tolerance.note,
+		Reauthentication:    c.reauth.stepped,
 	})
-	c.engine.warn = c.warn
-	c.engine.queue = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
+	c.logger = cfg.Logger.With("client_id", cfg.ClientID)
+	c.tolerance.logger = c.logger
+	c.engine.queue.limits = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
 	c.holds.client, c.holds.start = c, time.Now()
 	c.link.dialects.fixed = cfg.Version
 	if cfg.Authenticator != nil {
@@ -169,23 +176,17 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 
 // end completes whatever still waits, with err.
 func (c *Client) end(err error) {
-	var e notices
+	var n notices
 	c.engine.mu.Lock()
-	if c.engine.ending == nil {
-		c.engine.ending = err
-	}
-	err = c.engine.ending
-	for _, f := range c.engine.flushes {
-		f.err = err // what it waits for fails now
-	}
+	err = c.engine.endLocked(err)
+	c.engine.flushes.fail(err)
 	c.engine.Sender.Fail(err)
 	c.engine.Subscriptions.Fail(err)
-	c.engine.collectLocked(&e)
-	c.engine.status.state = Closed
-	c.engine.status.err = err
+	c.engine.collectLocked(&n)
+	c.status.state, c.engine.ended = Closed, err
 	c.engine.mu.Unlock()
-	c.cancel(err)
-	e.send()
+	c.cancel(err) // before anybody is told
+	n.send()
 	c.router.close(err)
 	c.pumps.stop()
 	c.holds.stop()
@@ -204,7 +205,7 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 func (c *Client) Err() error {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	return c.engine.status.err
+	return c.engine.ended
 }
 
 // String names the client, without what its configuration has to hide.

@@ -64,10 +64,9 @@ func (d *delivery) disclaimTickets(h *holds, begin, end int) {
 }
 
 // roomForFirm is roomForAll for those, from begin to end in d.subs, who hold the message.
-func (k *conn) roomForFirm(ctx context.Context, begin, end int, in *session.Received) bool {
-	d := &k.delivery
+func (d *delivery) roomForFirm(ctx context.Context, begin, end int, in *session.Received) bool {
 	if len(d.narrowed) == 0 {
-		return k.roomForAll(ctx, d.subs[begin:end], d.tickets[begin:end], in)
+		return d.roomForAll(ctx, d.subs[begin:end], d.tickets[begin:end], in)
 	}
 	var subs []*Subscription
 	var tickets []ticket
@@ -76,5 +75,5 @@ func (k *conn) roomForFirm(ctx context.Context, begin, end int, in *session.Rece
 			subs, tickets = append(subs, d.subs[i]), append(tickets, d.tickets[i])
 		}
 	}
-	return k.roomForAll(ctx, subs, tickets, in)
+	return d.roomForAll(ctx, subs, tickets, in)
 }

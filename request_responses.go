@@ -107,7 +107,7 @@ func (c *Client) takeResponses(r *responses) {
 			return
 		}
 		if !r.hand(m) {
-			c.engine.counters.stray.Add(1)
+			c.counters.stray.Add(1)
 		}
 	}
 }

@@ -146,15 +146,15 @@ const (
 
 // awaitRoom waits until somebody has taken something from s or s has ended. It
 // returns false when that takes too long, or with the connection.
-func (k *conn) awaitRoom(ctx context.Context, s *Subscription) bool {
-	k.wakeConsumers()
-	c := k.client
+func (d *delivery) awaitRoom(ctx context.Context, s *Subscription) bool {
+	d.wakeConsumers()
+	c := d.client
 	limit := lastRoomPatience
 	if c.outlives() {
 		limit = roomPatience
 	}
-	k.paused.Store(true) // keep-alive does not expect us to have read anything
-	defer k.paused.Store(false)
+	d.paused.Store(true) // keep-alive does not expect us to have read anything
+	defer d.paused.Store(false)
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
@@ -176,8 +176,8 @@ func (c *Client) outlives() bool {
 }
 
 // leaveMessage leaves the message of r for s with the server.
-func (k *conn) leaveMessage(s *Subscription, r receipt) {
-	c := k.client
+func (d *delivery) leaveMessage(s *Subscription, r receipt) {
+	c := d.client
 	t := r.leave()
 	lost := false
 	c.engine.do(func(engine *session.Client) {

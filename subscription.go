@@ -50,7 +50,7 @@ type Subscription struct {
 // newSubscription returns a Subscription that the router does not know yet.
 func (c *Client) newSubscription(o SubscribeOptions) *Subscription {
 	s := &Subscription{client: c, options: o}
-	s.queue.init(&s.options, &c.engine.counters.dropped)
+	s.queue.init(&s.options, &c.counters.dropped)
 	s.queue.remote.sub = s
 	s.shelf.sub = s
 	s.first.done = make(chan struct{})

@@ -252,7 +252,7 @@ func (c *Client) dropUnwanted(unwanted []*Message) {
 	if len(unwanted) == 0 {
 		return
 	}
-	c.engine.counters.unclaimed.Add(uint64(len(unwanted)))
+	c.counters.unclaimed.Add(uint64(len(unwanted)))
 	for _, m := range unwanted {
 		m.receipt.settle(Success)
 	}

@@ -112,9 +112,10 @@ func (k *conn) answerServer(ctx context.Context, x authExchange, step session.Au
 	return k.writeHandshake(answer)
 }
 
-// reauthentication is the Reauthenticate under way. Guarded by engine.mu.
+// reauthentication is the Reauthenticate under way.
 type reauthentication struct {
-	steps chan reauthStep // has room for the step that is not answered, and the end
+	lock  chan struct{}   // has space for one: the call that has its turn
+	steps chan reauthStep // has room for the step that is not answered, and the end; guarded by engine.mu
 }
 
 type reauthStep struct {
@@ -146,10 +147,12 @@ func (c *Client) Reauthenticate(ctx context.Context) error {
 	if c.cfg.Authenticator == nil {
 		return fail(invalid("Config.Authenticator", "is not set"), false)
 	}
-	if err := c.requests.turns.take(ctx, reauthTurn); err != nil {
-		return fail(err, false)
+	select {
+	case c.reauth.lock <- struct{}{}:
+		defer func() { <-c.reauth.lock }()
+	case <-ctx.Done():
+		return fail(context.Cause(ctx), false)
 	}
-	defer c.requests.turns.pass(reauthTurn)
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errAuthTimeout)
 	defer cancel()
 	x, initial, err := startAuth(ctx, c.cfg.Authenticator)
@@ -166,9 +169,6 @@ func (c *Client) Reauthenticate(ctx context.Context) error {
 	}
 	return nil
 }
-
-// reauthTurn is no topic.
-const reauthTurn = "\x00reauthenticate"
 
 func (c *Client) beginReauth(initial []byte) (k *conn, steps <-chan reauthStep, err error) {
 	ch := make(chan reauthStep, 2)

@@ -36,11 +36,10 @@ type conn struct {
 	ping          ping    // guarded by engine.mu
 	notices       notices // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
-	delivery delivery // of the reader
+	receiver receiver // of the reader
 	greeting greeting // likewise
 	trace    *tracer  // nil: packets are not logged
 
-	paused  atomic.Bool // the reader waits for room; nothing that the server sends is noticed
 	start   time.Time
 	leaveBy atomic.Int64  // when a farewell has to be over, in nanoseconds since start; 0: not leaving
 	written atomic.Uint64 // bytes, in all
@@ -71,8 +70,9 @@ func newConn(c *Client, nc net.Conn, bottom *line.Conn, v Version) *conn {
 	k := &conn{client: c, nc: nc, line: bottom, wake: make(chan struct{}, 1), start: time.Now()}
 	k.reader = wire.NewReader(arrivals{k}, v, int(c.cfg.MaximumPacketSize))
 	k.trace = newTracer(c, v)
-	if bottom.Poll(k.wakeConsumers) {
-		k.delivery.hinted = true
+	k.receiver.inbox, k.receiver.reader = &c.inbox, k.reader
+	if bottom.Poll(k.receiver.wakeConsumers) {
+		k.receiver.hinted = true
 		k.direct = nc == net.Conn(bottom)
 	}
 	return k
@@ -167,7 +167,7 @@ func (k *conn) tend(e *notices) (wait time.Duration, err error) {
 	taken, known := k.line.Taken()
 	now := time.Now()
 	heard := k.line.Heard()
-	if k.paused.Load() {
+	if k.receiver.paused.Load() {
 		heard = now
 	}
 	c.engine.mu.Lock()

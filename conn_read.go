@@ -30,7 +30,7 @@ func (a arrivals) Read(b []byte) (int, error) {
 // except under the Block policy.
 func (k *conn) readLoop(ctx context.Context) error {
 	var e notices
-	defer k.wakeConsumers()
+	defer k.receiver.wakeConsumers()
 	k.client.engine.mu.Lock()
 	k.decoder = k.client.engine.Decoder()
 	k.client.engine.mu.Unlock()
@@ -103,12 +103,12 @@ func (k *conn) takeBatch(ctx context.Context, e *notices) error {
 	if lead || crowd {
 		k.writeDirect(nil)
 	}
-	k.deliver(ctx, received)
-	k.tellRefused(refused)
+	k.receiver.deliver(ctx, received)
+	k.receiver.tellRefused(refused)
 	e.answered, e.interests, e.left = answered, interests, left
 	e.send()
 	if flooded && err == nil {
-		k.wakeConsumers()
+		k.receiver.wakeConsumers()
 		return k.awaitWriter(ctx)
 	}
 	return err

@@ -2,9 +2,7 @@ package mqtt
 
 import (
 	"errors"
-	"fmt"
 
-	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -31,36 +29,6 @@ func (k *conn) overlook(err error) (bool, error) {
 	failed = c.engine.Overlook(h, head, fault)
 	refused := c.engine.Refused(nil)
 	c.engine.unlock(&e)
-	k.tellRefused(refused)
+	k.receiver.tellRefused(refused)
 	return failed == nil, failed
 }
-
-// tellRefused counts messages that were dropped because they had to be refused, and
-// tells those who watch and the Subscriptions they were for. It belongs to the reader.
-func (k *conn) tellRefused(list []session.Refused) {
-	c := k.client
-	for _, r := range list {
-		c.engine.counters.refused.Add(1)
-		c.router.mu.Lock()
-		subs := c.router.find(nil, &wire.Publish{Topic: r.Topic})
-		c.router.mu.Unlock()
-		for _, s := range subs {
-			s.queue.refuse()
-		}
-		if k.delivery.refused++; k.delivery.refused > maxTold {
-			continue
-		}
-		err := fmt.Errorf("dropped a message on topic %.80q: %w", r.Topic, r.Err)
-		c.cfg.Logger.Warn("mqtt message refused", "client_id", c.cfg.ClientID, "topic", r.Topic, "cause", r.Err)
-		if len(subs) == 0 {
-			c.watchers.send(Event{State: c.State(), Err: err})
-		}
-		for _, s := range subs {
-			c.watchers.send(Event{State: c.State(), Err: err, Subscription: s})
-		}
-	}
-}
-
-// maxTold is of how many such messages of one connection it is told: a server may send
-// nothing else.
-const maxTold = 64

@@ -124,12 +124,12 @@ func (n *notices) send() {
 	n.answered = n.answered[:0]
 	for i, a := range n.interests {
 		n.interests[i] = session.InterestAnswer{}
-		a.Interest.Owner.(*Subscription).answered(a)
+		a.Interest.Owner.(interestOwner).answered(a)
 	}
 	n.interests = n.interests[:0]
 	for i, l := range n.left {
 		n.left[i] = nil
-		if u, ok := l.Owner.(*leaving); ok {
+		if u, ok := l.Owner.(leaveOwner); ok {
 			u.conclude(l)
 		}
 	}
@@ -150,3 +150,9 @@ func (n *notices) send() {
 
 // answerer is what waits for a SUBACK or UNSUBACK.
 type answerer interface{ answer(*session.Request) }
+
+// interestOwner is what filters are subscribed to for.
+type interestOwner interface{ answered(session.InterestAnswer) }
+
+// leaveOwner is what waits for the end of filters on the server.
+type leaveOwner interface{ conclude(*session.Leave) }

@@ -31,19 +31,19 @@ type Client struct {
 
 	link       linkage
 	holds      holds
-	window     window          // guarded by mu
-	mayWait    atomic.Int64    // QoS 1 and 2 messages in each queue
-	released   []chan struct{} // who waits until nothing is owed to the server; likewise
-	handlers   handlers
+	window     window
 	hooks      hooks
 	deliveries deliveries
 	router     router
+	inbox      inbox
 	watchers   watchers
-	pumps      pumps
 	requests   requests
-	own        ownConnections
-	family     family
-	reauth     reauthentication // guarded by mu
+	own        ownClients[*Client]
+	reauth     reauthentication
+
+	// Of a client behind a Subscription with a connection of its own.
+	parent *Client                      // the client that it serves; nil: it serves the program itself
+	served atomic.Pointer[Subscription] // nil: none yet
 }
 
 // linkage is what successive attempts to connect know. Only one goroutine, at
@@ -134,6 +134,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	}
 	c.link.route.servers = servers
 	c.revival.now = make(chan struct{}, 1)
+	c.reauth.lock = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine.Client = session.NewClient(session.ClientSettings{
 		Inflight:            cfg.Inflight,
@@ -152,19 +153,37 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	})
 	c.engine.warn = c.warn
 	c.engine.queue = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
-	c.holds.client, c.holds.start = c, time.Now()
 	c.link.dialects.fixed = cfg.Version
 	if cfg.Authenticator != nil {
 		// An older version could not authenticate and must not be fallen back to.
 		c.link.dialects.fixed = V5
 	}
 	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
-	c.mayWait.Store(int64(cfg.ReceiveMaximum))
-	c.holds.watch.after = cfg.StallAfter
-	c.router.init(cfg.HoldUnclaimed, cfg.Resume)
-	c.router.unclaimed.period = cfg.HoldUnclaimedFor
-	c.router.prefixes = cfg.FilterPrefixes
+	c.openInbox()
 	return c, nil
+}
+
+// openInbox gives the receiving side what it needs of c.
+func (c *Client) openInbox() {
+	c.window.mayWait.Store(int64(c.cfg.ReceiveMaximum))
+	c.router.init(c.cfg.FilterPrefixes, c.cfg.Resume)
+	b := &c.inbox
+	b.engine, b.router, b.holds, b.window = &c.engine, &c.router, &c.holds, &c.window
+	b.inboxSettings = inboxSettings{
+		clientID:       c.cfg.ClientID,
+		logger:         c.cfg.Logger,
+		resume:         c.cfg.Resume,
+		outOfOrder:     c.cfg.AcknowledgeOutOfOrder,
+		receiveMaximum: int(c.cfg.ReceiveMaximum),
+		hooked:         c.hooks.handler,
+		report: func(s *Subscription, err error, age time.Duration) {
+			c.watchers.send(Event{State: c.State(), Err: err, Subscription: s, Age: age})
+		},
+		refetch: c.renew,
+		served:  func(bool) {},
+	}
+	b.unclaimed.init(b.holds, c.cfg.HoldUnclaimed, c.cfg.HoldUnclaimedFor)
+	c.holds.init(b.acknowledge, c.cfg.StallAfter, b.lookForStall)
 }
 
 // end completes whatever still waits, with err.
@@ -186,11 +205,9 @@ func (c *Client) end(err error) {
 	c.engine.mu.Unlock()
 	c.cancel(err)
 	e.send()
-	c.router.close(err)
-	c.pumps.stop()
-	c.holds.stop()
-	c.endOwn(err)()
-	c.retire(true)
+	c.inbox.close(err)
+	c.own.endAll(err)()
+	c.inbox.served(true)
 	c.watchers.close(Event{State: Closed, Time: time.Now(), Err: err})
 	c.cfg.Logger.Info("mqtt client ended", "client_id", c.cfg.ClientID, "cause", err)
 }

@@ -67,7 +67,7 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 	s, err := c.SubscribeWith(ctx, o.SubscribeOptions)
 	if err != nil {
 		if s != nil { // a filter was refused, others were not
-			c.forsake(s)
+			s.unsubscribeLater()
 		}
 		err.(*requestError).op = "respond"
 		return err
@@ -130,9 +130,6 @@ func (r *responder) response(q request, answer *Message) *Message {
 func (r *responder) qos(q request) QoS {
 	return min(q.qos, r.client.ServerInfo().Limits.MaximumQoS)
 }
-
-// errorProperty marks the response that reports an error, with its text.
-const errorProperty = "response-error"
 
 // report tells the requester that f has failed.
 func (r *responder) report(ctx context.Context, q request, failure error) error {

@@ -27,17 +27,17 @@ type responder struct {
 // busy is a request that is neither answered nor given up.
 type busy struct {
 	request
-	receipt  receipt
-	returned bool // f has
+	acknowledger acknowledger
+	returned     bool // f has
 }
 
 var errStoppedResponding = errors.New("responder has stopped")
 
 // run takes requests until ctx or the Subscription ends, and then those that are there.
 func (r *responder) run(ctx context.Context) error {
-	for _, c := range []*Client{r.client, r.sub.client} {
-		c.handlers.begin()
-		defer c.handlers.end()
+	for _, b := range []*inbox{&r.client.inbox, r.sub.inbox} {
+		b.handlers.add()
+		defer b.handlers.done()
 	}
 	working, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	sending, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -80,18 +80,19 @@ func (r *responder) stop(stop, giveUp context.CancelCauseFunc, err error) {
 // drain makes the server send no more requests; the queue ends behind those that are there.
 func (r *responder) drain(working context.Context) {
 	s := r.sub
+	b := s.inbox
 	switch {
-	case s.client.router.isClosed():
+	case b.router.isClosed():
 		return // the session ends too, or the next process answers
-	case s.client.State() == Connected:
+	case b.connected():
 		_ = s.Drain(working)
 		return
-	case s.client.router.drain(s): // no more can come
-		s.client.unwant(s)
-		s.client.router.remove(s)
-		s.queue.drain()
+	case b.startDrain(s): // no more can come
+		s.unwant()
+		b.remove(s)
+		s.queue.finishWhenEmpty()
 	}
-	s.client.router.drained(s)
+	b.emptied(s)
 }
 
 // serve calls f, with working for its context, for the requests that come until ctx or the Subscription ends.
@@ -112,7 +113,7 @@ func (r *responder) serve(ctx, working, sending context.Context) error {
 			return err
 		}
 		r.mu.Lock()
-		r.busy[m] = busy{request: requestOf(m), receipt: m.receipt} // f may change m
+		r.busy[m] = busy{request: requestOf(m), acknowledger: m.acknowledger} // f may change m
 		r.mu.Unlock()
 		r.calls.Go(func() {
 			defer func() { <-r.slots }()
@@ -154,7 +155,7 @@ func (r *responder) answered(b busy, err error) {
 		r.client.engine.counters.unanswered.Add(1)
 		r.client.cfg.Logger.Warn("mqtt request not answered", "client_id", r.client.cfg.ClientID, "topic", b.topic, "cause", err)
 	}
-	b.receipt.settle(Success)
+	b.acknowledger.acknowledge(Success)
 }
 
 // others says that another responder can take a request that is not acknowledged.
@@ -176,8 +177,8 @@ func (r *responder) others(topic string, qos QoS) bool {
 // leave looks after the requests that have no answer when the time is over.
 func (r *responder) leave(sending context.Context) {
 	s := r.sub
-	rest := s.queue.close(ErrUnsubscribed)
-	s.client.router.remove(s)
+	rest := s.queue.cutOff(ErrUnsubscribed)
+	s.inbox.remove(s)
 	r.mu.Lock()
 	left := r.busy
 	r.busy = nil
@@ -189,10 +190,10 @@ func (r *responder) leave(sending context.Context) {
 			r.answered(b, errStoppedResponding)
 		case b.returned:
 			again := m.Clone() // f had it
-			again.receipt = b.receipt
+			again.acknowledger = b.acknowledger
 			back = append(back, item{Message: again})
 		default:
-			s.leaveWithServer(b.receipt) // f has it
+			s.leaveWithServer(b.acknowledger) // f has it
 		}
 	}
 	for _, m := range rest {
@@ -201,14 +202,14 @@ func (r *responder) leave(sending context.Context) {
 		}
 	}
 	switch {
-	case s.client.router.isClosed():
-		release(rest) // it all stays with the server
+	case s.inbox.router.isClosed():
+		releaseAll(rest) // it all stays with the server
 		return
 	case len(back) > 0:
-		s.client.router.giveBackLate(s, back)
+		s.inbox.giveBackLate(s, back)
 	}
 	r.refuse(sending, rest)
-	s.client.forsake(s)
+	s.unsubscribeLater()
 }
 
 // refuse tells the requests of rest that nobody will answer that there is no responder any more.
@@ -220,7 +221,7 @@ func (r *responder) refuse(sending context.Context, rest []item) {
 			continue
 		}
 		refusals.Go(func() error {
-			b := busy{request: requestOf(m.Message), receipt: m.receipt}
+			b := busy{request: requestOf(m.Message), acknowledger: m.acknowledger}
 			err := errStoppedResponding
 			if r.client.State() == Connected {
 				err = r.publish(sending, b.request, nil, err)
@@ -234,10 +235,17 @@ func (r *responder) refuse(sending context.Context, rest []item) {
 
 // leaveWithServer leaves a message without an acknowledgement for good: the next
 // connection, of whoever it is, brings it again.
-func (s *Subscription) leaveWithServer(r receipt) {
-	token := r.leave()
+func (s *Subscription) leaveWithServer(a acknowledger) {
+	token := a.leaveOnServer()
 	if token.IsZero() {
 		return
 	}
-	s.client.engine.do(func(engine *session.Client) { engine.Receiver.Leave(token) })
+	s.inbox.engine.do(func(engine *session.Client) { engine.Receiver.Leave(token) })
+}
+
+// connected says whether there is a connection.
+func (b *inbox) connected() bool {
+	b.engine.mu.Lock()
+	defer b.engine.mu.Unlock()
+	return b.engine.status.state == Connected
 }

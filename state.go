@@ -82,19 +82,18 @@ func (c *Client) established(k *conn) Event {
 		event.Session = SessionLost
 	}
 	if kind == session.Inherited {
-		c.router.resumed(c.expireUnclaimed)
+		c.inbox.resumed()
 	}
-	if first && c.cfg.catchAll && c.family.parent == nil {
-		c.router.catchAll(c.expireUnclaimed)
+	if first && c.cfg.catchAll && c.parent == nil {
+		c.inbox.catchAll()
 	}
 	if !ack.SessionPresent {
-		c.holds.forsaken(c.engine.Client, int(c.cfg.ReceiveMaximum))
+		c.holds.sessionLost(c.engine.Client, int(c.cfg.ReceiveMaximum))
 	}
 	if c.cfg.ClientID == "" && ack.AssignedClientID != "" {
 		c.link.assigned = ack.AssignedClientID
 	}
-	c.router.renewed()
-	c.router.reconnected()
+	c.inbox.reconnected()
 	c.window.established()
 	c.engine.conn = k
 	c.holds.serve(k)

@@ -70,6 +70,6 @@ func (c *Client) stats() Stats {
 	}
 	s.Queued, s.QueuedBytes = c.engine.Sender.Queued()
 	s.Held = c.holds.total()
-	s.HeldUnclaimed = c.holds.count(&c.router.unclaimed.shelf)
+	s.HeldUnclaimed = c.holds.held(&c.inbox.unclaimed.list)
 	return s
 }

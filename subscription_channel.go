@@ -3,7 +3,6 @@ package mqtt
 import (
 	"context"
 	"slices"
-	"sync"
 )
 
 // Stream returns a channel on which messages arrive until ctx or the Subscription
@@ -44,18 +43,18 @@ func (s *Subscription) Messages() <-chan *Message {
 // ahead is how many messages the channel of Messages may hold.
 func (s *Subscription) ahead() int {
 	acknowledged := func(f Filter) bool { return f.QoS > AtMostOnce }
-	if s.local || slices.ContainsFunc(s.options.Filters, acknowledged) {
+	if s.kind == kindLocal || slices.ContainsFunc(s.options.Filters, acknowledged) {
 		return 0
 	}
 	return min(32, s.queue.maxMessages/64, s.queue.maxBytes/(64<<10))
 }
 
-// stream starts a pump, for a channel with so much room. If there is any, what
+// stream starts a pump, for a channel with so much buffer. If there is any, what
 // lies in the channel when ctx ends is lost.
-func (s *Subscription) stream(ctx context.Context, room int) <-chan *Message {
-	p := &pump{sub: s, ch: make(chan *Message, room)}
-	p.hold.ended = ctx.Done()
-	if ctx.Err() != nil || !s.client.pumps.start(func() { p.run(ctx) }) {
+func (s *Subscription) stream(ctx context.Context, buffer int) <-chan *Message {
+	p := &pump{sub: s, ch: make(chan *Message, buffer)}
+	p.consumer.ended = ctx.Done()
+	if ctx.Err() != nil || !s.inbox.workers.start(func() { p.run(ctx) }) {
 		close(p.ch)
 	}
 	return p.ch
@@ -63,19 +62,19 @@ func (s *Subscription) stream(ctx context.Context, room int) <-chan *Message {
 
 // pump feeds a channel. Only it sends and closes.
 type pump struct {
-	sub  *Subscription
-	ch   chan *Message
-	hold holder
+	sub      *Subscription
+	ch       chan *Message
+	consumer consumer
 }
 
 func (p *pump) run(ctx context.Context) {
 	s := p.sub
 	defer close(p.ch)
-	s.queue.hold(&p.hold)
+	s.queue.addConsumer(&p.consumer)
 	var next [1]item
 	var back []item
-	for over := 0; ; over = 1 {
-		if _, err := s.take(ctx, &p.hold, over, next[:]); err != nil {
+	for handedOver := 0; ; handedOver = 1 {
+		if _, err := s.pop(ctx, &p.consumer, handedOver, next[:], false); err != nil {
 			break
 		}
 		if !p.send(ctx, next[0].owned()) {
@@ -83,18 +82,18 @@ func (p *pump) run(ctx context.Context) {
 			break
 		}
 	}
-	s.giveBack(&p.hold, back...)
+	s.giveBack(&p.consumer, back...)
 	p.empty()
 }
 
 // send hands m over, unless ctx or the Subscription ends first.
 func (p *pump) send(ctx context.Context, m *Message) bool {
-	r := m.receipt // the message is the consumer's alone from the moment it has it
+	a := m.acknowledger // the message is the consumer's alone from the moment it has it
 	if !p.offer(ctx, m) {
 		return false
 	}
 	if !p.sub.options.ManualAck {
-		r.settle(Success)
+		a.acknowledge(Success)
 	}
 	return true
 }
@@ -119,7 +118,7 @@ func (p *pump) offer(ctx context.Context, m *Message) bool {
 	return false
 }
 
-// empty takes back what nobody has taken from a channel with room if it is to be
+// empty takes back what nobody has taken from a channel with a buffer if it is to be
 // dropped.
 func (p *pump) empty() {
 	select {
@@ -130,8 +129,8 @@ func (p *pump) empty() {
 	for range len(p.ch) {
 		select {
 		case m := <-p.ch:
-			if !p.sub.client.router.isClosed() {
-				m.receipt.settle(Success) // with ManualAck nobody else can
+			if !p.sub.inbox.router.isClosed() {
+				m.acknowledger.acknowledge(Success) // with ManualAck nobody else can
 			}
 		default:
 			return
@@ -142,43 +141,14 @@ func (p *pump) empty() {
 // giveBack ends a consumer, whose unfinished messages go to the next. If there
 // will be none they are dropped, acknowledged like those in the queue; with the
 // end of the client they stay unacknowledged.
-func (s *Subscription) giveBack(h *holder, unfinished ...item) {
-	left := s.queue.release(h, unfinished...)
+func (s *Subscription) giveBack(c *consumer, unfinished ...item) {
+	left := s.queue.removeConsumer(c, unfinished...)
 	if len(left) == 0 {
 		return
 	}
-	if s.client.router.isClosed() && s.queue.err() != ErrUnsubscribed {
-		release(left)
+	if s.inbox.router.isClosed() && s.queue.err() != ErrUnsubscribed {
+		releaseAll(left)
 	} else {
 		dismiss(left)
 	}
-}
-
-// pumps are the goroutines behind the channels of Messages and Stream. None of them
-// outlives the end of its queue by more than it takes to give back one message, so
-// whoever has cut the queues may wait for them.
-type pumps struct {
-	mu     sync.Mutex
-	wg     sync.WaitGroup
-	closed bool
-}
-
-// start runs f unless the client has ended.
-func (p *pumps) start(f func()) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return false
-	}
-	p.wg.Go(f)
-	return true
-}
-
-// stop lets no further ones begin and waits for those that run: with the queues cut
-// they wait for nobody.
-func (p *pumps) stop() {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	p.wg.Wait()
 }

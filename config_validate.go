@@ -79,7 +79,7 @@ func (c *Config) validate() error {
 	if c.MaximumQoS != nil && *c.MaximumQoS > ExactlyOnce {
 		return invalid("Config.MaximumQoS", "%d is not 0, 1 or 2", *c.MaximumQoS)
 	}
-	if err := c.validateFilterPrefixes(); err != nil {
+	if err := validateFilterPrefixes(c.FilterPrefixes); err != nil {
 		return err
 	}
 	if err := c.validateIdentity(); err != nil {
@@ -117,7 +117,7 @@ func (c *Config) validate() error {
 			return invalid("Config.WhenFull."+name, "unknown policy %d", p)
 		}
 	}
-	if err := c.validateResponsePrefix(); err != nil {
+	if err := validateResponsePrefix(c.ResponsePrefix); err != nil {
 		return err
 	}
 	if err := c.validateAuthenticator(); err != nil {

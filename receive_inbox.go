@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -45,16 +46,6 @@ type inboxSettings struct {
 	served func(forget bool)
 }
 
-// newSubscription returns a Subscription that the router does not know yet.
-func (b *inbox) newSubscription(k kind, o SubscribeOptions) *Subscription {
-	s := &Subscription{inbox: b, kind: k, options: o}
-	s.queue.init(&s.options, &b.engine.counters.dropped)
-	s.queue.remote.fetch, s.queue.remote.limit = s.fetchLeft, &b.window.mayWait
-	s.holds.owner = s
-	s.first.done = make(chan struct{})
-	return s
-}
-
 // acknowledge acknowledges a received message, and says what became of that.
 func (b *inbox) acknowledge(t session.Token) (err error) {
 	b.engine.do(func(engine *session.Client) {
@@ -63,4 +54,54 @@ func (b *inbox) acknowledge(t session.Token) (err error) {
 		}
 	})
 	return err
+}
+
+// outlivesConnection says whether the session outlives the connection.
+func (b *inbox) outlivesConnection() bool {
+	b.engine.mu.Lock()
+	defer b.engine.mu.Unlock()
+	return b.engine.HasSession()
+}
+
+// leaveMessage leaves the message of a for s with the server.
+func (b *inbox) leaveMessage(s *Subscription, a acknowledger) {
+	t := a.leaveOnServer()
+	lost := false
+	b.engine.do(func(engine *session.Client) {
+		engine.Receiver.Leave(t)
+		lost = !engine.HasSession()
+	})
+	first, fetch := s.queue.leaveOnServer(t)
+	if lost {
+		s.queue.countLost()
+	}
+	if first && !lost && s.queue.heavy() {
+		b.engine.do(func(engine *session.Client) {
+			b.window.narrow(engine.Receiver.Open(), b.receiveMaximum)
+		})
+	}
+	if fetch != nil {
+		fetch()
+	}
+	if !first {
+		return
+	}
+	what := "leaves QoS 1 and 2 messages with the server"
+	if lost {
+		what = "drops QoS 1 and 2 messages, for the session ends with the connection"
+	}
+	b.report(s, fmt.Errorf("%w: subscription %.80q %s", ErrQueueFull, s.name(), what), 0)
+}
+
+// leaveOnServer tells the engine what stays with the server because nobody has
+// claimed it and there is no space.
+func (b *inbox) leaveOnServer(tokens []session.Token) {
+	if len(tokens) == 0 {
+		return
+	}
+	b.engine.do(func(engine *session.Client) {
+		for _, t := range tokens {
+			engine.Receiver.Leave(t)
+		}
+	})
 }

@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -97,54 +96,4 @@ func (d *receiver) awaitSpaceForAll(ctx context.Context, subs []*Subscription, i
 func (d *receiver) leaveItem(s *Subscription, m item) {
 	d.inbox.leaveMessage(s, m.acknowledger)
 	m.lease.release(1)
-}
-
-// outlivesConnection says whether the session outlives the connection.
-func (b *inbox) outlivesConnection() bool {
-	b.engine.mu.Lock()
-	defer b.engine.mu.Unlock()
-	return b.engine.HasSession()
-}
-
-// leaveMessage leaves the message of a for s with the server.
-func (b *inbox) leaveMessage(s *Subscription, a acknowledger) {
-	t := a.leaveOnServer()
-	lost := false
-	b.engine.do(func(engine *session.Client) {
-		engine.Receiver.Leave(t)
-		lost = !engine.HasSession()
-	})
-	first, fetch := s.queue.leaveOnServer(t)
-	if lost {
-		s.queue.countLost()
-	}
-	if first && !lost && s.queue.heavy() {
-		b.engine.do(func(engine *session.Client) {
-			b.window.narrow(engine.Receiver.Open(), b.receiveMaximum)
-		})
-	}
-	if fetch != nil {
-		fetch()
-	}
-	if !first {
-		return
-	}
-	what := "leaves QoS 1 and 2 messages with the server"
-	if lost {
-		what = "drops QoS 1 and 2 messages, for the session ends with the connection"
-	}
-	b.report(s, fmt.Errorf("%w: subscription %.80q %s", ErrQueueFull, s.name(), what), 0)
-}
-
-// leaveOnServer tells the engine what stays with the server because nobody has
-// claimed it and there is no space.
-func (b *inbox) leaveOnServer(tokens []session.Token) {
-	if len(tokens) == 0 {
-		return
-	}
-	b.engine.do(func(engine *session.Client) {
-		for _, t := range tokens {
-			engine.Receiver.Leave(t)
-		}
-	})
 }

@@ -22,12 +22,12 @@ func newResponseTopic(base, info string) string {
 	return strings.TrimSuffix(base, "/") + "/" + rand.Text()
 }
 
-// validateResponsePrefix sees that a level can follow.
-func (c *Config) validateResponsePrefix() error {
-	if c.ResponsePrefix == "" {
+// validateResponsePrefix sees that a level can follow prefix.
+func validateResponsePrefix(prefix string) error {
+	if prefix == "" {
 		return nil
 	}
-	if err := match.ValidateTopic(newResponseTopic(c.ResponsePrefix, "")); err != nil {
+	if err := match.ValidateTopic(newResponseTopic(prefix, "")); err != nil {
 		return invalid("Config.ResponsePrefix", "%w", err)
 	}
 	return nil

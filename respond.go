@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -75,7 +76,7 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 	if len(c.hooks.handle) > 0 {
 		f = c.hooks.responding(f)
 	}
-	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, defaultTo(o.Concurrency, 16)), busy: make(map[*Message]busy)}
+	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, cmp.Or(o.Concurrency, 16)), busy: make(map[*Message]busy)}
 	return &requestError{"respond", name, true, r.run(ctx)}
 }
 

@@ -73,3 +73,17 @@ func (c *Client) stats() Stats {
 	s.HeldUnclaimed = c.holds.held(&c.inbox.unclaimed.list)
 	return s
 }
+
+// add adds what another client has counted.
+func (s *Stats) add(o Stats) {
+	s.Connections += o.Connections
+	s.Lost += o.Lost
+	s.BytesSent += o.BytesSent
+	s.BytesReceived += o.BytesReceived
+	s.Received += o.Received
+	s.Dropped += o.Dropped
+	s.Unclaimed += o.Unclaimed
+	s.Unfinished += o.Unfinished
+	s.Held.add(o.Held)
+	s.HeldUnclaimed.add(o.HeldUnclaimed)
+}

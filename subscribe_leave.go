@@ -59,3 +59,12 @@ func (u *leaving) conclude(l *session.Leave) {
 	}
 	close(u.done)
 }
+
+// refusal says how the server has refused a filter, in a packet of type t or by ending
+// the connection.
+func refusal(t wire.PacketType, f session.FilterAnswer) error {
+	if f.Err != nil {
+		return f.Err
+	}
+	return &ServerError{Packet: t, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties}
+}

@@ -89,6 +89,23 @@ type SubscribeOptions struct {
 	OrderBy func(*Message) string
 }
 
+// Overflow says what a Subscription does with a QoS 0 message for which its
+// buffer has no space. QoS 1 and 2 messages stay with the server then; see
+// SubscribeOptions.BufferBytes.
+type Overflow uint8
+
+// What to do when the buffer is full.
+const (
+	DropNewest Overflow = iota // drop the message that just came
+	DropOldest                 // drop the QoS 0 message that has waited longest
+	// Block stops reading from the connection until half of the buffer is free. It
+	// slows the server down by TCP back-pressure, and with it everything else on
+	// the connection: other subscriptions, acknowledgements, keep-alive. The
+	// consumer must not wait for the server, by Publish, Subscribe, Unsubscribe or
+	// Flush: the answer may be behind the message that finds no space.
+	Block
+)
+
 // shared returns the filters that are shared.
 func (o *SubscribeOptions) shared() (filters []string) {
 	for _, f := range o.Filters {

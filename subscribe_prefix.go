@@ -54,8 +54,8 @@ func cutPrefix(filter, prefix string) (rest string, ok bool) {
 
 // validateFilterPrefixes refuses what is no prefix, or would take away topics that
 // are not the server's own.
-func (c *Config) validateFilterPrefixes() error {
-	for i, prefix := range c.FilterPrefixes {
+func validateFilterPrefixes(prefixes []string) error {
+	for i, prefix := range prefixes {
 		whole := prefix + "x"
 		switch {
 		case !strings.HasPrefix(prefix, "$") || !strings.HasSuffix(prefix, "/"):

@@ -145,17 +145,3 @@ func (c *Client) ownStats() Stats {
 	}
 	return sum
 }
-
-// add adds what another client has counted.
-func (s *Stats) add(o Stats) {
-	s.Connections += o.Connections
-	s.Lost += o.Lost
-	s.BytesSent += o.BytesSent
-	s.BytesReceived += o.BytesReceived
-	s.Received += o.Received
-	s.Dropped += o.Dropped
-	s.Unclaimed += o.Unclaimed
-	s.Unfinished += o.Unfinished
-	s.Held.add(o.Held)
-	s.HeldUnclaimed.add(o.HeldUnclaimed)
-}

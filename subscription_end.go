@@ -79,17 +79,6 @@ func (s *Subscription) discard(err error) {
 	s.inbox.renounce(s.queue.takeOnServer())
 }
 
-// fetchLeft has the server send again what it keeps for s: the messages come with a
-// new connection.
-func (s *Subscription) fetchLeft() {
-	b := s.inbox
-	if b.outlivesConnection() {
-		b.refetch()
-		return
-	}
-	b.renounce(s.queue.takeOnServer())
-}
-
 // endHandled takes out the Subscription of a Client.Handle that has ended, and keeps
 // what was not finished. At the end of the client the server keeps that.
 func (s *Subscription) endHandled() {

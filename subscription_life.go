@@ -6,6 +6,16 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
+// newSubscription returns a Subscription that the router does not know yet.
+func (b *inbox) newSubscription(k kind, o SubscribeOptions) *Subscription {
+	s := &Subscription{inbox: b, kind: k, options: o}
+	s.queue.init(&s.options, &b.engine.counters.dropped)
+	s.queue.remote.fetch, s.queue.remote.limit = s.fetchLeft, &b.window.mayWait
+	s.holds.owner = s
+	s.first.done = make(chan struct{})
+	return s
+}
+
 // add makes s known to the router, so that messages reach it from now on, and gives it
 // what has waited for it.
 func (b *inbox) add(s *Subscription) error {
@@ -184,4 +194,15 @@ func (b *inbox) disclaim(filters []string) (dropped []*Message) {
 		dropped = append(dropped, b.unclaimed.disclaim(b.router.prefixes.topics(f))...)
 	}
 	return dropped
+}
+
+// fetchLeft has the server send again what it keeps for s: the messages come with a
+// new connection.
+func (s *Subscription) fetchLeft() {
+	b := s.inbox
+	if b.outlivesConnection() {
+		b.refetch()
+		return
+	}
+	b.renounce(s.queue.takeOnServer())
 }

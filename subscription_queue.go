@@ -1,25 +1,9 @@
 package mqtt
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
-)
-
-// Overflow says what a Subscription does with a QoS 0 message for which its
-// buffer has no space. QoS 1 and 2 messages stay with the server then; see
-// SubscribeOptions.BufferBytes.
-type Overflow uint8
-
-// What to do when the buffer is full.
-const (
-	DropNewest Overflow = iota // drop the message that just came
-	DropOldest                 // drop the QoS 0 message that has waited longest
-	// Block stops reading from the connection until half of the buffer is free. It
-	// slows the server down by TCP back-pressure, and with it everything else on
-	// the connection: other subscriptions, acknowledgements, keep-alive. The
-	// consumer must not wait for the server, by Publish, Subscribe, Unsubscribe or
-	// Flush: the answer may be behind the message that finds no space.
-	Block
 )
 
 // item is a message in a queue, with the lease under which it is lent, if any.
@@ -110,8 +94,8 @@ func (l *load) remove(bytes int) { l.messages--; l.bytes -= bytes }
 
 func (q *queue) init(o *SubscribeOptions, dropped *atomic.Uint64) {
 	q.total = dropped
-	q.maxMessages = defaultTo(o.BufferMessages, 4096)
-	q.maxBytes = defaultTo(o.BufferBytes, 16<<20)
+	q.maxMessages = cmp.Or(o.BufferMessages, 4096)
+	q.maxBytes = cmp.Or(o.BufferBytes, 16<<20)
 	q.overflow = o.Overflow
 	q.ready = make(chan struct{}, 1)
 	q.space = make(chan struct{}, 1)

@@ -1,5 +1,7 @@
 package mqtt
 
+import "sync"
+
 // kind is what a Subscription is for. It is fixed when the Subscription is made.
 type kind uint8
 
@@ -66,4 +68,33 @@ func (s state) after(m move) state {
 		return drained
 	}
 	return s
+}
+
+// firstAnswer is how SUBSCRIBE was answered for the first time, which somebody waits
+// for.
+type firstAnswer struct {
+	once   sync.Once
+	err    error // set before done is closed, as is partly
+	partly bool  // only some of the filters were refused
+	done   chan struct{}
+}
+
+// conclude ends the wait. It reports whether this was the first answer.
+func (f *firstAnswer) conclude(err error, partly bool) (first bool) {
+	f.once.Do(func() {
+		f.err, f.partly = err, partly
+		first = true
+		close(f.done)
+	})
+	return first
+}
+
+// begun reports whether nothing was answered before.
+func (f *firstAnswer) begun() bool {
+	select {
+	case <-f.done:
+		return false
+	default:
+		return true
+	}
 }

@@ -69,7 +69,7 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 		if turn > 0 {
 			flushed = k.wrote(now)
 		}
-		c.holds.hand(c.engine.Client)
+		c.holds.handLocked(c.engine.Client)
 		more := c.engine.conn == k && c.engine.Pending() > 0
 		if !more || turn == directTurns {
 			k.out.busy = false

@@ -68,7 +68,7 @@ func (k *conn) exchange(e *notices, wrote bool) (b []byte, leaving error) {
 	case k.out.busy:
 		k.out.asleep = true // whoever writes looks after what comes meanwhile
 	default:
-		c.holds.hand(c.engine.Client)
+		c.holds.handLocked(c.engine.Client)
 		if c.engine.Pending() > 0 {
 			b, fresh = k.take(e, nil, now), true
 			k.out.asleep = false
@@ -126,7 +126,7 @@ func (k *conn) trim() {
 		k.out.spare = nil
 	}
 	k.client.engine.Trim(idleBuffer)
-	k.client.holds.trim()
+	k.client.holds.trimLocked()
 }
 
 const (

@@ -147,7 +147,7 @@ func (c *Client) leave(p *wire.Disconnect, err error) {
 	}
 	k := c.engine.conn
 	if k != nil {
-		c.holds.hand(c.engine.Client)
+		c.holds.handLocked(c.engine.Client)
 		c.farewell(p)
 		k.leave(ErrClosed)
 	}

@@ -63,7 +63,7 @@ func (c *Client) awaitReleased(ctx context.Context, p *wire.Disconnect) error {
 	done := make(chan struct{})
 	stays := false
 	c.engine.do(func(engine *session.Client) {
-		c.holds.hand(engine)
+		c.holds.handLocked(engine)
 		if stays = c.keepsSession(p); stays {
 			c.engine.released = append(c.engine.released, done)
 		}

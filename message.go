@@ -204,3 +204,14 @@ func validateText(what, s string) error {
 	}
 	return nil
 }
+
+// UserProperty returns the value of the first of m.UserProperties with that name. ok
+// says whether there is one.
+func (m *Message) UserProperty(name string) (value string, ok bool) {
+	for _, p := range m.UserProperties {
+		if p.Name == name {
+			return p.Value, true
+		}
+	}
+	return "", false
+}

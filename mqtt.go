@@ -179,8 +179,8 @@ func (c *Client) openInbox() {
 		report: func(s *Subscription, err error, age time.Duration) {
 			c.watchers.send(Event{State: c.State(), Err: err, Subscription: s, Age: age})
 		},
-		refetch: c.renew,
-		served:  func(bool) {},
+		refetch:           c.renew,
+		subscriptionEnded: func(bool) {},
 	}
 	b.unclaimed.init(b.holds, c.cfg.HoldUnclaimed, c.cfg.HoldUnclaimedFor)
 	c.holds.init(b.acknowledge, c.cfg.StallAfter, b.lookForStall)
@@ -207,7 +207,7 @@ func (c *Client) end(err error) {
 	e.send()
 	c.inbox.close(err)
 	c.own.endAll(err)()
-	c.inbox.served(true)
+	c.inbox.subscriptionEnded(true)
 	c.watchers.close(Event{State: Closed, Time: time.Now(), Err: err})
 	c.cfg.Logger.Info("mqtt client ended", "client_id", c.cfg.ClientID, "cause", err)
 }

@@ -40,7 +40,7 @@ func (d *receiver) deliver(ctx context.Context, received []session.Received) {
 		return
 	}
 	h := d.inbox.holds
-	unwanted := d.route(received)
+	unwanted := d.findAll(received)
 	d.inbox.leaveOnServer(d.onServer)
 	d.place(received)
 	var to *Subscription
@@ -80,7 +80,7 @@ func (d *receiver) deliver(ctx context.Context, received []session.Received) {
 	d.inbox.dropUnwanted(unwanted)
 }
 
-// place notes who holds the messages of one read. It takes one lock for all of them.
+// place notes which Subscriptions hold the messages of one read. It takes one lock for all of them.
 func (d *receiver) place(received []session.Received) {
 	h := d.inbox.holds
 	n := len(d.subs)
@@ -113,9 +113,9 @@ func (d *receiver) place(received []session.Received) {
 	}
 }
 
-// route finds the Subscriptions of all messages under one lock, and returns the
+// findAll finds the Subscriptions of all messages under one lock, and returns the
 // messages that have none and for which none may come.
-func (d *receiver) route(received []session.Received) (unwanted []*Message) {
+func (d *receiver) findAll(received []session.Received) (unwanted []*Message) {
 	d.subs, d.ends, d.onServer = d.subs[:0], d.ends[:0], d.onServer[:0]
 	r := d.inbox.router
 	r.mu.Lock()
@@ -199,7 +199,7 @@ func (d *receiver) flushRun(ctx context.Context, s *Subscription) {
 // hand: waking them for each read would cost more than what they do with it.
 const manyPut = 512
 
-// wakeConsumers wakes those who were left asleep. The reader does it before it
+// wakeConsumers wakes those that were left asleep. The reader does it before it
 // waits for anything.
 func (d *receiver) wakeConsumers() {
 	for i, s := range d.asleep {

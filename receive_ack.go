@@ -23,7 +23,7 @@ type holds struct {
 	due       []acknowledgement
 	writer    waker // of the established connection; nil: the next one comes for what is due
 
-	spare []acknowledgement // takes turns with due; guarded by engine.mu
+	spare []acknowledgement // due and it are used by turns; guarded by engine.mu
 }
 
 // waker is what comes for acknowledgements when it is woken.
@@ -139,11 +139,11 @@ func (h *holds) serve(writer waker) {
 	h.writer = writer
 }
 
-// sessionLost says that the server has lost the session: what it had sent cannot be
-// acknowledged any more, and holds nothing up. So that consumers who never
+// sessionLostLocked says that the server has lost the session: what it had sent cannot be
+// acknowledged any more, and holds nothing up. So that consumers that never
 // acknowledge cost no more with every lost session, each keeps at most most such
 // holds. Called with engine.mu held.
-func (h *holds) sessionLost(engine *session.Client, most int) {
+func (h *holds) sessionLostLocked(engine *session.Client, most int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.lists {
@@ -153,8 +153,8 @@ func (h *holds) sessionLost(engine *session.Client, most int) {
 	}
 }
 
-// hand gives what has gathered to the engine. Called with engine.mu held.
-func (h *holds) hand(engine *session.Client) {
+// handLocked gives what has gathered to the engine. Called with engine.mu held.
+func (h *holds) handLocked(engine *session.Client) {
 	h.mu.Lock()
 	due := h.due
 	if len(due) == 0 {
@@ -170,8 +170,8 @@ func (h *holds) hand(engine *session.Client) {
 	h.spare = due[:0]
 }
 
-// trim gives back the memory of busier times. Called with engine.mu held.
-func (h *holds) trim() {
+// trimLocked gives back the memory of busier times. Called with engine.mu held.
+func (h *holds) trimLocked() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.spare = nil

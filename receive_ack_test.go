@@ -42,7 +42,7 @@ func TestGatheredAcknowledgementsWakeTheWriterOnce(t *testing.T) {
 	engine, gathered := received(t, c, 3, new(holdList))
 	k := &conn{wake: make(chan struct{}, 1)}
 	gathered[0].acknowledge(Success) // nobody is there to wake
-	c.holds.hand(engine)
+	c.holds.handLocked(engine)
 	c.holds.serve(k)
 	require.False(t, hasToken(k.wake))
 	gathered[1].acknowledge(Success)
@@ -50,7 +50,7 @@ func TestGatheredAcknowledgementsWakeTheWriterOnce(t *testing.T) {
 	gathered[2].acknowledge(Success)
 	require.False(t, hasToken(k.wake), "it comes for all of them")
 	tokens := []session.Token{c.holds.due[0].token, c.holds.due[1].token}
-	c.holds.hand(engine)
+	c.holds.handLocked(engine)
 	require.Empty(t, c.holds.due)
 	for _, token := range tokens {
 		require.ErrorIs(t, engine.Receiver.Ack(token, Success), session.ErrStale, "it is acknowledged")
@@ -128,7 +128,7 @@ func TestHoldsOfLostSessionsAreBounded(t *testing.T) {
 	for range 5 {
 		received(t, c, 10, s)
 		c.engine.Receiver.Start(false, 0, 0)
-		c.holds.sessionLost(c.engine.Client, 4)
+		c.holds.sessionLostLocked(c.engine.Client, 4)
 	}
 	require.Equal(t, Held{Messages: 4, Bytes: 40}, s.held)
 }
@@ -139,9 +139,9 @@ func TestHoldsKeepNoMemoryOfBusierTimes(t *testing.T) {
 	for i := range gathered {
 		gathered[i].acknowledge(Success)
 	}
-	c.holds.hand(engine)
+	c.holds.handLocked(engine)
 	require.GreaterOrEqual(t, cap(c.holds.spare), 1000)
-	c.holds.trim()
+	c.holds.trimLocked()
 	require.Nil(t, c.holds.spare)
 	require.Nil(t, c.holds.due)
 	require.Nil(t, c.holds.all)

@@ -22,7 +22,7 @@ func (h *Held) add(o Held) {
 }
 
 // holdTable has a hold for every QoS 1 and 2 message that was delivered and is not
-// acknowledged: who has it, since when, how large it is, and what it takes to
+// acknowledged: which Subscription has it, since when, how large it is, and what it takes to
 // acknowledge it. It has no lock: holds.mu guards all of it.
 type holdTable struct {
 	all        []hold // by number; 0 is none. Without pointers: there is one for each message

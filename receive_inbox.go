@@ -41,9 +41,9 @@ type inboxSettings struct {
 	report func(s *Subscription, err error, age time.Duration)
 	// refetch makes a new connection, so that the server sends again what it keeps.
 	refetch func()
-	// served says that the Subscription of an OwnConnection has ended. With forget the
+	// subscriptionEnded says that the Subscription of an OwnConnection has ended. With forget the
 	// server is to forget the session. On a client for several it does nothing.
-	served func(forget bool)
+	subscriptionEnded func(forget bool)
 }
 
 // acknowledge acknowledges a received message, and says what became of that.

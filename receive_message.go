@@ -18,7 +18,7 @@ func ownedMessage(in *session.Received, a acknowledger, several bool) *Message {
 }
 
 // own copies what m has from the engine, apart from the payload. User properties were
-// made for this message; only several who have it need a copy each.
+// made for this message; only several that have it need a copy each.
 func (m *Message) own(several bool) {
 	if m.CorrelationData != nil {
 		m.CorrelationData = bytes.Clone(m.CorrelationData)

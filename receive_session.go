@@ -22,11 +22,11 @@ func (b *inbox) resumed() {
 	defer b.router.mu.Unlock()
 	b.router.inherited = true
 	b.router.last = shortcut{}
-	b.unclaimed.begin(false, b.expireUnclaimed)
+	b.unclaimed.startWaiting(false, b.expireUnclaimed)
 }
 
 // catchAll lets everything wait that comes before somebody could ask for it.
-func (b *inbox) catchAll() { b.unclaimed.begin(true, b.expireUnclaimed) }
+func (b *inbox) catchAll() { b.unclaimed.startWaiting(true, b.expireUnclaimed) }
 
 // expireUnclaimed drops what an earlier process has left and nobody has come for.
 func (b *inbox) expireUnclaimed() {

@@ -29,7 +29,7 @@ func (b *inbox) lookForStall() {
 }
 
 // findStall forgets lists without a hold, sets the timer for the next look, and
-// returns what is to be told: what is held, and by whom.
+// returns what is to be told: what is held, and the owner of the list.
 func (h *holds) findStall(harmless bool) (owner any, held Held, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 // Config says so all that come before anybody could subscribe. They stay unacknowledged
 // meanwhile.
 //
-// Its lock is taken behind router.mu by those who have to find no Subscription and
-// hold the message, or add a Subscription and claim, in one step; and before the locks
+// Its lock is taken behind router.mu where a message finds no Subscription and has to be
+// held, or a Subscription is added and has to claim, in one step; and before the locks
 // of queues and holds. Nothing of it is called with the lock of a queue held.
 type unclaimed struct {
 	holds  *holds
@@ -30,7 +30,7 @@ type unclaimed struct {
 	list     holdList
 	onServer []session.Token // left there, for want of space
 	disowned map[string]bool // filters that this process has given up
-	expected map[string]bool // filters that were left: the next one who wants them is to get what comes
+	expected map[string]bool // filters that were left: the next Subscription that wants them is to get what comes
 	stopped  bool
 
 	until    time.Time // then nobody comes any more for what was inherited
@@ -189,10 +189,10 @@ func (u *unclaimed) takeIfLocked(want func(waiting) bool) (taken []*Message) {
 	return taken
 }
 
-// left notes that nobody here wants topics any more. With expected what still comes on
-// them waits for the next who does: a server may go on to send what it had queued for
+// noteUnwanted notes that nobody here wants topics any more. With expected what still comes on
+// them waits for the next that does: a server may go on to send what it had queued for
 // this member of a group alone.
-func (u *unclaimed) left(topics []string, expected bool) {
+func (u *unclaimed) noteUnwanted(topics []string, expected bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, t := range topics {
@@ -247,9 +247,9 @@ func (u *unclaimed) any() bool {
 	return len(u.messages) > 0
 }
 
-// begin makes messages wait from now on, those at QoS 0 too with lossy. expire is
+// startWaiting makes messages wait from now on, those at QoS 0 too with lossy. expire is
 // called when nobody comes any more for what an earlier process has left.
-func (u *unclaimed) begin(lossy bool, expire func()) {
+func (u *unclaimed) startWaiting(lossy bool, expire func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.lossy = u.lossy || lossy
@@ -260,9 +260,9 @@ func (u *unclaimed) begin(lossy bool, expire func()) {
 	}
 }
 
-// holdOn makes messages of the session wait without an end of their own: the server
+// startHolding makes messages of the session wait without an end of their own: the server
 // keeps the filters of a handler that has ended.
-func (u *unclaimed) holdOn() {
+func (u *unclaimed) startHolding() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.holding = true

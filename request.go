@@ -25,7 +25,7 @@ import (
 //
 // A ResponseTopic in m is for responders that do not speak 5.0 or know by
 // convention where to respond: the first message that the server sends on that
-// topic after the request is the response, whoever it answers. (If m has
+// topic after the request is the response, whatever it answers. (If m has
 // CorrelationData, only a message with the same.) Requests with the same
 // ResponseTopic therefore wait for one another, those of other clients cannot
 // be told apart, and a response that comes too late for one Request may be taken
@@ -245,7 +245,7 @@ func (c *Client) newResponses(ctx context.Context) (*responses, error) {
 	return r, nil
 }
 
-// takeResponses hands responses to those who wait for them, until the
+// takeResponses hands responses to the Requests that wait for them, until the
 // Subscription ends.
 func (c *Client) takeResponses(r *responses) {
 	for {
@@ -254,7 +254,7 @@ func (c *Client) takeResponses(r *responses) {
 			r.fail(err)
 			return
 		}
-		if !r.hand(m) {
+		if !r.resolve(m) {
 			c.engine.counters.stray.Add(1)
 		}
 	}

@@ -77,8 +77,8 @@ func (r *responses) add() *asked {
 	return a
 }
 
-// hand gives m to the Request that it answers, if there is one.
-func (r *responses) hand(m *Message) bool {
+// resolve gives m to the Request that it answers, if there is one.
+func (r *responses) resolve(m *Message) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.waiting[string(m.CorrelationData)]

@@ -62,7 +62,7 @@ func (r *responder) run(ctx context.Context) error {
 	case <-over:
 	case <-sending.Done():
 	}
-	r.leave(sending)
+	r.giveUpRest(sending)
 	return ended
 }
 
@@ -138,7 +138,7 @@ func (r *responder) answer(ctx context.Context, m, answer *Message, failure erro
 	}
 	err := r.publish(ctx, b.request, answer, failure)
 	if err != nil && ctx.Err() != nil && r.others(b.topic, b.qos) {
-		return // leave looks after it
+		return // giveUpRest looks after it
 	}
 	r.mu.Lock()
 	_, mine = r.busy[m]
@@ -174,8 +174,8 @@ func (r *responder) others(topic string, qos QoS) bool {
 	return false
 }
 
-// leave looks after the requests that have no answer when the time is over.
-func (r *responder) leave(sending context.Context) {
+// giveUpRest looks after the requests that have no answer when the time is over.
+func (r *responder) giveUpRest(sending context.Context) {
 	s := r.sub
 	rest := s.queue.cutOff(ErrUnsubscribed)
 	s.inbox.remove(s)
@@ -193,7 +193,10 @@ func (r *responder) leave(sending context.Context) {
 			again.acknowledger = b.acknowledger
 			back = append(back, item{Message: again})
 		default:
-			s.leaveWithServer(b.acknowledger) // f has it
+			// f has it: it stays without an acknowledgement for good.
+			if token := b.acknowledger.leaveOnServer(); !token.IsZero() {
+				s.inbox.leaveOnServer([]session.Token{token})
+			}
 		}
 	}
 	for _, m := range rest {
@@ -231,16 +234,6 @@ func (r *responder) refuse(sending context.Context, rest []item) {
 		})
 	}
 	_ = refusals.Wait()
-}
-
-// leaveWithServer leaves a message without an acknowledgement for good: the next
-// connection, of whoever it is, brings it again.
-func (s *Subscription) leaveWithServer(a acknowledger) {
-	token := a.leaveOnServer()
-	if token.IsZero() {
-		return
-	}
-	s.inbox.engine.do(func(engine *session.Client) { engine.Receiver.Leave(token) })
 }
 
 // connected says whether there is a connection.

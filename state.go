@@ -88,7 +88,7 @@ func (c *Client) established(k *conn) Event {
 		c.inbox.catchAll()
 	}
 	if !ack.SessionPresent {
-		c.holds.sessionLost(c.engine.Client, int(c.cfg.ReceiveMaximum))
+		c.holds.sessionLostLocked(c.engine.Client, int(c.cfg.ReceiveMaximum))
 	}
 	if c.cfg.ClientID == "" && ack.AssignedClientID != "" {
 		c.link.assigned = ack.AssignedClientID
@@ -97,7 +97,7 @@ func (c *Client) established(k *conn) Event {
 	c.window.established()
 	c.engine.conn = k
 	c.holds.serve(k)
-	c.holds.hand(c.engine.Client)
+	c.holds.handLocked(c.engine.Client)
 	c.revival.done()
 	c.engine.counters.connections++
 	c.engine.status.info = ServerInfo{

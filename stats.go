@@ -49,7 +49,7 @@ func (c *Client) Stats() Stats {
 func (c *Client) stats() Stats {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	c.holds.hand(c.engine.Client)
+	c.holds.handLocked(c.engine.Client)
 	s := Stats{
 		Connections:   c.engine.counters.connections,
 		Lost:          c.engine.counters.lost,

@@ -25,7 +25,7 @@ func (s *Subscription) answered(a session.InterestAnswer) {
 		s.refused(err, first)
 		s.unwant()
 		if !first {
-			b.served(true)
+			b.subscriptionEnded(true)
 		}
 	}
 	s.first.conclude(err, partly)

@@ -7,7 +7,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// shortcut is who got the last message that a subscription identifier assigned
+// shortcut is the Subscription that got the last message that a subscription identifier assigned
 // to one Subscription, whatever its topic: the next one usually goes there too.
 type shortcut struct {
 	id  uint32 // 0: none
@@ -45,7 +45,7 @@ func (r *router) findLocked(dst []*Subscription, p *wire.Publish) []*Subscriptio
 // single says that whatever the server sends for g goes to one Subscription.
 func (g *group) single() bool { return len(g.routes) == 1 && len(g.routes[0].subs) == 1 }
 
-// oursLocked says that subscription identifiers tell who gets p: there are some, and
+// oursLocked says that subscription identifiers tell which Subscriptions get p: there are some, and
 // all are ours.
 func (r *router) oursLocked(p *wire.Publish) bool {
 	if p.Properties == nil || len(p.Properties.SubscriptionIDs) == 0 {
@@ -83,7 +83,7 @@ func (r *router) findInGroupLocked(dst []*Subscription, begin int, g *group, p *
 	return dst
 }
 
-// appendTo appends those who want what the server sends for t.
+// appendTo appends those that want what the server sends for t.
 func (t *route) appendTo(dst []*Subscription, begin int, p *wire.Publish) []*Subscription {
 	subs := t.subs
 	if p.Retain && len(t.newcomers) > 0 && !t.keepsRetain() {

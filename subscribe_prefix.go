@@ -7,7 +7,7 @@ import (
 	"github.com/seed65a45251/mqtt/match"
 )
 
-// Several servers read a prefix of a filter as a manner of subscribing and send
+// Several servers read a prefix of a filter as a way of subscribing and send
 // what they deliver with its own topic, as with $share. Where subscription
 // identifiers say whose a message is, nobody has to know. Elsewhere the filter of
 // a Subscription has to be understood as the server does.

@@ -15,7 +15,7 @@ import (
 // router is the table of filters: it finds the Subscriptions of a message.
 //
 // Each filter is subscribed with a subscription identifier where the server has
-// them, so that a message says to whom it belongs even where filters overlap. The
+// them, so that a message says to which Subscriptions it belongs even where filters overlap. The
 // filters that a Subscription is the first to want share one. Without identifiers
 // the tree of filters decides. Several Subscriptions may have the same filter: it
 // keeps its identifier as long as anybody wants it. What the server has is the
@@ -39,19 +39,19 @@ type router struct {
 	last     shortcut
 }
 
-// route is one filter and who wants it.
+// route is one filter and the Subscriptions that want it. Guarded by router.mu.
 type route struct {
 	filter string   // as subscribed, with $share
 	topics []string // what topics are matched against; the first is the usual one
 	subs   []*Subscription
-	groups []*group // with whose identifier it is subscribed; one, or none if only Route has it
-	mixed  bool     // not all of those who have wanted it have the same options
+	groups []*group // with whose identifier it is subscribed; one, or none if only Client.Route has it
+	mixed  bool     // not all that have wanted it have the same options
 	// newcomers are those of subs for whose SUBSCRIBE retained messages may still come,
 	// which the others have had. Empty: all may get them.
 	newcomers []*Subscription
 }
 
-// group is the filters that are subscribed with one identifier.
+// group is the filters that are subscribed with one identifier. Guarded by router.mu.
 type group struct {
 	id     uint32
 	routes []*route

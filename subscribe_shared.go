@@ -66,7 +66,7 @@ func (t *route) shared() bool {
 }
 
 // outlived says that messages for s which come when it has ended belong to the
-// next who wants them: nobody else gets them.
+// next that wants them: no other gets them.
 func (b *inbox) outlived(s *Subscription) bool {
 	if s.kind == kindHandled {
 		return true

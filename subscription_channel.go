@@ -19,7 +19,7 @@ import (
 //
 // Each call has a channel and a goroutine of its own, which ends with ctx, the
 // Subscription or the client, also if nobody receives. Until then it holds one
-// message ready: whoever leaves the loop early has to end ctx, and several goroutines
+// message ready: a loop that is left early has to end ctx, and several goroutines
 // that receive from one channel share messages better than several Streams do.
 func (s *Subscription) Stream(ctx context.Context) <-chan *Message {
 	if ctx == nil {
@@ -49,87 +49,87 @@ func (s *Subscription) ahead() int {
 	return min(32, s.queue.maxMessages/64, s.queue.maxBytes/(64<<10))
 }
 
-// stream starts a pump, for a channel with so much buffer. If there is any, what
+// stream starts a feeder, for a channel with so much buffer. If there is any, what
 // lies in the channel when ctx ends is lost.
 func (s *Subscription) stream(ctx context.Context, buffer int) <-chan *Message {
-	p := &pump{sub: s, ch: make(chan *Message, buffer)}
-	p.consumer.ended = ctx.Done()
-	if ctx.Err() != nil || !s.inbox.workers.start(func() { p.run(ctx) }) {
-		close(p.ch)
+	f := &feeder{sub: s, ch: make(chan *Message, buffer)}
+	f.consumer.ended = ctx.Done()
+	if ctx.Err() != nil || !s.inbox.workers.start(func() { f.run(ctx) }) {
+		close(f.ch)
 	}
-	return p.ch
+	return f.ch
 }
 
-// pump feeds a channel. Only it sends and closes.
-type pump struct {
+// feeder feeds a channel. Only it sends and closes.
+type feeder struct {
 	sub      *Subscription
 	ch       chan *Message
 	consumer consumer
 }
 
-func (p *pump) run(ctx context.Context) {
-	s := p.sub
-	defer close(p.ch)
-	s.queue.addConsumer(&p.consumer)
+func (f *feeder) run(ctx context.Context) {
+	s := f.sub
+	defer close(f.ch)
+	s.queue.addConsumer(&f.consumer)
 	var next [1]item
 	var back []item
 	for handedOver := 0; ; handedOver = 1 {
-		if _, err := s.pop(ctx, &p.consumer, handedOver, next[:], false); err != nil {
+		if _, err := s.pop(ctx, &f.consumer, handedOver, next[:], false); err != nil {
 			break
 		}
-		if !p.send(ctx, next[0].owned()) {
+		if !f.send(ctx, next[0].owned()) {
 			back = next[:]
 			break
 		}
 	}
-	s.giveBack(&p.consumer, back...)
-	p.empty()
+	s.giveBack(&f.consumer, back...)
+	f.takeBack()
 }
 
 // send hands m over, unless ctx or the Subscription ends first.
-func (p *pump) send(ctx context.Context, m *Message) bool {
+func (f *feeder) send(ctx context.Context, m *Message) bool {
 	a := m.acknowledger // the message is the consumer's alone from the moment it has it
-	if !p.offer(ctx, m) {
+	if !f.offer(ctx, m) {
 		return false
 	}
-	if !p.sub.options.ManualAck {
+	if !f.sub.options.ManualAck {
 		a.acknowledge(Success)
 	}
 	return true
 }
 
-func (p *pump) offer(ctx context.Context, m *Message) bool {
+func (f *feeder) offer(ctx context.Context, m *Message) bool {
 	select {
 	case <-ctx.Done(): // also when the consumer is always there
 		return false
 	default:
 	}
 	select {
-	case p.ch <- m:
+	case f.ch <- m:
 		return true
 	default:
 	}
 	select {
-	case p.ch <- m:
+	case f.ch <- m:
 		return true
 	case <-ctx.Done():
-	case <-p.sub.queue.cut:
+	case <-f.sub.queue.cut:
 	}
 	return false
 }
 
-// empty takes back what nobody has taken from a channel with a buffer if it is to be
+// takeBack takes back what nobody has taken from a channel with a buffer if it is to be
 // dropped.
-func (p *pump) empty() {
+func (f *feeder) takeBack() {
 	select {
-	case <-p.sub.queue.cut:
+	case <-f.sub.queue.cut:
 	default:
 		return
 	}
-	for range len(p.ch) {
+	for range len(f.ch) {
 		select {
-		case m := <-p.ch:
-			if !p.sub.inbox.router.isClosed() {
+		case m := <-f.ch:
+			if !f.sub.inbox.router.isClosed() {
 				m.acknowledger.acknowledge(Success) // with ManualAck nobody else can
 			}
 		default:

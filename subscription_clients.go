@@ -111,8 +111,8 @@ func (oc *ownClients[C]) retire(id string, client C, park bool, goOut func() Sta
 	})
 }
 
-// over says that there will be no further ones.
-func (oc *ownClients[C]) over() bool {
+// haveEnded says that there will be no further ones.
+func (oc *ownClients[C]) haveEnded() bool {
 	oc.mu.Lock()
 	defer oc.mu.Unlock()
 	return oc.ended != nil

@@ -52,7 +52,7 @@ func (c *Client) openOwn(ctx context.Context, filters []Filter) (*Client, error)
 	if err == nil {
 		own.parent = c
 		own.watchers.relay = own.relay
-		own.inbox.served = own.retire
+		own.inbox.subscriptionEnded = own.retire
 		_, err = own.begin(ctx)
 	}
 	ended := c.own.connected(id, own, func(err error) { own.closeFor(err) }, err)
@@ -91,7 +91,7 @@ func (c *Client) ownID(filters []Filter) string {
 func (c *Client) relay(e Event) {
 	s := c.served.Load()
 	ended := e.State == Closed && errors.Is(e.Err, ErrClosed) // with the Subscription or the parent
-	if s == nil || ended || e.Err == nil && e.Session != SessionLost && !e.Unproven || c.parent.own.over() {
+	if s == nil || ended || e.Err == nil && e.Session != SessionLost && !e.Unproven || c.parent.own.haveEnded() {
 		return
 	}
 	if e.Err != nil {

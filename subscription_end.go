@@ -17,7 +17,7 @@ func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	s.inbox.remove(s)
 	s.inbox.emptied(s)
 	err := s.unsubscribe(ctx)
-	s.inbox.served(true)
+	s.inbox.subscriptionEnded(true)
 	return err
 }
 
@@ -35,7 +35,7 @@ func (s *Subscription) Drain(ctx context.Context) error {
 	select {
 	case <-s.queue.over:
 		s.inbox.emptied(s)
-		s.inbox.served(true)
+		s.inbox.subscriptionEnded(true)
 		if ended := s.Err(); err == nil && ended != nil {
 			err = &requestError{"drain", s.name(), true, ended}
 		}
@@ -69,7 +69,7 @@ func (s *Subscription) unsubscribeLater() {
 	s.discard(ErrUnsubscribed)
 	s.inbox.remove(s)
 	s.unwant()
-	s.inbox.served(true)
+	s.inbox.subscriptionEnded(true)
 }
 
 // discard closes the queue because of err. What nobody took is acknowledged: it
@@ -89,13 +89,13 @@ func (s *Subscription) endHandled() {
 	}
 	b.handBack(s, nil, b.resume)
 	b.engine.do(func(engine *session.Client) {
-		b.holds.hand(engine) // what was handled is acknowledged first
+		b.holds.handLocked(engine) // what was handled is acknowledged first
 		s.leaveHandled(engine)
 	})
 	if s.queue.leavesOnServer() {
 		s.fetchLeft()
 	}
-	b.served(false)
+	b.subscriptionEnded(false)
 }
 
 // leaveHandled ends what the Subscription of a Client.Handle wants of the server.

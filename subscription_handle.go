@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Handle calls f forevery message until ctx or the Subscription ends, or f fails.
+// Handle calls f for every message until ctx or the Subscription ends, or f fails.
 // It waits for the last f before it returns. Without SubscribeOptions.Concurrency f
 // runs for one message at a time, in the caller's goroutine.
 //
@@ -25,7 +25,7 @@ import (
 //
 // Several calls may run at once, also beside other consumers: each message goes to
 // one of them, and the order is kept within each. With Concurrency a call takes up
-// to 16 messages for each of its workers before their turn.
+// to 16 messages for each of its workers ahead.
 func (s *Subscription) Handle(ctx context.Context, f func(context.Context, *Message) error) error {
 	if f == nil {
 		return errNoFunction(&s.options)
@@ -85,7 +85,7 @@ func (h *handler) runBatch(ctx context.Context) (done int, err error) {
 	used := 0                              // messages of it
 	defer func() { lease.release(used) }() // also when the function panics
 	for {
-		if err := h.over(ctx); err != nil {
+		if err := h.stopped(ctx); err != nil {
 			return done, err
 		}
 		m, ok := h.consumer.claimNext()
@@ -106,8 +106,8 @@ func (h *handler) runBatch(ctx context.Context) (done int, err error) {
 	}
 }
 
-// over says why no further message is handled, if that is so.
-func (h *handler) over(ctx context.Context) error {
+// stopped says why no further message is handled, if that is so.
+func (h *handler) stopped(ctx context.Context) error {
 	select {
 	case <-h.sub.queue.cut:
 		return h.sub.queue.err()
@@ -204,7 +204,7 @@ func (h *handler) work(ctx context.Context, l *lanes) error {
 	for {
 		select {
 		case lane := <-l.ready:
-			if err := h.over(ctx); err != nil {
+			if err := h.stopped(ctx); err != nil {
 				return err
 			}
 			// It stays in its lane until it is done, where left finds it.

@@ -4,8 +4,8 @@ import "sync"
 
 // lanes hand messages to several workers at once so that those with the same key
 // are still handled one after the other, in their order. A key has a lane as long
-// as it has messages; a worker takes one message of a lane and then lets other
-// lanes have their turn.
+// as it has messages; a worker takes one message of a lane and then serves other
+// lanes.
 type lanes struct {
 	ready chan *lane    // lanes with a message and no worker; has space for all
 	slots chan struct{} // a token for every message that is taken and not done

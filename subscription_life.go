@@ -33,9 +33,9 @@ func (b *inbox) register(s *Subscription) error {
 		return err
 	}
 	if s.kind != kindLocal {
-		s.interest = newInterest(s)
+		s.interest = newInterestLocked(s)
 	}
-	claimed := b.unclaimed.claim(s.topics())
+	claimed := b.unclaimed.claim(s.topicsLocked())
 	s.claimed = len(claimed)
 	for _, m := range claimed {
 		m.acknowledger.moveTo(&s.holds)
@@ -52,12 +52,12 @@ func (b *inbox) remove(s *Subscription) {
 }
 
 // removeLocked is remove with router.mu held. With expected what still comes on the
-// filters waits for the next who wants it.
+// filters waits for the next that wants it.
 func (b *inbox) removeLocked(s *Subscription, expected bool) {
 	r := b.router
 	passOn := s.kind == kindHandled || s.state == draining
 	for _, t := range r.removeLocked(s) {
-		b.unclaimed.left(t.topics, expected || passOn && t.shared())
+		b.unclaimed.noteUnwanted(t.topics, expected || passOn && t.shared())
 	}
 	if s.state != emptying {
 		return
@@ -109,7 +109,7 @@ func (b *inbox) handBack(s *Subscription, unfinished []item, resume bool) {
 		return
 	}
 	if resume {
-		b.unclaimed.holdOn()
+		b.unclaimed.startHolding()
 	}
 	b.removeLocked(s, resume)
 }
@@ -135,7 +135,7 @@ func (b *inbox) giveBack(last uint64, items []item) {
 	defer r.mu.Unlock()
 	messages := ownedFirm(items)
 	for _, next := range r.heirsLocked(last, messages) {
-		b.unclaimed.want(next.topics())
+		b.unclaimed.want(next.topicsLocked())
 		messages = slices.DeleteFunc(messages, func(m *Message) bool {
 			if !slices.ContainsFunc(next.routes, func(t *route) bool { return t.matches(m.Topic) }) || !next.queue.pushHeld(m) {
 				return false
@@ -168,17 +168,17 @@ func (b *inbox) renounce(onServer []session.Token) {
 	})
 }
 
-// topics returns what the topics of messages for s are matched against. Called with
-// router.mu held.
-func (s *Subscription) topics() (topics []string) {
+// topicsLocked returns what the topics of messages for s are matched against. Called
+// with router.mu held.
+func (s *Subscription) topicsLocked() (topics []string) {
 	for _, t := range s.routes {
 		topics = append(topics, t.topics...)
 	}
 	return topics
 }
 
-// newInterest says to the engine what s wants. Called with router.mu held.
-func newInterest(s *Subscription) *session.Interest {
+// newInterestLocked says to the engine what s wants. Called with router.mu held.
+func newInterestLocked(s *Subscription) *session.Interest {
 	in := &session.Interest{Filters: s.options.Filters, UserProperties: s.options.UserProperties, Owner: s}
 	for _, t := range s.routes {
 		in.SubscriptionIDs = append(in.SubscriptionIDs, t.groups[0].id)

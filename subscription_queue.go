@@ -21,7 +21,7 @@ func (m *item) weigh() {
 	}
 }
 
-// owned returns the message of m for somebody who keeps it: one that was lent is
+// owned returns the message of m for a consumer that keeps it: one that was lent is
 // copied.
 func (m *item) owned() *Message {
 	if m.lease == nil {
@@ -117,7 +117,7 @@ const (
 
 // push queues items in order. It says how many of them it has dealt with, what
 // became of the next if that is not all, and whether an episode of drops has
-// begun. Who puts off waking consumers has to wake them soon if they are still
+// begun. A caller that puts off waking consumers has to wake them soon if they are still
 // asleep.
 func (q *queue) push(items []item, putOff bool) (n int, result pushed, episode, asleep bool) {
 	q.mu.Lock()
@@ -159,7 +159,7 @@ func (q *queue) pushHeld(m *Message) bool {
 	return true
 }
 
-// wake wakes a consumer that waits, who wakes the next if there is more to take.
+// wake wakes a consumer that waits, which wakes the next if there is more to take.
 func (q *queue) wake() { signal(q.ready) }
 
 // addAllLocked queues items if there is space for all of them, which it says by their

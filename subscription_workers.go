@@ -8,7 +8,7 @@ import (
 
 // workers are the goroutines behind the channels of Messages and Stream. None of them
 // outlives the end of its queue by more than it takes to give back one message, so
-// whoever has cut the queues may wait for them.
+// once the queues are cut they may be waited for.
 type workers struct {
 	mu     sync.Mutex
 	wg     sync.WaitGroup

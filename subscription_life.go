@@ -55,6 +55,9 @@ func (b *inbox) remove(s *Subscription) {
 // filters waits for the next that wants it.
 func (b *inbox) removeLocked(s *Subscription, expected bool) {
 	r := b.router
+	if !r.hasLocked(s) {
+		return
+	}
 	passOn := s.kind == kindHandled || s.state == draining
 	for _, t := range r.removeLocked(s) {
 		b.unclaimed.noteUnwanted(t.topics, expected || passOn && t.shared())
@@ -105,10 +108,7 @@ func (b *inbox) handBack(s *Subscription, unfinished []item, resume bool) {
 	defer b.router.mu.Unlock()
 	b.unclaimed.keep(ownedFirm(unfinished))
 	b.unclaimed.keep(ownedFirm(s.queue.cutOff(ErrUnsubscribed)))
-	if !b.router.hasLocked(s) {
-		return
-	}
-	if resume {
+	if resume && b.router.hasLocked(s) {
 		b.unclaimed.startHolding()
 	}
 	b.removeLocked(s, resume)

@@ -207,3 +207,36 @@ func (c *Config) validateWill() error {
 	}
 	return nil
 }
+
+func (c *Config) validateAuthenticator() error {
+	if c.Authenticator == nil {
+		return nil
+	}
+	if c.Version == V31 || c.Version == V311 {
+		return invalid("Config.Authenticator", "MQTT %v has no enhanced authentication", c.Version)
+	}
+	method := c.Authenticator.Method()
+	if method == "" {
+		return invalid("Config.Authenticator", "names no method")
+	}
+	return validateText("Config.Authenticator: method", method)
+}
+
+// validateDurations refuses what was probably meant in another unit.
+func (c *Config) validateDurations() error {
+	for name, d := range map[string]time.Duration{"KeepAlive": c.KeepAlive, "SessionExpiry": c.SessionExpiry} {
+		if err := checkSeconds("Config."+name, d); err != nil {
+			return err
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"PingTimeout": c.PingTimeout, "ConnectTimeout": c.ConnectTimeout, "WriteTimeout": c.WriteTimeout,
+		"HoldUnclaimedFor": c.HoldUnclaimedFor, "StallAfter": c.StallAfter,
+		"Reconnect.Max": c.Reconnect.Max, "Reconnect.HealthyAfter": c.Reconnect.HealthyAfter,
+	} {
+		if err := checkTimeout("Config."+name, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}

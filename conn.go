@@ -2,9 +2,9 @@ package mqtt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"sync/atomic"
 	"time"
@@ -20,74 +20,91 @@ import (
 // serve and touch nothing of the next connection: all that outlives a connection
 // is in the engine.
 type conn struct {
-	client  *Client
+	connOptions
 	nc      net.Conn
 	line    *line.Conn // at the bottom of nc, which says when it is dead
-	direct  bool       // nc is line, and who must not wait can write to it
+	direct  bool       // nc is line, which can be written to without waiting
 	reader  *wire.Reader
 	decoder session.Decoder // of the reader
-	wake    chan struct{}   // one token: there is something for the writer
+	log     *packetLog      // nil: packets are not logged
 
 	leaving error // why we are leaving; the writer ends when all is written; guarded by engine.mu
 	cause   error // why the first of the two goroutines ended; guarded by engine.mu
 	// answersPacket, once it has ended, says that it may have because of a packet of ours.
 	answersPacket bool
-	out           outbox  // guarded by engine.mu
+	outbox        outbox  // guarded by engine.mu
 	ping          ping    // guarded by engine.mu
 	notices       notices // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
-	receiver receiver // of the reader
-	greeting greeting // likewise
-	trace    *tracer  // nil: packets are not logged
-
-	start   time.Time
-	leaveBy atomic.Int64  // when a farewell has to be over, in nanoseconds since start; 0: not leaving
-	written atomic.Uint64 // bytes, in all
+	greeting greeting // of the reader
+	start    time.Time
+	leaveBy  atomic.Int64  // when a farewell has to be over, in nanoseconds since start; 0: not leaving
+	written  atomic.Uint64 // bytes, in all
 }
 
-// outbox is what publishers and the writer know of each other.
-type outbox struct {
-	asleep  bool          // the writer waits for wake
-	busy    bool          // somebody writes
-	alone   uint8         // messages that were alone in flight, in a row
-	buffer  []byte        // what is being written
-	rest    []byte        // of it, what a direct write leaves to the writer
-	taken   uint64        // buffers taken from the engine
-	lossy   uint64        // the last of them that has, or will have, a QoS 0 message
-	written uint64        // of them, written
-	flushed chan struct{} // closed and replaced when written advances; nil: nobody waits
-	spare   []byte        // the next write buffer
-	trimmed uint64        // taken when trim was last called
+// connOptions is what a connection has from the client that it is made for.
+type connOptions struct {
+	engine        *engine
+	maxPacketSize int           // of what is received
+	writeTimeout  time.Duration // how long a write may not move
+	logger        *slog.Logger
+	traffic       *traffic
+	receiver      recipient
+	acks          gatheredAcks
+	tolerance     *tolerance
+
+	// established is called with engine.mu held when the server has accepted the
+	// connection. An error ends it. announce is called without the lock.
+	established func(*conn) (announce func(), err error)
 }
 
-// farewell bounds how long a closing connection may still write and wait for
-// the server to close its side.
-const farewell = time.Second
+// recipient takes what the reader of a connection has got for consumers. All but
+// waiting is called by the reader.
+type recipient interface {
+	// begin comes first. hinted says that wakeConsumers is called whenever the reader is
+	// about to wait for the network.
+	begin(r *wire.Reader, hinted bool)
+	// deliver hands over the messages of one read. It may wait for a consumer until ctx
+	// ends.
+	deliver(ctx context.Context, received []session.Received)
+	// tellRefused gets the messages that had to be refused.
+	tellRefused([]session.Refused)
+	// wakeConsumers wakes those to whom messages were handed over.
+	wakeConsumers()
+	// waiting reports whether deliver waits, so that nothing the server sends is noticed.
+	waiting() bool
+}
+
+// gatheredAcks are the acknowledgements that consumers have given, and that whoever
+// writes next comes for. Both methods are called with engine.mu held.
+type gatheredAcks interface {
+	handLocked(*session.Client)
+	trimLocked() // gives back the memory of busier times
+}
 
 var errServerClosed = fmt.Errorf("server closed the connection: %w", io.EOF)
 
-func newConn(c *Client, nc net.Conn, bottom *line.Conn, v Version) *conn {
-	k := &conn{client: c, nc: nc, line: bottom, wake: make(chan struct{}, 1), start: time.Now()}
-	k.reader = wire.NewReader(arrivals{k}, v, int(c.cfg.MaximumPacketSize))
-	k.trace = newTracer(c, v)
-	k.receiver.inbox, k.receiver.reader = &c.inbox, k.reader
-	if bottom.Poll(k.receiver.wakeConsumers) {
-		k.receiver.hinted = true
-		k.direct = nc == net.Conn(bottom)
-	}
+func newConn(o connOptions, nc net.Conn, bottom *line.Conn, v Version) *conn {
+	k := &conn{connOptions: o, nc: nc, line: bottom, start: time.Now()}
+	k.reader = wire.NewReader(arrivals{k}, v, o.maxPacketSize)
+	k.log = newPacketLog(o.logger, v)
+	hinted := bottom.Poll(o.receiver.wakeConsumers)
+	k.direct = hinted && nc == net.Conn(bottom)
+	k.outbox = outbox{wake: make(chan struct{}, 1), writerOnly: !k.direct || k.log != nil}
+	o.receiver.begin(k.reader, hinted)
 	return k
 }
 
 // serve runs the connection until it ends and returns why.
 func (k *conn) serve(ctx context.Context) error {
-	k.line.SetWriteLimit(k.client.cfg.WriteTimeout)
+	k.line.SetWriteLimit(k.writeTimeout)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return k.end(k.readLoop(ctx)) })
 	err := k.end(k.writeLoop(ctx)) // here, which saves a goroutine
 	g.Go(func() error { return err })
 	g.Wait() // cause says what it returns
-	k.client.engine.mu.Lock()
-	defer k.client.engine.mu.Unlock()
+	k.engine.mu.Lock()
+	defer k.engine.mu.Unlock()
 	if k.leaving != nil {
 		return k.leaving
 	}
@@ -96,90 +113,34 @@ func (k *conn) serve(ctx context.Context) error {
 
 // end closes the socket because of err, which makes the other goroutine end too.
 func (k *conn) end(err error) error {
-	k.client.engine.mu.Lock()
+	k.engine.mu.Lock()
 	if k.cause == nil {
 		k.cause = err
 	}
-	k.client.engine.mu.Unlock()
+	k.engine.mu.Unlock()
 	cut(k.nc, k.line)
 	return err
 }
 
-// breakOff ends the connection because of err once the writer has sent what
-// the engine has to say about it.
-func (k *conn) breakOff(ctx context.Context, err error) error {
-	k.client.engine.mu.Lock()
-	k.client.engine.Fail(err)
-	k.leave(err)
-	k.client.engine.mu.Unlock()
-	k.hurry()
-	<-ctx.Done()
-	return err
-}
-
-// leave makes the writer the one who ends the connection. Called with
-// engine.mu held; hurry has to follow without it.
-func (k *conn) leave(cause error) {
-	if k.leaving == nil {
-		k.leaving = cause
-		k.leaveBy.Store(int64(time.Since(k.start) + farewell))
-	}
-}
-
-// hurry bounds what a leaving connection still does, even a write under way.
-func (k *conn) hurry() {
-	k.line.Finish(k.farewellEnd())
-	k.wakeUp()
-}
-
-// farewellEnd is when a leaving connection has to be over.
-func (k *conn) farewellEnd() time.Time { return k.start.Add(time.Duration(k.leaveBy.Load())) }
-
-// wakeUp tells the writer that there is something to do.
-func (k *conn) wakeUp() {
-	select {
-	case k.wake <- struct{}{}:
-	default:
-	}
-}
-
-// sayGoodbye gives the server the chance to read the last bytes: closing a
-// socket with unread input would reset the connection and could destroy them.
-func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
-	if half, ok := k.nc.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
-	}
-	timer := time.NewTimer(time.Until(k.farewellEnd()))
-	defer timer.Stop()
-	if errors.Is(cause, ErrClosed) || errors.Is(cause, errOnDemand) {
-		select {
-		case <-ctx.Done(): // the reader has seen the end
-		case <-timer.C:
-		}
-	}
-	return cause
-}
-
 // tend sends a ping if one is due, notices a server that does not answer, and
 // says when to come again.
-func (k *conn) tend(e *notices) (wait time.Duration, err error) {
-	c := k.client
+func (k *conn) tend(n *notices) (wait time.Duration, err error) {
 	taken, known := k.line.Taken()
 	now := time.Now()
 	heard := k.line.Heard()
-	if k.receiver.paused.Load() {
+	if k.receiver.waiting() {
 		heard = now
 	}
-	c.engine.mu.Lock()
-	c.engine.Alive(heard)
-	if known && k.ping.moves(c.engine.Client, taken) {
-		c.engine.DelayPing(now)
+	k.engine.mu.Lock()
+	k.engine.Alive(heard)
+	if known && k.ping.moves(k.engine.Client, taken) {
+		k.engine.DelayPing(now)
 	}
-	err = c.engine.Tick(now)
-	due := c.engine.Deadline()
-	look := known && k.ping.look(c.engine.Client)
-	k.trim()
-	c.engine.unlock(e)
+	err = k.engine.Tick(now)
+	due := k.engine.Deadline()
+	look := known && k.ping.look(k.engine.Client)
+	k.trimLocked()
+	k.engine.unlock(n)
 	wait = trimInterval
 	if !due.IsZero() {
 		wait = min(wait, time.Until(due))

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"syscall"
 	"time"
@@ -11,12 +12,11 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// handshake sends CONNECT and takes packets until CONNACK, within ctx. On
-// success the engine is connected and k is the client's connection.
+// handshake sends CONNECT and takes packets until CONNACK, within ctx. On success the
+// engine is connected with k, and established was called.
 //
 // server names what has a session of its own, see session.Client.ConnectTo.
 func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.Connect, a Authenticator) (err error) {
-	c := k.client
 	stop := context.AfterFunc(ctx, func() { k.nc.SetDeadline(time.Now()) })
 	defer func() {
 		if !stop() || ctx.Err() != nil {
@@ -24,7 +24,6 @@ func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.
 		}
 		if err != nil {
 			cut(k.nc, k.line)
-			c.forget(k, err)
 		}
 	}()
 	exchange, initial, err := startAuth(ctx, a)
@@ -34,10 +33,11 @@ func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.
 	if a != nil {
 		p.AuthenticationMethod, p.AuthenticationData = a.Method(), initial
 	}
-	c.engine.mu.Lock()
-	err = c.engine.ConnectTo(server, v, p, time.Now())
-	hello := c.engine.Take(nil, time.Time{})
-	c.engine.mu.Unlock()
+	var hello []byte
+	k.engine.do(func(engine *session.Client) {
+		err = engine.ConnectTo(server, v, p, time.Now())
+		hello = engine.Take(nil, time.Time{})
+	})
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (k *conn) awaitConnack(ctx context.Context, exchange authExchange) error {
 
 // writeHandshake writes what goes before the writer has begun.
 func (k *conn) writeHandshake(b []byte) error {
-	k.trace.wrote(b)
+	k.log.wrote(b)
 	n, err := k.nc.Write(b)
 	k.noteWritten(n)
 	if err != nil {
@@ -118,51 +118,62 @@ func (k *conn) lastWords(err error) error {
 	return readError(said)
 }
 
+// answerServer conducts a step of the authentication. The last one is left to
+// takeConnack to accept.
+func (k *conn) answerServer(ctx context.Context, x authExchange, step session.AuthStep) error {
+	data, err := x.step(ctx, step)
+	if err != nil || step.Final {
+		return err
+	}
+	var answer []byte
+	k.engine.do(func(engine *session.Client) {
+		err = engine.Authenticate(data, time.Now())
+		answer = engine.Take(nil, time.Time{})
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAuthenticator, err)
+	}
+	return k.writeHandshake(answer)
+}
+
 // takeConnack handles buffered packets up to CONNACK, or to a step of the
 // authentication that has to be answered, and no further. confirmed accepts the
 // last such step.
 func (k *conn) takeConnack(confirmed bool) (done bool, step *session.AuthStep, err error) {
-	c := k.client
-	var e notices
-	var event Event
-	c.engine.mu.Lock()
-	if confirmed {
-		err = c.engine.Authenticate(nil, time.Now())
+	var announce func()
+	k.engine.do(func(engine *session.Client) {
+		if confirmed {
+			err = engine.Authenticate(nil, time.Now())
+		}
+		if err == nil {
+			done, err = k.handleUntilConnack()
+		}
+		if s, ok := engine.AuthStep(); ok {
+			step = &s
+		}
+		if done {
+			announce, err = k.established(k)
+		}
+	})
+	k.log.readNoted()
+	k.tolerance.report()
+	if announce != nil {
+		announce()
 	}
-	if err == nil {
-		done, err = k.handleUntilConnack()
-	}
-	if s, ok := c.engine.AuthStep(); ok {
-		step = &s
-	}
-	if done && c.engine.ending != nil {
-		done, err = false, c.engine.ending
-	}
-	if done {
-		event = c.established(k)
-	}
-	c.engine.collectLocked(&e)
-	c.engine.mu.Unlock()
-	k.trace.readNoted()
-	e.send()
-	if done {
-		c.watchers.send(event)
-	}
-	return done, step, err
+	return done && err == nil, step, err
 }
 
 func (k *conn) handleUntilConnack() (done bool, err error) {
-	engine := &k.client.engine
-	for !engine.Connected() {
+	for !k.engine.Connected() {
 		h, body, ok, err := k.reader.Next()
 		if err != nil || !ok {
 			return false, err
 		}
-		k.trace.note(h, body)
-		if err := engine.Handle(h, body, time.Now()); err != nil {
+		k.log.note(h, body)
+		if err := k.engine.Handle(h, body, time.Now()); err != nil {
 			return false, err
 		}
-		if _, ok := engine.AuthStep(); ok {
+		if _, ok := k.engine.AuthStep(); ok {
 			return false, nil
 		}
 	}

@@ -191,9 +191,10 @@ func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint
 	if err != nil {
 		return nil, &transportError{because(ctx, err)}
 	}
-	k := newConn(c, nc, bottom, v)
+	k := newConn(c.connOptions(), nc, bottom, v)
 	c.link.fallback = speak.because
 	if err := k.handshake(ctx, c.cfg.sessionAt(e), v, c.connectPacket(v, p), p.authenticator); err != nil {
+		c.forget(k, err)
 		if err = k.recognise(&p.server, err); k.leavesGhost(err) {
 			c.link.evictions.haunt(time.Now())
 		}

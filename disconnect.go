@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -136,32 +137,29 @@ func checkDisconnect(code ReasonCode) error {
 		QuotaExceeded, AdministrativeAction, PayloadFormatInvalid:
 		return nil
 	}
-	return invalid("reason code", "a client can not give %v", code)
+	return invalid("reason code", "a client cannot give %v", code)
 }
 
 // leave begins the end of the client with err.
 func (c *Client) leave(p *wire.Disconnect, err error) {
-	c.engine.mu.Lock()
-	if c.engine.ending == nil {
-		c.engine.ending = err
-	}
-	k := c.engine.conn
-	if k != nil {
-		c.holds.handLocked(c.engine.Client)
-		c.farewell(p)
-		k.leave(ErrClosed)
-	}
-	c.engine.mu.Unlock()
+	var k *conn
+	c.engine.do(func(engine *session.Client) {
+		c.engine.endLocked(err)
+		if k = c.conn; k != nil {
+			c.holds.handLocked(engine)
+			c.farewellLocked(p)
+			k.leaveLocked(ErrClosed)
+		}
+	})
 	if k == nil {
 		c.cancel(ErrClosed)
 		return
 	}
-	k.hurry()
+	k.limitFarewell()
 }
 
-// farewell puts DISCONNECT behind what waits to be written. Called with engine.mu
-// held.
-func (c *Client) farewell(p *wire.Disconnect) {
+// farewellLocked puts DISCONNECT behind what waits to be written.
+func (c *Client) farewellLocked(p *wire.Disconnect) {
 	v := c.engine.Version()
 	if v < V5 {
 		*p = wire.Disconnect{ReasonCode: p.ReasonCode}

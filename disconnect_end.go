@@ -20,20 +20,20 @@ func (c *Client) leaveShared(ctx context.Context, p *wire.Disconnect) error {
 	var k *conn
 	u := &leaving{done: make(chan struct{})}
 	c.engine.do(func(*session.Client) {
-		if c.engine.ending != nil || c.engine.conn == nil || !c.keepsSession(p) {
+		if c.engine.ending != nil || c.conn == nil || !c.keepsSession(p) {
 			return
 		}
 		if leave := c.inbox.withdrawLocked(); leave != nil {
-			leave.Owner, k = u, c.engine.conn
+			leave.Owner, k = u, c.conn
 		}
 	})
 	for k != nil {
 		c.engine.mu.Lock()
-		if c.engine.conn != k {
+		if c.conn != k {
 			c.engine.mu.Unlock()
 			return nil
 		}
-		progress := k.progress()
+		progress := k.outbox.progressLocked()
 		c.engine.mu.Unlock()
 		select {
 		case <-u.done: // whatever the server says
@@ -65,7 +65,7 @@ func (c *Client) awaitReleased(ctx context.Context, p *wire.Disconnect) error {
 	c.engine.do(func(engine *session.Client) {
 		c.holds.handLocked(engine)
 		if stays = c.keepsSession(p); stays {
-			c.engine.released = append(c.engine.released, done)
+			c.engine.owed = append(c.engine.owed, done)
 		}
 	})
 	if !stays {

@@ -34,7 +34,7 @@ type Message struct {
 	// PayloadFormatUTF8 says that the payload is text.
 	PayloadFormatUTF8 bool
 
-	firstID [1]uint32 // room for SubscriptionIDs: it is almost always one
+	firstID [1]uint32 // space for SubscriptionIDs: it is almost always one
 
 	// MessageExpiryInterval is how long the message is worth delivering, in whole
 	// seconds, rounded up; less than one, but not zero, is refused. Nil means forever. In a received message it is what was

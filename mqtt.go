@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,8 +27,14 @@ type Client struct {
 	life   sync.WaitGroup // the goroutine of supervise
 	done   chan struct{}  // closed when no goroutine is left
 
-	engine  engine
-	revival revival
+	engine    engine
+	conn      *conn        // the established connection; nil: there is none; guarded by engine.mu
+	status    status       // likewise
+	counters  counters     // likewise, except what is atomic
+	lossTold  uint64       // of Sender.Lost, what Flush has told; likewise
+	logger    *slog.Logger // names the client
+	tolerance tolerance
+	revival   revival
 
 	link       linkage
 	holds      holds
@@ -148,11 +155,12 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		FailLost:            cfg.FailOnSessionLoss,
 		AlwaysSubscribe:     cfg.AlwaysSubscribe,
 		UnorderedAnswers:    cfg.AcknowledgeOutOfOrder,
-		Tolerate:            c.engine.tolerance.note,
-		Reauthentication:    c.reauthStepped,
+		Tolerate:            c.tolerance.note,
+		Reauthentication:    c.reauth.stepped,
 	})
-	c.engine.warn = c.warn
-	c.engine.queue = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
+	c.logger = cfg.Logger.With("client_id", cfg.ClientID)
+	c.tolerance.logger = c.logger
+	c.engine.queue.limits = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
 	c.link.dialects.fixed = cfg.Version
 	if cfg.Authenticator != nil {
 		// An older version could not authenticate and must not be fallen back to.
@@ -168,10 +176,9 @@ func (c *Client) openInbox() {
 	c.window.mayWait.Store(int64(c.cfg.ReceiveMaximum))
 	c.router.init(c.cfg.FilterPrefixes, c.cfg.Resume)
 	b := &c.inbox
-	b.engine, b.router, b.holds, b.window = &c.engine, &c.router, &c.holds, &c.window
+	b.engine, b.counters, b.router, b.holds, b.window = &c.engine, &c.counters, &c.router, &c.holds, &c.window
 	b.inboxSettings = inboxSettings{
-		clientID:       c.cfg.ClientID,
-		logger:         c.cfg.Logger,
+		logger:         c.logger,
 		resume:         c.cfg.Resume,
 		outOfOrder:     c.cfg.AcknowledgeOutOfOrder,
 		receiveMaximum: int(c.cfg.ReceiveMaximum),
@@ -179,6 +186,7 @@ func (c *Client) openInbox() {
 		report: func(s *Subscription, err error, age time.Duration) {
 			c.watchers.send(Event{State: c.State(), Err: err, Subscription: s, Age: age})
 		},
+		connected:         func() bool { return c.State() == Connected },
 		refetch:           c.renew,
 		subscriptionEnded: func(bool) {},
 	}
@@ -188,23 +196,17 @@ func (c *Client) openInbox() {
 
 // end completes whatever still waits, with err.
 func (c *Client) end(err error) {
-	var e notices
+	var n notices
 	c.engine.mu.Lock()
-	if c.engine.ending == nil {
-		c.engine.ending = err
-	}
-	err = c.engine.ending
-	for _, f := range c.engine.flushes {
-		f.err = err // what it waits for fails now
-	}
+	err = c.engine.endLocked(err)
+	c.engine.flushes.fail(err)
 	c.engine.Sender.Fail(err)
 	c.engine.Subscriptions.Fail(err)
-	c.engine.collectLocked(&e)
-	c.engine.status.state = Closed
-	c.engine.status.err = err
+	c.engine.collectLocked(&n)
+	c.status.state, c.engine.ended = Closed, err
 	c.engine.mu.Unlock()
-	c.cancel(err)
-	e.send()
+	c.cancel(err) // before anybody is told
+	n.send()
 	c.inbox.close(err)
 	c.own.endAll(err)()
 	c.inbox.subscriptionEnded(true)
@@ -221,7 +223,7 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 func (c *Client) Err() error {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	return c.engine.status.err
+	return c.engine.ended
 }
 
 // String names the client, without what its configuration has to hide.

@@ -17,7 +17,7 @@ import (
 type receiver struct {
 	inbox  *inbox
 	reader *wire.Reader
-	paused atomic.Bool // it waits for space; nothing that the server sends is noticed. Anyone may read it
+	paused atomic.Bool // it waits for space; nothing that the server sends is noticed
 
 	subs  []*Subscription // of all messages of one read
 	ends  []int           // those of message i end at ends[i]
@@ -32,6 +32,13 @@ type receiver struct {
 	hinted   bool            // it hears when it is about to wait; see line.Conn.Poll
 	lender   lender
 }
+
+// begin comes first: d hands over what reader reads. With hinted somebody calls
+// wakeConsumers before the reader waits.
+func (d *receiver) begin(reader *wire.Reader, hinted bool) { d.reader, d.hinted = reader, hinted }
+
+// waiting reports whether d waits for space. Anyone may ask.
+func (d *receiver) waiting() bool { return d.paused.Load() }
 
 // deliver hands what one read brought to the Subscriptions. It never waits for a
 // consumer, except under the Block policy and, for a moment, for space; see awaitSpace.

@@ -27,7 +27,7 @@ type holds struct {
 }
 
 // waker is what comes for acknowledgements when it is woken.
-type waker interface{ wakeUp() }
+type waker interface{ wakeWriter() }
 
 // acknowledgement is what is due to the server for one message.
 type acknowledgement struct {
@@ -113,7 +113,7 @@ func (a acknowledger) acknowledge(code ReasonCode) {
 	}
 	h.mu.Unlock()
 	if wake != nil {
-		wake.wakeUp()
+		wake.wakeWriter()
 	}
 }
 

@@ -40,7 +40,7 @@ func received(t *testing.T, c *Client, n int, lists ...*holdList) (*session.Clie
 func TestGatheredAcknowledgementsWakeTheWriterOnce(t *testing.T) {
 	c := new(Client)
 	engine, gathered := received(t, c, 3, new(holdList))
-	k := &conn{wake: make(chan struct{}, 1)}
+	k := &outbox{wake: make(chan struct{}, 1)}
 	gathered[0].acknowledge(Success) // nobody is there to wake
 	c.holds.handLocked(engine)
 	c.holds.serve(k)

@@ -17,6 +17,7 @@ import (
 // called with one of them held.
 type inbox struct {
 	engine    *engine
+	counters  *counters
 	router    *router
 	holds     *holds
 	window    *window
@@ -28,10 +29,9 @@ type inbox struct {
 
 // inboxSettings are what an inbox has from its client.
 type inboxSettings struct {
-	clientID       string
-	logger         *slog.Logger
-	resume         bool // Config.Resume
-	outOfOrder     bool // Config.AcknowledgeOutOfOrder
+	logger         *slog.Logger // names the client
+	resume         bool         // Config.Resume
+	outOfOrder     bool         // Config.AcknowledgeOutOfOrder
 	receiveMaximum int
 
 	// hooked returns a function for Handle with the hooks around it.
@@ -39,6 +39,8 @@ type inboxSettings struct {
 	// report tells Watch of s, or of no Subscription if it is nil. age is that of a
 	// stall.
 	report func(s *Subscription, err error, age time.Duration)
+	// connected says whether there is a connection.
+	connected func() bool
 	// refetch makes a new connection, so that the server sends again what it keeps.
 	refetch func()
 	// subscriptionEnded says that the Subscription of an OwnConnection has ended. With forget the
@@ -50,7 +52,7 @@ type inboxSettings struct {
 func (b *inbox) acknowledge(t session.Token) (err error) {
 	b.engine.do(func(engine *session.Client) {
 		if err = engine.Receiver.Ack(t, Success); err == nil {
-			err = b.engine.status.err // nobody will tell the server any more
+			err = b.engine.ended // nobody will tell the server any more
 		}
 	})
 	return err

@@ -36,13 +36,13 @@ func startLending(t *testing.T) *lending {
 	l.server = l.srv.Connected(&wire.Connack{})
 	<-connected
 	t.Cleanup(func() { l.client.Close() })
-	l.conn = l.client.engine.conn
+	l.conn = l.client.conn
 	return l
 }
 
 func (l *lending) lent() int64 {
 	synctest.Wait()
-	return l.conn.receiver.lender.out.Load()
+	return l.conn.receiver.(*receiver).lender.out.Load()
 }
 
 // handle begins a Handle and grants what it asks for.
@@ -67,7 +67,7 @@ func contents(i int) []byte {
 }
 
 // burst sends messages as busy connections do: many at once. Their QoS is qos
-// for every second one.
+// forevery second one.
 func (l *lending) burst(topic string, from, n int, qos QoS) {
 	var b []byte
 	for i := from; i < from+n; i++ {
@@ -102,7 +102,7 @@ func TestLentMessagesAreIntactAndGoBack(t *testing.T) {
 			n, most := 0, int64(0)
 			l.handle(t.Context(), o, func(_ context.Context, m *Message) error {
 				wantContents(t, n, m)
-				most = max(most, l.conn.receiver.lender.out.Load())
+				most = max(most, l.conn.receiver.(*receiver).lender.out.Load())
 				n++
 				return nil
 			})

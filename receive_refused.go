@@ -11,8 +11,8 @@ import (
 // tells those who watch and the Subscriptions they were for.
 func (d *receiver) tellRefused(list []session.Refused) {
 	b := d.inbox
+	b.counters.refused.Add(uint64(len(list)))
 	for _, r := range list {
-		b.engine.counters.refused.Add(1)
 		b.router.mu.Lock()
 		subs := b.router.findLocked(nil, &wire.Publish{Topic: r.Topic})
 		b.router.mu.Unlock()
@@ -23,7 +23,7 @@ func (d *receiver) tellRefused(list []session.Refused) {
 			continue
 		}
 		err := fmt.Errorf("dropped a message on topic %.80q: %w", r.Topic, r.Err)
-		b.logger.Warn("mqtt message refused", "client_id", b.clientID, "topic", r.Topic, "cause", r.Err)
+		b.logger.Warn("mqtt message refused", "topic", r.Topic, "cause", r.Err)
 		if len(subs) == 0 {
 			b.report(nil, err, 0)
 		}

@@ -41,7 +41,7 @@ func (b *inbox) dropUnwanted(unwanted []*Message) {
 	if len(unwanted) == 0 {
 		return
 	}
-	b.engine.counters.unclaimed.Add(uint64(len(unwanted)))
+	b.counters.unclaimed.Add(uint64(len(unwanted)))
 	for _, m := range unwanted {
 		m.acknowledger.acknowledge(Success)
 	}
@@ -55,7 +55,7 @@ func (b *inbox) tellUnclaimed(topic string) {
 	if n == 0 {
 		return
 	}
-	b.logger.Warn("mqtt messages dropped that nobody has claimed", "client_id", b.clientID, "messages", n, "topic", topic)
+	b.logger.Warn("mqtt messages dropped that nobody has claimed", "messages", n, "topic", topic)
 	b.report(nil, fmt.Errorf("%w: %d messages, one of them on topic %.80q, were acknowledged and dropped", ErrUnclaimed, n, topic), 0)
 }
 

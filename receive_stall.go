@@ -23,7 +23,7 @@ func (b *inbox) lookForStall() {
 		what = fmt.Sprintf("subscription %.80q", s.name())
 	}
 	age := held.Age.Round(time.Millisecond)
-	b.logger.Warn("mqtt acknowledgements held up", "client_id", b.clientID, "by", what,
+	b.logger.Warn("mqtt acknowledgements held up", "by", what,
 		"age", age, "messages", held.Messages, "bytes", held.Bytes)
 	b.report(s, fmt.Errorf("%w by %s: %d messages held, the oldest for %v", ErrStalled, what, held.Messages, age), held.Age)
 }

@@ -166,7 +166,7 @@ func skipReceived(s *Subscription) {
 		if _, err := s.Next(now); err != nil {
 			return
 		}
-		s.inbox.engine.counters.stray.Add(1)
+		s.inbox.counters.stray.Add(1)
 	}
 }
 
@@ -181,7 +181,7 @@ func firstResponse(s *Subscription, correlation []byte) response {
 		if !m.Retain && (correlation == nil || slices.Equal(m.CorrelationData, correlation)) {
 			return response{m: m}
 		}
-		s.inbox.engine.counters.stray.Add(1)
+		s.inbox.counters.stray.Add(1)
 	}
 }
 
@@ -255,7 +255,7 @@ func (c *Client) takeResponses(r *responses) {
 			return
 		}
 		if !r.resolve(m) {
-			c.engine.counters.stray.Add(1)
+			c.counters.stray.Add(1)
 		}
 	}
 }

@@ -152,7 +152,7 @@ func (r *responder) answer(ctx context.Context, m, answer *Message, failure erro
 // answered is the end of a request, of which err says why it has no response.
 func (r *responder) answered(b busy, err error) {
 	if err != nil {
-		r.client.engine.counters.unanswered.Add(1)
+		r.client.counters.unanswered.Add(1)
 		r.client.cfg.Logger.Warn("mqtt request not answered", "client_id", r.client.cfg.ClientID, "topic", b.topic, "cause", err)
 	}
 	b.acknowledger.acknowledge(Success)
@@ -234,11 +234,4 @@ func (r *responder) refuse(sending context.Context, rest []item) {
 		})
 	}
 	_ = refusals.Wait()
-}
-
-// connected says whether there is a connection.
-func (b *inbox) connected() bool {
-	b.engine.mu.Lock()
-	defer b.engine.mu.Unlock()
-	return b.engine.status.state == Connected
 }

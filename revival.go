@@ -2,12 +2,9 @@ package mqtt
 
 import (
 	"context"
-	"errors"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
-
-var errOnDemand = errors.New("Reconnect was called")
 
 // revival is how Reconnect and the goroutine that makes connections meet.
 type revival struct {
@@ -42,7 +39,7 @@ func (c *Client) Reconnect(ctx context.Context) error {
 	k := c.drop()
 	c.engine.mu.Unlock()
 	if k != nil {
-		k.hurry()
+		k.limitFarewell()
 	}
 	select {
 	case <-established:
@@ -67,21 +64,21 @@ func (c *Client) renew() {
 	}
 	c.engine.mu.Unlock()
 	if k != nil {
-		k.hurry()
+		k.limitFarewell()
 	}
 }
 
 // drop begins the end of the connection, whose hurry has to follow without the lock.
 // Called with engine.mu held.
 func (c *Client) drop() *conn {
-	k := c.engine.conn
+	k := c.conn
 	if k == nil {
 		return nil
 	}
 	if k.leaving == nil {
 		c.detach()
 	}
-	k.leave(errOnDemand)
+	k.leaveLocked(errOnDemand)
 	return k
 }
 

@@ -9,7 +9,7 @@ import (
 // newSubscription returns a Subscription that the router does not know yet.
 func (b *inbox) newSubscription(k kind, o SubscribeOptions) *Subscription {
 	s := &Subscription{inbox: b, kind: k, options: o}
-	s.queue.init(&s.options, &b.engine.counters.dropped)
+	s.queue.init(&s.options, &b.counters.dropped)
 	s.queue.remote.fetch, s.queue.remote.limit = s.fetchLeft, &b.window.mayWait
 	s.holds.owner = s
 	s.first.done = make(chan struct{})

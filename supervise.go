@@ -140,30 +140,6 @@ func (c *Client) pause(ctx context.Context, attempt int, cause error) error {
 	}
 }
 
-// forget ends the engine's part of connection k, which err ended.
-func (c *Client) forget(k *conn, err error) {
-	cause := k.endedBy(err)
-	var e notices
-	c.holds.serve(nil)
-	c.engine.mu.Lock()
-	c.engine.WroteBytes(k.written.Load())
-	k.answersPacket = c.engine.MayAnswer(cause)
-	c.engine.LostBecause(cause, time.Now())
-	if c.engine.conn == k {
-		c.engine.conn = nil
-		c.engine.counters.lost++
-	}
-	flushed := k.out.flushed
-	k.out.flushed = nil
-	c.engine.collectLocked(&e)
-	c.engine.mu.Unlock()
-	if flushed != nil {
-		close(flushed)
-	}
-	e.send()
-	c.cfg.Logger.Info("mqtt connection ended", "client_id", c.cfg.ClientID, "cause", err)
-}
-
 // IsPermanent reports whether trying to connect again is pointless because of
 // err: the server refused the credentials, the identifier, the version or the
 // kind of client, or CONNECT as such, or another client has taken over the

@@ -19,20 +19,21 @@ const (
 	packetReceived = "mqtt packet received"
 )
 
-// tracer logs the packets of one connection. A nil tracer logs nothing.
-type tracer struct {
+// packetLog logs the packets of one connection. A nil packetLog logs nothing.
+type packetLog struct {
 	logger         *slog.Logger
 	sent, received wire.Decoder
 	noted          []noted
 	streaming      int // bytes of a payload that are still to be written
 }
 
-func newTracer(c *Client, v Version) *tracer {
-	if !c.cfg.Logger.Enabled(context.Background(), LevelPacket) {
+// newPacketLog returns nil if logger does not want packets.
+func newPacketLog(logger *slog.Logger, v Version) *packetLog {
+	if !logger.Enabled(context.Background(), LevelPacket) {
 		return nil
 	}
-	return &tracer{
-		logger:   c.cfg.Logger.With("client_id", c.cfg.ClientID),
+	return &packetLog{
+		logger:   logger,
 		sent:     wire.Decoder{Version: v, From: wire.FromClient},
 		received: wire.Decoder{Version: v, From: wire.FromServer, Tolerate: func(*wire.Error) {}},
 	}
@@ -40,7 +41,7 @@ func newTracer(c *Client, v Version) *tracer {
 
 // wrote logs the packets of b. The last may lack some of its payload, which comes
 // with the next calls.
-func (t *tracer) wrote(b []byte) {
+func (t *packetLog) wrote(b []byte) {
 	if t == nil {
 		return
 	}
@@ -54,7 +55,7 @@ func (t *tracer) wrote(b []byte) {
 }
 
 // read logs the packets of b that are complete.
-func (t *tracer) read(b []byte) {
+func (t *packetLog) read(b []byte) {
 	if t != nil {
 		t.each(packetReceived, &t.received, b)
 	}
@@ -66,14 +67,14 @@ type noted struct {
 	body   []byte
 }
 
-func (t *tracer) note(h wire.Header, body []byte) {
+func (t *packetLog) note(h wire.Header, body []byte) {
 	if t != nil {
 		t.noted = append(t.noted, noted{h, body})
 	}
 }
 
 // readNoted logs what was noted.
-func (t *tracer) readNoted() {
+func (t *packetLog) readNoted() {
 	if t == nil {
 		return
 	}
@@ -84,7 +85,7 @@ func (t *tracer) readNoted() {
 }
 
 // each logs what is complete of b and returns the rest.
-func (t *tracer) each(message string, d *wire.Decoder, b []byte) (rest []byte) {
+func (t *packetLog) each(message string, d *wire.Decoder, b []byte) (rest []byte) {
 	for {
 		h, n, err := wire.ParseHeader(b, d.Version)
 		if err != nil || n == 0 || h.Size > len(b) {
@@ -96,7 +97,7 @@ func (t *tracer) each(message string, d *wire.Decoder, b []byte) (rest []byte) {
 }
 
 // packet logs one packet, of whose payload so many bytes are missing.
-func (t *tracer) packet(message string, d *wire.Decoder, h wire.Header, body []byte, missing int) {
+func (t *packetLog) packet(message string, d *wire.Decoder, h wire.Header, body []byte, missing int) {
 	attrs := []slog.Attr{slog.String("packet", h.Type.String()), slog.Int("size", h.Size)}
 	p, err := d.Decode(h, body)
 	switch p := p.(type) {

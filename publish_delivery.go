@@ -19,8 +19,8 @@ type Ack struct {
 
 // Delivery is a message on its way to the server. It survives reconnects.
 type Delivery struct {
-	out     session.Outgoing
-	settled bool // the engine is done with out; guarded by engine.mu
+	out       session.Outgoing
+	completed bool // the engine is done with out; guarded by engine.mu
 
 	wake   chan struct{} // of a blocking publish, which reuses its Delivery
 	over   atomic.Bool   // out.Result may be read
@@ -51,10 +51,13 @@ func (d *Delivery) Wait(ctx context.Context) (Ack, error) {
 	}
 }
 
+// completedLocked notes that the engine is done with out.
+func (d *Delivery) completedLocked() { d.completed = true }
+
 // finish says that out.Result is there.
 func (d *Delivery) finish() {
 	if d.wake != nil {
-		d.wake <- struct{}{} // has room for it
+		d.wake <- struct{}{} // has capacity for it
 		return
 	}
 	d.over.Store(true)
@@ -80,8 +83,10 @@ func (d *Delivery) result() (Ack, error) {
 // bubble in which it was made.
 type deliveries struct{ pool sync.Pool }
 
+// take returns a Delivery that is not completed.
 func (p *deliveries) take() *Delivery {
 	if d, ok := p.pool.Get().(*Delivery); ok {
+		d.completed = false
 		return d
 	}
 	return &Delivery{wake: make(chan struct{}, 1)}

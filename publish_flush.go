@@ -2,22 +2,8 @@ package mqtt
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 )
-
-// flush waits for all messages up to a number.
-type flush struct {
-	seq       uint64
-	remaining int
-	err       error // set before done is closed: the client ended first
-	done      chan struct{}
-}
-
-func queueFull(ctx context.Context) error {
-	return errors.Join(ErrQueueFull, context.Cause(ctx))
-}
 
 // Flush waits until everything that was accepted for publishing before the
 // call is written to the network and, above AtMostOnce, acknowledged. It does
@@ -34,7 +20,7 @@ func (c *Client) Flush(ctx context.Context) error {
 
 func (c *Client) flush(ctx context.Context) error {
 	c.engine.mu.Lock()
-	told := c.engine.lossTold
+	told := c.lossTold
 	c.engine.mu.Unlock()
 	if err := c.awaitOutstanding(ctx); err != nil {
 		return &requestError{"flush", "", true, err}
@@ -53,8 +39,8 @@ func (c *Client) flush(ctx context.Context) error {
 func (c *Client) tellLoss(told uint64) (lost uint64) {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	c.engine.lossTold = c.engine.Sender.Lost()
-	return c.engine.lossTold - told
+	c.lossTold = c.engine.Sender.Lost()
+	return c.lossTold - told
 }
 
 func (c *Client) awaitOutstanding(ctx context.Context) error {
@@ -72,23 +58,9 @@ func (c *Client) awaitOutstanding(ctx context.Context) error {
 	case <-ctx.Done():
 		c.engine.mu.Lock()
 		defer c.engine.mu.Unlock()
-		c.engine.flushes = slices.DeleteFunc(c.engine.flushes, func(g *flush) bool { return g == f })
+		c.engine.flushes.remove(f)
 		return fmt.Errorf("%d messages not acknowledged: %w", f.remaining, context.Cause(ctx))
 	}
-}
-
-// countFlushesLocked tells those who wait for message seq that it is out of the way.
-func (e *engine) countFlushesLocked(n *notices, seq uint64) {
-	e.flushes = slices.DeleteFunc(e.flushes, func(f *flush) bool {
-		if seq > f.seq {
-			return false
-		}
-		if f.remaining--; f.remaining > 0 {
-			return false
-		}
-		n.flushes = append(n.flushes, f)
-		return true
-	})
 }
 
 // awaitWritten waits until the last QoS 0 message is written, or its connection has
@@ -96,21 +68,21 @@ func (e *engine) countFlushesLocked(n *notices, seq uint64) {
 // now.
 func (c *Client) awaitWritten(ctx context.Context) error {
 	c.engine.mu.Lock()
-	k := c.engine.conn
-	if k == nil {
-		c.engine.mu.Unlock()
+	defer c.engine.mu.Unlock()
+	o := c.engine.outbox
+	if o == nil {
 		return nil
 	}
-	for target := k.out.lossy; c.engine.conn == k && k.out.written < target; {
-		progress := k.progress()
+	for last := o.lossyLocked(); c.engine.outbox == o && !o.writtenLocked(last); {
+		progress := o.progressLocked()
 		c.engine.mu.Unlock()
 		select {
 		case <-progress:
 		case <-ctx.Done():
+			c.engine.mu.Lock()
 			return context.Cause(ctx)
 		}
 		c.engine.mu.Lock()
 	}
-	c.engine.mu.Unlock()
 	return nil
 }

@@ -92,9 +92,10 @@ func (x authExchange) step(ctx context.Context, s session.AuthStep) ([]byte, err
 	return a.data, nil
 }
 
-// reauthentication is the Reauthenticate under way. Guarded by engine.mu.
+// reauthentication is the Reauthenticate under way.
 type reauthentication struct {
-	steps chan reauthStep // has space for the step that is not answered, and the end
+	lock  chan struct{}   // has space for one: the call that has its turn
+	steps chan reauthStep // has space for the step that is not answered, and the end; guarded by engine.mu
 }
 
 type reauthStep struct {

@@ -25,10 +25,12 @@ func (c *Client) Reauthenticate(ctx context.Context) error {
 	if c.cfg.Authenticator == nil {
 		return fail(invalid("Config.Authenticator", "is not set"), false)
 	}
-	if err := c.requests.turns.take(ctx, reauthTurn); err != nil {
-		return fail(err, false)
+	select {
+	case c.reauth.lock <- struct{}{}:
+		defer func() { <-c.reauth.lock }()
+	case <-ctx.Done():
+		return fail(context.Cause(ctx), false)
 	}
-	defer c.requests.turns.pass(reauthTurn)
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errAuthTimeout)
 	defer cancel()
 	x, initial, err := startAuth(ctx, c.cfg.Authenticator)
@@ -45,9 +47,6 @@ func (c *Client) Reauthenticate(ctx context.Context) error {
 	}
 	return nil
 }
-
-// reauthTurn is no topic.
-const reauthTurn = "\x00reauthenticate"
 
 func (c *Client) beginReauth(initial []byte) (k *conn, steps <-chan reauthStep, err error) {
 	ch := make(chan reauthStep, 2)

@@ -79,7 +79,7 @@ func (c *Config) validate() error {
 	if c.MaximumQoS != nil && *c.MaximumQoS > ExactlyOnce {
 		return invalid("Config.MaximumQoS", "%d is not 0, 1 or 2", *c.MaximumQoS)
 	}
-	if err := c.validateFilterPrefixes(); err != nil {
+	if err := validateFilterPrefixes(c.FilterPrefixes); err != nil {
 		return err
 	}
 	if err := c.validateIdentity(); err != nil {
@@ -117,7 +117,7 @@ func (c *Config) validate() error {
 			return invalid("Config.WhenFull."+name, "unknown policy %d", p)
 		}
 	}
-	if err := c.validateResponsePrefix(); err != nil {
+	if err := validateResponsePrefix(c.ResponsePrefix); err != nil {
 		return err
 	}
 	if err := c.validateAuthenticator(); err != nil {
@@ -220,4 +220,23 @@ func (c *Config) validateAuthenticator() error {
 		return invalid("Config.Authenticator", "names no method")
 	}
 	return validateText("Config.Authenticator: method", method)
+}
+
+// validateDurations refuses what was probably meant in another unit.
+func (c *Config) validateDurations() error {
+	for name, d := range map[string]time.Duration{"KeepAlive": c.KeepAlive, "SessionExpiry": c.SessionExpiry} {
+		if err := checkSeconds("Config."+name, d); err != nil {
+			return err
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"PingTimeout": c.PingTimeout, "ConnectTimeout": c.ConnectTimeout, "WriteTimeout": c.WriteTimeout,
+		"HoldUnclaimedFor": c.HoldUnclaimedFor, "StallAfter": c.StallAfter,
+		"Reconnect.Max": c.Reconnect.Max, "Reconnect.HealthyAfter": c.Reconnect.HealthyAfter,
+	} {
+		if err := checkTimeout("Config."+name, d); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -78,14 +78,8 @@ type recipient interface {
 // gatheredAcks are the acknowledgements that consumers have given, and that whoever
 // writes next comes for. Both methods are called with engine.mu held.
 type gatheredAcks interface {
-	hand(*session.Client)
-	trim() // gives back the memory of busier times
-}
-
-// traffic counts what went over all connections of a client.
-type traffic struct {
-	sent, received atomic.Uint64 // bytes
-	messages       atomic.Uint64 // received
+	handLocked(*session.Client)
+	trimLocked() // gives back the memory of busier times
 }
 
 var errServerClosed = fmt.Errorf("server closed the connection: %w", io.EOF)

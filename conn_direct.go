@@ -29,7 +29,7 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 		} else {
 			k.wroteLocked(now)
 		}
-		k.acks.hand(k.engine.Client)
+		k.acks.handLocked(k.engine.Client)
 		more := k.presentLocked() && k.engine.Pending() > 0
 		if !more || turn == directTurns {
 			k.engine.mu.Unlock()

@@ -58,7 +58,7 @@ func (k *conn) exchange(n *notices, wrote bool) (b []byte, leaving error) {
 	}
 	b, free := k.outbox.resumeLocked()
 	if free {
-		k.acks.hand(k.engine.Client)
+		k.acks.handLocked(k.engine.Client)
 		switch {
 		case k.engine.Pending() > 0:
 			b = k.outbox.takeLocked(k.engine.Client, nil, now)
@@ -80,7 +80,7 @@ func (k *conn) exchange(n *notices, wrote bool) (b []byte, leaving error) {
 func (k *conn) trimLocked() {
 	if k.outbox.trimLocked() {
 		k.engine.Trim(idleBuffer)
-		k.acks.trim()
+		k.acks.trimLocked()
 	}
 }
 

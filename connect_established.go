@@ -14,7 +14,7 @@ func (c *Client) connOptions() connOptions {
 		writeTimeout:  c.cfg.WriteTimeout,
 		logger:        c.logger,
 		traffic:       &c.counters.traffic,
-		receiver:      &delivery{client: c},
+		receiver:      &receiver{inbox: &c.inbox},
 		acks:          &c.holds,
 		tolerance:     &c.tolerance,
 		established:   c.establishedLocked,
@@ -31,12 +31,11 @@ func (c *Client) establishedLocked(k *conn) (announce func(), err error) {
 	if ack := c.engine.Connack(); c.cfg.ClientID == "" && ack.AssignedClientID != "" {
 		c.link.assigned = ack.AssignedClientID
 	}
-	c.router.renewed()
-	c.router.reconnected()
+	c.inbox.reconnected()
 	c.window.established()
 	c.conn, c.engine.outbox = k, &k.outbox
 	c.holds.serve(&k.outbox)
-	c.holds.hand(c.engine.Client)
+	c.holds.handLocked(c.engine.Client)
 	c.revival.done()
 	c.counters.connections++
 	c.status.state, c.status.info = Connected, c.serverInfoLocked()
@@ -56,13 +55,13 @@ func (c *Client) continuedLocked() Event {
 		event.Session = SessionLost
 	}
 	if kind == session.Inherited {
-		c.router.resumed(c.expireUnclaimed)
+		c.inbox.resumed()
 	}
-	if first && c.cfg.catchAll && c.family.parent == nil {
-		c.router.catchAll(c.expireUnclaimed)
+	if first && c.cfg.catchAll && c.parent == nil {
+		c.inbox.catchAll()
 	}
 	if !c.engine.Connack().SessionPresent {
-		c.holds.forsaken(c.engine.Client, int(c.cfg.ReceiveMaximum))
+		c.holds.sessionLostLocked(c.engine.Client, int(c.cfg.ReceiveMaximum))
 	}
 	return event
 }

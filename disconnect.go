@@ -21,8 +21,8 @@ func (c *Client) Close() error {
 
 // closeFor is Close because of err.
 func (c *Client) closeFor(err error) {
-	wait := c.endOwn(err)
-	c.cut(err)
+	wait := c.own.endAll(err)
+	c.inbox.cut(err)
 	c.leave(&wire.Disconnect{}, err)
 	c.life.Wait()
 	wait()
@@ -83,8 +83,8 @@ func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error 
 	if late := c.leaveShared(ctx, p); err == nil {
 		err = late
 	}
-	c.cut(ErrClosed)
-	c.handlers.wait(ctx, farewell)
+	c.inbox.cut(ErrClosed)
+	c.inbox.handlers.wait(ctx, farewell)
 	if err == nil {
 		err = c.flush(ctx) // what consumers have published meanwhile
 	}
@@ -146,7 +146,7 @@ func (c *Client) leave(p *wire.Disconnect, err error) {
 	c.engine.do(func(engine *session.Client) {
 		c.engine.endLocked(err)
 		if k = c.conn; k != nil {
-			c.holds.hand(engine)
+			c.holds.handLocked(engine)
 			c.farewellLocked(p)
 			k.leaveLocked(ErrClosed)
 		}
@@ -168,8 +168,8 @@ func (c *Client) farewellLocked(p *wire.Disconnect) {
 		p.SessionExpiryInterval = new(uint32(0))
 	}
 	if c.keepsSession(p) {
-		c.leaveNoTransients()
-		c.depart()
+		c.inbox.leaveResponseTopicsLocked()
+		c.inbox.withdrawLocked()
 	}
 	if v < V5 && p.ReasonCode != Success {
 		// Before 5.0 every DISCONNECT drops the will; only silence keeps it.

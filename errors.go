@@ -3,6 +3,7 @@ package mqtt
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/seed65a45251/mqtt/session"
 )
@@ -123,3 +124,10 @@ func (e *argumentError) Error() string {
 }
 
 func (e *argumentError) Unwrap() []error { return []error{ErrInvalid, e.err} }
+
+// inner is an error of this package within another one, which says mqtt already.
+type inner struct{ err error }
+
+func (e inner) Error() string { return strings.TrimPrefix(e.err.Error(), "mqtt: ") }
+
+func (e inner) Unwrap() error { return e.err }

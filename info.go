@@ -27,7 +27,7 @@ func (c *Client) Stats() Stats {
 func (c *Client) stats() Stats {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	c.holds.hand(c.engine.Client)
+	c.holds.handLocked(c.engine.Client)
 	s := Stats{
 		Connections:   c.counters.connections,
 		Lost:          c.counters.lost,
@@ -48,7 +48,7 @@ func (c *Client) stats() Stats {
 	}
 	s.Queued, s.QueuedBytes = c.engine.Sender.Queued()
 	s.Held = c.holds.total()
-	s.HeldUnclaimed = c.holds.count(&c.router.unclaimed.shelf)
+	s.HeldUnclaimed = c.holds.held(&c.inbox.unclaimed.list)
 	return s
 }
 

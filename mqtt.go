@@ -38,18 +38,19 @@ type Client struct {
 
 	link       linkage
 	holds      holds
-	window     window       // guarded by engine.mu
-	mayWait    atomic.Int64 // QoS 1 and 2 messages in each queue
-	handlers   handlers
+	window     window
 	hooks      hooks
 	deliveries deliveries
 	router     router
+	inbox      inbox
 	watchers   watchers
-	pumps      pumps
 	requests   requests
-	own        ownConnections
-	family     family
-	reauth     reauthentication // guarded by engine.mu
+	own        ownClients[*Client]
+	reauth     reauthentication
+
+	// Of a client behind a Subscription with a connection of its own.
+	parent *Client                      // the client that it serves; nil: it serves the program itself
+	served atomic.Pointer[Subscription] // nil: none yet
 }
 
 // linkage is what successive attempts to connect know. Only one goroutine, at
@@ -140,6 +141,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	}
 	c.link.route.servers = servers
 	c.revival.now = make(chan struct{}, 1)
+	c.reauth.lock = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine.Client = session.NewClient(session.ClientSettings{
 		Inflight:            cfg.Inflight,
@@ -159,19 +161,37 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	c.logger = cfg.Logger.With("client_id", cfg.ClientID)
 	c.tolerance.logger = c.logger
 	c.engine.queue.limits = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
-	c.holds.client, c.holds.start = c, time.Now()
 	c.link.dialects.fixed = cfg.Version
 	if cfg.Authenticator != nil {
 		// An older version could not authenticate and must not be fallen back to.
 		c.link.dialects.fixed = V5
 	}
 	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
-	c.mayWait.Store(int64(cfg.ReceiveMaximum))
-	c.holds.watch.after = cfg.StallAfter
-	c.router.init(cfg.HoldUnclaimed, cfg.Resume)
-	c.router.unclaimed.period = cfg.HoldUnclaimedFor
-	c.router.prefixes = cfg.FilterPrefixes
+	c.openInbox()
 	return c, nil
+}
+
+// openInbox gives the receiving side what it needs of c.
+func (c *Client) openInbox() {
+	c.window.mayWait.Store(int64(c.cfg.ReceiveMaximum))
+	c.router.init(c.cfg.FilterPrefixes, c.cfg.Resume)
+	b := &c.inbox
+	b.engine, b.counters, b.router, b.holds, b.window = &c.engine, &c.counters, &c.router, &c.holds, &c.window
+	b.inboxSettings = inboxSettings{
+		logger:         c.logger,
+		resume:         c.cfg.Resume,
+		outOfOrder:     c.cfg.AcknowledgeOutOfOrder,
+		receiveMaximum: int(c.cfg.ReceiveMaximum),
+		hooked:         c.hooks.handler,
+		report: func(s *Subscription, err error, age time.Duration) {
+			c.watchers.send(Event{State: c.State(), Err: err, Subscription: s, Age: age})
+		},
+		connected:         func() bool { return c.State() == Connected },
+		refetch:           c.renew,
+		subscriptionEnded: func(bool) {},
+	}
+	b.unclaimed.init(b.holds, c.cfg.HoldUnclaimed, c.cfg.HoldUnclaimedFor)
+	c.holds.init(b.acknowledge, c.cfg.StallAfter, b.lookForStall)
 }
 
 // end completes whatever still waits, with err.
@@ -187,11 +207,9 @@ func (c *Client) end(err error) {
 	c.engine.mu.Unlock()
 	c.cancel(err) // before anybody is told
 	n.send()
-	c.router.close(err)
-	c.pumps.stop()
-	c.holds.stop()
-	c.endOwn(err)()
-	c.retire(true)
+	c.inbox.close(err)
+	c.own.endAll(err)()
+	c.inbox.subscriptionEnded(true)
 	c.watchers.close(Event{State: Closed, Time: time.Now(), Err: err})
 	c.cfg.Logger.Info("mqtt client ended", "client_id", c.cfg.ClientID, "cause", err)
 }

@@ -8,27 +8,27 @@ import (
 )
 
 // tellRefused counts messages that were dropped because they had to be refused, and
-// tells those who watch and the Subscriptions they were for. It belongs to the reader.
-func (d *delivery) tellRefused(list []session.Refused) {
-	c := d.client
-	c.counters.refused.Add(uint64(len(list)))
+// tells those who watch and the Subscriptions they were for.
+func (d *receiver) tellRefused(list []session.Refused) {
+	b := d.inbox
+	b.counters.refused.Add(uint64(len(list)))
 	for _, r := range list {
-		c.router.mu.Lock()
-		subs := c.router.find(nil, &wire.Publish{Topic: r.Topic})
-		c.router.mu.Unlock()
+		b.router.mu.Lock()
+		subs := b.router.findLocked(nil, &wire.Publish{Topic: r.Topic})
+		b.router.mu.Unlock()
 		for _, s := range subs {
-			s.queue.refuse()
+			s.queue.countRefused()
 		}
 		if d.refused++; d.refused > maxTold {
 			continue
 		}
 		err := fmt.Errorf("dropped a message on topic %.80q: %w", r.Topic, r.Err)
-		c.cfg.Logger.Warn("mqtt message refused", "client_id", c.cfg.ClientID, "topic", r.Topic, "cause", r.Err)
+		b.logger.Warn("mqtt message refused", "topic", r.Topic, "cause", r.Err)
 		if len(subs) == 0 {
-			c.watchers.send(Event{State: c.State(), Err: err})
+			b.report(nil, err, 0)
 		}
 		for _, s := range subs {
-			c.watchers.send(Event{State: c.State(), Err: err, Subscription: s})
+			b.report(s, err, 0)
 		}
 	}
 }

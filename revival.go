@@ -85,7 +85,7 @@ func (c *Client) drop() *conn {
 // detach puts a DISCONNECT that keeps the session behind what waits to be
 // written, acknowledgements among it. Called with engine.mu held.
 func (c *Client) detach() {
-	c.holds.hand(c.engine.Client)
+	c.holds.handLocked(c.engine.Client)
 	if err := c.engine.Disconnect(&wire.Disconnect{}); err != nil {
 		c.engine.Fail(err)
 	}

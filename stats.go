@@ -38,6 +38,12 @@ type counters struct {
 	dropped, unclaimed, refused, stray, unanswered atomic.Uint64
 }
 
+// traffic counts what went over all connections of a client.
+type traffic struct {
+	sent, received atomic.Uint64 // bytes
+	messages       atomic.Uint64 // received
+}
+
 // add adds what another client has counted.
 func (s *Stats) add(o Stats) {
 	s.Connections += o.Connections

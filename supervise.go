@@ -47,7 +47,7 @@ func (c *Client) indulge(err error) {
 		return
 	}
 	c.link.indulgence = min(8*max(c.link.indulgence, int(c.cfg.ReceiveMaximum)), math.MaxUint16)
-	c.mayWait.Store(2 * int64(c.link.indulgence)) // what came before may wait too
+	c.window.mayWait.Store(2 * int64(c.link.indulgence)) // what came before may wait too
 	c.engine.mu.Lock()
 	c.engine.AllowExcess(c.link.indulgence)
 	c.engine.mu.Unlock()

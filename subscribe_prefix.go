@@ -7,7 +7,7 @@ import (
 	"github.com/seed65a45251/mqtt/match"
 )
 
-// Several servers read a prefix of a filter as a manner of subscribing and send
+// Several servers read a prefix of a filter as a way of subscribing and send
 // what they deliver with its own topic, as with $share. Where subscription
 // identifiers say whose a message is, nobody has to know. Elsewhere the filter of
 // a Subscription has to be understood as the server does.
@@ -38,16 +38,6 @@ func (p filterPrefixes) topics(filter string) []string {
 	return found
 }
 
-// matches says whether topic may come from the server's subscription to t.
-func (t *route) matches(topic string) bool {
-	for _, filter := range t.topics {
-		if match.MatchPlain(filter, topic) {
-			return true
-		}
-	}
-	return false
-}
-
 // cutPrefix takes prefix off filter, in which + stands for any level without a
 // wildcard.
 func cutPrefix(filter, prefix string) (rest string, ok bool) {
@@ -64,8 +54,8 @@ func cutPrefix(filter, prefix string) (rest string, ok bool) {
 
 // validateFilterPrefixes refuses what is no prefix, or would take away topics that
 // are not the server's own.
-func (c *Config) validateFilterPrefixes() error {
-	for i, prefix := range c.FilterPrefixes {
+func validateFilterPrefixes(prefixes []string) error {
+	for i, prefix := range prefixes {
 		whole := prefix + "x"
 		switch {
 		case !strings.HasPrefix(prefix, "$") || !strings.HasSuffix(prefix, "/"):

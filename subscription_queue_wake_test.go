@@ -13,7 +13,7 @@ func TestLastMessageOfADrainWakesTheOthers(t *testing.T) {
 		require.False(t, ok)
 	}
 	push(q, queued(0, "last"))
-	q.drain() // before the first of them has been told of the message
+	q.finishWhenEmpty() // before the first of them has been told of the message
 	require.True(t, hasToken(q.ready))
 	q.woken()
 	wantQueued(t, q, "last")

@@ -2,65 +2,65 @@ package mqtt
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// firstAnswer is how SUBSCRIBE was answered for the first time, which somebody waits
-// for.
-type firstAnswer struct {
-	once   sync.Once
-	err    error // set before done is closed, as is partly
-	partly bool  // only some of the filters were refused
-	done   chan struct{}
-}
-
-// conclude ends the wait. It reports whether this was the first answer.
-func (f *firstAnswer) conclude(err error, partly bool) (first bool) {
-	f.once.Do(func() {
-		f.err, f.partly = err, partly
-		first = true
-		close(f.done)
-	})
-	return first
-}
-
 // answered takes what the server said of the filters of s: of a new Subscription, or
 // when they were renewed. A Subscription of which nothing is granted ends.
 func (s *Subscription) answered(a session.InterestAnswer) {
+	b := s.inbox
 	acks, err, partly := s.judge(a)
 	if acks != nil {
-		s.client.router.granted(s, acks)
+		b.granted(s, acks)
 	}
 	isOver := err != nil && !partly
 	if isOver {
-		s.client.router.remove(s)
+		b.remove(s)
 	}
-	s.queue.begin()
+	s.queue.beginConsuming()
 	first := s.first.begun()
 	if isOver {
 		s.refused(err, first)
-		s.client.unwant(s)
+		s.unwant()
 		if !first {
-			s.client.retire(true)
+			b.subscriptionEnded(true)
 		}
 	}
 	s.first.conclude(err, partly)
 	if err != nil && !first {
-		s.client.watchers.send(Event{State: s.client.State(), Err: err, Subscription: s})
+		b.report(s, err, 0)
 	}
 }
 
-// begun reports whether nothing was answered before.
-func (f *firstAnswer) begun() bool {
-	select {
-	case <-f.done:
-		return false
+// refused ends the Subscription because of err, the answer to SUBSCRIBE. The
+// router does not have it any more.
+func (s *Subscription) refused(err error, first bool) {
+	switch {
+	case first:
+		s.neverBegan(err, false)
+	case s.kind == kindHandled:
+		s.queue.cutAndKeep(err) // Client.Handle looks after what is left
 	default:
-		return true
+		s.discard(err)
 	}
+}
+
+// neverBegan takes out a Subscription that nobody has received from. What had
+// waited for it goes on waiting for another. With resume the server keeps the filters
+// of a handler.
+func (s *Subscription) neverBegan(err error, resume bool) {
+	b := s.inbox
+	left := s.queue.cutOff(err)
+	claimed := min(s.claimed, len(left))
+	b.giveBack(s.number, left[:claimed])
+	if s.kind == kindHandled {
+		b.handBack(s, left[claimed:], resume)
+		return
+	}
+	dismiss(left[claimed:])
+	b.remove(s)
 }
 
 // judge makes of an answer what the caller sees: acks for each filter, and an error
@@ -82,13 +82,4 @@ func (s *Subscription) judge(a session.InterestAnswer) (acks []Ack, err error, p
 		failed++
 	}
 	return acks, err, failed > 0 && failed < len(acks)
-}
-
-// refusal says how the server has refused a filter, in a packet of type t or by ending
-// the connection.
-func refusal(t wire.PacketType, f session.FilterAnswer) error {
-	if f.Err != nil {
-		return f.Err
-	}
-	return &ServerError{Packet: t, ReasonCode: f.ReasonCode, ReasonString: f.ReasonString, UserProperties: f.UserProperties}
 }

@@ -11,7 +11,7 @@ import (
 
 // Consumers take messages at random, hand over some of them and give back the rest.
 // Each message is handed over once, and what comes back comes first, in order.
-func TestWhatHoldersGiveBackComesBackInOrder(t *testing.T) {
+func TestWhatConsumersGiveBackComesBackInOrder(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		q := newQueue(SubscribeOptions{BufferMessages: 1 << 20})
@@ -21,11 +21,11 @@ func TestWhatHoldersGiveBackComesBackInOrder(t *testing.T) {
 			require.False(t, handed[n], "message %d of seed %d", n, seed)
 			handed[n] = true
 		}
-		type consumer struct {
-			holder
+		type taker struct {
+			consumer
 			done int
 		}
-		var all []*consumer
+		var all []*taker
 		for range 400 {
 			switch random.IntN(5) {
 			case 0:
@@ -35,14 +35,14 @@ func TestWhatHoldersGiveBackComesBackInOrder(t *testing.T) {
 					pushed++
 				}
 			case 1:
-				c := new(consumer)
+				c := new(taker)
 				c.batch = make([]item, 1+random.IntN(8))
-				q.hold(&c.holder)
+				q.addConsumer(&c.consumer)
 				all = append(all, c)
 			case 2:
 				if len(all) > 0 {
 					i := random.IntN(len(all))
-					require.Empty(t, q.release(&all[i].holder))
+					require.Empty(t, q.removeConsumer(&all[i].consumer))
 					all = slices.Delete(all, i, i+1)
 				}
 			default:
@@ -51,20 +51,20 @@ func TestWhatHoldersGiveBackComesBackInOrder(t *testing.T) {
 				}
 				c := all[random.IntN(len(all))]
 				for range random.IntN(len(c.batch) + 1) {
-					if m, ok := c.claim(); ok {
+					if m, ok := c.claimNext(); ok {
 						take(m)
 						c.done++
 					}
 				}
 				if c.next.Load() >= c.count {
-					_, err := q.popFor(&c.holder, c.done, c.batch)
+					_, err := q.pop(&c.consumer, c.done, c.batch, false)
 					require.NoError(t, err)
 					c.done = 0
 				}
 			}
 		}
 		for _, c := range all {
-			require.Empty(t, q.release(&c.holder))
+			require.Empty(t, q.removeConsumer(&c.consumer))
 		}
 		require.Zero(t, q.out)
 		last := -1
@@ -88,27 +88,27 @@ func TestWhatHoldersGiveBackComesBackInOrder(t *testing.T) {
 func TestWhatComesBackToAnEndedQueue(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(*queue)
-		left int // given to the holder that comes too late
-		kept int // returned by close
+		left int // given to the consumer that comes too late
+		kept int // returned by cutOff
 	}{
-		"closed":  {func(q *queue) { q.close(ErrClosed) }, 3, 0},
-		"failed":  {func(q *queue) { q.fail(ErrClosed) }, 0, 4},
-		"drained": {func(q *queue) { q.drain() }, 0, 4},
+		"closed":  {func(q *queue) { q.cutOff(ErrClosed) }, 3, 0},
+		"failed":  {func(q *queue) { q.cutAndKeep(ErrClosed) }, 0, 4},
+		"drained": {func(q *queue) { q.finishWhenEmpty() }, 0, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := newQueue(SubscribeOptions{})
 			for range 4 {
 				push(q, queued(1, "x"))
 			}
-			h := new(holder)
-			q.hold(h)
+			h := new(consumer)
+			q.addConsumer(h)
 			var taken [3]item
-			n, err := q.popFor(h, 0, taken[:])
+			n, err := q.pop(h, 0, taken[:], false)
 			require.NoError(t, err)
 			require.Equal(t, 3, n)
 			c.end(q)
-			require.Len(t, q.release(h, taken[:]...), c.left)
-			require.Len(t, q.close(ErrUnsubscribed), c.kept)
+			require.Len(t, q.removeConsumer(h, taken[:]...), c.left)
+			require.Len(t, q.cutOff(ErrUnsubscribed), c.kept)
 		})
 	}
 }

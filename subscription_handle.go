@@ -3,77 +3,10 @@ package mqtt
 import (
 	"context"
 
-	"github.com/seed65a45251/mqtt/session"
+	"golang.org/x/sync/errgroup"
 )
 
-// Handle subscribes and calls f forevery message like Subscription.Handle, until ctx
-// or the Subscription ends, or f fails. Its Subscription ends with it: SubscribeWith
-// and Subscription.Handle are for those who want to know when it has begun, and to
-// go on with it afterwards.
-//
-// What f has not finished by then stays unacknowledged, above AtMostOnce: the
-// next Handle, Subscription or Route of this client whose filter matches gets it
-// first, and as long as none does, it holds up the acknowledgements behind it. The
-// same goes for a panic in the caller's goroutine.
-// With Config.Resume the server keeps the subscription too, so that nothing is
-// lost between two processes; Client.Unsubscribe ends it. Filters that are shared
-// it does not keep, unless SubscribeOptions.KeepShared is set: other workers are to
-// have what comes. Otherwise Handle unsubscribes when it ends, without waiting for
-// the answer.
-//
-// If the server refuses one of the filters, Handle returns that *ServerError.
-func (c *Client) Handle(ctx context.Context, o SubscribeOptions, f func(context.Context, *Message) error) error {
-	if f == nil {
-		return errNoFunction(&o)
-	}
-	s, err := c.subscribe(ctx, o, true)
-	if s == nil {
-		return err
-	}
-	defer c.endHandle(s) // also when f panics
-	if err != nil {
-		return err // some filters were refused
-	}
-	return s.Handle(ctx, f)
-}
-
-func errNoFunction(o *SubscribeOptions) error {
-	name := ""
-	if len(o.Filters) > 0 {
-		name = o.Filters[0].Filter
-	}
-	return &requestError{"handle", name, false, invalid("function", "is nil")}
-}
-
-// endHandle takes out the Subscription of a Client.Handle that has ended, and keeps
-// what was not finished. At the end of the client the server keeps that.
-func (c *Client) endHandle(s *Subscription) {
-	c = s.client // it may have a connection of its own
-	if c.router.isClosed() {
-		release(s.queue.close(ErrUnsubscribed))
-		return
-	}
-	c.router.abandon(s, nil, c.cfg.Resume)
-	c.engine.do(func(engine *session.Client) {
-		c.holds.hand(engine) // what was handled is acknowledged first
-		s.endHandled(engine)
-	})
-	if s.queue.hasLeft() {
-		s.fetchLeft()
-	}
-	c.retire(false)
-}
-
-// endHandled ends what the Subscription of a Client.Handle wants of the server.
-func (s *Subscription) endHandled(engine *session.Client) {
-	keep := s.client.cfg.Resume
-	engine.Subscriptions.Remove(s.interest, keep)
-	if keep && !s.options.KeepShared {
-		engine.Subscriptions.Unsubscribe(s.options.shared(), nil)
-	}
-}
-
-// Handle calls f forevery message until ctx or the Subscription ends, or f fails.
+// Handle calls f for every message until ctx or the Subscription ends, or f fails.
 // It waits for the last f before it returns. Without SubscribeOptions.Concurrency f
 // runs for one message at a time, in the caller's goroutine.
 //
@@ -92,28 +25,36 @@ func (s *Subscription) endHandled(engine *session.Client) {
 //
 // Several calls may run at once, also beside other consumers: each message goes to
 // one of them, and the order is kept within each. With Concurrency a call takes up
-// to 16 messages for each of its workers before their turn.
+// to 16 messages for each of its workers ahead.
 func (s *Subscription) Handle(ctx context.Context, f func(context.Context, *Message) error) error {
 	if f == nil {
 		return errNoFunction(&s.options)
 	}
-	h := &handler{sub: s, call: s.client.hooks.handler(f)}
-	s.client.handlers.begin()
-	s.queue.hold(&h.hold)
-	defer h.end() // also when f panics
+	h := &handler{sub: s, call: s.inbox.hooked(f)}
+	s.inbox.handlers.add()
+	s.queue.addConsumer(&h.consumer)
+	defer h.giveBack() // also when f panics
 	run := h.run
 	if s.options.Concurrency > 1 {
 		run = h.runLanes
 	}
-	return &requestError{"handle", s.options.Filters[0].Filter, true, run(ctx)}
+	return &requestError{"handle", s.name(), true, run(ctx)}
+}
+
+func errNoFunction(o *SubscribeOptions) error {
+	name := ""
+	if len(o.Filters) > 0 {
+		name = o.Filters[0].Filter
+	}
+	return &requestError{"handle", name, false, invalid("function", "is nil")}
 }
 
 // handler is one call of Handle.
 type handler struct {
 	sub        *Subscription
 	call       func(context.Context, *Message) error
-	hold       holder
-	unfinished []item // taken and not acknowledged, besides what hold has
+	consumer   consumer
+	unfinished []item // taken and not acknowledged, besides what consumer has
 }
 
 // handleBatch is how many messages a handler takes at a time: enough to make
@@ -122,12 +63,12 @@ type handler struct {
 const handleBatch = 64
 
 func (h *handler) run(ctx context.Context) error {
-	h.hold.batch = make([]item, handleBatch)
+	h.consumer.batch = make([]item, handleBatch)
 	for done := 0; ; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		_, err := h.sub.take(ctx, &h.hold, done, h.hold.batch)
+		_, err := h.sub.pop(ctx, &h.consumer, done, h.consumer.batch, false)
 		if err != nil {
 			return err
 		}
@@ -144,10 +85,10 @@ func (h *handler) runBatch(ctx context.Context) (done int, err error) {
 	used := 0                              // messages of it
 	defer func() { lease.release(used) }() // also when the function panics
 	for {
-		if err := h.over(ctx); err != nil {
+		if err := h.stopped(ctx); err != nil {
 			return done, err
 		}
-		m, ok := h.hold.claim()
+		m, ok := h.consumer.claimNext()
 		if !ok {
 			return done, nil
 		}
@@ -165,8 +106,8 @@ func (h *handler) runBatch(ctx context.Context) (done int, err error) {
 	}
 }
 
-// over says why no further message is handled, if that is so.
-func (h *handler) over(ctx context.Context) error {
+// stopped says why no further message is handled, if that is so.
+func (h *handler) stopped(ctx context.Context) error {
 	select {
 	case <-h.sub.queue.cut:
 		return h.sub.queue.err()
@@ -178,17 +119,17 @@ func (h *handler) over(ctx context.Context) error {
 	return nil
 }
 
-// end gives back what was not finished. What the function has had is its own: others
-// get a copy, as the function left it.
-func (h *handler) end() {
-	defer h.sub.client.handlers.end()
+// giveBack gives back what was not finished. What the function has had is its own:
+// others get a copy, as the function left it.
+func (h *handler) giveBack() {
+	defer h.sub.inbox.handlers.done()
 	for i, m := range h.unfinished {
 		if m.lease == nil {
 			h.unfinished[i].Message = m.Message.Clone()
-			h.unfinished[i].receipt = m.receipt
+			h.unfinished[i].acknowledger = m.acknowledger
 		}
 	}
-	h.sub.giveBack(&h.hold, h.unfinished...)
+	h.sub.giveBack(&h.consumer, h.unfinished...)
 }
 
 // handle calls the function for one message and acknowledges it.
@@ -203,7 +144,7 @@ func (h *handler) handle(ctx context.Context, m *Message) error {
 	if !refused {
 		return err
 	}
-	m.receipt.settle(refusalOf(code))
+	m.acknowledger.acknowledge(refusalOf(code))
 	return nil
 }
 
@@ -216,4 +157,66 @@ func refusalOf(code ReasonCode) ReasonCode {
 		return code
 	}
 	return UnspecifiedError
+}
+
+// lanesAhead is how many messages a handler takes out of the queue for each
+// worker, in search of keys that are not busy.
+const lanesAhead = 16
+
+// runLanes is run with several workers.
+func (h *handler) runLanes(ctx context.Context) error {
+	o := &h.sub.options
+	l := newLanes(lanesAhead * o.Concurrency)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.fill(ctx, l) })
+	for range o.Concurrency {
+		g.Go(func() error { return h.work(ctx, l) })
+	}
+	err := g.Wait()
+	h.unfinished = l.left()
+	return err
+}
+
+// fill puts messages into their lanes.
+func (h *handler) fill(ctx context.Context, l *lanes) error {
+	key := h.sub.options.OrderBy
+	if key == nil {
+		key = func(m *Message) string { return m.Topic }
+	}
+	var next [1]item
+	for {
+		select {
+		case l.slots <- struct{}{}:
+		case <-h.sub.queue.cut: // nobody is to wait for the end until there is space
+			return h.sub.queue.err()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if _, err := h.sub.pop(ctx, &h.consumer, 0, next[:], false); err != nil {
+			return err
+		}
+		l.add(key(next[0].Message), next[0])
+	}
+}
+
+// work handles messages until ctx ends or one fails.
+func (h *handler) work(ctx context.Context, l *lanes) error {
+	for {
+		select {
+		case lane := <-l.ready:
+			if err := h.stopped(ctx); err != nil {
+				return err
+			}
+			// It stays in its lane until it is done, where left finds it.
+			m := l.first(lane)
+			if err := h.handle(ctx, m.Message); err != nil {
+				return err
+			}
+			m.lease.release(1)
+			l.done(lane)
+			h.sub.queue.handedOver(&h.consumer, 1)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }

@@ -15,9 +15,9 @@ type narrower struct {
 	keepRetain bool // the Subscription wants the flag of new messages
 }
 
-// narrow notes who of those that get p, from begin in d.subs, asked for less than the
-// server sends. Called with r.mu held.
-func (r *router) narrow(d *delivery, begin int, in *session.Received) {
+// narrowLocked notes which of those that get in, from begin in d.subs, asked for less
+// than the server sends. Called with router.mu held.
+func (d *receiver) narrowLocked(begin int, in *session.Received) {
 	for i := begin; i < len(d.subs); i++ {
 		s := d.subs[i]
 		n, mixed := narrower{}, false
@@ -30,7 +30,7 @@ func (r *router) narrow(d *delivery, begin int, in *session.Received) {
 			n.keepRetain = n.keepRetain || o.RetainAsPublished || !t.keepsRetain()
 			mixed = mixed || t.mixed
 		}
-		if !mixed || s.local {
+		if !mixed || s.kind == kindLocal {
 			continue
 		}
 		if d.narrowed == nil {
@@ -41,7 +41,7 @@ func (r *router) narrow(d *delivery, begin int, in *session.Received) {
 }
 
 // takeDown takes message i of d.subs down to what its Subscription asked for.
-func (d *delivery) takeDown(i int, m *Message) {
+func (d *receiver) takeDown(i int, m *Message) {
 	n, narrowed := d.narrowed[i]
 	if !narrowed {
 		return
@@ -52,28 +52,29 @@ func (d *delivery) takeDown(i int, m *Message) {
 	}
 }
 
-// disclaimTickets ends the holds of those, from begin to end in d.subs, who get the
+// disclaimHolds ends the holds of those, from begin to end in d.subs, that get the
 // message at QoS 0: it is not theirs to acknowledge.
-func (d *delivery) disclaimTickets(h *holds, begin, end int) {
+func (d *receiver) disclaimHolds(begin, end int) {
 	for i := begin; i < end; i++ {
 		if n, narrowed := d.narrowed[i]; narrowed && n.qos == AtMostOnce {
-			h.receipt(d.tickets[i]).settle(Success)
-			d.tickets[i] = ticket{}
+			d.inbox.holds.acknowledger(d.holds[i]).acknowledge(Success)
+			d.holds[i] = holdID{}
 		}
 	}
 }
 
-// roomForFirm is roomForAll for those, from begin to end in d.subs, who hold the message.
-func (d *delivery) roomForFirm(ctx context.Context, begin, end int, in *session.Received) bool {
+// awaitSpaceForHolders is awaitSpaceForAll for those, from begin to end in d.subs, that
+// hold the message.
+func (d *receiver) awaitSpaceForHolders(ctx context.Context, begin, end int, in *session.Received) bool {
 	if len(d.narrowed) == 0 {
-		return d.roomForAll(ctx, d.subs[begin:end], d.tickets[begin:end], in)
+		return d.awaitSpaceForAll(ctx, d.subs[begin:end], d.holds[begin:end], in)
 	}
 	var subs []*Subscription
-	var tickets []ticket
+	var holds []holdID
 	for i := begin; i < end; i++ {
-		if d.tickets[i] != (ticket{}) {
-			subs, tickets = append(subs, d.subs[i]), append(tickets, d.tickets[i])
+		if d.holds[i] != (holdID{}) {
+			subs, holds = append(subs, d.subs[i]), append(holds, d.holds[i])
 		}
 	}
-	return d.roomForAll(ctx, subs, tickets, in)
+	return d.awaitSpaceForAll(ctx, subs, holds, in)
 }

@@ -38,8 +38,8 @@ const messageSize = int64(unsafe.Sizeof(Message{}))
 
 // borrow returns a message that is valid until its lease is released, or nil if
 // the message has to be copied. left is how many of the read may still come.
-func (l *lender) borrow(r *wire.Reader, in *session.Received, left int, receipt receipt) (*Message, *lease) {
-	if l.current == nil && !l.begin(r, left) {
+func (l *lender) borrow(r *wire.Reader, in *session.Received, left int, a acknowledger) (*Message, *lease) {
+	if l.current == nil && !l.startLease(r, left) {
 		return nil, nil
 	}
 	le := l.current
@@ -51,13 +51,13 @@ func (l *lender) borrow(r *wire.Reader, in *session.Received, left int, receipt 
 	le.messages = le.messages[:len(le.messages)+1]
 	m := &le.messages[len(le.messages)-1]
 	*m = Message{}
-	m.receive(in, in.Publish.Payload, receipt)
+	m.fill(in, in.Publish.Payload, a)
 	l.taken++
 	return m, le
 }
 
-// begin takes the buffer of this read from the reader.
-func (l *lender) begin(r *wire.Reader, messages int) bool {
+// startLease takes the buffer of this read from the reader.
+func (l *lender) startLease(r *wire.Reader, messages int) bool {
 	if l.refused || l.out.Load() >= maxLent {
 		l.refused = true
 		return false
@@ -87,25 +87,18 @@ func (l *lender) weigh(bytes int64) {
 	l.out.Add(bytes)
 }
 
-// settle counts the messages that were borrowed, before anybody gets them.
-func (l *lender) settle() {
+// countBorrowed counts the messages that were borrowed, before anybody gets them.
+func (l *lender) countBorrowed() {
 	if l.taken > 0 {
 		l.current.holders.Add(int32(l.taken))
 		l.taken = 0
 	}
 }
 
-// end says that the reader has handed out all that it lends of this read.
-func (l *lender) end() {
+// finishRead says that the reader has handed out all that it lends of this read.
+func (l *lender) finishRead() {
 	l.current.release(1) // nil if nothing was lent
 	l.current, l.refused = nil, false
-}
-
-// release gives back what was lent of items that nobody gets.
-func release(items []item) {
-	for _, it := range items {
-		it.lease.release(1)
-	}
 }
 
 // release ends the use of n messages. A nil lease is that of messages which
@@ -119,18 +112,4 @@ func (le *lease) release(n int) {
 	le.buffer.Release()
 	le.buffer, le.messages, le.weight = wire.Buffer{}, le.messages[:0], 0
 	l.pool.Put(le)
-}
-
-// owned returns the message of m for somebody who keeps it: one that was lent is
-// copied.
-func (m *item) owned() *Message {
-	if m.lease == nil {
-		return m.Message
-	}
-	lent := m.Message
-	m.Message = lent.Clone()
-	m.receipt = lent.receipt
-	m.lease.release(1)
-	m.lease = nil
-	return m.Message
 }

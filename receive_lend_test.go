@@ -42,7 +42,7 @@ func startLending(t *testing.T) *lending {
 
 func (l *lending) lent() int64 {
 	synctest.Wait()
-	return l.conn.receiver.(*delivery).lender.out.Load()
+	return l.conn.receiver.(*receiver).lender.out.Load()
 }
 
 // handle begins a Handle and grants what it asks for.
@@ -102,7 +102,7 @@ func TestLentMessagesAreIntactAndGoBack(t *testing.T) {
 			n, most := 0, int64(0)
 			l.handle(t.Context(), o, func(_ context.Context, m *Message) error {
 				wantContents(t, n, m)
-				most = max(most, l.conn.receiver.(*delivery).lender.out.Load())
+				most = max(most, l.conn.receiver.(*receiver).lender.out.Load())
 				n++
 				return nil
 			})

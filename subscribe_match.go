@@ -3,30 +3,30 @@ package mqtt
 import (
 	"slices"
 
+	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// shortcut is who got the last message that a subscription identifier assigned
+// shortcut is the Subscription that got the last message that a subscription identifier assigned
 // to one Subscription, whatever its topic: the next one usually goes there too.
 type shortcut struct {
 	id  uint32 // 0: none
 	sub *Subscription
 }
 
-// find appends the Subscriptions that get p to dst, each once. Called with r.mu
-// held.
-func (r *router) find(dst []*Subscription, p *wire.Publish) []*Subscription {
+// findLocked appends the Subscriptions that get p to dst, each once.
+func (r *router) findLocked(dst []*Subscription, p *wire.Publish) []*Subscription {
 	if q := p.Properties; q != nil && len(q.SubscriptionIDs) == 1 && q.SubscriptionIDs[0] == r.last.id {
 		return append(dst, r.last.sub)
 	}
 	begin := len(dst)
-	if r.ours(p) {
+	if r.oursLocked(p) {
 		ids := p.Properties.SubscriptionIDs
-		if g := r.groups[ids[0]]; !r.inherited && g.sole() {
+		if g := r.groups[ids[0]]; !r.inherited && g.single() {
 			r.last = shortcut{g.id, g.routes[0].subs[0]}
 		}
 		for _, id := range ids {
-			dst = r.findInGroup(dst, begin, r.groups[id], p)
+			dst = r.findInGroupLocked(dst, begin, r.groups[id], p)
 		}
 		if len(dst) > begin || !r.inherited {
 			return dst
@@ -42,12 +42,12 @@ func (r *router) find(dst []*Subscription, p *wire.Publish) []*Subscription {
 	return dst
 }
 
-// sole says that whatever the server sends for g goes to one Subscription.
-func (g *group) sole() bool { return len(g.routes) == 1 && len(g.routes[0].subs) == 1 }
+// single says that whatever the server sends for g goes to one Subscription.
+func (g *group) single() bool { return len(g.routes) == 1 && len(g.routes[0].subs) == 1 }
 
-// ours says that subscription identifiers tell who gets p: there are some, and
+// oursLocked says that subscription identifiers tell which Subscriptions get p: there are some, and
 // all are ours.
-func (r *router) ours(p *wire.Publish) bool {
+func (r *router) oursLocked(p *wire.Publish) bool {
 	if p.Properties == nil || len(p.Properties.SubscriptionIDs) == 0 {
 		return false
 	}
@@ -62,7 +62,7 @@ func (r *router) ours(p *wire.Publish) bool {
 // fewRoutes is up to how many filters are tried one by one.
 const fewRoutes = 8
 
-func (r *router) findInGroup(dst []*Subscription, begin int, g *group, p *wire.Publish) []*Subscription {
+func (r *router) findInGroupLocked(dst []*Subscription, begin int, g *group, p *wire.Publish) []*Subscription {
 	switch n := len(g.routes); {
 	case n == 1 && !r.inherited:
 		return g.routes[0].appendTo(dst, begin, p)
@@ -83,7 +83,7 @@ func (r *router) findInGroup(dst []*Subscription, begin int, g *group, p *wire.P
 	return dst
 }
 
-// appendTo appends those who want what the server sends for t.
+// appendTo appends those that want what the server sends for t.
 func (t *route) appendTo(dst []*Subscription, begin int, p *wire.Publish) []*Subscription {
 	subs := t.subs
 	if p.Retain && len(t.newcomers) > 0 && !t.keepsRetain() {
@@ -106,4 +106,14 @@ func appendOnce(dst []*Subscription, begin int, s *Subscription) []*Subscription
 		return dst
 	}
 	return append(dst, s)
+}
+
+// matches says whether topic may come from the server's subscription to t.
+func (t *route) matches(topic string) bool {
+	for _, filter := range t.topics {
+		if match.MatchPlain(filter, topic) {
+			return true
+		}
+	}
+	return false
 }

@@ -27,7 +27,7 @@ func push(q *queue, m *Message) pushed {
 
 func pop(q *queue) (m *Message, ok bool, err error) {
 	var next [1]item
-	n, err := q.pop(next[:])
+	n, err := q.pop(nil, 0, next[:], false)
 	return next[0].Message, n > 0, err
 }
 
@@ -115,9 +115,9 @@ func TestBlockingQueueAsksToTryAgain(t *testing.T) {
 	q := newQueue(SubscribeOptions{BufferMessages: 1, Overflow: Block})
 	require.Equal(t, pushTaken, push(q, queued(0, "1")))
 	require.Equal(t, pushFull, push(q, queued(0, "2")))
-	require.False(t, hasToken(q.room))
+	require.False(t, hasToken(q.space))
 	wantQueued(t, q, "1")
-	require.True(t, hasToken(q.room))
+	require.True(t, hasToken(q.space))
 	require.Equal(t, pushTaken, push(q, queued(0, "2")))
 	require.Zero(t, q.lost())
 }
@@ -151,7 +151,7 @@ func TestClosedQueueTellsEveryConsumer(t *testing.T) {
 	q := newQueue(SubscribeOptions{})
 	push(q, queued(1, "1"))
 	reason := errors.New("reason")
-	left := q.close(reason)
+	left := q.cutOff(reason)
 	require.Len(t, left, 1)
 	for range 3 {
 		require.True(t, hasToken(q.ready))
@@ -160,7 +160,7 @@ func TestClosedQueueTellsEveryConsumer(t *testing.T) {
 		require.ErrorIs(t, err, reason)
 	}
 	require.Equal(t, pushClosed, push(q, queued(1, "2")))
-	require.Empty(t, q.close(errors.New("another")))
+	require.Empty(t, q.cutOff(errors.New("another")))
 	require.Equal(t, reason, q.err())
 }
 
@@ -168,7 +168,7 @@ func TestDrainedQueueEndsWithItsLastMessage(t *testing.T) {
 	q := newQueue(SubscribeOptions{})
 	push(q, queued(1, "1"))
 	push(q, queued(1, "2"))
-	q.drain()
+	q.finishWhenEmpty()
 	require.Equal(t, pushClosed, push(q, queued(1, "late")))
 	require.NoError(t, q.err())
 	wantQueued(t, q, "1", "2")
@@ -180,28 +180,28 @@ func TestDrainedQueueEndsWithItsLastMessage(t *testing.T) {
 
 func TestEmptyQueueDrainsAtOnce(t *testing.T) {
 	q := newQueue(SubscribeOptions{})
-	q.drain()
+	q.finishWhenEmpty()
 	require.ErrorIs(t, q.err(), ErrUnsubscribed)
 	require.True(t, hasToken(q.ready))
 }
 
 func TestGroupsOfShortSubscriptionsAreForgotten(t *testing.T) {
-	var r router
-	r.init(0, false)
+	b := newInbox()
+	r := b.router
 	add := func() *Subscription {
-		s := &Subscription{options: SubscribeOptions{Filters: []Filter{{Filter: "t"}}}}
-		require.NoError(t, r.add(s))
+		s := &Subscription{inbox: b, options: SubscribeOptions{Filters: []Filter{{Filter: "t"}}}}
+		require.NoError(t, b.add(s))
 		return s
 	}
 	long := add()
 	for range 100 {
 		short := add()
-		r.granted(short, []Ack{{ReasonCode: Success}})
-		r.remove(short)
+		b.granted(short, []Ack{{ReasonCode: Success}})
+		b.remove(short)
 	}
 	require.Len(t, r.groups, 1)
 	require.Len(t, r.routes["t"].groups, 1)
-	r.remove(long)
+	b.remove(long)
 	require.Empty(t, r.groups)
 	require.Empty(t, r.routes)
 }
@@ -229,7 +229,7 @@ func TestLimitsMayBeAsLargeAsAnInt(t *testing.T) {
 func TestBlockingQueueHasMoreRoomUntilSubscribeReturns(t *testing.T) {
 	q := newQueue(SubscribeOptions{BufferMessages: 1, Overflow: Block})
 	q.early = true
-	for range earlyRoom {
+	for range earlySpace {
 		require.Equal(t, pushTaken, push(q, queued(0, "early")))
 	}
 	require.Equal(t, pushEpisode, push(q, queued(0, "too many")), "never without bound, and never waiting")
@@ -248,7 +248,7 @@ func BenchmarkQueue(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				q.push(in, false)
-				if taken, _ := q.pop(out); taken != n {
+				if taken, _ := q.pop(nil, 0, out, false); taken != n {
 					b.Fatal("not all came out")
 				}
 			}

@@ -1,25 +1,9 @@
 package mqtt
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
-)
-
-// Overflow says what a Subscription does with a QoS 0 message for which its
-// buffer has no room. QoS 1 and 2 messages stay with the server then; see
-// SubscribeOptions.BufferBytes.
-type Overflow uint8
-
-// What to do when the buffer is full.
-const (
-	DropNewest Overflow = iota // drop the message that just came
-	DropOldest                 // drop the QoS 0 message that has waited longest
-	// Block stops reading from the connection until half of the buffer is free. It
-	// slows the server down by TCP back-pressure, and with it everything else on
-	// the connection: other subscriptions, acknowledgements, keep-alive. The
-	// consumer must not wait for the server, by Publish, Subscribe, Unsubscribe or
-	// Flush: the answer may be behind the message that finds no room.
-	Block
 )
 
 // item is a message in a queue, with the lease under which it is lent, if any.
@@ -37,6 +21,36 @@ func (m *item) weigh() {
 	}
 }
 
+// owned returns the message of m for a consumer that keeps it: one that was lent is
+// copied.
+func (m *item) owned() *Message {
+	if m.lease == nil {
+		return m.Message
+	}
+	lent := m.Message
+	m.Message = lent.Clone()
+	m.acknowledger = lent.acknowledger
+	m.lease.release(1)
+	m.lease = nil
+	return m.Message
+}
+
+// releaseAll gives back what was lent of items that nobody gets.
+func releaseAll(items []item) {
+	for _, it := range items {
+		it.lease.release(1)
+	}
+}
+
+// dismiss acknowledges messages that nobody wants, which must not hold up
+// others.
+func dismiss(items []item) {
+	for _, m := range items {
+		m.Ack()
+		m.lease.release(1)
+	}
+}
+
 // queue holds the messages of one Subscription between the reader, which never
 // waits for a consumer, and its consumers.
 type queue struct {
@@ -48,14 +62,14 @@ type queue struct {
 	dropped uint64
 	total   *atomic.Uint64 // dropped by all queues of the client
 	losing  bool           // the last QoS 0 message was dropped: an episode is reported once
-	closed  error
-	final   bool // no more will come; closed when empty
-	ended   bool // cut is closed
-	kept    bool // closed, but what comes back stays for close to return
+	closed  error          // why nothing comes out any more
+	final   bool           // nothing is added any more; closed when empty
+	isCut   bool           // cut is closed
+	kept    bool           // closed, but what comes back stays for cutOff to return
 
-	holders []*holder
-	out     int    // messages that holders have
-	taken   uint64 // numbers items
+	consumers []*consumer
+	out       int    // messages that consumers have
+	taken     uint64 // numbers items
 
 	maxMessages, maxBytes int // of QoS 0 messages; maxBytes also of the others
 	overflow              Overflow
@@ -63,12 +77,12 @@ type queue struct {
 
 	waiting int  // consumers that found the queue empty and wait for ready
 	blocked bool // the reader found it full and waits until it is half empty
-	early   bool // there is more room, for nobody can receive before Subscribe returns
+	early   bool // there is more space, for nobody can receive before Subscribe returns
 
 	ready chan struct{} // one token: there is something to take, or the end
-	room  chan struct{} // one token: something was taken
+	space chan struct{} // one token: something was taken
 	over  chan struct{} // closed when nothing comes out any more
-	cut   chan struct{} // closed by close and fail: what consumers hold is not wanted either
+	cut   chan struct{} // closed by cutOff and cutAndKeep: what consumers hold is not wanted either
 }
 
 // load is how much there is of one kind of messages.
@@ -80,11 +94,11 @@ func (l *load) remove(bytes int) { l.messages--; l.bytes -= bytes }
 
 func (q *queue) init(o *SubscribeOptions, dropped *atomic.Uint64) {
 	q.total = dropped
-	q.maxMessages = defaultTo(o.BufferMessages, 4096)
-	q.maxBytes = defaultTo(o.BufferBytes, 16<<20)
+	q.maxMessages = cmp.Or(o.BufferMessages, 4096)
+	q.maxBytes = cmp.Or(o.BufferBytes, 16<<20)
 	q.overflow = o.Overflow
 	q.ready = make(chan struct{}, 1)
-	q.room = make(chan struct{}, 1)
+	q.space = make(chan struct{}, 1)
 	q.over = make(chan struct{})
 	q.cut = make(chan struct{})
 }
@@ -94,22 +108,22 @@ type pushed uint8
 
 const (
 	pushTaken   pushed = iota
-	pushFull           // try again when there is room
+	pushFull           // try again when there is space
 	pushLeft           // the server has to keep it, and all that follow it
 	pushDropped        // the message or older ones were dropped
-	pushEpisode        // likewise, for the first time since there was room
+	pushEpisode        // likewise, for the first time since there was space
 	pushClosed         // nobody wants it any more
 )
 
 // push queues items in order. It says how many of them it has dealt with, what
 // became of the next if that is not all, and whether an episode of drops has
-// begun. Who puts off waking consumers has to wake them soon if they are still
+// begun. A caller that puts off waking consumers has to wake them soon if they are still
 // asleep.
 func (q *queue) push(items []item, putOff bool) (n int, result pushed, episode, asleep bool) {
 	q.mu.Lock()
-	n = q.addAll(items)
+	n = q.addAllLocked(items)
 	for ; n < len(items); n++ {
-		result = q.add(items[n])
+		result = q.addLocked(items[n])
 		if result == pushFull || result == pushClosed || result == pushLeft {
 			break
 		}
@@ -125,9 +139,9 @@ func (q *queue) push(items []item, putOff bool) (n int, result pushed, episode, 
 	return n, result, episode, asleep
 }
 
-// accept queues a message that is held already, whatever the limits. It says whether
+// pushHeld queues a message that is held already, whatever the limits. It says whether
 // somebody may still take it.
-func (q *queue) accept(m *Message) bool {
+func (q *queue) pushHeld(m *Message) bool {
 	q.mu.Lock()
 	if q.closed != nil || q.final {
 		q.mu.Unlock()
@@ -141,16 +155,16 @@ func (q *queue) accept(m *Message) bool {
 		q.firm.add(size)
 	}
 	q.mu.Unlock()
-	token(q.ready)
+	signal(q.ready)
 	return true
 }
 
-// wake wakes a consumer that waits, who wakes the next if there is more to take.
-func (q *queue) wake() { token(q.ready) }
+// wake wakes a consumer that waits, which wakes the next if there is more to take.
+func (q *queue) wake() { signal(q.ready) }
 
-// addAll queues items if there is room for all of them, which it says by their
+// addAllLocked queues items if there is space for all of them, which it says by their
 // number.
-func (q *queue) addAll(items []item) int {
+func (q *queue) addAllLocked(items []item) int {
 	if q.closed != nil || q.final {
 		return 0
 	}
@@ -165,7 +179,7 @@ func (q *queue) addAll(items []item) int {
 		}
 	}
 	if lossy.messages > q.maxMessages || lossy.bytes > q.maxBytes ||
-		firm.messages > q.firm.messages && !q.takes(firm) {
+		firm.messages > q.firm.messages && !q.fitsLocked(firm) {
 		return 0
 	}
 	q.items = append(q.items, items...)
@@ -176,18 +190,18 @@ func (q *queue) addAll(items []item) int {
 	return len(items)
 }
 
-func (q *queue) add(m item) pushed {
+func (q *queue) addLocked(m item) pushed {
 	if q.closed != nil || q.final {
 		return pushClosed
 	}
 	m.weigh()
 	if m.QoS > AtMostOnce {
-		return q.addFirm(m)
+		return q.addFirmLocked(m)
 	}
 	result := pushTaken
 	times := 1
 	if q.early && q.overflow == Block {
-		times = earlyRoom
+		times = earlySpace
 	}
 	if q.lossy.messages > 0 && (q.lossy.messages/times >= q.maxMessages || (q.lossy.bytes+m.size)/times > q.maxBytes) {
 		if q.overflow == Block && !q.early {
@@ -200,10 +214,10 @@ func (q *queue) add(m item) pushed {
 			result = pushEpisode
 		}
 		if q.overflow != DropOldest {
-			q.drop(m)
+			q.dropLocked(m)
 			return result
 		}
-		q.dropOldest(m.size)
+		q.dropOldestLocked(m.size)
 	} else {
 		q.losing = false
 	}
@@ -212,20 +226,20 @@ func (q *queue) add(m item) pushed {
 	return result
 }
 
-// earlyRoom is how many times the limits apply until Subscribe returns, under Block
+// earlySpace is how many times the limits apply until Subscribe returns, under Block
 // and to QoS 1 and 2 messages. What a server sends beyond, without a SUBACK, is
 // dropped or stays with it.
-const earlyRoom = 16
+const earlySpace = 16
 
-// dropOldest makes room for a QoS 0 message of size bytes. Messages above QoS 0
+// dropOldestLocked makes space for a QoS 0 message of size bytes. Messages above QoS 0
 // stay.
-func (q *queue) dropOldest(size int) {
+func (q *queue) dropOldestLocked(size int) {
 	for i := q.head; q.lossy.messages > 0 && (q.lossy.messages >= q.maxMessages || q.lossy.bytes+size > q.maxBytes); {
 		switch m := q.items[i]; {
 		case m.QoS > AtMostOnce:
 			i++
 		case i == q.head:
-			q.drop(q.shift())
+			q.dropLocked(q.shiftLocked())
 			i = q.head
 		default:
 			// Those before it move up: they are few, those behind it may be many.
@@ -234,14 +248,14 @@ func (q *queue) dropOldest(size int) {
 			q.head++
 			i++
 			q.lossy.remove(m.size)
-			q.drop(m)
-			i -= q.tidy()
+			q.dropLocked(m)
+			i -= q.tidyLocked()
 		}
 	}
 }
 
-// drop counts a message that is lost.
-func (q *queue) drop(m item) {
+// dropLocked counts a message that is lost.
+func (q *queue) dropLocked(m item) {
 	q.dropped++
 	q.total.Add(1)
 	m.lease.release(1)
@@ -252,11 +266,11 @@ func (q *queue) drop(m item) {
 func (q *queue) giveUp(m item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.drop(m)
+	q.dropLocked(m)
 }
 
-// shift takes out the head, and keeps the slice from growing forever.
-func (q *queue) shift() item {
+// shiftLocked takes out the head, and keeps the slice from growing forever.
+func (q *queue) shiftLocked() item {
 	m := q.items[q.head]
 	q.items[q.head] = item{}
 	q.head++
@@ -265,13 +279,13 @@ func (q *queue) shift() item {
 	} else {
 		q.firm.remove(m.size)
 	}
-	q.tidy()
+	q.tidyLocked()
 	return m
 }
 
-// tidy gives back the places of items that are gone. It returns by how many places the
+// tidyLocked gives back the places of items that are gone. It returns by how many places the
 // others have moved.
-func (q *queue) tidy() (moved int) {
+func (q *queue) tidyLocked() (moved int) {
 	switch {
 	case q.head == len(q.items):
 		q.items, q.head = q.items[:0], 0
@@ -287,39 +301,33 @@ func (q *queue) tidy() (moved int) {
 	return moved
 }
 
-// pop takes messages into dst, as many as there are and fit. Without any, err
-// says whether there will never be one; if there may be, the caller counts as
-// waiting until it calls woken.
-func (q *queue) pop(dst []item) (n int, err error) { return q.popFor(nil, 0, dst) }
-
-// popFor is pop for h, which has handed over so many of the messages that it took
-// before. Without h a message counts as handed over at once.
-func (q *queue) popFor(h *holder, over int, dst []item) (n int, err error) {
-	return q.popAs(h, over, dst, false)
-}
-
-// popAs is popFor for one who has the messages settled: they are acknowledged before
-// the queue can end, and nobody has one that is not.
-func (q *queue) popAs(h *holder, over int, dst []item, settled bool) (n int, err error) {
+// pop takes messages into dst, as many as there are and fit. Without any, err says
+// whether there will never be one; if there may be, the caller counts as waiting until
+// it calls woken.
+//
+// c has handed over so many of the messages that it took before. If c is nil, a message
+// counts as handed over at once. With acknowledge they are acknowledged before the
+// queue can end, and nobody has one that is not.
+func (q *queue) pop(c *consumer, handedOver int, dst []item, acknowledge bool) (n int, err error) {
 	q.mu.Lock()
-	if h != nil {
-		clear(h.batch[:h.count])
-		h.count = 0
-		q.settle(h, over)
+	if c != nil {
+		clear(c.batch[:c.count])
+		c.count = 0
+		q.handedOverLocked(c, handedOver)
 	}
 	if q.closed != nil {
 		err = q.closed
 		q.mu.Unlock()
-		token(q.ready) // for the next consumer to see the end
+		signal(q.ready) // for the next consumer to see the end
 		return 0, err
 	}
-	if len(q.holders) == 0 || q.share(h) {
-		n = q.takeFor(h, dst)
+	if len(q.consumers) == 0 || q.shareLocked(c) {
+		n = q.takeLocked(c, dst)
 	}
-	if settled {
+	if acknowledge {
 		for _, m := range dst[:n] {
 			if m.QoS > AtMostOnce {
-				m.receipt.settle(Success)
+				m.acknowledger.acknowledge(Success)
 			}
 		}
 	}
@@ -328,19 +336,19 @@ func (q *queue) popAs(h *holder, over int, dst []item, settled bool) (n int, err
 		q.mu.Unlock()
 		return 0, nil
 	}
-	q.finishIfDrained()
+	q.closeIfEmptyLocked()
 	more := q.waiting > 0 && (q.head < len(q.items) || q.closed != nil)
 	resume := q.blocked && q.lossy.messages <= q.maxMessages/2 && q.lossy.bytes <= q.maxBytes/2
 	if resume {
 		q.blocked = false
 	}
-	starved, fetch := q.relieve()
+	starved, fetch := q.noteTakenLocked()
 	q.mu.Unlock()
 	if more {
-		token(q.ready)
+		signal(q.ready)
 	}
 	if resume || starved {
-		token(q.room)
+		signal(q.space)
 	}
 	if fetch != nil {
 		fetch()
@@ -348,25 +356,25 @@ func (q *queue) popAs(h *holder, over int, dst []item, settled bool) (n int, err
 	return n, nil
 }
 
-// takeFor takes messages into dst for h. Called with q.mu held.
-func (q *queue) takeFor(h *holder, dst []item) (n int) {
-	if len(q.holders) > 1 {
+// takeLocked takes messages into dst for c.
+func (q *queue) takeLocked(c *consumer, dst []item) (n int) {
+	if len(q.consumers) > 1 {
 		dst = dst[:1] // the others want some too
 	}
 	for n < len(dst) && q.head < len(q.items) {
-		dst[n] = q.shift()
+		dst[n] = q.shiftLocked()
 		if dst[n].number == 0 {
 			q.taken++
 			dst[n].number = q.taken
 		}
 		n++
 	}
-	if h != nil {
-		h.out += n
+	if c != nil {
+		c.out += n
 		q.out += n
-		if h.batch != nil {
-			h.count = int64(n)
-			h.next.Store(0)
+		if c.batch != nil {
+			c.count = int64(n)
+			c.next.Store(0)
 		}
 	}
 	return n
@@ -375,8 +383,8 @@ func (q *queue) takeFor(h *holder, dst []item) (n int) {
 // keptItems is how many places an empty queue keeps for the next burst.
 const keptItems = 2048
 
-// begin says that there may be consumers from now on.
-func (q *queue) begin() {
+// beginConsuming says that there may be consumers from now on.
+func (q *queue) beginConsuming() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.early = false
@@ -389,62 +397,77 @@ func (q *queue) woken() {
 	q.waiting--
 }
 
-// close ends the queue with err and returns the messages nobody took.
-func (q *queue) close(err error) []item {
+// The end of a queue has three ways. finishWhenEmpty is that of Drain: nothing is added
+// any more, and the queue closes when consumers have handed over what is there. cutOff
+// and cutAndKeep are at once: consumers give up what they have not begun. What nobody
+// took is returned by cutOff, and stays for it after cutAndKeep.
+
+// cutOff closes the queue because of err, at once, and returns the messages that nobody
+// took.
+func (q *queue) cutOff(err error) []item {
 	q.mu.Lock()
-	left := q.items[q.head:]
+	rest := q.items[q.head:]
 	q.items, q.head, q.lossy, q.firm = nil, 0, load{}, load{}
 	q.kept = false
-	q.end(err)
+	q.cutLocked(err)
 	q.mu.Unlock()
-	token(q.ready)
-	return left
+	signal(q.ready)
+	return rest
 }
 
-// fail ends the queue with err. What nobody took, and what comes back, stays for
-// close to return.
-func (q *queue) fail(err error) {
+// cutAndKeep closes the queue because of err, at once. What nobody took, and what comes
+// back, stays for cutOff to return.
+func (q *queue) cutAndKeep(err error) {
 	q.mu.Lock()
 	q.kept = q.closed == nil
-	q.end(err)
+	q.cutLocked(err)
 	q.mu.Unlock()
-	token(q.ready)
+	signal(q.ready)
 }
 
-// end is called with q.mu held.
-func (q *queue) end(err error) {
-	q.finish(err)
-	if !q.ended {
-		q.ended = true
+func (q *queue) cutLocked(err error) {
+	q.closeLocked(err)
+	if !q.isCut {
+		q.isCut = true
 		close(q.cut)
 	}
 }
 
-// drain lets consumers take what is there and then ends the queue.
-func (q *queue) drain() {
+// finishWhenEmpty lets consumers take what is there and then closes the queue.
+func (q *queue) finishWhenEmpty() {
 	q.mu.Lock()
 	q.final = true
-	q.finishIfDrained()
+	q.closeIfEmptyLocked()
 	q.mu.Unlock()
-	token(q.ready)
+	signal(q.ready)
 }
 
-// finish is called with q.mu held.
-func (q *queue) finish(err error) {
+// closeIfEmptyLocked closes a queue that is final and of which consumers have handed
+// over everything.
+func (q *queue) closeIfEmptyLocked() {
+	if q.final && q.out == 0 && q.head == len(q.items) && q.closed == nil {
+		q.closeLocked(ErrUnsubscribed)
+		signal(q.ready)
+	}
+}
+
+// closeLocked says that nothing comes out any more, because of err.
+func (q *queue) closeLocked(err error) {
 	if q.closed == nil {
 		q.closed = err
 		close(q.over)
 	}
 }
 
+// err returns why the queue is closed.
 func (q *queue) err() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.closed
 }
 
-// refuse counts a message that came and cannot be handed to anybody.
-func (q *queue) refuse() {
+// countRefused counts a message that came and cannot be handed to anybody.
+func (q *queue) countRefused() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.dropped++
@@ -458,14 +481,15 @@ func (q *queue) countLost() {
 	q.total.Add(1)
 }
 
+// lost returns how many messages were dropped.
 func (q *queue) lost() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.dropped
 }
 
-// token leaves a token in ch unless there is one.
-func token(ch chan struct{}) {
+// signal leaves a token in ch unless there is one.
+func signal(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
 	default:

@@ -10,15 +10,15 @@ import (
 
 // ownedMessage makes a message that shares nothing with what the engine lends.
 // With several others get the same message, too.
-func ownedMessage(in *session.Received, r receipt, several bool) *Message {
+func ownedMessage(in *session.Received, a acknowledger, several bool) *Message {
 	m, payload := allocate(in.Publish.Payload)
-	m.receive(in, payload, r)
+	m.fill(in, payload, a)
 	m.own(several)
 	return m
 }
 
 // own copies what m has from the engine, apart from the payload. User properties were
-// made for this message; only several who have it need a copy each.
+// made for this message; only several that have it need a copy each.
 func (m *Message) own(several bool) {
 	if m.CorrelationData != nil {
 		m.CorrelationData = bytes.Clone(m.CorrelationData)
@@ -28,14 +28,14 @@ func (m *Message) own(several bool) {
 	}
 }
 
-// receive fills in m, which is zero: what stays zero is not written, because a
+// fill fills in m, which is zero: what stays zero is not written, because a
 // write of a pointer is dear while the garbage collector is at work.
-func (m *Message) receive(in *session.Received, payload []byte, r receipt) {
+func (m *Message) fill(in *session.Received, payload []byte, a acknowledger) {
 	p := &in.Publish
 	m.Topic, m.Payload = p.Topic, payload
 	m.QoS, m.Retain, m.Duplicate = p.QoS, p.Retain, p.Duplicate
-	if r.holds != nil {
-		m.receipt = r
+	if a.holds != nil {
+		m.acknowledger = a
 	}
 	q := p.Properties
 	if q == nil {
@@ -71,43 +71,43 @@ func allocate(payload []byte) (*Message, []byte) {
 	case n == 0:
 		return new(Message), []byte{}
 	case n <= 32:
-		r := new(roomy[[32]byte])
-		copy(r.room[:], payload)
-		return &r.Message, r.room[:n:n]
+		r := new(padded[[32]byte])
+		copy(r.space[:], payload)
+		return &r.Message, r.space[:n:n]
 	case n <= 80:
-		r := new(roomy[[80]byte])
-		copy(r.room[:], payload)
-		return &r.Message, r.room[:n:n]
+		r := new(padded[[80]byte])
+		copy(r.space[:], payload)
+		return &r.Message, r.space[:n:n]
 	case n <= 144:
-		r := new(roomy[[144]byte])
-		copy(r.room[:], payload)
-		return &r.Message, r.room[:n:n]
+		r := new(padded[[144]byte])
+		copy(r.space[:], payload)
+		return &r.Message, r.space[:n:n]
 	case n <= 208:
-		r := new(roomy[[208]byte])
-		copy(r.room[:], payload)
-		return &r.Message, r.room[:n:n]
+		r := new(padded[[208]byte])
+		copy(r.space[:], payload)
+		return &r.Message, r.space[:n:n]
 	case n <= 272:
-		r := new(roomy[[272]byte])
-		copy(r.room[:], payload)
-		return &r.Message, r.room[:n:n]
+		r := new(padded[[272]byte])
+		copy(r.space[:], payload)
+		return &r.Message, r.space[:n:n]
 	case n <= 336:
-		r := new(roomy[[336]byte])
-		copy(r.room[:], payload)
-		return &r.Message, r.room[:n:n]
+		r := new(padded[[336]byte])
+		copy(r.space[:], payload)
+		return &r.Message, r.space[:n:n]
 	case n <= 520:
-		r := new(roomy[[520]byte])
-		copy(r.room[:], payload)
-		return &r.Message, r.room[:n:n]
+		r := new(padded[[520]byte])
+		copy(r.space[:], payload)
+		return &r.Message, r.space[:n:n]
 	case n <= 840:
-		r := new(roomy[[840]byte])
-		copy(r.room[:], payload)
-		return &r.Message, r.room[:n:n]
+		r := new(padded[[840]byte])
+		copy(r.space[:], payload)
+		return &r.Message, r.space[:n:n]
 	}
 	return new(Message), bytes.Clone(payload)
 }
 
-// roomy is a message with room for its payload.
-type roomy[Room any] struct {
+// padded is a message with space for its payload.
+type padded[Space any] struct {
 	Message
-	room Room
+	space Space
 }

@@ -55,5 +55,5 @@ func (w *websocketConn) goesAway() bool {
 // noteWritten counts bytes that were written to the connection.
 func (k *conn) noteWritten(n int) {
 	k.written.Add(uint64(n))
-	k.client.counters.bytesSent.Add(uint64(n))
+	k.client.engine.counters.bytesSent.Add(uint64(n))
 }

@@ -1,4 +1,4 @@
-package mqtt_test
+package docs_test
 
 import (
 	"io/fs"
@@ -19,7 +19,7 @@ var (
 	function = regexp.MustCompile("`(?:\\w+\\.)?(\\w+)`")
 )
 
-// papers returns the pages about the code, by path.
+// papers returns the pages about the code, by path. It is called in the root.
 func papers(t *testing.T) map[string]string {
 	pages := map[string]string{}
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/design/*.md"} {
@@ -36,6 +36,7 @@ func papers(t *testing.T) map[string]string {
 }
 
 func TestPapersNameFilesThatExist(t *testing.T) {
+	t.Chdir("..")
 	files := map[string]bool{}
 	require.NoError(t, fs.WalkDir(os.DirFS("."), ".", func(name string, _ fs.DirEntry, err error) error {
 		files[name], files[path.Base(name)] = true, true
@@ -55,6 +56,7 @@ func TestPapersNameFilesThatExist(t *testing.T) {
 
 // The tables of files name every file of their package.
 func TestTablesOfFilesAreComplete(t *testing.T) {
+	t.Chdir("..")
 	pages := papers(t)
 	for dir, page := range map[string]string{
 		"session": "docs/design/engine.md", "broker": "docs/design/broker.md", "store/bolt": "docs/design/store.md",
@@ -72,6 +74,7 @@ func TestTablesOfFilesAreComplete(t *testing.T) {
 
 // The life of a message in ARCHITECTURE.md: each step names functions of a file.
 func TestLifeOfAMessageNamesFunctionsThatExist(t *testing.T) {
+	t.Chdir("..")
 	steps := lifeStep.FindAllStringSubmatch(papers(t)["ARCHITECTURE.md"], -1)
 	require.Greater(t, len(steps), 15)
 	for _, step := range steps {

@@ -5,16 +5,22 @@
 package mqtt_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/internal/pipe"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
@@ -210,7 +216,7 @@ func TestIdleConnectionCostsFewGoroutines(t *testing.T) {
 		before := runtime.NumGoroutine()
 		const n = 10
 		for range n {
-			open(t, srv, quiet(srv))
+			Open(t, srv, Quiet(srv))
 		}
 		synctest.Wait()
 		require.LessOrEqual(t, runtime.NumGoroutine()-before, 2*n+2)
@@ -225,7 +231,7 @@ func TestIdleClientFootprint(t *testing.T) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		for range n {
-			open(t, srv, quiet(srv))
+			Open(t, srv, Quiet(srv))
 		}
 		synctest.Wait()
 		runtime.GC()
@@ -235,4 +241,356 @@ func TestIdleClientFootprint(t *testing.T) {
 		t.Logf("heap %d, stack %d bytes per idle client, its scripted server's side included", heap, stack)
 		require.Less(t, heap+stack, 32<<10)
 	})
+}
+
+func withProperties(n, size int) *wire.Publish {
+	text := strings.Repeat("x", size/2)
+	p := &wire.Publish{Topic: "t", Properties: &wire.PublishProperties{}}
+	for range n {
+		p.Properties.UserProperties = append(p.Properties.UserProperties, mqtt.UserProperty{Name: text, Value: text})
+	}
+	return p
+}
+
+// emptyProperties is a PUBLISH at QoS 1 with so many user properties that say nothing.
+func emptyProperties(n int) []byte {
+	varint := func(n int) (b []byte) {
+		for ; n >= 0x80; n >>= 7 {
+			b = append(b, byte(n)|0x80)
+		}
+		return append(b, byte(n))
+	}
+	block := bytes.Repeat([]byte{0x26, 0, 0, 0, 0}, n)
+	body := append([]byte{0, 1, 't', 0, 77}, append(varint(len(block)), block...)...)
+	return append(append([]byte{0x32}, varint(len(body))...), body...)
+}
+
+// taker is a client that has one Subscription, and its server.
+type taker struct {
+	*testing.T
+	client *mqtt.Client
+	sub    *mqtt.Subscription
+	server net.Conn
+	acked  chan struct{}
+}
+
+func newTaker(t *testing.T, o mqtt.SubscribeOptions) *taker {
+	client, server, acked := ackedClient(t)
+	o.Filters = Filters("t")
+	sub, err := client.SubscribeWith(t.Context(), o)
+	require.NoError(t, err)
+	return &taker{t, client, sub, server(), acked}
+}
+
+// bring sends packets and waits until the client has handled them.
+func (x *taker) bring(packets ...[]byte) {
+	x.Helper()
+	for _, b := range packets {
+		_, err := x.server.Write(b)
+		require.NoError(x, err)
+	}
+	// An unclaimed message is acknowledged when all before it is handed over.
+	_, err := x.server.Write(Encoded(x.T, &wire.Publish{Topic: "end", QoS: 1, PacketID: 99}))
+	require.NoError(x, err)
+	<-x.acked
+}
+
+// taken returns how many bytes f allocates, and how many stay.
+func taken(f func()) (all, stay int) {
+	read := func() (m runtime.MemStats) {
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m
+	}
+	before := read()
+	f()
+	after := read()
+	return int(after.TotalAlloc - before.TotalAlloc), int(after.HeapAlloc) - int(before.HeapAlloc)
+}
+
+func TestMemoryForAMessageIsASmallMultipleOfIt(t *testing.T) {
+	const size = 16 << 20
+	for name, test := range map[string]struct {
+		packet *wire.Publish
+		times  float64
+	}{
+		"payload":          {&wire.Publish{Topic: "t", Payload: make([]byte, size)}, 2.2},
+		"large properties": {withProperties(200, 64<<10), 4},
+		"many properties":  {withProperties(50_000, 100), 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTaker(t, mqtt.SubscribeOptions{BufferBytes: 1 << 30})
+			b := Encoded(t, test.packet)
+			all, stay := taken(func() { x.bring(b) })
+			t.Logf("%d bytes cost %d: %.2f times as many allocated, %.2f kept", len(b), test.packet.Cost(), float64(all)/float64(len(b)), float64(stay)/float64(len(b)))
+			require.LessOrEqual(t, float64(all), test.times*float64(len(b)))
+			require.LessOrEqual(t, stay, test.packet.Cost()+test.packet.Cost()/8)
+			m, err := x.sub.Next(t.Context())
+			require.NoError(t, err)
+			require.Len(t, m.Payload, len(test.packet.Payload))
+			runtime.KeepAlive(b)
+		})
+	}
+}
+
+func TestAMessageOfTooManyPropertiesIsRefusedAndCostsItsBytesOnce(t *testing.T) {
+	x := newTaker(t, mqtt.SubscribeOptions{})
+	b := emptyProperties(2_000_000)
+	all, stay := taken(func() {
+		x.bring(b)
+		<-x.acked // of the refused one
+	})
+	require.LessOrEqual(t, all, 25*len(b)/10)
+	require.Less(t, stay, 256<<10)
+	stats := x.client.Stats()
+	require.Equal(t, []uint64{1, 1, 2}, []uint64{stats.Connections, stats.Refused, stats.Received})
+	runtime.KeepAlive(b)
+}
+
+func TestWhatWaitsForAStuckConsumerStaysWithinItsBytes(t *testing.T) {
+	const limit = 1 << 20
+	for name, p := range map[string]*wire.Publish{
+		"payloads":         {Topic: "t", Payload: make([]byte, 20_000)},
+		"properties":       withProperties(1000, 0),
+		"large properties": withProperties(10, 10_000),
+		"correlation data": {Topic: "t", Properties: &wire.PublishProperties{CorrelationData: make([]byte, 60_000)}},
+		"content types":    {Topic: "t", Properties: &wire.PublishProperties{ContentType: strings.Repeat("x", 60_000)}},
+		"response topics":  {Topic: "t", Properties: &wire.PublishProperties{ResponseTopic: strings.Repeat("x", 60_000)}},
+		"identifiers":      {Topic: "t", Properties: &wire.PublishProperties{SubscriptionIDs: make([]uint32, 10_000)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if q := p.Properties; q != nil {
+				for i := range q.SubscriptionIDs {
+					q.SubscriptionIDs[i] = 1
+				}
+			}
+			x := newTaker(t, mqtt.SubscribeOptions{BufferBytes: limit})
+			b := bytes.Repeat(Encoded(t, p), 200)
+			_, stay := taken(func() { x.bring(b) })
+			t.Logf("%d bytes of %d", stay, limit)
+			require.LessOrEqual(t, stay, 2*limit)
+			require.GreaterOrEqual(t, 200-int(x.sub.Dropped()), limit/p.Cost(), "no more is dropped than needed")
+			require.NotZero(t, x.sub.Dropped())
+			runtime.KeepAlive(b)
+		})
+	}
+}
+
+func TestTopicsOfMessagesThatWaitAreCounted(t *testing.T) {
+	const limit = 1 << 20
+	client, server, acked := ackedClient(t)
+	sub, err := client.SubscribeWith(t.Context(), mqtt.SubscribeOptions{Filters: Filters("#"), BufferBytes: limit})
+	require.NoError(t, err)
+	var b []byte
+	for i := range 100 {
+		b = append(b, Encoded(t, &wire.Publish{Topic: fmt.Sprintf("%0*d", 60_000, i)})...)
+	}
+	b = append(b, Encoded(t, &wire.Publish{Topic: "end", QoS: 1, PacketID: 99})...)
+	x := &taker{t, client, sub, server(), acked}
+	_, stay := taken(func() {
+		_, err := x.server.Write(b)
+		require.NoError(t, err)
+		for client.Stats().Received < 101 {
+			runtime.Gosched()
+		}
+	})
+	require.LessOrEqual(t, stay, 2*limit)
+	require.EqualValues(t, 100-limit/60_000, sub.Dropped())
+	runtime.KeepAlive(b)
+}
+
+func TestAnIdleClientKeepsNothingOfALargeMessage(t *testing.T) {
+	x := newTaker(t, mqtt.SubscribeOptions{Overflow: mqtt.DropNewest})
+	b := Encoded(t, withProperties(60_000, 200))
+	_, stay := taken(func() {
+		x.bring(b)
+		_, err := x.sub.Next(t.Context())
+		require.NoError(t, err)
+	})
+	require.Less(t, stay, 256<<10)
+	runtime.KeepAlive(b)
+}
+
+// firehose is a connection to a server that sends the same messages over and over
+// as fast as they are read, and takes everything it gets for acknowledgements.
+type firehose struct {
+	net.Conn // nil: what is not overwritten is not called
+	answers  chan []byte
+	block    []byte // of whole packets
+	offset   int
+	flowing  bool
+	once     sync.Once
+	closed   chan struct{}
+}
+
+func newFirehose(b testing.TB, p *wire.Publish) *firehose {
+	f := &firehose{answers: make(chan []byte, 4), closed: make(chan struct{})}
+	for len(f.block) < 60<<10 {
+		var err error
+		f.block, err = p.Append(f.block, wire.V5)
+		require.NoError(b, err)
+	}
+	return f
+}
+
+func (f *firehose) Read(p []byte) (int, error) {
+	if !f.flowing {
+		select {
+		case answer := <-f.answers:
+			f.flowing = answer[0]>>4 == byte(wire.TypeSuback)
+			return copy(p, answer), nil
+		case <-f.closed:
+			return 0, io.EOF
+		}
+	}
+	select {
+	case <-f.closed:
+		return 0, io.EOF
+	default:
+	}
+	n := copy(p, f.block[f.offset:])
+	f.offset = (f.offset + n) % len(f.block)
+	return n, nil
+}
+
+func (f *firehose) Write(p []byte) (int, error) {
+	var answer wire.Packet
+	switch wire.PacketType(p[0] >> 4) {
+	case wire.TypeConnect:
+		answer = &wire.Connack{}
+	case wire.TypeSubscribe:
+		answer = &wire.Suback{PacketID: uint16(p[2])<<8 | uint16(p[3]), ReasonCodes: []wire.ReasonCode{0}}
+		if p[1] > 0x7f {
+			panic("a long SUBSCRIBE")
+		}
+	default:
+		return len(p), nil
+	}
+	b, err := answer.Append(nil, wire.V5)
+	f.answers <- b
+	return len(p), err
+}
+
+func (f *firehose) Close() error {
+	f.once.Do(func() { close(f.closed) })
+	return nil
+}
+
+func (f *firehose) SetDeadline(time.Time) error { return nil }
+
+func (f *firehose) SetWriteDeadline(time.Time) error { return nil }
+
+func benchmarkReceive(b *testing.B, payload int, consume func(*mqtt.Subscription, func(*mqtt.Message) bool)) {
+	f := newFirehose(b, &wire.Publish{Topic: "bench/topic", Payload: make([]byte, payload),
+		Properties: &wire.PublishProperties{SubscriptionIDs: []uint32{1}}})
+	client, err := mqtt.Connect(b.Context(), "mqtt://firehose", mqtt.Config{
+		Dial: func(context.Context, string, string) (net.Conn, error) { return f, nil },
+	})
+	require.NoError(b, err)
+	defer client.Close()
+	sub, err := client.SubscribeWith(b.Context(), mqtt.SubscribeOptions{
+		Filters: []mqtt.Filter{{Filter: "bench/#"}}, Overflow: mqtt.Block,
+	})
+	require.NoError(b, err)
+	b.ReportAllocs()
+	b.ResetTimer()
+	n := 0
+	consume(sub, func(*mqtt.Message) bool {
+		n++
+		return n < b.N
+	})
+	b.StopTimer()
+}
+
+func BenchmarkReceiveAll256(b *testing.B) {
+	benchmarkReceive(b, 256, func(sub *mqtt.Subscription, more func(*mqtt.Message) bool) {
+		for m := range sub.All(b.Context()) {
+			if !more(m) {
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkReceiveNext256(b *testing.B) {
+	benchmarkReceive(b, 256, func(sub *mqtt.Subscription, more func(*mqtt.Message) bool) {
+		for {
+			m, err := sub.Next(b.Context())
+			if err != nil || !more(m) {
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkReceiveMessages256(b *testing.B) {
+	benchmarkReceive(b, 256, func(sub *mqtt.Subscription, more func(*mqtt.Message) bool) {
+		for m := range sub.Messages() {
+			if !more(m) {
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkReceiveStream256(b *testing.B) {
+	benchmarkReceive(b, 256, func(sub *mqtt.Subscription, more func(*mqtt.Message) bool) {
+		ctx, cancel := context.WithCancel(b.Context())
+		defer cancel()
+		for m := range sub.Stream(ctx) {
+			if !more(m) {
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkReceiveHandle256(b *testing.B) {
+	for name, lend := range map[string]bool{"owned": false, "lent": true} {
+		b.Run(name, func(b *testing.B) {
+			f := newFirehose(b, &wire.Publish{Topic: "bench/topic", Payload: make([]byte, 256),
+				Properties: &wire.PublishProperties{SubscriptionIDs: []uint32{1}}})
+			client, err := mqtt.Connect(b.Context(), "mqtt://firehose", mqtt.Config{
+				Dial: func(context.Context, string, string) (net.Conn, error) { return f, nil },
+			})
+			require.NoError(b, err)
+			defer client.Close()
+			ctx, cancel := context.WithCancel(b.Context())
+			n := 0
+			b.ReportAllocs()
+			b.ResetTimer()
+			err = client.Handle(ctx, mqtt.SubscribeOptions{
+				Filters: []mqtt.Filter{{Filter: "bench/#"}}, Overflow: mqtt.Block, Lend: lend,
+			}, func(context.Context, *mqtt.Message) error {
+				if n++; n == b.N {
+					cancel()
+				}
+				return nil
+			})
+			b.StopTimer()
+			require.ErrorIs(b, err, context.Canceled)
+		})
+	}
+}
+
+// BenchmarkPublish writes to a connection that takes everything at once.
+func BenchmarkPublish(b *testing.B) {
+	for _, size := range []int{16, 256, 4096} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			f := newFirehose(b, &wire.Publish{Topic: "unused"})
+			client, err := mqtt.Connect(b.Context(), "mqtt://firehose", mqtt.Config{
+				Dial: func(context.Context, string, string) (net.Conn, error) { return f, nil },
+			})
+			require.NoError(b, err)
+			defer client.Close()
+			payload := make([]byte, size)
+			b.ReportAllocs()
+			for b.Loop() {
+				if client.Publish(b.Context(), "sensors/7/temperature", payload, mqtt.AtMostOnce) != nil {
+					b.Fatal("not published")
+				}
+			}
+		})
+	}
 }

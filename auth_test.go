@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -58,7 +59,7 @@ func (x *countingExchange) Finish(_ context.Context, final []byte) error {
 }
 
 func authenticated(srv *mqtttest.Server) (mqtt.Config, *counting) {
-	cfg, a := quiet(srv), new(counting)
+	cfg, a := Quiet(srv), new(counting)
 	cfg.Authenticator = a
 	return cfg, a
 }
@@ -83,18 +84,18 @@ func TestEveryConnectionAuthenticatesAfresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, _ := authenticated(srv)
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		wantAuthConnect(t, conn, "1.0")
 		conn.Send(auth(wire.ContinueAuthentication, "a"))
 		conn.Want(auth(wire.ContinueAuthentication, "1.1 a"))
 		conn.Send(auth(wire.ContinueAuthentication, "b"))
 		conn.Want(auth(wire.ContinueAuthentication, "1.2 b"))
-		require.False(t, d.call.over())
+		require.False(t, d.Call.Over())
 		conn.Send(proven())
-		client := d.client(t)
-		p := publishAsync(t, client, "x", 1)
-		conn.Want(pub(1, 1, "x"))
+		client := d.Client(t)
+		p := PublishAsync(t, client, "x", 1)
+		conn.Want(Pub(1, 1, "x"))
 		conn.Close()
 
 		conn = srv.Accept()
@@ -104,10 +105,10 @@ func TestEveryConnectionAuthenticatesAfresh(t *testing.T) {
 		// Messages and whatever else may come right behind CONNACK.
 		ack := proven()
 		ack.SessionPresent = true
-		conn.Send(ack, pub(7, 1, "y"))
-		conn.Want(dup(1, 1, "x"), puback(7))
-		conn.Send(puback(1))
-		require.True(t, settled(p))
+		conn.Send(ack, Pub(7, 1, "y"))
+		conn.Want(Dup(1, 1, "x"), Puback(7))
+		conn.Send(Puback(1))
+		require.True(t, Settled(p))
 	})
 }
 
@@ -115,12 +116,12 @@ func TestServerThatDoesNotWaitForAnswersIsUnderstood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, _ := authenticated(srv)
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		wantAuthConnect(t, conn, "1.0")
 		conn.Send(auth(wire.ContinueAuthentication, "a"), proven())
 		conn.Want(auth(wire.ContinueAuthentication, "1.1 a"))
-		d.client(t)
+		d.Client(t)
 	})
 }
 
@@ -128,30 +129,30 @@ func TestImpostorGetsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, _ := authenticated(srv)
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		conn.WantConnect()
-		conn.Send(&wire.Connack{AuthenticationMethod: "M", AuthenticationData: []byte("guess")}, pub(0, 0, "lie"))
+		conn.Send(&wire.Connack{AuthenticationMethod: "M", AuthenticationData: []byte("guess")}, Pub(0, 0, "lie"))
 		conn.WantClosed()
-		err := d.call.wait()
+		err := d.Call.Wait()
 		require.ErrorIs(t, err, mqtt.ErrAuthenticator)
 		require.ErrorContains(t, err, "not who it should be")
 
 		// On a reconnect it gets no message either, and is tried again.
-		d = dial(t, cfg)
+		d = Dial(t, cfg)
 		conn = srv.Connected(proven())
-		client := d.client(t)
-		sub := subscribe(t, client, conn, "t", 0)
+		client := d.Client(t)
+		sub := Subscribe(t, client, conn, "t", 0)
 		conn.Close()
 		synctest.Wait() // the client has noticed
-		p := publishAsync(t, client, "secret", 1)
+		p := PublishAsync(t, client, "secret", 1)
 		conn = srv.Connected(&wire.Connack{AuthenticationMethod: "M"})
 		conn.WantClosed()
-		require.False(t, settled(p))
+		require.False(t, Settled(p))
 		conn = srv.Connected(proven())
-		grant(conn)
-		conn.Want(pub(3, 1, "secret"))
-		wantMessages(t, sub)
+		Grant(conn)
+		conn.Want(Pub(3, 1, "secret"))
+		WantMessages(t, sub)
 	})
 }
 
@@ -162,14 +163,14 @@ func TestAuthenticatorThatFailsEndsTheAttempt(t *testing.T) {
 				srv := mqtttest.NewServer(t, wire.V5)
 				cfg, a := authenticated(srv)
 				a.refuse = where
-				d := dial(t, cfg)
+				d := Dial(t, cfg)
 				conn := srv.Accept()
 				if where != "start" {
 					conn.WantConnect()
 					conn.Send(auth(wire.ContinueAuthentication, "challenge"))
 				}
 				conn.WantClosed()
-				require.ErrorIs(t, d.call.wait(), mqtt.ErrAuthenticator)
+				require.ErrorIs(t, d.Call.Wait(), mqtt.ErrAuthenticator)
 			})
 		})
 	}
@@ -181,16 +182,16 @@ func TestAuthenticatorThatHangsHoldsUpNobody(t *testing.T) {
 		cfg, a := authenticated(srv)
 		a.hang = true
 		began := time.Now()
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		conn.WantConnect()
 		conn.Send(auth(wire.ContinueAuthentication, ""))
-		require.ErrorContains(t, d.call.wait(), "no CONNACK within the connect timeout")
+		require.ErrorContains(t, d.Call.Wait(), "no CONNACK within the connect timeout")
 		require.Equal(t, 15*time.Second, time.Since(began))
 
-		d = dial(t, cfg)
+		d = Dial(t, cfg)
 		conn = srv.Connected(proven())
-		client := d.client(t)
+		client := d.Client(t)
 		conn.Close()
 		conn = srv.Accept()
 		conn.WantConnect()
@@ -207,9 +208,9 @@ func TestRefusedAuthenticationIsPermanent(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, _ := authenticated(srv)
 		cfg.RetryFirst = true
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		srv.Connected(&wire.Connack{ReasonCode: wire.BadAuthenticationMethod})
-		require.ErrorIs(t, d.call.wait(), mqtt.BadAuthenticationMethod)
+		require.ErrorIs(t, d.Call.Wait(), mqtt.BadAuthenticationMethod)
 	})
 }
 
@@ -218,11 +219,11 @@ func TestAuthenticatorForbidsTheFallback(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, _ := authenticated(srv)
 		cfg.Version = mqtt.Auto
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		require.Equal(t, wire.V5, conn.WantConnect().Version)
 		conn.Send(&wire.Connack{ReasonCode: wire.UnsupportedProtocolVersion})
-		require.ErrorIs(t, d.call.wait(), mqtt.UnsupportedProtocolVersion)
+		require.ErrorIs(t, d.Call.Wait(), mqtt.UnsupportedProtocolVersion)
 		srv.WantNone(time.Minute)
 	})
 }
@@ -246,15 +247,15 @@ func TestBadAuthenticatorIsRefused(t *testing.T) {
 	}
 }
 
-func reauthenticate(t *testing.T, c *mqtt.Client) *call {
-	return begin(func() error { return c.Reauthenticate(t.Context()) })
+func reauthenticate(t *testing.T, c *mqtt.Client) *Call {
+	return Begin(func() error { return c.Reauthenticate(t.Context()) })
 }
 
 // openAuthenticated connects a client that has authenticated.
 func openAuthenticated(t *testing.T, srv *mqtttest.Server) (*mqtt.Client, *mqtttest.Conn, *counting) {
 	t.Helper()
 	cfg, a := authenticated(srv)
-	client, conn := openWith(t, srv, cfg, proven())
+	client, conn := OpenWith(t, srv, cfg, proven())
 	return client, conn, a
 }
 
@@ -262,22 +263,22 @@ func TestReauthenticateHoldsUpNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn, _ := openAuthenticated(t, srv)
-		sub := subscribe(t, client, conn, "t", 0)
+		sub := Subscribe(t, client, conn, "t", 0)
 		r := reauthenticate(t, client)
 		conn.Want(auth(wire.Reauthenticate, "2.0"))
 		conn.Send(auth(wire.ContinueAuthentication, "a"))
 		conn.Want(auth(wire.ContinueAuthentication, "2.1 a"))
-		require.NoError(t, publish(t, client, "x", 0).wait())
-		conn.Want(pub(0, 0, "x"))
-		conn.Send(pub(0, 0, "y"))
-		wantMessages(t, sub, "y")
+		require.NoError(t, Publish(t, client, "x", 0).Wait())
+		conn.Want(Pub(0, 0, "x"))
+		conn.Send(Pub(0, 0, "y"))
+		WantMessages(t, sub, "y")
 		second := reauthenticate(t, client)
 		conn.WantIdle() // one at a time
 		conn.Send(auth(wire.Success, "proof"))
-		require.NoError(t, r.wait())
+		require.NoError(t, r.Wait())
 		conn.Want(auth(wire.Reauthenticate, "3.0"))
 		conn.Send(auth(wire.Success, "proof"))
-		require.NoError(t, second.wait())
+		require.NoError(t, second.Wait())
 		require.Equal(t, uint64(1), client.Stats().Connections)
 	})
 }
@@ -304,7 +305,7 @@ func TestFailedReauthenticationEndsTheConnection(t *testing.T) {
 					conn.Send(test.answer)
 				}
 				conn.WantDisconnect(wire.UnspecifiedError)
-				err := r.wait()
+				err := r.Wait()
 				require.ErrorContains(t, err, "mqtt: reauthenticate: ")
 				require.ErrorContains(t, err, test.want)
 				require.False(t, mqtt.NotSent(err))
@@ -316,7 +317,7 @@ func TestFailedReauthenticationEndsTheConnection(t *testing.T) {
 				r = reauthenticate(t, client)
 				conn.Want(auth(wire.Reauthenticate, "4.0"))
 				conn.Send(auth(wire.Success, "proof"))
-				require.NoError(t, r.wait())
+				require.NoError(t, r.Wait())
 			})
 		})
 	}
@@ -329,7 +330,7 @@ func TestReauthenticateReturnsTheServersRefusal(t *testing.T) {
 		r := reauthenticate(t, client)
 		conn.Want(auth(wire.Reauthenticate, "2.0"))
 		conn.Send(&wire.Disconnect{ReasonCode: wire.NotAuthorized, ReasonString: "expired"})
-		err := r.wait()
+		err := r.Wait()
 		require.ErrorIs(t, err, mqtt.NotAuthorized)
 		require.ErrorContains(t, err, "expired")
 		conn = srv.Accept() // the client may have other credentials by now
@@ -347,7 +348,7 @@ func TestReauthenticateEndsWithTheConnection(t *testing.T) {
 		r := reauthenticate(t, client)
 		conn.Want(auth(wire.Reauthenticate, "2.0"))
 		conn.Close()
-		require.ErrorIs(t, r.wait(), mqtt.ErrConnectionLost)
+		require.ErrorIs(t, r.Wait(), mqtt.ErrConnectionLost)
 		// Without a connection there is nothing to authenticate.
 		err := client.Reauthenticate(t.Context())
 		require.ErrorIs(t, err, mqtt.ErrNotConnected)
@@ -361,10 +362,10 @@ func TestReauthenticateEndsWithTheClient(t *testing.T) {
 		client, conn, _ := openAuthenticated(t, srv)
 		r := reauthenticate(t, client)
 		conn.Want(auth(wire.Reauthenticate, "2.0"))
-		b := begin(client.Close)
+		b := Begin(client.Close)
 		conn.WantDisconnect(wire.Success)
-		require.NoError(t, b.wait())
-		require.Error(t, r.wait())
+		require.NoError(t, b.Wait())
+		require.Error(t, r.Wait())
 		require.ErrorIs(t, client.Reauthenticate(t.Context()), mqtt.ErrClosed)
 	})
 }
@@ -372,7 +373,7 @@ func TestReauthenticateEndsWithTheClient(t *testing.T) {
 func TestReauthenticateNeedsAnAuthenticator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		err := client.Reauthenticate(t.Context())
 		require.ErrorIs(t, err, mqtt.ErrInvalid)
 		require.ErrorContains(t, err, "Config.Authenticator")

@@ -20,23 +20,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestConnectSpeaksTheVersionAskedFor(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
-		d := dial(t, quiet(srv))
+		d := Dial(t, Quiet(srv))
 		conn := srv.Accept()
 		p := conn.WantConnect()
 		require.Equal(t, v, p.Version)
 		require.Equal(t, "c1", p.ClientID)
 		require.True(t, p.CleanStart)
-		require.False(t, d.call.over())
+		require.False(t, d.Call.Over())
 		conn.Send(&wire.Connack{})
-		client := d.client(t)
+		client := d.Client(t)
 		require.Equal(t, mqtt.Connected, client.State())
 		info := client.ServerInfo()
 		require.Equal(t, v, info.Version)
@@ -48,7 +49,7 @@ func TestConnectSpeaksTheVersionAskedFor(t *testing.T) {
 func TestConnectPacketCarriesTheConfiguration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Username, cfg.Password = "user", "pass"
 		cfg.KeepAlive = 90 * time.Second
 		cfg.SessionExpiry = time.Hour
@@ -60,7 +61,7 @@ func TestConnectPacketCarriesTheConfiguration(t *testing.T) {
 				UserProperties: []mqtt.UserProperty{{Name: "c", Value: "d"}}},
 			DelayInterval: 2 * time.Second,
 		}
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		conn.Want(&wire.Connect{
 			ClientID: "c1", CleanStart: true, KeepAlive: 90, Username: new("user"), Password: []byte("pass"),
@@ -71,17 +72,17 @@ func TestConnectPacketCarriesTheConfiguration(t *testing.T) {
 				UserProperties: []mqtt.UserProperty{{Name: "c", Value: "d"}}},
 		})
 		conn.Send(&wire.Connack{})
-		d.client(t)
+		d.Client(t)
 	})
 }
 
 func TestConfigMayChangeAfterConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Will = &mqtt.Will{Message: mqtt.Message{Topic: "w", Payload: []byte("good")}}
 		cfg.UserProperties = []mqtt.UserProperty{{Name: "a", Value: "good"}}
-		_, conn := open(t, srv, cfg)
+		_, conn := Open(t, srv, cfg)
 		cfg.Will.Topic = "evil"
 		copy(cfg.Will.Payload, "evil")
 		cfg.UserProperties[0].Value = "evil"
@@ -94,19 +95,19 @@ func TestConfigMayChangeAfterConnect(t *testing.T) {
 }
 
 func TestOlderVersionsHaveNoProperties(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		if v == wire.V5 {
 			return
 		}
 		srv := mqtttest.NewServer(t, v)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.SessionExpiry, cfg.TopicAliasMaximum = time.Hour, 5
 		cfg.Will = &mqtt.Will{Message: mqtt.Message{Topic: "w"}}
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		conn.Want(&wire.Connect{ClientID: "c1", CleanStart: true, Will: &wire.Will{Topic: "w"}})
 		conn.Send(&wire.Connack{})
-		d.client(t)
+		d.Client(t)
 	})
 }
 
@@ -138,16 +139,16 @@ func TestAutoFallsBackTo311(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := mqtttest.NewServer(t, wire.V5)
-				cfg := quiet(srv)
+				cfg := Quiet(srv)
 				cfg.Version = mqtt.Auto
-				d := dial(t, cfg)
+				d := Dial(t, cfg)
 				conn := srv.Accept()
 				require.Equal(t, wire.V5, conn.WantConnect().Version)
 				test.refuse(conn)
 				conn.Close()
 				srv.Version = wire.V311
 				conn = srv.Connected(&wire.Connack{})
-				client := d.client(t)
+				client := d.Client(t)
 				info := client.ServerInfo()
 				require.Equal(t, mqtt.V311, info.Version)
 				test.why(t, info.Fallback)
@@ -165,9 +166,9 @@ func TestAutoFallsBackTo311(t *testing.T) {
 func TestAutoDoesNotFallBackOnceAServerHasSpoken5(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Version = mqtt.Auto
-		_, conn := open(t, srv, cfg)
+		_, conn := Open(t, srv, cfg)
 		conn.Close()
 		for range 3 {
 			conn = srv.Accept()
@@ -180,15 +181,15 @@ func TestAutoDoesNotFallBackOnceAServerHasSpoken5(t *testing.T) {
 func TestAutoReturnsWhatTheOlderVersionSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Version = mqtt.Auto
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		conn.WantConnect()
 		conn.Close()
 		srv.Version = wire.V311
 		srv.Connected(&wire.Connack{ReasonCode: wire.BadUserNameOrPassword})
-		require.ErrorIs(t, d.call.wait(), mqtt.BadUserNameOrPassword)
+		require.ErrorIs(t, d.Call.Wait(), mqtt.BadUserNameOrPassword)
 	})
 }
 
@@ -205,16 +206,16 @@ func TestRefusedConnectReturnsTheReasonCode(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, test.version)
-			d := dial(t, quiet(srv))
+			d := Dial(t, Quiet(srv))
 			conn := srv.Connected(test.connack)
-			err := d.call.wait()
+			err := d.Call.Wait()
 			require.ErrorIs(t, err, test.connack.ReasonCode)
 			var said *mqtt.ServerError
 			require.ErrorAs(t, err, &said)
 			require.Equal(t, wire.TypeConnack, said.Packet)
 			require.Equal(t, test.connack.ReasonString, said.ReasonString)
 			require.Equal(t, test.connack.ServerReference, said.ServerReference)
-			require.Nil(t, d.result)
+			require.Nil(t, d.Result)
 			conn.WantClosed()
 		})
 	}
@@ -223,14 +224,14 @@ func TestRefusedConnectReturnsTheReasonCode(t *testing.T) {
 func TestConnectTimeoutCoversConnack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.ConnectTimeout = 3 * time.Second
 		begun := time.Now()
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		conn.WantConnect()
 		conn.SendRaw("20 05") // half a CONNACK
-		require.ErrorContains(t, d.call.wait(), "no CONNACK within the connect timeout")
+		require.ErrorContains(t, d.Call.Wait(), "no CONNACK within the connect timeout")
 		require.Equal(t, 3*time.Second, time.Since(begun))
 		conn.WantClosed()
 	})
@@ -274,15 +275,15 @@ func TestContextEndsConnectDuringTheHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		ctx, cancel := context.WithCancelCause(t.Context())
-		call := begin(func() error {
-			_, err := mqtt.Connect(ctx, "mqtt://server", quiet(srv))
+		call := Begin(func() error {
+			_, err := mqtt.Connect(ctx, "mqtt://server", Quiet(srv))
 			return err
 		})
 		conn := srv.Accept()
 		conn.WantConnect()
 		reason := errors.New("changed my mind")
 		cancel(reason)
-		require.ErrorIs(t, call.wait(), reason)
+		require.ErrorIs(t, call.Wait(), reason)
 		conn.WantClosed()
 	})
 }
@@ -291,39 +292,39 @@ func TestContextOfConnectDoesNotEndTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		ctx, cancel := context.WithCancel(t.Context())
-		d := new(dialing)
-		d.call = begin(func() (err error) {
-			d.result, err = mqtt.Connect(ctx, "mqtt://server", quiet(srv))
+		d := new(Dialing)
+		d.Call = Begin(func() (err error) {
+			d.Result, err = mqtt.Connect(ctx, "mqtt://server", Quiet(srv))
 			return err
 		})
 		conn := srv.Connected(&wire.Connack{})
-		client := d.client(t)
+		client := d.Client(t)
 		cancel()
 		conn.WantIdle()
 		require.NoError(t, client.Publish(t.Context(), "t", nil, 0))
-		conn.Want(pub(0, 0, ""))
+		conn.Want(Pub(0, 0, ""))
 	})
 }
 
 func TestFirstFailureIsReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		d := dial(t, quiet(srv))
+		d := Dial(t, Quiet(srv))
 		srv.Connected(&wire.Connack{ReasonCode: wire.ServerUnavailable})
-		require.ErrorIs(t, d.call.wait(), mqtt.ServerUnavailable)
+		require.ErrorIs(t, d.Call.Wait(), mqtt.ServerUnavailable)
 	})
 }
 
 func TestRetryFirstGoesOnUntilConnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.RetryFirst = true
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		srv.Accept().Close()
 		srv.Connected(&wire.Connack{ReasonCode: wire.ServerUnavailable})
 		srv.Connected(&wire.Connack{})
-		require.Equal(t, mqtt.Connected, d.client(t).State())
+		require.Equal(t, mqtt.Connected, d.Client(t).State())
 	})
 }
 
@@ -331,7 +332,7 @@ func TestRetryFirstEndsWithItsContextAndTellsTheLastFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		srv.Refuse()
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.RetryFirst = true
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -346,11 +347,11 @@ func TestRetryFirstEndsWithItsContextAndTellsTheLastFailure(t *testing.T) {
 func TestRetryFirstReturnsAPermanentRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.RetryFirst = true
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		srv.Connected(&wire.Connack{ReasonCode: wire.NotAuthorized})
-		require.ErrorIs(t, d.call.wait(), mqtt.NotAuthorized)
+		require.ErrorIs(t, d.Call.Wait(), mqtt.NotAuthorized)
 	})
 }
 
@@ -358,7 +359,7 @@ func TestRetryFirstObeysMaxAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		srv.Refuse()
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.RetryFirst = true
 		cfg.Reconnect = reconnect.Policy{MaxAttempts: 3}
 		_, err := mqtt.Connect(t.Context(), "mqtt://server", cfg)
@@ -383,7 +384,7 @@ func TestCredentialsOfTheURLAreUsedUnlessConfigured(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
 			want.cfg.Dial = srv.Dial
-			call := begin(func() error {
+			call := Begin(func() error {
 				_, err := mqtt.Connect(t.Context(), url, want.cfg)
 				return err
 			})
@@ -396,7 +397,7 @@ func TestCredentialsOfTheURLAreUsedUnlessConfigured(t *testing.T) {
 			require.Equal(t, want.user, user, url)
 			require.Equal(t, want.password, string(p.Password), url)
 			conn.Send(&wire.Connack{ReasonCode: wire.Banned})
-			require.Error(t, call.wait())
+			require.Error(t, call.Wait())
 		})
 	}
 }
@@ -432,8 +433,8 @@ func TestDialThatReturnsNothingIsAnError(t *testing.T) {
 
 // accept answers the CONNECT of one connection on a real socket and reads until
 // its end.
-func accept(l net.Listener) *call {
-	return begin(func() error {
+func accept(l net.Listener) *Call {
+	return Begin(func() error {
 		nc, err := l.Accept()
 		if err != nil {
 			return err
@@ -462,7 +463,7 @@ func TestConnectOverAUnixSocket(t *testing.T) {
 	client, err := mqtt.Connect(t.Context(), "unix://"+path, mqtt.Config{Version: mqtt.V5})
 	require.NoError(t, err)
 	require.NoError(t, client.Close())
-	require.NoError(t, served.wait())
+	require.NoError(t, served.Wait())
 }
 
 func TestConnectOverTLSVerifiesTheHost(t *testing.T) {
@@ -483,26 +484,26 @@ func TestConnectOverTLSVerifiesTheHost(t *testing.T) {
 	client, err := mqtt.Connect(t.Context(), "mqtts://example.com", cfg)
 	require.NoError(t, err)
 	require.NoError(t, client.Close())
-	require.NoError(t, served.wait())
+	require.NoError(t, served.Wait())
 
 	served = accept(l)
 	_, err = mqtt.Connect(t.Context(), "mqtts://example.org", cfg)
 	var wrong x509.HostnameError
 	require.ErrorAs(t, err, &wrong)
-	require.Error(t, served.wait())
+	require.Error(t, served.Wait())
 }
 
 func TestGeneratedClientIDIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.ClientID = ""
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		id := conn.WantConnect().ClientID
 		require.Regexp(t, "^[0-9A-Za-z]{10,23}$", id)
 		conn.Send(&wire.Connack{})
-		require.Equal(t, id, d.client(t).ServerInfo().ClientID)
+		require.Equal(t, id, d.Client(t).ServerInfo().ClientID)
 		conn.Close()
 		conn = srv.Accept()
 		require.Equal(t, id, conn.WantConnect().ClientID)
@@ -513,47 +514,47 @@ func TestSessionExpiry(t *testing.T) {
 	for set, want := range map[time.Duration]uint32{0: 300, -1: 0, time.Second: 1, 1500 * time.Millisecond: 2} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
-			cfg := quiet(srv)
+			cfg := Quiet(srv)
 			cfg.SessionExpiry = set
-			d := dial(t, cfg)
+			d := Dial(t, cfg)
 			conn := srv.Accept()
 			require.Equal(t, want, conn.WantConnect().SessionExpiryInterval)
 			conn.Send(&wire.Connack{SessionExpiryInterval: new(uint32(5))})
-			require.Equal(t, 5*time.Second, d.client(t).ServerInfo().SessionExpiry)
+			require.Equal(t, 5*time.Second, d.Client(t).ServerInfo().SessionExpiry)
 		})
 	}
 }
 
 func TestResumeAsksForTheSessionAndKeepsItAtTheEnd(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Resume = true
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		require.False(t, conn.WantConnect().CleanStart)
 		conn.Send(&wire.Connack{SessionPresent: true})
-		client := d.client(t)
+		client := d.Client(t)
 		require.True(t, client.ServerInfo().SessionPresent)
-		end := begin(client.Close)
+		end := Begin(client.Close)
 		conn.Want(&wire.Disconnect{}) // with the session expiry interval as it is
 		conn.WantClosed()
-		require.NoError(t, end.wait())
+		require.NoError(t, end.Wait())
 	})
 }
 
 func TestNothingIsLeftBehindWithoutResume(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
-		client, conn := open(t, srv, quiet(srv))
-		end := begin(client.Close)
+		client, conn := Open(t, srv, Quiet(srv))
+		end := Begin(client.Close)
 		want := &wire.Disconnect{}
 		if v == wire.V5 {
 			want.SessionExpiryInterval = new(uint32(0))
 		}
 		conn.Want(want)
 		conn.WantClosed()
-		require.NoError(t, end.wait())
+		require.NoError(t, end.Wait())
 	})
 }
 
@@ -562,7 +563,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		var log bytes.Buffer
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		cfg.Username, cfg.Password = "user", secret
 		shown := fmt.Sprintf("%v %+v %#v %s %q", cfg, cfg, cfg, cfg, cfg)
@@ -570,10 +571,10 @@ func TestSecretsAreNeverShown(t *testing.T) {
 		cfg.Logger.Info("configuration", "cfg", cfg, "password", cfg.Password)
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("configuration", "password", cfg.Password)
 
-		client, conn := open(t, srv, cfg)
+		client, conn := Open(t, srv, cfg)
 		shown += fmt.Sprintf("%v %+v %#v %s", client, client, client, client)
 		evict(conn, wire.NotAuthorized)
-		evict(srv.Connected(resumed()), wire.NotAuthorized)
+		evict(srv.Connected(Resumed()), wire.NotAuthorized)
 		<-client.Done()
 		shown += client.Err().Error() + log.String()
 		require.NotContains(t, shown, secret)
@@ -609,5 +610,77 @@ func TestURLErrorsShowNoPassword(t *testing.T) {
 		require.ErrorIs(t, err, mqtt.ErrInvalid, url)
 		require.NotContains(t, err.Error(), "s3cr3t")
 		require.True(t, strings.HasPrefix(err.Error(), "mqtt: "), "%v", err)
+	}
+}
+
+func TestClientIDOf31HasUpTo23Characters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V31)
+		cfg := Quiet(srv)
+		cfg.ClientID = strings.Repeat("ä", 24)
+		_, err := mqtt.Connect(t.Context(), "mqtt://server", cfg)
+		require.ErrorIs(t, err, mqtt.ErrInvalid)
+		require.ErrorContains(t, err, "Config.ClientID: has 24 characters; MQTT 3.1 allows 1 to 23")
+
+		cfg.ClientID = strings.Repeat("ä", 23) // 46 bytes
+		d := Dial(t, cfg)
+		conn := srv.Accept()
+		require.Equal(t, cfg.ClientID, conn.WantConnect().ClientID)
+		conn.Send(&wire.Connack{})
+		d.Client(t)
+	})
+}
+
+func TestGeneratedClientIDSuitsEveryVersion(t *testing.T) {
+	Each(t, func(t *testing.T, v wire.Version) {
+		srv := mqtttest.NewServer(t, v)
+		cfg := Quiet(srv)
+		cfg.ClientID = ""
+		d := Dial(t, cfg)
+		conn := srv.Accept()
+		// What every server has to accept [MQTT-3.1.3-5].
+		require.Regexp(t, "^[0-9a-zA-Z]{1,23}$", conn.WantConnect().ClientID)
+		conn.Send(&wire.Connack{})
+		d.Client(t)
+	})
+}
+
+func TestReturnCodesBecomeReasonCodes(t *testing.T) {
+	for code, want := range map[string]mqtt.ReasonCode{
+		"01": mqtt.UnsupportedProtocolVersion, "02": mqtt.ClientIdentifierNotValid, "03": mqtt.ServerUnavailable,
+		"04": mqtt.BadUserNameOrPassword, "05": mqtt.NotAuthorized,
+	} {
+		for _, v := range []wire.Version{wire.V31, wire.V311} {
+			synctest.Test(t, func(t *testing.T) {
+				srv := mqtttest.NewServer(t, v)
+				d := Dial(t, Quiet(srv))
+				conn := srv.Accept()
+				conn.WantConnect()
+				conn.SendRaw("20 02 00 " + code)
+				err := d.Call.Wait()
+				require.ErrorIs(t, err, want)
+				require.Equal(t, want != mqtt.ServerUnavailable, mqtt.IsPermanent(err))
+			})
+		}
+	}
+}
+
+func TestBridgeSetsTheTopBit(t *testing.T) {
+	for _, v := range []wire.Version{wire.V31, wire.V311} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := mqtttest.NewServer(t, v)
+			cfg := Quiet(srv)
+			cfg.Bridge = true
+			d := Dial(t, cfg)
+			conn := srv.Accept()
+			conn.Want(&wire.Connect{Bridge: true, ClientID: "c1", CleanStart: true})
+			conn.Send(&wire.Connack{})
+			d.Client(t)
+		})
+	}
+	for _, v := range []mqtt.Version{mqtt.Auto, mqtt.V5} {
+		_, err := mqtt.Connect(t.Context(), "mqtt://server", mqtt.Config{Version: v, Bridge: true})
+		require.ErrorIs(t, err, mqtt.ErrInvalid)
+		require.ErrorContains(t, err, "Config.Bridge: needs Version V311 or V31")
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// The tests of this package run in bubbles of fake time against a scripted
-// server. A goroutine that the client leaves behind fails its test by itself.
+// What follows is package conversation once more, for the files that do not import
+// it yet: those about servers, addresses and the way to them.
 
 // quiet is a configuration in which the client sends nothing on its own.
 func quiet(srv *mqtttest.Server) mqtt.Config {
@@ -171,38 +171,16 @@ func pub(id uint16, qos wire.QoS, payload string) *wire.Publish {
 	return &wire.Publish{Topic: "t", Payload: []byte(payload), PacketID: id, QoS: qos}
 }
 
-// dup is pub sent again.
-func dup(id uint16, qos wire.QoS, payload string) *wire.Publish {
-	p := pub(id, qos, payload)
-	p.Duplicate = true
-	return p
-}
-
-// to is a PUBLISH with another topic.
-func to(topic string, p *wire.Publish) *wire.Publish {
-	p.Topic = topic
-	return p
-}
-
 // ids sets the subscription identifiers of p.
 func ids(p *wire.Publish, ids ...uint32) *wire.Publish {
 	p.Properties = &wire.PublishProperties{SubscriptionIDs: ids}
 	return p
 }
 
-func puback(id uint16) *wire.Puback   { return &wire.Puback{PacketID: id} }
-func pubrec(id uint16) *wire.Pubrec   { return &wire.Pubrec{PacketID: id} }
-func pubrel(id uint16) *wire.Pubrel   { return &wire.Pubrel{PacketID: id} }
-func pubcomp(id uint16) *wire.Pubcomp { return &wire.Pubcomp{PacketID: id} }
+func puback(id uint16) *wire.Puback { return &wire.Puback{PacketID: id} }
 
 // resumed is the CONNACK of a server that still has the session.
 func resumed() *wire.Connack { return &wire.Connack{SessionPresent: true} }
-
-// renewed takes and grants the SUBSCRIBE that every connection of 5.0 repeats.
-func renewed(t *testing.T, conn *mqtttest.Conn) {
-	t.Helper()
-	conn.Send(suback(mqtttest.Take[*wire.Subscribe](conn)))
-}
 
 // each runs f in a bubble of its own forevery version.
 func each(t *testing.T, f func(t *testing.T, v wire.Version)) {

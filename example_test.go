@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/broker"
@@ -304,4 +309,254 @@ func ExampleConfig_packetLog() {
 	// msg="mqtt packet sent" packet=DISCONNECT size=9 reason="success (0x00)"
 	// msg="mqtt connection ended" cause="client closed"
 	// msg="mqtt client ended" cause="client closed"
+}
+
+// shibboleth is a method with one challenge: the server says a word, the client
+// another one, and the server a third that only the right one knows.
+type shibboleth struct{ answers map[string]string }
+
+func (s shibboleth) Method() string { return "SHIBBOLETH" }
+
+func (s shibboleth) Start(context.Context) (mqtt.AuthExchange, []byte, error) {
+	return s, nil, nil // it keeps nothing of its own, and sends nothing first
+}
+
+func (s shibboleth) Continue(_ context.Context, challenge []byte) ([]byte, error) {
+	answer, known := s.answers[string(challenge)]
+	if !known {
+		return nil, errors.New("never heard of it")
+	}
+	return []byte(answer), nil
+}
+
+func (s shibboleth) Finish(_ context.Context, final []byte) error {
+	if string(final) != "open sesame" {
+		return errors.New("not the server that it should be")
+	}
+	return nil
+}
+
+func ExampleAuthenticator() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, err := mqtt.Connect(ctx, "mqtt://localhost:1883", mqtt.Config{
+		Authenticator: shibboleth{map[string]string{"flash": "thunder"}},
+		Dial:          dialShibboleth, // an ordinary program leaves it out
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	fmt.Println(client.State())
+	// Output: connected
+}
+
+func ExampleClient_Reauthenticate() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, err := mqtt.Connect(ctx, "mqtt://localhost:1883", mqtt.Config{
+		Authenticator: shibboleth{map[string]string{"flash": "thunder"}},
+		Dial:          dialShibboleth, // an ordinary program leaves it out
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	fmt.Println(client.Reauthenticate(ctx))
+	// Output: <nil>
+}
+
+// dialShibboleth connects to a server that can do nothing but authenticate.
+func dialShibboleth(context.Context, string, string) (net.Conn, error) {
+	server, client := net.Pipe()
+	go serveShibboleth(server)
+	return client, nil
+}
+
+func serveShibboleth(nc net.Conn) {
+	defer nc.Close()
+	reader := wire.NewReader(nc, wire.V5, 0)
+	decoder := wire.Decoder{Version: wire.V5, From: wire.FromClient}
+	connected := false
+	for {
+		h, body, err := reader.ReadPacket()
+		if err != nil {
+			return
+		}
+		packet, err := decoder.Decode(h, body)
+		if err != nil {
+			return
+		}
+		var answer wire.Packet
+		switch p := packet.(type) {
+		case *wire.Connect:
+			answer = &wire.Auth{ReasonCode: wire.ContinueAuthentication, AuthenticationMethod: "SHIBBOLETH", AuthenticationData: []byte("flash")}
+		case *wire.Auth:
+			switch {
+			case p.ReasonCode == wire.Reauthenticate:
+				answer = &wire.Auth{ReasonCode: wire.ContinueAuthentication, AuthenticationMethod: "SHIBBOLETH", AuthenticationData: []byte("flash")}
+			case string(p.AuthenticationData) != "thunder":
+				return
+			case connected:
+				answer = &wire.Auth{AuthenticationMethod: "SHIBBOLETH", AuthenticationData: []byte("open sesame")}
+			default:
+				connected = true
+				answer = &wire.Connack{AuthenticationMethod: "SHIBBOLETH", AuthenticationData: []byte("open sesame")}
+			}
+		default:
+			return
+		}
+		b, err := answer.Append(nil, wire.V5)
+		if err != nil {
+			return
+		}
+		if _, err := nc.Write(b); err != nil {
+			return
+		}
+	}
+}
+
+// webSocketBroker lets clients reach b by way of WebSocket.
+func webSocketBroker(b *broker.Broker) *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer token" {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"mqtt"}})
+		if err != nil {
+			return
+		}
+		back, err := b.Dial(r.Context())
+		if err != nil {
+			return
+		}
+		front := websocket.NetConn(context.Background(), ws, websocket.MessageBinary)
+		go func() {
+			io.Copy(front, back)
+			front.Close()
+		}()
+		io.Copy(back, front)
+		back.Close()
+	}))
+}
+
+func ExampleConnect_webSocket() {
+	ctx := context.Background()
+	b := broker.New(broker.Config{})
+	defer b.Close()
+	web := webSocketBroker(b)
+	defer web.Close()
+
+	client, err := mqtt.Connect(ctx, "ws://"+web.Listener.Addr().String()+"/mqtt", mqtt.Config{
+		Header: http.Header{"Authorization": {"Bearer token"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(client.Publish(ctx, "t", []byte("hello"), mqtt.AtLeastOnce))
+	// Output: <nil>
+}
+
+func ExampleHTTPError() {
+	b := broker.New(broker.Config{})
+	defer b.Close()
+	web := webSocketBroker(b)
+	defer web.Close()
+
+	_, err := mqtt.Connect(context.Background(), "ws://"+web.Listener.Addr().String(), mqtt.Config{})
+	if said, ok := errors.AsType[*mqtt.HTTPError](err); ok && said.StatusCode == http.StatusUnauthorized {
+		fmt.Println(said)
+	}
+	// Output: server answered the WebSocket handshake with 401 Unauthorized
+}
+
+// Tokens that expire: each attempt gets a new one.
+func ExampleAttempt() {
+	ctx := context.Background()
+	config, b := exampleConfig()
+	defer b.Close()
+	issued := 0
+	config.Attempt = func(ctx context.Context, a *mqtt.Attempt) error {
+		issued++ // a real one would ask a token service within ctx
+		a.Username, a.Password = "device-7", mqtt.Secret(fmt.Sprint("token ", issued))
+		return nil
+	}
+	client, err := mqtt.Connect(ctx, "mqtt://localhost", config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Reconnect(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(issued, "tokens")
+	// Output: 2 tokens
+}
+
+func ExampleAttempt_String() {
+	a := mqtt.Attempt{Number: 3, Server: "wss://host/mqtt?X-Amz-Signature=secret", Password: "secret"}
+	fmt.Println(a)
+	// Output: mqtt.Attempt{Number: 3, Server: "wss://host:443/mqtt"}
+}
+
+func ExampleClient_Reconnect() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	// The network is known to have changed: do not wait to find out.
+	if err := client.Reconnect(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(client.State(), client.Stats().Connections)
+	// Output: connected 2
+}
+
+// The second server stands in for the first.
+func ExampleServerOrder() {
+	ctx := context.Background()
+	config, b := exampleConfig()
+	defer b.Close()
+	toBroker := config.Dial
+	config.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		fmt.Println("dial", address)
+		if address == "one.example:8883" {
+			return nil, errors.New("down")
+		}
+		return toBroker(ctx, network, address)
+	}
+	config.Servers = []string{"mqtt://two.example"}
+	config.ServerOrder = mqtt.FirstServerFirst
+	client, err := mqtt.Connect(ctx, "mqtts://one.example", config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client.Close()
+	// Output:
+	// dial one.example:8883
+	// dial two.example:1883
+}
+
+func ExampleRedirection() {
+	config := mqtt.Config{
+		Username: "device-7",
+		Redirect: func(r mqtt.Redirection) mqtt.RedirectAction {
+			if host, _, err := net.SplitHostPort(r.To); err == nil && (host == "a.example" || host == "b.example") {
+				return mqtt.FollowWithCredentials
+			}
+			return mqtt.StayAway
+		},
+	}
+	fmt.Println(config.Redirect(mqtt.Redirection{From: "a.example:1883", To: "b.example:1883"}) == mqtt.FollowWithCredentials)
+	fmt.Println(config.Redirect(mqtt.Redirection{From: "a.example:1883", To: "evil.example:1883"}) == mqtt.StayAway)
+	fmt.Println(mqtt.IsPermanent(&mqtt.ServerError{Packet: wire.TypeConnack, ReasonCode: mqtt.UseAnotherServer}))
+	// Output:
+	// true
+	// true
+	// false
 }

@@ -10,44 +10,45 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestPublishAtMostOnceReturnsWithoutAnAnswer(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		require.NoError(t, client.Publish(t.Context(), "t", []byte("x"), mqtt.AtMostOnce))
-		conn.Want(pub(0, 0, "x"))
+		conn.Want(Pub(0, 0, "x"))
 		conn.WantIdle()
 	})
 }
 
 func TestPublishAtLeastOnceReturnsWithPuback(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
-		client, conn := open(t, srv, quiet(srv))
-		call := publish(t, client, "x", mqtt.AtLeastOnce)
-		conn.Want(pub(1, 1, "x"))
-		require.False(t, call.over())
-		conn.Send(puback(1))
-		require.NoError(t, call.wait())
+		client, conn := Open(t, srv, Quiet(srv))
+		call := Publish(t, client, "x", mqtt.AtLeastOnce)
+		conn.Want(Pub(1, 1, "x"))
+		require.False(t, call.Over())
+		conn.Send(Puback(1))
+		require.NoError(t, call.Wait())
 		conn.WantIdle()
 	})
 }
 
 func TestPublishExactlyOnceReturnsWithPubcomp(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
-		client, conn := open(t, srv, quiet(srv))
-		call := publish(t, client, "x", mqtt.ExactlyOnce)
-		conn.Want(pub(1, 2, "x"))
-		conn.Send(pubrec(1))
-		conn.Want(pubrel(1))
-		require.False(t, call.over())
-		conn.Send(pubcomp(1))
-		require.NoError(t, call.wait())
+		client, conn := Open(t, srv, Quiet(srv))
+		call := Publish(t, client, "x", mqtt.ExactlyOnce)
+		conn.Want(Pub(1, 2, "x"))
+		conn.Send(Pubrec(1))
+		conn.Want(Pubrel(1))
+		require.False(t, call.Over())
+		conn.Send(Pubcomp(1))
+		require.NoError(t, call.Wait())
 		conn.WantIdle()
 	})
 }
@@ -55,7 +56,7 @@ func TestPublishExactlyOnceReturnsWithPubcomp(t *testing.T) {
 func TestPublishMessageCarriesAllProperties(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		require.NoError(t, client.PublishMessage(t.Context(), &mqtt.Message{
 			Topic: "t", Payload: []byte("x"), Retain: true, Duplicate: true,
 			PayloadFormatUTF8:     true,
@@ -80,7 +81,7 @@ func TestPublishMessageCarriesAllProperties(t *testing.T) {
 func TestRefusedPublishReturnsTheReasonCode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		for _, refusal := range []struct {
 			qos    mqtt.QoS
 			packet func(id uint16) wire.Packet
@@ -92,10 +93,10 @@ func TestRefusedPublishReturnsTheReasonCode(t *testing.T) {
 				return &wire.Pubrec{PacketID: id, ReasonCode: wire.NotAuthorized, ReasonString: "no", UserProperties: []mqtt.UserProperty{{Name: "a", Value: "b"}}}
 			}},
 		} {
-			call := publish(t, client, "x", refusal.qos)
+			call := Publish(t, client, "x", refusal.qos)
 			p := mqtttest.Take[*wire.Publish](conn)
 			conn.Send(refusal.packet(p.PacketID))
-			err := call.wait()
+			err := call.Wait()
 			require.ErrorIs(t, err, mqtt.NotAuthorized)
 			var said *mqtt.ServerError
 			require.ErrorAs(t, err, &said)
@@ -110,13 +111,13 @@ func TestRefusedPublishReturnsTheReasonCode(t *testing.T) {
 func TestNoMatchingSubscribersIsSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		one, two := publishAsync(t, client, "1", mqtt.AtLeastOnce), publishAsync(t, client, "2", mqtt.ExactlyOnce)
-		conn.Want(pub(1, 1, "1"), pub(2, 2, "2"))
+		client, conn := Open(t, srv, Quiet(srv))
+		one, two := PublishAsync(t, client, "1", mqtt.AtLeastOnce), PublishAsync(t, client, "2", mqtt.ExactlyOnce)
+		conn.Want(Pub(1, 1, "1"), Pub(2, 2, "2"))
 		conn.Send(&wire.Puback{PacketID: 1, ReasonCode: wire.NoMatchingSubscribers, ReasonString: "nobody"},
 			&wire.Pubrec{PacketID: 2, ReasonCode: wire.NoMatchingSubscribers, ReasonString: "nobody"})
-		conn.Want(pubrel(2))
-		conn.Send(pubcomp(2))
+		conn.Want(Pubrel(2))
+		conn.Send(Pubcomp(2))
 		for _, d := range []*mqtt.Delivery{one, two} {
 			ack, err := d.Wait(t.Context())
 			require.NoError(t, err)
@@ -129,24 +130,24 @@ func TestPublishWaitsForAConnection(t *testing.T) {
 	for qos := range mqtt.QoS(3) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
-			client, conn := open(t, srv, quiet(srv))
+			client, conn := Open(t, srv, Quiet(srv))
 			conn.Close()
 			synctest.Wait()
-			call := publish(t, client, "x", qos)
-			require.False(t, call.over())
-			conn = srv.Connected(resumed())
+			call := Publish(t, client, "x", qos)
+			require.False(t, call.Over())
+			conn = srv.Connected(Resumed())
 			id := uint16(0)
 			if qos > 0 {
 				id = 1
 			}
-			conn.Want(pub(id, qos, "x"))
+			conn.Want(Pub(id, qos, "x"))
 			switch qos {
 			case mqtt.AtLeastOnce:
-				conn.Send(puback(1))
+				conn.Send(Puback(1))
 			case mqtt.ExactlyOnce:
-				conn.Send(pubrec(1), pubcomp(1))
+				conn.Send(Pubrec(1), Pubcomp(1))
 			}
-			require.NoError(t, call.wait())
+			require.NoError(t, call.Wait())
 		})
 	}
 }
@@ -155,18 +156,18 @@ func TestCancelledBeforeTransmissionIsWithdrawn(t *testing.T) {
 	for qos := range mqtt.QoS(3) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
-			client, conn := open(t, srv, quiet(srv))
+			client, conn := Open(t, srv, Quiet(srv))
 			conn.Close()
 			synctest.Wait()
 			ctx, cancel := context.WithCancelCause(t.Context())
-			call := begin(func() error { return client.Publish(ctx, "t", []byte("never"), qos) })
-			require.False(t, call.over())
+			call := Begin(func() error { return client.Publish(ctx, "t", []byte("never"), qos) })
+			require.False(t, call.Over())
 			reason := fmt.Errorf("changed my mind")
 			cancel(reason)
-			err := call.wait()
+			err := call.Wait()
 			require.ErrorIs(t, err, reason)
 			require.True(t, mqtt.NotSent(err))
-			conn = srv.Connected(resumed())
+			conn = srv.Connected(Resumed())
 			conn.WantIdle()
 			require.Zero(t, client.Stats().Queued)
 		})
@@ -176,7 +177,7 @@ func TestCancelledBeforeTransmissionIsWithdrawn(t *testing.T) {
 func TestPublishUnderAnEndedContextSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		for qos := range mqtt.QoS(3) {
@@ -191,11 +192,11 @@ func TestPublishUnderAnEndedContextSendsNothing(t *testing.T) {
 func TestCancelledAfterTransmissionGoesOnWithACopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		payload, correlation := []byte("good"), []byte("corr")
 		props := []mqtt.UserProperty{{Name: "a", Value: "b"}}
-		call := begin(func() error {
+		call := Begin(func() error {
 			return client.PublishMessage(ctx, &mqtt.Message{Topic: "t", Payload: payload, QoS: mqtt.ExactlyOnce,
 				CorrelationData: correlation, UserProperties: props})
 		})
@@ -203,7 +204,7 @@ func TestCancelledAfterTransmissionGoesOnWithACopy(t *testing.T) {
 			CorrelationData: []byte("corr"), UserProperties: []mqtt.UserProperty{{Name: "a", Value: "b"}}}}
 		conn.Want(want)
 		cancel()
-		err := call.wait()
+		err := call.Wait()
 		require.ErrorIs(t, err, context.Canceled)
 		require.False(t, mqtt.NotSent(err))
 		copy(payload, "evil")
@@ -211,12 +212,12 @@ func TestCancelledAfterTransmissionGoesOnWithACopy(t *testing.T) {
 		props[0].Value = "evil"
 
 		conn.Close()
-		conn = srv.Connected(resumed())
+		conn = srv.Connected(Resumed())
 		want.Duplicate = true
 		conn.Want(want)
-		conn.Send(pubrec(1))
-		conn.Want(pubrel(1))
-		conn.Send(pubcomp(1))
+		conn.Send(Pubrec(1))
+		conn.Want(Pubrel(1))
+		conn.Send(Pubcomp(1))
 		require.NoError(t, client.Flush(t.Context()))
 		require.Zero(t, client.Stats().Inflight)
 	})
@@ -225,8 +226,8 @@ func TestCancelledAfterTransmissionGoesOnWithACopy(t *testing.T) {
 func TestPublishesOfOneGoroutineReachTheWireInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{ReceiveMaximum: 2})
-		call := begin(func() error {
+		client, conn := OpenWith(t, srv, Quiet(srv), &wire.Connack{ReceiveMaximum: 2})
+		call := Begin(func() error {
 			for i := range 12 {
 				m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: mqtt.QoS(i % 3)}
 				if _, err := client.PublishAsync(t.Context(), m); err != nil {
@@ -236,49 +237,49 @@ func TestPublishesOfOneGoroutineReachTheWireInOrder(t *testing.T) {
 			return client.Publish(t.Context(), "t", []byte("12"), mqtt.AtMostOnce)
 		})
 		// The server acknowledges only after the connection was lost once.
-		conn.Want(pub(0, 0, "0"), pub(1, 1, "1"), pub(2, 2, "2"), pub(0, 0, "3"))
+		conn.Want(Pub(0, 0, "0"), Pub(1, 1, "1"), Pub(2, 2, "2"), Pub(0, 0, "3"))
 		conn.WantIdle()
 		conn.Close()
 		conn = srv.Connected(&wire.Connack{SessionPresent: true, ReceiveMaximum: 2})
-		conn.Want(dup(1, 1, "1"), dup(2, 2, "2"))
+		conn.Want(Dup(1, 1, "1"), Dup(2, 2, "2"))
 		for i := 4; i <= 12; i++ {
 			if i%3 == 1 { // room for the next two
-				conn.Send(puback(uint16(i/3*2 - 1)))
-				conn.Send(pubrec(uint16(i / 3 * 2)))
-				conn.Want(pub(uint16(i/3*2+1), 1, fmt.Sprint(i)))
-				conn.Want(pubrel(uint16(i / 3 * 2)))
-				conn.Send(pubcomp(uint16(i / 3 * 2)))
+				conn.Send(Puback(uint16(i/3*2 - 1)))
+				conn.Send(Pubrec(uint16(i / 3 * 2)))
+				conn.Want(Pub(uint16(i/3*2+1), 1, fmt.Sprint(i)))
+				conn.Want(Pubrel(uint16(i / 3 * 2)))
+				conn.Send(Pubcomp(uint16(i / 3 * 2)))
 				continue
 			}
 			id := uint16(0)
 			if i%3 > 0 {
 				id = uint16(i/3*2 + 2)
 			}
-			conn.Want(pub(id, wire.QoS(i%3), fmt.Sprint(i)))
+			conn.Want(Pub(id, wire.QoS(i%3), fmt.Sprint(i)))
 		}
-		require.NoError(t, call.wait())
+		require.NoError(t, call.Wait())
 	})
 }
 
 func TestLostSessionRepublishesAsNewAndInOrder(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
-		client, conn := open(t, srv, quiet(srv))
-		published, released := publishAsync(t, client, "1", mqtt.AtLeastOnce), publishAsync(t, client, "2", mqtt.ExactlyOnce)
-		conn.Want(pub(1, 1, "1"), pub(2, 2, "2"))
-		conn.Send(pubrec(2))
-		conn.Want(pubrel(2))
+		client, conn := Open(t, srv, Quiet(srv))
+		published, released := PublishAsync(t, client, "1", mqtt.AtLeastOnce), PublishAsync(t, client, "2", mqtt.ExactlyOnce)
+		conn.Want(Pub(1, 1, "1"), Pub(2, 2, "2"))
+		conn.Send(Pubrec(2))
+		conn.Want(Pubrel(2))
 		conn.Close()
 		synctest.Wait()
-		queued := publishAsync(t, client, "3", mqtt.AtMostOnce)
+		queued := PublishAsync(t, client, "3", mqtt.AtMostOnce)
 		conn = srv.Connected(&wire.Connack{})
 		first, second := mqtttest.Take[*wire.Publish](conn), mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "1", string(first.Payload))
 		require.False(t, first.Duplicate)
 		require.Equal(t, "2", string(second.Payload))
 		require.False(t, second.Duplicate)
-		conn.Want(pub(0, 0, "3"))
-		conn.Send(puback(first.PacketID), pubrec(second.PacketID), pubcomp(second.PacketID))
+		conn.Want(Pub(0, 0, "3"))
+		conn.Send(Puback(first.PacketID), Pubrec(second.PacketID), Pubcomp(second.PacketID))
 		for _, d := range []*mqtt.Delivery{published, released, queued} {
 			_, err := d.Wait(t.Context())
 			require.NoError(t, err)
@@ -300,7 +301,7 @@ func TestLimitsAreCheckedBeforeSending(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := mqtttest.NewServer(t, wire.V5)
-				client, conn := openWith(t, srv, quiet(srv), test.ack)
+				client, conn := OpenWith(t, srv, Quiet(srv), test.ack)
 				test.bad.Topic = "t"
 				err := client.PublishMessage(t.Context(), test.bad)
 				require.ErrorIs(t, err, test.code)
@@ -308,7 +309,7 @@ func TestLimitsAreCheckedBeforeSending(t *testing.T) {
 				require.ErrorAs(t, err, &limit)
 				require.True(t, mqtt.NotSent(err))
 				require.NoError(t, client.Publish(t.Context(), "t", []byte("ok"), 0))
-				conn.Want(pub(0, 0, "ok"))
+				conn.Want(Pub(0, 0, "ok"))
 			})
 		})
 	}
@@ -317,17 +318,17 @@ func TestLimitsAreCheckedBeforeSending(t *testing.T) {
 func TestLimitsAreCheckedAgainAfterReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		sent := publishAsync(t, client, "sent", mqtt.ExactlyOnce)
-		conn.Want(pub(1, 2, "sent"))
+		client, conn := Open(t, srv, Quiet(srv))
+		sent := PublishAsync(t, client, "sent", mqtt.ExactlyOnce)
+		conn.Want(Pub(1, 2, "sent"))
 		conn.Close()
 		synctest.Wait()
-		queued := publishAsync(t, client, "queued", mqtt.ExactlyOnce)
-		behind := publishAsync(t, client, "behind", mqtt.AtLeastOnce)
+		queued := PublishAsync(t, client, "queued", mqtt.ExactlyOnce)
+		behind := PublishAsync(t, client, "behind", mqtt.AtLeastOnce)
 		conn = srv.Connected(&wire.Connack{SessionPresent: true, MaximumQoS: new(mqtt.AtLeastOnce)})
 		p := mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "behind", string(p.Payload))
-		conn.Send(puback(p.PacketID))
+		conn.Send(Puback(p.PacketID))
 
 		_, err := sent.Wait(t.Context())
 		require.ErrorIs(t, err, mqtt.QoSNotSupported)
@@ -343,7 +344,7 @@ func TestLimitsAreCheckedAgainAfterReconnect(t *testing.T) {
 func TestMessagesExpireInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		conn.Close()
 		srv.Refuse()
 		synctest.Wait()
@@ -355,12 +356,12 @@ func TestMessagesExpireInTheQueue(t *testing.T) {
 		short, long := expiring("short", time.Minute), expiring("long", time.Hour)
 		srv.WantNone(10 * time.Minute)
 		srv.Listen()
-		conn = srv.Connected(resumed())
+		conn = srv.Connected(Resumed())
 		p := mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "long", string(p.Payload))
 		left := time.Duration(*p.Properties.MessageExpiryInterval) * time.Second
 		require.InDelta(t, 50*time.Minute, left, float64(time.Minute))
-		conn.Send(puback(p.PacketID))
+		conn.Send(Puback(p.PacketID))
 
 		_, err := short.Wait(t.Context())
 		require.ErrorIs(t, err, mqtt.ErrExpired)
@@ -373,30 +374,30 @@ func TestMessagesExpireInTheQueue(t *testing.T) {
 func TestDeliveryDoneMayBeAskedBeforeAndAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		early, late := publishAsync(t, client, "1", 1), publishAsync(t, client, "2", 1)
-		require.False(t, settled(early))
-		conn.Want(pub(1, 1, "1"), pub(2, 1, "2"))
-		conn.Send(puback(1), puback(2))
-		require.True(t, settled(early))
-		require.True(t, settled(late))
+		client, conn := Open(t, srv, Quiet(srv))
+		early, late := PublishAsync(t, client, "1", 1), PublishAsync(t, client, "2", 1)
+		require.False(t, Settled(early))
+		conn.Want(Pub(1, 1, "1"), Pub(2, 1, "2"))
+		conn.Send(Puback(1), Puback(2))
+		require.True(t, Settled(early))
+		require.True(t, Settled(late))
 		require.Equal(t, early.Done(), early.Done())
-		require.True(t, settled(publishAsync(t, client, "3", 0)), "QoS 0 is done when it is in the write buffer")
+		require.True(t, Settled(PublishAsync(t, client, "3", 0)), "QoS 0 is done when it is in the write buffer")
 	})
 }
 
 func TestEndOfWaitLeavesTheDeliveryAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		d := publishAsync(t, client, "1", 1)
+		client, conn := Open(t, srv, Quiet(srv))
+		d := PublishAsync(t, client, "1", 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := d.Wait(ctx)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.False(t, mqtt.NotSent(err))
-		conn.Want(pub(1, 1, "1"))
-		conn.Send(puback(1))
+		conn.Want(Pub(1, 1, "1"))
+		conn.Send(Puback(1))
 		_, err = d.Wait(t.Context())
 		require.NoError(t, err)
 	})
@@ -405,13 +406,212 @@ func TestEndOfWaitLeavesTheDeliveryAlone(t *testing.T) {
 func TestMessageExpiryOfZeroIsSentAsItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		for qos := range mqtt.QoS(2) {
 			m := &mqtt.Message{Topic: "t", QoS: qos, MessageExpiryInterval: new(time.Duration(0))}
 			_, err := client.PublishAsync(t.Context(), m)
 			require.NoError(t, err)
 			p := mqtttest.Take[*wire.Publish](conn)
 			require.Zero(t, *p.Properties.MessageExpiryInterval)
+		}
+	})
+}
+
+func TestFlushWaitsForWhatWasAcceptedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := Open(t, srv, Quiet(srv))
+		PublishAsync(t, client, "1", 2)
+		flush := Begin(func() error { return client.Flush(t.Context()) })
+		require.False(t, flush.Over())
+		PublishAsync(t, client, "later", 1)
+		conn.Want(Pub(1, 2, "1"), Pub(2, 1, "later"))
+		conn.Send(Pubrec(1))
+		conn.Want(Pubrel(1))
+		require.False(t, flush.Over())
+		conn.Send(Pubcomp(1))
+		require.NoError(t, flush.Wait())
+	})
+}
+
+func TestFlushWaitsForTheWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 1024})
+		client, conn := Open(t, srv, Quiet(srv))
+		require.NoError(t, client.Publish(t.Context(), "t", make([]byte, 4096), 0))
+		flush := Begin(func() error { return client.Flush(t.Context()) })
+		require.False(t, flush.Over())
+		mqtttest.Take[*wire.Publish](conn)
+		require.NoError(t, flush.Wait())
+	})
+}
+
+func TestFlushSaysWhenQoS0MessagesWereLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 1024})
+		client, conn := Open(t, srv, Quiet(srv))
+		require.NoError(t, client.Publish(t.Context(), "t", make([]byte, 4096), 0))
+		flush := Begin(func() error { return client.Flush(t.Context()) })
+		require.False(t, flush.Over())
+		conn.Close()
+		require.ErrorIs(t, flush.Wait(), mqtt.ErrConnectionLost)
+	})
+}
+
+func TestFlushAndDisconnectKnowWhatEarlierConnectionsLost(t *testing.T) {
+	large := make([]byte, 4096)
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 1024})
+		client, conn := Open(t, srv, Quiet(srv))
+		for range 3 {
+			require.NoError(t, client.Publish(t.Context(), "t", large, 0))
+		}
+		conn.Close()
+		synctest.Wait()
+		err := client.Flush(t.Context())
+		require.ErrorIs(t, err, mqtt.ErrConnectionLost)
+		require.ErrorContains(t, err, "3 QoS 0 messages")
+		require.False(t, mqtt.NotSent(err))
+		require.NoError(t, client.Flush(t.Context()), "it was told")
+
+		conn = srv.Connected(Resumed())
+		require.NoError(t, client.Publish(t.Context(), "t", []byte("small"), 0))
+		conn.Want(Pub(0, 0, "small"))
+		acknowledged := PublishAsync(t, client, "acknowledged", 1)
+		conn.Want(Pub(1, 1, "acknowledged"))
+		require.NoError(t, client.Publish(t.Context(), "t", large, 0))
+		flushes := []*Call{
+			Begin(func() error { return client.Flush(t.Context()) }),
+			Begin(func() error { return client.Flush(t.Context()) }),
+		}
+		require.False(t, flushes[0].Over())
+		conn.Close()
+		conn = srv.Connected(Resumed())
+		conn.Want(Dup(1, 1, "acknowledged"))
+		require.False(t, flushes[0].Over(), "it waits for the rest")
+		conn.Send(Puback(1))
+		<-acknowledged.Done()
+		for _, flush := range flushes {
+			require.ErrorContains(t, flush.Wait(), "1 QoS 0 messages")
+		}
+
+		require.NoError(t, client.Publish(t.Context(), "t", large, 0))
+		conn.Close()
+		synctest.Wait()
+		require.ErrorContains(t, client.Disconnect(t.Context()), "1 QoS 0 messages")
+	})
+}
+
+func TestFlushKnowsThatMessagesAtMostOnceWereWrittenBeforeTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := Open(t, srv, Quiet(srv))
+		for i := range 10 {
+			require.NoError(t, client.Publish(t.Context(), "t", fmt.Append(nil, i), 0))
+		}
+		synctest.Wait()
+		conn.Close()
+		synctest.Wait()
+		require.NoError(t, client.Flush(t.Context()))
+	})
+}
+
+func TestFlushOfAcknowledgedMessagesDoesNotWaitForTheWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 1024})
+		client, conn := Open(t, srv, Quiet(srv))
+		PublishAsync(t, client, "1", 1)
+		conn.Want(Pub(1, 1, "1"))
+		flush := Begin(func() error { return client.Flush(t.Context()) })
+		require.False(t, flush.Over())
+		PublishAsync(t, client, string(make([]byte, 4096)), 1)
+		conn.Send(Puback(1))
+		require.True(t, flush.Over())
+		require.NoError(t, flush.Wait())
+	})
+}
+
+func TestFlushEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, _ := Open(t, srv, Quiet(srv))
+		PublishAsync(t, client, "1", 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, client.Flush(ctx), context.DeadlineExceeded)
+	})
+}
+
+func TestFlushDoesNotSayThatCloseHasDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, _ := Open(t, srv, Quiet(srv))
+		PublishAsync(t, client, "1", 1)
+		flush := Begin(func() error { return client.Flush(t.Context()) })
+		require.False(t, flush.Over())
+		require.NoError(t, client.Close())
+		require.ErrorIs(t, flush.Wait(), mqtt.ErrClosed)
+	})
+}
+
+func TestWithdrawnMessageDoesNotHoldUpFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := OpenWith(t, srv, Quiet(srv), &wire.Connack{ReceiveMaximum: 1})
+		PublishAsync(t, client, "1", 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		call := Begin(func() error { return client.Publish(ctx, "t", nil, 1) })
+		synctest.Wait()
+		flush := Begin(func() error { return client.Flush(t.Context()) })
+		require.False(t, flush.Over())
+		cancel()
+		require.True(t, mqtt.NotSent(call.Wait()))
+		require.False(t, flush.Over())
+		conn.Want(Pub(1, 1, "1"))
+		conn.Send(Puback(1))
+		require.NoError(t, flush.Wait())
+	})
+}
+
+func TestPublishUsesAliasesOnRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		cfg.SendTopicAliases = 5
+		client, conn := OpenWith(t, srv, cfg, &wire.Connack{TopicAliasMaximum: 10})
+		send := func() {
+			require.NoError(t, client.Publish(t.Context(), "plant/1/temperature", []byte("x"), 0))
+		}
+		want := func(topic string, alias uint16) {
+			p := &wire.Publish{Topic: topic, Payload: []byte("x")}
+			if alias > 0 {
+				p.Properties = &wire.PublishProperties{TopicAlias: alias}
+			}
+			conn.Want(p)
+		}
+		send()
+		send()
+		send()
+		want("plant/1/temperature", 0)
+		want("plant/1/temperature", 1)
+		want("", 1)
+		conn.Close()
+		conn = srv.Connected(&wire.Connack{SessionPresent: true, TopicAliasMaximum: 10})
+		synctest.Wait()
+		send()
+		send()
+		want("plant/1/temperature", 0)
+		want("plant/1/temperature", 1)
+	})
+}
+
+func TestPublishUsesNoAliasesUnasked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := OpenWith(t, srv, Quiet(srv), &wire.Connack{TopicAliasMaximum: 10})
+		for range 4 {
+			require.NoError(t, client.Publish(t.Context(), "plant/1/temperature", nil, 0))
+			conn.Want(&wire.Publish{Topic: "plant/1/temperature"})
 		}
 	})
 }

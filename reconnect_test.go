@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
@@ -19,19 +21,19 @@ import (
 func TestResumedSessionGoesOnWhereItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		subscribe(t, client, conn, "s", 1)
-		one, two := publishAsync(t, client, "1", 1), publishAsync(t, client, "2", 2)
-		conn.Want(pub(2, 1, "1"), pub(3, 2, "2"))
-		conn.Send(pubrec(3))
-		conn.Want(pubrel(3))
+		client, conn := Open(t, srv, Quiet(srv))
+		Subscribe(t, client, conn, "s", 1)
+		one, two := PublishAsync(t, client, "1", 1), PublishAsync(t, client, "2", 2)
+		conn.Want(Pub(2, 1, "1"), Pub(3, 2, "2"))
+		conn.Send(Pubrec(3))
+		conn.Want(Pubrel(3))
 		conn.Close()
 		conn = srv.Accept()
 		require.False(t, conn.WantConnect().CleanStart)
-		conn.Send(resumed())
-		renewed(t, conn)
-		conn.Want(pubrel(3), dup(2, 1, "1"))
-		conn.Send(puback(2), pubcomp(3))
+		conn.Send(Resumed())
+		Renewed(t, conn)
+		conn.Want(Pubrel(3), Dup(2, 1, "1"))
+		conn.Send(Puback(2), Pubcomp(3))
 		for _, d := range []*mqtt.Delivery{one, two} {
 			_, err := d.Wait(t.Context())
 			require.NoError(t, err)
@@ -42,86 +44,86 @@ func TestResumedSessionGoesOnWhereItWas(t *testing.T) {
 }
 
 func TestLostSessionIsSubscribedBeforeItIsPublished(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
-		client, conn := open(t, srv, quiet(srv))
-		a, b := subscribe(t, client, conn, "a", 1), subscribe(t, client, conn, "b", 2)
-		publishAsync(t, client, "1", 1)
+		client, conn := Open(t, srv, Quiet(srv))
+		a, b := Subscribe(t, client, conn, "a", 1), Subscribe(t, client, conn, "b", 2)
+		PublishAsync(t, client, "1", 1)
 		mqtttest.Take[*wire.Publish](conn)
 		conn.Close()
 		synctest.Wait()
-		publishAsync(t, client, "2", 0)
+		PublishAsync(t, client, "2", 0)
 		conn = srv.Connected(&wire.Connack{})
 		wants := []mqtt.Filter{{Filter: "a", QoS: 1}, {Filter: "b", QoS: 2}}
 		p := mqtttest.Take[*wire.Subscribe](conn)
-		acks := []wire.Packet{suback(p)}
+		acks := []wire.Packet{Suback(p)}
 		if v == wire.V5 {
 			// Each has an identifier of its own, and gets what is retained only if the filter is new.
 			q := mqtttest.Take[*wire.Subscribe](conn)
 			wants[0].RetainHandling, wants[1].RetainHandling = mqtt.SendRetainedIfNew, mqtt.SendRetainedIfNew
 			require.Equal(t, wants, append(p.Filters, q.Filters...))
-			acks = append(acks, suback(q))
+			acks = append(acks, Suback(q))
 		} else {
 			require.Equal(t, wants, p.Filters)
 		}
 		first := mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "1", string(first.Payload))
 		require.False(t, first.Duplicate)
-		conn.Want(pub(0, 0, "2"))
-		conn.Send(append(acks, puback(first.PacketID))...)
-		conn.Send(to("a", pub(1, 1, "x")), to("b", pub(2, 1, "y")))
-		wantMessages(t, a, "x")
-		wantMessages(t, b, "y")
+		conn.Want(Pub(0, 0, "2"))
+		conn.Send(append(acks, Puback(first.PacketID))...)
+		conn.Send(To("a", Pub(1, 1, "x")), To("b", Pub(2, 1, "y")))
+		WantMessages(t, a, "x")
+		WantMessages(t, b, "y")
 	})
 }
 
 // A server may come back with an older save of the session. In 5.0 subscribing again
 // costs nothing; before, it would bring retained messages again.
 func TestResumedSessionIsSubscribedAgainIn5(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Resume = true
-		client, conn := open(t, srv, cfg)
-		sub := subscribe(t, client, conn, "t", 1)
+		client, conn := Open(t, srv, cfg)
+		sub := Subscribe(t, client, conn, "t", 1)
 		conn.Close()
 		conn = srv.Connected(&wire.Connack{SessionPresent: v != wire.V31})
 		if v != wire.V311 { // 3.1 cannot say whether it has the session
-			renewed(t, conn)
+			Renewed(t, conn)
 		}
 		conn.WantIdle()
-		conn.Send(pub(1, 1, "x"))
-		wantMessages(t, sub, "x")
+		conn.Send(Pub(1, 1, "x"))
+		WantMessages(t, sub, "x")
 	})
 }
 
 func TestAlwaysSubscribeRepeatsItBefore5(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V311)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Resume, cfg.AlwaysSubscribe = true, true
-		client, conn := open(t, srv, cfg)
-		subscribe(t, client, conn, "t", 1)
+		client, conn := Open(t, srv, cfg)
+		Subscribe(t, client, conn, "t", 1)
 		conn.Close()
-		conn = srv.Connected(resumed())
+		conn = srv.Connected(Resumed())
 		require.Equal(t, []mqtt.Filter{{Filter: "t", QoS: 1}}, mqtttest.Take[*wire.Subscribe](conn).Filters)
 	})
 }
 
 func TestPendingSubscribeGoesOutAgain(t *testing.T) {
-	for _, ack := range []*wire.Connack{resumed(), {}} {
+	for _, ack := range []*wire.Connack{Resumed(), {}} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
-			client, conn := open(t, srv, quiet(srv))
-			s := beginSubscribe(t.Context(), client, filters("t")...)
+			client, conn := Open(t, srv, Quiet(srv))
+			s := BeginSubscribe(t.Context(), client, Filters("t")...)
 			mqtttest.Take[*wire.Subscribe](conn)
 			conn.Close()
 			conn = srv.Connected(ack)
 			p := mqtttest.Take[*wire.Subscribe](conn)
 			conn.WantIdle()
-			require.False(t, s.over())
-			conn.Send(suback(p))
-			require.NoError(t, s.wait())
+			require.False(t, s.Over())
+			conn.Send(Suback(p))
+			require.NoError(t, s.Wait())
 		})
 	}
 }
@@ -141,20 +143,20 @@ func TestRefusedRenewalEndsTheSubscription(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := mqtttest.NewServer(t, wire.V5)
-				client, conn := open(t, srv, quiet(srv))
-				sub := subscribe(t, client, conn, "t/#", 1)
+				client, conn := Open(t, srv, Quiet(srv))
+				sub := Subscribe(t, client, conn, "t/#", 1)
 				events := client.Watch(t.Context())
-				consumer := begin(func() error {
+				consumer := Begin(func() error {
 					for range sub.Messages() {
 					}
 					return sub.Err()
 				})
 				conn.Close()
 				conn, code := refuse(srv)
-				require.ErrorIs(t, consumer.wait(), code)
+				require.ErrorIs(t, consumer.Wait(), code)
 				_, err := sub.Next(t.Context())
 				require.ErrorIs(t, err, code)
-				require.True(t, seen(events, func(e mqtt.Event) bool { return e.Subscription == sub && errors.Is(e.Err, code) }))
+				require.True(t, Seen(events, func(e mqtt.Event) bool { return e.Subscription == sub && errors.Is(e.Err, code) }))
 				require.Equal(t, mqtt.Connected, client.State())
 				conn.WantIdle()
 			})
@@ -162,35 +164,17 @@ func TestRefusedRenewalEndsTheSubscription(t *testing.T) {
 	}
 }
 
-// seen takes the events that are there and says whether one of them is it.
-func seen(events <-chan mqtt.Event, it func(mqtt.Event) bool) bool {
-	synctest.Wait()
-	for {
-		select {
-		case e, open := <-events:
-			if !open {
-				return false
-			}
-			if it(e) {
-				return true
-			}
-		default:
-			return false
-		}
-	}
-}
-
 func TestBackoffGrowsAndStaysWhileConnectionsAreShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Reconnect = reconnect.Policy{Min: time.Second, Max: time.Minute}
-		_, conn := open(t, srv, cfg)
+		_, conn := Open(t, srv, cfg)
 		begun := time.Now()
 		attempts := 0
 		for time.Since(begun) < time.Hour {
 			conn.Close() // right after CONNACK
-			conn = srv.Connected(resumed())
+			conn = srv.Connected(Resumed())
 			attempts++
 		}
 		// On average every half a minute, once the delays have grown.
@@ -202,12 +186,12 @@ func TestBackoffGrowsAndStaysWhileConnectionsAreShort(t *testing.T) {
 func TestBackoffStartsOverAfterAHealthyConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Reconnect = reconnect.Policy{Min: time.Second, Max: 5 * time.Minute, HealthyAfter: time.Minute}
-		_, conn := open(t, srv, cfg)
+		_, conn := Open(t, srv, cfg)
 		for range 15 {
 			conn.Close()
-			conn = srv.Connected(resumed())
+			conn = srv.Connected(Resumed())
 		}
 		conn.WantIdleFor(time.Minute)
 		conn.Close()
@@ -221,14 +205,14 @@ func TestPermanentRefusalEndsTheClient(t *testing.T) {
 	for _, code := range []wire.ReasonCode{wire.ClientIdentifierNotValid, wire.MalformedPacket, wire.QoSNotSupported} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
-			client, conn := open(t, srv, quiet(srv))
-			waiting := publish(t, client, "x", 1)
+			client, conn := Open(t, srv, Quiet(srv))
+			waiting := Publish(t, client, "x", 1)
 			mqtttest.Take[*wire.Publish](conn)
 			conn.Close()
 			srv.Connected(&wire.Connack{ReasonCode: code})
 			<-client.Done()
 			require.ErrorIs(t, client.Err(), code)
-			require.ErrorIs(t, waiting.wait(), code)
+			require.ErrorIs(t, waiting.Wait(), code)
 			require.ErrorIs(t, client.Publish(t.Context(), "t", nil, 0), code)
 			require.NoError(t, client.Close())
 			require.ErrorIs(t, client.Err(), code, "Close does not change why")
@@ -242,10 +226,10 @@ func TestTemporaryRefusalsAreTriedAgain(t *testing.T) {
 		wire.ConnectionRateExceeded, wire.UnspecifiedError} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
-			client, conn := open(t, srv, quiet(srv))
+			client, conn := Open(t, srv, Quiet(srv))
 			conn.Close()
 			srv.Connected(&wire.Connack{ReasonCode: code})
-			srv.Connected(resumed()).WantIdle()
+			srv.Connected(Resumed()).WantIdle()
 			require.Equal(t, mqtt.Connected, client.State())
 		})
 	}
@@ -255,12 +239,12 @@ func TestServerMayDisconnectAndBeThereAgain(t *testing.T) {
 	for _, code := range []wire.ReasonCode{wire.ServerShuttingDown, wire.PacketTooLarge, wire.KeepAliveTimeout} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
-			client, conn := open(t, srv, quiet(srv))
+			client, conn := Open(t, srv, Quiet(srv))
 			events := client.Watch(t.Context())
 			conn.Send(&wire.Disconnect{ReasonCode: code, ReasonString: "bye"})
 			conn.WantClosed()
-			srv.Connected(resumed())
-			require.True(t, seen(events, func(e mqtt.Event) bool { return e.State == mqtt.Reconnecting && errors.Is(e.Err, code) }))
+			srv.Connected(Resumed())
+			require.True(t, Seen(events, func(e mqtt.Event) bool { return e.State == mqtt.Reconnecting && errors.Is(e.Err, code) }))
 		})
 	}
 }
@@ -268,9 +252,9 @@ func TestServerMayDisconnectAndBeThereAgain(t *testing.T) {
 func TestPermanentDecides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Permanent = func(err error) bool { return errors.Is(err, mqtt.ServerBusy) }
-		client, conn := open(t, srv, cfg)
+		client, conn := Open(t, srv, cfg)
 		conn.Close()
 		srv.Connected(&wire.Connack{ReasonCode: wire.NotAuthorized})
 		srv.Connected(&wire.Connack{ReasonCode: wire.ServerBusy})
@@ -282,9 +266,9 @@ func TestPermanentDecides(t *testing.T) {
 func TestMaxAttemptsEndsTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Reconnect = reconnect.Policy{MaxAttempts: 3}
-		client, conn := open(t, srv, cfg)
+		client, conn := Open(t, srv, cfg)
 		conn.Close()
 		for range 3 {
 			conn = srv.Accept()
@@ -300,21 +284,21 @@ func TestMaxAttemptsEndsTheClient(t *testing.T) {
 func TestMessageThatKillsEveryConnectionIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		bad, good := publishAsync(t, client, "bad", 1), publishAsync(t, client, "good", 1)
+		client, conn := Open(t, srv, Quiet(srv))
+		bad, good := PublishAsync(t, client, "bad", 1), PublishAsync(t, client, "good", 1)
 		connections := 1
-		for !settled(good) {
+		for !Settled(good) {
 			p, ok := mqtttest.TakeWithin[*wire.Publish](conn, time.Second)
 			if ok && string(p.Payload) == "good" {
 				if q, more := mqtttest.TakeWithin[*wire.Publish](conn, time.Nanosecond); !more {
-					conn.Send(puback(p.PacketID))
+					conn.Send(Puback(p.PacketID))
 					continue
 				} else {
 					require.Equal(t, "bad", string(q.Payload))
 				}
 			}
 			conn.Close()
-			conn = srv.Connected(resumed())
+			conn = srv.Connected(Resumed())
 			connections++
 			require.Less(t, connections, 50)
 		}
@@ -329,10 +313,10 @@ func TestMessageThatKillsEveryConnectionIsGivenUp(t *testing.T) {
 func TestWatchTellsTheStory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		events := client.Watch(t.Context())
 		conn.Close()
-		conn = srv.Connected(resumed())
+		conn = srv.Connected(Resumed())
 		synctest.Wait()
 		conn.Close()
 		srv.Connected(&wire.Connack{}).Skip()
@@ -362,11 +346,11 @@ func TestWatchTellsTheStory(t *testing.T) {
 func TestWatcherThatDoesNotKeepUpLosesTheOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		events := client.Watch(t.Context())
 		for range 40 {
 			conn.Close()
-			conn = srv.Connected(resumed())
+			conn = srv.Connected(Resumed())
 		}
 		require.NoError(t, client.Close())
 		var last mqtt.Event
@@ -384,7 +368,7 @@ func TestWatcherThatDoesNotKeepUpLosesTheOldest(t *testing.T) {
 func TestWatchEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, _ := open(t, srv, quiet(srv))
+		client, _ := Open(t, srv, Quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		events := client.Watch(ctx)
 		cancel()
@@ -396,7 +380,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 func TestWatchUnderAContextThatHasEndedLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, _ := open(t, srv, quiet(srv))
+		client, _ := Open(t, srv, Quiet(srv))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 10_000 {
@@ -408,11 +392,11 @@ func TestWatchUnderAContextThatHasEndedLeavesNothingBehind(t *testing.T) {
 func TestStatsCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{ReceiveMaximum: 1})
-		sub := subscribe(t, client, conn, "t", 1)
-		publishAsync(t, client, "1", 1)
-		publishAsync(t, client, "22", 1)
-		conn.Send(pub(1, 1, "x"), to("other", pub(0, 0, "x")))
+		client, conn := OpenWith(t, srv, Quiet(srv), &wire.Connack{ReceiveMaximum: 1})
+		sub := Subscribe(t, client, conn, "t", 1)
+		PublishAsync(t, client, "1", 1)
+		PublishAsync(t, client, "22", 1)
+		conn.Send(Pub(1, 1, "x"), To("other", Pub(0, 0, "x")))
 		synctest.Wait()
 		s := client.Stats()
 		require.Equal(t, uint64(1), s.Connections)
@@ -424,10 +408,10 @@ func TestStatsCount(t *testing.T) {
 		require.Equal(t, 1, s.Inflight)
 		require.Equal(t, 1, s.Unfinished)
 		require.NotZero(t, s.BytesReceived)
-		next(t, sub)
+		Next(t, sub)
 		require.Zero(t, client.Stats().Unfinished)
 		conn.Close()
-		srv.Connected(resumed()).Skip()
+		srv.Connected(Resumed()).Skip()
 		s = client.Stats()
 		require.Equal(t, uint64(2), s.Connections)
 		require.Equal(t, uint64(1), s.Lost)
@@ -437,13 +421,264 @@ func TestStatsCount(t *testing.T) {
 func TestSubscriptionsAreRenewedOn31WhereTheServerCanNotSayThatTheSessionIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V31)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Resume = true
-		client, conn := open(t, srv, cfg)
-		subscribe(t, client, conn, "t", 1)
+		client, conn := Open(t, srv, cfg)
+		Subscribe(t, client, conn, "t", 1)
 		conn.Close()
 		conn = srv.Connected(&wire.Connack{})
-		require.Equal(t, []wire.SubscribeFilter{{Filter: "t", QoS: 1}}, grant(conn).Filters)
+		require.Equal(t, []wire.SubscribeFilter{{Filter: "t", QoS: 1}}, Grant(conn).Filters)
 		conn.WantIdle()
+	})
+}
+
+// evict ends a connection with code.
+func evict(conn *mqtttest.Conn, code wire.ReasonCode) {
+	conn.Send(&wire.Disconnect{ReasonCode: code, ReasonString: "no longer"})
+	conn.WantClosed()
+}
+
+// wantEnd waits for the end of the client because of code.
+func wantEnd(t *testing.T, srv *mqtttest.Server, client *mqtt.Client, code wire.ReasonCode) {
+	t.Helper()
+	<-client.Done()
+	require.ErrorIs(t, client.Err(), code)
+	srv.WantNone(time.Hour)
+}
+
+func TestWordsAboutWhoWeAreEndAClientTheSecondTime(t *testing.T) {
+	for _, code := range []wire.ReasonCode{wire.NotAuthorized, wire.BadAuthenticationMethod, wire.SessionTakenOver} {
+		for _, attempt := range []bool{false, true} {
+			t.Run(fmt.Sprint(uint8(code), attempt), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					srv := mqtttest.NewServer(t, wire.V5)
+					cfg := Quiet(srv)
+					asked := 0
+					if attempt {
+						cfg.Attempt = func(context.Context, *mqtt.Attempt) error { asked++; return nil }
+					}
+					client, conn := Open(t, srv, cfg)
+					evict(conn, code)
+					conn = srv.Connected(Resumed())
+					if attempt {
+						require.Equal(t, 2, asked)
+					}
+					evict(conn, code)
+					wantEnd(t, srv, client, code)
+				})
+			})
+		}
+	}
+}
+
+func TestHealthyConnectionBetweenRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := Open(t, srv, Quiet(srv))
+		for range 5 { // tokens that expire hour by hour
+			evict(conn, wire.NotAuthorized)
+			conn = srv.Connected(Resumed())
+			time.Sleep(time.Hour)
+			evict(conn, wire.SessionTakenOver)
+			conn = srv.Connected(Resumed())
+			time.Sleep(time.Hour)
+		}
+		require.NoError(t, client.Err())
+		evict(conn, wire.NotAuthorized)
+		for range 3 { // other ends of connections do not begin a new row
+			srv.Connected(Resumed()).Close()
+		}
+		evict(srv.Connected(Resumed()), wire.NotAuthorized)
+		wantEnd(t, srv, client, wire.NotAuthorized)
+	})
+}
+
+func TestOtherCredentialsBeginANewRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		tokens := 0
+		cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
+			if tokens < 8 {
+				tokens++
+			}
+			a.Username, a.Password = "u", mqtt.Secret(fmt.Sprint(tokens))
+			return nil
+		}
+		client, conn := Open(t, srv, cfg)
+		for range 7 {
+			evict(conn, wire.NotAuthorized)
+			conn = srv.Connected(Resumed())
+		}
+		evict(conn, wire.NotAuthorized)
+		evict(srv.Connected(Resumed()), wire.NotAuthorized)
+		wantEnd(t, srv, client, wire.NotAuthorized)
+	})
+}
+
+func TestAttemptHearsWhyTheConnectionEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		var cause error
+		cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error { cause = a.Cause; return nil }
+		client, conn := Open(t, srv, cfg)
+		evict(conn, wire.NotAuthorized)
+		srv.Connected(Resumed())
+		synctest.Wait()
+		require.ErrorIs(t, cause, mqtt.NotAuthorized)
+		require.NoError(t, client.Err())
+	})
+}
+
+// TestSecondConnackThatRefusesCredentials is how servers before 5.0 say it.
+func TestSecondConnackThatRefusesCredentials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V311)
+		client, conn := Open(t, srv, Quiet(srv))
+		conn.Send(&wire.Connack{ReasonCode: wire.NotAuthorized})
+		conn.WantClosed()
+		srv.Connected(&wire.Connack{}).Send(&wire.Connack{ReasonCode: wire.NotAuthorized})
+		wantEnd(t, srv, client, wire.NotAuthorized)
+	})
+}
+
+// TestRefusalThatAnswersOnePacket fails that packet alone, although the server says Not
+// Authorized whenever it gets it.
+func TestRefusalThatAnswersOnePacket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := Open(t, srv, Quiet(srv))
+		forbidden := Publish(t, client, "x", 1)
+		for !forbidden.Over() {
+			if _, ok := mqtttest.TakeWithin[*wire.Publish](conn, time.Minute); ok {
+				conn.Send(&wire.Disconnect{ReasonCode: wire.NotAuthorized})
+				conn.WantClosed()
+			} else {
+				conn.Close()
+			}
+			conn = srv.Connected(Resumed())
+		}
+		require.ErrorIs(t, forbidden.Wait(), mqtt.ErrUndeliverable)
+		require.ErrorIs(t, forbidden.Wait(), mqtt.NotAuthorized)
+		require.NoError(t, client.Err())
+		good := Publish(t, client, "y", 1)
+		conn.Send(Puback(mqtttest.Take[*wire.Publish](conn).PacketID))
+		require.NoError(t, good.Wait())
+	})
+}
+
+// TestGhostsOfOwnAttempts finishes logins that were given up, one after the other.
+func TestGhostsOfOwnAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		cfg.RetryFirst, cfg.ConnectTimeout = true, time.Second
+		d := Dial(t, cfg)
+		for i := range 5 {
+			conn := srv.Accept()
+			conn.WantConnect()
+			if i%2 == 0 {
+				conn.Close() // as a proxy does that is tired of waiting
+			}
+		}
+		conn := srv.Connected(&wire.Connack{})
+		client := d.Client(t)
+		for range 5 {
+			evict(conn, wire.SessionTakenOver)
+			conn = srv.Connected(Resumed())
+		}
+		evict(conn, wire.SessionTakenOver) // by somebody else, the first time
+		evict(srv.Connected(Resumed()), wire.SessionTakenOver)
+		wantEnd(t, srv, client, wire.SessionTakenOver)
+	})
+}
+
+func TestGhostsDoNotLiveForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		cfg.RetryFirst, cfg.ConnectTimeout = true, time.Second
+		d := Dial(t, cfg)
+		srv.Accept().WantConnect()
+		conn := srv.Connected(&wire.Connack{})
+		client := d.Client(t)
+		time.Sleep(11 * time.Minute)
+		evict(conn, wire.SessionTakenOver)
+		evict(srv.Connected(Resumed()), wire.SessionTakenOver)
+		wantEnd(t, srv, client, wire.SessionTakenOver)
+	})
+}
+
+// TestTwoProgramsWithOneIdentifier: the one that was there first gives way, and they are
+// quick about it. However long they wait between attempts.
+func TestTwoProgramsWithOneIdentifier(t *testing.T) {
+	for _, pause := range []time.Duration{time.Millisecond, 40 * time.Second, 5 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			b := mqtttest.NewBroker(t)
+			cfg := mqtt.Config{ClientID: "c", Dial: b.Dial}
+			first, err := mqtt.Connect(t.Context(), b.URL(), cfg)
+			require.NoError(t, err)
+			defer first.Close()
+			time.Sleep(time.Hour)
+			dials := 0
+			cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				if dials++; dials > 1 {
+					time.Sleep(pause)
+				}
+				return b.Dial(ctx, network, address)
+			}
+			cfg.ConnectTimeout = time.Hour
+			second, err := mqtt.Connect(t.Context(), b.URL(), cfg)
+			require.NoError(t, err)
+			defer second.Close()
+			time.Sleep(24 * time.Hour)
+			require.ErrorIs(t, first.Err(), mqtt.SessionTakenOver)
+			require.NoError(t, second.Err())
+			require.LessOrEqual(t, first.Stats().Connections+second.Stats().Connections, uint64(4))
+		})
+	}
+}
+
+// TestSessionThatSomebodyElseHasUsed is not the one that this client remembers: what was
+// not acknowledged is a new message there, and identifiers are released before they are
+// used.
+func TestSessionThatSomebodyElseHasUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := Open(t, srv, Quiet(srv))
+		waiting := Publish(t, client, "x", 2)
+		conn.Want(Pub(1, 2, "x"))
+		evict(conn, wire.SessionTakenOver)
+		conn = srv.Connected(Resumed())
+		conn.Want(Pubrel(2))
+		conn.Send(&wire.Pubcomp{PacketID: 2, ReasonCode: wire.PacketIdentifierNotFound})
+		conn.Want(Pub(2, 2, "x")) // without DUP
+		conn.Send(Pubrec(2))
+		conn.Want(Pubrel(2))
+		conn.Send(Pubcomp(2))
+		require.NoError(t, waiting.Wait())
+	})
+}
+
+// TestGhostMayHaveEmptiedTheSession: the session is the one of before or an empty one.
+func TestGhostMayHaveEmptiedTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		cfg.RetryFirst, cfg.ConnectTimeout = true, time.Second
+		d := Dial(t, cfg)
+		srv.Accept().WantConnect()
+		conn := srv.Connected(&wire.Connack{})
+		client := d.Client(t)
+		events := client.Watch(t.Context())
+		waiting := Publish(t, client, "x", 1)
+		conn.Want(Pub(1, 1, "x"))
+		evict(conn, wire.SessionTakenOver)
+		conn = srv.Connected(Resumed())
+		conn.Want(Dup(1, 1, "x"))
+		conn.Send(Puback(1))
+		require.NoError(t, waiting.Wait())
+		require.True(t, Seen(events, func(e mqtt.Event) bool { return e.State == mqtt.Connected && e.Unproven }))
 	})
 }

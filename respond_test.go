@@ -11,30 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
-
-type responderFunc = func(context.Context, *mqtt.Message) (*mqtt.Message, error)
-
-// responding is a Respond under way; stop ends its context.
-type responding struct {
-	stop context.CancelFunc
-	*call
-}
-
-// respond begins a Respond on the filter t.
-func respond(t *testing.T, c *mqtt.Client, conn *mqtttest.Conn, concurrency int, f responderFunc) *responding {
-	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	r := &responding{stop: stop}
-	r.call = begin(func() error {
-		return c.RespondWith(ctx, mqtt.RespondOptions{
-			SubscribeOptions: mqtt.SubscribeOptions{Filters: filters("t")}, Concurrency: concurrency}, f)
-	})
-	grant(conn)
-	return r
-}
 
 func echo(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 	return &mqtt.Message{Payload: append([]byte("re "), m.Payload...)}, nil
@@ -42,14 +22,14 @@ func echo(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 
 // asks is a PUBLISH that asks for a response on the topic r.
 func asks(id uint16, qos wire.QoS, payload string) *wire.Publish {
-	p := pub(id, qos, payload)
+	p := Pub(id, qos, payload)
 	p.Properties = &wire.PublishProperties{ResponseTopic: "r", CorrelationData: []byte(payload)}
 	return p
 }
 
 // answers is the response to asks.
 func answers(id uint16, qos wire.QoS, correlation, payload string) *wire.Publish {
-	p := to("r", pub(id, qos, payload))
+	p := To("r", Pub(id, qos, payload))
 	p.Properties = &wire.PublishProperties{CorrelationData: []byte(correlation)}
 	return p
 }
@@ -64,13 +44,13 @@ func reports(id uint16, qos wire.QoS, correlation, text string) *wire.Publish {
 func TestRespondAcknowledgesAfterTheResponseIsThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		respond(t, client, conn, 0, echo)
+		client, conn := Open(t, srv, Quiet(srv))
+		Respond(t, client, conn, 0, echo)
 		conn.Send(asks(7, 1, "a"))
 		conn.Want(answers(2, 1, "a", "re a"))
 		conn.WantIdle()
-		conn.Send(puback(2))
-		conn.Want(puback(7))
+		conn.Send(Puback(2))
+		conn.Want(Puback(7))
 		conn.Send(asks(0, 0, "b"))
 		conn.Want(answers(0, 0, "b", "re b"))
 		conn.WantIdle()
@@ -80,20 +60,20 @@ func TestRespondAcknowledgesAfterTheResponseIsThere(t *testing.T) {
 func TestRespondSurvivesAReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		respond(t, client, conn, 0, echo)
+		client, conn := Open(t, srv, Quiet(srv))
+		Respond(t, client, conn, 0, echo)
 		conn.Send(asks(7, 1, "a"))
 		conn.Want(answers(2, 1, "a", "re a"))
 		conn.Close()
-		conn = srv.Connected(resumed())
-		renewed(t, conn)
+		conn = srv.Connected(Resumed())
+		Renewed(t, conn)
 		again := answers(2, 1, "a", "re a")
 		again.Duplicate = true
 		conn.Want(again)
 		repeated := asks(7, 1, "a")
 		repeated.Duplicate = true
-		conn.Send(repeated, puback(2))
-		conn.Want(puback(7))
+		conn.Send(repeated, Puback(2))
+		conn.Want(Puback(7))
 		conn.WantIdle()
 	})
 }
@@ -101,8 +81,8 @@ func TestRespondSurvivesAReconnect(t *testing.T) {
 func TestRespondReportsErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+		client, conn := Open(t, srv, Quiet(srv))
+		Respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			switch string(m.Payload) {
 			case "odd":
 				return nil, errors.New("bad\xff and \x00 bad")
@@ -132,59 +112,59 @@ func TestRespondReportsErrors(t *testing.T) {
 func TestRespondTellsThatAResponseIsTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := openWith(t, srv, quiet(srv), &wire.Connack{MaximumPacketSize: 200})
-		respond(t, client, conn, 0, func(context.Context, *mqtt.Message) (*mqtt.Message, error) {
+		client, conn := OpenWith(t, srv, Quiet(srv), &wire.Connack{MaximumPacketSize: 200})
+		Respond(t, client, conn, 0, func(context.Context, *mqtt.Message) (*mqtt.Message, error) {
 			return &mqtt.Message{Payload: make([]byte, 1000)}, nil
 		})
 		conn.Send(asks(7, 1, "x"))
 		p := mqtttest.Take[*wire.Publish](conn)
 		require.Contains(t, p.Properties.UserProperties[0].Value, "larger than the server's maximum of 200")
-		conn.Send(puback(p.PacketID))
-		conn.Want(puback(7))
+		conn.Send(Puback(p.PacketID))
+		conn.Want(Puback(7))
 	})
 }
 
 func TestRequestReturnsTheRespondersError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		r := beginRequest(t.Context(), client, question("?"))
-		grant(conn)
-		asked := takeRequest(conn)
-		failed := responseTo(asked, "details")
+		client, conn := Open(t, srv, Quiet(srv))
+		r := BeginRequest(t.Context(), client, Question("?"))
+		Grant(conn)
+		asked := TakeRequest(conn)
+		failed := ResponseTo(asked, "details")
 		failed.Properties.UserProperties = []wire.UserProperty{{Name: "other", Value: "1"}, {Name: "response-error", Value: "no such order"}}
 		conn.Send(failed)
-		err := r.wait()
+		err := r.Wait()
 		e, ok := errors.AsType[*mqtt.ResponseError](err)
 		require.True(t, ok)
 		require.Equal(t, "no such order", e.Text)
 		require.Equal(t, "details", string(e.Response.Payload))
 		require.EqualError(t, err, `mqtt: request "t": responder failed: "no such order"`)
 		require.False(t, mqtt.NotSent(err))
-		require.Nil(t, r.response)
+		require.Nil(t, r.Response)
 	})
 }
 
 func TestRequestsThatCanNotBeAnsweredDoNotHoldUpOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+		client, conn := Open(t, srv, Quiet(srv))
+		Respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			if string(m.Payload) == "fails" {
 				return nil, errors.New("failed")
 			}
 			return echo(t.Context(), m)
 		})
-		conn.Send(pub(7, 1, "no topic"))
-		conn.Want(puback(7))
-		conn.Send(pub(8, 1, "fails"))
-		conn.Want(puback(8))
+		conn.Send(Pub(7, 1, "no topic"))
+		conn.Want(Puback(7))
+		conn.Send(Pub(8, 1, "fails"))
+		conn.Want(Puback(8))
 		require.Equal(t, uint64(2), client.Stats().Unanswered)
 		// The server refuses the response.
 		conn.Send(asks(10, 1, "x"))
 		conn.Want(answers(2, 1, "x", "re x"))
 		conn.Send(&wire.Puback{PacketID: 2, ReasonCode: wire.NotAuthorized})
-		conn.Want(puback(10))
+		conn.Want(Puback(10))
 		require.Equal(t, uint64(3), client.Stats().Unanswered)
 		// A response topic with a wildcard is no valid packet. [MQTT-3.3.2-14]
 		conn.SendRaw("32 0C 0001 74 0009 06 08 0003 61 2F 23")
@@ -195,10 +175,10 @@ func TestRequestsThatCanNotBeAnsweredDoNotHoldUpOthers(t *testing.T) {
 func TestRespondMayStaySilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		respond(t, client, conn, 0, func(context.Context, *mqtt.Message) (*mqtt.Message, error) { return nil, nil })
+		client, conn := Open(t, srv, Quiet(srv))
+		Respond(t, client, conn, 0, func(context.Context, *mqtt.Message) (*mqtt.Message, error) { return nil, nil })
 		conn.Send(asks(7, 1, "x"))
-		conn.Want(puback(7))
+		conn.Want(Puback(7))
 		conn.WantIdle()
 		require.Zero(t, client.Stats().Unanswered)
 	})
@@ -207,8 +187,8 @@ func TestRespondMayStaySilent(t *testing.T) {
 func TestRespondKeepsWhatTheFunctionSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+		client, conn := Open(t, srv, Quiet(srv))
+		Respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			if string(m.Payload) == "itself" {
 				m.CorrelationData = []byte("changed")
 				return m, nil
@@ -219,27 +199,27 @@ func TestRespondKeepsWhatTheFunctionSays(t *testing.T) {
 		want := answers(2, 2, "x", "")
 		want.Properties.ContentType, want.Properties.ResponseTopic = "text/plain", "go on here"
 		conn.Want(want)
-		conn.Send(pubrec(2), asks(0, 0, "itself"))
-		conn.Want(pubrel(2), answers(0, 0, "itself", "itself"))
+		conn.Send(Pubrec(2), asks(0, 0, "itself"))
+		conn.Want(Pubrel(2), answers(0, 0, "itself", "itself"))
 	})
 }
 
 func TestRespondByConventionBefore50(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V311)
-		client, conn := open(t, srv, quiet(srv))
-		respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+		client, conn := Open(t, srv, Quiet(srv))
+		Respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			if string(m.Payload) == "fails" {
 				return nil, errors.New("failed")
 			}
 			return &mqtt.Message{Topic: m.Topic + "/response", Payload: []byte("!")}, nil
 		})
-		conn.Send(pub(7, 1, "?"))
-		conn.Want(to("t/response", pub(2, 1, "!")))
-		conn.Send(puback(2))
-		conn.Want(puback(7))
-		conn.Send(pub(8, 1, "fails"))
-		conn.Want(puback(8))
+		conn.Send(Pub(7, 1, "?"))
+		conn.Want(To("t/response", Pub(2, 1, "!")))
+		conn.Send(Puback(2))
+		conn.Want(Puback(7))
+		conn.Send(Pub(8, 1, "fails"))
+		conn.Want(Puback(8))
 		require.Equal(t, uint64(1), client.Stats().Unanswered)
 	})
 }
@@ -247,9 +227,9 @@ func TestRespondByConventionBefore50(t *testing.T) {
 func TestRespondBoundsConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		begun, proceed := make(chan string, 10), make(chan struct{})
-		respond(t, client, conn, 2, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+		Respond(t, client, conn, 2, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			begun <- string(m.Payload)
 			<-proceed
 			return m, nil
@@ -286,29 +266,29 @@ func takeBoth[A, B wire.Packet](conn *mqtttest.Conn) (a A, b B) {
 func TestRespondEndsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		proceed := make(chan struct{})
-		r := respond(t, client, conn, 1, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+		r := Respond(t, client, conn, 1, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			<-proceed
 			return &mqtt.Message{Payload: m.Payload}, ctx.Err()
 		})
 		conn.Send(asks(7, 1, "a"), asks(8, 1, "b"))
 		synctest.Wait()
-		r.stop()
+		r.Stop()
 		end := mqtttest.Take[*wire.Unsubscribe](conn)
 		require.Equal(t, []string{"t"}, end.Filters)
 		conn.Send(asks(9, 1, "c"))
 		conn.Send(&wire.Unsuback{PacketID: end.PacketID, ReasonCodes: []wire.ReasonCode{wire.Success}})
-		require.False(t, r.over())
+		require.False(t, r.Over())
 		for i, payload := range []string{"a", "b", "c"} {
 			proceed <- struct{}{}
 			p := mqtttest.Take[*wire.Publish](conn)
 			require.Equal(t, answers(p.PacketID, 1, payload, payload), p)
-			require.False(t, r.over())
-			conn.Send(puback(p.PacketID))
-			conn.Want(puback(uint16(7 + i)))
+			require.False(t, r.Over())
+			conn.Send(Puback(p.PacketID))
+			conn.Want(Puback(uint16(7 + i)))
 		}
-		err := r.wait()
+		err := r.Wait()
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorContains(t, err, `mqtt: respond "t"`)
 		require.Zero(t, client.Stats().Unanswered)
@@ -321,9 +301,9 @@ func TestRespondBoundsItsEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := mqtttest.NewServer(t, wire.V5)
-				client, conn := open(t, srv, quiet(srv))
+				client, conn := Open(t, srv, Quiet(srv))
 				proceed := make(chan struct{})
-				r := respond(t, client, conn, 1, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+				r := Respond(t, client, conn, 1, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 					if heeds {
 						<-ctx.Done()
 						return nil, context.Cause(ctx)
@@ -334,24 +314,24 @@ func TestRespondBoundsItsEnd(t *testing.T) {
 				conn.Send(asks(7, 1, "a"), asks(8, 1, "b"))
 				synctest.Wait()
 				began := time.Now()
-				r.stop()
+				r.Stop()
 				end := mqtttest.Take[*wire.Unsubscribe](conn)
 				conn.Send(&wire.Unsuback{PacketID: end.PacketID, ReasonCodes: []wire.ReasonCode{wire.Success}})
 				if heeds {
 					p := mqtttest.Take[*wire.Publish](conn)
 					require.Equal(t, reports(p.PacketID, 1, "a", "context canceled"), p)
-					conn.Send(puback(p.PacketID))
+					conn.Send(Puback(p.PacketID))
 					first, p := takeBoth[*wire.Puback, *wire.Publish](conn)
-					require.Equal(t, puback(7), first)
+					require.Equal(t, Puback(7), first)
 					require.Equal(t, reports(p.PacketID, 1, "b", "responder has stopped"), p)
-					conn.Send(puback(p.PacketID))
-					conn.Want(puback(8))
+					conn.Send(Puback(p.PacketID))
+					conn.Want(Puback(8))
 				}
-				require.ErrorIs(t, r.wait(), context.Canceled)
+				require.ErrorIs(t, r.Wait(), context.Canceled)
 				require.LessOrEqual(t, time.Since(began), 16*time.Second)
 				close(proceed)
 				if !heeds {
-					conn.Want(puback(7), puback(8))
+					conn.Want(Puback(7), Puback(8))
 					require.Equal(t, uint64(2), client.Stats().Unanswered)
 				}
 				conn.WantIdle()
@@ -366,12 +346,12 @@ func TestRespondGivesBackWhatOthersCanTake(t *testing.T) {
 	for _, v := range []wire.Version{wire.V311, wire.V5} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, v)
-			client, conn := open(t, srv, quiet(srv))
+			client, conn := Open(t, srv, Quiet(srv))
 			ctx, stop := context.WithCancel(t.Context())
 			proceed := make(chan struct{})
-			r := begin(func() error {
+			r := Begin(func() error {
 				return client.RespondWith(ctx, mqtt.RespondOptions{Concurrency: 2,
-					SubscribeOptions: mqtt.SubscribeOptions{Filters: filters("$share/g/t")}},
+					SubscribeOptions: mqtt.SubscribeOptions{Filters: Filters("$share/g/t")}},
 					func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 						if string(m.Payload) == "stuck" {
 							<-proceed
@@ -380,21 +360,21 @@ func TestRespondGivesBackWhatOthersCanTake(t *testing.T) {
 						return &mqtt.Message{Topic: "r"}, nil
 					})
 			})
-			grant(conn)
-			request := func(id uint16, payload string) *wire.Publish { return pub(id, 1, payload) }
+			Grant(conn)
+			request := func(id uint16, payload string) *wire.Publish { return Pub(id, 1, payload) }
 			conn.Send(request(1, "quick"))
 			p := mqtttest.Take[*wire.Publish](conn)
-			conn.Send(puback(p.PacketID))
-			conn.Want(puback(1))
+			conn.Send(Puback(p.PacketID))
+			conn.Want(Puback(1))
 			conn.Send(request(2, "stuck"), request(3, "stuck"), request(4, "waits"), request(5, "waits"))
 			synctest.Wait()
 			stop()
 			mqtttest.Take[*wire.Unsubscribe](conn)
-			require.ErrorIs(t, r.wait(), context.Canceled)
+			require.ErrorIs(t, r.Wait(), context.Canceled)
 			require.Zero(t, client.Stats().Unanswered)
-			over := begin(func() error { return client.Disconnect(t.Context()) })
+			over := Begin(func() error { return client.Disconnect(t.Context()) })
 			conn.WantDisconnect(wire.NormalDisconnection)
-			require.NoError(t, over.wait())
+			require.NoError(t, over.Wait())
 			close(proceed)
 		})
 	}
@@ -411,11 +391,11 @@ func TestRespondersFailNoRequest(t *testing.T) {
 			t.Cleanup(func() { c.Close() })
 			return c
 		}
-		member := func(id string) *responding {
+		member := func(id string) *Responding {
 			c := connect(id)
 			ctx, stop := context.WithCancel(t.Context())
-			r := &responding{stop: stop}
-			r.call = begin(func() error {
+			r := &Responding{Stop: stop}
+			r.Call = Begin(func() error {
 				c.RespondWith(ctx, mqtt.RespondOptions{Concurrency: 2, SubscribeOptions: mqtt.SubscribeOptions{
 					Filters: []mqtt.Filter{{Filter: "$share/g/q", QoS: mqtt.AtLeastOnce}}}},
 					func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
@@ -429,25 +409,25 @@ func TestRespondersFailNoRequest(t *testing.T) {
 		asker := connect("asker")
 		now := member("0")
 		synctest.Wait()
-		var asking []*requesting
+		var asking []*Requesting
 		for i := range 20 {
 			for range 5 {
-				asking = append(asking, beginRequest(t.Context(), asker, &mqtt.Message{Topic: "q", QoS: mqtt.AtLeastOnce}))
+				asking = append(asking, BeginRequest(t.Context(), asker, &mqtt.Message{Topic: "q", QoS: mqtt.AtLeastOnce}))
 			}
 			time.Sleep(time.Second)
 			if i%4 == 3 {
 				following := member(string(rune('1' + i)))
 				synctest.Wait()
-				now.stop()
-				require.NoError(t, now.wait())
+				now.Stop()
+				require.NoError(t, now.Wait())
 				now = following
 			}
 		}
 		for _, a := range asking {
-			require.NoError(t, a.wait())
+			require.NoError(t, a.Wait())
 		}
-		now.stop()
-		require.NoError(t, now.wait())
+		now.Stop()
+		require.NoError(t, now.Wait())
 	})
 }
 
@@ -455,26 +435,26 @@ func TestRespondersFailNoRequest(t *testing.T) {
 func TestDisconnectWaitsForResponses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		r := respond(t, client, conn, 0, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+		client, conn := Open(t, srv, Quiet(srv))
+		r := Respond(t, client, conn, 0, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			time.Sleep(500 * time.Millisecond)
 			return m, ctx.Err()
 		})
 		conn.Send(asks(0, 0, "a"))
 		synctest.Wait()
-		over := begin(func() error { return client.Disconnect(t.Context()) })
+		over := Begin(func() error { return client.Disconnect(t.Context()) })
 		conn.Want(answers(0, 0, "a", "a"))
 		conn.WantDisconnect(wire.NormalDisconnection)
-		require.NoError(t, over.wait())
-		require.ErrorIs(t, r.wait(), mqtt.ErrClosed)
+		require.NoError(t, over.Wait())
+		require.ErrorIs(t, r.Wait(), mqtt.ErrClosed)
 	})
 }
 
 func TestRespondEndsThoughTheServerIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		r := respond(t, client, conn, 1, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+		client, conn := Open(t, srv, Quiet(srv))
+		r := Respond(t, client, conn, 1, func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
 			<-ctx.Done()
 			return echo(ctx, m)
 		})
@@ -484,8 +464,8 @@ func TestRespondEndsThoughTheServerIsGone(t *testing.T) {
 		conn.Close()
 		synctest.Wait()
 		began := time.Now()
-		r.stop()
-		require.ErrorIs(t, r.wait(), context.Canceled)
+		r.Stop()
+		require.ErrorIs(t, r.Wait(), context.Canceled)
 		require.Equal(t, 15*time.Second, time.Since(began))
 		require.Equal(t, uint64(1), client.Stats().Unanswered)
 	})
@@ -494,25 +474,25 @@ func TestRespondEndsThoughTheServerIsGone(t *testing.T) {
 func TestRespondEndsWithTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		r := respond(t, client, conn, 0, echo)
-		b := begin(client.Close)
+		client, conn := Open(t, srv, Quiet(srv))
+		r := Respond(t, client, conn, 0, echo)
+		b := Begin(client.Close)
 		conn.WantDisconnect(wire.Success)
-		require.NoError(t, b.wait())
-		require.ErrorIs(t, r.wait(), mqtt.ErrClosed)
+		require.NoError(t, b.Wait())
+		require.ErrorIs(t, r.Wait(), mqtt.ErrClosed)
 	})
 }
 
 func TestRespondRefusesBadArguments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
+		client, conn := Open(t, srv, Quiet(srv))
 		for name, err := range map[string]error{
 			"no function": client.Respond(t.Context(), "t", nil),
 			"no filter":   client.RespondWith(t.Context(), mqtt.RespondOptions{}, echo),
 			"bad filter":  client.Respond(t.Context(), "a/#/b", echo),
 			"concurrency": client.RespondWith(t.Context(), mqtt.RespondOptions{
-				SubscribeOptions: mqtt.SubscribeOptions{Filters: filters("t")}, Concurrency: -1}, echo),
+				SubscribeOptions: mqtt.SubscribeOptions{Filters: Filters("t")}, Concurrency: -1}, echo),
 		} {
 			require.ErrorIs(t, err, mqtt.ErrInvalid, name)
 			require.ErrorContains(t, err, "mqtt: respond", name)
@@ -525,14 +505,14 @@ func TestRespondRefusesBadArguments(t *testing.T) {
 func TestRespondEndsWhenAFilterIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		b := begin(func() error {
+		client, conn := Open(t, srv, Quiet(srv))
+		b := Begin(func() error {
 			return client.RespondWith(t.Context(), mqtt.RespondOptions{
-				SubscribeOptions: mqtt.SubscribeOptions{Filters: filters("a", "b")}}, echo)
+				SubscribeOptions: mqtt.SubscribeOptions{Filters: Filters("a", "b")}}, echo)
 		})
 		p := mqtttest.Take[*wire.Subscribe](conn)
 		conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.GrantedQoS1, wire.NotAuthorized}})
-		require.ErrorIs(t, b.wait(), mqtt.NotAuthorized)
+		require.ErrorIs(t, b.Wait(), mqtt.NotAuthorized)
 		require.Equal(t, []string{"a"}, mqtttest.Take[*wire.Unsubscribe](conn).Filters)
 	})
 }
@@ -540,10 +520,10 @@ func TestRespondEndsWhenAFilterIsRefused(t *testing.T) {
 func TestRespondDoesNotAnswerItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := open(t, srv, quiet(srv))
-		respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) { return m, nil })
-		conn.Send(pub(7, 1, "no topic")) // and the server sends to t what is published there
-		conn.Want(puback(7))
+		client, conn := Open(t, srv, Quiet(srv))
+		Respond(t, client, conn, 0, func(_ context.Context, m *mqtt.Message) (*mqtt.Message, error) { return m, nil })
+		conn.Send(Pub(7, 1, "no topic")) // and the server sends to t what is published there
+		conn.Want(Puback(7))
 		conn.WantIdle()
 		require.Equal(t, uint64(1), client.Stats().Unanswered)
 	})

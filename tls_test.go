@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/internal/mosquitto"
 	"github.com/seed65a45251/mqtt/internal/pipe"
 )
 
@@ -86,68 +85,4 @@ func TestTLSIsAtLeast12UnlessAskedFor(t *testing.T) {
 func TestCertificateHasToFitTheHost(t *testing.T) {
 	_, err := hello(t, "mqtts://elsewhere.example", mqtt.Config{}, nil)
 	require.ErrorContains(t, err, "not elsewhere.example")
-}
-
-func TestMosquittoTakesTheCertificateOfTheAttempt(t *testing.T) {
-	server := mosquittoStart(t, mosquitto.Options{TLS: true})
-	plain := server.ClientTLS()
-	plain.Certificates = nil
-	valid := 0
-	client := mosquittoConnect(t, server.TLSURL(), mqtt.Config{TLS: plain, RetryFirst: true, Reconnect: mosquittoEager,
-		Attempt: func(_ context.Context, a *mqtt.Attempt) error {
-			if valid++; valid > 1 { // the first is refused
-				a.TLS.Certificates = server.ClientTLS().Certificates
-			}
-			return nil
-		}})
-	mosquittoPublish(t, client, "t", "x", mqtt.AtLeastOnce)
-	require.NoError(t, client.Reconnect(mosquittoContext(t)))
-	mosquittoPublish(t, client, "t", "x", mqtt.AtLeastOnce)
-	require.Equal(t, 3, valid)
-}
-
-func TestMosquittoBehindAWebSocketGateway(t *testing.T) {
-	server := mosquittoStart(t, mosquitto.Options{})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var d net.Dialer
-	gateway(t, l, func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return d.DialContext(ctx, "tcp", server.Addr())
-	})
-	mosquittoEach(t, func(t *testing.T, v mqtt.Version) {
-		client := mosquittoConnect(t, "ws://"+l.Addr().String()+"/mqtt", mqtt.Config{Version: v})
-		sub := mosquittoSubscribe(t, client, "ws", mqtt.ExactlyOnce)
-		large := string(make([]byte, 5<<20))
-		for _, payload := range []string{"small", large, ""} {
-			mosquittoPublish(t, client, "ws", payload, mqtt.ExactlyOnce)
-			mosquittoWant(t, sub, payload)
-		}
-		require.NoError(t, client.Disconnect(mosquittoContext(t)))
-	})
-}
-
-func TestMosquittoOverTLSOnAUnixSocket(t *testing.T) {
-	server := mosquittoStart(t, mosquitto.Options{TLS: true})
-	path := t.TempDir() + "/s"
-	l, err := net.Listen("unix", path)
-	require.NoError(t, err)
-	defer l.Close()
-	relayed := begin(func() error {
-		nc, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		back, err := net.Dial("tcp", server.TLSAddr())
-		if err != nil {
-			return err
-		}
-		relay(nc, back)
-		return nil
-	})
-	conf := server.ClientTLS()
-	conf.ServerName = "localhost"
-	client := mosquittoConnect(t, "mqtts+unix://"+path, mqtt.Config{TLS: conf})
-	mosquittoPublish(t, client, "t", "x", mqtt.ExactlyOnce)
-	require.NoError(t, client.Close())
-	require.NoError(t, relayed.wait())
 }

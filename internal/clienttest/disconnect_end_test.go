@@ -1,0 +1,274 @@
+package clienttest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
+	"github.com/seed65a45251/mqtt/mqtttest"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// staying is a configuration whose session outlives the client.
+func staying(srv *mqtttest.Server) mqtt.Config {
+	cfg := Quiet(srv)
+	cfg.Resume = true
+	return cfg
+}
+
+// takers are the ways to have n messages.
+var takers = map[string]func(t *testing.T, s *mqtt.Subscription, n int){
+	"Messages": func(_ *testing.T, s *mqtt.Subscription, n int) { takeFrom(s.Messages(), n) },
+	"Stream":   func(t *testing.T, s *mqtt.Subscription, n int) { takeFrom(s.Stream(t.Context()), n) },
+	"Next": func(t *testing.T, s *mqtt.Subscription, n int) {
+		for range n {
+			Next(t, s)
+		}
+	},
+	"All": func(t *testing.T, s *mqtt.Subscription, n int) {
+		for _, err := range s.All(t.Context()) {
+			require.NoError(t, err)
+			if n--; n == 0 {
+				break
+			}
+		}
+	},
+}
+
+func takeFrom(ch <-chan *mqtt.Message, n int) {
+	for range n {
+		<-ch
+	}
+}
+
+func TestWhatAConsumerHasIsAcknowledgedBeforeDisconnect(t *testing.T) {
+	for name, take := range takers {
+		t.Run(name, func(t *testing.T) {
+			Each(t, func(t *testing.T, v wire.Version) {
+				srv := mqtttest.NewServer(t, v)
+				client, conn := Open(t, srv, staying(srv))
+				sub := Subscribe(t, client, conn, "t", 2)
+				conn.Send(Pub(1, 2, "taken"), Pub(2, 1, "taken"), Pub(3, 1, "not taken"))
+				take(t, sub, 2)
+				end := Begin(func() error { return client.Disconnect(t.Context()) })
+				conn.Want(Pubrec(1), Puback(2))
+				require.False(t, end.Over(), "the exchange of QoS 2 is not over")
+				conn.Send(Pub(4, 1, "too late"), Pubrel(1))
+				conn.Want(Pubcomp(1))
+				conn.WantDisconnect(wire.NormalDisconnection)
+				require.NoError(t, end.Wait())
+			})
+		})
+	}
+}
+
+func TestCloseAcknowledgesWhatAConsumerHas(t *testing.T) {
+	for name, take := range takers {
+		t.Run(name, func(t *testing.T) {
+			Each(t, func(t *testing.T, v wire.Version) {
+				srv := mqtttest.NewServer(t, v)
+				client, conn := Open(t, srv, staying(srv))
+				sub := Subscribe(t, client, conn, "t", 2)
+				conn.Send(Pub(1, 2, "taken"), Pub(2, 1, "not taken"))
+				take(t, sub, 1)
+				end := Begin(client.Close)
+				conn.Want(Pubrec(1))
+				conn.WantDisconnect(wire.NormalDisconnection)
+				require.NoError(t, end.Wait())
+			})
+		})
+	}
+}
+
+func TestOrderlyEndsRepeatNothingToTheNextProcess(t *testing.T) {
+	b := mqtttest.NewBroker(t)
+	for i := range 100 {
+		client, err := mqtt.Connect(t.Context(), b.URL(), mqtt.Config{ClientID: "c1", Resume: true, Dial: b.Dial})
+		require.NoError(t, err)
+		sub, err := client.Subscribe(t.Context(), "t", mqtt.ExactlyOnce)
+		require.NoError(t, err)
+		messages := sub.Messages()
+		b.Publish(&wire.Publish{Topic: "t", Payload: []byte{byte(i)}, QoS: 2})
+		m := <-messages
+		require.Equal(t, byte(i), m.Payload[0], "a message of the process before")
+		require.NoError(t, client.Disconnect(t.Context()))
+	}
+}
+
+func TestDisconnectWaitsForAConnectionThatTakesItsAcknowledgements(t *testing.T) {
+	Each(t, func(t *testing.T, v wire.Version) {
+		srv := mqtttest.NewServer(t, v)
+		client, conn := Open(t, srv, staying(srv))
+		sub := Subscribe(t, client, conn, "t", 2)
+		conn.Send(Pub(1, 2, "x"))
+		synctest.Wait()
+		conn.Close()
+		synctest.Wait()
+		WantMessages(t, sub, "x")
+		end := Begin(func() error { return client.Disconnect(t.Context()) })
+		conn = srv.Connected(Resumed())
+		if v != wire.V311 {
+			Grant(conn)
+		}
+		require.False(t, end.Over())
+		conn.Send(Dup(1, 2, "x"))
+		conn.Want(Pubrec(1))
+		conn.Send(Pubrel(1))
+		conn.Want(Pubcomp(1))
+		conn.WantDisconnect(wire.NormalDisconnection)
+		require.NoError(t, end.Wait())
+	})
+}
+
+func TestDisconnectDoesNotWaitForAServerThatNeverAnswers(t *testing.T) {
+	for _, limit := range []time.Duration{time.Hour, 3 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := mqtttest.NewServer(t, wire.V5)
+			client, conn := Open(t, srv, staying(srv))
+			sub := Subscribe(t, client, conn, "t", 2)
+			conn.Send(Pub(1, 2, "x"))
+			Next(t, sub)
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			start := time.Now()
+			end := Begin(func() error { return client.Disconnect(ctx) })
+			conn.Want(Pubrec(1))
+			conn.WantDisconnect(wire.NormalDisconnection)
+			if limit < time.Minute {
+				require.ErrorIs(t, end.Wait(), context.DeadlineExceeded)
+				require.Less(t, time.Since(start), limit+2*time.Second)
+				return
+			}
+			require.NoError(t, end.Wait())
+			require.Less(t, time.Since(start), 20*time.Second)
+		})
+	}
+}
+
+func TestDisconnectWithoutASessionWaitsForNoExchange(t *testing.T) {
+	Each(t, func(t *testing.T, v wire.Version) {
+		srv := mqtttest.NewServer(t, v)
+		client, conn := Open(t, srv, Quiet(srv))
+		sub := Subscribe(t, client, conn, "t", 2)
+		conn.Send(Pub(1, 2, "x"))
+		Next(t, sub)
+		end := Begin(func() error { return client.Disconnect(t.Context()) })
+		conn.Want(Pubrec(1))
+		mqtttest.Take[*wire.Disconnect](conn)
+		conn.Close()
+		require.NoError(t, end.Wait())
+	})
+}
+
+func TestDisconnectGivesFunctionsOfHandleASecond(t *testing.T) {
+	for _, takes := range []time.Duration{900 * time.Millisecond, time.Minute} {
+		for _, concurrency := range []int{0, 3} {
+			synctest.Test(t, func(t *testing.T) {
+				srv := mqtttest.NewServer(t, wire.V5)
+				client, conn := Open(t, srv, staying(srv))
+				o := on("t")
+				o.Concurrency = concurrency
+				h := handle(t, client, conn, o, func(context.Context, *mqtt.Message) error {
+					time.Sleep(takes)
+					return nil
+				})
+				conn.Send(Pub(1, 1, "x"))
+				synctest.Wait()
+				end := Begin(func() error { return client.Disconnect(t.Context()) })
+				if takes < time.Second {
+					conn.Want(Puback(1))
+				}
+				conn.WantDisconnect(wire.NormalDisconnection)
+				require.NoError(t, end.Wait())
+				require.ErrorIs(t, h.Wait(), mqtt.ErrClosed)
+			})
+		}
+	}
+}
+
+func TestDisconnectMayBeCalledByAFunctionOfHandle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := Open(t, srv, staying(srv))
+		h := handle(t, client, conn, on("t"), func(context.Context, *mqtt.Message) error {
+			return client.Disconnect(t.Context())
+		})
+		conn.Send(Pub(1, 1, "x"))
+		conn.WantDisconnect(wire.NormalDisconnection) // and no PUBACK: the function was not done
+		require.ErrorIs(t, h.Wait(), mqtt.ErrClosed)
+	})
+}
+
+// Whoever has a message may copy it whenever and wherever: nothing is written into it.
+func TestMessagesMayBeCopiedAtAnyTime(t *testing.T) {
+	const n = 200
+	var copies sync.WaitGroup
+	defer copies.Wait()
+	keep := func(m *mqtt.Message) {
+		for range 2 {
+			copies.Go(func() {
+				kept := *m
+				_ = kept.Ack()
+				_ = m.Clone()
+			})
+		}
+	}
+	ways := map[string]func(context.Context, *mqtt.Client) error{
+		"Messages": func(ctx context.Context, c *mqtt.Client) error {
+			sub, err := c.Subscribe(ctx, "t", 1)
+			for range n {
+				keep(<-sub.Messages())
+			}
+			return err
+		},
+		"All with ManualAck": func(ctx context.Context, c *mqtt.Client) error {
+			sub, err := c.SubscribeWith(ctx, mqtt.SubscribeOptions{Filters: Filters("t"), ManualAck: true})
+			if err != nil {
+				return err
+			}
+			got := 0
+			for m := range sub.All(ctx) {
+				keep(m)
+				if got++; got == n {
+					break
+				}
+			}
+			return nil
+		},
+		"Handle": func(ctx context.Context, c *mqtt.Client) error {
+			got := 0
+			err := c.Handle(ctx, mqtt.SubscribeOptions{Filters: Filters("t"), Concurrency: 1}, func(_ context.Context, m *mqtt.Message) error {
+				keep(m)
+				if got++; got == n {
+					return errHandler
+				}
+				return nil
+			})
+			if errors.Is(err, errHandler) {
+				return nil
+			}
+			return err
+		},
+	}
+	for name, consume := range ways {
+		t.Run(name, func(t *testing.T) {
+			b := mqtttest.NewBroker(t)
+			client, err := mqtt.Connect(t.Context(), b.URL(), mqtt.Config{Dial: b.Dial})
+			require.NoError(t, err)
+			defer client.Close()
+			done := Begin(func() error { return consume(t.Context(), client) })
+			b.WantSubscribed("t")
+			for range n {
+				b.Publish(&wire.Publish{Topic: "t", Payload: []byte("x"), QoS: 1})
+			}
+			require.NoError(t, done.Wait())
+		})
+	}
+}

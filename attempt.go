@@ -7,7 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
+
+	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
 // Attempt is what one attempt to connect to one server uses. Config.Attempt may
@@ -73,7 +74,7 @@ func (c *Client) prepare(ctx context.Context, t target, number int, cause error)
 		Cause:          cause,
 		Redirected:     t.redirected,
 		ClientID:       c.identifier(),
-		Server:         t.server.url(),
+		Server:         t.server.URL(),
 		Header:         c.cfg.Header.Clone(),
 		TLS:            c.cfg.TLS.Clone(),
 		UserProperties: slices.Clone(c.cfg.UserProperties),
@@ -148,41 +149,15 @@ func (a *Attempt) plan(s server, v Version) (*plan, error) {
 	if err := validateUserProperties(p.properties); err != nil {
 		return nil, invalid("Attempt.UserProperties", "%w", err)
 	}
-	if err := validateHeader("Attempt.Header", p.header); err != nil {
-		return nil, err
+	if err := transport.ValidateHeader(p.header); err != nil {
+		return nil, invalid("Attempt.Header", "%w", err)
 	}
 	return p, validateServerName("Attempt.TLS", s, p.tls)
 }
 
-// validateHeader refuses what cannot be sent and what belongs to the handshake.
-// It names no values: they may be secret.
-func validateHeader(what string, h http.Header) error {
-	for name, values := range h {
-		if name == "" || strings.ContainsFunc(name, notInToken) {
-			return invalid(what, "%.40q is not the name of a header", name)
-		}
-		switch http.CanonicalHeaderKey(name) {
-		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Protocol",
-			"Sec-Websocket-Extensions", "Content-Length", "Transfer-Encoding":
-			return invalid(what, "%s is set by the WebSocket handshake itself", name)
-		}
-		for _, v := range values {
-			if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-				return invalid(what, "the value of %s has characters that a header can not have", name)
-			}
-		}
-	}
-	return nil
-}
-
-// notInToken reports whether r cannot be part of a name (RFC 9110, 5.6.2).
-func notInToken(r rune) bool {
-	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-}
-
 // validateServerName sees that there is a name to check the certificate against.
 func validateServerName(what string, s server, conf *tls.Config) error {
-	if s.tls && s.host == "" && (conf == nil || conf.ServerName == "" && !conf.InsecureSkipVerify) {
+	if s.TLS && s.Host == "" && (conf == nil || conf.ServerName == "" && !conf.InsecureSkipVerify) {
 		return invalid(what, "needs a ServerName: a Unix socket has no name to check the certificate against")
 	}
 	return nil

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/seed65a45251/mqtt/internal/line"
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -21,9 +20,7 @@ import (
 // is in the engine.
 type conn struct {
 	client  *Client
-	nc      net.Conn
-	line    *line.Conn // at the bottom of nc, which says when it is dead
-	direct  bool       // nc is line, and who must not wait can write to it
+	nc      *transport.Conn
 	reader  *wire.Reader
 	decoder session.Decoder // of the reader
 	wake    chan struct{}   // one token: there is something for the writer
@@ -37,7 +34,6 @@ type conn struct {
 	effects       effects // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
 	delivery delivery // of the reader
-	greeting greeting // likewise
 	trace    *tracer  // nil: packets are not logged
 
 	paused  atomic.Bool // the reader waits for room; nothing that the server sends is noticed
@@ -67,20 +63,17 @@ const farewell = time.Second
 
 var errServerClosed = fmt.Errorf("server closed the connection: %w", io.EOF)
 
-func newConn(c *Client, nc net.Conn, bottom *line.Conn, v Version) *conn {
-	k := &conn{client: c, nc: nc, line: bottom, wake: make(chan struct{}, 1), start: time.Now()}
+func newConn(c *Client, nc *transport.Conn, v Version) *conn {
+	k := &conn{client: c, nc: nc, wake: make(chan struct{}, 1), start: time.Now()}
 	k.reader = wire.NewReader(arrivals{k}, v, int(c.cfg.MaximumPacketSize))
 	k.trace = newTracer(c, v)
-	if bottom.Poll(k.wakeConsumers) {
-		k.delivery.hinted = true
-		k.direct = nc == net.Conn(bottom)
-	}
+	k.delivery.hinted = nc.Poll(k.wakeConsumers)
 	return k
 }
 
 // serve runs the connection until it ends and returns why.
 func (k *conn) serve(ctx context.Context) error {
-	k.line.SetWriteLimit(k.client.cfg.WriteTimeout)
+	k.nc.SetWriteLimit(k.client.cfg.WriteTimeout)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return k.end(k.readLoop(ctx)) })
 	err := k.end(k.writeLoop(ctx)) // here, which saves a goroutine
@@ -101,7 +94,7 @@ func (k *conn) end(err error) error {
 		k.cause = err
 	}
 	k.client.mu.Unlock()
-	cut(k.nc, k.line)
+	k.nc.Close()
 	return err
 }
 
@@ -128,7 +121,7 @@ func (k *conn) leave(cause error) {
 
 // hurry bounds what a leaving connection still does, even a write under way.
 func (k *conn) hurry() {
-	k.line.Finish(k.farewellEnd())
+	k.nc.Finish(k.farewellEnd())
 	k.wakeUp()
 }
 
@@ -146,9 +139,7 @@ func (k *conn) wakeUp() {
 // sayGoodbye gives the server the chance to read the last bytes: closing a
 // socket with unread input would reset the connection and could destroy them.
 func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
-	if half, ok := k.nc.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
-	}
+	k.nc.CloseWrite()
 	timer := time.NewTimer(time.Until(k.farewellEnd()))
 	defer timer.Stop()
 	if errors.Is(cause, ErrClosed) || errors.Is(cause, errOnDemand) {
@@ -164,9 +155,9 @@ func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
 // says when to come again.
 func (k *conn) tend(e *effects) (wait time.Duration, err error) {
 	c := k.client
-	taken, known := k.line.Taken()
+	taken, known := k.nc.Taken()
 	now := time.Now()
-	heard := k.line.Heard()
+	heard := k.nc.Heard()
 	if k.paused.Load() {
 		heard = now
 	}

@@ -24,7 +24,7 @@ func (k *conn) lead() bool {
 // packets are logged the writer writes all of them: nobody else is to run the
 // handler of the logger.
 func (k *conn) promise() bool {
-	if !k.direct || k.trace != nil || k.out.busy || k.leaving != nil {
+	if !k.nc.Direct() || k.trace != nil || k.out.busy || k.leaving != nil {
 		return false
 	}
 	k.out.busy = true
@@ -126,7 +126,7 @@ func (k *conn) writePayload(own *session.Outgoing) (all bool) {
 
 // try writes what the socket takes of b without waiting.
 func (k *conn) try(b []byte) int {
-	n := k.line.TryWrite(b)
+	n := k.nc.TryWrite(b)
 	k.noteWritten(n)
 	return n
 }

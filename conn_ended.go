@@ -6,8 +6,6 @@ import (
 	"runtime"
 	"syscall"
 
-	"github.com/coder/websocket"
-
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -23,10 +21,7 @@ func (k *conn) endedBy(err error) error {
 	if _, fault := errors.AsType[*wire.Error](err); fault {
 		return err // what kind of packet it is about, the engine looks at
 	}
-	if errors.Is(err, errOnDemand) || errors.Is(err, ErrClosed) || !closedByPeer(err) || len(k.reader.Buffered()) > 0 {
-		return nil
-	}
-	if ws, ok := k.nc.(*websocketConn); ok && ws.goesAway() {
+	if errors.Is(err, errOnDemand) || errors.Is(err, ErrClosed) || !closedByPeer(err) || len(k.reader.Buffered()) > 0 || k.nc.GoesAway() {
 		return nil
 	}
 	return err
@@ -41,15 +36,6 @@ func closedByPeer(err error) bool {
 			runtime.GOOS == "windows" && (code == aborted || code == reset)
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
-}
-
-// goesAway says that the server has closed the WebSocket for a reason of its own.
-func (w *websocketConn) goesAway() bool {
-	switch w.status {
-	case websocket.StatusGoingAway, websocket.StatusServiceRestart, websocket.StatusTryAgainLater:
-		return true
-	}
-	return false
 }
 
 // noteWritten counts bytes that were written to the connection.

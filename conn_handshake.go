@@ -23,7 +23,7 @@ func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.
 			err = context.Cause(ctx)
 		}
 		if err != nil {
-			cut(k.nc, k.line)
+			k.nc.Close()
 			c.forget(k, err)
 		}
 	}()
@@ -45,7 +45,7 @@ func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.
 		return err
 	}
 	err = k.awaitConnack(ctx, exchange)
-	if v == V5 && isFault(err) && !k.greeting.foreign() {
+	if v == V5 && isFault(err) && !k.nc.Foreign() {
 		k.tellFault(err)
 	}
 	return err
@@ -63,9 +63,7 @@ func (k *conn) tellFault(err error) {
 	if k.writeHandshake(words) != nil {
 		return // the connection is over anyway
 	}
-	if half, ok := k.nc.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
-	}
+	k.nc.CloseWrite()
 }
 
 // awaitConnack takes packets until the server has accepted the connection, and

@@ -3,7 +3,7 @@ package mqtt
 import (
 	"time"
 
-	"github.com/seed65a45251/mqtt/internal/line"
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/session"
 )
 
@@ -21,9 +21,9 @@ type ping struct {
 const pingLook = time.Second
 
 // wrote notes where the PINGREQ is, if it was just written.
-func (p *ping) wrote(engine *session.Client, l *line.Conn) {
+func (p *ping) wrote(engine *session.Client, nc *transport.Conn) {
 	if _, written := engine.Pinging(); written && p.end == 0 {
-		p.end = l.Sent()
+		p.end = nc.Sent()
 	}
 }
 

@@ -103,7 +103,7 @@ func (k *conn) take(e *effects, lent *session.Outgoing, now time.Time) []byte {
 func (k *conn) wrote(now time.Time) (flushed chan struct{}) {
 	if k.client.conn == k { // a direct write may outlive the connection
 		k.client.engine.Wrote(now)
-		k.ping.wrote(k.client.engine, k.line)
+		k.ping.wrote(k.client.engine, k.nc)
 	}
 	k.out.busy = false
 	k.out.written++
@@ -139,7 +139,7 @@ const (
 // write writes all of b, however long that takes: it is line that gives up when
 // nothing moves.
 func (k *conn) write(b []byte) error {
-	if k.direct {
+	if k.nc.Direct() {
 		b = b[k.try(b):] // most often that is all, and needs no deadline
 	}
 	if len(b) == 0 {

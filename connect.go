@@ -5,11 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"time"
 
-	"github.com/seed65a45251/mqtt/internal/line"
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -46,31 +45,31 @@ func (c *Client) connect(ctx context.Context, number int, cause error) (*conn, e
 		if alone {
 			return nil, err // the caller asks whether it is permanent
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", t.server.address, err))
+		errs = append(errs, fmt.Errorf("%s: %w", t.server.Address, err))
 		if ctx.Err() != nil {
 			break
 		}
 		// A server that another one has named cannot end the client.
 		if !t.redirected && c.permanent(ctx, err) {
-			return nil, &roundError{listed(errs), true}
+			return nil, &roundError{transport.Join(errs...), true}
 		}
 	}
-	return nil, &roundError{listed(errs), false}
+	return nil, &roundError{transport.Join(errs...), false}
 }
 
 // visit tries one server at all of its addresses. The plan is nil if it came to
 // none.
 func (r *round) visit(ctx context.Context, t target) (*conn, *plan, error) {
-	r.c.setState(Event{State: Connecting, Attempt: r.number, Server: t.server.address})
+	r.c.setState(Event{State: Connecting, Attempt: r.number, Server: t.server.Address})
 	limited, cancel := context.WithTimeoutCause(ctx, r.c.cfg.ConnectTimeout, errConnectTimeout)
 	defer cancel()
 	p, err := r.c.prepare(limited, t, r.number, r.cause)
 	if err != nil {
 		return nil, nil, err
 	}
-	found, err := r.c.cfg.endpoints(limited, p.server)
+	found, err := r.c.link.dialer.Endpoints(limited, p.server.Server)
 	if err != nil {
-		return nil, p, because(limited, err)
+		return nil, p, because(limited, invalidOption(err))
 	}
 	var errs []error
 	for _, e := range found {
@@ -86,7 +85,7 @@ func (r *round) visit(ctx context.Context, t target) (*conn, *plan, error) {
 			break
 		}
 	}
-	return nil, p, listed(errs)
+	return nil, p, transport.Join(errs...)
 }
 
 func saidSomething(err error) bool {
@@ -97,17 +96,17 @@ func saidSomething(err error) bool {
 // because adds why ctx ended to an error that may just be a consequence.
 func because(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
-		return errorList{context.Cause(ctx), err}
+		return transport.Join(context.Cause(ctx), err)
 	}
 	return err
 }
 
-// reach tries all addresses of one endpoint: the next if one does not answer, and
+// reach tries all addresses of one transport.Endpoint: the next if one does not answer, and
 // also if one answers without being of use.
-func (c *Client) reach(ctx context.Context, p *plan, e endpoint) (*conn, error) {
+func (c *Client) reach(ctx context.Context, p *plan, e transport.Endpoint) (*conn, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errConnectTimeout)
 	defer cancel()
-	addrs, err := c.cfg.addresses(limited, e)
+	addrs, err := c.link.dialer.Addresses(limited, e)
 	if err != nil {
 		return nil, because(limited, err)
 	}
@@ -126,16 +125,15 @@ func (c *Client) reach(ctx context.Context, p *plan, e endpoint) (*conn, error) 
 	if len(errs) == 0 {
 		return nil, context.Cause(ctx)
 	}
-	return nil, listed(errs)
+	return nil, transport.Join(errs...)
 }
 
 // try makes one connection to whichever of addrs answers first, and returns which
 // others are left. It ends when nothing moves for the connect timeout.
-func (c *Client) try(ctx context.Context, p *plan, e endpoint, addrs []string) (_ *conn, rest []string, _ error) {
-	ctx, cancel := enduring(ctx, c.cfg.ConnectTimeout)
+func (c *Client) try(ctx context.Context, p *plan, e transport.Endpoint, addrs []string) (_ *conn, rest []string, _ error) {
+	ctx, cancel := transport.WithTimeout(ctx, c.cfg.ConnectTimeout, errConnectTimeout)
 	defer cancel()
-	dial := func(ctx context.Context, addr string) (net.Conn, error) { return c.cfg.dial(ctx, e, addr) }
-	nc, addr, rest, err := race(ctx, addrs, dial)
+	nc, addr, rest, err := c.link.dialer.Race(ctx, e, addrs)
 	if err != nil {
 		return nil, nil, because(ctx, err)
 	}
@@ -161,8 +159,8 @@ func (c *Client) try(ctx context.Context, p *plan, e endpoint, addrs []string) (
 // speakInstead connects once more to addr with another version, because err ended
 // the connection with the first. A server that refuses that too has said more about
 // the first than about the second, unless it names a reason.
-func (c *Client) speakInstead(ctx context.Context, p *plan, e endpoint, addr string, speak speech, err error) (*conn, error) {
-	nc, otherErr := c.cfg.dial(ctx, e, addr)
+func (c *Client) speakInstead(ctx context.Context, p *plan, e transport.Endpoint, addr string, speak speech, err error) (*conn, error) {
+	nc, otherErr := c.link.dialer.Dial(ctx, e, addr)
 	if otherErr != nil {
 		return nil, err
 	}
@@ -184,17 +182,15 @@ func (e *transportError) Error() string { return e.err.Error() }
 func (e *transportError) Unwrap() error { return e.err }
 
 // connectAs takes nc from the network connection to the MQTT connection.
-func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint, speak speech) (*conn, error) {
+func (c *Client) connectAs(ctx context.Context, nc *transport.Conn, p *plan, e transport.Endpoint, speak speech) (*conn, error) {
 	v := speak.version
-	bottom := line.Under(nc)
-	nc, err := p.dress(ctx, nc, e, v)
-	if err != nil {
+	if err := nc.Upgrade(ctx, e.Host, p.upgrade(v)); err != nil {
 		return nil, &transportError{because(ctx, err)}
 	}
-	k := newConn(c, nc, bottom, v)
+	k := newConn(c, nc, v)
 	c.link.fallback = speak.because
 	if err := k.handshake(ctx, c.cfg.sessionAt(e), v, c.connectPacket(v, p), p.authenticator); err != nil {
-		if err = k.recognise(&p.server, err); k.leavesGhost(err) {
+		if err = nc.Recognise(&p.server.Server, err); k.leavesGhost(err) {
 			c.link.evictions.haunt(time.Now())
 		}
 		return nil, err
@@ -202,32 +198,26 @@ func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint
 	return k, nil
 }
 
-// dress puts TLS and WebSocket on nc, as the URL says.
-func (p *plan) dress(ctx context.Context, nc net.Conn, e endpoint, v Version) (_ net.Conn, err error) {
-	if p.server.tls {
-		conf := p.tls
-		if p.server.websocket && conf.NextProtos == nil {
-			// A server that prefers HTTP/2 has to know that it is of no use here.
-			conf = conf.Clone()
-			conf.NextProtos = []string{"http/1.1"}
-		}
-		if nc, err = startTLS(ctx, nc, conf, e.host); err != nil {
-			return nil, err
-		}
+// upgrade is what comes on top of the network connection for version v.
+func (p *plan) upgrade(v Version) transport.Upgrade {
+	return transport.Upgrade{Server: p.server.Server, TLS: p.tls, Header: p.header, Subprotocols: subprotocols(v)}
+}
+
+// subprotocols are offered in this order. [MQTT-6.0.0-3]
+func subprotocols(v Version) []string {
+	if v == V31 {
+		return []string{"mqttv3.1", "mqtt"}
 	}
-	if p.server.websocket {
-		return openWebSocket(ctx, nc, p, v)
-	}
-	return nc, nil
+	return []string{"mqtt"}
 }
 
 // sessionAt names whose session a connection to e has: each server has its own,
 // unless they share them.
-func (c *Config) sessionAt(e endpoint) string {
+func (c *Config) sessionAt(e transport.Endpoint) string {
 	if c.SharedSessions {
 		return ""
 	}
-	return e.address
+	return e.Address
 }
 
 // connectPacket builds the CONNECT of the next attempt. It starts clean unless

@@ -5,6 +5,8 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
+
+	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
 // A refusal of credentials is the end of a client only if nothing could change
@@ -51,8 +53,8 @@ func refusesCredentials(err error) bool {
 }
 
 // note takes the outcome of a visit with p.
-func (r *refusals) note(p *plan, e endpoint, err error) {
-	key := p.server.String() + " " + e.address
+func (r *refusals) note(p *plan, e transport.Endpoint, err error) {
+	key := p.server.String() + " " + e.Address
 	if !refusesCredentials(err) {
 		delete(r.counts, key)
 		return
@@ -82,7 +84,7 @@ func (p *plan) fingerprint() uint64 {
 			h.WriteString(s)
 		}
 	}
-	add(p.username, string(p.password), p.server.query)
+	add(p.username, string(p.password), p.server.Query)
 	for _, name := range slices.Sorted(maps.Keys(p.header)) {
 		add(name)
 		add(p.header[name]...)

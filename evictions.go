@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -59,8 +60,8 @@ type evicted struct {
 func (e *evicted) Unwrap() error { return e.error }
 
 // arrived notes with what the connection was made that is up now.
-func (v *evictions) arrived(p *plan, e endpoint) {
-	v.present.server, v.present.credentials = p.server.String()+" "+e.address, p.fingerprint()
+func (v *evictions) arrived(p *plan, e transport.Endpoint) {
+	v.present.server, v.present.credentials = p.server.String()+" "+e.Address, p.fingerprint()
 }
 
 // haunt notes that a CONNECT was given up to which the server may come yet.
@@ -117,5 +118,5 @@ func (v *evictions) refusedAgain() bool {
 // leavesGhost reports whether the server may yet finish the CONNECT of k, which we gave up
 // because of err: it was sent, and nothing came back.
 func (k *conn) leavesGhost(err error) bool {
-	return k.written.Load() > 0 && k.greeting.n == 0 && !saidSomething(err) && !isFault(err) && !errors.Is(err, ErrAuthenticator)
+	return k.written.Load() > 0 && k.nc.Silent() && !saidSomething(err) && !isFault(err) && !errors.Is(err, ErrAuthenticator)
 }

@@ -30,7 +30,7 @@ var permittedImports = map[string][]string{
 	"./store/...": {"./store", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	".": {
 		"./wire", "./match", "./session", "./reconnect", "./internal/...",
-		"golang.org/x/sync/errgroup", "github.com/coder/websocket", "golang.org/x/net/proxy",
+		"golang.org/x/sync/errgroup",
 	},
 	"./broker": {
 		"./wire", "./match", "./session", "./reconnect", "./store", "./internal/...", "./broker/internal/...",
@@ -38,6 +38,7 @@ var permittedImports = map[string][]string{
 	},
 	"./broker/internal/journal": {"./store"},
 	"./internal/...":            {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
+	"./internal/transport":      {"./internal/line", "./internal/pong", "github.com/coder/websocket", "golang.org/x/net/proxy"},
 	"./internal/mosquitto":      {"./internal/...", "github.com/stretchr/testify/require"},
 	"./mqtttest":                {"./broker", "./wire", "./match", "./internal/pipe"},
 	"./cmd/...":                 {".", "./broker", "./wire", "./match", "./reconnect", "./store", "./store/bolt", "./internal/..."},

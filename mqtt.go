@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/session"
 )
@@ -61,6 +62,7 @@ type Client struct {
 // linkage is what successive attempts to connect know. Only one goroutine, at
 // first that of Connect, then supervise, touches it.
 type linkage struct {
+	dialer    *transport.Dialer
 	dialects  dialects
 	fallback  error  // why the connection that begins is not one of 5.0, with Auto
 	assigned  string // the client identifier that a server has given us
@@ -114,7 +116,7 @@ func (c *Client) begin(ctx context.Context) (*Client, error) {
 		if _, several := errors.AsType[*roundError](err); several {
 			return nil, fmt.Errorf("mqtt: connect: %w", err)
 		}
-		return nil, fmt.Errorf("mqtt: connect to %s: %w", c.link.route.servers[0].address, err)
+		return nil, fmt.Errorf("mqtt: connect to %s: %w", c.link.route.servers[0].Address, err)
 	}
 	c.life.Go(func() {
 		defer close(c.done)
@@ -132,19 +134,15 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}
-	// The environment is the same at every attempt.
-	for _, s := range servers {
-		if !s.srv {
-			if _, err := cfg.endpoints(context.Background(), s); err != nil {
-				return nil, err
-			}
-		}
+	dialer, err := cfg.newDialer(servers)
+	if err != nil {
+		return nil, err
 	}
 	c := &Client{cfg: cfg, url: rawServer, named: named, done: make(chan struct{})}
 	if c.hooks, err = sortHooks(cfg.Hooks); err != nil {
 		return nil, err
 	}
-	c.link.route.servers = servers
+	c.link.dialer, c.link.route.servers = dialer, servers
 	c.revival.now = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine = session.NewClient(session.ClientSettings{
@@ -219,7 +217,7 @@ func (c *Client) Err() error {
 
 // String names the client, without what its configuration has to hide.
 func (c *Client) String() string {
-	return fmt.Sprintf("mqtt.Client{ID: %q, Server: %q}", c.cfg.ClientID, c.link.route.servers[0].address)
+	return fmt.Sprintf("mqtt.Client{ID: %q, Server: %q}", c.cfg.ClientID, c.link.route.servers[0].Address)
 }
 
 // GoString is String: printing the fields would show the password.

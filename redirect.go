@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"strconv"
-	"strings"
+
+	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
 // Redirection is what a server asks for with UseAnotherServer or ServerMoved.
@@ -31,8 +29,7 @@ const (
 )
 
 const (
-	maxHops      = 5    // redirections in a row, without a pause
-	maxReference = 1024 // bytes of a Server Reference
+	maxHops = 5 // redirections in a row, without a pause
 )
 
 // redirection returns what a server asks for in err.
@@ -67,7 +64,7 @@ func (c *Client) follow(ctx context.Context, from source, asked *ServerError) ([
 	if c.link.route.hops >= maxHops {
 		return refuse("%d redirections in a row", c.link.route.hops)
 	}
-	servers, err := parseReference(asked.ServerReference, from.server)
+	servers, err := from.server.Named(asked.ServerReference)
 	if err != nil {
 		return refuse("%w", err)
 	}
@@ -77,9 +74,9 @@ func (c *Client) follow(ctx context.Context, from source, asked *ServerError) ([
 		if action == StayAway {
 			continue
 		}
-		t := target{server: s, redirected: true, withhold: action != FollowWithCredentials}
+		t := target{server: server{Server: s}, redirected: true, withhold: action != FollowWithCredentials}
 		if !t.withhold {
-			t.server.query = from.server.query
+			t.server.Query = from.server.Query
 			t.server.username, t.server.password = from.server.username, from.server.password
 		}
 		targets = append(targets, t)
@@ -100,9 +97,9 @@ func (c *Client) follow(ctx context.Context, from source, asked *ServerError) ([
 // consent asks the caller's function, or decides in its place: credentials stay
 // with the hosts that were configured, and a host that would get none is not
 // worth a visit unless there are none.
-func (c *Client) consent(ctx context.Context, from source, to server, moved bool) RedirectAction {
+func (c *Client) consent(ctx context.Context, from source, to transport.Server, moved bool) RedirectAction {
 	if ask := c.cfg.Redirect; ask != nil {
-		r := Redirection{From: from.server.address, To: to.address, Moved: moved}
+		r := Redirection{From: from.server.Address, To: to.Address, Moved: moved}
 		action, _ := detached(ctx, func() RedirectAction { return ask(r) })
 		if action > FollowWithCredentials {
 			return StayAway
@@ -110,7 +107,7 @@ func (c *Client) consent(ctx context.Context, from source, to server, moved bool
 		return action
 	}
 	switch {
-	case c.link.route.knows(to.host):
+	case c.link.route.knows(to.Host):
 		return FollowWithCredentials
 	case c.cfg.Attempt != nil || from.secretive:
 		return StayAway
@@ -120,69 +117,7 @@ func (c *Client) consent(ctx context.Context, from source, to server, moved bool
 
 // secretive reports whether p has what proves who we are.
 func (p *plan) secretive() bool {
-	return p.username != "" || p.password != "" || len(p.header) > 0 || p.server.query != "" ||
+	return p.username != "" || p.password != "" || len(p.header) > 0 || p.server.Query != "" ||
 		p.tls != nil && (len(p.tls.Certificates) > 0 || p.tls.GetClientCertificate != nil) ||
 		len(p.properties) > 0 || p.authenticator != nil
-}
-
-// parseReference understands a Server Reference: hosts with or without a port,
-// separated by spaces. They are reached in the same way as from. If anything
-// else is in it, nothing of it is used.
-func parseReference(reference string, from server) ([]server, error) {
-	switch {
-	case reference == "":
-		return nil, errors.New("the server names no other")
-	case len(reference) > maxReference:
-		return nil, errors.New("server reference of more than 1024 bytes")
-	case from.unix:
-		return nil, errors.New("a Unix socket does not tell how to reach a host")
-	}
-	via := from
-	via.username, via.password, via.query = "", "", ""
-	if from.srv {
-		via.name = strings.TrimSuffix(from.name, "+srv")
-		via.scheme = schemes[via.name]
-	}
-	var servers []server
-	for part := range strings.FieldsFuncSeq(reference, func(r rune) bool { return r == ' ' }) {
-		s := via
-		var ok bool
-		if s.host, s.address, ok = parseHostPort(part, via.port); !ok {
-			return nil, fmt.Errorf("server reference %.80q is not a list of host:port", reference)
-		}
-		s.address = sharingZone(s.address, from.address)
-		servers = append(servers, s)
-	}
-	if len(servers) == 0 {
-		return nil, errors.New("the server names no other")
-	}
-	return servers[:min(len(servers), maxRecords)], nil
-}
-
-// parseHostPort is stricter than dialling: what comes from a server shall be a
-// host and nothing that only looks like one.
-func parseHostPort(text, port string) (host, address string, ok bool) {
-	host = text
-	if h, p, err := net.SplitHostPort(text); err == nil {
-		host, port = h, p
-	} else if inner, found := strings.CutPrefix(text, "["); found {
-		if host, found = strings.CutSuffix(inner, "]"); !found {
-			return "", "", false
-		}
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", "", false
-	}
-	bracketed := text[0] == '['
-	if addr, err := netip.ParseAddr(host); err == nil {
-		// A zone means something on the machine that uses it only, and may hold anything.
-		return host, net.JoinHostPort(host, port), addr.Is4() != bracketed && addr.Zone() == ""
-	}
-	valid := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_'
-	}
-	if bracketed || host == "" || len(host) > 253 || strings.ContainsFunc(host, func(r rune) bool { return !valid(r) }) {
-		return "", "", false
-	}
-	return host, net.JoinHostPort(host, port), true
 }

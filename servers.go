@@ -1,10 +1,14 @@
 package mqtt
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
 // ServerOrder says in which order a round of attempts walks over several
@@ -24,6 +28,32 @@ const (
 	// spread over the servers.
 	RandomServer
 )
+
+// server is a server with the credentials of its URL.
+type server struct {
+	transport.Server
+	username string
+	password Secret
+}
+
+// parseServer understands the URLs that Connect describes; what names the place they
+// come from.
+func parseServer(what, raw string) (server, error) {
+	parsed, user, err := transport.Parse(raw)
+	if err != nil {
+		return server{}, invalid(what, "%w", err)
+	}
+	s := server{Server: parsed}
+	if user != nil {
+		s.username = user.Username()
+		password, given := user.Password()
+		s.password = Secret(password)
+		if given && password == "" && s.username != "" {
+			s.password = Empty
+		}
+	}
+	return s, nil
+}
 
 // target is a server to visit.
 type target struct {
@@ -66,6 +96,37 @@ func (c *Config) parseServers(first string) ([]server, error) {
 		servers = append(servers, s)
 	}
 	return servers, nil
+}
+
+// newDialer returns what dials servers.
+func (c *Config) newDialer(servers []server) (*transport.Dialer, error) {
+	d, err := transport.New(transport.Options{
+		Dial: c.Dial, Resolver: c.Resolver, LocalAddr: c.LocalAddr, Proxy: c.Proxy, TLS: c.TLS, Network: c.network,
+	})
+	if err != nil {
+		return nil, invalidOption(err)
+	}
+	// The environment is the same at every attempt.
+	for _, s := range servers {
+		if !s.SRV {
+			if _, err := d.Endpoints(context.Background(), s.Server); err != nil {
+				return nil, invalidOption(err)
+			}
+		}
+	}
+	return d, nil
+}
+
+// invalidOption returns err as one about Config, if it is about an option of dialling.
+func invalidOption(err error) error {
+	wrong, ok := errors.AsType[*transport.OptionError](err)
+	switch {
+	case !ok:
+		return err
+	case wrong.Option == transport.EnvironmentProxy:
+		return invalid(wrong.Option, "%w", wrong.Err)
+	}
+	return invalid("Config."+wrong.Option, "%w", wrong.Err)
 }
 
 // round returns the servers to visit, in order.
@@ -115,7 +176,7 @@ func (r *itinerary) arrived(t target, from source) {
 
 // knows reports whether host is that of a configured server.
 func (r *itinerary) knows(host string) bool {
-	return slices.ContainsFunc(r.servers, func(s server) bool { return strings.EqualFold(s.host, host) })
+	return slices.ContainsFunc(r.servers, func(s server) bool { return strings.EqualFold(s.Host, host) })
 }
 
 // roundError is what the servers of one round said.
@@ -126,28 +187,3 @@ type roundError struct {
 
 func (e *roundError) Error() string { return e.err.Error() }
 func (e *roundError) Unwrap() error { return e.err }
-
-// maxListed bounds how many errors are told of a round, or of one server.
-const maxListed = 8
-
-// listed makes one error of several. Unlike those of errors.Join it is one line.
-func listed(errs []error) error {
-	if len(errs) == 1 {
-		return errs[0]
-	}
-	return errorList(errs[max(0, len(errs)-maxListed):])
-}
-
-type errorList []error
-
-func (l errorList) Error() string {
-	var texts []string
-	for _, err := range l {
-		if text := err.Error(); !slices.Contains(texts, text) {
-			texts = append(texts, text)
-		}
-	}
-	return strings.Join(texts, "; ")
-}
-
-func (l errorList) Unwrap() []error { return l }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -41,8 +42,8 @@ type dialect struct {
 const maxDialects = 256
 
 // of returns what is known of the server at e.
-func (d *dialects) of(p *plan, e endpoint) *dialect {
-	key := p.server.String() + " " + e.address
+func (d *dialects) of(p *plan, e transport.Endpoint) *dialect {
+	key := p.server.String() + " " + e.Address
 	if found := d.known[key]; found != nil {
 		return found
 	}
@@ -116,7 +117,7 @@ func hungUp(err error) bool {
 	if _, early := errors.AsType[*transportError](err); early {
 		return false
 	}
-	if _, foreign := errors.AsType[*foreignError](err); foreign {
+	if _, foreign := errors.AsType[*transport.ForeignError](err); foreign {
 		return false // and no other version either
 	}
 	if said, ok := errors.AsType[*ServerError](err); ok {

@@ -102,17 +102,17 @@ func (k *conn) answerServer(ctx context.Context, x authExchange, step session.Au
 		return err
 	}
 	c := k.client
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	err = c.engine.Authenticate(data, time.Now())
 	answer := c.engine.Take(nil, time.Time{})
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAuthenticator, err)
 	}
 	return k.writeHandshake(answer)
 }
 
-// reauthentication is the Reauthenticate under way. Guarded by Client.mu.
+// reauthentication is the Reauthenticate under way. Guarded by engine.mu.
 type reauthentication struct {
 	steps chan reauthStep // has room for the step that is not answered, and the end
 }
@@ -122,7 +122,7 @@ type reauthStep struct {
 	err error
 }
 
-// reauthStepped is called by the engine under Client.mu.
+// reauthStepped is called by the engine under engine.mu.
 func (c *Client) reauthStepped(step session.AuthStep, err error) {
 	select {
 	case c.reauth.steps <- reauthStep{step, err}:
@@ -172,11 +172,11 @@ const reauthTurn = "\x00reauthenticate"
 
 func (c *Client) beginReauth(initial []byte) (k *conn, steps <-chan reauthStep, err error) {
 	ch := make(chan reauthStep, 2)
-	c.do(func(engine *session.Client) {
-		if err = c.ending; err != nil {
+	c.engine.do(func(engine *session.Client) {
+		if err = c.engine.ending; err != nil {
 			return
 		}
-		k, c.reauth.steps = c.conn, ch
+		k, c.reauth.steps = c.engine.conn, ch
 		err = engine.Reauthenticate(initial)
 	})
 	return k, ch, err
@@ -198,7 +198,7 @@ func (c *Client) conductReauth(ctx context.Context, x authExchange, steps <-chan
 		if err != nil {
 			return err
 		}
-		c.do(func(engine *session.Client) { err = engine.Authenticate(data, time.Now()) })
+		c.engine.do(func(engine *session.Client) { err = engine.Authenticate(data, time.Now()) })
 		if errors.Is(err, session.ErrNoAuthentication) {
 			continue // the connection has ended, and the reason is in steps
 		}
@@ -212,18 +212,16 @@ func (c *Client) conductReauth(ctx context.Context, x authExchange, steps <-chan
 // [MQTT-4.12.1-2]
 func (k *conn) abandonAuth(err error) {
 	c := k.client
-	var e effects
-	c.mu.Lock()
-	present := c.conn == k && c.engine.Connected()
+	var e notices
+	c.engine.mu.Lock()
+	present := c.engine.conn == k && c.engine.Connected()
 	if present {
 		if c.engine.Disconnect(&wire.Disconnect{ReasonCode: UnspecifiedError}) != nil {
 			c.engine.Fail(err)
 		}
 		k.leave(err)
 	}
-	c.settle(&e)
-	c.mu.Unlock()
-	e.perform()
+	c.engine.unlock(&e)
 	if present {
 		k.hurry()
 	}

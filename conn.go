@@ -25,13 +25,13 @@ type conn struct {
 	decoder session.Decoder // of the reader
 	wake    chan struct{}   // one token: there is something for the writer
 
-	leaving error // why we are leaving; the writer ends when all is written; guarded by client.mu
-	cause   error // why the first of the two goroutines ended; guarded by client.mu
+	leaving error // why we are leaving; the writer ends when all is written; guarded by engine.mu
+	cause   error // why the first of the two goroutines ended; guarded by engine.mu
 	// answersPacket, once it has ended, says that it may have because of a packet of ours.
 	answersPacket bool
-	out           outbox  // guarded by client.mu
-	ping          ping    // guarded by client.mu
-	effects       effects // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
+	out           outbox  // guarded by engine.mu
+	ping          ping    // guarded by engine.mu
+	notices       notices // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
 	delivery delivery // of the reader
 	trace    *tracer  // nil: packets are not logged
@@ -79,8 +79,8 @@ func (k *conn) serve(ctx context.Context) error {
 	err := k.end(k.writeLoop(ctx)) // here, which saves a goroutine
 	g.Go(func() error { return err })
 	g.Wait() // cause says what it returns
-	k.client.mu.Lock()
-	defer k.client.mu.Unlock()
+	k.client.engine.mu.Lock()
+	defer k.client.engine.mu.Unlock()
 	if k.leaving != nil {
 		return k.leaving
 	}
@@ -89,11 +89,11 @@ func (k *conn) serve(ctx context.Context) error {
 
 // end closes the socket because of err, which makes the other goroutine end too.
 func (k *conn) end(err error) error {
-	k.client.mu.Lock()
+	k.client.engine.mu.Lock()
 	if k.cause == nil {
 		k.cause = err
 	}
-	k.client.mu.Unlock()
+	k.client.engine.mu.Unlock()
 	k.nc.Close()
 	return err
 }
@@ -101,17 +101,17 @@ func (k *conn) end(err error) error {
 // breakOff ends the connection because of err once the writer has sent what
 // the engine has to say about it.
 func (k *conn) breakOff(ctx context.Context, err error) error {
-	k.client.mu.Lock()
+	k.client.engine.mu.Lock()
 	k.client.engine.Fail(err)
 	k.leave(err)
-	k.client.mu.Unlock()
+	k.client.engine.mu.Unlock()
 	k.hurry()
 	<-ctx.Done()
 	return err
 }
 
 // leave makes the writer the one who ends the connection. Called with
-// client.mu held; hurry has to follow without it.
+// engine.mu held; hurry has to follow without it.
 func (k *conn) leave(cause error) {
 	if k.leaving == nil {
 		k.leaving = cause
@@ -153,7 +153,7 @@ func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
 
 // tend sends a ping if one is due, notices a server that does not answer, and
 // says when to come again.
-func (k *conn) tend(e *effects) (wait time.Duration, err error) {
+func (k *conn) tend(e *notices) (wait time.Duration, err error) {
 	c := k.client
 	taken, known := k.nc.Taken()
 	now := time.Now()
@@ -161,18 +161,16 @@ func (k *conn) tend(e *effects) (wait time.Duration, err error) {
 	if k.paused.Load() {
 		heard = now
 	}
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	c.engine.Alive(heard)
-	if known && k.ping.moves(c.engine, taken) {
+	if known && k.ping.moves(c.engine.Client, taken) {
 		c.engine.DelayPing(now)
 	}
 	err = c.engine.Tick(now)
 	due := c.engine.Deadline()
-	look := known && k.ping.look(c.engine)
+	look := known && k.ping.look(c.engine.Client)
 	k.trim()
-	c.settle(e)
-	c.mu.Unlock()
-	e.perform()
+	c.engine.unlock(e)
 	wait = trimInterval
 	if !due.IsZero() {
 		wait = min(wait, time.Until(due))

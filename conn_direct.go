@@ -15,7 +15,7 @@ import (
 // the network.
 
 // lead reports whether the caller is to write what waits, which he thereby
-// promises. Called with client.mu held; writeDirect has to follow without it.
+// promises. Called with engine.mu held; writeDirect has to follow without it.
 func (k *conn) lead() bool {
 	return k != nil && k.client.engine.Pending() > 0 && k.promise()
 }
@@ -34,7 +34,7 @@ func (k *conn) promise() bool {
 // mayWrite reports whether the publisher of o, which he has just submitted, should
 // write it: if it is the only one in flight, as those before it were, or if its
 // payload can be written from where it is. Otherwise the writer gathers the messages
-// of several publishers. Called with client.mu held.
+// of several publishers. Called with engine.mu held.
 func (k *conn) mayWrite(o *session.Outgoing) bool {
 	if k == nil {
 		return false
@@ -61,19 +61,19 @@ const (
 // one: a large payload is written without a copy.
 func (k *conn) writeDirect(own *session.Outgoing) {
 	c := k.client
-	var e effects
+	var e notices
 	for turn := 0; ; turn++ {
 		now := time.Now()
-		c.mu.Lock()
+		c.engine.mu.Lock()
 		var flushed chan struct{}
 		if turn > 0 {
 			flushed = k.wrote(now)
 		}
-		c.holds.hand(c.engine)
-		more := c.conn == k && c.engine.Pending() > 0
+		c.holds.hand(c.engine.Client)
+		more := c.engine.conn == k && c.engine.Pending() > 0
 		if !more || turn == directTurns {
 			k.out.busy = false
-			c.mu.Unlock()
+			c.engine.mu.Unlock()
 			k.announce(flushed)
 			// The writer may have found us busy and gone to sleep.
 			if more || k.leaveBy.Load() != 0 {
@@ -82,13 +82,13 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 			return
 		}
 		b := k.take(&e, own, now)
-		c.mu.Unlock()
+		c.engine.mu.Unlock()
 		k.announce(flushed)
-		e.perform()
+		e.send()
 		if n := k.try(b); n < len(b) {
-			c.mu.Lock()
+			c.engine.mu.Lock()
 			k.out.rest = b[n:]
-			c.mu.Unlock()
+			c.engine.mu.Unlock()
 			k.wakeUp()
 			return
 		}
@@ -103,23 +103,23 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 // then.
 func (k *conn) writePayload(own *session.Outgoing) (all bool) {
 	c := k.client
-	var e effects
-	c.mu.Lock()
-	defer e.perform()
-	defer c.mu.Unlock()
-	if c.conn != k {
+	var e notices
+	c.engine.mu.Lock()
+	defer e.send()
+	defer c.engine.mu.Unlock()
+	if c.engine.conn != k {
 		return true
 	}
 	rest := c.engine.Sender.Lend(own)
 	if len(rest) == 0 {
 		return true
 	}
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	n := k.try(rest)
-	c.mu.Lock()
-	if c.conn == k {
+	c.engine.mu.Lock()
+	if c.engine.conn == k {
 		c.engine.Sender.Lent(own, n, time.Now())
-		c.settle(&e)
+		c.engine.collectLocked(&e)
 	}
 	return n == len(rest)
 }

@@ -34,12 +34,12 @@ func TestPublisherWhoseMessageIsRefusedDoesNotKeepOthersFromWriting(t *testing.T
 	first := mqtttest.Take[*wire.Publish](conn)
 	queued, err := c.PublishAsync(t.Context(), &Message{Topic: "t", QoS: AtLeastOnce})
 	require.NoError(t, err)
-	k := c.conn
+	k := c.engine.conn
 	until(t, c, func() bool { return k.out.asleep && !k.out.busy })
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	require.NoError(t, c.engine.Request(&session.Request{Unsubscribe: &wire.Unsubscribe{Filters: []string{"f"}}, Owner: nobody{}})) // the writer does not know of it yet
 	k.out.asleep = false
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	for range provenAlone {
 		require.ErrorIs(t, c.Publish(t.Context(), "t", nil, AtLeastOnce), ErrQueueFull)
 	}
@@ -57,7 +57,7 @@ func TestWherePacketsAreLoggedOnlyTheWriterWrites(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: LevelPacket}))
 	c, conn := openSocketWith(t, Config{Logger: logger}, &wire.Connack{})
 	publishAlone(t, c, conn)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	require.False(t, c.conn.promise())
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	require.False(t, c.engine.conn.promise())
 }

@@ -71,18 +71,18 @@ func publishAlone(t *testing.T, c *Client, conn *mqtttest.Conn) {
 		conn.Send(&wire.Puback{PacketID: p.PacketID})
 		require.NoError(t, <-published)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	require.Equal(t, uint8(provenAlone), c.conn.out.alone)
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	require.Equal(t, uint8(provenAlone), c.engine.conn.out.alone)
 }
 
 // until waits for something that goroutines of the client are about to do.
 func until(t *testing.T, c *Client, done func() bool) {
 	t.Helper()
 	for began := time.Now(); time.Since(began) < time.Minute; {
-		c.mu.Lock()
+		c.engine.mu.Lock()
 		ok := done()
-		c.mu.Unlock()
+		c.engine.mu.Unlock()
 		if ok {
 			return
 		}
@@ -122,11 +122,11 @@ func TestAcknowledgementGivenDuringADirectWriteIsSent(t *testing.T) {
 	conn.Send(&wire.Suback{PacketID: s.PacketID, ReasonCodes: []wire.ReasonCode{wire.GrantedQoS1}})
 	sub := <-subscribed
 	require.NotNil(t, sub)
-	k := c.conn
+	k := c.engine.conn
 	until(t, c, func() bool { return k.out.asleep })
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	k.out.busy, k.out.asleep = true, false // as between lead and writeDirect
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 
 	conn.Send(&wire.Publish{Topic: "t", QoS: wire.AtLeastOnce, PacketID: 7, Properties: &wire.PublishProperties{SubscriptionIDs: []uint32{1}}})
 	_, err := sub.Next(t.Context())
@@ -138,11 +138,11 @@ func TestAcknowledgementGivenDuringADirectWriteIsSent(t *testing.T) {
 
 func TestCloseWaitsForADirectWrite(t *testing.T) {
 	c, conn := openSocket(t, 4<<10)
-	k := c.conn
+	k := c.engine.conn
 	until(t, c, func() bool { return k.out.asleep })
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	k.out.busy = true
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	closed := make(chan error, 1)
 	go func() { closed <- c.Close() }()
 	until(t, c, func() bool { return k.leaving != nil })
@@ -154,18 +154,18 @@ func TestCloseWaitsForADirectWrite(t *testing.T) {
 
 func TestADirectWriteThatOutlivesItsConnectionTouchesNoOther(t *testing.T) {
 	c, conn := openSocket(t, 4<<10)
-	k := c.conn
+	k := c.engine.conn
 	until(t, c, func() bool { return k.out.asleep })
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	k.out.busy = true
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	conn.Close()
-	until(t, c, func() bool { return c.conn == nil })
+	until(t, c, func() bool { return c.engine.conn == nil })
 	d, err := c.PublishAsync(t.Context(), &Message{Topic: "t", QoS: AtLeastOnce})
 	require.NoError(t, err)
 	k.writeDirect(nil)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
 	require.True(t, d.out.Queued(), "it waits for the next connection")
 }
 
@@ -232,9 +232,9 @@ func TestLargePayloadIsWrittenFromWhereItIs(t *testing.T) {
 		require.NoError(t, <-published)
 		<-async.Done()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	require.Less(t, cap(c.conn.out.spare), 1<<20, "the payload was not copied as a whole")
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	require.Less(t, cap(c.engine.conn.out.spare), 1<<20, "the payload was not copied as a whole")
 }
 
 func TestLargePayloadIsTheCallersAgainWhenTheConnectionBreaks(t *testing.T) {
@@ -242,7 +242,7 @@ func TestLargePayloadIsTheCallersAgainWhenTheConnectionBreaks(t *testing.T) {
 	payload := make([]byte, 5<<20)
 	published := make(chan error, 1)
 	go func() { published <- c.Publish(t.Context(), "large", payload, AtMostOnce) }()
-	until(t, c, func() bool { return c.conn.out.taken > 0 })
+	until(t, c, func() bool { return c.engine.conn.out.taken > 0 })
 	conn.Close()
 	require.ErrorIs(t, <-published, ErrConnectionLost)
 	clear(payload) // the race detector would see a write that still goes on

@@ -41,5 +41,5 @@ func closedByPeer(err error) bool {
 // noteWritten counts bytes that were written to the connection.
 func (k *conn) noteWritten(n int) {
 	k.written.Add(uint64(n))
-	k.client.counters.bytesSent.Add(uint64(n))
+	k.client.engine.counters.bytesSent.Add(uint64(n))
 }

@@ -34,10 +34,10 @@ func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.
 	if a != nil {
 		p.AuthenticationMethod, p.AuthenticationData = a.Method(), initial
 	}
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	err = c.engine.ConnectTo(server, v, p, time.Now())
 	hello := c.engine.Take(nil, time.Time{})
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -121,9 +121,9 @@ func (k *conn) lastWords(err error) error {
 // last such step.
 func (k *conn) takeConnack(confirmed bool) (done bool, step *session.AuthStep, err error) {
 	c := k.client
-	var e effects
+	var e notices
 	var event Event
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	if confirmed {
 		err = c.engine.Authenticate(nil, time.Now())
 	}
@@ -133,16 +133,16 @@ func (k *conn) takeConnack(confirmed bool) (done bool, step *session.AuthStep, e
 	if s, ok := c.engine.AuthStep(); ok {
 		step = &s
 	}
-	if done && c.ending != nil {
-		done, err = false, c.ending
+	if done && c.engine.ending != nil {
+		done, err = false, c.engine.ending
 	}
 	if done {
 		event = c.established(k)
 	}
-	c.settle(&e)
-	c.mu.Unlock()
+	c.engine.collectLocked(&e)
+	c.engine.mu.Unlock()
 	k.trace.readNoted()
-	e.perform()
+	e.send()
 	if done {
 		c.watchers.send(event)
 	}
@@ -150,7 +150,7 @@ func (k *conn) takeConnack(confirmed bool) (done bool, step *session.AuthStep, e
 }
 
 func (k *conn) handleUntilConnack() (done bool, err error) {
-	engine := k.client.engine
+	engine := &k.client.engine
 	for !engine.Connected() {
 		h, body, ok, err := k.reader.Next()
 		if err != nil || !ok {

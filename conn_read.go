@@ -19,7 +19,7 @@ type arrivals struct{ k *conn }
 func (a arrivals) Read(b []byte) (int, error) {
 	n, err := a.k.nc.Read(b)
 	if n > 0 {
-		a.k.client.counters.bytesReceived.Add(uint64(n))
+		a.k.client.engine.counters.bytesReceived.Add(uint64(n))
 	}
 	return n, err
 }
@@ -28,11 +28,11 @@ func (a arrivals) Read(b []byte) (int, error) {
 // messages to the subscriptions. It never waits for whoever consumes them,
 // except under the Block policy.
 func (k *conn) readLoop(ctx context.Context) error {
-	var e effects
+	var e notices
 	defer k.wakeConsumers()
-	k.client.mu.Lock()
+	k.client.engine.mu.Lock()
 	k.decoder = k.client.engine.Decoder()
-	k.client.mu.Unlock()
+	k.client.engine.mu.Unlock()
 	for {
 		if err := k.reader.Fill(); err != nil {
 			if !isFault(err) {
@@ -68,7 +68,7 @@ func (k *conn) refuse(ctx context.Context, err error) error {
 var batches = sync.Pool{New: func() any { return new(session.Batch) }}
 
 // takeBatch takes a part of what is buffered. What is left follows with the next call.
-func (k *conn) takeBatch(ctx context.Context, e *effects) error {
+func (k *conn) takeBatch(ctx context.Context, e *notices) error {
 	c := k.client
 	b := batches.Get().(*session.Batch)
 	defer batches.Put(b)
@@ -80,21 +80,21 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	}
 	k.trace.read(there[:len(there)-len(k.reader.Buffered())])
 	now := time.Now()
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	waiting := c.engine.Pending() > 0
 	err := c.engine.HandleBatch(b, now)
 	received := b.Received()
 	refused := c.engine.Refused(nil)
-	c.counters.received += uint64(len(received) + len(refused))
+	c.engine.counters.received += uint64(len(received) + len(refused))
 	flooded := c.engine.Backlog() > maxAnswers
 	lead := !waiting && k.lead()
-	c.settle(e)
+	c.engine.collectLocked(e)
 	crowd := !waiting && len(e.completed) > 1 && k.promise()
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	// Whoever waits for a SUBACK or UNSUBACK finds delivered what came before it.
 	answered, interests, left := e.answered, e.interests, e.left
 	e.answered, e.interests, e.left = nil, nil, nil
-	e.perform()
+	e.send()
 	if crowd {
 		// Those whose messages are acknowledged publish the next, all in one write.
 		runtime.Gosched()
@@ -105,7 +105,7 @@ func (k *conn) takeBatch(ctx context.Context, e *effects) error {
 	k.deliver(ctx, received)
 	k.tellRefused(refused)
 	e.answered, e.interests, e.left = answered, interests, left
-	e.perform()
+	e.send()
 	if flooded && err == nil {
 		k.wakeConsumers()
 		return k.awaitWriter(ctx)
@@ -122,13 +122,13 @@ const maxAnswers = 4 << 20
 // bounds the wait.
 func (k *conn) awaitWriter(ctx context.Context) error {
 	for {
-		k.client.mu.Lock()
+		k.client.engine.mu.Lock()
 		if k.client.engine.Backlog() <= maxAnswers {
-			k.client.mu.Unlock()
+			k.client.engine.mu.Unlock()
 			return nil
 		}
 		progress := k.progress()
-		k.client.mu.Unlock()
+		k.client.engine.mu.Unlock()
 		select {
 		case <-progress:
 		case <-ctx.Done():

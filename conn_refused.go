@@ -16,9 +16,9 @@ func (k *conn) overlook(err error) (bool, error) {
 	if !ok || fault.Packet != wire.TypePublish || fault.Reason != PacketTooLarge {
 		return false, nil
 	}
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	tolerant := c.engine.Tolerant()
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	if !tolerant {
 		return false, nil
 	}
@@ -26,13 +26,11 @@ func (k *conn) overlook(err error) (bool, error) {
 	if failed != nil {
 		return false, readError(failed)
 	}
-	var e effects
-	c.mu.Lock()
+	var e notices
+	c.engine.mu.Lock()
 	failed = c.engine.Overlook(h, head, fault)
 	refused := c.engine.Refused(nil)
-	c.settle(&e)
-	c.mu.Unlock()
-	e.perform()
+	c.engine.unlock(&e)
 	k.tellRefused(refused)
 	return failed == nil, failed
 }
@@ -42,7 +40,7 @@ func (k *conn) overlook(err error) (bool, error) {
 func (k *conn) tellRefused(list []session.Refused) {
 	c := k.client
 	for _, r := range list {
-		c.counters.refused.Add(1)
+		c.engine.counters.refused.Add(1)
 		c.router.mu.Lock()
 		subs := c.router.find(nil, &wire.Publish{Topic: r.Topic})
 		c.router.mu.Unlock()

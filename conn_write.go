@@ -13,7 +13,7 @@ import (
 // under way: the busier the connection, the fewer the writes. Between writes it
 // looks after keep-alive.
 func (k *conn) writeLoop(ctx context.Context) error {
-	e := &k.effects
+	e := &k.notices
 	wrote := false
 	upkeep := time.NewTimer(0)
 	defer upkeep.Stop()
@@ -52,11 +52,11 @@ func (k *conn) writeLoop(ctx context.Context) error {
 // exchange ends the writer's last write, if there was one, and returns what there
 // is to write now. If there is nothing, it returns nil and the writer counts as
 // asleep, or why the connection is to be left.
-func (k *conn) exchange(e *effects, wrote bool) (b []byte, leaving error) {
+func (k *conn) exchange(e *notices, wrote bool) (b []byte, leaving error) {
 	c := k.client
 	var flushed chan struct{}
 	now := time.Now()
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	if wrote {
 		flushed = k.wrote(now)
 	}
@@ -68,7 +68,7 @@ func (k *conn) exchange(e *effects, wrote bool) (b []byte, leaving error) {
 	case k.out.busy:
 		k.out.asleep = true // whoever writes looks after what comes meanwhile
 	default:
-		c.holds.hand(c.engine)
+		c.holds.hand(c.engine.Client)
 		if c.engine.Pending() > 0 {
 			b, fresh = k.take(e, nil, now), true
 			k.out.asleep = false
@@ -77,9 +77,9 @@ func (k *conn) exchange(e *effects, wrote bool) (b []byte, leaving error) {
 			k.out.asleep = leaving == nil
 		}
 	}
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	k.announce(flushed)
-	e.perform()
+	e.send()
 	if fresh {
 		k.trace.wrote(b)
 	}
@@ -87,23 +87,23 @@ func (k *conn) exchange(e *effects, wrote bool) (b []byte, leaving error) {
 }
 
 // take takes what waits to be written, up to the payload of lent. Called with
-// client.mu held.
-func (k *conn) take(e *effects, lent *session.Outgoing, now time.Time) []byte {
+// engine.mu held.
+func (k *conn) take(e *notices, lent *session.Outgoing, now time.Time) []byte {
 	c := k.client
 	k.out.busy = true
 	k.out.buffer = c.engine.TakeBefore(lent, k.out.spare, now)
 	k.out.spare = nil
 	k.out.taken++
-	c.settle(e)
+	c.engine.collectLocked(e)
 	return k.out.buffer
 }
 
 // wrote notes that what was taken is written; it becomes the next buffer but one.
-// The result has to be closed, unless it is nil. Called with client.mu held.
+// The result has to be closed, unless it is nil. Called with engine.mu held.
 func (k *conn) wrote(now time.Time) (flushed chan struct{}) {
-	if k.client.conn == k { // a direct write may outlive the connection
+	if k.client.engine.conn == k { // a direct write may outlive the connection
 		k.client.engine.Wrote(now)
-		k.ping.wrote(k.client.engine, k.nc)
+		k.ping.wrote(k.client.engine.Client, k.nc)
 	}
 	k.out.busy = false
 	k.out.written++
@@ -116,7 +116,7 @@ func (k *conn) wrote(now time.Time) (flushed chan struct{}) {
 }
 
 // trim gives back large buffers if nothing was written since it was last
-// called. Called with client.mu held.
+// called. Called with engine.mu held.
 func (k *conn) trim() {
 	if k.out.taken != k.out.trimmed {
 		k.out.trimmed = k.out.taken
@@ -151,7 +151,7 @@ func (k *conn) write(b []byte) error {
 }
 
 // progress returns a channel that is closed after the next write, or with the
-// connection. Called with client.mu held.
+// connection. Called with engine.mu held.
 func (k *conn) progress() <-chan struct{} {
 	if k.out.flushed == nil {
 		k.out.flushed = make(chan struct{})

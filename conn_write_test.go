@@ -9,8 +9,10 @@ import (
 )
 
 func TestIdleConnectionGivesLargeBuffersBack(t *testing.T) {
-	engine := session.NewClient(session.ClientSettings{})
-	k := &conn{client: &Client{engine: engine}, out: outbox{spare: make([]byte, 0, 2*idleBuffer), taken: 1}}
+	c := new(Client)
+	c.engine.Client = session.NewClient(session.ClientSettings{})
+	engine := c.engine.Client
+	k := &conn{client: c, out: outbox{spare: make([]byte, 0, 2*idleBuffer), taken: 1}}
 	engine.Take(make([]byte, 0, 2*idleBuffer), k.start)
 	k.trim()
 	require.NotNil(t, k.out.spare, "something was written since the connection began")

@@ -223,10 +223,10 @@ func (c *Config) sessionAt(e transport.Endpoint) string {
 // connectPacket builds the CONNECT of the next attempt. It starts clean unless
 // a server may hold our session: that would delete what waits in it.
 func (c *Client) connectPacket(v Version, p *plan) *wire.Connect {
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	clean := !c.engine.HasSession()
 	receiveMaximum := c.window.announce(c.cfg.ReceiveMaximum)
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	id := c.identifier()
 	packet := c.cfg.connectPacket(v, clean || id == "", p.username, p.password)
 	packet.ClientID = id

@@ -20,7 +20,7 @@ type Ack struct {
 // Delivery is a message on its way to the server. It survives reconnects.
 type Delivery struct {
 	out     session.Outgoing
-	settled bool // the engine is done with out; guarded by Client.mu
+	settled bool // the engine is done with out; guarded by engine.mu
 
 	wake   chan struct{} // of a blocking publish, which reuses its Delivery
 	over   atomic.Bool   // out.Result may be read

@@ -141,17 +141,17 @@ func checkDisconnect(code ReasonCode) error {
 
 // leave begins the end of the client with err.
 func (c *Client) leave(p *wire.Disconnect, err error) {
-	c.mu.Lock()
-	if c.ending == nil {
-		c.ending = err
+	c.engine.mu.Lock()
+	if c.engine.ending == nil {
+		c.engine.ending = err
 	}
-	k := c.conn
+	k := c.engine.conn
 	if k != nil {
-		c.holds.hand(c.engine)
+		c.holds.hand(c.engine.Client)
 		c.farewell(p)
 		k.leave(ErrClosed)
 	}
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	if k == nil {
 		c.cancel(ErrClosed)
 		return
@@ -159,7 +159,7 @@ func (c *Client) leave(p *wire.Disconnect, err error) {
 	k.hurry()
 }
 
-// farewell puts DISCONNECT behind what waits to be written. Called with c.mu
+// farewell puts DISCONNECT behind what waits to be written. Called with engine.mu
 // held.
 func (c *Client) farewell(p *wire.Disconnect) {
 	v := c.engine.Version()

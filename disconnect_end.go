@@ -72,10 +72,10 @@ func (h *handlers) wait(ctx context.Context, limit time.Duration) {
 func (c *Client) awaitReleased(ctx context.Context, p *wire.Disconnect) error {
 	done := make(chan struct{})
 	stays := false
-	c.do(func(engine *session.Client) {
+	c.engine.do(func(engine *session.Client) {
 		c.holds.hand(engine)
 		if stays = c.keepsSession(p); stays {
-			c.released = append(c.released, done)
+			c.engine.released = append(c.engine.released, done)
 		}
 	})
 	if !stays {
@@ -92,8 +92,8 @@ func (c *Client) awaitReleased(ctx context.Context, p *wire.Disconnect) error {
 		return nil
 	case <-ctx.Done():
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
 	n := c.engine.Receiver.Owed()
 	if n == 0 {
 		return nil

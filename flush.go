@@ -26,19 +26,16 @@ func queueFull(ctx context.Context) error {
 // ErrConnectionLost with their number, after it has waited for the rest. Messages
 // that the server refused do not fail Flush; their Delivery says so.
 func (c *Client) Flush(ctx context.Context) error {
-	c.mu.Lock()
-	ending := c.ending
-	c.mu.Unlock()
-	if ending != nil {
+	if ending := c.engine.endingCause(); ending != nil {
 		return &requestError{"flush", "", true, ending}
 	}
 	return c.flush(ctx)
 }
 
 func (c *Client) flush(ctx context.Context) error {
-	c.mu.Lock()
-	told := c.lossTold
-	c.mu.Unlock()
+	c.engine.mu.Lock()
+	told := c.engine.lossTold
+	c.engine.mu.Unlock()
 	if err := c.awaitOutstanding(ctx); err != nil {
 		return &requestError{"flush", "", true, err}
 	}
@@ -54,43 +51,42 @@ func (c *Client) flush(ctx context.Context) error {
 // tellLoss returns how many QoS 0 messages were lost beyond those that had been told
 // before, and counts them as told.
 func (c *Client) tellLoss(told uint64) (lost uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lossTold = c.engine.Sender.Lost()
-	return c.lossTold - told
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	c.engine.lossTold = c.engine.Sender.Lost()
+	return c.engine.lossTold - told
 }
 
 func (c *Client) awaitOutstanding(ctx context.Context) error {
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	f := &flush{seq: c.engine.Sender.LastSeq(), done: make(chan struct{})}
 	if f.remaining = c.engine.Sender.Outstanding(f.seq); f.remaining == 0 {
-		c.mu.Unlock()
+		c.engine.mu.Unlock()
 		return nil
 	}
-	c.flushes = append(c.flushes, f)
-	c.mu.Unlock()
+	c.engine.flushes = append(c.engine.flushes, f)
+	c.engine.mu.Unlock()
 	select {
 	case <-f.done:
 		return f.err
 	case <-ctx.Done():
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.flushes = slices.DeleteFunc(c.flushes, func(g *flush) bool { return g == f })
+		c.engine.mu.Lock()
+		defer c.engine.mu.Unlock()
+		c.engine.flushes = slices.DeleteFunc(c.engine.flushes, func(g *flush) bool { return g == f })
 		return fmt.Errorf("%d messages not acknowledged: %w", f.remaining, context.Cause(ctx))
 	}
 }
 
-// countFlushes tells those who wait for message seq that it is out of the way.
-// Called with c.mu held.
-func (c *Client) countFlushes(e *effects, seq uint64) {
-	c.flushes = slices.DeleteFunc(c.flushes, func(f *flush) bool {
+// countFlushesLocked tells those who wait for message seq that it is out of the way.
+func (e *engine) countFlushesLocked(n *notices, seq uint64) {
+	e.flushes = slices.DeleteFunc(e.flushes, func(f *flush) bool {
 		if seq > f.seq {
 			return false
 		}
 		if f.remaining--; f.remaining > 0 {
 			return false
 		}
-		e.flushes = append(e.flushes, f)
+		n.flushes = append(n.flushes, f)
 		return true
 	})
 }
@@ -99,22 +95,22 @@ func (c *Client) countFlushes(e *effects, seq uint64) {
 // ended, after which the engine knows what was lost. All others are acknowledged by
 // now.
 func (c *Client) awaitWritten(ctx context.Context) error {
-	c.mu.Lock()
-	k := c.conn
+	c.engine.mu.Lock()
+	k := c.engine.conn
 	if k == nil {
-		c.mu.Unlock()
+		c.engine.mu.Unlock()
 		return nil
 	}
-	for target := k.out.lossy; c.conn == k && k.out.written < target; {
+	for target := k.out.lossy; c.engine.conn == k && k.out.written < target; {
 		progress := k.progress()
-		c.mu.Unlock()
+		c.engine.mu.Unlock()
 		select {
 		case <-progress:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		c.mu.Lock()
+		c.engine.mu.Lock()
 	}
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	return nil
 }

@@ -54,7 +54,7 @@ func (c *Client) endHandle(s *Subscription) {
 		return
 	}
 	c.router.abandon(s, nil, c.cfg.Resume)
-	c.do(func(engine *session.Client) {
+	c.engine.do(func(engine *session.Client) {
 		c.holds.hand(engine) // what was handled is acknowledged first
 		s.endHandled(engine)
 	})

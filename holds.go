@@ -31,7 +31,7 @@ type holds struct {
 	writer     *conn // of the established connection; nil: the next one comes for what is due
 
 	watch stallWatch
-	spare []settlement // takes turns with due; guarded by Client.mu
+	spare []settlement // takes turns with due; guarded by engine.mu
 }
 
 // hold is the hold of one Subscription, or of nobody yet, on one message. Its place is
@@ -291,7 +291,7 @@ func (h *holds) serve(k *conn) {
 // forsaken says that the server has lost the session: what it had sent cannot be
 // acknowledged any more, and holds nothing up. So that consumers who never
 // acknowledge cost no more with every lost session, each keeps at most most such
-// holds. Called with Client.mu held.
+// holds. Called with engine.mu held.
 func (h *holds) forsaken(engine *session.Client, most int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -317,7 +317,7 @@ func (h *holds) forsaken(engine *session.Client, most int) {
 	}
 }
 
-// hand gives what has gathered to the engine. Called with Client.mu held.
+// hand gives what has gathered to the engine. Called with engine.mu held.
 func (h *holds) hand(engine *session.Client) {
 	h.mu.Lock()
 	due := h.due
@@ -334,7 +334,7 @@ func (h *holds) hand(engine *session.Client) {
 	h.spare = due[:0]
 }
 
-// trim gives back the memory of busier times. Called with Client.mu held.
+// trim gives back the memory of busier times. Called with engine.mu held.
 func (h *holds) trim() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -383,9 +383,9 @@ func (h *holds) total() (all Held) {
 
 // acknowledge acknowledges a received message.
 func (c *Client) acknowledge(t session.Token) (err error) {
-	c.do(func(engine *session.Client) {
+	c.engine.do(func(engine *session.Client) {
 		if err = engine.Receiver.Ack(t, Success); err == nil {
-			err = c.status.err // nobody will tell the server any more
+			err = c.engine.status.err // nobody will tell the server any more
 		}
 	})
 	return err

@@ -17,7 +17,7 @@ func received(t *testing.T, c *Client, n int, shelves ...*shelf) (*session.Clien
 	engine := session.NewClient(session.ClientSettings{})
 	receiver := engine.Receiver
 	receiver.Start(false, 0, 0)
-	c.engine, c.holds.client, c.holds.watch.ended = engine, c, true
+	c.engine.Client, c.holds.client, c.holds.watch.ended = engine, c, true
 	var receipts []receipt
 	h := &c.holds
 	for i := range n {
@@ -127,7 +127,7 @@ func TestHoldsOfLostSessionsAreBounded(t *testing.T) {
 	for range 5 {
 		received(t, c, 10, s)
 		c.engine.Receiver.Start(false, 0, 0)
-		c.holds.forsaken(c.engine, 4)
+		c.holds.forsaken(c.engine.Client, 4)
 	}
 	require.Equal(t, Held{Messages: 4, Bytes: 40}, s.held)
 }

@@ -36,7 +36,7 @@ func startLending(t *testing.T) *lending {
 	l.server = l.srv.Connected(&wire.Connack{})
 	<-connected
 	t.Cleanup(func() { l.client.Close() })
-	l.conn = l.client.conn
+	l.conn = l.client.engine.conn
 	return l
 }
 

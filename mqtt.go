@@ -27,20 +27,8 @@ type Client struct {
 	life   sync.WaitGroup // the goroutine of supervise
 	done   chan struct{}  // closed when no goroutine is left
 
-	// mu guards the engine and what follows. It is never held across I/O, a
-	// channel operation or a call of the user's code.
-	mu          sync.Mutex
-	engine      *session.Client
-	conn        *conn // the established connection; nil: there is none
-	ending      error // why no more requests are taken; nil: they are
-	flushes     []*flush
-	lossTold    uint64 // of Sender.Lost, what Flush has told
-	roomWaiters roomWaiters
-	status      status
-	counters    counters
-
-	revival   revival
-	tolerance tolerance
+	engine  engine
+	revival revival
 
 	link       linkage
 	holds      holds
@@ -145,7 +133,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	c.link.dialer, c.link.route.servers = dialer, servers
 	c.revival.now = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.engine = session.NewClient(session.ClientSettings{
+	c.engine.Client = session.NewClient(session.ClientSettings{
 		Inflight:            cfg.Inflight,
 		InflightBytes:       cfg.QueueBytes,
 		TopicAliases:        cfg.SendTopicAliases,
@@ -157,9 +145,11 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		FailLost:            cfg.FailOnSessionLoss,
 		AlwaysSubscribe:     cfg.AlwaysSubscribe,
 		UnorderedAnswers:    cfg.AcknowledgeOutOfOrder,
-		Tolerate:            c.tolerance.note,
+		Tolerate:            c.engine.tolerance.note,
 		Reauthentication:    c.reauthStepped,
 	})
+	c.engine.warn = c.warn
+	c.engine.queue = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
 	c.holds.client, c.holds.start = c, time.Now()
 	c.link.dialects.fixed = cfg.Version
 	if cfg.Authenticator != nil {
@@ -177,23 +167,23 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 
 // end completes whatever still waits, with err.
 func (c *Client) end(err error) {
-	var e effects
-	c.mu.Lock()
-	if c.ending == nil {
-		c.ending = err
+	var e notices
+	c.engine.mu.Lock()
+	if c.engine.ending == nil {
+		c.engine.ending = err
 	}
-	err = c.ending
-	for _, f := range c.flushes {
+	err = c.engine.ending
+	for _, f := range c.engine.flushes {
 		f.err = err // what it waits for fails now
 	}
 	c.engine.Sender.Fail(err)
 	c.engine.Subscriptions.Fail(err)
-	c.settle(&e)
-	c.status.state = Closed
-	c.status.err = err
-	c.mu.Unlock()
+	c.engine.collectLocked(&e)
+	c.engine.status.state = Closed
+	c.engine.status.err = err
+	c.engine.mu.Unlock()
 	c.cancel(err)
-	e.perform()
+	e.send()
 	c.router.close(err)
 	c.pumps.stop()
 	c.holds.stop()
@@ -210,9 +200,9 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 // Err returns why the client has ended: ErrClosed after Close and Disconnect;
 // nil while it has not.
 func (c *Client) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.status.err
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	return c.engine.status.err
 }
 
 // String names the client, without what its configuration has to hide.

@@ -130,7 +130,7 @@ func (c *Client) reserveOwn(ctx context.Context, filters []Filter) (id string, p
 	}
 }
 
-// reserve is called with oc.mu held.
+// reserve is called with oengine.mu held.
 func (oc *ownConnections) reserve(id string) {
 	if oc.clients == nil {
 		oc.clients = make(map[string]ownEntry)

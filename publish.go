@@ -132,23 +132,23 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 
 // publishNow writes a QoS 0 message if nothing is in its way.
 func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
-	c.mu.Lock()
-	if c.ending != nil {
-		err = c.ending
+	c.engine.mu.Lock()
+	if c.engine.ending != nil {
+		err = c.engine.ending
 	} else {
 		sent, err = c.engine.Sender.SendAtMostOnce(p)
 	}
 	var writer *conn
 	if sent {
-		c.counters.published++
-		k := c.conn
+		c.engine.counters.published++
+		k := c.engine.conn
 		k.out.lossy = k.out.taken + 1
 		if k.out.asleep && !k.out.busy {
 			k.out.asleep = false
 			writer = k
 		}
 	}
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	if writer != nil {
 		writer.wakeUp()
 	}
@@ -162,10 +162,10 @@ func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 // A message that was not sent is withdrawn, and failed because of cause. One that
 // was goes on, with a copy of what belongs to the caller.
 func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
-	var e effects
-	c.mu.Lock()
+	var e notices
+	c.engine.mu.Lock()
 	if d.settled {
-		c.mu.Unlock()
+		c.engine.mu.Unlock()
 		return false, nil
 	}
 	err = &requestError{"publish", d.out.Publish.Topic, true, cause}
@@ -174,13 +174,11 @@ func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
 		err.(*requestError).sent = false
 		d.settled = true
 		d.out.Complete(session.Result{Err: cause})
-		c.countFlushes(&e, d.out.Seq())
+		c.engine.countFlushesLocked(&e, d.out.Seq())
 	} else {
 		c.engine.Sender.Own(&d.out)
 	}
-	c.settle(&e)
-	c.mu.Unlock()
-	e.perform()
+	c.engine.unlock(&e)
 	if withdrawn && d.wake == nil {
 		d.finish() // a hook waits for it
 	}

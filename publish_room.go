@@ -13,83 +13,83 @@ func (c *Client) submit(ctx context.Context, d *Delivery, direct bool) (lead *co
 		now = time.Now()
 	}
 	size := d.out.Publish.Cost()
-	var e effects
+	var e notices
 	var w *roomWaiter
 	for {
-		c.mu.Lock()
-		if err := c.ending; err != nil {
-			c.mu.Unlock()
+		c.engine.mu.Lock()
+		if err := c.engine.ending; err != nil {
+			c.engine.mu.Unlock()
 			return nil, err
 		}
 		if w != nil {
-			c.roomWaiters.leave(w) // it has its offer
+			c.engine.roomWaiters.leave(w) // it has its offer
 		}
-		room, err := c.makeRoom(d.out.Publish.QoS, size)
+		room, err := c.engine.makeRoomLocked(c.cfg.WhenFull.policy(d.out.Publish.QoS), d.out.Publish.QoS, size)
 		if room {
-			c.counters.published++
+			c.engine.counters.published++
 			c.engine.Sender.Submit(&d.out, now)
 		}
 		if room || err != nil {
-			if direct && room && c.conn.mayWrite(&d.out) && c.conn.lead() {
-				lead = c.conn
+			if direct && room && c.engine.conn.mayWrite(&d.out) && c.engine.conn.lead() {
+				lead = c.engine.conn
 			}
-			c.settle(&e)
-			c.mu.Unlock()
-			e.perform()
+			c.engine.unlock(&e)
 			return lead, err
 		}
 		if w == nil {
 			w = &roomWaiter{size: size, offer: make(chan struct{}, 1)}
 		}
-		c.roomWaiters.wait(w)
-		c.mu.Unlock()
+		c.engine.roomWaiters.wait(w)
+		c.engine.mu.Unlock()
 		if err := c.awaitRoom(ctx, w); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// makeRoom applies the policy to a message for which there may be no room. When
-// it returns neither room nor an error, the message has to wait. Called with c.mu
-// held.
-func (c *Client) makeRoom(qos QoS, size int) (room bool, err error) {
-	if c.hasRoom(size) {
+// queueLimits bounds what waits to be sent.
+type queueLimits struct{ messages, bytes int }
+
+// makeRoomLocked applies the policy to a message for which there may be no room. When
+// it returns neither room nor an error, the message has to wait.
+func (e *engine) makeRoomLocked(policy FullPolicy, qos QoS, size int) (room bool, err error) {
+	if e.hasRoomLocked(size) {
 		return true, nil
 	}
-	switch c.cfg.WhenFull.policy(qos) {
+	switch policy {
 	case FullBlock:
 		return false, nil
 	case FullDropOldest:
-		if !c.hasRoomWithout(qos, size) {
+		if !e.hasRoomWithoutLocked(qos, size) {
 			return false, ErrQueueFull // whatever is dropped
 		}
-		for c.engine.Sender.DropOldest(qos > AtMostOnce, ErrQueueFull) {
-			c.counters.queueDropped++
-			if c.hasRoom(size) {
+		for e.Sender.DropOldest(qos > AtMostOnce, ErrQueueFull) {
+			e.counters.queueDropped++
+			if e.hasRoomLocked(size) {
 				return true, nil
 			}
 		}
 	case FullDropNewest:
-		c.counters.queueDropped++
+		e.counters.queueDropped++
 	}
 	return false, ErrQueueFull
 }
 
-// hasRoom says whether the queue takes a message. Called with c.mu held.
-func (c *Client) hasRoom(size int) bool { return new(c.room(0, 0)).fits(size) }
+// hasRoomLocked says whether the queue takes a message.
+func (e *engine) hasRoomLocked(size int) bool { return new(e.roomLocked(0, 0)).fits(size) }
 
-// hasRoomWithout is hasRoom for a queue without all messages that may be dropped for
+// hasRoomWithoutLocked is hasRoomLocked for a queue without all messages that may be dropped for
 // one of this class.
-func (c *Client) hasRoomWithout(qos QoS, size int) bool {
-	return new(c.room(c.engine.Sender.Droppable(qos > AtMostOnce))).fits(size)
+func (e *engine) hasRoomWithoutLocked(qos QoS, size int) bool {
+	return new(e.roomLocked(e.Sender.Droppable(qos > AtMostOnce))).fits(size)
 }
 
-// room is what the queue takes without so many messages of so many bytes, beyond what
+// roomLocked is what the queue takes without so many messages of so many bytes, beyond what
 // has been promised. An empty queue takes any.
-func (c *Client) room(messages, bytes int) room {
-	m, n := c.engine.Sender.Queued()
-	m, n = m-messages+c.roomWaiters.messages, n-bytes+c.roomWaiters.bytes
-	return room{empty: m == 0, messages: c.cfg.QueueMessages - m, bytes: c.cfg.QueueBytes - n}
+func (e *engine) roomLocked(messages, bytes int) room {
+	m, n := e.Sender.Queued()
+	m, n = m-messages+e.roomWaiters.messages, n-bytes+e.roomWaiters.bytes
+	return room{empty: m == 0, messages: e.queue.messages - m, bytes: e.queue.bytes - n}
 }
 
 func (c *Client) awaitRoom(ctx context.Context, w *roomWaiter) error {
@@ -100,16 +100,16 @@ func (c *Client) awaitRoom(ctx context.Context, w *roomWaiter) error {
 		return context.Cause(c.ctx)
 	case <-ctx.Done():
 	}
-	var e effects
-	c.mu.Lock()
-	c.roomWaiters.leave(w)
-	c.settle(&e) // an offer that came too late for us, or for which we had stood in the way, is passed on
-	c.mu.Unlock()
-	e.perform()
+	var e notices
+	c.engine.mu.Lock()
+	c.engine.roomWaiters.leave(w)
+	c.engine.collectLocked(&e) // an offer that came too late for us, or for which we had stood in the way, is passed on
+	c.engine.mu.Unlock()
+	e.send()
 	return queueFull(ctx)
 }
 
-// offerRoom lets those waiters try again for whom there is room. Called with c.mu held.
-func (c *Client) offerRoom(e *effects) {
-	e.room = c.roomWaiters.offer(e.room, new(c.room(0, 0)))
+// offerRoomLocked lets those waiters try again for whom there is room.
+func (e *engine) offerRoomLocked(n *notices) {
+	n.room = e.roomWaiters.offer(n.room, new(e.roomLocked(0, 0)))
 }

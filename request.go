@@ -191,7 +191,7 @@ func skipReceived(s *Subscription) {
 		if _, err := s.Next(now); err != nil {
 			return
 		}
-		s.client.counters.stray.Add(1)
+		s.client.engine.counters.stray.Add(1)
 	}
 }
 
@@ -206,7 +206,7 @@ func firstResponse(s *Subscription, correlation []byte) response {
 		if !m.Retain && (correlation == nil || slices.Equal(m.CorrelationData, correlation)) {
 			return response{m: m}
 		}
-		s.client.counters.stray.Add(1)
+		s.client.engine.counters.stray.Add(1)
 	}
 }
 

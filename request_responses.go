@@ -107,7 +107,7 @@ func (c *Client) takeResponses(r *responses) {
 			return
 		}
 		if !r.hand(m) {
-			c.counters.stray.Add(1)
+			c.engine.counters.stray.Add(1)
 		}
 	}
 }
@@ -254,7 +254,7 @@ func (c *Config) validateResponsePrefix() error {
 }
 
 // leaveNoTransients ends subscriptions that a later process has no use for, when
-// the session stays. Called with c.mu held, before DISCONNECT.
+// the session stays. Called with engine.mu held, before DISCONNECT.
 func (c *Client) leaveNoTransients() {
 	for _, filter := range c.router.transients() {
 		// Where it finds no room the session keeps the subscription, and the

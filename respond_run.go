@@ -151,7 +151,7 @@ func (r *responder) answer(ctx context.Context, m, answer *Message, failure erro
 // answered is the end of a request, of which err says why it has no response.
 func (r *responder) answered(b busy, err error) {
 	if err != nil {
-		r.client.counters.unanswered.Add(1)
+		r.client.engine.counters.unanswered.Add(1)
 		r.client.cfg.Logger.Warn("mqtt request not answered", "client_id", r.client.cfg.ClientID, "topic", b.topic, "cause", err)
 	}
 	b.receipt.settle(Success)
@@ -239,5 +239,5 @@ func (s *Subscription) leaveWithServer(r receipt) {
 	if token.IsZero() {
 		return
 	}
-	s.client.do(func(engine *session.Client) { engine.Receiver.Leave(token) })
+	s.client.engine.do(func(engine *session.Client) { engine.Receiver.Leave(token) })
 }

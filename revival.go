@@ -28,10 +28,10 @@ func (c *Client) Reconnect(ctx context.Context) error {
 		return &requestError{"reconnect", "", false, context.Cause(ctx)}
 	}
 	established := make(chan struct{})
-	c.mu.Lock()
-	if c.ending != nil {
-		err := c.ending
-		c.mu.Unlock()
+	c.engine.mu.Lock()
+	if c.engine.ending != nil {
+		err := c.engine.ending
+		c.engine.mu.Unlock()
 		return &requestError{"reconnect", "", false, err}
 	}
 	c.revival.waiting = append(c.revival.waiting, established)
@@ -40,7 +40,7 @@ func (c *Client) Reconnect(ctx context.Context) error {
 	default:
 	}
 	k := c.drop()
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	if k != nil {
 		k.hurry()
 	}
@@ -48,9 +48,9 @@ func (c *Client) Reconnect(ctx context.Context) error {
 	case <-established:
 		return nil
 	case <-ctx.Done():
-		c.mu.Lock()
+		c.engine.mu.Lock()
 		c.revival.forget(established)
-		c.mu.Unlock()
+		c.engine.mu.Unlock()
 		return &requestError{"reconnect", "", true, context.Cause(ctx)}
 	case <-c.ctx.Done():
 		return &requestError{"reconnect", "", true, context.Cause(c.ctx)}
@@ -60,21 +60,21 @@ func (c *Client) Reconnect(ctx context.Context) error {
 // renew drops the connection, if there is one, so that the server sends again what
 // it keeps for us.
 func (c *Client) renew() {
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	var k *conn
-	if c.ending == nil {
+	if c.engine.ending == nil {
 		k = c.drop()
 	}
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	if k != nil {
 		k.hurry()
 	}
 }
 
 // drop begins the end of the connection, whose hurry has to follow without the lock.
-// Called with c.mu held.
+// Called with engine.mu held.
 func (c *Client) drop() *conn {
-	k := c.conn
+	k := c.engine.conn
 	if k == nil {
 		return nil
 	}
@@ -86,16 +86,16 @@ func (c *Client) drop() *conn {
 }
 
 // detach puts a DISCONNECT that keeps the session behind what waits to be
-// written, acknowledgements among it. Called with c.mu held.
+// written, acknowledgements among it. Called with engine.mu held.
 func (c *Client) detach() {
-	c.holds.hand(c.engine)
+	c.holds.hand(c.engine.Client)
 	if err := c.engine.Disconnect(&wire.Disconnect{}); err != nil {
 		c.engine.Fail(err)
 	}
 }
 
 // done answers all calls of Reconnect: there is a connection that is newer than
-// they are. Called with c.mu held.
+// they are. Called with engine.mu held.
 func (r *revival) done() {
 	for _, established := range r.waiting {
 		close(established)

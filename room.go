@@ -170,8 +170,8 @@ func (k *conn) awaitRoom(ctx context.Context, s *Subscription) bool {
 
 // outlives says whether the session outlives the connection.
 func (c *Client) outlives() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
 	return c.engine.HasSession()
 }
 
@@ -180,7 +180,7 @@ func (k *conn) leaveMessage(s *Subscription, r receipt) {
 	c := k.client
 	t := r.leave()
 	lost := false
-	c.do(func(engine *session.Client) {
+	c.engine.do(func(engine *session.Client) {
 		engine.Receiver.Leave(t)
 		lost = !engine.HasSession()
 	})
@@ -189,7 +189,7 @@ func (k *conn) leaveMessage(s *Subscription, r receipt) {
 		s.queue.countLost()
 	}
 	if first && !lost && s.queue.heavy() {
-		c.do(func(engine *session.Client) {
+		c.engine.do(func(engine *session.Client) {
 			c.window.narrow(engine.Receiver.Open(), int(c.cfg.ReceiveMaximum))
 		})
 	}
@@ -224,7 +224,7 @@ func (c *Client) renounce(left []session.Token) {
 	if len(left) == 0 || c.router.isClosed() {
 		return
 	}
-	c.do(func(engine *session.Client) {
+	c.engine.do(func(engine *session.Client) {
 		for _, t := range left {
 			engine.Receiver.Renounce(t)
 		}
@@ -233,7 +233,7 @@ func (c *Client) renounce(left []session.Token) {
 
 // window is how many QoS 1 and 2 messages the server may send without an
 // acknowledgement, where ReceiveMaximum has turned out to be more than there is
-// room for. Guarded by Client.mu.
+// room for. Guarded by engine.mu.
 type window struct {
 	size     int // 0: ReceiveMaximum
 	narrowed bool

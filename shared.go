@@ -12,7 +12,7 @@ import (
 )
 
 // depart ends the shared filters that the session is not to keep. The result is nil
-// if there is nothing to wait for. Called with c.mu held.
+// if there is nothing to wait for. Called with engine.mu held.
 func (c *Client) depart() *session.Leave {
 	return c.engine.Subscriptions.Withdraw(c.router.departing())
 }
@@ -23,22 +23,22 @@ func (c *Client) depart() *session.Leave {
 func (c *Client) leaveShared(ctx context.Context, p *wire.Disconnect) error {
 	var k *conn
 	u := &leaving{done: make(chan struct{})}
-	c.do(func(*session.Client) {
-		if c.ending != nil || c.conn == nil || !c.keepsSession(p) {
+	c.engine.do(func(*session.Client) {
+		if c.engine.ending != nil || c.engine.conn == nil || !c.keepsSession(p) {
 			return
 		}
 		if leave := c.depart(); leave != nil {
-			leave.Owner, k = u, c.conn
+			leave.Owner, k = u, c.engine.conn
 		}
 	})
 	for k != nil {
-		c.mu.Lock()
-		if c.conn != k {
-			c.mu.Unlock()
+		c.engine.mu.Lock()
+		if c.engine.conn != k {
+			c.engine.mu.Unlock()
 			return nil
 		}
 		progress := k.progress()
-		c.mu.Unlock()
+		c.engine.mu.Unlock()
 		select {
 		case <-u.done: // whatever the server says
 			return nil
@@ -50,7 +50,7 @@ func (c *Client) leaveShared(ctx context.Context, p *wire.Disconnect) error {
 	return nil
 }
 
-// keepsSession says whether the session outlives the DISCONNECT p. Called with c.mu
+// keepsSession says whether the session outlives the DISCONNECT p. Called with engine.mu
 // held.
 func (c *Client) keepsSession(p *wire.Disconnect) bool {
 	if c.engine.Version() < V5 || p.SessionExpiryInterval == nil {

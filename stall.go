@@ -58,10 +58,10 @@ type stall struct {
 // lookForStall tells of the Subscription whose message is held longest, once for each
 // time that this passes the limit.
 func (c *Client) lookForStall() {
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	// Out of order one message holds up nobody, until the server may send no more.
 	harmless := c.cfg.AcknowledgeOutOfOrder && !c.engine.Receiver.Full()
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 	found, ok := c.holds.findStall(harmless)
 	if !ok {
 		return

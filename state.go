@@ -46,7 +46,7 @@ type ServerInfo struct {
 	UserProperties      []UserProperty
 }
 
-// status is guarded by Client.mu.
+// status is guarded by engine.mu.
 type status struct {
 	state State
 	err   error // of a closed client
@@ -56,24 +56,24 @@ type status struct {
 // State returns what the client is doing now. It may have changed before the
 // caller looks at it: to act on a change use Watch, to publish just publish.
 func (c *Client) State() State {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.status.state
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	return c.engine.status.state
 }
 
 // ServerInfo returns what the last connection agreed on.
 func (c *Client) ServerInfo() ServerInfo {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.status.info
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	return c.engine.status.info
 }
 
 // established notes a new connection and returns the event to report. Called
-// with c.mu held.
+// with engine.mu held.
 func (c *Client) established(k *conn) Event {
 	ack := c.engine.Connack()
 	event := Event{State: Connected}
-	kind, first := c.engine.Continuity(), c.counters.connections == 0
+	kind, first := c.engine.Continuity(), c.engine.counters.connections == 0
 	switch {
 	case kind > session.Fresh:
 		event.Session = SessionResumed
@@ -88,7 +88,7 @@ func (c *Client) established(k *conn) Event {
 		c.router.catchAll(c.expireUnclaimed)
 	}
 	if !ack.SessionPresent {
-		c.holds.forsaken(c.engine, int(c.cfg.ReceiveMaximum))
+		c.holds.forsaken(c.engine.Client, int(c.cfg.ReceiveMaximum))
 	}
 	if c.cfg.ClientID == "" && ack.AssignedClientID != "" {
 		c.link.assigned = ack.AssignedClientID
@@ -96,12 +96,12 @@ func (c *Client) established(k *conn) Event {
 	c.router.renewed()
 	c.router.reconnected()
 	c.window.established()
-	c.conn = k
+	c.engine.conn = k
 	c.holds.serve(k)
-	c.holds.hand(c.engine)
+	c.holds.hand(c.engine.Client)
 	c.revival.done()
-	c.counters.connections++
-	c.status.info = ServerInfo{
+	c.engine.counters.connections++
+	c.engine.status.info = ServerInfo{
 		Version:             c.engine.Version(),
 		Fallback:            c.link.fallback,
 		ClientID:            c.identifier(),
@@ -113,15 +113,15 @@ func (c *Client) established(k *conn) Event {
 		ReasonString:        ack.ReasonString,
 		UserProperties:      ack.UserProperties,
 	}
-	c.status.state = Connected
+	c.engine.status.state = Connected
 	return event
 }
 
 // setState changes the state of a client that is not connected.
 func (c *Client) setState(e Event) {
-	c.mu.Lock()
-	c.status.state = e.State
-	c.mu.Unlock()
+	c.engine.mu.Lock()
+	c.engine.status.state = e.State
+	c.engine.mu.Unlock()
 	c.watchers.send(e)
 	c.cfg.Logger.Debug("mqtt client state", "client_id", c.cfg.ClientID, "state", e.State.String(),
 		"attempt", e.Attempt, "delay", e.Delay, "cause", e.Err)

@@ -32,7 +32,7 @@ type Stats struct {
 	HeldUnclaimed Held // of them, those that wait for a Subscription
 }
 
-// counters are guarded by Client.mu, except the atomic ones.
+// counters are guarded by engine.mu, except the atomic ones.
 type counters struct {
 	connections, lost, published, queueDropped, received uint64
 
@@ -47,23 +47,23 @@ func (c *Client) Stats() Stats {
 }
 
 func (c *Client) stats() Stats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.holds.hand(c.engine)
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	c.holds.hand(c.engine.Client)
 	s := Stats{
-		Connections:   c.counters.connections,
-		Lost:          c.counters.lost,
-		BytesSent:     c.counters.bytesSent.Load(),
-		BytesReceived: c.counters.bytesReceived.Load(),
-		Published:     c.counters.published,
-		QueueDropped:  c.counters.queueDropped,
-		Received:      c.counters.received,
-		Dropped:       c.counters.dropped.Load(),
-		Unclaimed:     c.counters.unclaimed.Load(),
-		Refused:       c.counters.refused.Load(),
+		Connections:   c.engine.counters.connections,
+		Lost:          c.engine.counters.lost,
+		BytesSent:     c.engine.counters.bytesSent.Load(),
+		BytesReceived: c.engine.counters.bytesReceived.Load(),
+		Published:     c.engine.counters.published,
+		QueueDropped:  c.engine.counters.queueDropped,
+		Received:      c.engine.counters.received,
+		Dropped:       c.engine.counters.dropped.Load(),
+		Unclaimed:     c.engine.counters.unclaimed.Load(),
+		Refused:       c.engine.counters.refused.Load(),
 
-		StrayResponses: c.counters.stray.Load(),
-		Unanswered:     c.counters.unanswered.Load(),
+		StrayResponses: c.engine.counters.stray.Load(),
+		Unanswered:     c.engine.counters.unanswered.Load(),
 
 		Inflight:   c.engine.Sender.Inflight(),
 		Unfinished: c.engine.Receiver.Unfinished(),

@@ -42,7 +42,7 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, handle bool)
 	if err := c.router.add(s); err != nil {
 		return nil, &requestError{"subscribe", name, false, err}
 	}
-	c.do(func(engine *session.Client) { engine.Subscriptions.Add(s.interest) })
+	c.engine.do(func(engine *session.Client) { engine.Subscriptions.Add(s.interest) })
 	select {
 	case <-s.first.done:
 	case <-ctx.Done():
@@ -60,8 +60,8 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, handle bool)
 
 // wasSent says whether the server can know of the filters.
 func (s *Subscription) wasSent() bool {
-	s.client.mu.Lock()
-	defer s.client.mu.Unlock()
+	s.client.engine.mu.Lock()
+	defer s.client.engine.mu.Unlock()
 	return s.interest.Sent()
 }
 
@@ -87,7 +87,7 @@ func (c *Client) Route(filter string) (*Subscription, error) {
 func (c *Client) giveUp(s *Subscription, name string, cause error) error {
 	s.neverBegan(cause, s.handled && c.cfg.Resume)
 	if s.handled {
-		c.do(s.endHandled)
+		c.engine.do(s.endHandled)
 	} else {
 		c.unwant(s)
 	}
@@ -97,6 +97,6 @@ func (c *Client) giveUp(s *Subscription, name string, cause error) error {
 // unwant ends what s wants of the server, and does not wait for its answer.
 func (c *Client) unwant(s *Subscription) {
 	if s.interest != nil {
-		c.do(func(engine *session.Client) { engine.Subscriptions.Remove(s.interest, false) })
+		c.engine.do(func(engine *session.Client) { engine.Subscriptions.Remove(s.interest, false) })
 	}
 }

@@ -31,7 +31,7 @@ type Subscription struct {
 	// transient is guarded by client.router.mu: the filters mean nothing to a later process.
 	transient bool
 
-	interest *session.Interest // what the server is asked for; guarded by client.mu; nil: nothing
+	interest *session.Interest // what the server is asked for; guarded by engine.mu; nil: nothing
 	first    firstAnswer
 
 	// Guarded by client.router.mu.
@@ -50,7 +50,7 @@ type Subscription struct {
 // newSubscription returns a Subscription that the router does not know yet.
 func (c *Client) newSubscription(o SubscribeOptions) *Subscription {
 	s := &Subscription{client: c, options: o}
-	s.queue.init(&s.options, &c.counters.dropped)
+	s.queue.init(&s.options, &c.engine.counters.dropped)
 	s.queue.remote.sub = s
 	s.shelf.sub = s
 	s.first.done = make(chan struct{})

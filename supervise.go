@@ -48,9 +48,9 @@ func (c *Client) indulge(err error) {
 	}
 	c.link.indulgence = min(8*max(c.link.indulgence, int(c.cfg.ReceiveMaximum)), math.MaxUint16)
 	c.mayWait.Store(2 * int64(c.link.indulgence)) // what came before may wait too
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	c.engine.Indulge(c.link.indulgence)
-	c.mu.Unlock()
+	c.engine.mu.Unlock()
 }
 
 // connectFirst makes the first connection under ctx.
@@ -74,7 +74,7 @@ func (c *Client) connectFirst(ctx context.Context) (*conn, error) {
 // reconnect makes the next connection after the last was lost because of err.
 func (c *Client) reconnect(err error) (*conn, error) {
 	// Close, which began when the connection had a second left, waits for nobody.
-	if ending := c.isEnding(); ending != nil {
+	if ending := c.engine.endingCause(); ending != nil {
 		return nil, ending
 	}
 	if asked, ok := redirection(err); ok {
@@ -84,7 +84,7 @@ func (c *Client) reconnect(err error) (*conn, error) {
 		}
 	}
 	for attempt := 1; ; attempt++ {
-		ending := c.isEnding()
+		ending := c.engine.endingCause()
 		switch {
 		case ending != nil:
 			return nil, ending
@@ -102,13 +102,6 @@ func (c *Client) reconnect(err error) (*conn, error) {
 		}
 		err = failed
 	}
-}
-
-// isEnding returns why no more requests are taken; nil: they are.
-func (c *Client) isEnding() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ending
 }
 
 // permanent asks the caller's function about err, unless connect has done so.
@@ -150,24 +143,24 @@ func (c *Client) pause(ctx context.Context, attempt int, cause error) error {
 // forget ends the engine's part of connection k, which err ended.
 func (c *Client) forget(k *conn, err error) {
 	cause := k.endedBy(err)
-	var e effects
+	var e notices
 	c.holds.serve(nil)
-	c.mu.Lock()
+	c.engine.mu.Lock()
 	c.engine.WroteBytes(k.written.Load())
 	k.answersPacket = c.engine.MayAnswer(cause)
 	c.engine.LostBecause(cause, time.Now())
-	if c.conn == k {
-		c.conn = nil
-		c.counters.lost++
+	if c.engine.conn == k {
+		c.engine.conn = nil
+		c.engine.counters.lost++
 	}
 	flushed := k.out.flushed
 	k.out.flushed = nil
-	c.settle(&e)
-	c.mu.Unlock()
+	c.engine.collectLocked(&e)
+	c.engine.mu.Unlock()
 	if flushed != nil {
 		close(flushed)
 	}
-	e.perform()
+	e.send()
 	c.cfg.Logger.Info("mqtt connection ended", "client_id", c.cfg.ClientID, "cause", err)
 }
 

@@ -9,7 +9,7 @@ import (
 
 // tolerance collects the mistakes of servers that were passed over because they harm
 // no message (docs/tolerance.md lists them), to be logged once each. They are found
-// under Client.mu and on the goroutine of the reader; its lock is a leaf.
+// under engine.mu and on the goroutine of the reader; its lock is a leaf.
 type tolerance struct {
 	pending atomic.Bool
 	mu      sync.Mutex

@@ -240,7 +240,7 @@ func (c *Client) leaveUnclaimed(left []session.Token) {
 	if len(left) == 0 {
 		return
 	}
-	c.do(func(engine *session.Client) {
+	c.engine.do(func(engine *session.Client) {
 		for _, t := range left {
 			engine.Receiver.Leave(t)
 		}
@@ -252,7 +252,7 @@ func (c *Client) dropUnwanted(unwanted []*Message) {
 	if len(unwanted) == 0 {
 		return
 	}
-	c.counters.unclaimed.Add(uint64(len(unwanted)))
+	c.engine.counters.unclaimed.Add(uint64(len(unwanted)))
 	for _, m := range unwanted {
 		m.receipt.settle(Success)
 	}

@@ -92,10 +92,10 @@ func (c *Client) leaveFilters(ctx context.Context, name string, begin func(*sess
 	u := &leaving{done: make(chan struct{})}
 	var leave *session.Leave
 	var ended error
-	c.do(func(engine *session.Client) {
+	c.engine.do(func(engine *session.Client) {
 		if leave = begin(engine); leave != nil {
 			leave.Owner = u
-			if ended = c.ending; ended != nil && !leave.Over() {
+			if ended = c.engine.ending; ended != nil && !leave.Over() {
 				engine.Subscriptions.Fail(ended)
 			}
 		}
@@ -111,8 +111,8 @@ func (c *Client) leaveFilters(ctx context.Context, name string, begin func(*sess
 	if u.err == nil {
 		return u, nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
 	return u, &requestError{"unsubscribe", name, leave.Sent(), u.err}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// conn is one network connection. Reader and writer begin and end together in
+// conn is one network connection. Reader, writer and keepAlive begin and end together in
 // serve and touch nothing of the next connection: all that outlives a connection
 // is in the engine.
 type conn struct {
@@ -25,13 +25,13 @@ type conn struct {
 	decoder session.Decoder // of the reader
 	wake    chan struct{}   // one token: there is something for the writer
 
-	leaving error // why we are leaving; the writer ends when all is written; guarded by engine.mu
-	cause   error // why the first of the two goroutines ended; guarded by engine.mu
-	// answersPacket, once it has ended, says that it may have because of a packet of ours.
-	answersPacket bool
-	out           outbox  // guarded by engine.mu
-	ping          ping    // guarded by engine.mu
-	notices       notices // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
+	clientID string // of CONNECT, or what the server has assigned
+	fallback error  // why it is not a connection of 5.0, with Auto
+
+	leaving error   // why we are leaving; the writer ends when all is written; guarded by engine.mu
+	out     outbox  // guarded by engine.mu
+	ping    ping    // guarded by engine.mu
+	notices notices // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
 	delivery delivery // of the reader
 	trace    *tracer  // nil: packets are not logged
@@ -61,40 +61,34 @@ type outbox struct {
 // the server to close its side.
 const farewell = time.Second
 
+var errOnDemand = errors.New("Reconnect was called")
+
 var errServerClosed = fmt.Errorf("server closed the connection: %w", io.EOF)
 
-func newConn(c *Client, nc *transport.Conn, v Version) *conn {
-	k := &conn{client: c, nc: nc, wake: make(chan struct{}, 1), start: time.Now()}
-	k.reader = wire.NewReader(arrivals{k}, v, int(c.cfg.MaximumPacketSize))
-	k.trace = newTracer(c, v)
+func newConn(c *Client, nc *transport.Conn, h hello) *conn {
+	k := &conn{client: c, nc: nc, clientID: h.clientID, fallback: h.fallback, wake: make(chan struct{}, 1), start: time.Now()}
+	k.reader = wire.NewReader(arrivals{k}, h.version, int(c.cfg.MaximumPacketSize))
+	k.trace = newTracer(c, h.version)
 	k.delivery.hinted = nc.Poll(k.wakeConsumers)
 	return k
 }
 
-// serve runs the connection until it ends and returns why.
+// serve runs the connection until it ends and returns why: because of the first of its
+// goroutines that fails, unless we are leaving.
 func (k *conn) serve(ctx context.Context) error {
 	k.nc.SetWriteLimit(k.client.cfg.WriteTimeout)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return k.end(k.readLoop(ctx)) })
-	err := k.end(k.writeLoop(ctx)) // here, which saves a goroutine
-	g.Go(func() error { return err })
-	g.Wait() // cause says what it returns
+	// What ends one of them, or the client, ends the others by way of the socket.
+	defer context.AfterFunc(ctx, func() { k.nc.Close() })()
+	g.Go(func() error { return k.readLoop(ctx) })
+	g.Go(func() error { return k.writeLoop(ctx) })
+	g.Go(func() error { return k.keepAlive(ctx) })
+	err := g.Wait()
 	k.client.engine.mu.Lock()
 	defer k.client.engine.mu.Unlock()
 	if k.leaving != nil {
 		return k.leaving
 	}
-	return k.cause
-}
-
-// end closes the socket because of err, which makes the other goroutine end too.
-func (k *conn) end(err error) error {
-	k.client.engine.mu.Lock()
-	if k.cause == nil {
-		k.cause = err
-	}
-	k.client.engine.mu.Unlock()
-	k.nc.Close()
 	return err
 }
 
@@ -149,34 +143,4 @@ func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
 		}
 	}
 	return cause
-}
-
-// tend sends a ping if one is due, notices a server that does not answer, and
-// says when to come again.
-func (k *conn) tend(e *notices) (wait time.Duration, err error) {
-	c := k.client
-	taken, known := k.nc.Taken()
-	now := time.Now()
-	heard := k.nc.Heard()
-	if k.paused.Load() {
-		heard = now
-	}
-	c.engine.mu.Lock()
-	c.engine.Alive(heard)
-	if known && k.ping.moves(c.engine.Client, taken) {
-		c.engine.DelayPing(now)
-	}
-	err = c.engine.Tick(now)
-	due := c.engine.Deadline()
-	look := known && k.ping.look(c.engine.Client)
-	k.trim()
-	c.engine.unlock(e)
-	wait = trimInterval
-	if !due.IsZero() {
-		wait = min(wait, time.Until(due))
-	}
-	if look {
-		wait = min(wait, pingLook)
-	}
-	return wait, err
 }

@@ -15,7 +15,7 @@ import (
 // connection, when the network broke, and when half a packet of the server's is all
 // that came: then a cut is more likely.
 func (k *conn) endedBy(err error) error {
-	if _, said := errors.AsType[*ServerError](err); said {
+	if saidSomething(err) {
 		return err
 	}
 	if _, fault := errors.AsType[*wire.Error](err); fault {
@@ -36,6 +36,18 @@ func closedByPeer(err error) bool {
 			runtime.GOOS == "windows" && (code == aborted || code == reset)
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
+}
+
+// unanswered reports whether the server may yet finish the CONNECT of k, which we gave up
+// because of err: it was sent, and nothing came back.
+func (k *conn) unanswered(err error) bool {
+	return k.written.Load() > 0 && k.nc.Silent() && !saidSomething(err) && !isFault(err) && !errors.Is(err, ErrAuthenticator)
+}
+
+// saidSomething reports whether err is what the server has said in a packet.
+func saidSomething(err error) bool {
+	_, said := errors.AsType[*ServerError](err)
+	return said
 }
 
 // noteWritten counts bytes that were written to the connection.

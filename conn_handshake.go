@@ -11,11 +11,22 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// handshake sends CONNECT and takes packets until CONNACK, within ctx. On
-// success the engine is connected and k is the client's connection.
-//
-// server names what has a session of its own, see session.Client.ConnectTo.
-func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.Connect, a Authenticator) (err error) {
+// hello is what the handshake on one connection says.
+type hello struct {
+	version  Version
+	fallback error  // why version is not 5.0, with Auto
+	server   string // what has a session of its own, see session.Client.ConnectTo
+	clientID string
+
+	username      string
+	password      Secret
+	properties    []UserProperty
+	authenticator Authenticator // nil: none
+}
+
+// handshake sends the CONNECT p of h and takes packets until CONNACK, within ctx. On
+// success the engine is connected and k is the client's connection. Otherwise k is closed.
+func (k *conn) handshake(ctx context.Context, h hello, p *wire.Connect) (err error) {
 	c := k.client
 	stop := context.AfterFunc(ctx, func() { k.nc.SetDeadline(time.Now()) })
 	defer func() {
@@ -24,18 +35,17 @@ func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.
 		}
 		if err != nil {
 			k.nc.Close()
-			c.forget(k, err)
 		}
 	}()
-	exchange, initial, err := startAuth(ctx, a)
+	exchange, initial, err := startAuth(ctx, h.authenticator)
 	if err != nil {
 		return err
 	}
-	if a != nil {
+	if a := h.authenticator; a != nil {
 		p.AuthenticationMethod, p.AuthenticationData = a.Method(), initial
 	}
 	c.engine.mu.Lock()
-	err = c.engine.ConnectTo(server, v, p, time.Now())
+	err = c.engine.ConnectTo(h.server, h.version, p, time.Now())
 	hello := c.engine.Take(nil, time.Time{})
 	c.engine.mu.Unlock()
 	if err != nil {
@@ -45,7 +55,7 @@ func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.
 		return err
 	}
 	err = k.awaitConnack(ctx, exchange)
-	if v == V5 && isFault(err) && !k.nc.Foreign() {
+	if h.version == V5 && isFault(err) && !k.nc.Foreign() {
 		k.tellFault(err)
 	}
 	return err

@@ -10,23 +10,11 @@ import (
 )
 
 // writeLoop writes what has gathered in the engine while the last write was
-// under way: the busier the connection, the fewer the writes. Between writes it
-// looks after keep-alive.
+// under way: the busier the connection, the fewer the writes.
 func (k *conn) writeLoop(ctx context.Context) error {
 	e := &k.notices
 	wrote := false
-	upkeep := time.NewTimer(0)
-	defer upkeep.Stop()
 	for {
-		select {
-		case <-upkeep.C: // also when the writer never sleeps
-			wait, err := k.tend(e)
-			if err != nil {
-				return err
-			}
-			upkeep.Reset(wait)
-		default:
-		}
 		b, leaving := k.exchange(e, wrote)
 		if leaving != nil {
 			return k.sayGoodbye(ctx, leaving)
@@ -41,8 +29,6 @@ func (k *conn) writeLoop(ctx context.Context) error {
 		case <-k.wake:
 			// Let publishers that are ready to run add their packets first.
 			runtime.Gosched()
-		case <-upkeep.C:
-			upkeep.Reset(0)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

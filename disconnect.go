@@ -23,7 +23,7 @@ func (c *Client) closeFor(err error) {
 	wait := c.endOwn(err)
 	c.cut(err)
 	c.leave(&wire.Disconnect{}, err)
-	c.life.Wait()
+	<-c.done
 	wait()
 }
 
@@ -94,7 +94,7 @@ func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error 
 		err = left
 	}
 	c.leave(p, ErrClosed)
-	c.life.Wait()
+	<-c.done
 	return err
 }
 

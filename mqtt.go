@@ -2,14 +2,11 @@ package mqtt
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
+	"golang.org/x/sync/errgroup"
 	"sync/atomic"
 	"time"
 
-	"github.com/seed65a45251/mqtt/internal/transport"
-	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/session"
 )
 
@@ -24,13 +21,13 @@ type Client struct {
 
 	ctx    context.Context // ends with the client; its cause says why
 	cancel context.CancelCauseFunc
-	life   sync.WaitGroup // the goroutine of supervise
-	done   chan struct{}  // closed when no goroutine is left
+	life   errgroup.Group // of run, which connects, serves and connects again
+	done   chan struct{}  // closed when life is over
 
-	engine  engine
-	revival revival
+	engine       engine
+	connector    *connector
+	reconnectNow reconnectNow // guarded by engine.mu
 
-	link       linkage
 	holds      holds
 	window     window          // guarded by mu
 	mayWait    atomic.Int64    // QoS 1 and 2 messages in each queue
@@ -45,22 +42,6 @@ type Client struct {
 	own        ownConnections
 	family     family
 	reauth     reauthentication // guarded by mu
-}
-
-// linkage is what successive attempts to connect know. Only one goroutine, at
-// first that of Connect, then supervise, touches it.
-type linkage struct {
-	dialer    *transport.Dialer
-	dialects  dialects
-	fallback  error  // why the connection that begins is not one of 5.0, with Auto
-	assigned  string // the client identifier that a server has given us
-	worked    bool   // a server has accepted this client
-	refusals  refusals
-	evictions evictions
-	backoff   *reconnect.Backoff
-	route     itinerary
-	// indulgence is the receive maximum enforced; 0: the one announced. See indulge.
-	indulgence int
 }
 
 // Connect connects to server and returns when the server has accepted the
@@ -97,19 +78,17 @@ func Connect(ctx context.Context, server string, cfg Config) (*Client, error) {
 
 // begin makes the first connection under ctx.
 func (c *Client) begin(ctx context.Context) (*Client, error) {
-	k, err := c.connectFirst(ctx)
+	k, err := c.connector.first(ctx)
 	if err != nil {
 		c.end(err)
 		close(c.done)
-		if _, several := errors.AsType[*roundError](err); several {
-			return nil, fmt.Errorf("mqtt: connect: %w", err)
-		}
-		return nil, fmt.Errorf("mqtt: connect to %s: %w", c.link.route.servers[0].Address, err)
+		return nil, c.connector.describe(err)
 	}
-	c.life.Go(func() {
+	c.life.Go(func() error { return c.run(k) })
+	go func() { // waits for the client's life, so that Done closes though nobody asks
 		defer close(c.done)
-		c.end(c.supervise(k))
-	})
+		c.end(c.life.Wait())
+	}()
 	return c, nil
 }
 
@@ -122,16 +101,21 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}
-	dialer, err := cfg.newDialer(servers)
-	if err != nil {
-		return nil, err
-	}
 	c := &Client{cfg: cfg, url: rawServer, named: named, done: make(chan struct{})}
 	if c.hooks, err = sortHooks(cfg.Hooks); err != nil {
 		return nil, err
 	}
-	c.link.dialer, c.link.route.servers = dialer, servers
-	c.revival.now = make(chan struct{}, 1)
+	c.reconnectNow.token = make(chan struct{}, 1)
+	c.connector, err = newConnector(&c.cfg, servers, connectCalls{
+		handshake: c.shakeHands,
+		tell:      c.setState,
+		ending:    c.engine.endingCause,
+		atOnce:    c.reconnectNow.token,
+		tolerate:  c.tolerate,
+	})
+	if err != nil {
+		return nil, err
+	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine.Client = session.NewClient(session.ClientSettings{
 		Inflight:            cfg.Inflight,
@@ -151,12 +135,6 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	c.engine.warn = c.warn
 	c.engine.queue = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
 	c.holds.client, c.holds.start = c, time.Now()
-	c.link.dialects.fixed = cfg.Version
-	if cfg.Authenticator != nil {
-		// An older version could not authenticate and must not be fallen back to.
-		c.link.dialects.fixed = V5
-	}
-	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
 	c.mayWait.Store(int64(cfg.ReceiveMaximum))
 	c.holds.watch.after = cfg.StallAfter
 	c.router.init(cfg.HoldUnclaimed, cfg.Resume)
@@ -207,7 +185,7 @@ func (c *Client) Err() error {
 
 // String names the client, without what its configuration has to hide.
 func (c *Client) String() string {
-	return fmt.Sprintf("mqtt.Client{ID: %q, Server: %q}", c.cfg.ClientID, c.link.route.servers[0].Address)
+	return fmt.Sprintf("mqtt.Client{ID: %q, Server: %q}", c.cfg.ClientID, c.connector.servers.own[0].Address)
 }
 
 // GoString is String: printing the fields would show the password.

@@ -91,7 +91,7 @@ func (c *Client) established(k *conn) Event {
 		c.holds.forsaken(c.engine.Client, int(c.cfg.ReceiveMaximum))
 	}
 	if c.cfg.ClientID == "" && ack.AssignedClientID != "" {
-		c.link.assigned = ack.AssignedClientID
+		k.clientID = ack.AssignedClientID
 	}
 	c.router.renewed()
 	c.router.reconnected()
@@ -99,12 +99,12 @@ func (c *Client) established(k *conn) Event {
 	c.engine.conn = k
 	c.holds.serve(k)
 	c.holds.hand(c.engine.Client)
-	c.revival.done()
+	c.reconnectNow.done()
 	c.engine.counters.connections++
 	c.engine.status.info = ServerInfo{
 		Version:             c.engine.Version(),
-		Fallback:            c.link.fallback,
-		ClientID:            c.identifier(),
+		Fallback:            k.fallback,
+		ClientID:            k.clientID,
 		SessionPresent:      ack.SessionPresent,
 		KeepAlive:           c.engine.KeepAlive(),
 		SessionExpiry:       time.Duration(c.engine.SessionExpiryInterval()) * time.Second,

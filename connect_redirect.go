@@ -8,26 +8,6 @@ import (
 	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
-// Redirection is what a server asks for with UseAnotherServer or ServerMoved.
-type Redirection struct {
-	From, To string // host:port
-	Moved    bool   // for as long as the client lives, not just for the next connection
-}
-
-// RedirectAction is what to do about a Redirection.
-type RedirectAction uint8
-
-// What can be done about a Redirection.
-const (
-	// StayAway does not follow: it counts as a failed attempt.
-	StayAway RedirectAction = iota
-	// FollowWithoutCredentials leaves out user name, password, headers, client
-	// certificates, the query of the URL and the user properties of CONNECT.
-	FollowWithoutCredentials
-	// FollowWithCredentials treats the other server like our own.
-	FollowWithCredentials
-)
-
 const (
 	maxHops = 5 // redirections in a row, without a pause
 )
@@ -41,14 +21,14 @@ func redirection(err error) (*ServerError, bool) {
 	return said, true
 }
 
-// source is a server that may send us elsewhere.
-type source struct {
+// referrer is a server that may send us elsewhere.
+type referrer struct {
 	server    server // which Config.Attempt may have chosen
 	secretive bool   // it got what proves who we are
 }
 
-func (p *plan) source(t target) source {
-	s := source{p.server, p.secretive()}
+func (p *plan) referrer(t target) referrer {
+	s := referrer{p.server, p.secretive()}
 	if s.server.username == "" && s.server.password == "" {
 		s.server.username, s.server.password = t.server.username, t.server.password
 	}
@@ -57,12 +37,12 @@ func (p *plan) source(t target) source {
 
 // follow returns where the server from sends us, or an error that says why we do
 // not go there.
-func (c *Client) follow(ctx context.Context, from source, asked *ServerError) ([]target, error) {
+func (c *connector) follow(ctx context.Context, from referrer, asked *ServerError) ([]target, error) {
 	refuse := func(format string, args ...any) ([]target, error) {
 		return nil, fmt.Errorf("%w (not followed: %w)", asked, fmt.Errorf(format, args...))
 	}
-	if c.link.route.hops >= maxHops {
-		return refuse("%d redirections in a row", c.link.route.hops)
+	if c.servers.hops >= maxHops {
+		return refuse("%d redirections in a row", c.servers.hops)
 	}
 	servers, err := from.server.Named(asked.ServerReference)
 	if err != nil {
@@ -87,9 +67,9 @@ func (c *Client) follow(ctx context.Context, from source, asked *ServerError) ([
 		}
 		return refuse("Config.Redirect did not allow it")
 	}
-	c.link.route.hops++
+	c.servers.hops++
 	if asked.ReasonCode == ServerMoved {
-		c.link.route.moved = targets
+		c.servers.moved = targets
 	}
 	return targets, nil
 }
@@ -97,7 +77,7 @@ func (c *Client) follow(ctx context.Context, from source, asked *ServerError) ([
 // consent asks the caller's function, or decides in its place: credentials stay
 // with the hosts that were configured, and a host that would get none is not
 // worth a visit unless there are none.
-func (c *Client) consent(ctx context.Context, from source, to transport.Server, moved bool) RedirectAction {
+func (c *connector) consent(ctx context.Context, from referrer, to transport.Server, moved bool) RedirectAction {
 	if ask := c.cfg.Redirect; ask != nil {
 		r := Redirection{From: from.server.Address, To: to.Address, Moved: moved}
 		action, _ := detached(ctx, func() RedirectAction { return ask(r) })
@@ -107,7 +87,7 @@ func (c *Client) consent(ctx context.Context, from source, to transport.Server, 
 		return action
 	}
 	switch {
-	case c.link.route.knows(to.Host):
+	case c.servers.knows(to.Host):
 		return FollowWithCredentials
 	case c.cfg.Attempt != nil || from.secretive:
 		return StayAway

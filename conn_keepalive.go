@@ -1,11 +1,61 @@
 package mqtt
 
 import (
+	"context"
 	"time"
 
 	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/session"
 )
+
+// keepAlive sends pings and notices a server that does not answer. It also looks after
+// memory that an idle connection does not need.
+func (k *conn) keepAlive(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			wait, err := k.tick()
+			if err != nil {
+				return err
+			}
+			timer.Reset(wait)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// tick queues a ping if one is due, which wakes the writer, and says when to come again.
+func (k *conn) tick() (wait time.Duration, err error) {
+	c := k.client
+	var n notices
+	taken, known := k.nc.Taken()
+	now := time.Now()
+	heard := k.nc.Heard()
+	if k.paused.Load() {
+		heard = now
+	}
+	c.engine.mu.Lock()
+	c.engine.Alive(heard)
+	if known && k.ping.moves(c.engine.Client, taken) {
+		c.engine.DelayPing(now)
+	}
+	err = c.engine.Tick(now)
+	due := c.engine.Deadline()
+	look := known && k.ping.look(c.engine.Client)
+	k.trim()
+	c.engine.unlock(&n)
+	wait = trimInterval
+	if !due.IsZero() {
+		wait = min(wait, time.Until(due))
+	}
+	if look {
+		wait = min(wait, pingLook)
+	}
+	return wait, err
+}
 
 // ping follows a PINGREQ through what the operating system has still to send. A slow
 // line may need longer for that than the server may take to answer, so that time

@@ -2,12 +2,9 @@ package mqtt
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"slices"
-	"strings"
-
 	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
@@ -55,24 +52,6 @@ func parseServer(what, raw string) (server, error) {
 	return s, nil
 }
 
-// target is a server to visit.
-type target struct {
-	server     server
-	redirected bool // another server has named it
-	withhold   bool // it gets no credentials
-}
-
-// itinerary is where attempts lead. It belongs to whoever makes them.
-type itinerary struct {
-	servers []server // as configured
-	moved   []target // as told by ServerMoved; they come before the others
-	once    []target // as told by UseAnotherServer, for the next round only
-	last    int      // the index of the server of the last connection; -1: a redirected one
-	present source   // of the last connection
-	shunned bool     // the last connection did not stay up
-	hops    int      // redirections followed since the last pause
-}
-
 // parseServers returns the servers of Connect and Config.Servers.
 func (c *Config) parseServers(first string) ([]server, error) {
 	var servers []server
@@ -96,6 +75,14 @@ func (c *Config) parseServers(first string) ([]server, error) {
 		servers = append(servers, s)
 	}
 	return servers, nil
+}
+
+// validateServerName sees that there is a name to check the certificate against.
+func validateServerName(what string, s server, conf *tls.Config) error {
+	if s.TLS && s.Host == "" && (conf == nil || conf.ServerName == "" && !conf.InsecureSkipVerify) {
+		return invalid(what, "needs a ServerName: a Unix socket has no name to check the certificate against")
+	}
+	return nil
 }
 
 // newDialer returns what dials servers.
@@ -128,62 +115,3 @@ func invalidOption(err error) error {
 	}
 	return invalid("Config."+wrong.Option, "%w", wrong.Err)
 }
-
-// round returns the servers to visit, in order.
-func (r *itinerary) round(order ServerOrder) []target {
-	once := r.once
-	r.once = nil
-	own := r.own(order)
-	all := slices.Clone(once)
-	for _, t := range r.moved {
-		if !slices.Contains(once, t) { // a DISCONNECT with ServerMoved is followed at once
-			all = append(all, t)
-		}
-	}
-	for _, i := range own {
-		all = append(all, target{server: r.servers[i]})
-	}
-	return all
-}
-
-// own returns the indexes of the configured servers in order.
-func (r *itinerary) own(order ServerOrder) []int {
-	n := len(r.servers)
-	indexes := make([]int, n)
-	for i := range indexes {
-		indexes[i] = i
-	}
-	switch order {
-	case StayWithServer:
-		indexes = append(indexes[max(r.last, 0):], indexes[:max(r.last, 0)]...)
-	case RandomServer:
-		rand.Shuffle(n, func(i, j int) { indexes[i], indexes[j] = indexes[j], indexes[i] })
-	}
-	if i := slices.Index(indexes, r.last); r.shunned && i >= 0 {
-		indexes = append(slices.Delete(indexes, i, i+1), r.last)
-	}
-	return indexes
-}
-
-// arrived notes the server of a new connection.
-func (r *itinerary) arrived(t target, from source) {
-	r.present, r.shunned = from, false
-	r.last = -1
-	if !t.redirected {
-		r.last = slices.Index(r.servers, t.server)
-	}
-}
-
-// knows reports whether host is that of a configured server.
-func (r *itinerary) knows(host string) bool {
-	return slices.ContainsFunc(r.servers, func(s server) bool { return strings.EqualFold(s.Host, host) })
-}
-
-// roundError is what the servers of one round said.
-type roundError struct {
-	err   error
-	final bool // the last of them is permanent
-}
-
-func (e *roundError) Error() string { return e.err.Error() }
-func (e *roundError) Unwrap() error { return e.err }

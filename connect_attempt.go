@@ -4,56 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 
 	"github.com/seed65a45251/mqtt/internal/transport"
 )
-
-// Attempt is what one attempt to connect to one server uses. Config.Attempt may
-// change it, so that credentials, certificates and signed URLs can expire.
-type Attempt struct {
-	// Number counts the rounds over the servers since the connection was lost,
-	// from 1, and Cause is why the last connection or attempt failed; nil at
-	// first. Redirected says that another server has named this one. ClientID is
-	// the client identifier: that of Config, or of a SubscribeOptions.OwnConnection.
-	// Changing these four has no effect.
-	Number     int
-	Cause      error
-	Redirected bool
-	ClientID   string
-
-	// Server is the URL of the server, without user name and password. Those of
-	// another URL that is put here count if Username and Password are empty.
-	Server string
-	// Header goes with the WebSocket request. It is a copy and never nil.
-	Header http.Header
-	// TLS is a copy of Config.TLS and never nil: its fields may be set, another
-	// client certificate for example.
-	TLS *tls.Config
-	// Username and Password go with CONNECT, each if it is not "". Empty is one without a
-	// character.
-	Username string
-	Password Secret
-	// UserProperties go with CONNECT (5.0). The slice is a copy.
-	UserProperties []UserProperty
-}
-
-// String names the attempt without what may be secret.
-func (a Attempt) String() string {
-	server := "?"
-	if s, err := parseServer("", a.Server); err == nil {
-		server = s.String()
-	}
-	return fmt.Sprintf("mqtt.Attempt{Number: %d, Server: %q}", a.Number, server)
-}
-
-// GoString is String.
-func (a Attempt) GoString() string { return a.String() }
-
-// LogValue is String.
-func (a Attempt) LogValue() slog.Value { return slog.StringValue(a.String()) }
 
 // plan is a validated Attempt.
 type plan struct {
@@ -67,11 +22,11 @@ type plan struct {
 	authenticator Authenticator
 }
 
-// prepare makes the plan for a visit of t, with the caller's help.
-func (c *Client) prepare(ctx context.Context, t target, number int, cause error) (*plan, error) {
+// plan makes the plan for a visit of t, with the help of Config.Attempt.
+func (c *connector) plan(ctx context.Context, r round, t target) (*plan, error) {
 	a := &Attempt{
-		Number:         number,
-		Cause:          cause,
+		Number:         r.number,
+		Cause:          r.cause,
 		Redirected:     t.redirected,
 		ClientID:       c.identifier(),
 		Server:         t.server.URL(),
@@ -153,26 +108,4 @@ func (a *Attempt) plan(s server, v Version) (*plan, error) {
 		return nil, invalid("Attempt.Header", "%w", err)
 	}
 	return p, validateServerName("Attempt.TLS", s, p.tls)
-}
-
-// validateServerName sees that there is a name to check the certificate against.
-func validateServerName(what string, s server, conf *tls.Config) error {
-	if s.TLS && s.Host == "" && (conf == nil || conf.ServerName == "" && !conf.InsecureSkipVerify) {
-		return invalid(what, "needs a ServerName: a Unix socket has no name to check the certificate against")
-	}
-	return nil
-}
-
-// detached runs a function of the caller, which may call the client's methods,
-// Close among them, or ignore ctx. It must not be able to hold up the goroutine
-// that Close waits for: when ctx ends first, ok is false.
-func detached[T any](ctx context.Context, f func() T) (result T, ok bool) {
-	done := make(chan T, 1)
-	go func() { done <- f() }()
-	select {
-	case result = <-done:
-		return result, true
-	case <-ctx.Done():
-		return result, false
-	}
 }

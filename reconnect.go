@@ -1,0 +1,188 @@
+package mqtt
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed65a45251/mqtt/internal/transport"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// run serves one connection after the other, until there is to be no further one, and
+// returns why. The first is k.
+func (c *Client) run(k *conn) error {
+	for {
+		err := k.serve(c.ctx)
+		ended := lost{cause: err, fromPacket: c.forget(k, err)}
+		if k, err = c.connector.next(c.ctx, ended); err != nil {
+			return err
+		}
+	}
+}
+
+// shakeHands leads from nc to an MQTT connection, which is the client's from then on.
+func (c *Client) shakeHands(ctx context.Context, nc *transport.Conn, h hello) (*conn, error) {
+	k := newConn(c, nc, h)
+	err := k.handshake(ctx, h, c.connectPacket(h))
+	if err != nil {
+		c.forget(k, err)
+	}
+	return k, err
+}
+
+// connectPacket builds the CONNECT of the next attempt. It starts clean unless
+// a server may hold our session: that would delete what waits in it.
+func (c *Client) connectPacket(h hello) *wire.Connect {
+	c.engine.mu.Lock()
+	clean := !c.engine.HasSession()
+	receiveMaximum := c.window.announce(c.cfg.ReceiveMaximum)
+	c.engine.mu.Unlock()
+	packet := c.cfg.connectPacket(h.version, clean || h.clientID == "", h.username, h.password)
+	packet.ClientID = h.clientID
+	if h.version == V5 {
+		packet.UserProperties = h.properties
+		packet.ReceiveMaximum = receiveMaximum
+	}
+	return packet
+}
+
+// tolerate lets the server have so many messages in flight.
+func (c *Client) tolerate(receiveMaximum int) {
+	c.mayWait.Store(2 * int64(receiveMaximum)) // what came before may wait too
+	c.engine.mu.Lock()
+	c.engine.Indulge(receiveMaximum)
+	c.engine.mu.Unlock()
+}
+
+// forget ends the engine's part of connection k, which err ended, and reports whether a
+// packet of ours may be why.
+func (c *Client) forget(k *conn, err error) (fromPacket bool) {
+	cause := k.endedBy(err)
+	var e notices
+	c.holds.serve(nil)
+	c.engine.mu.Lock()
+	c.engine.WroteBytes(k.written.Load())
+	fromPacket = c.engine.MayAnswer(cause)
+	c.engine.LostBecause(cause, time.Now())
+	if c.engine.conn == k {
+		c.engine.conn = nil
+		c.engine.counters.lost++
+	}
+	flushed := k.out.flushed
+	k.out.flushed = nil
+	c.engine.collectLocked(&e)
+	c.engine.mu.Unlock()
+	if flushed != nil {
+		close(flushed)
+	}
+	e.send()
+	c.cfg.Logger.Info("mqtt connection ended", "client_id", c.cfg.ClientID, "cause", err)
+	return fromPacket
+}
+
+// reconnectNow is how Reconnect and the goroutine that makes connections meet.
+type reconnectNow struct {
+	token   chan struct{} // one: do not wait for the next attempt
+	waiting []chan struct{}
+}
+
+// Reconnect drops the connection, if there is one, and returns when the next is
+// established. What the back-off would have waited is skipped, also when there
+// is no connection; an attempt that is under way is given its time. The server
+// gets a DISCONNECT that leaves the session as it is, and does not publish the
+// will.
+//
+// It is for when the network is known to have changed, or credentials have. When
+// ctx ends, only the wait ends.
+func (c *Client) Reconnect(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return &requestError{"reconnect", "", false, context.Cause(ctx)}
+	}
+	established := make(chan struct{})
+	c.engine.mu.Lock()
+	if c.engine.ending != nil {
+		err := c.engine.ending
+		c.engine.mu.Unlock()
+		return &requestError{"reconnect", "", false, err}
+	}
+	c.reconnectNow.waiting = append(c.reconnectNow.waiting, established)
+	select {
+	case c.reconnectNow.token <- struct{}{}:
+	default:
+	}
+	k := c.drop()
+	c.engine.mu.Unlock()
+	if k != nil {
+		k.hurry()
+	}
+	select {
+	case <-established:
+		return nil
+	case <-ctx.Done():
+		c.engine.mu.Lock()
+		c.reconnectNow.forget(established)
+		c.engine.mu.Unlock()
+		return &requestError{"reconnect", "", true, context.Cause(ctx)}
+	case <-c.ctx.Done():
+		return &requestError{"reconnect", "", true, context.Cause(c.ctx)}
+	}
+}
+
+// renew drops the connection, if there is one, so that the server sends again what
+// it keeps for us.
+func (c *Client) renew() {
+	c.engine.mu.Lock()
+	var k *conn
+	if c.engine.ending == nil {
+		k = c.drop()
+	}
+	c.engine.mu.Unlock()
+	if k != nil {
+		k.hurry()
+	}
+}
+
+// drop begins the end of the connection, whose hurry has to follow without the lock.
+// Called with engine.mu held.
+func (c *Client) drop() *conn {
+	k := c.engine.conn
+	if k == nil {
+		return nil
+	}
+	if k.leaving == nil {
+		c.detach()
+	}
+	k.leave(errOnDemand)
+	return k
+}
+
+// detach puts a DISCONNECT that keeps the session behind what waits to be
+// written, acknowledgements among it. Called with engine.mu held.
+func (c *Client) detach() {
+	c.holds.hand(c.engine.Client)
+	if err := c.engine.Disconnect(&wire.Disconnect{}); err != nil {
+		c.engine.Fail(err)
+	}
+}
+
+// done answers all calls of Reconnect: there is a connection that is newer than
+// they are. Called with engine.mu held.
+func (r *reconnectNow) done() {
+	for _, established := range r.waiting {
+		close(established)
+	}
+	r.waiting = nil
+	select {
+	case <-r.token:
+	default:
+	}
+}
+
+func (r *reconnectNow) forget(established chan struct{}) {
+	for i, ch := range r.waiting {
+		if ch == established {
+			r.waiting = append(r.waiting[:i], r.waiting[i+1:]...)
+			return
+		}
+	}
+}

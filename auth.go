@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/seed65a45251/mqtt/session"
-	"github.com/seed65a45251/mqtt/wire"
 )
 
 // ErrAuthenticator is in the error of a connection that the client's own
@@ -94,27 +92,10 @@ func (x authExchange) step(ctx context.Context, s session.AuthStep) ([]byte, err
 	return a.data, nil
 }
 
-// answerServer conducts a step of the handshake. The last one is left to
-// takeConnack to accept.
-func (k *conn) answerServer(ctx context.Context, x authExchange, step session.AuthStep) error {
-	data, err := x.step(ctx, step)
-	if err != nil || step.Final {
-		return err
-	}
-	c := k.client
-	c.engine.mu.Lock()
-	err = c.engine.Authenticate(data, time.Now())
-	answer := c.engine.Take(nil, time.Time{})
-	c.engine.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrAuthenticator, err)
-	}
-	return k.writeHandshake(answer)
-}
-
-// reauthentication is the Reauthenticate under way. Guarded by engine.mu.
+// reauthentication is the Reauthenticate under way.
 type reauthentication struct {
-	steps chan reauthStep // has room for the step that is not answered, and the end
+	lock  chan struct{}   // has space for one: the call that has its turn
+	steps chan reauthStep // has space for the step that is not answered, and the end; guarded by engine.mu
 }
 
 type reauthStep struct {
@@ -122,121 +103,10 @@ type reauthStep struct {
 	err error
 }
 
-// reauthStepped is called by the engine under engine.mu.
-func (c *Client) reauthStepped(step session.AuthStep, err error) {
+// stepped is called by the engine under engine.mu.
+func (r *reauthentication) stepped(step session.AuthStep, err error) {
 	select {
-	case c.reauth.steps <- reauthStep{step, err}:
+	case r.steps <- reauthStep{step, err}:
 	default: // never: a step comes only after the one before it was answered
 	}
-}
-
-// Reauthenticate authenticates once more on the present connection, for example
-// because credentials are about to expire. Other traffic goes on meanwhile. It
-// needs a Config.Authenticator and a connection: a new one authenticates anyway.
-// One at a time, others wait for their turn.
-//
-// The exchange is bounded by ctx and Config.ConnectTimeout. If it fails, or ends
-// half way, the connection ends with it, as the specification demands, and the
-// client connects again with a fresh authentication. A refusal by the server is
-// a *ServerError.
-func (c *Client) Reauthenticate(ctx context.Context) error {
-	fail := func(err error, sent bool) error {
-		return &requestError{"reauthenticate", "", sent, err}
-	}
-	if c.cfg.Authenticator == nil {
-		return fail(invalid("Config.Authenticator", "is not set"), false)
-	}
-	if err := c.requests.turns.take(ctx, reauthTurn); err != nil {
-		return fail(err, false)
-	}
-	defer c.requests.turns.pass(reauthTurn)
-	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errAuthTimeout)
-	defer cancel()
-	x, initial, err := startAuth(ctx, c.cfg.Authenticator)
-	if err != nil {
-		return fail(err, false)
-	}
-	k, steps, err := c.beginReauth(initial)
-	if err != nil {
-		return fail(err, false)
-	}
-	if err := c.conductReauth(ctx, x, steps); err != nil {
-		k.abandonAuth(err)
-		return fail(err, true)
-	}
-	return nil
-}
-
-// reauthTurn is no topic.
-const reauthTurn = "\x00reauthenticate"
-
-func (c *Client) beginReauth(initial []byte) (k *conn, steps <-chan reauthStep, err error) {
-	ch := make(chan reauthStep, 2)
-	c.engine.do(func(engine *session.Client) {
-		if err = c.engine.ending; err != nil {
-			return
-		}
-		k, c.reauth.steps = c.engine.conn, ch
-		err = engine.Reauthenticate(initial)
-	})
-	return k, ch, err
-}
-
-// conductReauth answers the server until it is content.
-func (c *Client) conductReauth(ctx context.Context, x authExchange, steps <-chan reauthStep) error {
-	for {
-		var s reauthStep
-		select {
-		case s = <-steps:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if s.err != nil {
-			return s.err
-		}
-		data, err := x.step(ctx, s.AuthStep)
-		if err != nil {
-			return err
-		}
-		c.engine.do(func(engine *session.Client) { err = engine.Authenticate(data, time.Now()) })
-		if errors.Is(err, session.ErrNoAuthentication) {
-			continue // the connection has ended, and the reason is in steps
-		}
-		if err != nil || s.Final {
-			return err
-		}
-	}
-}
-
-// abandonAuth ends the connection whose authentication failed because of err.
-// [MQTT-4.12.1-2]
-func (k *conn) abandonAuth(err error) {
-	c := k.client
-	var e notices
-	c.engine.mu.Lock()
-	present := c.engine.conn == k && c.engine.Connected()
-	if present {
-		if c.engine.Disconnect(&wire.Disconnect{ReasonCode: UnspecifiedError}) != nil {
-			c.engine.Fail(err)
-		}
-		k.leave(err)
-	}
-	c.engine.unlock(&e)
-	if present {
-		k.hurry()
-	}
-}
-
-func (c *Config) validateAuthenticator() error {
-	if c.Authenticator == nil {
-		return nil
-	}
-	if c.Version == V31 || c.Version == V311 {
-		return invalid("Config.Authenticator", "MQTT %v has no enhanced authentication", c.Version)
-	}
-	method := c.Authenticator.Method()
-	if method == "" {
-		return invalid("Config.Authenticator", "names no method")
-	}
-	return validateText("Config.Authenticator: method", method)
 }

@@ -70,7 +70,7 @@ func (c *Config) validate() error {
 	if c.MaximumQoS != nil && *c.MaximumQoS > ExactlyOnce {
 		return invalid("Config.MaximumQoS", "%d is not 0, 1 or 2", *c.MaximumQoS)
 	}
-	if err := c.validateFilterPrefixes(); err != nil {
+	if err := validateFilterPrefixes(c.FilterPrefixes); err != nil {
 		return err
 	}
 	if err := c.validateIdentity(); err != nil {
@@ -108,7 +108,7 @@ func (c *Config) validate() error {
 			return invalid("Config.WhenFull."+name, "unknown policy %d", p)
 		}
 	}
-	if err := c.validateResponsePrefix(); err != nil {
+	if err := validateResponsePrefix(c.ResponsePrefix); err != nil {
 		return err
 	}
 	if err := c.validateAuthenticator(); err != nil {
@@ -195,6 +195,39 @@ func (c *Config) validateWill() error {
 	}
 	if p := w.publish(); (p.Properties != nil || w.DelayInterval > 0) && (c.Version == V31 || c.Version == V311) {
 		return invalid("Config.Will", "MQTT %v has no properties", c.Version)
+	}
+	return nil
+}
+
+func (c *Config) validateAuthenticator() error {
+	if c.Authenticator == nil {
+		return nil
+	}
+	if c.Version == V31 || c.Version == V311 {
+		return invalid("Config.Authenticator", "MQTT %v has no enhanced authentication", c.Version)
+	}
+	method := c.Authenticator.Method()
+	if method == "" {
+		return invalid("Config.Authenticator", "names no method")
+	}
+	return validateText("Config.Authenticator: method", method)
+}
+
+// validateDurations refuses what was probably meant in another unit.
+func (c *Config) validateDurations() error {
+	for name, d := range map[string]time.Duration{"KeepAlive": c.KeepAlive, "SessionExpiry": c.SessionExpiry} {
+		if err := checkSeconds("Config."+name, d); err != nil {
+			return err
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"PingTimeout": c.PingTimeout, "ConnectTimeout": c.ConnectTimeout, "WriteTimeout": c.WriteTimeout,
+		"HoldUnclaimedFor": c.HoldUnclaimedFor, "StallAfter": c.StallAfter,
+		"Reconnect.Max": c.Reconnect.Max, "Reconnect.HealthyAfter": c.Reconnect.HealthyAfter,
+	} {
+		if err := checkTimeout("Config."+name, d); err != nil {
+			return err
+		}
 	}
 	return nil
 }

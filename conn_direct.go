@@ -6,90 +6,46 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// A write begins with take and ends with wrote. In between the connection is busy,
-// and whoever adds packets leaves them to the one who writes. That is the writer,
-// or, on a socket, somebody who would only wake the writer and then wait for what
-// comes back: a publisher that is alone or has a large payload, the reader. They
-// write as much as the socket takes without waiting, outside all locks, and leave
-// the rest to the writer, so that neither their context nor their time depends on
-// the network.
+// On a socket a publisher that is alone or has a large payload writes for itself, and so
+// does the reader: they would only wake the writer and then wait for what comes back.
+// They write as much as the socket takes without waiting, outside all locks, and leave
+// the rest to the writer, so that neither their context nor their time depends on the
+// network. Where packets are logged the writer writes all of them: nobody else is to
+// run the handler of the logger.
 
-// lead reports whether the caller is to write what waits, which he thereby
-// promises. Called with engine.mu held; writeDirect has to follow without it.
-func (k *conn) lead() bool {
-	return k != nil && k.client.engine.Pending() > 0 && k.promise()
-}
+// directTurns is how often somebody writes, besides its own, what others have added
+// meanwhile, before the writer has to.
+const directTurns = 4
 
-// promise is lead for a caller who expects that something is about to wait. Where
-// packets are logged the writer writes all of them: nobody else is to run the
-// handler of the logger.
-func (k *conn) promise() bool {
-	if !k.nc.Direct() || k.trace != nil || k.out.busy || k.leaving != nil {
-		return false
-	}
-	k.out.busy = true
-	return true
-}
-
-// mayWrite reports whether the publisher of o, which he has just submitted, should
-// write it: if it is the only one in flight, as those before it were, or if its
-// payload can be written from where it is. Otherwise the writer gathers the messages
-// of several publishers. Called with engine.mu held.
-func (k *conn) mayWrite(o *session.Outgoing) bool {
-	if k == nil {
-		return false
-	}
-	sender := k.client.engine.Sender
-	if sender.Inflight() != 1 { // or it is at QoS 0
-		k.out.alone = 0
-		return sender.Streams(o)
-	}
-	k.out.alone = min(k.out.alone+1, provenAlone)
-	return k.out.alone == provenAlone || sender.Streams(o)
-}
-
-const (
-	// provenAlone is how many messages in a row were alone before a publisher writes
-	// his own.
-	provenAlone = 4
-	// directTurns is how often somebody writes, besides his own, what others have added
-	// meanwhile, before the writer has to.
-	directTurns = 4
-)
-
-// writeDirect writes what waits, after lead. own is the caller's message, if he has
-// one: a large payload is written without a copy.
+// writeDirect writes what waits, after acquireLocked. own is the message of the caller,
+// if there is one: a large payload is written without a copy.
 func (k *conn) writeDirect(own *session.Outgoing) {
-	c := k.client
-	var e notices
+	var n notices
 	for turn := 0; ; turn++ {
 		now := time.Now()
-		c.engine.mu.Lock()
-		var flushed chan struct{}
-		if turn > 0 {
-			flushed = k.wrote(now)
+		k.engine.mu.Lock()
+		if turn == 0 {
+			k.outbox.releaseLocked()
+		} else {
+			k.wroteLocked(now)
 		}
-		c.holds.hand(c.engine.Client)
-		more := c.engine.conn == k && c.engine.Pending() > 0
+		k.acks.handLocked(k.engine.Client)
+		more := k.presentLocked() && k.engine.Pending() > 0
 		if !more || turn == directTurns {
-			k.out.busy = false
-			c.engine.mu.Unlock()
-			k.announce(flushed)
+			k.engine.mu.Unlock()
 			// The writer may have found us busy and gone to sleep.
 			if more || k.leaveBy.Load() != 0 {
-				k.wakeUp()
+				k.outbox.wakeWriter()
 			}
 			return
 		}
-		b := k.take(&e, own, now)
-		c.engine.mu.Unlock()
-		k.announce(flushed)
-		e.send()
-		if n := k.try(b); n < len(b) {
-			c.engine.mu.Lock()
-			k.out.rest = b[n:]
-			c.engine.mu.Unlock()
-			k.wakeUp()
+		b := k.outbox.takeLocked(k.engine.Client, own, now)
+		k.engine.unlock(&n)
+		if wrote := k.try(b); wrote < len(b) {
+			k.engine.mu.Lock()
+			k.outbox.leaveRestLocked(b[wrote:])
+			k.engine.mu.Unlock()
+			k.outbox.wakeWriter()
 			return
 		}
 		if own != nil && !k.writePayload(own) {
@@ -98,30 +54,39 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 	}
 }
 
+// wroteLocked notes that what was taken is written.
+func (k *conn) wroteLocked(now time.Time) {
+	if k.presentLocked() { // a direct write may outlive the connection
+		k.engine.Wrote(now)
+		k.ping.wrote(k.engine.Client, k.nc)
+	}
+	k.outbox.wroteLocked()
+}
+
+// presentLocked says whether the engine is connected with k.
+func (k *conn) presentLocked() bool { return k.engine.outbox == &k.outbox }
+
 // writePayload writes what the socket takes of the payload of own, if that is what
 // comes next, and reports whether it took all. The caller of a publish has it until
 // then.
 func (k *conn) writePayload(own *session.Outgoing) (all bool) {
-	c := k.client
-	var e notices
-	c.engine.mu.Lock()
-	defer e.send()
-	defer c.engine.mu.Unlock()
-	if c.engine.conn != k {
+	k.engine.mu.Lock()
+	if !k.presentLocked() {
+		k.engine.mu.Unlock()
 		return true
 	}
-	rest := c.engine.Sender.Lend(own)
+	rest := k.engine.Sender.TakePayload(own)
+	k.engine.mu.Unlock()
 	if len(rest) == 0 {
 		return true
 	}
-	c.engine.mu.Unlock()
-	n := k.try(rest)
-	c.engine.mu.Lock()
-	if c.engine.conn == k {
-		c.engine.Sender.Lent(own, n, time.Now())
-		c.engine.collectLocked(&e)
-	}
-	return n == len(rest)
+	wrote := k.try(rest)
+	k.engine.do(func(engine *session.Client) {
+		if k.presentLocked() {
+			engine.Sender.WrotePayload(own, wrote, time.Now())
+		}
+	})
+	return wrote == len(rest)
 }
 
 // try writes what the socket takes of b without waiting.
@@ -131,9 +96,8 @@ func (k *conn) try(b []byte) int {
 	return n
 }
 
-// announce tells those who wait for a write that one has ended.
-func (k *conn) announce(flushed chan struct{}) {
-	if flushed != nil {
-		close(flushed)
-	}
+// noteWritten counts bytes that were written to the connection.
+func (k *conn) noteWritten(n int) {
+	k.written.Add(uint64(n))
+	k.traffic.sent.Add(uint64(n))
 }

@@ -34,16 +34,16 @@ func TestPublisherWhoseMessageIsRefusedDoesNotKeepOthersFromWriting(t *testing.T
 	first := mqtttest.Take[*wire.Publish](conn)
 	queued, err := c.PublishAsync(t.Context(), &Message{Topic: "t", QoS: AtLeastOnce})
 	require.NoError(t, err)
-	k := c.engine.conn
-	until(t, c, func() bool { return k.out.asleep && !k.out.busy })
+	k := c.conn
+	until(t, c, func() bool { return k.outbox.asleep && !k.outbox.held })
 	c.engine.mu.Lock()
 	require.NoError(t, c.engine.Request(&session.Request{Unsubscribe: &wire.Unsubscribe{Filters: []string{"f"}}, Owner: nobody{}})) // the writer does not know of it yet
-	k.out.asleep = false
+	k.outbox.asleep = false
 	c.engine.mu.Unlock()
 	for range provenAlone {
 		require.ErrorIs(t, c.Publish(t.Context(), "t", nil, AtLeastOnce), ErrQueueFull)
 	}
-	k.wakeUp()
+	k.outbox.wakeWriter()
 	mqtttest.Take[*wire.Unsubscribe](conn)
 	conn.Send(&wire.Puback{PacketID: first.PacketID})
 	second := mqtttest.Take[*wire.Publish](conn)
@@ -59,5 +59,5 @@ func TestWherePacketsAreLoggedOnlyTheWriterWrites(t *testing.T) {
 	publishAlone(t, c, conn)
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	require.False(t, c.engine.conn.promise())
+	require.False(t, c.conn.outbox.acquireLocked())
 }

@@ -73,7 +73,7 @@ func publishAlone(t *testing.T, c *Client, conn *mqtttest.Conn) {
 	}
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	require.Equal(t, uint8(provenAlone), c.engine.conn.out.alone)
+	require.Equal(t, uint8(provenAlone), c.conn.outbox.alone)
 }
 
 // until waits for something that goroutines of the client are about to do.
@@ -122,26 +122,26 @@ func TestAcknowledgementGivenDuringADirectWriteIsSent(t *testing.T) {
 	conn.Send(&wire.Suback{PacketID: s.PacketID, ReasonCodes: []wire.ReasonCode{wire.GrantedQoS1}})
 	sub := <-subscribed
 	require.NotNil(t, sub)
-	k := c.engine.conn
-	until(t, c, func() bool { return k.out.asleep })
+	k := c.conn
+	until(t, c, func() bool { return k.outbox.asleep })
 	c.engine.mu.Lock()
-	k.out.busy, k.out.asleep = true, false // as between lead and writeDirect
+	k.outbox.held, k.outbox.asleep = true, false // as between acquireLocked and writeDirect
 	c.engine.mu.Unlock()
 
 	conn.Send(&wire.Publish{Topic: "t", QoS: wire.AtLeastOnce, PacketID: 7, Properties: &wire.PublishProperties{SubscriptionIDs: []uint32{1}}})
 	_, err := sub.Next(t.Context())
 	require.NoError(t, err)
-	until(t, c, func() bool { return k.out.asleep }) // the writer came for it and left it to us
+	until(t, c, func() bool { return k.outbox.asleep }) // the writer came for it and left it to us
 	k.writeDirect(nil)
 	conn.Want(&wire.Puback{PacketID: 7})
 }
 
 func TestCloseWaitsForADirectWrite(t *testing.T) {
 	c, conn := openSocket(t, 4<<10)
-	k := c.engine.conn
-	until(t, c, func() bool { return k.out.asleep })
+	k := c.conn
+	until(t, c, func() bool { return k.outbox.asleep })
 	c.engine.mu.Lock()
-	k.out.busy = true
+	k.outbox.held = true
 	c.engine.mu.Unlock()
 	closed := make(chan error, 1)
 	go func() { closed <- c.Close() }()
@@ -154,13 +154,13 @@ func TestCloseWaitsForADirectWrite(t *testing.T) {
 
 func TestADirectWriteThatOutlivesItsConnectionTouchesNoOther(t *testing.T) {
 	c, conn := openSocket(t, 4<<10)
-	k := c.engine.conn
-	until(t, c, func() bool { return k.out.asleep })
+	k := c.conn
+	until(t, c, func() bool { return k.outbox.asleep })
 	c.engine.mu.Lock()
-	k.out.busy = true
+	k.outbox.held = true
 	c.engine.mu.Unlock()
 	conn.Close()
-	until(t, c, func() bool { return c.engine.conn == nil })
+	until(t, c, func() bool { return c.conn == nil })
 	d, err := c.PublishAsync(t.Context(), &Message{Topic: "t", QoS: AtLeastOnce})
 	require.NoError(t, err)
 	k.writeDirect(nil)
@@ -234,7 +234,7 @@ func TestLargePayloadIsWrittenFromWhereItIs(t *testing.T) {
 	}
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	require.Less(t, cap(c.engine.conn.out.spare), 1<<20, "the payload was not copied as a whole")
+	require.Less(t, cap(c.conn.outbox.spare), 1<<20, "the payload was not copied as a whole")
 }
 
 func TestLargePayloadIsTheCallersAgainWhenTheConnectionBreaks(t *testing.T) {
@@ -242,7 +242,7 @@ func TestLargePayloadIsTheCallersAgainWhenTheConnectionBreaks(t *testing.T) {
 	payload := make([]byte, 5<<20)
 	published := make(chan error, 1)
 	go func() { published <- c.Publish(t.Context(), "large", payload, AtMostOnce) }()
-	until(t, c, func() bool { return c.engine.conn.out.taken > 0 })
+	until(t, c, func() bool { return c.conn.outbox.taken > 0 })
 	conn.Close()
 	require.ErrorIs(t, <-published, ErrConnectionLost)
 	clear(payload) // the race detector would see a write that still goes on

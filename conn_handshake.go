@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"syscall"
 	"time"
@@ -25,9 +26,9 @@ type hello struct {
 }
 
 // handshake sends the CONNECT p of h and takes packets until CONNACK, within ctx. On
-// success the engine is connected and k is the client's connection. Otherwise k is closed.
+// success the engine is connected with k, and established was called. Otherwise k is
+// closed.
 func (k *conn) handshake(ctx context.Context, h hello, p *wire.Connect) (err error) {
-	c := k.client
 	stop := context.AfterFunc(ctx, func() { k.nc.SetDeadline(time.Now()) })
 	defer func() {
 		if !stop() || ctx.Err() != nil {
@@ -44,14 +45,15 @@ func (k *conn) handshake(ctx context.Context, h hello, p *wire.Connect) (err err
 	if a := h.authenticator; a != nil {
 		p.AuthenticationMethod, p.AuthenticationData = a.Method(), initial
 	}
-	c.engine.mu.Lock()
-	err = c.engine.ConnectTo(h.server, h.version, p, time.Now())
-	hello := c.engine.Take(nil, time.Time{})
-	c.engine.mu.Unlock()
+	var packet []byte
+	k.engine.do(func(engine *session.Client) {
+		err = engine.ConnectTo(h.server, h.version, p, time.Now())
+		packet = engine.Take(nil, time.Time{})
+	})
 	if err != nil {
 		return err
 	}
-	if err := k.writeHandshake(hello); err != nil {
+	if err := k.writeHandshake(packet); err != nil {
 		return err
 	}
 	err = k.awaitConnack(ctx, exchange)
@@ -100,7 +102,7 @@ func (k *conn) awaitConnack(ctx context.Context, exchange authExchange) error {
 
 // writeHandshake writes what goes before the writer has begun.
 func (k *conn) writeHandshake(b []byte) error {
-	k.trace.wrote(b)
+	k.log.wrote(b)
 	n, err := k.nc.Write(b)
 	k.noteWritten(n)
 	if err != nil {
@@ -126,51 +128,62 @@ func (k *conn) lastWords(err error) error {
 	return readError(said)
 }
 
+// answerServer conducts a step of the authentication. The last one is left to
+// takeConnack to accept.
+func (k *conn) answerServer(ctx context.Context, x authExchange, step session.AuthStep) error {
+	data, err := x.step(ctx, step)
+	if err != nil || step.Final {
+		return err
+	}
+	var answer []byte
+	k.engine.do(func(engine *session.Client) {
+		err = engine.Authenticate(data, time.Now())
+		answer = engine.Take(nil, time.Time{})
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAuthenticator, err)
+	}
+	return k.writeHandshake(answer)
+}
+
 // takeConnack handles buffered packets up to CONNACK, or to a step of the
 // authentication that has to be answered, and no further. confirmed accepts the
 // last such step.
 func (k *conn) takeConnack(confirmed bool) (done bool, step *session.AuthStep, err error) {
-	c := k.client
-	var e notices
-	var event Event
-	c.engine.mu.Lock()
-	if confirmed {
-		err = c.engine.Authenticate(nil, time.Now())
+	var announce func()
+	k.engine.do(func(engine *session.Client) {
+		if confirmed {
+			err = engine.Authenticate(nil, time.Now())
+		}
+		if err == nil {
+			done, err = k.handleUntilConnack()
+		}
+		if s, ok := engine.AuthStep(); ok {
+			step = &s
+		}
+		if done {
+			announce, err = k.established(k)
+		}
+	})
+	k.log.readNoted()
+	k.tolerance.report()
+	if announce != nil {
+		announce()
 	}
-	if err == nil {
-		done, err = k.handleUntilConnack()
-	}
-	if s, ok := c.engine.AuthStep(); ok {
-		step = &s
-	}
-	if done && c.engine.ending != nil {
-		done, err = false, c.engine.ending
-	}
-	if done {
-		event = c.established(k)
-	}
-	c.engine.collectLocked(&e)
-	c.engine.mu.Unlock()
-	k.trace.readNoted()
-	e.send()
-	if done {
-		c.watchers.send(event)
-	}
-	return done, step, err
+	return done && err == nil, step, err
 }
 
 func (k *conn) handleUntilConnack() (done bool, err error) {
-	engine := &k.client.engine
-	for !engine.Connected() {
+	for !k.engine.Connected() {
 		h, body, ok, err := k.reader.Next()
 		if err != nil || !ok {
 			return false, err
 		}
-		k.trace.note(h, body)
-		if err := engine.Handle(h, body, time.Now()); err != nil {
+		k.log.note(h, body)
+		if err := k.engine.Handle(h, body, time.Now()); err != nil {
 			return false, err
 		}
-		if _, ok := engine.AuthStep(); ok {
+		if _, ok := k.engine.AuthStep(); ok {
 			return false, nil
 		}
 	}

@@ -29,24 +29,23 @@ func (k *conn) keepAlive(ctx context.Context) error {
 
 // tick queues a ping if one is due, which wakes the writer, and says when to come again.
 func (k *conn) tick() (wait time.Duration, err error) {
-	c := k.client
 	var n notices
 	taken, known := k.nc.Taken()
 	now := time.Now()
 	heard := k.nc.Heard()
-	if k.paused.Load() {
+	if k.receiver.waiting() {
 		heard = now
 	}
-	c.engine.mu.Lock()
-	c.engine.Alive(heard)
-	if known && k.ping.moves(c.engine.Client, taken) {
-		c.engine.DelayPing(now)
+	k.engine.mu.Lock()
+	k.engine.Alive(heard)
+	if known && k.ping.moves(k.engine.Client, taken) {
+		k.engine.DelayPing(now)
 	}
-	err = c.engine.Tick(now)
-	due := c.engine.Deadline()
-	look := known && k.ping.look(c.engine.Client)
-	k.trim()
-	c.engine.unlock(&n)
+	err = k.engine.Tick(now)
+	due := k.engine.Deadline()
+	look := known && k.ping.look(k.engine.Client)
+	k.trimLocked()
+	k.engine.unlock(&n)
 	wait = trimInterval
 	if !due.IsZero() {
 		wait = min(wait, time.Until(due))

@@ -19,20 +19,20 @@ type arrivals struct{ k *conn }
 func (a arrivals) Read(b []byte) (int, error) {
 	n, err := a.k.nc.Read(b)
 	if n > 0 {
-		a.k.client.engine.counters.bytesReceived.Add(uint64(n))
+		a.k.traffic.received.Add(uint64(n))
 	}
 	return n, err
 }
 
 // readLoop takes what arrives, one lock for most packets of a read, and hands
-// messages to the subscriptions. It never waits for whoever consumes them,
-// except under the Block policy.
+// messages to the receiver. It never waits for whoever consumes them, except under the
+// Block policy.
 func (k *conn) readLoop(ctx context.Context) error {
-	var e notices
-	defer k.wakeConsumers()
-	k.client.engine.mu.Lock()
-	k.decoder = k.client.engine.Decoder()
-	k.client.engine.mu.Unlock()
+	var n notices
+	defer k.receiver.wakeConsumers()
+	k.engine.mu.Lock()
+	k.decoder = k.engine.Decoder()
+	k.engine.mu.Unlock()
 	for {
 		if err := k.reader.Fill(); err != nil {
 			if !isFault(err) {
@@ -42,7 +42,7 @@ func (k *conn) readLoop(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := k.takeBatch(ctx, &e); err != nil {
+		if err := k.takeBatch(ctx, &n); err != nil {
 			if err := k.refuse(ctx, err); err != nil {
 				return err
 			}
@@ -50,26 +50,11 @@ func (k *conn) readLoop(ctx context.Context) error {
 	}
 }
 
-// refuse breaks the connection off because of err, unless it can be overlooked.
-func (k *conn) refuse(ctx context.Context, err error) error {
-	overlooked, failed := k.overlook(err)
-	switch {
-	case overlooked:
-		return nil
-	case failed != nil:
-		if err = failed; !isFault(err) {
-			return err
-		}
-	}
-	return k.breakOff(ctx, err)
-}
-
 // batches holds what decoded packets lie in while no reader needs it.
 var batches = sync.Pool{New: func() any { return new(session.Batch) }}
 
 // takeBatch takes a part of what is buffered. What is left follows with the next call.
-func (k *conn) takeBatch(ctx context.Context, e *notices) error {
-	c := k.client
+func (k *conn) takeBatch(ctx context.Context, n *notices) error {
 	b := batches.Get().(*session.Batch)
 	defer batches.Put(b)
 	defer k.decoder.Recycle() // whoever waits for the next read keeps nothing of this one
@@ -78,36 +63,36 @@ func (k *conn) takeBatch(ctx context.Context, e *notices) error {
 	if !b.Decode(&k.decoder, k.reader) { // as long as that takes: nobody waits for a lock
 		return nil
 	}
-	k.trace.read(there[:len(there)-len(k.reader.Buffered())])
+	if k.log != nil {
+		k.log.read(there[:len(there)-len(k.reader.Buffered())])
+	}
 	now := time.Now()
-	c.engine.mu.Lock()
-	waiting := c.engine.Pending() > 0
-	err := c.engine.HandleBatch(b, now)
-	received := b.Received()
-	refused := c.engine.Refused(nil)
-	c.engine.counters.received += uint64(len(received) + len(refused))
-	flooded := c.engine.Backlog() > maxAnswers
-	lead := !waiting && k.lead()
-	c.engine.collectLocked(e)
-	crowd := !waiting && len(e.completed) > 1 && k.promise()
-	c.engine.mu.Unlock()
-	// Whoever waits for a SUBACK or UNSUBACK finds delivered what came before it.
-	answered, interests, left := e.answered, e.interests, e.left
-	e.answered, e.interests, e.left = nil, nil, nil
-	e.send()
-	if crowd {
-		// Those whose messages are acknowledged publish the next, all in one write.
+	k.engine.mu.Lock()
+	waiting := k.engine.Pending() > 0
+	err := k.engine.HandleBatch(b, now)
+	received, refused := b.Received(), k.engine.Refused(nil)
+	flooded := k.engine.Backlog() > maxAnswers
+	direct := !waiting && k.engine.Pending() > 0 && k.outbox.acquireLocked()
+	k.engine.collectLocked(n)
+	// Those whose messages are acknowledged publish the next, all in one write.
+	several := !waiting && len(n.completed) > 1 && k.outbox.acquireLocked()
+	k.engine.mu.Unlock()
+	n.sendOutgoing()
+	if several {
 		runtime.Gosched()
 	}
-	if lead || crowd {
+	if direct || several {
 		k.writeDirect(nil)
 	}
-	k.deliver(ctx, received)
-	k.tellRefused(refused)
-	e.answered, e.interests, e.left = answered, interests, left
-	e.send()
+	k.tolerance.report()
+	if len(received) > 0 || len(refused) > 0 {
+		k.traffic.messages.Add(uint64(len(received) + len(refused)))
+		k.receiver.deliver(ctx, received)
+		k.receiver.tellRefused(refused)
+	}
+	n.sendAnswers() // whoever waits for them finds delivered what came before
 	if flooded && err == nil {
-		k.wakeConsumers()
+		k.receiver.wakeConsumers()
 		return k.awaitWriter(ctx)
 	}
 	return err
@@ -122,13 +107,13 @@ const maxAnswers = 4 << 20
 // bounds the wait.
 func (k *conn) awaitWriter(ctx context.Context) error {
 	for {
-		k.client.engine.mu.Lock()
-		if k.client.engine.Backlog() <= maxAnswers {
-			k.client.engine.mu.Unlock()
+		k.engine.mu.Lock()
+		if k.engine.Backlog() <= maxAnswers {
+			k.engine.mu.Unlock()
 			return nil
 		}
-		progress := k.progress()
-		k.client.engine.mu.Unlock()
+		progress := k.outbox.progressLocked()
+		k.engine.mu.Unlock()
 		select {
 		case <-progress:
 		case <-ctx.Done():

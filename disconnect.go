@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -20,8 +21,8 @@ func (c *Client) Close() error {
 
 // closeFor is Close because of err.
 func (c *Client) closeFor(err error) {
-	wait := c.endOwn(err)
-	c.cut(err)
+	wait := c.own.endAll(err)
+	c.inbox.cut(err)
 	c.leave(&wire.Disconnect{}, err)
 	<-c.done
 	wait()
@@ -82,8 +83,8 @@ func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error 
 	if late := c.leaveShared(ctx, p); err == nil {
 		err = late
 	}
-	c.cut(ErrClosed)
-	c.handlers.wait(ctx, farewell)
+	c.inbox.cut(ErrClosed)
+	c.inbox.handlers.wait(ctx, farewell)
 	if err == nil {
 		err = c.flush(ctx) // what consumers have published meanwhile
 	}
@@ -136,32 +137,29 @@ func checkDisconnect(code ReasonCode) error {
 		QuotaExceeded, AdministrativeAction, PayloadFormatInvalid:
 		return nil
 	}
-	return invalid("reason code", "a client can not give %v", code)
+	return invalid("reason code", "a client cannot give %v", code)
 }
 
 // leave begins the end of the client with err.
 func (c *Client) leave(p *wire.Disconnect, err error) {
-	c.engine.mu.Lock()
-	if c.engine.ending == nil {
-		c.engine.ending = err
-	}
-	k := c.engine.conn
-	if k != nil {
-		c.holds.hand(c.engine.Client)
-		c.farewell(p)
-		k.leave(ErrClosed)
-	}
-	c.engine.mu.Unlock()
+	var k *conn
+	c.engine.do(func(engine *session.Client) {
+		c.engine.endLocked(err)
+		if k = c.conn; k != nil {
+			c.holds.handLocked(engine)
+			c.farewellLocked(p)
+			k.leaveLocked(ErrClosed)
+		}
+	})
 	if k == nil {
 		c.cancel(ErrClosed)
 		return
 	}
-	k.hurry()
+	k.limitFarewell()
 }
 
-// farewell puts DISCONNECT behind what waits to be written. Called with engine.mu
-// held.
-func (c *Client) farewell(p *wire.Disconnect) {
+// farewellLocked puts DISCONNECT behind what waits to be written.
+func (c *Client) farewellLocked(p *wire.Disconnect) {
 	v := c.engine.Version()
 	if v < V5 {
 		*p = wire.Disconnect{ReasonCode: p.ReasonCode}
@@ -170,8 +168,8 @@ func (c *Client) farewell(p *wire.Disconnect) {
 		p.SessionExpiryInterval = new(uint32(0))
 	}
 	if c.keepsSession(p) {
-		c.leaveNoTransients()
-		c.depart()
+		c.inbox.leaveResponseTopicsLocked()
+		c.inbox.withdrawLocked()
 	}
 	if v < V5 && p.ReasonCode != Success {
 		// Before 5.0 every DISCONNECT drops the will; only silence keeps it.

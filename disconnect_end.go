@@ -3,7 +3,6 @@ package mqtt
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -14,55 +13,46 @@ import (
 // acknowledgements of what consumers have are collected, and only then DISCONNECT
 // goes out. So no message that somebody has is left to the next process.
 
-// cut ends all Subscriptions with err and waits for the goroutines behind their
-// channels. What nobody has taken is not acknowledged.
-func (c *Client) cut(err error) {
-	c.router.cut(err)
-	c.pumps.stop()
+// leaveShared ends shared filters for Disconnect: consumers can still take what the server
+// sends before its answer. Without a connection, and when it is lost, there is
+// nothing to wait for.
+func (c *Client) leaveShared(ctx context.Context, p *wire.Disconnect) error {
+	var k *conn
+	u := &leaving{done: make(chan struct{})}
+	c.engine.do(func(*session.Client) {
+		if c.engine.ending != nil || c.conn == nil || !c.keepsSession(p) {
+			return
+		}
+		if leave := c.inbox.withdrawLocked(); leave != nil {
+			leave.Owner, k = u, c.conn
+		}
+	})
+	for k != nil {
+		c.engine.mu.Lock()
+		if c.conn != k {
+			c.engine.mu.Unlock()
+			return nil
+		}
+		progress := k.outbox.progressLocked()
+		c.engine.mu.Unlock()
+		select {
+		case <-u.done: // whatever the server says
+			return nil
+		case <-progress:
+		case <-ctx.Done():
+			return &requestError{"disconnect", "", true, fmt.Errorf("shared filters not unsubscribed: %w", context.Cause(ctx))}
+		}
+	}
+	return nil
 }
 
-// handlers are the calls of Handle under way.
-type handlers struct {
-	mu   sync.Mutex
-	n    int
-	idle chan struct{} // closed when n is 0; nil: nobody waits
-}
-
-func (h *handlers) begin() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.n++
-}
-
-func (h *handlers) end() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.n--; h.n == 0 && h.idle != nil {
-		close(h.idle)
-		h.idle = nil
+// keepsSession says whether the session outlives the DISCONNECT p. Called with engine.mu
+// held.
+func (c *Client) keepsSession(p *wire.Disconnect) bool {
+	if c.engine.Version() < V5 || p.SessionExpiryInterval == nil {
+		return c.cfg.Resume
 	}
-}
-
-// wait waits until no Handle is under way, at most for limit: it may be one of them
-// that waits.
-func (h *handlers) wait(ctx context.Context, limit time.Duration) {
-	h.mu.Lock()
-	if h.n == 0 {
-		h.mu.Unlock()
-		return
-	}
-	if h.idle == nil {
-		h.idle = make(chan struct{})
-	}
-	idle := h.idle
-	h.mu.Unlock()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-idle:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	return *p.SessionExpiryInterval > 0
 }
 
 // awaitReleased waits until the server knows of all that consumers have: until it has
@@ -73,9 +63,9 @@ func (c *Client) awaitReleased(ctx context.Context, p *wire.Disconnect) error {
 	done := make(chan struct{})
 	stays := false
 	c.engine.do(func(engine *session.Client) {
-		c.holds.hand(engine)
+		c.holds.handLocked(engine)
 		if stays = c.keepsSession(p); stays {
-			c.engine.released = append(c.engine.released, done)
+			c.engine.owed = append(c.engine.owed, done)
 		}
 	})
 	if !stays {

@@ -22,21 +22,3 @@ func refuseDuration(what, complaint string) error {
 	}
 	return invalid(what, "%s", complaint)
 }
-
-func (c *Config) validateDurations() error {
-	for name, d := range map[string]time.Duration{"KeepAlive": c.KeepAlive, "SessionExpiry": c.SessionExpiry} {
-		if err := checkSeconds("Config."+name, d); err != nil {
-			return err
-		}
-	}
-	for name, d := range map[string]time.Duration{
-		"PingTimeout": c.PingTimeout, "ConnectTimeout": c.ConnectTimeout, "WriteTimeout": c.WriteTimeout,
-		"HoldUnclaimedFor": c.HoldUnclaimedFor, "StallAfter": c.StallAfter,
-		"Reconnect.Max": c.Reconnect.Max, "Reconnect.HealthyAfter": c.Reconnect.HealthyAfter,
-	} {
-		if err := checkTimeout("Config."+name, d); err != nil {
-			return err
-		}
-	}
-	return nil
-}

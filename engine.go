@@ -4,28 +4,27 @@ import (
 	"sync"
 
 	"github.com/seed65a45251/mqtt/session"
-	"github.com/seed65a45251/mqtt/wire"
 )
 
 // engine is the protocol behind its lock. Every use has the same shape: lock, call,
 // collect what follows, unlock, notify. The lock is never held across I/O, a channel
 // operation that may wait, or a call of the user's code.
+//
+// do is that shape, and unlock is its end for functions whose middle is longer. Two do
+// not notify at once. The reader of a connection tells those who wait for a SUBACK or
+// UNSUBACK after it has delivered what came before it. The end of a client is told to
+// its context first. What nothing follows from, such as reading a value, takes the lock
+// alone.
 type engine struct {
-	mu sync.Mutex // guards all below, apart from what is atomic
+	mu sync.Mutex // guards all below, and what says so elsewhere
 	*session.Client
 
-	conn      *conn // the established connection; nil: there is none
-	ending    error // why no more requests are taken; nil: they are
-	status    status
-	counters  counters
-	tolerance tolerance
-	warn      func([]*wire.Error) // logs what was tolerated
-
-	flushes     []*flush
-	lossTold    uint64 // of Sender.Lost, what Flush has told
-	queue       queueLimits
-	roomWaiters roomWaiters
-	released    []chan struct{} // who waits until nothing is owed to the server
+	ending  error   // why no more requests are taken; nil: they are
+	ended   error   // why nothing is sent any more; nil: it is
+	outbox  *outbox // of the established connection; nil: there is none
+	queue   publishQueue
+	flushes flushes
+	owed    []chan struct{} // closed when the server is owed nothing
 }
 
 // do calls f under the lock and notifies whom it concerns.
@@ -44,6 +43,15 @@ func (e *engine) unlock(n *notices) {
 	n.send()
 }
 
+// endLocked says that no more requests are taken because of err, unless there is another
+// cause already. It returns the cause.
+func (e *engine) endLocked(err error) error {
+	if e.ending == nil {
+		e.ending = err
+	}
+	return e.ending
+}
+
 // endingCause returns why no more requests are taken; nil: they are.
 func (e *engine) endingCause() error {
 	e.mu.Lock()
@@ -51,21 +59,30 @@ func (e *engine) endingCause() error {
 	return e.ending
 }
 
+// The owners of what is in the engine. All but completedLocked is called without
+// the lock.
+type (
+	outgoingOwner interface {
+		completedLocked() // the engine is done with the message
+		finish()
+	}
+	requestOwner  interface{ answer(*session.Request) }
+	interestOwner interface{ answered(session.InterestAnswer) }
+	leaveOwner    interface{ conclude(*session.Leave) }
+)
+
 // notices are what a call into the engine has left to do once the lock is
-// released: waiters to wake, requests to finish, the writer to rouse. Nobody is
+// released: waiters to wake, requests to finish, the writer to wake. Nobody is
 // told anything while the lock is held.
 type notices struct {
 	completed []*session.Outgoing
 	answered  []*session.Request
 	interests []session.InterestAnswer
 	left      []*session.Leave
-	room      []chan struct{}
-	flushes   []*flush
+	admitted  []chan struct{}
+	flushed   []*flush
 	released  []chan struct{}
-	writer    *conn
-
-	tolerated []*wire.Error
-	warn      func([]*wire.Error) // set with tolerated
+	writer    *outbox
 }
 
 // collectLocked collects what follows from what was just done to the engine.
@@ -75,78 +92,74 @@ func (e *engine) collectLocked(n *notices) {
 	n.interests = e.Subscriptions.Answers(n.interests)
 	n.left = e.Subscriptions.Left(n.left)
 	for _, o := range n.completed {
-		o.Owner.(*Delivery).settled = true
-		if k := e.conn; k != nil && o.Publish.QoS == AtMostOnce && o.Sent() {
-			k.out.lossy = k.out.taken
-			if e.Pending() > 0 { // and not all of it written from where it was
-				k.out.lossy++
-			}
+		o.Owner.(outgoingOwner).completedLocked()
+		if e.outbox != nil && o.Publish.QoS == AtMostOnce && o.Sent() {
+			e.outbox.tookLossyLocked(e.Pending() > 0)
 		}
 		if len(e.flushes) > 0 {
-			e.countFlushesLocked(n, o.Seq())
+			n.flushed = e.flushes.count(n.flushed, o.Seq())
 		}
 	}
-	if faults := e.tolerance.take(); faults != nil {
-		n.warn, n.tolerated = e.warn, faults
+	if e.queue.contended() {
+		n.admitted = e.queue.offer(n.admitted, e.Sender)
 	}
-	if e.roomWaiters.list.len() > 0 {
-		e.offerRoomLocked(n)
+	if len(e.owed) > 0 && e.Receiver.Owed() == 0 {
+		n.released, e.owed = append(n.released, e.owed...), nil
 	}
-	if len(e.released) > 0 && e.Receiver.Owed() == 0 {
-		n.released, e.released = append(n.released, e.released...), nil
-	}
-	if k := e.conn; k != nil && k.out.asleep && !k.out.busy && e.Pending() > 0 {
-		k.out.asleep = false
-		n.writer = k
+	if o := e.outbox; o != nil && e.Pending() > 0 && o.rouseLocked() {
+		n.writer = o
 	}
 }
 
 // send notifies whom collectLocked has found, without the lock, and leaves n empty
 // for reuse.
 func (n *notices) send() {
+	n.sendOutgoing()
+	n.sendAnswers()
+}
+
+// sendOutgoing notifies those who wait for what is written or acknowledged.
+func (n *notices) sendOutgoing() {
 	if n.writer != nil {
-		n.writer.wakeUp()
+		n.writer.wakeWriter()
 		n.writer = nil
-	}
-	if n.tolerated != nil {
-		n.warn(n.tolerated)
-		n.tolerated = nil
 	}
 	for i, o := range n.completed {
 		n.completed[i] = nil
-		o.Owner.(*Delivery).finish()
+		o.Owner.(outgoingOwner).finish()
 	}
 	n.completed = n.completed[:0]
-	for i, r := range n.answered {
-		n.answered[i] = nil
-		r.Owner.(answerer).answer(r)
+	for _, w := range n.admitted {
+		w <- struct{}{} // has capacity for it
 	}
-	n.answered = n.answered[:0]
-	for i, a := range n.interests {
-		n.interests[i] = session.InterestAnswer{}
-		a.Interest.Owner.(*Subscription).answered(a)
-	}
-	n.interests = n.interests[:0]
-	for i, l := range n.left {
-		n.left[i] = nil
-		if u, ok := l.Owner.(*leaving); ok {
-			u.conclude(l)
-		}
-	}
-	n.left = n.left[:0]
-	for _, w := range n.room {
-		w <- struct{}{} // has room for it
-	}
-	n.room = n.room[:0]
-	for _, f := range n.flushes {
+	n.admitted = n.admitted[:0]
+	for _, f := range n.flushed {
 		close(f.done)
 	}
-	n.flushes = n.flushes[:0]
+	n.flushed = n.flushed[:0]
 	for _, done := range n.released {
 		close(done)
 	}
 	n.released = nil
 }
 
-// answerer is what waits for a SUBACK or UNSUBACK.
-type answerer interface{ answer(*session.Request) }
+// sendAnswers notifies those who wait for a SUBACK or UNSUBACK.
+func (n *notices) sendAnswers() {
+	for i, r := range n.answered {
+		n.answered[i] = nil
+		r.Owner.(requestOwner).answer(r)
+	}
+	n.answered = n.answered[:0]
+	for i, a := range n.interests {
+		n.interests[i] = session.InterestAnswer{}
+		a.Interest.Owner.(interestOwner).answered(a)
+	}
+	n.interests = n.interests[:0]
+	for i, l := range n.left {
+		n.left[i] = nil
+		if owner, ok := l.Owner.(leaveOwner); ok {
+			owner.conclude(l)
+		}
+	}
+	n.left = n.left[:0]
+}

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/session"
@@ -48,11 +49,32 @@ var (
 )
 
 // ServerError is what the server said in CONNACK, PUBACK, PUBREC, PUBCOMP,
-// SUBACK, UNSUBACK or DISCONNECT. It unwraps to its ReasonCode.
+// SUBACK, UNSUBACK or DISCONNECT. Errors have a pointer to it: find it with
+// errors.AsType[*mqtt.ServerError](err). Its fields are:
+//
+//	Packet          wire.PacketType // the packet that brought the code
+//	ReasonCode      ReasonCode      // what errors.Is compares with
+//	ReasonString    string          // text for people; empty if the server gave none
+//	ServerReference string          // another server, with UseAnotherServer and ServerMoved
+//	UserProperties  []UserProperty
+//
+// Its methods are:
+//
+//	Error() string // the packet, the reason code and the server's own words
+//	Unwrap() error // the ReasonCode
 type ServerError = session.ServerError
 
 // LimitError says that a request breaks a limit that the server announced. It
-// was not sent. It unwraps to the fitting ReasonCode.
+// was not sent. Errors have a pointer to it: find it with
+// errors.AsType[*mqtt.LimitError](err). Its fields are:
+//
+//	ReasonCode ReasonCode // the one that the server would have given
+//	Detail     string     // names the limit
+//
+// Its methods are:
+//
+//	Error() string // the Detail
+//	Unwrap() error // the ReasonCode
 type LimitError = session.LimitError
 
 // HTTPError is the answer of a server to the WebSocket handshake, or of an HTTP
@@ -111,3 +133,10 @@ func (e *argumentError) Error() string {
 }
 
 func (e *argumentError) Unwrap() []error { return []error{ErrInvalid, e.err} }
+
+// inner is an error of this package within another one, which says mqtt already.
+type inner struct{ err error }
+
+func (e inner) Error() string { return strings.TrimPrefix(e.err.Error(), "mqtt: ") }
+
+func (e inner) Unwrap() error { return e.err }

@@ -380,3 +380,11 @@ func ExampleClient_UnsubscribeWith() {
 	fmt.Println(answers[0].ReasonCode)
 	// Output: no subscription existed (0x11)
 }
+
+func ExampleMessage_UserProperty() {
+	m := &mqtt.Message{UserProperties: []mqtt.UserProperty{{Name: "tenant", Value: "acme"}}}
+	if tenant, ok := m.UserProperty("tenant"); ok {
+		fmt.Println(tenant)
+	}
+	// Output: acme
+}

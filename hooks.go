@@ -101,28 +101,3 @@ func inReverse(outcomes []func(error)) func(error) {
 		}
 	}
 }
-
-// publishHooked is PublishMessage with hooks.
-func (c *Client) publishHooked(ctx context.Context, m *Message) error {
-	m, done := c.hooks.publishing(ctx, m)
-	err := c.publishMessage(ctx, m)
-	done(err)
-	return err
-}
-
-// publishAsyncHooked is PublishAsync with hooks.
-func (c *Client) publishAsyncHooked(ctx context.Context, m *Message) (*Delivery, error) {
-	m, done := c.hooks.publishing(ctx, m)
-	d, err := c.publishAsync(ctx, m)
-	if err != nil {
-		done(err)
-		return nil, err
-	}
-	// Nobody waits for this goroutine: the hook may take its time, or call Close.
-	go func() {
-		<-d.Done()
-		_, err := d.result()
-		done(err)
-	}()
-	return d, nil
-}

@@ -34,7 +34,7 @@ type Message struct {
 	// PayloadFormatUTF8 says that the payload is text.
 	PayloadFormatUTF8 bool
 
-	firstID [1]uint32 // room for SubscriptionIDs: it is almost always one
+	firstID [1]uint32 // space for SubscriptionIDs: it is almost always one
 
 	// MessageExpiryInterval is how long the message is worth delivering, in whole
 	// seconds, rounded up; less than one, but not zero, is refused. Nil means forever. In a received message it is what was
@@ -55,7 +55,7 @@ type Message struct {
 	// matched; read only.
 	SubscriptionIDs []uint32
 
-	receipt receipt // never written once somebody has the message
+	acknowledger acknowledger // never written once somebody has the message
 }
 
 // Ack acknowledges a received message; it is needed with ManualAck only.
@@ -71,7 +71,7 @@ type Message struct {
 // one. After the end of the client Ack returns why it ended. Further calls, also
 // on copies of the message, do nothing.
 func (m *Message) Ack() error {
-	return m.receipt.acknowledge()
+	return m.acknowledger.acknowledgeNow()
 }
 
 // weight is what m counts for where messages wait: see [wire.Publish.Cost].
@@ -89,7 +89,7 @@ func (m *Message) weight() int {
 // does nothing.
 func (m *Message) Clone() *Message {
 	c := *m
-	c.receipt = receipt{}
+	c.acknowledger = acknowledger{}
 	c.Payload = append([]byte{}, m.Payload...)
 	if d := m.MessageExpiryInterval; d != nil {
 		c.MessageExpiryInterval = new(*d)
@@ -203,4 +203,15 @@ func validateText(what, s string) error {
 		return invalid(what, "contains U+0000")
 	}
 	return nil
+}
+
+// UserProperty returns the value of the first of m.UserProperties with that name. ok
+// says whether there is one.
+func (m *Message) UserProperty(name string) (value string, ok bool) {
+	for _, p := range m.UserProperties {
+		if p.Name == name {
+			return p.Value, true
+		}
+	}
+	return "", false
 }

@@ -160,3 +160,15 @@ func TestDroppingFromTheChannelHoldsUpNoAcknowledgement(t *testing.T) {
 		})
 	}
 }
+
+func TestUserPropertyIsTheFirstOfItsName(t *testing.T) {
+	m := &mqtt.Message{UserProperties: []mqtt.UserProperty{{Name: "a", Value: "1"}, {Name: "b", Value: ""}, {Name: "a", Value: "2"}}}
+	for name, want := range map[string]struct {
+		value string
+		ok    bool
+	}{"a": {"1", true}, "b": {"", true}, "A": {"", false}, "": {"", false}} {
+		value, ok := m.UserProperty(name)
+		require.Equal(t, want.value, value, name)
+		require.Equal(t, want.ok, ok, name)
+	}
+}

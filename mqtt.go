@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"golang.org/x/sync/errgroup"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -24,24 +25,31 @@ type Client struct {
 	life   errgroup.Group // of run, which connects, serves and connects again
 	done   chan struct{}  // closed when life is over
 
-	engine       engine
+	engine    engine
+	conn      *conn        // the established connection; nil: there is none; guarded by engine.mu
+	status    status       // likewise
+	counters  counters     // likewise, except what is atomic
+	lossTold  uint64       // of Sender.Lost, what Flush has told; likewise
+	logger    *slog.Logger // names the client
+	tolerance tolerance
+
 	connector    *connector
 	reconnectNow reconnectNow // guarded by engine.mu
 
 	holds      holds
-	window     window          // guarded by mu
-	mayWait    atomic.Int64    // QoS 1 and 2 messages in each queue
-	released   []chan struct{} // who waits until nothing is owed to the server; likewise
-	handlers   handlers
+	window     window
 	hooks      hooks
 	deliveries deliveries
 	router     router
+	inbox      inbox
 	watchers   watchers
-	pumps      pumps
 	requests   requests
-	own        ownConnections
-	family     family
-	reauth     reauthentication // guarded by mu
+	own        ownClients[*Client]
+	reauth     reauthentication
+
+	// Of a client behind a Subscription with a connection of its own.
+	parent *Client                      // the client that it serves; nil: it serves the program itself
+	served atomic.Pointer[Subscription] // nil: none yet
 }
 
 // Connect connects to server and returns when the server has accepted the
@@ -116,6 +124,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.reauth.lock = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine.Client = session.NewClient(session.ClientSettings{
 		Inflight:            cfg.Inflight,
@@ -129,44 +138,55 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		FailLost:            cfg.FailOnSessionLoss,
 		AlwaysSubscribe:     cfg.AlwaysSubscribe,
 		UnorderedAnswers:    cfg.AcknowledgeOutOfOrder,
-		Tolerate:            c.engine.tolerance.note,
-		Reauthentication:    c.reauthStepped,
+		Tolerate:            c.tolerance.note,
+		Reauthentication:    c.reauth.stepped,
 	})
-	c.engine.warn = c.warn
-	c.engine.queue = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
-	c.holds.client, c.holds.start = c, time.Now()
-	c.mayWait.Store(int64(cfg.ReceiveMaximum))
-	c.holds.watch.after = cfg.StallAfter
-	c.router.init(cfg.HoldUnclaimed, cfg.Resume)
-	c.router.unclaimed.period = cfg.HoldUnclaimedFor
-	c.router.prefixes = cfg.FilterPrefixes
+	c.logger = cfg.Logger.With("client_id", cfg.ClientID)
+	c.tolerance.logger = c.logger
+	c.engine.queue.limits = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
+	c.openInbox()
 	return c, nil
+}
+
+// openInbox gives the receiving side what it needs of c.
+func (c *Client) openInbox() {
+	c.window.mayWait.Store(int64(c.cfg.ReceiveMaximum))
+	c.router.init(c.cfg.FilterPrefixes, c.cfg.Resume)
+	b := &c.inbox
+	b.engine, b.counters, b.router, b.holds, b.window = &c.engine, &c.counters, &c.router, &c.holds, &c.window
+	b.inboxSettings = inboxSettings{
+		logger:         c.logger,
+		resume:         c.cfg.Resume,
+		outOfOrder:     c.cfg.AcknowledgeOutOfOrder,
+		receiveMaximum: int(c.cfg.ReceiveMaximum),
+		hooked:         c.hooks.handler,
+		report: func(s *Subscription, err error, age time.Duration) {
+			c.watchers.send(Event{State: c.State(), Err: err, Subscription: s, Age: age})
+		},
+		connected:         func() bool { return c.State() == Connected },
+		refetch:           c.renew,
+		subscriptionEnded: func(bool) {},
+	}
+	b.unclaimed.init(b.holds, c.cfg.HoldUnclaimed, c.cfg.HoldUnclaimedFor)
+	c.holds.init(b.acknowledge, c.cfg.StallAfter, b.lookForStall)
 }
 
 // end completes whatever still waits, with err.
 func (c *Client) end(err error) {
-	var e notices
+	var n notices
 	c.engine.mu.Lock()
-	if c.engine.ending == nil {
-		c.engine.ending = err
-	}
-	err = c.engine.ending
-	for _, f := range c.engine.flushes {
-		f.err = err // what it waits for fails now
-	}
+	err = c.engine.endLocked(err)
+	c.engine.flushes.fail(err)
 	c.engine.Sender.Fail(err)
 	c.engine.Subscriptions.Fail(err)
-	c.engine.collectLocked(&e)
-	c.engine.status.state = Closed
-	c.engine.status.err = err
+	c.engine.collectLocked(&n)
+	c.status.state, c.engine.ended = Closed, err
 	c.engine.mu.Unlock()
-	c.cancel(err)
-	e.send()
-	c.router.close(err)
-	c.pumps.stop()
-	c.holds.stop()
-	c.endOwn(err)()
-	c.retire(true)
+	c.cancel(err) // before anybody is told
+	n.send()
+	c.inbox.close(err)
+	c.own.endAll(err)()
+	c.inbox.subscriptionEnded(true)
 	c.watchers.close(Event{State: Closed, Time: time.Now(), Err: err})
 	c.cfg.Logger.Info("mqtt client ended", "client_id", c.cfg.ClientID, "cause", err)
 }
@@ -180,7 +200,7 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 func (c *Client) Err() error {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	return c.engine.status.err
+	return c.engine.ended
 }
 
 // String names the client, without what its configuration has to hide.

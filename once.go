@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // PublishOnce connects, publishes msgs in their order, and disconnects when the
@@ -34,13 +33,6 @@ func PublishOnce(ctx context.Context, server string, cfg Config, msgs ...*Messag
 	}
 	return err
 }
-
-// inner is an error of this package within another one, which says mqtt already.
-type inner struct{ err error }
-
-func (e inner) Error() string { return strings.TrimPrefix(e.err.Error(), "mqtt: ") }
-
-func (e inner) Unwrap() error { return e.err }
 
 func (c *Client) publishAll(ctx context.Context, msgs []*Message) error {
 	var deliveries []*Delivery

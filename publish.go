@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -50,7 +51,7 @@ func (c *Client) publishMessage(ctx context.Context, m *Message) error {
 }
 
 // PublishAsync accepts a message for delivery and returns at once; ctx bounds
-// only the wait for room in the queue (see Config.QueueMessages). The message
+// only the wait for space in the queue (see Config.QueueMessages). The message
 // must not be changed until the Delivery is done. Messages reach the wire in the
 // order in which one goroutine published them, whichever method it used.
 func (c *Client) PublishAsync(ctx context.Context, m *Message) (*Delivery, error) {
@@ -67,7 +68,7 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 	}
 	d := new(Delivery)
 	d.out = session.Outgoing{Publish: p, Expires: expires, Owner: d}
-	_, err = c.submit(ctx, d, false)
+	err = c.submit(ctx, d, false)
 	if err == ErrQueueFull && c.cfg.WhenFull.policy(p.QoS) != FullFail {
 		d.out.Complete(session.Result{Err: err}) // it was accepted and dropped
 		d.finish()
@@ -104,14 +105,9 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 	}
 	d := c.deliveries.take()
 	d.out = session.Outgoing{Publish: *p, Expires: expires, Owner: d}
-	d.settled = false
-	lead, err := c.submit(ctx, d, true)
-	if err != nil {
+	if err := c.submit(ctx, d, true); err != nil {
 		c.deliveries.giveBack(d)
 		return &requestError{"publish", p.Topic, false, err}
-	}
-	if lead != nil {
-		lead.writeDirect(&d.out)
 	}
 	if ended := ctx.Done(); ended == nil {
 		<-d.wake
@@ -125,9 +121,69 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 			<-d.wake // it was completed in this very moment
 		}
 	}
-	_, err = d.result()
+	_, err := d.result()
 	c.deliveries.giveBack(d)
 	return err
+}
+
+// submit hands d to the engine as soon as the queue has capacity for it. With wait the
+// caller is about to wait for the server: then submit may write the message itself.
+func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
+	var now time.Time
+	if !d.out.Expires.IsZero() {
+		now = time.Now()
+	}
+	size, qos := d.out.Publish.Cost(), d.out.Publish.QoS
+	var n notices
+	var w *capacityWaiter
+	for {
+		c.engine.mu.Lock()
+		if err := c.engine.ending; err != nil {
+			c.engine.mu.Unlock()
+			return err
+		}
+		if w != nil {
+			c.engine.queue.waiters.leave(w) // it has its offer
+		}
+		ok, err := c.engine.queue.admit(c.engine.Sender, c.cfg.WhenFull, qos, size)
+		if ok || err != nil {
+			var direct *conn
+			if ok {
+				c.counters.published++
+				c.engine.Sender.Submit(&d.out, now)
+				if o := c.engine.outbox; wait && o != nil && o.acquireForLocked(c.engine.Client, &d.out) {
+					direct = c.conn
+				}
+			}
+			c.engine.unlock(&n)
+			if direct != nil {
+				direct.writeDirect(&d.out)
+			}
+			return err
+		}
+		if w == nil {
+			w = &capacityWaiter{size: size, offer: make(chan struct{}, 1)}
+		}
+		c.engine.queue.waiters.wait(w)
+		c.engine.mu.Unlock()
+		if err := c.awaitCapacity(ctx, w); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitCapacity waits until w has an offer.
+func (c *Client) awaitCapacity(ctx context.Context, w *capacityWaiter) error {
+	select {
+	case <-w.offer:
+		return nil
+	case <-c.ctx.Done():
+		return context.Cause(c.ctx)
+	case <-ctx.Done():
+	}
+	// An offer that came too late for us, or for which we had stood in the way, is passed on.
+	c.engine.do(func(*session.Client) { c.engine.queue.waiters.leave(w) })
+	return errors.Join(ErrQueueFull, context.Cause(ctx))
 }
 
 // publishNow writes a QoS 0 message if nothing is in its way.
@@ -138,19 +194,16 @@ func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 	} else {
 		sent, err = c.engine.Sender.SendAtMostOnce(p)
 	}
-	var writer *conn
+	wake := false
+	o := c.engine.outbox
 	if sent {
-		c.engine.counters.published++
-		k := c.engine.conn
-		k.out.lossy = k.out.taken + 1
-		if k.out.asleep && !k.out.busy {
-			k.out.asleep = false
-			writer = k
-		}
+		c.counters.published++
+		o.addedLossyLocked()
+		wake = o.rouseLocked()
 	}
-	c.engine.mu.Unlock()
-	if writer != nil {
-		writer.wakeUp()
+	c.engine.mu.Unlock() // nothing else follows: no notices
+	if wake {
+		o.wakeWriter()
 	}
 	if err != nil {
 		err = &requestError{"publish", p.Topic, false, err}
@@ -162,25 +215,49 @@ func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 // A message that was not sent is withdrawn, and failed because of cause. One that
 // was goes on, with a copy of what belongs to the caller.
 func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
-	var e notices
+	var n notices
 	c.engine.mu.Lock()
-	if d.settled {
+	if d.completed {
 		c.engine.mu.Unlock()
 		return false, nil
 	}
-	err = &requestError{"publish", d.out.Publish.Topic, true, cause}
+	topic := d.out.Publish.Topic
 	withdrawn := c.engine.Sender.Withdraw(&d.out)
 	if withdrawn {
-		err.(*requestError).sent = false
-		d.settled = true
+		d.completed = true
 		d.out.Complete(session.Result{Err: cause})
-		c.engine.countFlushesLocked(&e, d.out.Seq())
+		n.flushed = c.engine.flushes.count(nil, d.out.Seq())
 	} else {
 		c.engine.Sender.Own(&d.out)
 	}
-	c.engine.unlock(&e)
+	c.engine.unlock(&n)
 	if withdrawn && d.wake == nil {
 		d.finish() // a hook waits for it
 	}
-	return true, err
+	return true, &requestError{"publish", topic, !withdrawn, cause}
+}
+
+// publishHooked is PublishMessage with hooks.
+func (c *Client) publishHooked(ctx context.Context, m *Message) error {
+	m, done := c.hooks.publishing(ctx, m)
+	err := c.publishMessage(ctx, m)
+	done(err)
+	return err
+}
+
+// publishAsyncHooked is PublishAsync with hooks.
+func (c *Client) publishAsyncHooked(ctx context.Context, m *Message) (*Delivery, error) {
+	m, done := c.hooks.publishing(ctx, m)
+	d, err := c.publishAsync(ctx, m)
+	if err != nil {
+		done(err)
+		return nil, err
+	}
+	// Nobody waits for this goroutine: the hook may take its time, or call Close.
+	go func() {
+		<-d.Done()
+		_, err := d.result()
+		done(err)
+	}()
+	return d, nil
 }

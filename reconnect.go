@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"context"
-	"time"
 
 	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/wire"
@@ -22,7 +21,7 @@ func (c *Client) run(k *conn) error {
 
 // shakeHands leads from nc to an MQTT connection, which is the client's from then on.
 func (c *Client) shakeHands(ctx context.Context, nc *transport.Conn, h hello) (*conn, error) {
-	k := newConn(c, nc, h)
+	k := newConn(c.connOptions(), nc, h)
 	err := k.handshake(ctx, h, c.connectPacket(h))
 	if err != nil {
 		c.forget(k, err)
@@ -48,36 +47,10 @@ func (c *Client) connectPacket(h hello) *wire.Connect {
 
 // tolerate lets the server have so many messages in flight.
 func (c *Client) tolerate(receiveMaximum int) {
-	c.mayWait.Store(2 * int64(receiveMaximum)) // what came before may wait too
+	c.window.mayWait.Store(2 * int64(receiveMaximum)) // what came before may wait too
 	c.engine.mu.Lock()
-	c.engine.Indulge(receiveMaximum)
+	c.engine.AllowExcess(receiveMaximum)
 	c.engine.mu.Unlock()
-}
-
-// forget ends the engine's part of connection k, which err ended, and reports whether a
-// packet of ours may be why.
-func (c *Client) forget(k *conn, err error) (fromPacket bool) {
-	cause := k.endedBy(err)
-	var e notices
-	c.holds.serve(nil)
-	c.engine.mu.Lock()
-	c.engine.WroteBytes(k.written.Load())
-	fromPacket = c.engine.MayAnswer(cause)
-	c.engine.LostBecause(cause, time.Now())
-	if c.engine.conn == k {
-		c.engine.conn = nil
-		c.engine.counters.lost++
-	}
-	flushed := k.out.flushed
-	k.out.flushed = nil
-	c.engine.collectLocked(&e)
-	c.engine.mu.Unlock()
-	if flushed != nil {
-		close(flushed)
-	}
-	e.send()
-	c.cfg.Logger.Info("mqtt connection ended", "client_id", c.cfg.ClientID, "cause", err)
-	return fromPacket
 }
 
 // reconnectNow is how Reconnect and the goroutine that makes connections meet.
@@ -113,7 +86,7 @@ func (c *Client) Reconnect(ctx context.Context) error {
 	k := c.drop()
 	c.engine.mu.Unlock()
 	if k != nil {
-		k.hurry()
+		k.limitFarewell()
 	}
 	select {
 	case <-established:
@@ -138,28 +111,28 @@ func (c *Client) renew() {
 	}
 	c.engine.mu.Unlock()
 	if k != nil {
-		k.hurry()
+		k.limitFarewell()
 	}
 }
 
-// drop begins the end of the connection, whose hurry has to follow without the lock.
+// drop begins the end of the connection, whose limitFarewell has to follow without the lock.
 // Called with engine.mu held.
 func (c *Client) drop() *conn {
-	k := c.engine.conn
+	k := c.conn
 	if k == nil {
 		return nil
 	}
 	if k.leaving == nil {
 		c.detach()
 	}
-	k.leave(errOnDemand)
+	k.leaveLocked(errOnDemand)
 	return k
 }
 
 // detach puts a DISCONNECT that keeps the session behind what waits to be
 // written, acknowledgements among it. Called with engine.mu held.
 func (c *Client) detach() {
-	c.holds.hand(c.engine.Client)
+	c.holds.handLocked(c.engine.Client)
 	if err := c.engine.Disconnect(&wire.Disconnect{}); err != nil {
 		c.engine.Fail(err)
 	}

@@ -2,13 +2,10 @@ package mqtt
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -28,7 +25,7 @@ import (
 //
 // A ResponseTopic in m is for responders that do not speak 5.0 or know by
 // convention where to respond: the first message that the server sends on that
-// topic after the request is the response, whoever it answers. (If m has
+// topic after the request is the response, whatever it answers. (If m has
 // CorrelationData, only a message with the same.) Requests with the same
 // ResponseTopic therefore wait for one another, those of other clients cannot
 // be told apart, and a response that comes too late for one Request may be taken
@@ -53,20 +50,18 @@ func (c *Client) Request(ctx context.Context, m *Message) (*Message, error) {
 	if m.CorrelationData != nil {
 		return nil, &requestError{"request", m.Topic, false, invalid("correlation data", "need a ResponseTopic")}
 	}
-	r, asked, err := c.beginAsking(ctx)
+	r, asked, err := c.registerRequest(ctx)
 	if err != nil {
 		return nil, &requestError{"request", m.Topic, false, err}
 	}
-	defer c.doneAsking(r, asked)
+	defer func() {
+		if r.remove(asked) {
+			r.sub.unsubscribeLater()
+		}
+	}()
 	question := m.content()
 	question.ResponseTopic, question.CorrelationData = r.topic, []byte(asked.correlation)
 	return c.ask(ctx, question, asked.response)
-}
-
-// response is what a Request waits for. Its channel has room for it.
-type response struct {
-	m   *Message
-	err error
 }
 
 // errAnswered ends a request that was answered before it could be sent: on a
@@ -109,19 +104,6 @@ func (c *Client) ask(ctx context.Context, m *Message, responses <-chan response)
 	}
 }
 
-// result returns what a Request returns. A response that reports a failure
-// becomes an error.
-func (r response) result(topic string) (*Message, error) {
-	if r.err != nil {
-		return nil, &requestError{"request", topic, true, r.err}
-	}
-	i := slices.IndexFunc(r.m.UserProperties, func(p UserProperty) bool { return p.Name == errorProperty })
-	if i < 0 {
-		return r.m, nil
-	}
-	return nil, &requestError{"request", topic, true, &ResponseError{Text: r.m.UserProperties[i].Value, Response: r.m}}
-}
-
 // unanswerable says why no response can come, once d is done.
 func (d *Delivery) unanswerable() error {
 	ack, err := d.result()
@@ -146,18 +128,18 @@ func (c *Client) requestOn(ctx context.Context, m *Message) (*Message, error) {
 	fail := func(err error) (*Message, error) {
 		return nil, &requestError{"request", m.Topic, false, err}
 	}
-	if err := c.requests.turns.take(ctx, m.ResponseTopic); err != nil {
+	if err := c.requests.lock.acquire(ctx, m.ResponseTopic); err != nil {
 		return fail(err)
 	}
-	defer c.requests.turns.pass(m.ResponseTopic)
+	defer c.requests.lock.release(m.ResponseTopic)
 	s, err := c.subscribeForResponses(ctx, m.ResponseTopic)
 	if err != nil {
 		return fail(err)
 	}
-	defer c.forsake(s)
+	defer s.unsubscribeLater()
 	skipReceived(s)
 	responses := make(chan response, 1)
-	if !c.pumps.start(func() { responses <- firstResponse(s, m.CorrelationData) }) {
+	if !c.inbox.workers.start(func() { responses <- firstResponse(s, m.CorrelationData) }) {
 		return fail(context.Cause(c.ctx))
 	}
 	question := m.content()
@@ -173,14 +155,7 @@ func (c *Client) subscribeForResponses(ctx context.Context, topic string) (*Subs
 	if c.ServerInfo().Version == V5 {
 		f.RetainHandling = DontSendRetained
 	}
-	s, err := c.SubscribeWith(ctx, SubscribeOptions{Filters: []Filter{f}})
-	if err != nil {
-		return nil, err
-	}
-	c.router.mu.Lock()
-	s.transient = true
-	c.router.mu.Unlock()
-	return s, nil
+	return c.subscribe(ctx, SubscribeOptions{Filters: []Filter{f}}, kindResponses)
 }
 
 // skipReceived drops what s has by now: it answers an earlier request.
@@ -191,7 +166,7 @@ func skipReceived(s *Subscription) {
 		if _, err := s.Next(now); err != nil {
 			return
 		}
-		s.client.engine.counters.stray.Add(1)
+		s.inbox.counters.stray.Add(1)
 	}
 }
 
@@ -206,42 +181,94 @@ func firstResponse(s *Subscription, correlation []byte) response {
 		if !m.Retain && (correlation == nil || slices.Equal(m.CorrelationData, correlation)) {
 			return response{m: m}
 		}
-		s.client.engine.counters.stray.Add(1)
+		s.inbox.counters.stray.Add(1)
 	}
 }
 
-// ResponseError is the response of a Respond whose function failed.
-type ResponseError struct {
-	Text     string   // of the error that the function returned
-	Response *Message // as it came
-}
-
-// Error quotes the responder.
-func (e *ResponseError) Error() string { return fmt.Sprintf("responder failed: %.200q", e.Text) }
-
-// newResponseTopic makes a topic that nobody can guess. base is the client's
-// setting, info what the server said.
-func newResponseTopic(base, info string) string {
-	if base == "" {
-		base = info
+// responses returns the client's present response topic. The first Request
+// makes it, and so does one that finds that the server wants another or that the
+// Subscription has ended.
+func (c *Client) responses(ctx context.Context) (*responses, error) {
+	if r := c.currentResponses(); r != nil {
+		return r, nil
 	}
-	if base == "" {
-		base = "responses"
+	// No Request names "" as its response topic.
+	if err := c.requests.lock.acquire(ctx, ""); err != nil {
+		return nil, err
 	}
-	return strings.TrimSuffix(base, "/") + "/" + rand.Text()
+	defer c.requests.lock.release("")
+	if r := c.currentResponses(); r != nil {
+		return r, nil // somebody else made it meanwhile
+	}
+	return c.newResponses(ctx)
 }
 
-// correlations numbers the requests of one response topic, behind bytes that
-// nobody can guess.
-type correlations struct{ next [16]byte }
-
-func newCorrelations() (c correlations) {
-	rand.Read(c.next[:8])
-	return c
+func (c *Client) currentResponses() *responses {
+	info := c.ServerInfo().ResponseInformation
+	c.requests.mu.Lock()
+	r := c.requests.current
+	c.requests.mu.Unlock()
+	if r == nil || r.info != info || r.sub.Err() != nil {
+		return nil
+	}
+	return r
 }
 
-func (c *correlations) take() string {
-	n := binary.BigEndian.Uint64(c.next[8:])
-	binary.BigEndian.PutUint64(c.next[8:], n+1)
-	return string(c.next[:])
+func (c *Client) newResponses(ctx context.Context) (*responses, error) {
+	info := c.ServerInfo()
+	if info.Version < V5 {
+		return nil, invalid("response topic", "MQTT %v has no response topics of its own; name one that the responder knows", info.Version)
+	}
+	r := &responses{
+		topic:        newResponseTopic(c.cfg.ResponsePrefix, info.ResponseInformation),
+		info:         info.ResponseInformation,
+		correlations: newCorrelations(),
+		waiting:      make(map[string]*asked),
+	}
+	if err := match.ValidateTopic(r.topic); err != nil {
+		return nil, invalid("response information of the server", "%w", err)
+	}
+	var err error
+	if r.sub, err = c.subscribeForResponses(ctx, r.topic); err != nil {
+		return nil, err
+	}
+	if !c.inbox.workers.start(func() { c.takeResponses(r) }) {
+		return nil, context.Cause(c.ctx)
+	}
+	c.requests.mu.Lock()
+	before := c.requests.current
+	c.requests.current = r
+	c.requests.mu.Unlock()
+	if before != nil && before.retire() {
+		before.sub.unsubscribeLater()
+	}
+	return r, nil
+}
+
+// takeResponses hands responses to the Requests that wait for them, until the
+// Subscription ends.
+func (c *Client) takeResponses(r *responses) {
+	for {
+		m, err := r.sub.Next(context.Background())
+		if err != nil {
+			r.fail(err)
+			return
+		}
+		if !r.resolve(m) {
+			c.counters.stray.Add(1)
+		}
+	}
+}
+
+// registerRequest registers a Request with the present response topic.
+func (c *Client) registerRequest(ctx context.Context) (*responses, *asked, error) {
+	for {
+		r, err := c.responses(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		if a := r.add(); a != nil {
+			return r, a, nil
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -10,14 +11,17 @@ import (
 // RespondOptions describe a responder in full.
 type RespondOptions struct {
 	// SubscribeOptions say where requests come from. ManualAck has no meaning:
-	// Respond acknowledges.
+	// Respond acknowledges. What is for Handle (Lend, OrderBy, Concurrency in here) is
+	// refused with ErrInvalid.
 	SubscribeOptions
-	// Concurrency bounds how many requests are worked on at one time. With 1 they
-	// are answered in their order. Zero means 16.
+	// Concurrency is how many calls of the function may run at once, as it is for
+	// Handle in SubscribeOptions. With 1 requests are answered in their order. Zero
+	// means 16. It is this field that counts, also in a RespondOptions called o as
+	// o.Concurrency.
 	Concurrency int
 }
 
-// Respond subscribes to filter and calls f forevery message, up to 16 at a time,
+// Respond subscribes to filter and calls f for every message, up to 16 at a time,
 // until ctx ends. What f returns is published to the response topic of the
 // request with its correlation data, at the QoS of the request or a higher one
 // that f gives. A request that names no response topic is answered on the Topic
@@ -61,13 +65,13 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 	case o.Concurrency < 0:
 		return &requestError{"respond", name, false, invalid("concurrency", "%d is negative", o.Concurrency)}
 	case o.Lend || o.SubscribeOptions.Concurrency > 0 || o.OrderBy != nil:
-		return &requestError{"respond", name, false, invalid("options", "SubscribeOptions.Lend, Concurrency and OrderBy are for Handle")}
+		return &requestError{"respond", name, false, invalid("options", "SubscribeOptions.Lend, Concurrency and OrderBy are for Handle; RespondOptions.Concurrency is for Respond")}
 	}
 	o.ManualAck = true
 	s, err := c.SubscribeWith(ctx, o.SubscribeOptions)
 	if err != nil {
 		if s != nil { // a filter was refused, others were not
-			c.forsake(s)
+			s.unsubscribeLater()
 		}
 		err.(*requestError).op = "respond"
 		return err
@@ -75,7 +79,7 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 	if len(c.hooks.handle) > 0 {
 		f = c.hooks.responding(f)
 	}
-	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, defaultTo(o.Concurrency, 16)), busy: make(map[*Message]busy)}
+	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, cmp.Or(o.Concurrency, 16)), busy: make(map[*Message]busy)}
 	return &requestError{"respond", name, true, r.run(ctx)}
 }
 
@@ -130,9 +134,6 @@ func (r *responder) response(q request, answer *Message) *Message {
 func (r *responder) qos(q request) QoS {
 	return min(q.qos, r.client.ServerInfo().Limits.MaximumQoS)
 }
-
-// errorProperty marks the response that reports an error, with its text.
-const errorProperty = "response-error"
 
 // report tells the requester that f has failed.
 func (r *responder) report(ctx context.Context, q request, failure error) error {

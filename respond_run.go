@@ -27,17 +27,17 @@ type responder struct {
 // busy is a request that is neither answered nor given up.
 type busy struct {
 	request
-	receipt  receipt
-	returned bool // f has
+	acknowledger acknowledger
+	returned     bool // f has
 }
 
 var errStoppedResponding = errors.New("responder has stopped")
 
 // run takes requests until ctx or the Subscription ends, and then those that are there.
 func (r *responder) run(ctx context.Context) error {
-	for _, c := range []*Client{r.client, r.sub.client} {
-		c.handlers.begin()
-		defer c.handlers.end()
+	for _, b := range []*inbox{&r.client.inbox, r.sub.inbox} {
+		b.handlers.add()
+		defer b.handlers.done()
 	}
 	working, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	sending, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -62,7 +62,7 @@ func (r *responder) run(ctx context.Context) error {
 	case <-over:
 	case <-sending.Done():
 	}
-	r.leave(sending)
+	r.giveUpRest(sending)
 	return ended
 }
 
@@ -80,18 +80,19 @@ func (r *responder) stop(stop, giveUp context.CancelCauseFunc, err error) {
 // drain makes the server send no more requests; the queue ends behind those that are there.
 func (r *responder) drain(working context.Context) {
 	s := r.sub
+	b := s.inbox
 	switch {
-	case s.client.router.isClosed():
+	case b.router.isClosed():
 		return // the session ends too, or the next process answers
-	case s.client.State() == Connected:
+	case b.connected():
 		_ = s.Drain(working)
 		return
-	case s.client.router.drain(s): // no more can come
-		s.client.unwant(s)
-		s.client.router.remove(s)
-		s.queue.drain()
+	case b.startDrain(s): // no more can come
+		s.unwant()
+		b.remove(s)
+		s.queue.finishWhenEmpty()
 	}
-	s.client.router.drained(s)
+	b.emptied(s)
 }
 
 // serve calls f, with working for its context, for the requests that come until ctx or the Subscription ends.
@@ -112,7 +113,7 @@ func (r *responder) serve(ctx, working, sending context.Context) error {
 			return err
 		}
 		r.mu.Lock()
-		r.busy[m] = busy{request: requestOf(m), receipt: m.receipt} // f may change m
+		r.busy[m] = busy{request: requestOf(m), acknowledger: m.acknowledger} // f may change m
 		r.mu.Unlock()
 		r.calls.Go(func() {
 			defer func() { <-r.slots }()
@@ -137,7 +138,7 @@ func (r *responder) answer(ctx context.Context, m, answer *Message, failure erro
 	}
 	err := r.publish(ctx, b.request, answer, failure)
 	if err != nil && ctx.Err() != nil && r.others(b.topic, b.qos) {
-		return // leave looks after it
+		return // giveUpRest looks after it
 	}
 	r.mu.Lock()
 	_, mine = r.busy[m]
@@ -151,10 +152,10 @@ func (r *responder) answer(ctx context.Context, m, answer *Message, failure erro
 // answered is the end of a request, of which err says why it has no response.
 func (r *responder) answered(b busy, err error) {
 	if err != nil {
-		r.client.engine.counters.unanswered.Add(1)
+		r.client.counters.unanswered.Add(1)
 		r.client.cfg.Logger.Warn("mqtt request not answered", "client_id", r.client.cfg.ClientID, "topic", b.topic, "cause", err)
 	}
-	b.receipt.settle(Success)
+	b.acknowledger.acknowledge(Success)
 }
 
 // others says that another responder can take a request that is not acknowledged.
@@ -173,11 +174,11 @@ func (r *responder) others(topic string, qos QoS) bool {
 	return false
 }
 
-// leave looks after the requests that have no answer when the time is over.
-func (r *responder) leave(sending context.Context) {
+// giveUpRest looks after the requests that have no answer when the time is over.
+func (r *responder) giveUpRest(sending context.Context) {
 	s := r.sub
-	rest := s.queue.close(ErrUnsubscribed)
-	s.client.router.remove(s)
+	rest := s.queue.cutOff(ErrUnsubscribed)
+	s.inbox.remove(s)
 	r.mu.Lock()
 	left := r.busy
 	r.busy = nil
@@ -189,10 +190,13 @@ func (r *responder) leave(sending context.Context) {
 			r.answered(b, errStoppedResponding)
 		case b.returned:
 			again := m.Clone() // f had it
-			again.receipt = b.receipt
+			again.acknowledger = b.acknowledger
 			back = append(back, item{Message: again})
 		default:
-			s.leaveWithServer(b.receipt) // f has it
+			// f has it: it stays without an acknowledgement for good.
+			if token := b.acknowledger.leaveOnServer(); !token.IsZero() {
+				s.inbox.leaveOnServer([]session.Token{token})
+			}
 		}
 	}
 	for _, m := range rest {
@@ -201,14 +205,14 @@ func (r *responder) leave(sending context.Context) {
 		}
 	}
 	switch {
-	case s.client.router.isClosed():
-		release(rest) // it all stays with the server
+	case s.inbox.router.isClosed():
+		releaseAll(rest) // it all stays with the server
 		return
 	case len(back) > 0:
-		s.client.router.giveBackLate(s, back)
+		s.inbox.giveBackLate(s, back)
 	}
 	r.refuse(sending, rest)
-	s.client.forsake(s)
+	s.unsubscribeLater()
 }
 
 // refuse tells the requests of rest that nobody will answer that there is no responder any more.
@@ -220,7 +224,7 @@ func (r *responder) refuse(sending context.Context, rest []item) {
 			continue
 		}
 		refusals.Go(func() error {
-			b := busy{request: requestOf(m.Message), receipt: m.receipt}
+			b := busy{request: requestOf(m.Message), acknowledger: m.acknowledger}
 			err := errStoppedResponding
 			if r.client.State() == Connected {
 				err = r.publish(sending, b.request, nil, err)
@@ -230,14 +234,4 @@ func (r *responder) refuse(sending context.Context, rest []item) {
 		})
 	}
 	_ = refusals.Wait()
-}
-
-// leaveWithServer leaves a message without an acknowledgement for good: the next
-// connection, of whoever it is, brings it again.
-func (s *Subscription) leaveWithServer(r receipt) {
-	token := r.leave()
-	if token.IsZero() {
-		return
-	}
-	s.client.engine.do(func(engine *session.Client) { engine.Receiver.Leave(token) })
 }

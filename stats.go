@@ -1,8 +1,6 @@
 package mqtt
 
-import (
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Stats are counts since Connect and the present fill of the queues. What comes on
 // the connections of SubscribeOptions.OwnConnection is included.
@@ -34,42 +32,28 @@ type Stats struct {
 
 // counters are guarded by engine.mu, except the atomic ones.
 type counters struct {
-	connections, lost, published, queueDropped, received uint64
+	connections, lost, published uint64
 
-	bytesSent, bytesReceived, dropped, unclaimed, refused, stray, unanswered atomic.Uint64
+	traffic                                        traffic
+	dropped, unclaimed, refused, stray, unanswered atomic.Uint64
 }
 
-// Stats returns the client's counters. It is cheap.
-func (c *Client) Stats() Stats {
-	s := c.stats()
-	s.add(c.ownStats())
-	return s
+// traffic counts what went over all connections of a client.
+type traffic struct {
+	sent, received atomic.Uint64 // bytes
+	messages       atomic.Uint64 // received
 }
 
-func (c *Client) stats() Stats {
-	c.engine.mu.Lock()
-	defer c.engine.mu.Unlock()
-	c.holds.hand(c.engine.Client)
-	s := Stats{
-		Connections:   c.engine.counters.connections,
-		Lost:          c.engine.counters.lost,
-		BytesSent:     c.engine.counters.bytesSent.Load(),
-		BytesReceived: c.engine.counters.bytesReceived.Load(),
-		Published:     c.engine.counters.published,
-		QueueDropped:  c.engine.counters.queueDropped,
-		Received:      c.engine.counters.received,
-		Dropped:       c.engine.counters.dropped.Load(),
-		Unclaimed:     c.engine.counters.unclaimed.Load(),
-		Refused:       c.engine.counters.refused.Load(),
-
-		StrayResponses: c.engine.counters.stray.Load(),
-		Unanswered:     c.engine.counters.unanswered.Load(),
-
-		Inflight:   c.engine.Sender.Inflight(),
-		Unfinished: c.engine.Receiver.Unfinished(),
-	}
-	s.Queued, s.QueuedBytes = c.engine.Sender.Queued()
-	s.Held = c.holds.total()
-	s.HeldUnclaimed = c.holds.count(&c.router.unclaimed.shelf)
-	return s
+// add adds what another client has counted.
+func (s *Stats) add(o Stats) {
+	s.Connections += o.Connections
+	s.Lost += o.Lost
+	s.BytesSent += o.BytesSent
+	s.BytesReceived += o.BytesReceived
+	s.Received += o.Received
+	s.Dropped += o.Dropped
+	s.Unclaimed += o.Unclaimed
+	s.Unfinished += o.Unfinished
+	s.Held.add(o.Held)
+	s.HeldUnclaimed.add(o.HeldUnclaimed)
 }

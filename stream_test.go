@@ -30,12 +30,12 @@ func wantClosed(t *testing.T, ch <-chan *mqtt.Message) {
 	}
 }
 
-// pumps returns how many goroutines feed channels when everything else waits.
-func pumps() int {
+// feeders returns how many goroutines feed channels when everything else waits.
+func feeders() int {
 	synctest.Wait()
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
-	return strings.Count(string(stacks), "mqtt.(*pump).run(")
+	return strings.Count(string(stacks), "mqtt.(*feeder).run(")
 }
 
 // sendNumbered sends as many QoS 1 messages whose payload is their identifier.
@@ -119,7 +119,7 @@ func TestStreamEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// The next consumer need not wait until the pump of the last one has noticed the
+// The next consumer need not wait until the feeder of the last one has noticed the
 // end of its context.
 func TestConsumerThatFollowsAtOnceKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -181,10 +181,10 @@ func TestSeveralStreamsGiveBackInOrderOfArrival(t *testing.T) {
 				ends = append(ends, cancel)
 			}
 			sendNumbered(conn, 5)
-			require.Equal(t, 3, pumps())
+			require.Equal(t, 3, feeders())
 			for i, which := range order {
 				ends[which]()
-				require.Equal(t, 2-i, pumps())
+				require.Equal(t, 2-i, feeders())
 			}
 			conn.WantIdle()
 			wantMessages(t, sub, "1", "2", "3", "4", "5")
@@ -235,7 +235,7 @@ func TestStreamWhoseContextHasEndedTakesNothing(t *testing.T) {
 		cancel()
 		_, open := <-sub.Stream(ctx)
 		require.False(t, open)
-		require.Zero(t, pumps())
+		require.Zero(t, feeders())
 		wantMessages(t, sub, "1")
 	})
 }
@@ -298,7 +298,7 @@ func TestStreamEndsWithTheSubscription(t *testing.T) {
 				for _, ch := range streams {
 					wantClosed(t, ch)
 				}
-				require.Zero(t, pumps())
+				require.Zero(t, feeders())
 				require.ErrorIs(t, sub.Err(), c.err)
 				require.NoError(t, ctx.Err())
 				wantClosed(t, sub.Stream(ctx))
@@ -341,9 +341,9 @@ func TestStreamThatNobodyReadsLeavesNothingBehind(t *testing.T) {
 		for range 100 {
 			ctx, cancel := context.WithCancel(t.Context())
 			sub.Stream(ctx)
-			require.Equal(t, 1, pumps())
+			require.Equal(t, 1, feeders())
 			cancel()
-			require.Zero(t, pumps())
+			require.Zero(t, feeders())
 		}
 		conn.WantIdle()
 		wantMessages(t, sub, "1", "2", "3")
@@ -441,7 +441,7 @@ func TestConsumersThatComeAndGoLoseNothing(t *testing.T) {
 			for payload, times := range seen {
 				require.Equal(t, 1, times, payload)
 			}
-			require.Zero(t, pumps())
+			require.Zero(t, feeders())
 			wantMessages(t, sub)
 		})
 	}

@@ -18,12 +18,12 @@ func (c *Client) Subscribe(ctx context.Context, filter string, qos QoS) (*Subscr
 // and refuses others, the Subscription is returned together with a *ServerError
 // about the first refusal; Granted has them all.
 func (c *Client) SubscribeWith(ctx context.Context, o SubscribeOptions) (*Subscription, error) {
-	return c.subscribe(ctx, o, false)
+	return c.subscribe(ctx, o, kindStream)
 }
 
-func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, handle bool) (*Subscription, error) {
+func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, k kind) (*Subscription, error) {
 	if o.OwnConnection {
-		return c.subscribeOwn(ctx, o, handle)
+		return c.subscribeOwn(ctx, o, k)
 	}
 	name := ""
 	if len(o.Filters) > 0 {
@@ -36,17 +36,16 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, handle bool)
 		return nil, &requestError{"subscribe", name, false, context.Cause(ctx)}
 	}
 	o.Filters = slices.Clone(o.Filters)
-	s := c.newSubscription(o)
-	s.handled = handle
+	s := c.inbox.newSubscription(k, o)
 	s.queue.early = true
-	if err := c.router.add(s); err != nil {
+	if err := c.inbox.add(s); err != nil {
 		return nil, &requestError{"subscribe", name, false, err}
 	}
 	c.engine.do(func(engine *session.Client) { engine.Subscriptions.Add(s.interest) })
 	select {
 	case <-s.first.done:
 	case <-ctx.Done():
-		return nil, c.giveUp(s, name, context.Cause(ctx))
+		return nil, s.giveUp(context.Cause(ctx))
 	}
 	if s.first.err == nil {
 		return s, nil
@@ -60,8 +59,8 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, handle bool)
 
 // wasSent says whether the server can know of the filters.
 func (s *Subscription) wasSent() bool {
-	s.client.engine.mu.Lock()
-	defer s.client.engine.mu.Unlock()
+	s.inbox.engine.mu.Lock()
+	defer s.inbox.engine.mu.Unlock()
 	return s.interest.Sent()
 }
 
@@ -75,28 +74,52 @@ func (c *Client) Route(filter string) (*Subscription, error) {
 	if err := o.validate(); err != nil {
 		return nil, &requestError{"route", filter, false, err}
 	}
-	s := c.newSubscription(o)
-	s.local = true
-	if err := c.router.add(s); err != nil {
+	s := c.inbox.newSubscription(kindLocal, o)
+	if err := c.inbox.add(s); err != nil {
 		return nil, &requestError{"route", filter, false, err}
 	}
 	return s, nil
 }
 
-// giveUp ends a Subscription whose SUBACK was not waited for.
-func (c *Client) giveUp(s *Subscription, name string, cause error) error {
-	s.neverBegan(cause, s.handled && c.cfg.Resume)
-	if s.handled {
-		c.engine.do(s.endHandled)
-	} else {
-		c.unwant(s)
+// Handle subscribes and calls f for every message like Subscription.Handle, until ctx
+// or the Subscription ends, or f fails. Its Subscription ends with it: SubscribeWith
+// and Subscription.Handle are for those who want to know when it has begun, and to
+// go on with it afterwards.
+//
+// What f has not finished by then stays unacknowledged, above AtMostOnce: the
+// next Handle, Subscription or Route of this client whose filter matches gets it
+// first, and as long as none does, it holds up the acknowledgements behind it. The
+// same goes for a panic in the caller's goroutine.
+// With Config.Resume the server keeps the subscription too, so that nothing is
+// lost between two processes; Client.Unsubscribe ends it. Filters that are shared
+// it does not keep, unless SubscribeOptions.KeepShared is set: other workers are to
+// have what comes. Otherwise Handle unsubscribes when it ends, without waiting for
+// the answer.
+//
+// If the server refuses one of the filters, Handle returns that *ServerError.
+func (c *Client) Handle(ctx context.Context, o SubscribeOptions, f func(context.Context, *Message) error) error {
+	if f == nil {
+		return errNoFunction(&o)
 	}
-	return &requestError{"subscribe", name, s.wasSent(), cause}
+	s, err := c.subscribe(ctx, o, kindHandled)
+	if s == nil {
+		return err
+	}
+	defer s.endHandled() // also when f panics
+	if err != nil {
+		return err // some filters were refused
+	}
+	return s.Handle(ctx, f)
 }
 
-// unwant ends what s wants of the server, and does not wait for its answer.
-func (c *Client) unwant(s *Subscription) {
-	if s.interest != nil {
-		c.engine.do(func(engine *session.Client) { engine.Subscriptions.Remove(s.interest, false) })
+// giveUp ends a Subscription whose SUBACK was not waited for.
+func (s *Subscription) giveUp(cause error) error {
+	handled := s.kind == kindHandled
+	s.neverBegan(cause, handled && s.inbox.resume)
+	if handled {
+		s.inbox.engine.do(s.leaveHandled)
+	} else {
+		s.unwant()
 	}
+	return &requestError{"subscribe", s.name(), s.wasSent(), cause}
 }

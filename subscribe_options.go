@@ -25,10 +25,10 @@ type SubscribeOptions struct {
 	// takes a message of any size.
 	//
 	// At QoS 1 and 2 Config.ReceiveMaximum messages and once more BufferBytes may wait,
-	// over reconnects and lost sessions too. What finds no room stays with the server:
+	// over reconnects and lost sessions too. What finds no space stays with the server:
 	// for up to a second nothing is read, until a consumer takes something; after that
 	// further messages are left without an acknowledgement, and with them those that
-	// come behind. Watch tells (ErrQueueFull). When half of the room is free, the
+	// come behind. Watch tells (ErrQueueFull). When half of the space is free, the
 	// client reconnects by itself and gets what it has left; if it was for the bytes,
 	// it announces a smaller receive maximum (5.0) for the next connections. A
 	// consumer that waits for the server, in Publish for example, has to expect that
@@ -41,7 +41,7 @@ type SubscribeOptions struct {
 
 	// OwnConnection gives the Subscription a connection of its own, for a consumer
 	// that may be slow or stuck: on one connection a message that is held holds up
-	// the acknowledgements of all that came later, whoever wants them, and after
+	// the acknowledgements of all that came later, whichever Subscription wants them, and after
 	// Config.ReceiveMaximum of them the server sends nothing more at QoS 1 and 2.
 	//
 	// The connection is made as Config says, by Subscribe, under its context, and
@@ -79,15 +79,32 @@ type SubscribeOptions struct {
 	// Lend makes messages valid only until the function returns, with all that they
 	// point to: on a busy connection they are not copied and cost no allocation.
 	// Message.Clone is for those that are kept. Zero means that messages are the
-	// function's own. Who does not receive by Handle gets messages of their own.
+	// function's own. Without Handle messages are always their receiver's own.
 	Lend bool
 	// Concurrency is how many calls of the function may run at once. Messages with
 	// the same key are still handled one after the other, in their order. Zero
-	// means one.
+	// means one. (Respond has the same setting in RespondOptions.Concurrency.)
 	Concurrency int
-	// OrderBy returns the key of a message, with Concurrency. Zero means its topic.
+	// OrderBy returns the key of a message, with Concurrency. If nil, it is the topic.
 	OrderBy func(*Message) string
 }
+
+// Overflow says what a Subscription does with a QoS 0 message for which its
+// buffer has no space. QoS 1 and 2 messages stay with the server then; see
+// SubscribeOptions.BufferBytes.
+type Overflow uint8
+
+// What to do when the buffer is full.
+const (
+	DropNewest Overflow = iota // drop the message that just came
+	DropOldest                 // drop the QoS 0 message that has waited longest
+	// Block stops reading from the connection until half of the buffer is free. It
+	// slows the server down by TCP back-pressure, and with it everything else on
+	// the connection: other subscriptions, acknowledgements, keep-alive. The
+	// consumer must not wait for the server, by Publish, Subscribe, Unsubscribe or
+	// Flush: the answer may be behind the message that finds no space.
+	Block
+)
 
 // shared returns the filters that are shared.
 func (o *SubscribeOptions) shared() (filters []string) {
@@ -107,7 +124,7 @@ func (o *SubscribeOptions) validateAll() error {
 	case o.Concurrency > maxConcurrency:
 		return invalid("concurrency", "%d is more than %d", o.Concurrency, maxConcurrency)
 	case o.Lend && o.ManualAck:
-		return invalid("options", "a lent message is gone when the function returns, so it can not be ManualAck")
+		return invalid("options", "a lent message is gone when the function returns, so it cannot be ManualAck")
 	}
 	return o.validate()
 }
@@ -133,7 +150,7 @@ func (o *SubscribeOptions) validate() error {
 		}
 		// [MQTT-3.8.3-4]
 		if _, _, shared := match.SplitShared(f.Filter); shared && f.NoLocal {
-			return invalid("filter", "%q is shared and can not be NoLocal", f.Filter)
+			return invalid("filter", "%q is shared and cannot be NoLocal", f.Filter)
 		}
 		if seen[f.Filter] {
 			return invalid("filter", "%q is given twice", f.Filter)

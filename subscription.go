@@ -20,26 +20,23 @@ import (
 // Messages is open, one message is always on its way to the channel, where Next
 // would not see it.)
 type Subscription struct {
-	client  *Client
+	inbox   *inbox
+	kind    kind
 	options SubscribeOptions
 	queue   queue
-	shelf   shelf  // what is held for it
-	local   bool   // made by Route: the server knows nothing of it
-	handled bool   // made by Handle: what it has not finished is kept
-	number  uint64 // in the order of Subscriptions; set by router.add
-	claimed int    // messages that had waited for it, the first in queue; likewise
-	// transient is guarded by client.router.mu: the filters mean nothing to a later process.
-	transient bool
+	holds   holdList
+	number  uint64 // in the order of Subscriptions; set by router.addLocked
+	claimed int    // messages that had waited for it, the first in queue; set by inbox.add
 
 	interest *session.Interest // what the server is asked for; guarded by engine.mu; nil: nothing
 	first    firstAnswer
 
-	// Guarded by client.router.mu.
-	routes   []*route       // one for each filter
-	index    map[string]int // of routes by filter; nil: they are few
-	granted  []Ack
-	draining bool   // UNSUBSCRIBE is on its way; messages are still welcome
-	left     uint64 // number of the newest Subscription when this one was taken out; until then above all
+	// Guarded by router.mu.
+	state   state
+	routes  []*route       // one for each filter
+	index   map[string]int // of routes by filter; nil: they are few
+	granted []Ack
+	left    uint64 // number of the newest Subscription when this one was taken out; until then above all
 
 	channel struct { // of Messages
 		once sync.Once
@@ -47,33 +44,30 @@ type Subscription struct {
 	}
 }
 
-// newSubscription returns a Subscription that the router does not know yet.
-func (c *Client) newSubscription(o SubscribeOptions) *Subscription {
-	s := &Subscription{client: c, options: o}
-	s.queue.init(&s.options, &c.engine.counters.dropped)
-	s.queue.remote.sub = s
-	s.shelf.sub = s
-	s.first.done = make(chan struct{})
-	return s
+// name is what errors and events call it.
+func (s *Subscription) name() string { return s.options.Filters[0].Filter }
+
+// optionsOf returns what it asked for on one of its filters.
+func (s *Subscription) optionsOf(filter string) Filter {
+	if s.index != nil {
+		return s.options.Filters[s.index[filter]]
+	}
+	i := slices.IndexFunc(s.options.Filters, func(f Filter) bool { return f.Filter == filter })
+	return s.options.Filters[i]
 }
 
 // handedOver acknowledges a message that a consumer has.
 func (s *Subscription) handedOver(m *Message) {
 	if !s.options.ManualAck {
-		m.receipt.settle(Success)
+		m.acknowledger.acknowledge(Success)
 	}
 }
 
-// take waits for the next messages, as many as there are and dst has room for. h
-// and over are those of queue.popFor.
-func (s *Subscription) take(ctx context.Context, h *holder, over int, dst []item) (n int, err error) {
-	return s.takeAs(ctx, h, over, dst, false)
-}
-
-// takeAs is take for one who may have the messages settled; see queue.popAs.
-func (s *Subscription) takeAs(ctx context.Context, h *holder, over int, dst []item, settled bool) (n int, err error) {
-	for ; ; over = 0 {
-		n, err := s.queue.popAs(h, over, dst, settled)
+// pop waits for the next messages, as many as there are and dst has space for. The
+// other arguments are those of queue.pop.
+func (s *Subscription) pop(ctx context.Context, c *consumer, handedOver int, dst []item, acknowledge bool) (n int, err error) {
+	for ; ; handedOver = 0 {
+		n, err := s.queue.pop(c, handedOver, dst, acknowledge)
 		if n > 0 || err != nil {
 			return n, err
 		}
@@ -91,7 +85,7 @@ func (s *Subscription) takeAs(ctx context.Context, h *holder, over int, dst []it
 // returns what Err returns, or ErrUnsubscribed.
 func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 	var next [1]item
-	if _, err := s.takeAs(ctx, nil, 0, next[:], !s.options.ManualAck); err != nil {
+	if _, err := s.pop(ctx, nil, 0, next[:], !s.options.ManualAck); err != nil {
 		return nil, err
 	}
 	return next[0].owned(), nil
@@ -105,7 +99,7 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		for {
 			var next [1]item
-			_, err := s.take(ctx, nil, 0, next[:])
+			_, err := s.pop(ctx, nil, 0, next[:], false)
 			if errors.Is(err, ErrUnsubscribed) {
 				return
 			}
@@ -135,8 +129,8 @@ func (s *Subscription) Err() error {
 // Granted returns the server's answer for each filter, in the order of the
 // filters: the granted QoS or why it was refused.
 func (s *Subscription) Granted() []ReasonCode {
-	s.client.router.mu.Lock()
-	defer s.client.router.mu.Unlock()
+	s.inbox.router.mu.Lock()
+	defer s.inbox.router.mu.Unlock()
 	var codes []ReasonCode
 	for _, ack := range s.granted {
 		codes = append(codes, ack.ReasonCode)
@@ -147,88 +141,16 @@ func (s *Subscription) Granted() []ReasonCode {
 // Answers returns what Granted returns with what else the server said: the reason
 // string and the user properties of the SUBACK that has the filter.
 func (s *Subscription) Answers() []Ack {
-	s.client.router.mu.Lock()
-	defer s.client.router.mu.Unlock()
+	s.inbox.router.mu.Lock()
+	defer s.inbox.router.mu.Unlock()
 	return slices.Clone(s.granted)
 }
 
 // Held returns what the Subscription has got at QoS 1 and 2 and is not acknowledged:
 // what waits for a consumer, and what consumers have not acknowledged.
-func (s *Subscription) Held() Held { return s.client.holds.count(&s.shelf) }
+func (s *Subscription) Held() Held { return s.inbox.holds.held(&s.holds) }
 
 // Dropped returns how many messages for this Subscription were dropped: at QoS 0 because
-// they found no room in the buffer, and at any QoS because they were malformed or larger
+// they found no space in the buffer, and at any QoS because they were malformed or larger
 // than Config.MaximumPacketSize and the server sent them again and again.
 func (s *Subscription) Dropped() uint64 { return s.queue.lost() }
-
-// Unsubscribe ends the Subscription at once. Messages that nobody has taken
-// are dropped, acknowledged so that they do not come again. It then waits for
-// the server's answer, unless another Subscription still needs the filters; an
-// error says that the server did not agree or that the answer did not come, so
-// that it may go on sending. The request goes on when ctx ends.
-func (s *Subscription) Unsubscribe(ctx context.Context) error {
-	s.discard(ErrUnsubscribed)
-	err := s.client.release(ctx, s)
-	s.client.retire(true)
-	return err
-}
-
-// discard ends the queue because of err. What nobody took is acknowledged: it
-// must not hold up the acknowledgements of what came later.
-func (s *Subscription) discard(err error) {
-	dismiss(s.queue.close(err))
-	s.client.renounce(s.queue.takeLeft())
-}
-
-// refused ends the Subscription because of err, the answer to SUBSCRIBE. The
-// router does not have it any more.
-func (s *Subscription) refused(err error, first bool) {
-	switch {
-	case first:
-		s.neverBegan(err, false)
-	case s.handled:
-		s.queue.fail(err) // Handle looks after what is left
-	default:
-		s.discard(err)
-	}
-}
-
-// neverBegan takes out a Subscription that nobody has received from. What had
-// waited for it goes on waiting for another. With resume the server keeps the filters
-// of a handler.
-func (s *Subscription) neverBegan(err error, resume bool) {
-	r := &s.client.router
-	left := s.queue.close(err)
-	claimed := min(s.claimed, len(left))
-	r.giveBack(s.number, left[:claimed])
-	if s.handled {
-		r.abandon(s, left[claimed:], resume)
-		return
-	}
-	dismiss(left[claimed:])
-	r.remove(s)
-}
-
-// Drain unsubscribes and lets the consumers take what the server sends before
-// its answer; then the Subscription ends. Drain returns when they have, or with
-// ctx, which leaves what is still there to the consumers, or to Unsubscribe to
-// drop. What lies in the buffered channel of Messages counts as taken.
-func (s *Subscription) Drain(ctx context.Context) error {
-	var err error
-	if s.client.router.drain(s) {
-		err = s.endOnServer(ctx)
-		s.client.router.remove(s)
-		s.queue.drain()
-	}
-	select {
-	case <-s.queue.over:
-		s.client.router.drained(s)
-		s.client.retire(true)
-		if ended := s.Err(); err == nil && ended != nil {
-			err = &requestError{"drain", s.options.Filters[0].Filter, true, ended}
-		}
-		return err
-	case <-ctx.Done():
-		return errors.Join(err, &requestError{"drain", s.options.Filters[0].Filter, true, context.Cause(ctx)})
-	}
-}

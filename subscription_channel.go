@@ -3,7 +3,6 @@ package mqtt
 import (
 	"context"
 	"slices"
-	"sync"
 )
 
 // Stream returns a channel on which messages arrive until ctx or the Subscription
@@ -20,7 +19,7 @@ import (
 //
 // Each call has a channel and a goroutine of its own, which ends with ctx, the
 // Subscription or the client, also if nobody receives. Until then it holds one
-// message ready: whoever leaves the loop early has to end ctx, and several goroutines
+// message ready: a loop that is left early has to end ctx, and several goroutines
 // that receive from one channel share messages better than several Streams do.
 func (s *Subscription) Stream(ctx context.Context) <-chan *Message {
 	if ctx == nil {
@@ -44,94 +43,94 @@ func (s *Subscription) Messages() <-chan *Message {
 // ahead is how many messages the channel of Messages may hold.
 func (s *Subscription) ahead() int {
 	acknowledged := func(f Filter) bool { return f.QoS > AtMostOnce }
-	if s.local || slices.ContainsFunc(s.options.Filters, acknowledged) {
+	if s.kind == kindLocal || slices.ContainsFunc(s.options.Filters, acknowledged) {
 		return 0
 	}
 	return min(32, s.queue.maxMessages/64, s.queue.maxBytes/(64<<10))
 }
 
-// stream starts a pump, for a channel with so much room. If there is any, what
+// stream starts a feeder, for a channel with so much buffer. If there is any, what
 // lies in the channel when ctx ends is lost.
-func (s *Subscription) stream(ctx context.Context, room int) <-chan *Message {
-	p := &pump{sub: s, ch: make(chan *Message, room)}
-	p.hold.ended = ctx.Done()
-	if ctx.Err() != nil || !s.client.pumps.start(func() { p.run(ctx) }) {
-		close(p.ch)
+func (s *Subscription) stream(ctx context.Context, buffer int) <-chan *Message {
+	f := &feeder{sub: s, ch: make(chan *Message, buffer)}
+	f.consumer.ended = ctx.Done()
+	if ctx.Err() != nil || !s.inbox.workers.start(func() { f.run(ctx) }) {
+		close(f.ch)
 	}
-	return p.ch
+	return f.ch
 }
 
-// pump feeds a channel. Only it sends and closes.
-type pump struct {
-	sub  *Subscription
-	ch   chan *Message
-	hold holder
+// feeder feeds a channel. Only it sends and closes.
+type feeder struct {
+	sub      *Subscription
+	ch       chan *Message
+	consumer consumer
 }
 
-func (p *pump) run(ctx context.Context) {
-	s := p.sub
-	defer close(p.ch)
-	s.queue.hold(&p.hold)
+func (f *feeder) run(ctx context.Context) {
+	s := f.sub
+	defer close(f.ch)
+	s.queue.addConsumer(&f.consumer)
 	var next [1]item
 	var back []item
-	for over := 0; ; over = 1 {
-		if _, err := s.take(ctx, &p.hold, over, next[:]); err != nil {
+	for handedOver := 0; ; handedOver = 1 {
+		if _, err := s.pop(ctx, &f.consumer, handedOver, next[:], false); err != nil {
 			break
 		}
-		if !p.send(ctx, next[0].owned()) {
+		if !f.send(ctx, next[0].owned()) {
 			back = next[:]
 			break
 		}
 	}
-	s.giveBack(&p.hold, back...)
-	p.empty()
+	s.giveBack(&f.consumer, back...)
+	f.takeBack()
 }
 
 // send hands m over, unless ctx or the Subscription ends first.
-func (p *pump) send(ctx context.Context, m *Message) bool {
-	r := m.receipt // the message is the consumer's alone from the moment it has it
-	if !p.offer(ctx, m) {
+func (f *feeder) send(ctx context.Context, m *Message) bool {
+	a := m.acknowledger // the message is the consumer's alone from the moment it has it
+	if !f.offer(ctx, m) {
 		return false
 	}
-	if !p.sub.options.ManualAck {
-		r.settle(Success)
+	if !f.sub.options.ManualAck {
+		a.acknowledge(Success)
 	}
 	return true
 }
 
-func (p *pump) offer(ctx context.Context, m *Message) bool {
+func (f *feeder) offer(ctx context.Context, m *Message) bool {
 	select {
 	case <-ctx.Done(): // also when the consumer is always there
 		return false
 	default:
 	}
 	select {
-	case p.ch <- m:
+	case f.ch <- m:
 		return true
 	default:
 	}
 	select {
-	case p.ch <- m:
+	case f.ch <- m:
 		return true
 	case <-ctx.Done():
-	case <-p.sub.queue.cut:
+	case <-f.sub.queue.cut:
 	}
 	return false
 }
 
-// empty takes back what nobody has taken from a channel with room if it is to be
+// takeBack takes back what nobody has taken from a channel with a buffer if it is to be
 // dropped.
-func (p *pump) empty() {
+func (f *feeder) takeBack() {
 	select {
-	case <-p.sub.queue.cut:
+	case <-f.sub.queue.cut:
 	default:
 		return
 	}
-	for range len(p.ch) {
+	for range len(f.ch) {
 		select {
-		case m := <-p.ch:
-			if !p.sub.client.router.isClosed() {
-				m.receipt.settle(Success) // with ManualAck nobody else can
+		case m := <-f.ch:
+			if !f.sub.inbox.router.isClosed() {
+				m.acknowledger.acknowledge(Success) // with ManualAck nobody else can
 			}
 		default:
 			return
@@ -142,43 +141,14 @@ func (p *pump) empty() {
 // giveBack ends a consumer, whose unfinished messages go to the next. If there
 // will be none they are dropped, acknowledged like those in the queue; with the
 // end of the client they stay unacknowledged.
-func (s *Subscription) giveBack(h *holder, unfinished ...item) {
-	left := s.queue.release(h, unfinished...)
+func (s *Subscription) giveBack(c *consumer, unfinished ...item) {
+	left := s.queue.removeConsumer(c, unfinished...)
 	if len(left) == 0 {
 		return
 	}
-	if s.client.router.isClosed() && s.queue.err() != ErrUnsubscribed {
-		release(left)
+	if s.inbox.router.isClosed() && s.queue.err() != ErrUnsubscribed {
+		releaseAll(left)
 	} else {
 		dismiss(left)
 	}
-}
-
-// pumps are the goroutines behind the channels of Messages and Stream. None of them
-// outlives the end of its queue by more than it takes to give back one message, so
-// whoever has cut the queues may wait for them.
-type pumps struct {
-	mu     sync.Mutex
-	wg     sync.WaitGroup
-	closed bool
-}
-
-// start runs f unless the client has ended.
-func (p *pumps) start(f func()) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return false
-	}
-	p.wg.Go(f)
-	return true
-}
-
-// stop lets no further ones begin and waits for those that run: with the queues cut
-// they wait for nobody.
-func (p *pumps) stop() {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	p.wg.Wait()
 }

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -11,6 +12,7 @@ import (
 // no message (docs/tolerance.md lists them), to be logged once each. They are found
 // under engine.mu and on the goroutine of the reader; its lock is a leaf.
 type tolerance struct {
+	logger  *slog.Logger
 	pending atomic.Bool
 	mu      sync.Mutex
 	seen    map[string]bool
@@ -36,23 +38,17 @@ func (t *tolerance) note(fault *wire.Error) {
 	t.pending.Store(true)
 }
 
-// take returns what is to be logged.
-func (t *tolerance) take() []*wire.Error {
+// report logs what was passed over. No lock is held.
+func (t *tolerance) report() {
 	if !t.pending.Load() {
-		return nil
+		return
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	fresh := t.fresh
 	t.fresh = nil
 	t.pending.Store(false)
-	return fresh
-}
-
-// warn logs what was passed over. No lock is held.
-func (c *Client) warn(faults []*wire.Error) {
-	for _, fault := range faults {
-		c.cfg.Logger.Warn("mqtt server departs from the specification, which is passed over",
-			"client_id", c.cfg.ClientID, "fault", fault)
+	t.mu.Unlock()
+	for _, fault := range fresh {
+		t.logger.Warn("mqtt server departs from the specification, which is passed over", "fault", fault)
 	}
 }

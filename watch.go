@@ -23,7 +23,7 @@ type Event struct {
 	State State
 	// Err is why the connection or the client ended, why a Subscription could not be
 	// renewed, or what happens to messages: ErrQueueFull says that a Subscription has
-	// no room, ErrStalled that a message is held long, ErrUnclaimed that messages of an
+	// no space, ErrStalled that a message is held long, ErrUnclaimed that messages of an
 	// earlier session were dropped.
 	Err error
 	// Attempt counts the attempts since the connection was lost, from 1; Delay
@@ -46,24 +46,13 @@ type Event struct {
 	Age time.Duration
 }
 
-// Watch returns a channel of what happens to the client from now on. It is
-// closed after the event of the client's end, or when ctx ends. A watcher that
-// does not keep up loses the oldest events, never the newest.
-func (c *Client) Watch(ctx context.Context) <-chan Event {
-	w := &watcher{ch: make(chan Event, 64)}
-	if ctx.Err() != nil || !c.watchers.add(ctx, w) {
-		close(w.ch)
-	}
-	return w.ch
-}
-
 // watcher is one call of Watch.
 type watcher struct {
 	ch      chan Event
 	unwatch func() bool // forgets its context
 }
 
-// send never waits: it drops the oldest event to make room.
+// send never waits: it drops the oldest event to make space.
 func (w *watcher) send(e Event) {
 	for {
 		select {

@@ -159,14 +159,14 @@ func (a *ACL) Authorize(_ context.Context, access *Access) Decision {
 	wanted := strings.Split(access.Topic, "/")
 	granted := false
 	for _, rule := range rules.users[access.Peer.Username] {
-		ok, stop := rule.judge(access, wanted, nil)
+		ok, stop := rule.decide(access, wanted, nil)
 		if stop {
 			return Deny(wire.NotAuthorized, "")
 		}
 		granted = granted || ok
 	}
 	for _, rule := range rules.patterns {
-		ok, stop := rule.judge(access, wanted, access.Peer)
+		ok, stop := rule.decide(access, wanted, access.Peer)
 		if stop {
 			return Deny(wire.NotAuthorized, "")
 		}
@@ -178,9 +178,9 @@ func (a *ACL) Authorize(_ context.Context, access *Access) Decision {
 	return Allow()
 }
 
-// judge says whether the rule allows the access, and whether it forbids it. peer
+// decide says whether the rule allows the access, and whether it forbids it. peer
 // stands for %c and %u; nil: they mean nothing.
-func (r *aclRule) judge(a *Access, wanted []string, peer *Peer) (allows, forbids bool) {
+func (r *aclRule) decide(a *Access, wanted []string, peer *Peer) (allows, forbids bool) {
 	if r.deny {
 		return false, r.overlaps(wanted, a.Action == SubscribeAction, peer)
 	}

@@ -2,14 +2,10 @@ package broker
 
 import (
 	"crypto/tls"
-	"fmt"
 	"log/slog"
-	"math"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/seed65a45251/mqtt/internal/plausible"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -113,7 +109,7 @@ type Config struct {
 	// Connections bounds the clients that are connected at one time. When there are as
 	// many, a client of a user that has few takes the place of one of the user that has
 	// most, or of the address where users have no names. As many connections may be
-	// silent, of which the longest silent ones make room for others, and as many may
+	// silent, of which the longest silent ones give way to others, and as many may
 	// wait for the answer to their CONNECT; at least 64 of each. Zero means 10,000.
 	Connections int
 	// Sessions bounds the sessions of present and absent clients, of which each user has
@@ -175,92 +171,4 @@ func (cfg *Config) mayWait() bool {
 			_, quick := a.(*ACL)
 			return !quick
 		})
-}
-
-// validate refuses durations that cannot be meant.
-func (cfg *Config) validate() error {
-	for _, of := range []struct{ name, complaint string }{
-		{"KeepAliveMaximum", plausible.Seconds(cfg.KeepAliveMaximum)},
-		{"SessionExpiryMaximum", plausible.Seconds(cfg.SessionExpiryMaximum)},
-		{"StatusInterval", plausible.Timeout(cfg.StatusInterval)},
-		{"ConnectTimeout", plausible.Timeout(cfg.ConnectTimeout)},
-		{"WriteTimeout", plausible.Timeout(cfg.WriteTimeout)},
-	} {
-		if of.complaint != "" {
-			return fmt.Errorf("mqtt: broker: Config.%s: %s", of.name, of.complaint)
-		}
-	}
-	return nil
-}
-
-// withDefaults returns a copy in which every zero has its meaning.
-func (cfg Config) withDefaults() Config {
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	cfg.Versions = slices.Clone(cfg.Versions)
-	if len(cfg.Versions) == 0 {
-		cfg.Versions = []wire.Version{wire.V31, wire.V311, wire.V5}
-	}
-	if cfg.MaximumQoS == nil {
-		cfg.MaximumQoS = new(wire.ExactlyOnce)
-	} else {
-		cfg.MaximumQoS = new(min(*cfg.MaximumQoS, wire.ExactlyOnce))
-	}
-	cfg.Authenticators = slices.Clone(cfg.Authenticators)
-	cfg.EnhancedAuthenticators = slices.Clone(cfg.EnhancedAuthenticators)
-	cfg.Authorizers = slices.Clone(cfg.Authorizers)
-	cfg.Observers = slices.Clone(cfg.Observers)
-	setDefault(&cfg.ConnectTimeout, 10*time.Second)
-	setDefault(&cfg.WriteTimeout, 20*time.Second)
-	setDefault(&cfg.SessionExpiryMaximum, 7*24*time.Hour)
-	setDefault(&cfg.StatusInterval, 10*time.Second)
-	setDefault(&cfg.MaximumPacketSize, 16<<20)
-	cfg.MaximumPacketSize = min(cfg.MaximumPacketSize, math.MaxInt32)
-	setDefault(&cfg.ReceiveMaximum, 1024)
-	setDefault(&cfg.TopicAliasMaximum, 64)
-	cfg.TopicAliasMaximum = min(max(cfg.TopicAliasMaximum, 0), math.MaxUint16)
-	setDefault(&cfg.TopicAliasesSent, 32)
-	setDefault(&cfg.Memory, 1<<30)
-	setDefault(&cfg.Connections, 10_000)
-	setDefault(&cfg.Sessions, 100_000)
-	setDefault(&cfg.TopicLevels, 128)
-	setDefault(&cfg.SubscriptionsPerClient, 10_000)
-	setDefault(&cfg.Inflight, 1024)
-	setDefault(&cfg.QueuedMessages, 65_536)
-	setDefault(&cfg.QueuedBytes, 32<<20)
-	setDefault(&cfg.RetainedMessages, 100_000)
-	setDefault(&cfg.RetainedBytes, 256<<20)
-	return cfg
-}
-
-func setDefault[T comparable](field *T, value T) {
-	if *field == *new(T) {
-		*field = value
-	}
-}
-
-// tooDeep reports whether a topic or filter has too many levels.
-func (cfg *Config) tooDeep(topic string) bool {
-	return len(topic) >= cfg.TopicLevels && strings.Count(topic, "/") >= cfg.TopicLevels
-}
-
-// keepAlive returns the interval in seconds to use for a client that asks for
-// requested, and whether the client has to be told.
-func (cfg *Config) keepAlive(requested uint16, v wire.Version) (seconds uint16, tell bool) {
-	limit := uint16(min(cfg.KeepAliveMaximum/time.Second, math.MaxUint16))
-	if limit == 0 || v < wire.V5 || requested > 0 && requested <= limit {
-		return requested, false
-	}
-	return limit, true
-}
-
-// forever is the session expiry interval that never runs out.
-const forever = math.MaxUint32
-
-// sessionExpiry returns the interval in seconds to use for a client that asks
-// for requested.
-func (cfg *Config) sessionExpiry(requested uint32) uint32 {
-	limit := min(cfg.SessionExpiryMaximum/time.Second, forever)
-	return min(requested, uint32(limit))
 }

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"io"
 	"os"
 	"time"
 )
@@ -69,10 +68,10 @@ func (c *conn) write() {
 // writePending reports whether the connection goes on.
 func (c *conn) writePending() bool {
 	for {
-		again := c.walkOn()
-		b, last := c.take(c.spare)
+		again := c.hub.continueWalks(c.client, c)
+		b, last := c.takeBuffer(c.spare)
 		if last {
-			c.part(b)
+			c.writeFarewell(b)
 			return false
 		}
 		if len(b) == 0 {
@@ -109,7 +108,7 @@ func reusable(b []byte) []byte {
 	return b
 }
 
-func (c *conn) take(spare []byte) (b []byte, last bool) {
+func (c *conn) takeBuffer(spare []byte) (b []byte, last bool) {
 	cl := c.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -121,13 +120,13 @@ func (c *conn) take(spare []byte) (b []byte, last bool) {
 	}
 	b = cl.link.Take(spare)
 	cl.sender.Pump(time.Now())
-	cl.settle(&c.b.counts)
+	cl.collectCompletedLocked(&c.hub.counts)
 	return b, false
 }
 
-// part writes the last bytes and closes. A peer that is told why gets the time
+// writeFarewell writes the last bytes and closes. A peer that is told why gets the time
 // to read it.
-func (c *conn) part(b []byte) {
+func (c *conn) writeFarewell(b []byte) {
 	defer c.cut()
 	if !c.writeLast(b) || !c.last.told {
 		return
@@ -143,7 +142,7 @@ func (c *conn) part(b []byte) {
 // writeLast writes b and closes half of the connection. [MQTT-4.13.2-1] whoever
 // calls it closes the rest, even if b could not be sent.
 func (c *conn) writeLast(b []byte) bool {
-	_ = c.line.Finish(time.Now().Add(min(farewellTimeout, c.b.cfg.WriteTimeout)))
+	_ = c.line.Finish(time.Now().Add(min(farewellTimeout, c.hub.cfg.WriteTimeout)))
 	if c.transmit(b) != nil {
 		return false
 	}
@@ -151,26 +150,10 @@ func (c *conn) writeLast(b []byte) bool {
 	return ok && half.CloseWrite() == nil
 }
 
-// cut ends the connection at once. TLS would want to say something, and wait for
-// that; what is orderly has been said before.
-func (c *conn) cut() {
-	c.line.Close()
-	c.net.Close()
-}
-
-// discard reads until either side closes.
-func (c *conn) discard() { _, _ = io.Copy(io.Discard, c.net) }
-
-// hurry makes the writer of a connection that lost its session come to an end.
-func (c *conn) hurry() {
-	_ = c.line.Finish(time.Now().Add(farewellTimeout))
-	c.wake()
-}
-
 // transmit writes b, however slowly the peer takes it. What counts is that it takes
 // something within the limit.
 func (c *conn) transmit(b []byte) error {
 	n, err := c.net.Write(b)
-	c.b.counts.bytesSent.Add(uint64(n))
+	c.hub.counts.bytesSent.Add(uint64(n))
 	return err
 }

@@ -188,10 +188,10 @@ func TestSilenceEndsTheConnection(t *testing.T) {
 func TestSecondConnectionTakesOver(t *testing.T) {
 	for _, v := range versions {
 		run(t, Config{}, func(t *testing.T, b *Broker) {
-			old, _ := join(t, b, v, lasting(v, "c"))
+			old, _ := join(t, b, v, durableConnect(v, "c"))
 			old.subscribe(filter("a", 1))
 			s := dial(t, b, v)
-			s.send(lasting(v, "c"))
+			s.send(durableConnect(v, "c"))
 			// [MQTT-3.2.2-2]; 3.1 cannot say it.
 			require.Equal(t, v != wire.V31, receive[*wire.Connack](s).SessionPresent)
 			old.ended(wire.SessionTakenOver)

@@ -116,3 +116,14 @@ type Peer struct {
 
 	principal principal
 }
+
+// principal is who a client is, as far as the authenticators know.
+type principal struct {
+	name  string
+	known bool // false: nobody was asked, and all are one
+}
+
+// is reports whether two may be the same.
+func (p principal) is(other principal) bool {
+	return !p.known || !other.known || p.name == other.name
+}

@@ -97,7 +97,7 @@ func TestAuthenticatorSeesTheClient(t *testing.T) {
 		require.Equal(t, "p", string(seen.Password))
 		require.Equal(t, wire.V311, seen.Version)
 		require.Equal(t, "memory", seen.RemoteAddr.String())
-		require.Equal(t, "found out", b.clients["c"].conn.peer.Username)
+		require.Equal(t, "found out", b.clients["c"].conn.(*conn).peer.Username)
 	})
 }
 

@@ -8,7 +8,6 @@ import (
 	"net"
 
 	"github.com/seed65a45251/mqtt/internal/line"
-	"github.com/seed65a45251/mqtt/internal/pipe"
 )
 
 // Listen listens and serves in the background until ctx or the broker ends. The
@@ -74,47 +73,17 @@ func (l watchedListener) Accept() (net.Conn, error) {
 	return line.New(nc), nil
 }
 
-// Dial returns the client's end of a new connection in memory; no listener is
-// needed. It fits the custom dialer of a client's configuration. It does not
-// wait.
-func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+// isLocal reports whether only programs of this machine can reach addr.
+func isLocal(addr net.Addr) bool {
+	switch addr := addr.(type) {
+	case nil:
+		return false
+	case *net.TCPAddr:
+		return addr.IP.IsLoopback()
 	}
-	near, far := pipe.New(0)
-	c, err := b.admit(newConn(b, far, nil))
-	if err != nil {
-		return nil, err
+	switch addr.Network() {
+	case "unix", "memory", "pipe":
+		return true
 	}
-	go c.serve() // Close waits for it: admit has counted it
-	return near, nil
+	return false
 }
-
-// MemoryListener is a [net.Listener] inside the process: no port, no file, and
-// usable in a testing/synctest bubble. Give it to [Broker.Serve], and clients the
-// method Dial. Unlike [Broker.Dial] it refuses connections while nobody serves it,
-// as a server would that is down.
-type MemoryListener struct{ listener *pipe.Listener }
-
-var _ net.Listener = (*MemoryListener)(nil)
-
-// NewMemoryListener returns a listener that is ready for Dial. Its connections
-// hold that many written bytes in each direction; zero means 64 KiB.
-func NewMemoryListener(buffer int) *MemoryListener {
-	return &MemoryListener{pipe.Listen(buffer)}
-}
-
-// Dial connects to the listener, whatever the network and the address. It has the
-// shape of the custom dialer in the configuration of a client.
-func (l *MemoryListener) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return l.listener.Dial(ctx)
-}
-
-// Accept waits for the next connection.
-func (l *MemoryListener) Accept() (net.Conn, error) { return l.listener.Accept() }
-
-// Close ends the listener. Connections that were accepted live on.
-func (l *MemoryListener) Close() error { return l.listener.Close() }
-
-// Addr returns an address that says "memory".
-func (l *MemoryListener) Addr() net.Addr { return l.listener.Addr() }

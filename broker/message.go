@@ -6,21 +6,22 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // message is a published message on its way to the subscribers. Most are written
 // to connections at once and never copied.
 type message struct {
-	publish wire.Publish // without PacketID, Duplicate, topic alias and subscription identifiers
-	expires time.Time    // zero: never
-	from    string       // client identifier of the publisher; empty: none
-	bytes   int          // see size
-	kept    *message     // copy that owns its memory
-	insists bool         // nobody can be told that it was refused
+	publish     wire.Publish // without PacketID, Duplicate, topic alias and subscription identifiers
+	expires     time.Time    // zero: never
+	from        string       // client identifier of the publisher; empty: none
+	bytes       int          // see size
+	kept        *message     // copy that owns its memory
+	unrefusable bool         // nobody can be told that it was refused
 
 	copies atomic.Int32 // of one that is kept, see holder.keep
-	payer  *holder      // of one that is retained; Broker.mu guards it
+	payer  *holder      // of one that is retained; hub.mu guards it
 	number uint64       // of one that is or was retained, in the order in which they came
 }
 
@@ -55,7 +56,7 @@ func (m *message) set(p *wire.Publish, from string, now time.Time) {
 // keep it.
 func (m *message) keep() *message {
 	if m.kept == nil {
-		kept := &message{publish: m.publish, expires: m.expires, from: m.from, bytes: m.bytes, insists: m.insists}
+		kept := &message{publish: m.publish, expires: m.expires, from: m.from, bytes: m.bytes, unrefusable: m.unrefusable}
 		kept.publish.Payload = bytes.Clone(m.publish.Payload)
 		kept.publish.Properties = copyProperties(m.publish.Properties)
 		kept.kept = kept
@@ -83,4 +84,18 @@ func copyProperties(p *wire.PublishProperties) *wire.PublishProperties {
 	q.UserProperties = slices.Clone(p.UserProperties)
 	q.SubscriptionIDs = slices.Clone(p.SubscriptionIDs)
 	return &q
+}
+
+// record returns the record of m. The error is about a message that has no encoding.
+func (m *message) record() ([]byte, error) {
+	r := records.Message{Publish: m.publish, Expires: m.expires, From: m.from}
+	return r.Value()
+}
+
+// messageOf returns the message of a record, which owns its memory.
+func messageOf(r records.Message) *message {
+	m := &message{publish: r.Publish, expires: r.Expires, from: r.From}
+	m.bytes = m.publish.Cost()
+	m.kept = m
+	return m
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/seed65a45251/mqtt/broker/internal/logins"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -34,8 +35,8 @@ const passwordMaximum = 72
 type Passwords struct {
 	path  string
 	users atomic.Pointer[passwordTable]
-	turns chan struct{} // one for each that is checked
-	queue *loginQueue
+	slots chan struct{} // one for each that is checked
+	queue *logins.Queue
 }
 
 // passwordTable is never changed.
@@ -47,7 +48,7 @@ type passwordTable struct {
 
 // LoadPasswords reads a password file.
 func LoadPasswords(path string) (*Passwords, error) {
-	p := &Passwords{path: path, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), queue: newLoginQueue()}
+	p := &Passwords{path: path, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), queue: logins.New()}
 	if err := p.Reload(); err != nil {
 		return nil, err
 	}
@@ -117,14 +118,14 @@ func (p *Passwords) Authenticate(ctx context.Context, l *Login) Decision {
 	if p.users.Load().right.has(l.Username, l.Password) {
 		return Allow()
 	}
-	login := p.queue.login(l)
-	if !p.queue.wait(ctx, login, p.turns) {
+	login := p.queue.Login(l.Username, l.RemoteAddr)
+	if !p.queue.Wait(ctx, login, p.slots) {
 		return Deny(wire.ServerBusy, "too many logins")
 	}
-	defer func() { <-p.turns }()
+	defer func() { <-p.slots }()
 	users := p.users.Load()
 	right := users.check(l.Username, l.Password)
-	p.queue.learn(login, right)
+	p.queue.Learn(login, right)
 	if !right {
 		return Deny(wire.BadUserNameOrPassword, "")
 	}

@@ -120,14 +120,14 @@ func TestLoginsWaitForTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, err := LoadPasswords(path)
 		require.NoError(t, err)
-		for range cap(p.turns) {
-			p.turns <- struct{}{} // others that are checked
+		for range cap(p.slots) {
+			p.slots <- struct{}{} // others that are checked
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		l := &Login{Peer: Peer{Username: "alice"}, Password: []byte("x")}
 		require.Equal(t, wire.ServerBusy, p.Authenticate(ctx, l).code)
-		time.AfterFunc(time.Second, func() { <-p.turns })
+		time.AfterFunc(time.Second, func() { <-p.slots })
 		require.Equal(t, Allow(), p.Authenticate(t.Context(), l))
 	})
 }

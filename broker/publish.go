@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -18,7 +17,7 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	if err != nil && !excessive {
 		return err
 	}
-	if err := c.b.checkPublish(p); err != nil {
+	if err := session.RefusePublish(p, c.hub.cfg.announced()); err != nil {
 		return err
 	}
 	if p.QoS > wire.AtMostOnce && !c.awaitStore() {
@@ -28,11 +27,11 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	if err != nil || !deliver {
 		return err
 	}
-	c.b.counts.received.Add(1)
+	c.hub.counts.received.Add(1)
 	code, text := wire.Success, ""
 	if excessive {
 		code, text = wire.QuotaExceeded, "too many properties"
-	} else if no := c.b.authorizePublish(c.peer, p); no != nil {
+	} else if no := c.hub.hooks.authorizePublish(c.peer, p); no != nil {
 		if no.broken {
 			return no
 		}
@@ -41,13 +40,13 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 		m := &c.packets.message
 		m.set(p, c.client.id, now)
 		var pending *publication
-		if code, pending = c.b.publish(&c.router, m, now, c.sourceOf(p, token)); pending != nil {
+		if code, pending = c.hub.publish(&c.router, m, now, c.publisherOf(p, token)); pending != nil {
 			return nil // the answer follows when the store has it
 		}
 	}
-	if c.b.observed() {
-		c.letGo()
-		c.b.observe(Published{c.peer, p, code})
+	if c.hub.hooks.observed() {
+		c.wakeBeforeHook()
+		c.hub.hooks.observe(Published{c.peer, p, code})
 	}
 	if token.IsZero() {
 		return nil
@@ -59,9 +58,9 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	return c.acknowledge(token, code, text)
 }
 
-// sourceOf says who has published p.
-func (c *conn) sourceOf(p *wire.Publish, t session.Token) source {
-	from := source{client: c.client, conn: c, token: t}
+// publisherOf says who has published p.
+func (c *conn) publisherOf(p *wire.Publish, t session.Token) publisher {
+	from := publisher{client: c.client, conn: c, version: c.version, token: t}
 	if p.QoS == wire.ExactlyOnce && c.client.durable.Load() {
 		from.id = p.PacketID
 	}
@@ -107,23 +106,4 @@ func (c *conn) acknowledge(t session.Token, code wire.ReasonCode, text string) e
 		cl.conn.wake()
 	}
 	return errGone
-}
-
-// checkPublish checks what CONNACK announces.
-func (b *Broker) checkPublish(p *wire.Publish) error {
-	fault := func(code wire.ReasonCode, detail string) error {
-		return &wire.Error{Packet: wire.TypePublish, Reason: code, Detail: detail}
-	}
-	switch {
-	case p.QoS > *b.cfg.MaximumQoS:
-		// [MQTT-3.2.2-11]
-		return fault(wire.QoSNotSupported, "QoS above the maximum")
-	case p.Retain && b.cfg.NoRetained:
-		// [MQTT-3.2.2-14]
-		return fault(wire.RetainNotSupported, "retained message")
-	case p.Properties != nil && p.Properties.ResponseTopic != "" && match.HasWildcard(p.Properties.ResponseTopic):
-		// [MQTT-3.3.2-14]
-		return fault(wire.ProtocolError, "response topic has a wildcard")
-	}
-	return nil
 }

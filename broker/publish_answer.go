@@ -1,28 +1,14 @@
 package broker
 
 import (
-	"errors"
-	"syscall"
-	"time"
-
 	"github.com/seed65a45251/mqtt/session"
-	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// storeCode returns the reason for what could not be made durable. A full disk is a
-// quota, the rest is nothing that the client could do something about.
-func storeCode(err error) wire.ReasonCode {
-	if errors.Is(err, store.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return wire.QuotaExceeded
-	}
-	return wire.ImplementationSpecificError
-}
-
-// answerCommitted acknowledges a message for which the store was waited for.
-func (b *Broker) answerCommitted(c *conn, t session.Token, code wire.ReasonCode) {
+// answerPublish acknowledges a message for which the store was waited for.
+func (c *conn) answerPublish(t session.Token, code wire.ReasonCode) {
 	if code.Failed() {
-		b.answerFailure(c, t, code)
+		c.answerFailure(t, code)
 		return
 	}
 	if c.version < wire.V5 {
@@ -30,14 +16,14 @@ func (b *Broker) answerCommitted(c *conn, t session.Token, code wire.ReasonCode)
 		code = wire.Success
 	}
 	if err := c.acknowledge(t, code, ""); err == nil {
-		b.persistence.rouse(c)
+		c.hub.wakeAfterCommit(c)
 	}
 }
 
 // answerFailure tells a client that its message is not stored. Where the version has
 // no word for it, or nobody is there, the connection ends without an answer: the
 // message comes again, and as a new one.
-func (b *Broker) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
+func (c *conn) answerFailure(t session.Token, code wire.ReasonCode) {
 	cl := c.client
 	cl.mu.Lock()
 	now := cl.conn
@@ -48,7 +34,7 @@ func (b *Broker) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
 			text = "" // [MQTT-3.1.2-29]
 		}
 		_ = cl.receiver.AckWithReason(t, code, text) // stale: nobody waits for it
-		b.persistence.rouse(c)
+		c.hub.wakeAfterCommit(c)
 	} else {
 		cl.receiver.Drop(t)
 	}
@@ -64,66 +50,14 @@ func (b *Broker) answerFailure(c *conn, t session.Token, code wire.ReasonCode) {
 	}
 }
 
-// storeFailed is what clients are told.
-const storeFailed = "can not be stored"
-
-// checkEncoding refuses what the records have no place for, such as strings that are
-// no UTF-8. What clients send was checked when it came.
-func checkEncoding(p *wire.Publish) error {
-	w := newRecord(p.Size(wire.V5) + 8)
-	q := *p
-	q.Payload = nil
-	if q.Properties != nil {
-		properties := *q.Properties
-		properties.TopicAlias, properties.SubscriptionIDs = 0, nil
-		q.Properties = &properties
-	}
-	return w.publish(&q)
-}
-
 // awaitStore waits until the store has taken enough of what the client has published.
 // It reports whether the connection goes on.
 func (c *conn) awaitStore() bool {
-	p := c.b.persistence
-	if !p.Crowded(&c.client.waiting) {
+	p := c.hub.persistence
+	if !p.MustWait(&c.client.waiting) {
 		return true
 	}
 	c.router.flush()
 	c.wake()
-	return p.Admit(c.b.ctx, &c.client.waiting, c.signals.noWriter.wait())
-}
-
-// publishOwn publishes a message of the program and waits for the store if need be.
-func (b *Broker) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, err error) {
-	if b.persistence.Stores() {
-		if err := checkEncoding(p); err != nil {
-			return 0, err
-		}
-		if p.QoS > wire.AtMostOnce && !b.persistence.Admit(b.ctx, nil, nil) {
-			return 0, ErrClosed
-		}
-	}
-	code, pending := b.publish(r, newMessage(p, "", now), now, source{})
-	r.flush()
-	if pending == nil {
-		return code, nil
-	}
-	select {
-	case code = <-pending.answered:
-		return code, nil
-	case <-b.persistence.Ended():
-	case <-b.ctx.Done():
-	}
-	select {
-	case code = <-pending.answered:
-		return code, nil
-	default:
-		return 0, ErrClosed
-	}
-}
-
-// fail ends the connection with no. It does not wait.
-func (c *conn) fail(no *refusal) {
-	c.signals.failure.Store(no)
-	_ = c.net.SetReadDeadline(time.Now())
+	return p.Admit(c.hub.ctx, &c.client.waiting, c.signals.noWriter.wait())
 }

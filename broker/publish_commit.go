@@ -2,32 +2,33 @@ package broker
 
 import (
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// source is who has published a message. The zero value is the program.
-type source struct {
-	client *client       // whose messages stay in order; nil: none
-	conn   *conn         // its connection
-	token  session.Token // of the message
-	id     uint16        // QoS 2 identifier to store with it; 0: none
-	will   *will         // nil: it is none
+// publisher is who has published a message. The zero value is the program.
+type publisher struct {
+	client  *client    // whose messages stay in order; nil: none
+	conn    connection // its connection
+	version wire.Version
+	token   session.Token // of the message
+	id      uint16        // QoS 2 identifier to store with it; 0: none
+	will    *will         // nil: it is none
 }
 
 // publication is a message that waits for the store.
 type publication struct {
-	source
+	publisher
 	message  *message
 	copies   []delivery
 	ahead    []delivery           // of what was retained before, see client.aheadLocked
 	code     wire.ReasonCode      // if it gets there
-	answered chan wire.ReasonCode // for the program; has room for one
+	answered chan wire.ReasonCode // for the program; holds one
 }
 
 // delivery is one copy of a message that waits for the store.
@@ -37,15 +38,9 @@ type delivery struct {
 	entry   *queueEntry // nil: for a session that is not stored
 }
 
-// storedMessage is a message in the store, which the queues of all sessions share.
-type storedMessage struct {
-	number uint64
-	copies atomic.Int32
-}
-
-func newPublication(from source, code wire.ReasonCode) *publication {
-	p := &publication{source: from, code: code}
-	if from == (source{}) {
+func newPublication(from publisher, code wire.ReasonCode) *publication {
+	p := &publication{publisher: from, code: code}
+	if from == (publisher{}) {
 		p.answered = make(chan wire.ReasonCode, 1)
 	}
 	return p
@@ -53,8 +48,8 @@ func newPublication(from source, code wire.ReasonCode) *publication {
 
 // mustCommit reports whether m has to wait for the store, because something of it has
 // to be stored or comes after something of the same publisher that has to.
-func (b *Broker) mustCommit(r *router, m *message, from *source) bool {
-	p := b.persistence
+func (h *hub) mustCommit(r *router, m *message, from *publisher) bool {
+	p := h.persistence
 	switch {
 	case !p.Stores():
 		return false
@@ -64,7 +59,7 @@ func (b *Broker) mustCommit(r *router, m *message, from *source) bool {
 		return false
 	case m.publish.Retain || from.client != nil && p.Behind(&from.client.waiting):
 		return true
-	case from.conn != nil && from.conn.signals.failure.Load() != nil:
+	case from.conn != nil && from.conn.failing():
 		return true // what was before it was refused
 	}
 	return slices.ContainsFunc(r.targets, func(t target) bool { return t.local == nil && !t.atMostOnce(m) && t.client.durable.Load() })
@@ -73,7 +68,7 @@ func (b *Broker) mustCommit(r *router, m *message, from *source) bool {
 // commitPublish hands the message to the store. change is the first that the store can
 // have when it is retained. Copies at QoS 0 go at once; all others wait, and so does
 // the answer.
-func (b *Broker) commitPublish(r *router, m *message, now time.Time, p *publication, change uint64) *publication {
+func (h *hub) commitPublish(r *router, m *message, now time.Time, p *publication, change uint64) *publication {
 	t := &journal.Task{Cost: m.size()}
 	if p.client != nil {
 		t.Share = &p.client.waiting
@@ -84,23 +79,23 @@ func (b *Broker) commitPublish(r *router, m *message, now time.Time, p *publicat
 	if p.will != nil {
 		t.Keep, t.Whole = true, true
 	} else {
-		t.Refused = func() error { return p.refused(b, change) }
+		t.Refused = func() error { return p.refused(h, change) }
 	}
 	p.message = m.keep()
-	p.reserve(b, r, now)
-	if err := b.packAll(t, p); err != nil {
+	p.reserve(h, r, now)
+	if err := h.packAll(t, p); err != nil {
 		giveUp(p.ahead)
 		giveUp(p.copies)
 		return nil
 	}
-	t.Done = func(err error) { p.committed(b, t, err) }
+	t.Done = func(err error) { p.committed(h, t, err) }
 	switch {
 	case p.will != nil:
-		p.will.commit(b, t)
+		p.will.commit(h, t)
 	case p.id != 0:
-		p.commitWithID(b, t)
+		p.commitWithID(h, t)
 	default:
-		b.persistence.Add(t)
+		h.persistence.Add(t)
 	}
 	return p
 }
@@ -108,59 +103,59 @@ func (b *Broker) commitPublish(r *router, m *message, now time.Time, p *publicat
 // refused is the error of a message that the store must not have: the connection ends
 // because one before it was not stored, so that all come again in their order, or the
 // store has refused change, which has the retained message.
-func (p *publication) refused(b *Broker, change uint64) error {
-	if p.conn != nil && p.conn.signals.failure.Load() != nil {
+func (p *publication) refused(h *hub, change uint64) error {
+	if p.conn != nil && p.conn.failing() {
 		return errGone
 	}
-	return b.changes.refusedAt(change)
+	return h.changes.refusedAt(change)
 }
 
 // commitWithID hands over t together with the identifier of the message, in the order
 // in which the identifier is taken and given back.
-func (p *publication) commitWithID(b *Broker, t *journal.Task) {
+func (p *publication) commitWithID(h *hub, t *journal.Task) {
 	cl := p.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if !cl.gone && cl.receiver.Remember(p.token) {
-		value := identifierValue(session.DigestOf(&p.message.publish, p.conn.version))
-		t.Ops = append(t.Ops, store.Op{Key: identifierKey(cl.number, p.id), Value: value})
+		digest := records.Identifier(session.DigestOf(&p.message.publish, p.version))
+		t.Ops = append(t.Ops, store.Op{Key: records.IdentifierKey(cl.number, p.id), Value: digest.Value()})
 	}
-	b.persistence.Add(t)
+	h.persistence.Add(t)
 }
 
 // committed sends what the store has, or says that it has not got it.
-func (p *publication) committed(b *Broker, t *journal.Task, err error) {
+func (p *publication) committed(h *hub, t *journal.Task, err error) {
 	if err != nil {
 		giveUp(p.ahead)
 		giveUp(p.copies)
-		p.finish(b, t, storeCode(err))
+		p.finish(h, t, storeCode(err))
 		return
 	}
 	now := time.Now()
 	for i := range p.ahead {
-		b.release(p.ahead[i:i+1], now)
+		h.release(p.ahead[i:i+1], now)
 	}
-	lost := b.release(p.copies, now)
-	if len(lost) == 0 || !b.passOnLost(lost, &b.persistence.router, now, p) {
-		p.finish(b, t, p.code)
+	lost := h.release(p.copies, now)
+	if len(lost) == 0 || !h.passOn(lost, &h.committed, now, p) {
+		p.finish(h, t, p.code)
 	}
 }
 
 // finish answers the publisher and tells the observers.
-func (p *publication) finish(b *Broker, t *journal.Task, code wire.ReasonCode) {
+func (p *publication) finish(h *hub, t *journal.Task, code wire.ReasonCode) {
 	switch {
 	case p.will != nil:
-		b.persistence.tell(t, Published{p.will.peer, &p.message.publish, code})
+		h.persistence.tell(t, Published{p.will.peer, &p.message.publish, code})
 	case p.conn != nil:
-		b.answerCommitted(p.conn, p.token, code)
-		b.persistence.tell(t, Published{p.client.lastPeer(), &p.message.publish, code})
+		p.conn.answerPublish(p.token, code)
+		h.persistence.tell(t, Published{p.client.lastPeer(), &p.message.publish, code})
 	default:
 		p.answered <- code
 	}
 }
 
 // reserve makes the copies for all targets. Those at QoS 0 go at once.
-func (p *publication) reserve(b *Broker, r *router, now time.Time) {
+func (p *publication) reserve(h *hub, r *router, now time.Time) {
 	var lost []orphan
 	for i := range r.targets {
 		t := &r.targets[i]
@@ -179,12 +174,12 @@ func (p *publication) reserve(b *Broker, r *router, now time.Time) {
 		}
 	}
 	if len(lost) > 0 {
-		p.copies = b.reserveElsewhere(p.copies, lost, r, now)
+		p.copies = h.reserveElsewhere(p.copies, lost, r, now)
 	}
 }
 
 // reserve makes the copy of m for t, and copies of what has to be sent ahead of it. ok is
-// false if the client has no room for it.
+// false if the client has no space for it.
 func reserve(m *message, t *target, now time.Time) (c delivery, ahead []delivery, ok bool) {
 	c = delivery{message: m, target: *t}
 	c.target.ids = slices.Clone(t.ids)
@@ -196,20 +191,20 @@ func reserve(m *message, t *target, now time.Time) (c delivery, ahead []delivery
 }
 
 // packAll adds to t what has to be stored of p.
-func (b *Broker) packAll(t *journal.Task, p *publication) error {
+func (h *hub) packAll(t *journal.Task, p *publication) error {
 	for i := range p.ahead {
-		if err := b.pack(t, p.ahead[i].message, p.ahead[i:i+1]); err != nil {
+		if err := h.pack(t, p.ahead[i].message, p.ahead[i:i+1]); err != nil {
 			return err
 		}
 	}
-	return b.pack(t, p.message, p.copies)
+	return h.pack(t, p.message, p.copies)
 }
 
 // atMostOnce reports whether the copy of m has QoS 0.
 func (t *target) atMostOnce(m *message) bool { return min(t.qos, m.publish.QoS) == wire.AtMostOnce }
 
 // pack adds to t what has to be stored: m, once, and its place in each queue.
-func (b *Broker) pack(t *journal.Task, m *message, copies []delivery) error {
+func (h *hub) pack(t *journal.Task, m *message, copies []delivery) error {
 	n := 0
 	for i := range copies {
 		if copies[i].entry != nil {
@@ -220,13 +215,13 @@ func (b *Broker) pack(t *journal.Task, m *message, copies []delivery) error {
 	if n == 0 {
 		return nil
 	}
-	value, err := messageValue(m)
+	value, err := m.record()
 	if err != nil {
 		return err
 	}
-	stored := &storedMessage{number: b.persistence.message.Add(1)}
+	stored := &storedMessage{number: h.persistence.message.Add(1)}
 	stored.copies.Store(int32(n))
-	t.Ops = append(slices.Grow(t.Ops, n+2), store.Op{Key: recordKey(messageRecord, stored.number), Value: value})
+	t.Ops = append(slices.Grow(t.Ops, n+2), store.Op{Key: records.MessageKey(stored.number), Value: value})
 	for i := range copies {
 		if e := copies[i].entry; e != nil {
 			e.slot.stored = stored
@@ -241,8 +236,8 @@ const deliveryCost = 256
 
 // release sends copies of one message that are stored. It returns those that other
 // members of shared subscriptions have to take.
-func (b *Broker) release(copies []delivery, now time.Time) (lost []orphan) {
-	r := &b.persistence.router
+func (h *hub) release(copies []delivery, now time.Time) (lost []orphan) {
+	r := &h.committed
 	for i := range copies {
 		c := &copies[i]
 		switch e := c.entry; {
@@ -261,19 +256,5 @@ func giveUp(copies []delivery) {
 		if e := copies[i].entry; e != nil {
 			copies[i].target.client.giveUp(e)
 		}
-	}
-}
-
-// remove removes the record of an entry.
-func (p *persistence) remove(e *queueEntry) {
-	p.Later(deletion(e.slot.key()))
-	p.removed(e.slot)
-}
-
-// removed is called when the record is being removed. With the last one goes that of the
-// message, which must not go before any of them.
-func (p *persistence) removed(s *slot) {
-	if s.stored.copies.Add(-1) == 0 {
-		p.Later(deletion(recordKey(messageRecord, s.stored.number)))
 	}
 }

@@ -131,25 +131,25 @@ func (x *topicIndex) remove(topic string) {
 	}
 }
 
-// effort bounds how much is done at a time.
-type effort struct {
+// budget bounds how much is done at a time.
+type budget struct {
 	topics int // to look at
 	text   int // of them, in bytes
 }
 
 // step returns the effort of one step, which takes a fraction of a millisecond.
-func step() effort { return effort{topics: 256, text: 64 << 10} }
+func step() budget { return budget{topics: 256, text: 64 << 10} }
 
-func (e *effort) spend(topic string) {
+func (e *budget) spend(topic string) {
 	e.topics--
 	e.text -= len(topic)
 }
 
-func (e *effort) spent() bool { return e.topics <= 0 || e.text <= 0 }
+func (e *budget) spent() bool { return e.topics <= 0 || e.text <= 0 }
 
 // walk calls yield for the messages that filter matches, beginning with the topic from,
 // until it returns false or the effort is spent. It returns where to go on.
-func (x *topicIndex) walk(filter, from string, e *effort, yield func(*message) bool) (next string, over bool) {
+func (x *topicIndex) walk(filter, from string, e *budget, yield func(*message) bool) (next string, over bool) {
 	at, _ := x.find(from)
 	for {
 		m := x.at(at)
@@ -161,7 +161,7 @@ func (x *topicIndex) walk(filter, from string, e *effort, yield func(*message) b
 			return topic, false
 		}
 		e.spend(topic)
-		matches, to, over := judge(filter, topic)
+		matches, to, over := matchTopic(filter, topic)
 		stop := matches && !yield(m)
 		switch {
 		case over:
@@ -178,7 +178,7 @@ func (x *topicIndex) walk(filter, from string, e *effort, yield func(*message) b
 
 // all calls yield for all messages, beginning with the topic from, until the effort is
 // spent. It returns where to go on.
-func (x *topicIndex) all(from string, e *effort, yield func(*message)) (next string, over bool) {
+func (x *topicIndex) all(from string, e *budget, yield func(*message)) (next string, over bool) {
 	for at, _ := x.find(from); ; at = x.next(at) {
 		m := x.at(at)
 		if m == nil {
@@ -193,9 +193,9 @@ func (x *topicIndex) all(from string, e *effort, yield func(*message)) (next str
 	}
 }
 
-// judge reports whether filter matches topic and from where on the next topic may be that
-// it matches; empty: the one that follows. over says that there is none.
-func judge(filter, topic string) (matches bool, to string, over bool) {
+// matchTopic reports whether filter matches topic and from where on the next topic may
+// be that it matches; empty: the one that follows. over says that there is none.
+func matchTopic(filter, topic string) (matches bool, to string, over bool) {
 	chosen := -1 // where the last level ends that a + stands for
 	for rest, at := filter, 0; ; {
 		level, below, more := strings.Cut(rest, "/")

@@ -19,7 +19,7 @@ func topicMessage(topic string) *message { return &message{publish: wire.Publish
 func (x *topicIndex) found(filter string, topics int) (found []string, steps int) {
 	from, over := "", false
 	for !over {
-		e := effort{topics: topics, text: 1 << 20}
+		e := budget{topics: topics, text: 1 << 20}
 		from, over = x.walk(filter, from, &e, func(m *message) bool {
 			found = append(found, m.publish.Topic)
 			return true
@@ -115,7 +115,7 @@ func TestIndexLooksOnlyWhereSomethingCanMatch(t *testing.T) {
 		x.set(topicMessage(fmt.Sprintf("building/%d/%d", i/10, i%10)))
 	}
 	for filter, most := range map[string]int{"building/7/+": 20, "building/7/7": 10, "nothing/#": 5, "building/77/#": 20, "+/7/7": 20, "building/+/7": 4100} {
-		e := effort{topics: 1 << 20, text: 1 << 30}
+		e := budget{topics: 1 << 20, text: 1 << 30}
 		_, over := x.walk(filter, "", &e, func(*message) bool { return true })
 		require.True(t, over)
 		require.LessOrEqual(t, 1<<20-e.topics, most, filter)

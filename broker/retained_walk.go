@@ -18,7 +18,7 @@ import (
 // walk is what is left to do for one subscription. A SUBSCRIBE that asks for the same
 // again ends it and begins another.
 type walk struct {
-	b      *Broker
+	hub    *hub
 	whole  string // the filter as the client wrote it
 	filter string
 	target target // with what the subscription said when it was made
@@ -45,13 +45,14 @@ const (
 	aheadCost = 64
 )
 
-// newWalk returns the walk of a subscription that is being made; Broker.mu is held.
-func (b *Broker) newWalk(s *subscription) *walk {
-	w := &walk{b: b, whole: s.whole, filter: s.filter, upTo: b.retained.last, target: s.retainedTarget()}
+// newWalkLocked returns the walk of a subscription that is being made. Called with
+// hub.mu held.
+func (h *hub) newWalkLocked(s *subscription) *walk {
+	w := &walk{hub: h, whole: s.whole, filter: s.filter, upTo: h.retained.last, target: s.retainedTarget()}
 	if s.noLocal {
 		w.not = s.client.id
 	}
-	b.walks.Add(1)
+	h.walks.Add(1)
 	return w
 }
 
@@ -64,20 +65,20 @@ func (s *subscription) retainedTarget() target {
 	return t
 }
 
-// end ends the walk; nil has none. Broker.mu is held.
-func (w *walk) end() {
+// endLocked ends the walk; nil has none. Called with hub.mu held.
+func (w *walk) endLocked() {
 	if w != nil && !w.over.Swap(true) {
-		w.b.walks.Add(-1)
+		w.hub.walks.Add(-1)
 	}
 }
 
 // wants reports whether the walk sends m.
 func (w *walk) wants(m *message) bool { return m.number <= w.upTo && (w.not == "" || m.from != w.not) }
 
-// step calls send for the next messages until it returns false. It returns those that
-// have expired. Broker.mu is held.
-func (w *walk) step(from string, work *effort, now time.Time, send func(*message) bool) (next string, over bool, old []*message) {
-	next, over = w.b.retained.topics.walk(w.filter, from, work, func(m *message) bool {
+// stepLocked calls send for the next messages until it returns false. It returns those that
+// have expired. Called with hub.mu held.
+func (w *walk) stepLocked(from string, work *budget, now time.Time, send func(*message) bool) (next string, over bool, old []*message) {
+	next, over = w.hub.retained.topics.walk(w.filter, from, work, func(m *message) bool {
 		if m.expired(now) {
 			old = append(old, m)
 			return true
@@ -87,30 +88,30 @@ func (w *walk) step(from string, work *effort, now time.Time, send func(*message
 	return next, over, old
 }
 
-// begin does the first step; Broker.mu is held for writing. The rest is left to the
-// connection.
-func (w *walk) begin(work effort, now time.Time, send func(*message, *target)) {
-	next, over, old := w.step("", &work, now, func(m *message) bool {
+// beginLocked does the first step. Called with hub.mu held for writing. The rest is
+// left to the connection.
+func (w *walk) beginLocked(work budget, now time.Time, send func(*message, *target)) {
+	next, over, old := w.stepLocked("", &work, now, func(m *message) bool {
 		send(m, &w.target)
 		return true
 	})
-	w.b.retained.removeAll(old)
-	w.leave(next, over)
+	w.hub.retained.removeAll(old)
+	w.leaveLocked(next, over)
 }
 
-// leave notes what is left.
-func (w *walk) leave(next string, over bool) {
+// leaveLocked notes what is left.
+func (w *walk) leaveLocked(next string, over bool) {
 	cl := w.target.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if w.next = next; over {
-		w.end()
+		w.endLocked()
 		cl.pruneWalksLocked()
 	}
 }
 
-// has reports whether the walk has yet to come to m, which it wants.
-func (w *walk) has(m *message) bool {
+// hasLocked reports whether the walk has yet to come to m, which it wants.
+func (w *walk) hasLocked(m *message) bool {
 	_, is := w.ahead[m]
 	topic := m.publish.Topic
 	return !is && compareTopics(topic, w.next) >= 0 && (w.past == "" || compareTopics(topic, w.past) > 0)
@@ -127,7 +128,7 @@ func (cl *client) pruneWalksLocked() {
 	left := cl.walks[:0]
 	for _, w := range cl.walks {
 		if w.over.Load() {
-			cl.stake.memory.give(w.cost)
+			cl.sessionCharge.memory.give(w.cost)
 			w.ahead, w.cost = nil, 0
 		} else {
 			left = append(left, w)
@@ -139,7 +140,7 @@ func (cl *client) pruneWalksLocked() {
 	}
 }
 
-// nextWalkLocked returns the walk that goes on if there is room; nil: none does.
+// nextWalkLocked returns the walk that goes on if there is space; nil: none does.
 func (cl *client) nextWalkLocked() *walk {
 	if len(cl.walks) > 0 && cl.walks[0].over.Load() {
 		cl.pruneWalksLocked()
@@ -155,14 +156,13 @@ func (cl *client) takesMoreLocked() bool {
 	return cl.held.messages < walkAhead && cl.link.Pending() < walkPending
 }
 
-// walkOn does a step for the connection, which writes what comes of it. It reports
+// continueWalks does a step for the connection, which writes what comes of it. It reports
 // whether there is more to do at once.
-func (c *conn) walkOn() (again bool) {
-	b, cl := c.b, c.client
-	if cl == nil || b.walks.Load() == 0 {
+func (h *hub) continueWalks(cl *client, c connection) (again bool) {
+	if cl == nil || h.walks.Load() == 0 {
 		return false
 	}
-	b.mu.RLock()
+	h.mu.RLock()
 	cl.mu.Lock()
 	var w *walk
 	if cl.conn == c {
@@ -170,30 +170,30 @@ func (c *conn) walkOn() (again bool) {
 	}
 	cl.mu.Unlock()
 	if w == nil {
-		b.mu.RUnlock()
+		h.mu.RUnlock()
 		return false
 	}
-	old, over := w.goOn(c, time.Now())
-	b.mu.RUnlock()
+	old, over := w.goOnLocked(time.Now())
+	h.mu.RUnlock()
 	if over || len(old) > 0 {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.retained.removeAll(old)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.retained.removeAll(old)
 		if over {
-			b.finishWalk(w)
+			h.finishWalkLocked(w)
 		}
 	}
 	return true
 }
 
-// goOn does a step. Broker.mu is held, so that the session stays with c, which is the
-// only one that goes on.
-func (w *walk) goOn(c *conn, now time.Time) (old []*message, over bool) {
-	cl, work := c.client, step()
+// goOnLocked does a step. Called with hub.mu held, so that the session stays with its
+// connection, which is the only one that goes on.
+func (w *walk) goOnLocked(now time.Time) (old []*message, over bool) {
+	cl, work := w.target.client, step()
 	t := &journal.Task{Keep: true}
 	var copies []delivery
-	next, over, old := w.step(w.next, &work, now, func(m *message) bool {
-		copies = w.send(t, copies, m, now)
+	next, over, old := w.stepLocked(w.next, &work, now, func(m *message) bool {
+		copies = w.sendLocked(t, copies, m, now)
 		cl.mu.Lock()
 		defer cl.mu.Unlock()
 		return cl.takesMoreLocked()
@@ -204,16 +204,16 @@ func (w *walk) goOn(c *conn, now time.Time) (old []*message, over bool) {
 	if len(copies) > 0 {
 		t.Done = func(error) {
 			for i := range copies {
-				w.b.release(copies[i:i+1], time.Now())
+				w.hub.release(copies[i:i+1], time.Now())
 			}
 		}
-		w.b.persistence.Add(t)
+		w.hub.persistence.Add(t)
 	}
 	return old, over
 }
 
-// send sends m, or adds it to what is sent when the store has it.
-func (w *walk) send(t *journal.Task, copies []delivery, m *message, now time.Time) []delivery {
+// sendLocked sends m, or adds it to what is sent when the store has it.
+func (w *walk) sendLocked(t *journal.Task, copies []delivery, m *message, now time.Time) []delivery {
 	cl := w.target.client
 	cl.mu.Lock()
 	if _, sent := w.ahead[m]; sent || w.over.Load() {
@@ -233,20 +233,21 @@ func (w *walk) send(t *journal.Task, copies []delivery, m *message, now time.Tim
 		return copies
 	}
 	one := []delivery{{message: e.message, target: w.target, entry: e}}
-	if w.b.pack(t, e.message, one) != nil {
+	if w.hub.pack(t, e.message, one) != nil {
 		giveUp(one) // has no encoding: as if too large for the client
 		return copies
 	}
 	return append(copies, one...)
 }
 
-// finishWalk ends a walk that has come to its end; Broker.mu is held for writing.
-func (b *Broker) finishWalk(w *walk) {
-	w.end()
+// finishWalkLocked ends a walk that has come to its end. Called with hub.mu held for
+// writing.
+func (h *hub) finishWalkLocked(w *walk) {
+	w.endLocked()
 	cl := w.target.client
 	if s := cl.subscriptions[w.whole]; s != nil && s.walk == w {
 		s.walk = nil
-		b.changes.walkEnded(cl, s)
+		h.changes.walkEndedLocked(cl, s)
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -255,16 +256,16 @@ func (b *Broker) finishWalk(w *walk) {
 
 // aheadLocked is called before m goes to the client through t. What walks have yet to send
 // of the same topic and QoS goes first: [MQTT-4.6.0-6] it is older. What the store has to
-// have before it is sent is added to copies. It returns false if there is no room to
+// have before it is sent is added to copies. It returns false if there is no space to
 // remember that it was sent.
 func (cl *client) aheadLocked(copies []delivery, m *message, t *target, now time.Time) ([]delivery, bool) {
 	before := t.before
 	for _, w := range t.walks {
 		qos := min(w.target.qos, before.publish.QoS)
-		if w.over.Load() || qos != min(t.qos, m.publish.QoS) || !w.wants(before) || before.expired(now) || !w.has(before) {
+		if w.over.Load() || qos != min(t.qos, m.publish.QoS) || !w.wants(before) || before.expired(now) || !w.hasLocked(before) {
 			continue
 		}
-		if !cl.stake.memory.take(aheadCost) {
+		if !cl.sessionCharge.memory.take(aheadCost) {
 			return copies, false
 		}
 		w.cost += aheadCost
@@ -283,8 +284,8 @@ func (cl *client) aheadLocked(copies []delivery, m *message, t *target, now time
 	return copies, true
 }
 
-// letWalk says that the client has been told of its subscriptions.
-func (cl *client) letWalk() {
+// startWalks says that the client has been told of its subscriptions.
+func (cl *client) startWalks() {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	for _, w := range cl.walks {

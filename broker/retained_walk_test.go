@@ -80,7 +80,7 @@ func TestManyRetainedMessagesComeStepByStep(t *testing.T) {
 		for qos := range wire.QoS(3) {
 			run(t, Config{}, func(t *testing.T, b *Broker) {
 				retainMany(t, b, qos)
-				s, _ := join(t, b, v, lasting(v, "c"))
+				s, _ := join(t, b, v, durableConnect(v, "c"))
 				s.ask(filter("r/#", 2), filter("+/0007", 2))
 				require.LessOrEqual(t, waits(b), walkAhead+step().topics)
 				got := map[string][]string{}
@@ -191,7 +191,7 @@ func TestUnsubscribeAndTheEndOfTheSessionEndWhatIsLeft(t *testing.T) {
 func TestARetainedWalkGoesOnWithTheSession(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *Broker) {
 		retainMany(t, b, 1)
-		s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+		s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		s.ask(filter("r/#", 1))
 		got := s.texts(500)
 		s.cut()
@@ -210,7 +210,7 @@ func TestARetainedWalkGoesOnWithTheSession(t *testing.T) {
 func TestARetainedWalkSurvivesACrash(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
 		retainMany(t, w.broker, 1)
-		s, _ := join(t, w.broker, wire.V5, lasting(wire.V5, "c"))
+		s, _ := join(t, w.broker, wire.V5, durableConnect(wire.V5, "c"))
 		s.ask(filter("r/#", 1))
 		got := s.texts(700)
 		s.net.Close()

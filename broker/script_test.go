@@ -68,9 +68,9 @@ func clean(t *testing.T, b *Broker, id string) *script {
 	return s
 }
 
-// lasting returns a CONNECT for a session that outlives the connection by a
+// durableConnect returns a CONNECT for a session that outlives the connection by a
 // minute, or by much more before 5.0.
-func lasting(v wire.Version, id string) *wire.Connect {
+func durableConnect(v wire.Version, id string) *wire.Connect {
 	p := &wire.Connect{ClientID: id}
 	if v == wire.V5 {
 		p.SessionExpiryInterval = 60

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -19,22 +20,12 @@ type queueEntry struct {
 	charged bool   // see held
 }
 
-// slot is the place of an entry in the queue as the store has it.
-type slot struct {
-	stored   *storedMessage
-	session  uint64 // number of the client
-	number   uint64 // in the queue
-	released uint64 // orders the PUBRECs; 0: none has come
-	moved    bool   // goes to another session together with its record
-	ids      []uint32
-}
-
 // held counts what the sender holds: messages that wait or are not acknowledged.
 type held struct {
 	messages, bytes int
 	payer           *holder
 	swept           time.Time           // when those too old were last looked for
-	done            []*session.Outgoing // scratch of settle
+	done            []*session.Outgoing // scratch
 }
 
 // add counts an entry, for whose message the payer has been charged.
@@ -61,26 +52,16 @@ func (e *queueEntry) size() int { return e.message.size() + e.idBytes() }
 // idBytes returns what the subscription identifiers of the entry take.
 func (e *queueEntry) idBytes() int { return idBytes(e.ids) }
 
-func idBytes(n int) int {
-	if n <= fewIDs {
-		return 0
-	}
-	return 4 * n
-}
-
-// fewIDs is how many are part of the structs around them.
-const fewIDs = 3
-
 // queueLocked makes the entry of m for t. It returns nil if the session is over or has
-// no room.
+// no space.
 func (cl *client) queueLocked(m *message, t *target, now time.Time) *queueEntry {
 	if cl.gone {
 		return nil
 	}
-	kept := cl.makeRoomLocked(m, len(t.ids), now)
+	kept := cl.makeSpaceLocked(m, len(t.ids), now)
 	if kept == nil {
 		if t.group == nil {
-			cl.b.counts.dropped.Add(1)
+			cl.hub.counts.dropped.Add(1)
 		}
 		return nil
 	}
@@ -102,9 +83,9 @@ func (cl *client) sendLocked(e *queueEntry, now time.Time) {
 	if cl.conn != nil && cl.link.Version < wire.V5 {
 		e.out.Publish.Properties = nil
 	}
-	cl.b.counts.sent.Add(1)
+	cl.hub.counts.sent.Add(1)
 	cl.sender.Submit(&e.out, now)
-	cl.settle(&cl.b.counts)
+	cl.collectCompletedLocked(&cl.hub.counts)
 }
 
 // reserve makes an entry of m that is sent when the store has it, or returns nil. A
@@ -116,7 +97,7 @@ func (cl *client) reserve(m *message, t *target, now time.Time) (e *queueEntry, 
 	if t.before != nil && !cl.gone {
 		var ok bool
 		if ahead, ok = cl.aheadLocked(nil, m, t, now); !ok {
-			cl.b.counts.dropped.Add(1)
+			cl.hub.counts.dropped.Add(1)
 			return nil, ahead
 		}
 	}
@@ -149,12 +130,12 @@ func (cl *client) send(e *queueEntry, r *router, now time.Time) (taken bool) {
 		if e.group != nil {
 			return false
 		}
-		cl.b.persistence.remove(e)
+		cl.hub.persistence.remove(e.slot)
 		return true
 	}
 	idle := cl.link.Pending() == 0
 	cl.sendLocked(e, now)
-	cl.rouseLocked(idle, r)
+	cl.noteWriterLocked(idle, r)
 	return true
 }
 
@@ -166,15 +147,15 @@ func (cl *client) giveUp(e *queueEntry) {
 	cl.held.drop(e)
 }
 
-// rouseLocked notes the connection in r if its writer has to be woken.
-func (cl *client) rouseLocked(wasIdle bool, r *router) {
+// noteWriterLocked notes the connection in r if its writer has to be woken.
+func (cl *client) noteWriterLocked(wasIdle bool, r *router) {
 	if wasIdle && cl.conn != nil && cl.link.Pending() > 0 {
 		r.dirty = append(r.dirty, cl.conn)
 	}
 }
 
 // deliver sends m to the client or queues it. It notes the connection in r when
-// its writer has to be woken. It returns false if the session is over or has no room.
+// its writer has to be woken. It returns false if the session is over or has no space.
 func (cl *client) deliver(m *message, t *target, r *router, now time.Time) (taken bool) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -184,7 +165,7 @@ func (cl *client) deliver(m *message, t *target, r *router, now time.Time) (take
 	idle := cl.link.Pending() == 0
 	if t.before != nil {
 		if _, ok := cl.aheadLocked(nil, m, t, now); !ok {
-			cl.b.counts.dropped.Add(1)
+			cl.hub.counts.dropped.Add(1)
 			return false
 		}
 	}
@@ -195,7 +176,7 @@ func (cl *client) deliver(m *message, t *target, r *router, now time.Time) (take
 		}
 		cl.sendLocked(e, now)
 	}
-	cl.rouseLocked(idle, r)
+	cl.noteWriterLocked(idle, r)
 	return true
 }
 
@@ -216,35 +197,35 @@ func (cl *client) sendAtMostOnceLocked(m *message, t *target, r *router) (done b
 		sent, err = cl.sender.SendAtMostOnce(&p)
 	} else if cl.link.Aliases(p.Topic) {
 		sent, err = cl.sender.SendAtMostOnce(&p)
-	} else if frame := r.frame(&p, v5); frame != nil {
+	} else if frame := r.frames.of(&p, v5); frame != nil {
 		sent, err = cl.sender.SendEncoded(frame)
 	}
 	if sent {
-		cl.b.counts.sent.Add(1)
+		cl.hub.counts.sent.Add(1)
 	} else if err != nil {
 		// [MQTT-3.1.2-25] too large for this client: as if delivered.
-		cl.b.counts.expired.Add(1)
+		cl.hub.counts.expired.Add(1)
 	}
 	return sent || err != nil
 }
 
-// sweepInterval keeps a full queue from being searched forevery new message.
+// sweepInterval keeps a full queue from being searched for every new message.
 const sweepInterval = time.Second
 
-// makeRoomLocked returns m as it joins what waits, with so many subscription identifiers,
-// or nil if there is no room. A full queue is first rid of messages that got too old.
-func (cl *client) makeRoomLocked(m *message, ids int, now time.Time) *message {
-	if kept := cl.takeRoomLocked(m, ids); kept != nil || now.Sub(cl.held.swept) < sweepInterval {
+// makeSpaceLocked returns m as it joins what waits, with so many subscription identifiers,
+// or nil if there is no space. A full queue is first rid of messages that got too old.
+func (cl *client) makeSpaceLocked(m *message, ids int, now time.Time) *message {
+	if kept := cl.takeSpaceLocked(m, ids); kept != nil || now.Sub(cl.held.swept) < sweepInterval {
 		return kept
 	}
 	cl.held.swept = now
 	cl.sender.DropExpired(now)
-	cl.settle(&cl.b.counts)
-	return cl.takeRoomLocked(m, ids)
+	cl.collectCompletedLocked(&cl.hub.counts)
+	return cl.takeSpaceLocked(m, ids)
 }
 
-func (cl *client) takeRoomLocked(m *message, ids int) *message {
-	cfg := &cl.b.cfg
+func (cl *client) takeSpaceLocked(m *message, ids int) *message {
+	cfg := &cl.hub.cfg
 	if cl.held.messages >= cfg.QueuedMessages || cl.held.bytes+m.size()+idBytes(ids) > cfg.QueuedBytes {
 		return nil
 	}
@@ -260,14 +241,14 @@ func withIDs(base *wire.PublishProperties, ids []uint32) wire.PublishProperties 
 	return p
 }
 
-// settle gives back the room of messages that the sender has completed.
-func (cl *client) settle(counts *counters) {
+// collectCompletedLocked gives back the space of messages that the sender has completed.
+func (cl *client) collectCompletedLocked(counts *statsCounters) {
 	cl.held.done = cl.sender.Completed(cl.held.done[:0])
 	for _, o := range cl.held.done {
 		e := o.Owner.(*queueEntry)
 		cl.held.drop(e)
 		if e.slot != nil {
-			cl.b.persistence.remove(e)
+			cl.hub.persistence.remove(e.slot)
 		}
 		if o.Result().Err != nil && !isRefusal(o.Result().Err) {
 			counts.expired.Add(1)
@@ -275,4 +256,16 @@ func (cl *client) settle(counts *counters) {
 	}
 	clear(cl.held.done)
 	cl.recordLocked()
+}
+
+// pumpLocked sends what may be sent now. idle says that nothing was to be written before.
+func (cl *client) pumpLocked(r *router, idle bool, now time.Time) {
+	cl.sender.Pump(now)
+	cl.collectCompletedLocked(&cl.hub.counts)
+	cl.noteWriterLocked(idle, r)
+}
+
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*session.ServerError](err)
+	return ok
 }

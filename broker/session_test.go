@@ -68,7 +68,7 @@ func TestDisconnectChangesTheExpiry(t *testing.T) {
 func TestMessagesWaitForAnAbsentClient(t *testing.T) {
 	for _, v := range versions {
 		run(t, Config{}, func(t *testing.T, b *Broker) {
-			connect := lasting(v, "sub")
+			connect := durableConnect(v, "sub")
 			sub, _ := join(t, b, v, connect)
 			sub.subscribe(filter("a", 2))
 			sub.cut()
@@ -90,7 +90,7 @@ func TestMessagesWaitForAnAbsentClient(t *testing.T) {
 func TestOpenExchangesGoOnAfterAReconnect(t *testing.T) {
 	for _, v := range versions {
 		run(t, Config{}, func(t *testing.T, b *Broker) {
-			connect := lasting(v, "sub")
+			connect := durableConnect(v, "sub")
 			sub, _ := join(t, b, v, connect)
 			sub.subscribe(filter("a", 2))
 			pub := clean(t, b, "pub")
@@ -223,7 +223,7 @@ func TestClientThatStopsReadingHoldsUpNobody(t *testing.T) {
 
 func TestExpiredMessagesMakeRoom(t *testing.T) {
 	run(t, Config{QueuedMessages: 3}, func(t *testing.T, b *Broker) {
-		s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+		s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		s.subscribe(filter("a", 1))
 		s.cut()
 		publish := func(text string, seconds uint32) {
@@ -238,7 +238,7 @@ func TestExpiredMessagesMakeRoom(t *testing.T) {
 		publish("4", 50)
 		require.Equal(t, uint64(1), b.Stats().Dropped)
 		require.Equal(t, uint64(2), b.Stats().Expired)
-		s, _ = join(t, b, wire.V5, lasting(wire.V5, "c"))
+		s, _ = join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 		require.Equal(t, "2", string(receiveAs(s).Payload))
 		require.Equal(t, "4", string(receiveAs(s).Payload))
 		s.idle()

@@ -8,34 +8,34 @@ import (
 )
 
 // group is a shared subscription: its members take turns. Members change under
-// the write lock of Broker.mu only.
+// the write lock of hub.mu only.
 type group struct {
 	whole   string
-	place   *subscription // in the routing tree
+	route   *subscription // in the routing tree
 	members []*subscription
-	turn    atomic.Uint32
+	next    atomic.Uint32
 }
 
-// join makes s a member of its group; Broker.mu is held.
-func (b *Broker) join(s *subscription) {
-	g := b.groups[s.whole]
+// joinGroupLocked makes s a member of its group. Called with hub.mu held.
+func (h *hub) joinGroupLocked(s *subscription) {
+	g := h.groups[s.whole]
 	if g == nil {
 		g = &group{whole: s.whole}
-		g.place = &subscription{filter: s.filter, group: g}
-		b.groups[s.whole] = g
-		b.routes.Insert(s.filter, g.place)
+		g.route = &subscription{filter: s.filter, group: g}
+		h.groups[s.whole] = g
+		h.routes.Insert(s.filter, g.route)
 	}
 	s.group = g
 	g.members = append(g.members, s)
 }
 
-// part ends the membership of s; Broker.mu is held.
-func (b *Broker) part(s *subscription) {
+// leaveGroupLocked ends the membership of s. Called with hub.mu held.
+func (h *hub) leaveGroupLocked(s *subscription) {
 	g := s.group
 	g.members = slices.DeleteFunc(g.members, func(m *subscription) bool { return m == s })
 	if len(g.members) == 0 {
-		b.routes.Delete(g.place.filter, g.place)
-		delete(b.groups, g.whole)
+		h.routes.Delete(g.route.filter, g.route)
+		delete(h.groups, g.whole)
 	}
 }
 
@@ -47,20 +47,21 @@ func (g *group) name() string {
 	return g.whole
 }
 
-// pick returns the member whose turn it is, or nil if none may have anything.
-func (g *group) pick() *subscription {
-	for s := range g.inTurn {
+// pickLocked returns the member whose turn it is, or nil if none may have anything.
+// Called with hub.mu held.
+func (g *group) pickLocked() *subscription {
+	for s := range g.candidatesLocked {
 		return s
 	}
 	return nil
 }
 
-// inTurn yields all members, beginning with the one whose turn it is: first those who
-// are connected, then those for whom messages are kept, then the rest. Those that lost
-// their right are passed over.
-func (g *group) inTurn(yield func(*subscription) bool) {
+// candidatesLocked yields all members, beginning with the one whose turn it is: first
+// those who are connected, then those for whom messages are kept, then the rest. Those
+// that lost their right are passed over. Called with hub.mu held.
+func (g *group) candidatesLocked(yield func(*subscription) bool) {
 	n := len(g.members)
-	first := int(g.turn.Add(1) % uint32(n))
+	first := int(g.next.Add(1) % uint32(n))
 	for rank := range 3 {
 		for i := range n {
 			s := g.members[(first+i)%n]
@@ -79,15 +80,4 @@ func (s *subscription) rank() int {
 		return 1
 	}
 	return 2
-}
-
-// target returns the copy of m that s gets.
-func (s *subscription) target(m *message) target {
-	t := target{client: s.client, local: s.local, qos: s.granted(), group: s.group}
-	// [MQTT-3.3.1-12], [MQTT-3.3.1-13]
-	t.retain = m.publish.Retain && s.retainAsPublished
-	if s.walk != nil {
-		t.walks = []*walk{s.walk}
-	}
-	return t
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/journal"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -22,7 +23,7 @@ type orphan struct {
 	message *message
 	group   string
 	slot    *slot   // its place in the store; nil: none
-	not     *client // has no room for it; nil: nobody in particular
+	not     *client // has no space for it; nil: nobody in particular
 }
 
 // orphaned returns what o is for the other members of group, or of any shared
@@ -33,8 +34,9 @@ func orphaned(o *session.Outgoing, group string) (x orphan, ok bool) {
 	return x, x.group != "" && (group == "" || group == x.group)
 }
 
-// undeliveredShared returns what of a session that is over goes to others. cl.mu is held.
-func (cl *client) undeliveredShared(counts *counters) (left []orphan) {
+// undeliveredSharedLocked returns what of a session that is over goes to others. Called
+// with client.mu held.
+func (cl *client) undeliveredSharedLocked(counts *statsCounters) (left []orphan) {
 	for _, o := range cl.sender.Incomplete(nil) {
 		x, ok := orphaned(o, "")
 		switch {
@@ -53,10 +55,10 @@ func (cl *client) undeliveredShared(counts *counters) (left []orphan) {
 	return left
 }
 
-// withdrawShared takes what has come through a shared subscription out of the queue of a client
-// that has left it and stays otherwise. [MQTT-3.10.4-3] What was sent is completed.
-// cl.mu is held.
-func (cl *client) withdrawShared(group string) (left []orphan) {
+// withdrawSharedLocked takes what has come through a shared subscription out of the
+// queue of a client that has left it and stays otherwise. [MQTT-3.10.4-3] What was sent
+// is completed. Called with client.mu held.
+func (cl *client) withdrawSharedLocked(group string) (left []orphan) {
 	for _, o := range cl.sender.Incomplete(nil) {
 		x, ok := orphaned(o, group)
 		if !ok || !cl.sender.Withdraw(o) {
@@ -68,82 +70,82 @@ func (cl *client) withdrawShared(group string) (left []orphan) {
 	return left
 }
 
-// passOnLost is passOn for who does not hold Broker.mu.
-func (b *Broker) passOnLost(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
+// passOn is passOnLocked for callers that do not hold hub.mu.
+func (h *hub) passOn(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
 	if len(lost) == 0 {
 		return false
 	}
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.passOn(lost, r, now, p)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.passOnLocked(lost, r, now, p)
 }
 
-// passOnNow is passOn for somebody who has left. Broker.mu is held for writing, so that
-// what is published from now on comes behind, and client.mu of who has left: nobody
-// else holds two of these, so they need no order.
-func (b *Broker) passOnNow(left []orphan) {
+// passOnNowLocked is passOnLocked for a session that has left. Called with hub.mu held for
+// writing, so that what is published from now on comes behind, and client.mu of that
+// session: nobody else holds two of these, so they need no order.
+func (h *hub) passOnNowLocked(left []orphan) {
 	if len(left) > 0 {
 		var r router
-		b.passOn(left, &r, time.Now(), nil)
+		h.passOnLocked(left, &r, time.Now(), nil)
 		r.flush()
 	}
 }
 
-// passOn gives messages to other members of their shared subscriptions, in order. What
-// nobody can take is dropped and counted. Places in the store change from one member to
-// others in one Commit, for which p waits then, unless it is nil. Copies that need no
-// store go at once. Broker.mu is held.
-func (b *Broker) passOn(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
-	ending := b.drains()
+// passOnLocked gives messages to other members of their shared subscriptions, in order.
+// What nobody can take is dropped and counted. Places in the store change from one
+// member to others in one Commit, for which p waits then, unless it is nil. Copies that
+// need no store go at once. Called with hub.mu held.
+func (h *hub) passOnLocked(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
+	ending := h.drains()
 	t := &journal.Task{Keep: true, Whole: true}
 	var copies []delivery
 	for i := range lost {
 		x := &lost[i]
-		c, ok := b.assign(x, r, now, ending)
+		c, ok := h.assignLocked(x, r, now, ending)
 		if ok && c.entry != nil {
-			if ok = b.packAgain(t, x, c) == nil; ok {
+			if ok = h.packAgain(t, x, c) == nil; ok {
 				copies = append(copies, c)
 			}
 		}
 		if !ok && (!ending || x.slot != nil) { // the rest goes with the broker
-			b.counts.dropped.Add(1)
+			h.counts.dropped.Add(1)
 		}
 		if x.slot != nil {
-			t.Ops = append(t.Ops, deletion(x.slot.key()))
+			t.Ops = append(t.Ops, records.Deletion(x.slot.key()))
 		}
-		r.endFrames()
+		r.frames.end()
 	}
 	if len(t.Ops) == 0 {
 		return false
 	}
 	t.Cost += len(copies) * deliveryCost
-	t.Done = func(error) { b.passedOn(t, lost, copies, p) }
-	b.persistence.Add(t)
+	t.Done = func(error) { h.passedOn(t, lost, copies, p) }
+	h.persistence.Add(t)
 	return true
 }
 
 // passedOn sends what has its place in the store.
-func (b *Broker) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *publication) {
+func (h *hub) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *publication) {
 	now := time.Now()
 	for i := range lost {
 		if s := lost[i].slot; s != nil {
-			b.persistence.removed(s)
+			h.persistence.removed(s)
 		}
 	}
 	var again []orphan
 	for i := range copies {
-		again = append(again, b.release(copies[i:i+1], now)...)
+		again = append(again, h.release(copies[i:i+1], now)...)
 	}
-	if !b.passOnLost(again, &b.persistence.router, now, p) && p != nil {
-		p.finish(b, t, p.code)
+	if !h.passOn(again, &h.committed, now, p) && p != nil {
+		p.finish(h, t, p.code)
 	}
 }
 
-// assign finds a member that takes the message of x. One whose session is stored gets it
-// when the store has it; c is empty for the others, who have it. If the broker is
-// ending, nobody else gets it: their sessions go, too. Broker.mu is held.
-func (b *Broker) assign(x *orphan, r *router, now time.Time, ending bool) (c delivery, ok bool) {
-	s := b.nextMember(x, func(s *subscription) bool {
+// assignLocked finds a member that takes the message of x. One whose session is stored
+// gets it when the store has it; c is empty for the others, who have it. If the broker
+// is ending, nobody else gets it: their sessions go, too. Called with hub.mu held.
+func (h *hub) assignLocked(x *orphan, r *router, now time.Time, ending bool) (c delivery, ok bool) {
+	s := h.nextMemberLocked(x, func(s *subscription) bool {
 		t := s.target(x.message)
 		if s.id != 0 {
 			t.ids = []uint32{s.id}
@@ -158,15 +160,15 @@ func (b *Broker) assign(x *orphan, r *router, now time.Time, ending bool) (c del
 }
 
 // reserveElsewhere adds to copies what the members whose turn it was do not take.
-func (b *Broker) reserveElsewhere(copies []delivery, lost []orphan, r *router, now time.Time) []delivery {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	ending := b.drains()
+func (h *hub) reserveElsewhere(copies []delivery, lost []orphan, r *router, now time.Time) []delivery {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	ending := h.drains()
 	for i := range lost {
-		c, ok := b.assign(&lost[i], r, now, ending)
+		c, ok := h.assignLocked(&lost[i], r, now, ending)
 		switch {
 		case !ok:
-			b.counts.dropped.Add(1)
+			h.counts.dropped.Add(1)
 		case c.entry != nil:
 			copies = append(copies, c)
 		}
@@ -175,10 +177,10 @@ func (b *Broker) reserveElsewhere(copies []delivery, lost []orphan, r *router, n
 }
 
 // packAgain adds to t what has to be stored of a message that another session had.
-func (b *Broker) packAgain(t *journal.Task, x *orphan, c delivery) error {
+func (h *hub) packAgain(t *journal.Task, x *orphan, c delivery) error {
 	if x.slot == nil {
 		copies := []delivery{c}
-		err := b.pack(t, c.message, copies)
+		err := h.pack(t, c.message, copies)
 		if err != nil {
 			giveUp(copies) // has no encoding: as if too large for the client
 		}
@@ -190,11 +192,11 @@ func (b *Broker) packAgain(t *journal.Task, x *orphan, c delivery) error {
 	return nil
 }
 
-// nextMember returns the first member that takes the message, beginning with the one whose
-// turn it is, or nil if none does.
-func (b *Broker) nextMember(x *orphan, takes func(*subscription) bool) *subscription {
-	if g := b.groups[x.group]; g != nil {
-		for s := range g.inTurn {
+// nextMemberLocked returns the first member that takes the message, beginning with the
+// one whose turn it is, or nil if none does.
+func (h *hub) nextMemberLocked(x *orphan, takes func(*subscription) bool) *subscription {
+	if g := h.groups[x.group]; g != nil {
+		for s := range g.candidatesLocked {
 			if s.client != x.not && takes(s) {
 				return s
 			}
@@ -203,13 +205,13 @@ func (b *Broker) nextMember(x *orphan, takes func(*subscription) bool) *subscrip
 	return nil
 }
 
-// reassignShared passes on what waits for the client of s, which has unsubscribed, if
-// there is somebody else. Broker.mu is held.
-func (b *Broker) reassignShared(s *subscription) {
-	if s.group == nil || b.groups[s.whole] == nil {
+// reassignSharedLocked passes on what waits for the client of s, which has unsubscribed, if
+// there is somebody else. Called with hub.mu held.
+func (h *hub) reassignSharedLocked(s *subscription) {
+	if s.group == nil || h.groups[s.whole] == nil {
 		return // a client may get what was queued before it unsubscribed
 	}
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
-	b.passOnNow(s.client.withdrawShared(s.whole))
+	h.passOnNowLocked(s.client.withdrawSharedLocked(s.whole))
 }

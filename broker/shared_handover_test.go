@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -24,7 +24,7 @@ func withAndWithoutStore(t *testing.T, f func(t *testing.T, b *Broker)) {
 // member connects a client that takes two messages at a time and subscribes.
 func member(t *testing.T, b *Broker, id string, qos wire.QoS) *script {
 	t.Helper()
-	p := lasting(wire.V5, id)
+	p := durableConnect(wire.V5, id)
 	p.ReceiveMaximum = 2
 	s, _ := join(t, b, wire.V5, p)
 	s.subscribe(filter("$share/g/a", qos))
@@ -187,7 +187,7 @@ func TestAnHeirGetsItsOwnCopy(t *testing.T) {
 		got := receive[*wire.Publish](goes)
 		require.Equal(t, wire.AtLeastOnce, got.QoS)
 		require.False(t, got.Retain)
-		heir, _ := join(t, b, wire.V5, lasting(wire.V5, "heir"))
+		heir, _ := join(t, b, wire.V5, durableConnect(wire.V5, "heir"))
 		heir.send(&wire.Subscribe{PacketID: 1, SubscriptionID: 7, Filters: []wire.SubscribeFilter{{Filter: "$share/g/a", QoS: 2, RetainAsPublished: true}}})
 		receive[*wire.Suback](heir)
 		advance(10 * time.Second)
@@ -214,7 +214,7 @@ func TestAMemberThatIsAwayKeepsWhatItHas(t *testing.T) {
 		share(t, b, 1)
 		there.gets("0")
 		there.idle()
-		away, _ = join(t, b, wire.V5, lasting(wire.V5, "away"))
+		away, _ = join(t, b, wire.V5, durableConnect(wire.V5, "away"))
 		for _, want := range []string{"0", "1", "2"} {
 			require.Equal(t, want, string(receive[*wire.Publish](away).Payload))
 		}
@@ -230,11 +230,11 @@ func TestHeirsThatAreAway(t *testing.T) {
 		heir.cut()
 		goes.cut()
 		clean(t, b, "goes")
-		heir, _ = join(t, b, wire.V5, lasting(wire.V5, "heir"))
+		heir, _ = join(t, b, wire.V5, durableConnect(wire.V5, "heir"))
 		heir.gets("0", "1", "2")
 		heir.cut()
 		share(t, b, 1, 1) // nor does the turn of one at QoS 0 lose any
-		heir, _ = join(t, b, wire.V5, lasting(wire.V5, "heir"))
+		heir, _ = join(t, b, wire.V5, durableConnect(wire.V5, "heir"))
 		heir.gets("0", "1")
 	})
 }
@@ -272,19 +272,19 @@ func TestAMessageThatMeetsAMemberLeaving(t *testing.T) {
 			var r router
 			b.mu.Lock()
 			for r.targets == nil || r.targets[0].client.id != leaves {
-				r.targets = append(r.targets[:0], b.groups["$share/g/a"].pick().target(&message{}))
+				r.targets = append(r.targets[:0], b.groups["$share/g/a"].pickLocked().target(&message{}))
 			}
 			cl := b.clients[leaves]
 			cl.mu.Lock()
-			b.cancelAlarm(cl)
-			b.forget(cl)
+			b.cancelAlarmLocked(cl)
+			b.endSessionLocked(cl)
 			cl.mu.Unlock()
 			b.mu.Unlock()
 			m := newMessage(&wire.Publish{Topic: "a", Payload: []byte("x"), QoS: 1}, "", time.Now())
 			lost := r.deliver(m, time.Now())
 			require.Len(t, lost, 1)
-			p := newPublication(source{}, wire.Success)
-			waits := b.passOnLost(lost, &r, time.Now(), p)
+			p := newPublication(publisher{}, wire.Success)
+			waits := b.passOn(lost, &r, time.Now(), p)
 			require.Equal(t, b.persistence.Stores() && leaves == "goes", waits)
 			synctest.Wait()
 			require.Equal(t, waits, len(p.answered) == 1)
@@ -313,12 +313,12 @@ func TestAMemberLeavesWhileTheDiskIsSlow(t *testing.T) {
 		s.set(nil, nil)
 		close(hang)
 		p.want(&wire.Puback{PacketID: 5})
-		left := recordsOf(t, s.Mem, queuedRecord)
+		left := recordsOf(t, s.Mem, records.QueuedKind)
 		require.Len(t, left, 1)
 		stays = resume(t, b, wire.V5, "stays")
 		stays.gets("x")
 		advance(time.Second)
-		require.Empty(t, recordsOf(t, s.Mem, messageRecord))
+		require.Empty(t, recordsOf(t, s.Mem, records.MessageKind))
 	})
 }
 
@@ -336,7 +336,7 @@ func TestWhatWasNotPassedOnIsAtTheNextStart(t *testing.T) {
 		w.broker.mu.RUnlock()
 		goes.cut()
 		w.broker.Close()
-		require.NoError(t, w.memory.Commit([]store.Op{deletion(recordKey(sessionRecord, number))}))
+		require.NoError(t, w.memory.Commit([]store.Op{records.Deletion(records.SessionKey(number))}))
 		b := w.kill()
 		require.Equal(t, 1, b.Stats().Sessions)
 		require.EqualValues(t, 1, b.Stats().Dropped, "1 was sent at QoS 2")
@@ -348,7 +348,7 @@ func TestWhatWasNotPassedOnIsAtTheNextStart(t *testing.T) {
 		stays = resume(t, b, wire.V5, "stays")
 		stays.gets("0", "2", "3")
 		advance(time.Second)
-		require.Zero(t, w.records(messageRecord, queuedRecord))
+		require.Zero(t, w.records(records.MessageKind, records.QueuedKind))
 	})
 }
 
@@ -362,11 +362,11 @@ func TestWhatNobodyIsThereForAtTheNextStartIsRemoved(t *testing.T) {
 		number := w.broker.clients["goes"].number
 		w.broker.mu.RUnlock()
 		w.broker.Close()
-		require.NoError(t, w.memory.Commit([]store.Op{deletion(recordKey(sessionRecord, number))}))
+		require.NoError(t, w.memory.Commit([]store.Op{records.Deletion(records.SessionKey(number))}))
 		b := w.kill()
 		require.EqualValues(t, 2, b.Stats().Dropped)
 		advance(time.Second)
-		require.Zero(t, w.records(messageRecord, queuedRecord, filterRecord))
+		require.Zero(t, w.records(records.MessageKind, records.QueuedKind, records.SubscriptionKind))
 	})
 }
 
@@ -407,7 +407,7 @@ func TestAFullDiskDelaysWhatIsPassedOn(t *testing.T) {
 		stays.idle()
 		require.NoError(t, b.Publish(&wire.Publish{Topic: "b", QoS: 1}))
 		receive[*wire.Publish](passing)
-		require.Len(t, recordsOf(t, s.Mem, queuedRecord), 3, "they are not removed before they are elsewhere")
+		require.Len(t, recordsOf(t, s.Mem, records.QueuedKind), 3, "they are not removed before they are elsewhere")
 		s.set(nil, nil)
 		advance(2 * time.Second)
 		stays.gets("0", "1", "2")
@@ -418,9 +418,9 @@ func TestAFullDiskDelaysWhatIsPassedOn(t *testing.T) {
 // also after a crash.
 func TestARestoredIdentifierTellsMessagesApart(t *testing.T) {
 	survives(t, func(t *testing.T, w *world) {
-		reader := mustJoin(t, w.broker, wire.V5, lasting(wire.V5, "reader"))
+		reader := mustJoin(t, w.broker, wire.V5, durableConnect(wire.V5, "reader"))
 		reader.subscribe(filter("a", 2))
-		p := mustJoin(t, w.broker, wire.V311, lasting(wire.V311, "p"))
+		p := mustJoin(t, w.broker, wire.V311, durableConnect(wire.V311, "p"))
 		p.send(&wire.Publish{Topic: "a", Payload: []byte("old"), QoS: 2, PacketID: 1})
 		receive[*wire.Pubrec](p)
 		reader.gets("old")
@@ -432,7 +432,7 @@ func TestARestoredIdentifierTellsMessagesApart(t *testing.T) {
 		receive[*wire.Pubrec](p)
 		reader.gets("new")
 		advance(time.Second)
-		require.Equal(t, 1, w.records(identifierRecord))
+		require.Equal(t, 1, w.records(records.IdentifierKind))
 		b = w.kill()
 		reader = resume(t, b, wire.V5, "reader")
 		p = resume(t, b, wire.V311, "p")
@@ -441,19 +441,8 @@ func TestARestoredIdentifierTellsMessagesApart(t *testing.T) {
 		reader.idle()
 		p.send(&wire.Pubrel{PacketID: 1})
 		receive[*wire.Pubcomp](p)
-		require.Zero(t, w.records(identifierRecord))
+		require.Zero(t, w.records(records.IdentifierKind))
 	})
-}
-
-func TestIdentifiersOfAnEarlierVersionAreRead(t *testing.T) {
-	d, err := parseIdentifier(newRecord(0))
-	require.NoError(t, err)
-	require.Zero(t, d)
-	d, err = parseIdentifier(identifierValue(session.Digest{Content: 1, Properties: 2}))
-	require.NoError(t, err)
-	require.Equal(t, session.Digest{Content: 1, Properties: 2}, d)
-	_, err = parseIdentifier([]byte{3})
-	require.ErrorIs(t, err, errRecordFormat)
 }
 
 // Without an expiry interval the session ends with the connection, however that ends.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/broker/internal/records"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -148,9 +149,9 @@ func (all *workers) act() {
 	w.actors[random.IntN(len(w.actors))].step()
 }
 
-// settle lets everybody do all jobs that there are, after those who went have lost
+// waitUntilIdle lets everybody do all jobs that there are, after those who went have lost
 // their sessions.
-func (all *workers) settle() {
+func (all *workers) waitUntilIdle() {
 	w := all.w
 	work := func(rounds int) {
 		for range rounds {
@@ -208,7 +209,7 @@ func TestJobsAreDoneWhoeverLeaves(t *testing.T) {
 			for range 300 {
 				all.act()
 			}
-			all.settle()
+			all.waitUntilIdle()
 			all.check()
 		})
 		if t.Failed() {
@@ -234,10 +235,10 @@ func TestJobsAreDoneWhereverTheBrokerCrashes(t *testing.T) {
 				}
 			}
 			w.restart(crash{})
-			all.settle()
+			all.waitUntilIdle()
 			all.check()
 			advance(time.Second)
-			require.Zero(t, w.records(messageRecord, queuedRecord, identifierRecord))
+			require.Zero(t, w.records(records.MessageKind, records.QueuedKind, records.IdentifierKind))
 		})
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)

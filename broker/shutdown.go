@@ -2,28 +2,8 @@ package broker
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
 	"time"
 )
-
-// life is the way from New to the end.
-type life struct {
-	ctx      context.Context // ends with Close
-	cancel   context.CancelFunc
-	born     time.Time
-	routines sync.WaitGroup // connections, listeners and timers
-	failure  error          // why the broker never began; nil: it did
-	stopping atomic.Bool    // nobody enters any more; set under Broker.mu
-	drained  chan struct{}  // closed when Shutdown has waited long enough
-	draining sync.Once      // closes it
-}
-
-func (l *life) begin() {
-	l.ctx, l.cancel = context.WithCancel(context.Background())
-	l.born = time.Now()
-	l.drained = make(chan struct{})
-}
 
 // Close ends the broker: 5.0 clients are sent DISCONNECT with Server shutting
 // down, all listeners and connections are closed, sessions and retained messages
@@ -40,10 +20,10 @@ func (b *Broker) Close() error {
 	b.stopping.Store(true)
 	for _, cl := range b.clients {
 		cl.mu.Lock()
-		b.cancelAlarm(cl)
+		b.cancelAlarmLocked(cl)
 		cl.mu.Unlock()
 	}
-	b.stopStatus()
+	b.sys.stopLocked()
 	locals := b.locals
 	b.locals = nil
 	b.mu.Unlock()
@@ -128,31 +108,4 @@ func (b *Broker) idle() bool {
 		}
 	}
 	return true
-}
-
-// drains reports whether the broker has waited for its clients and ends them now.
-func (l *life) drains() bool {
-	select {
-	case <-l.drained:
-		return true
-	default:
-		return false
-	}
-}
-
-// after calls f later, unless the timer is stopped. Broker.mu is held, and the
-// broker is not closed.
-func (b *Broker) after(d time.Duration, f func()) *time.Timer {
-	b.routines.Add(1)
-	return time.AfterFunc(d, func() {
-		defer b.routines.Done()
-		f()
-	})
-}
-
-// stop stops a timer of after; nil is none.
-func (b *Broker) stop(t *time.Timer) {
-	if t != nil && t.Stop() {
-		b.routines.Done()
-	}
 }

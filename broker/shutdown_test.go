@@ -136,8 +136,8 @@ func TestTimersThatAreStoppedTooLate(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			b.mu.Lock()
 			time.Sleep(30 * time.Second) // the timer fires and waits
-			b.unwatchStatus()
-			b.watchStatus()
+			b.sys.unwatchLocked()
+			b.sys.watchLocked()
 			b.mu.Unlock()
 			synctest.Wait()
 			start := time.Now()
@@ -149,14 +149,14 @@ func TestTimersThatAreStoppedTooLate(t *testing.T) {
 	t.Run("session", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := New(Config{})
-			s, _ := join(t, b, wire.V5, lasting(wire.V5, "c"))
+			s, _ := join(t, b, wire.V5, durableConnect(wire.V5, "c"))
 			s.cut()
 			b.mu.Lock()
 			time.Sleep(time.Minute) // the session ends, but for the lock
 			cl := b.clients["c"]
 			cl.mu.Lock()
-			b.cancelAlarm(cl)
-			b.setAlarm(cl, time.Now(), time.Now())
+			b.cancelAlarmLocked(cl)
+			b.setAlarmLocked(cl, time.Now(), time.Now())
 			cl.mu.Unlock()
 			b.mu.Unlock()
 			synctest.Wait()

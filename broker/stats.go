@@ -1,7 +1,5 @@
 package broker
 
-import "sync/atomic"
-
 // Stats are figures about a broker since it was made.
 type Stats struct {
 	Connections   int // open now, those without CONNECT included
@@ -26,22 +24,15 @@ type Stats struct {
 	CommitErrors uint64 // Commits that failed; what they had was refused or tried again
 }
 
-type counters struct {
-	received, sent, dropped, expired, denied, refused atomic.Uint64
-	bytesReceived, bytesSent                          atomic.Uint64
-	commits, commitErrors                             atomic.Uint64
-	lingering                                         atomic.Int32 // refused connections that are still open
-}
-
 // Stats returns the figures of the moment.
 func (b *Broker) Stats() Stats {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.stats()
+	return b.statsLocked()
 }
 
-// stats is Stats for who holds Broker.mu.
-func (b *Broker) stats() Stats {
+// statsLocked is Stats for callers that hold hub.mu.
+func (b *Broker) statsLocked() Stats {
 	s := Stats{
 		Connections:   len(b.conns),
 		Sessions:      len(b.clients),

@@ -142,7 +142,7 @@ func TestSharedSubscriptionSharesOut(t *testing.T) {
 
 func TestSharedDeliveryStaysWithItsMember(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *Broker) {
-		first, _ := join(t, b, wire.V5, lasting(wire.V5, "first"))
+		first, _ := join(t, b, wire.V5, durableConnect(wire.V5, "first"))
 		first.subscribe(filter("$share/g/a", 2))
 		require.NoError(t, b.Publish(&wire.Publish{Topic: "a", QoS: 2}))
 		p := receive[*wire.Publish](first)
@@ -155,7 +155,7 @@ func TestSharedDeliveryStaysWithItsMember(t *testing.T) {
 			require.NoError(t, b.Publish(&wire.Publish{Topic: "a", Payload: []byte("new")}))
 			require.Equal(t, "new", string(receive[*wire.Publish](second).Payload))
 		}
-		first, _ = join(t, b, wire.V5, lasting(wire.V5, "first"))
+		first, _ = join(t, b, wire.V5, durableConnect(wire.V5, "first"))
 		p.Duplicate = true
 		first.want(p) // [MQTT-4.8.2-4]
 		// [MQTT-4.8.2-6] a failure ends it for the whole group.

@@ -1,3 +1,3 @@
-// Package interop holds tests alone: the broker of this repository against
-// clients that were written elsewhere.
+// Package interop has only tests: the broker of this repository against clients of
+// other projects.
 package interop

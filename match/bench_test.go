@@ -32,20 +32,6 @@ func BenchmarkTreeValues(b *testing.B) {
 	}
 }
 
-func BenchmarkTopicTreeSetDelete(b *testing.B) {
-	for _, topic := range []string{"site/7/device/9/temp", "site"} {
-		b.Run(topic, func(b *testing.B) {
-			b.ReportAllocs()
-			var tree TopicTree[int]
-			tree.Set("site/7/device/1/temp", 1)
-			for b.Loop() {
-				tree.Set(topic, 1)
-				tree.Delete(topic)
-			}
-		})
-	}
-}
-
 func BenchmarkSplitShared(b *testing.B) {
 	for _, filter := range []string{"$share/group/sensors/+/temp", "sensors/+/temp"} {
 		b.Run(filter, func(b *testing.B) {

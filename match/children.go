@@ -2,7 +2,6 @@ package match
 
 import (
 	"iter"
-	"strings"
 )
 
 // children are the nodes below a node, by the text of their level. Most nodes
@@ -29,18 +28,6 @@ func (c *children[N]) at(level string) *N {
 		return nil
 	}
 	return c.many[level]
-}
-
-// add returns the child for level and makes it when it is not there.
-func (c *children[N]) add(level string) *N {
-	if n := c.at(level); n != nil {
-		return n
-	}
-	// A copy, because a slice of a long filter would keep all of it in memory
-	// after that filter is gone.
-	n := new(N)
-	c.set(strings.Clone(level), n)
-	return n
 }
 
 // set makes n the child for level. It keeps level, also in place of an equal text.

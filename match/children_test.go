@@ -8,25 +8,26 @@ import (
 )
 
 func TestChildrenDoNotKeepTheTextTheyWereMadeFrom(t *testing.T) {
-	text := "a/b"
-	var c children[int]
-	for _, level := range []string{text[:1], text[2:]} {
-		c.add(level)
-	}
-	for level := range c.all() {
+	text := "a/+b/+"
+	var tree Tree[int]
+	tree.Insert(text[:3], 1)
+	tree.Insert(text[3:], 2)
+	for level := range tree.wild.children.all() {
 		require.NotSame(t, unsafe.StringData(text[:1]), unsafe.StringData(level))
-		require.NotSame(t, unsafe.StringData(text[2:]), unsafe.StringData(level))
+		require.NotSame(t, unsafe.StringData(text[3:]), unsafe.StringData(level))
 	}
-	require.Equal(t, 2, c.len())
+	require.Equal(t, 2, tree.wild.children.len())
 }
 
 func TestChildrenHaveAMapOnlyWhileThereAreSeveral(t *testing.T) {
 	var c children[int]
-	a := c.add("a")
-	require.Same(t, a, c.add("a"))
+	a, b := new(int), new(int)
+	c.set("a", a)
+	c.set("a", a)
+	require.Same(t, a, c.at("a"))
 	require.Nil(t, c.many)
 
-	b := c.add("b")
+	c.set("b", b)
 	require.Len(t, c.many, 2)
 	require.Same(t, a, c.at("a"))
 	require.Same(t, b, c.at("b"))

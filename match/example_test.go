@@ -2,7 +2,6 @@ package match_test
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/seed65a45251/mqtt/match"
@@ -91,18 +90,4 @@ func ExampleTree_All() {
 		fmt.Println(filter, handler)
 	}
 	// Output: sensors/# archive
-}
-
-func ExampleTopicTree() {
-	var retained match.TopicTree[float64]
-	retained.Set("sensors/7/temp", 21.5)
-	retained.Set("sensors/8/temp", 19)
-	retained.Set("sensors/8/humidity", 0.4)
-	retained.Delete("sensors/8/humidity")
-
-	fmt.Println(retained.Get("sensors/8/temp"))
-	fmt.Println(maps.Collect(retained.Match("sensors/+/temp")), retained.Len())
-	// Output:
-	// 19 true
-	// map[sensors/7/temp:21.5 sensors/8/temp:19] 2
 }

@@ -1,18 +1,16 @@
 // Package match holds the rules for MQTT Topic Names and Topic Filters: which
-// are valid, which filter matches which name, and two trees that answer the
-// same question for many filters or many names at once.
+// are valid, which filter matches which name, and a tree that answers the same
+// question for many filters at once.
 //
 //   - [Match], [ValidateTopic], [ValidateFilter] and [SplitShared] look at one
 //     name or filter.
 //   - [Tree] holds filters and finds those that match a topic: routing.
-//   - [TopicTree] holds topics and finds those that match a filter: retained
-//     messages.
 //
 // The functions without Plain in their name follow MQTT 5.0, where
 // $share/name/filter is a shared subscription to filter. For MQTT 3.1 and 3.1.1
 // such text is an ordinary filter: [ValidatePlainFilter] and [MatchPlain].
 //
-// The functions are safe for concurrent use, the trees are not.
+// The functions are safe for concurrent use, the tree is not.
 package match
 
 import "strings"

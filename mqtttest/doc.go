@@ -1,6 +1,6 @@
-// Package mqtttest is for tests of programs that use MQTT: a real broker behind
-// a network that breaks on demand, and a scripted server for tests at the level
-// of packets.
+// Package mqtttest is for tests of programs that use MQTT. It has a real broker behind
+// a network that breaks on demand, and a scripted server for tests at the level of
+// packets.
 //
 //	b := mqtttest.NewBroker(t)
 //	client, err := mqtt.Connect(ctx, b.URL(), mqtt.Config{Dial: b.Dial})
@@ -12,17 +12,16 @@
 //
 // # Time
 //
-// Connections made by Dial stay in memory, so a test can run in a
-// testing/synctest bubble, where minutes of keep-alive and back-off take no time
-// and nothing depends on the speed of the machine. For programs that can only be
-// given an address, URL opens a port on the loopback interface. Both may be used
-// side by side, outside a bubble.
+// Connections made by Dial stay in memory, so a test can run in a testing/synctest
+// bubble. Minutes of keep-alive and back-off take no time there, and nothing depends on
+// the speed of the machine. For programs that need an address, URL opens a port on the
+// loopback interface. Outside a bubble both may be used side by side.
 //
 // # What a failing test shows
 //
-// Every packet goes through package wire on its way, in both directions, is
-// recorded, and printed when the test has failed: who sent what when, what the
-// test did to it, and what never arrived. The broker's log goes to the test's
+// Every packet is decoded and recorded on its way, in both directions. When the test
+// has failed, the timeline is printed: the sender, time and content of each packet, what
+// the test did to it, and what never arrived. The broker's log goes to the test's
 // output. Passwords are in neither.
 //
 // # Which client
@@ -30,8 +29,7 @@
 // This package does not use package mqtt: any client of MQTT 3.1, 3.1.1 or 5.0
 // can be tested with it.
 //
-// A packet is passed on when all of it is there. The end of half a packet is
-// passed on when the connection ends. Methods that report to the test, as their
-// names with Want say, belong to the test's goroutine; all others may be called
-// from any.
+// A packet is passed on when all of it is there. Half a packet is passed on when its
+// connection ends. Methods whose names begin with Want report to the test and must be
+// called from the test's goroutine; all others may be called from any.
 package mqtttest

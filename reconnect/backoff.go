@@ -16,7 +16,7 @@ type Backoff struct {
 
 // New returns a Backoff whose first delay is that of a healthy connection just
 // lost. The policy is taken as valid, see [Policy.Validate]. The function random
-// returns numbers from 0 up to 1; nil means [rand.Float64].
+// returns numbers from 0 up to 1. If nil, it is [rand.Float64].
 func New(p Policy, random func() float64) *Backoff {
 	if random == nil {
 		random = rand.Float64

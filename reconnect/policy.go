@@ -2,11 +2,11 @@
 // It is arithmetic over attempts and times: it has no clock, no timer and no
 // goroutine, and it does not know why a connection ended.
 //
-// Delays grow exponentially up to a cap and are drawn at random between zero and
-// that bound (full jitter), so that clients which lost their server at the same
-// moment do not come back at the same moment. They start over only after a
-// connection has stayed up for a while: a server that accepts and then drops is
-// tried ever more seldom.
+// The bound of the delays grows exponentially up to a cap. Each delay is drawn at random
+// between zero and the bound (full jitter), so that clients that lost their server at
+// the same moment do not come back at the same moment. The bound starts over only after
+// a connection has stayed up for a while: a server that accepts and then drops is tried
+// less and less often.
 package reconnect
 
 import (

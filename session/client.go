@@ -10,7 +10,7 @@ import (
 // Client is the client side of MQTT. One value serves any number of
 // connections, one after the other:
 //
-//	Connect, Handle forevery packet received, … , Lost
+//	Connect, Handle for every packet received, … , Lost
 //
 // In between, requests go in (Sender.Submit, Request, Receiver.Ack,
 // Disconnect), bytes come out (Take), and Tick is called at Deadline. What the
@@ -32,63 +32,11 @@ type Client struct {
 	settings   ClientSettings
 	received   []Received
 	scratch    scratch
-	indulgence int   // see Indulge
+	excess     int   // see AllowExcess
 	fault      error // why the engine ended the connection; nil: it did not
 
 	authentication authentication
 	refusals       refusals
-}
-
-// ClientSettings are what a Client needs to know besides its CONNECT packets.
-type ClientSettings struct {
-	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send,
-	// within the server's Receive Maximum. Zero means 1,024, and 20 before 5.0,
-	// where a server cannot say what it holds: Mosquitto 2.0 loses QoS 2 messages
-	// over a reconnect when more are in flight than its own limit of 20.
-	Inflight int
-	// InflightBytes limits what they cost together; see [wire.Publish.Cost]. One alone
-	// may be larger. Zero means no limit.
-	InflightBytes int
-	// PingTimeout is how long the server may take to answer a PINGREQ. Zero
-	// means half of the keep-alive interval; more than the interval counts as
-	// the interval.
-	PingTimeout time.Duration
-	// TopicAliases is how many topic aliases are used towards the server, which are
-	// chosen automatically, within what it allows (5.0). Zero means none; messages
-	// may then bring their own.
-	TopicAliases uint16
-	// HasSession says that the server may hold a session of this client from
-	// before, although this Client is new. Without it a Session Present in the
-	// first CONNACK is a protocol error.
-	HasSession bool
-	// UnorderedAnswers sends PUBACK and PUBREC as soon as a message is acknowledged,
-	// not in the order of arrival: a departure from [MQTT-4.6.0-2] and
-	// [MQTT-4.6.0-3].
-	UnorderedAnswers bool
-	// MaximumQoS is the highest QoS that servers have. Nil means what each of them says,
-	// which it cannot before 5.0.
-	MaximumQoS *wire.QoS
-	// NoSubscriptionIDs leaves subscription identifiers out, as if no server had them.
-	NoSubscriptionIDs bool
-	// FailLost lets messages that were sent and not acknowledged fail with
-	// ErrSessionLost where the session is not continued, instead of being published
-	// again as new ones, which may bring them to somebody twice.
-	FailLost bool
-	// FiltersPerSubscribe bounds how many filters one SUBSCRIBE or UNSUBSCRIBE of
-	// Subscriptions has. Zero means 65,536.
-	FiltersPerSubscribe int
-	// AlwaysSubscribe repeats SUBSCRIBE on every connection before 5.0, too, which
-	// brings retained messages again. In 5.0 it always is.
-	AlwaysSubscribe bool
-	// Tolerate, if set, is told of each mistake of the server that is passed over
-	// because it harms no message: what [wire.Decoder.Tolerate] says, and what only the
-	// state of the session shows. Nil means that every mistake ends the connection, as
-	// the specification demands.
-	Tolerate func(*wire.Error)
-	// Reauthentication, if set, is called for each step of a re-authentication,
-	// which [Client.Authenticate] then answers, or with an error when the
-	// connection ended first.
-	Reauthentication func(AuthStep, error)
 }
 
 // Received is a message from the server. Payload and CorrelationData alias the
@@ -123,7 +71,7 @@ func NewClient(s ClientSettings) *Client {
 	c.Sender = NewSender(&c.link, 0)
 	c.Sender.failLost, c.Sender.quota.maxBytes = s.FailLost, s.InflightBytes
 	c.Receiver = NewReceiver(&c.link)
-	c.Subscriptions = &Subscriptions{client: c}
+	c.Subscriptions = &Subscriptions{client: c, link: &c.link, always: s.AlwaysSubscribe, most: s.FiltersPerSubscribe}
 	c.decoder.Tolerate = s.Tolerate
 	c.Sender.tolerate, c.Receiver.tolerate = s.Tolerate, s.Tolerate
 	c.Receiver.unordered = s.UnorderedAnswers
@@ -143,12 +91,12 @@ func (c *Client) ConnectTo(server string, v wire.Version, p *wire.Connect, now t
 		// [MQTT-3.1.2-4] our own session state goes too; its messages become new ones.
 		c.continuity.held = false
 	}
-	c.continuity.begin(server)
+	c.continuity.beginConnection(server)
 	// The link opens with CONNACK, which says what the server allows.
 	c.link = Link{Version: v, Limits: NoLimits()}
 	c.link.account.on = true
 	c.fault = nil
-	c.refusals.begin()
+	c.refusals.beginConnection()
 	c.decoder.Version = v
 	c.phase, c.connect, c.connack = connecting, p, nil
 	c.keepAlive = keepAlive{}
@@ -172,7 +120,9 @@ func (c *Client) Handle(h wire.Header, body []byte, now time.Time) error {
 	return nil
 }
 
-// HandleBuffered takes all packets that r has buffered, one after the other.
+// HandleBuffered takes all packets that r has buffered, one after the other, CONNACK
+// among them. It is for a caller that has the Client to itself, and needs nothing else;
+// [Client.HandleBatch] is for one that guards it with a lock.
 func (c *Client) HandleBuffered(r *wire.Reader, now time.Time) error {
 	c.keepAlive.alive(now)
 	c.Sender.now = now
@@ -203,9 +153,9 @@ func (c *Client) Fail(err error) {
 	c.fail(err)
 }
 
-// Indulge lets the server keep max QoS 1 and 2 messages open on the next
+// AllowExcess lets the server keep max QoS 1 and 2 messages open on the next
 // connections although CONNECT announces fewer.
-func (c *Client) Indulge(max int) { c.indulgence = max }
+func (c *Client) AllowExcess(max int) { c.excess = max }
 
 // Connack returns the CONNACK of the connection, or nil before it came.
 func (c *Client) Connack() *wire.Connack { return c.connack }
@@ -223,12 +173,13 @@ func (c *Client) Connected() bool { return c.phase == connected }
 func (c *Client) Pending() int { return c.link.Pending() }
 
 // Take returns the bytes to write next and continues with spare as its buffer.
-// It then fills the buffer with queued messages that found no room before.
+// It then fills the buffer with queued messages that did not fit before.
 func (c *Client) Take(spare []byte, now time.Time) []byte {
 	return c.TakeBefore(nil, spare, now)
 }
 
-// TakeBefore is Take for a caller who will ask Sender.Lend for the payload of o.
+// TakeBefore is Take for a caller that will write the payload of o itself: see
+// [Sender.TakePayload].
 func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 	b := c.link.takeBefore(o, spare)
 	if c.link.pinged {
@@ -242,7 +193,7 @@ func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 func (c *Client) Backlog() int { return c.link.Pending() - len(c.link.stream.rest) }
 
 // Trim gives back what busier times have left: the buffer of Take if it is empty
-// and larger than keep bytes, and room for received messages.
+// and larger than keep bytes, and the memory for received messages.
 func (c *Client) Trim(keep int) {
 	c.link.Trim(keep)
 	c.Receiver.trim()
@@ -251,7 +202,7 @@ func (c *Client) Trim(keep int) {
 	}
 }
 
-// keptReceived is for how many messages of one read an idle client keeps room.
+// keptReceived is for how many messages of one read an idle client keeps the memory.
 const keptReceived = 16
 
 // Wrote says that what Take returned was written completely.
@@ -297,7 +248,7 @@ func (c *Client) Tick(now time.Time) error {
 	}
 	if c.Sender.suspicion.tick(now) {
 		if c.Sender.suspicion.lenient {
-			c.link.unhold()
+			c.link.unholdQoS0()
 		}
 		c.retryRequests()
 		c.Sender.Pump(now)
@@ -307,7 +258,7 @@ func (c *Client) Tick(now time.Time) error {
 		c.link.appendPing()
 	}
 	if err != nil {
-		c.end()
+		c.shut()
 	}
 	return err
 }
@@ -329,80 +280,8 @@ func (c *Client) Answered(dst []*Request) []*Request {
 	return dst
 }
 
-// Disconnect says goodbye. Nothing is sent after it [MQTT-3.14.4-1]. The
-// reason string and the user properties are left out where they do not fit.
-func (c *Client) Disconnect(p *wire.Disconnect) error {
-	if c.phase != connected {
-		return ErrNotConnected
-	}
-	expiry := p.SessionExpiryInterval
-	if expiry != nil && *expiry > 0 && c.connect.SessionExpiryInterval == 0 {
-		return &wire.FieldError{Packet: wire.TypeDisconnect, Field: "SessionExpiryInterval", Problem: "must be 0 after 0 in CONNECT"}
-	}
-	c.link.unhold()
-	err := c.link.Append(p)
-	if errors.Is(err, wire.PacketTooLarge) {
-		// [MQTT-3.14.2-3], [MQTT-3.14.2-4]
-		short := *p
-		short.ReasonString, short.UserProperties = "", nil
-		err = c.link.Append(&short)
-	}
-	if err != nil {
-		return err
-	}
-	if expiry != nil {
-		c.continuity.held = *expiry > 0
-	}
-	c.end()
-	return nil
-}
-
-// Lost says that the connection is gone. byServer says that the server closed
-// it, as opposed to us or the network. It is [Client.LostBecause] for those who know
-// no more than that.
-func (c *Client) Lost(byServer bool) {
-	var cause error
-	if byServer {
-		cause = errHungUp
-	}
-	c.LostBecause(cause, time.Time{})
-}
-
-// LostBecause says that the connection is gone. cause is how the server ended it: by
-// what it said, by closing or resetting the connection, or by an answer that the
-// engine had to refuse. Nil means that it did not: we closed it, or the network broke.
-// A packet that makes the server end connection after connection fails with
-// [ErrUndeliverable] and the cause. now may be zero if it is not known.
-func (c *Client) LostBecause(cause error, now time.Time) {
-	wasUp := c.connack != nil && !c.connack.ReasonCode.Failed()
-	if cause != nil && c.fault != nil {
-		cause = c.fault
-	}
-	if c.phase != idle {
-		c.continuity.ended()
-	}
-	if said, ok := errors.AsType[*ServerError](cause); ok && said.ReasonCode == wire.SessionTakenOver {
-		c.continuity.takenOver()
-	}
-	c.phase = idle
-	c.Subscriptions.ready = false
-	if wasUp {
-		c.Sender.judge(cause, now)
-		c.answerCondemned()
-		c.Sender.Stop(false)
-		c.forgetFilters()
-		c.refusals.end()
-	}
-	c.link.Close()
-	c.Receiver.Stop()
-	c.Subscriptions.stop()
-	c.endRequests()
-	c.endAuthentication(ErrConnectionLost)
-	c.connack = nil
-}
-
-// end stops the sending of anything further.
-func (c *Client) end() {
+// shut stops the sending of anything further.
+func (c *Client) shut() {
 	c.phase = ended
 	c.Subscriptions.ready = false
 	c.link.Shut()
@@ -415,12 +294,12 @@ func (c *Client) fail(err error) {
 	if c.fault == nil {
 		c.fault = err
 	}
-	c.link.unhold()
-	c.end()
+	c.link.unholdQoS0()
+	c.shut()
 	c.endAuthentication(err)
 	fault, ok := errors.AsType[*wire.Error](err)
 	if !ok || was != connected || c.link.Version != wire.V5 {
 		return
 	}
-	c.link.must(&wire.Disconnect{ReasonCode: fault.Reason})
+	c.link.appendChecked(&wire.Disconnect{ReasonCode: fault.Reason})
 }

@@ -19,7 +19,7 @@ func (c *Client) handleFirst(h wire.Header, body []byte, now time.Time) error {
 			c.connack = p
 			return connackError(p)
 		}
-		return c.accepted(p, now)
+		return c.takeConnack(p, now)
 	}
 	packet, err := c.decoder.Decode(h, body)
 	if err != nil {
@@ -57,8 +57,8 @@ func connackError(p *wire.Connack) error {
 		ServerReference: p.ServerReference, UserProperties: p.UserProperties}
 }
 
-func (c *Client) accepted(p *wire.Connack, now time.Time) error {
-	present := c.presumed(p)
+func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
+	present := c.presumedSession(p)
 	switch {
 	case present && c.connect.CleanStart:
 		// [MQTT-3.2.2-2]
@@ -66,9 +66,9 @@ func (c *Client) accepted(p *wire.Connack, now time.Time) error {
 		if !overlook(c.settings.Tolerate, err) {
 			return err
 		}
-		// Most who say so have none. In case they do, it has seen nothing of ours.
-		c.continuity.at().generation = 0
-	case present && !c.continuity.may():
+		// Most servers that say so have none. In case they do, it has seen nothing of ours.
+		c.continuity.current().generation = 0
+	case present && !c.continuity.mayHaveSession():
 		// [MQTT-3.2.2-4]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "session present, but this client has none")
 	}
@@ -81,12 +81,12 @@ func (c *Client) accepted(p *wire.Connack, now time.Time) error {
 		c.confirm(p)
 		return nil
 	}
-	c.open(p, now)
+	c.openConnection(p, now)
 	return nil
 }
 
-// open begins the connection that p has accepted.
-func (c *Client) open(p *wire.Connack, now time.Time) {
+// openConnection begins the connection that p has accepted.
+func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 	v, present := c.link.Version, p.SessionPresent
 	c.connack = p
 	c.phase = connected
@@ -96,45 +96,27 @@ func (c *Client) open(p *wire.Connack, now time.Time) {
 	if c.continuity.server != c.Receiver.at.server {
 		c.Sender.doubt.tells = tellsUnknown // of another server
 	}
-	kind := c.continuity.judge(present)
+	kind := c.continuity.classify(present)
 	c.keepAlive = newKeepAlive(c.KeepAlive(), c.settings.PingTimeout, now)
 	receiveMax := 0
 	if v == wire.V5 {
 		receiveMax = int(c.connect.ReceiveMaximum)
 		if receiveMax > 0 {
-			receiveMax = max(receiveMax, c.indulgence)
+			receiveMax = max(receiveMax, c.excess)
 		}
 	}
-	c.Receiver.belong(c.continuity.server)
+	c.Receiver.moveTo(c.continuity.server)
 	c.Receiver.Start(present, receiveMax, c.connect.TopicAliasMaximum)
 	if kind < Proven {
 		c.Receiver.doubt()
 	}
-	c.Sender.quota.max = c.inflight(v)
-	c.Sender.open(now)
+	c.Sender.quota.max = c.inflightLimit(v)
+	c.Sender.beginSuspicion(now)
 	c.Subscriptions.start(kind, c.continuity.server) // before any message is sent
 	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
 	// Only now, so that SUBSCRIBEs go first.
 	c.link.Open(v, c.link.Limits)
 	c.Sender.start(kind, now)
-}
-
-// restrict adds what the server does not say of itself.
-func (s *ClientSettings) restrict(l *Limits) {
-	if s.MaximumQoS != nil {
-		l.MaximumQoS = min(l.MaximumQoS, *s.MaximumQoS)
-	}
-	l.NoSubscriptionIDs = l.NoSubscriptionIDs || s.NoSubscriptionIDs
-}
-
-func (c *Client) inflight(v wire.Version) int {
-	switch {
-	case c.settings.Inflight > 0:
-		return c.settings.Inflight
-	case v < wire.V5:
-		return 20
-	}
-	return 1024
 }
 
 // keepsSession says whether the session outlives this connection.
@@ -169,3 +151,32 @@ func (c *Client) KeepAlive() time.Duration {
 	}
 	return time.Duration(seconds) * time.Second
 }
+
+// secondConnack takes a CONNACK on an established connection. [MQTT-3.2.0-2] There is
+// one only. But servers before 5.0 have no DISCONNECT, and some say with a second
+// CONNACK why they end the connection.
+func (c *Client) secondConnack(h wire.Header, body []byte) error {
+	if c.settings.Tolerate != nil {
+		if p, err := c.decodeConnack(h, body); err == nil && p.ReasonCode.Failed() {
+			return connackError(p)
+		}
+	}
+	return protocolError(h.Type, wire.ProtocolError, "second CONNACK")
+}
+
+// presumedSession is the Session Present of a CONNACK. 3.1 does not know it: without a
+// clean session the server may have one.
+func (c *Client) presumedSession(p *wire.Connack) bool {
+	if c.link.Version == wire.V31 {
+		return !c.connect.CleanStart && c.continuity.held
+	}
+	return p.SessionPresent
+}
+
+// Continuity returns what is known of the session of this connection, once the
+// server has accepted it.
+func (c *Client) Continuity() Continuity { return c.continuity.here }
+
+// HasSession reports whether a server may hold a session of this client: CONNECT
+// must not start clean then, or what waits in the session is lost.
+func (c *Client) HasSession() bool { return c.continuity.held }

@@ -128,12 +128,12 @@ func (c *Client) takePacket(packet wire.Packet) error {
 		if err := c.checkProblemInformation(t, p.ReasonString, p.UserProperties); err != nil {
 			return err
 		}
-		return c.answer(t, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
+		return c.takeRequestAnswer(t, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
 	case *wire.Unsuback:
 		if err := c.checkProblemInformation(t, p.ReasonString, p.UserProperties); err != nil {
 			return err
 		}
-		return c.answer(t, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
+		return c.takeRequestAnswer(t, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
 	case *wire.Pingresp:
 		return nil // proof of life like any packet
 	case *wire.Disconnect:

@@ -1,7 +1,5 @@
 package session
 
-import "github.com/seed65a45251/mqtt/wire"
-
 // Continuity is what a Client knows of the session that a server has for it, when
 // the server has accepted a connection. What is subscribed again, what is repeated
 // and how packet identifiers are first used follow from it.
@@ -53,10 +51,10 @@ type sessionAt struct {
 // number of them; one that is forgotten counts as never visited.
 const mostServers = 64
 
-// begin begins a connection to server.
-func (k *continuity) begin(server string) {
+// beginConnection begins a connection to server.
+func (k *continuity) beginConnection(server string) {
 	k.server, k.answered = server, false
-	if k.at() != nil {
+	if k.current() != nil {
 		return
 	}
 	if len(k.servers) >= mostServers {
@@ -68,8 +66,8 @@ func (k *continuity) begin(server string) {
 	k.servers[server] = new(sessionAt)
 }
 
-// at returns what the server of this connection has seen.
-func (k *continuity) at() *sessionAt { return k.servers[k.server] }
+// current returns what the server of this connection has seen.
+func (k *continuity) current() *sessionAt { return k.servers[k.server] }
 
 func (k *continuity) forgetOldest() {
 	oldest := ""
@@ -81,14 +79,14 @@ func (k *continuity) forgetOldest() {
 	delete(k.servers, oldest)
 }
 
-// may says that the server of this connection may have a session: one of before, or
+// mayHaveSession says that the server of this connection may have a session: one of before, or
 // one that it began for a CONNECT whose answer got lost.
-func (k *continuity) may() bool { return k.held || k.at().doubt }
+func (k *continuity) mayHaveSession() bool { return k.held || k.current().doubt }
 
-// ended notes the end of a connection: without CONNACK the server may have begun a
+// connectionEnded notes the end of a connection: without CONNACK the server may have begun a
 // session that nobody told us of.
-func (k *continuity) ended() {
-	if at := k.at(); at != nil && !k.answered {
+func (k *continuity) connectionEnded() {
+	if at := k.current(); at != nil && !k.answered {
 		at.doubt, at.ghost = true, true
 	}
 }
@@ -97,7 +95,7 @@ func (k *continuity) ended() {
 // CONNECT of ours to which the server came late, the session is the same or an empty one.
 // Otherwise somebody else has used it: it is like one of an earlier process.
 func (k *continuity) takenOver() {
-	at := k.at()
+	at := k.current()
 	if at == nil {
 		return
 	}
@@ -108,10 +106,10 @@ func (k *continuity) takenOver() {
 	at.generation = 0
 }
 
-// judge says what the session is that the server has, if it is present, and
+// classify says what the session is that the server has, if it is present, and
 // notes that this server has answered.
-func (k *continuity) judge(present bool) Continuity {
-	s := k.at()
+func (k *continuity) classify(present bool) Continuity {
+	s := k.current()
 	switch {
 	case !present:
 		k.here = Fresh
@@ -128,21 +126,4 @@ func (k *continuity) judge(present bool) Continuity {
 	k.visits++
 	s.generation, s.doubt, s.visit = k.generation, false, k.visits
 	return k.here
-}
-
-// Continuity returns what is known of the session of this connection, once the
-// server has accepted it.
-func (c *Client) Continuity() Continuity { return c.continuity.here }
-
-// HasSession reports whether a server may hold a session of this client: CONNECT
-// must not start clean then, or what waits in the session is lost.
-func (c *Client) HasSession() bool { return c.continuity.held }
-
-// presumed is the Session Present of a CONNACK. 3.1 does not know it: without a
-// clean session the server may have one.
-func (c *Client) presumed(p *wire.Connack) bool {
-	if c.link.Version == wire.V31 {
-		return !c.connect.CleanStart && c.continuity.held
-	}
-	return p.SessionPresent
 }

@@ -56,10 +56,10 @@ func sha64(b []byte) uint64 {
 // mix adds h to a sum in which the order counts.
 func mix(sum, h uint64) uint64 { return bits.RotateLeft64(sum, 23)*0x9E3779B97F4A7C15 ^ h }
 
-// payloadSum is the hash of a payload, if somebody has computed it in advance.
+// payloadSum is the hash of a payload, if it was computed in advance.
 type payloadSum struct {
 	payload []byte
-	sum     uint64 // 0: nobody has
+	sum     uint64 // 0: not computed
 }
 
 func (s *payloadSum) of(payload []byte) uint64 {
@@ -67,11 +67,6 @@ func (s *payloadSum) of(payload []byte) uint64 {
 		return s.sum
 	}
 	return inMemory.bytes(payload)
-}
-
-// digest is inMemory.digest, which does not hash again what was hashed in advance.
-func (r *Receiver) digest(p *wire.Publish, v wire.Version) Digest {
-	return inMemory.digestWith(p, r.sums.of(p.Payload), v)
 }
 
 func (h *digester) digest(p *wire.Publish, v wire.Version) Digest {

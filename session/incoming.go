@@ -58,7 +58,7 @@ func (l *incomingList) remove(in *incoming) {
 }
 
 // incomingTable finds exchanges by packet identifier. It is a hash table with
-// linear probing, at most half full: there is an entry and a removal forevery
+// linear probing, at most half full: there is an entry and a removal for every
 // QoS 1 and 2 message, and peers that count identifiers up would make an array
 // as long as the identifiers are many.
 type incomingTable struct {

@@ -40,7 +40,7 @@ func senderInvariants(s *Sender) error {
 			if o.state != l.state {
 				return fmt.Errorf("%s: message in state %d", l.name, o.state)
 			}
-			if o.flying {
+			if o.unanswered {
 				flying++
 			}
 			if o.suspect() {
@@ -75,8 +75,8 @@ func senderInvariants(s *Sender) error {
 	if s.doubt.probe != 0 {
 		flying++
 	}
-	if s.link.open && flying != s.suspicion.flying {
-		return fmt.Errorf("%d packets have no answer, counted %d", flying, s.suspicion.flying)
+	if s.link.open && flying != s.suspicion.unanswered {
+		return fmt.Errorf("%d packets have no answer, counted %d", flying, s.suspicion.unanswered)
 	}
 	if s.link.open && suspects != s.suspicion.suspects {
 		return fmt.Errorf("%d messages are suspects, counted %d", suspects, s.suspicion.suspects)

@@ -19,9 +19,9 @@ type Link struct {
 	stream  stream
 	aliases topicAliases // of what we send
 
-	account account
-	hold    bool // a suspect is under way or about to be: QoS 0 messages wait
-	loose   bool // something that the peer will not answer was sent
+	account      account
+	holdQoS0     bool // a suspect is under way or about to be: QoS 0 messages wait
+	unanswerable bool // something that the peer will not answer was sent
 }
 
 // Open says that the handshake is over: messages may be sent from now on. What
@@ -68,7 +68,7 @@ func (l *Link) swap(spare []byte) []byte {
 
 // Append encodes p behind what is already waiting. It refuses what is larger
 // than the peer's maximum packet size.
-func (l *Link) Append(p wire.Packet) error { return l.appendTo(l.end(), p) }
+func (l *Link) Append(p wire.Packet) error { return l.appendTo(l.tail(), p) }
 
 func (l *Link) appendTo(end *[]byte, p wire.Packet) error {
 	b, err := p.Append(*end, l.Version)
@@ -90,20 +90,31 @@ func (l *Link) Trim(keep int) {
 }
 
 // full says that new messages have to wait.
-func (l *Link) full() bool { return len(l.buf) >= highWater || l.stream.under() }
+func (l *Link) full() bool { return len(l.buf) >= highWater || l.stream.active() }
 
 // appendPing appends a PINGREQ and notes where it is.
 func (l *Link) appendPing() {
-	if l.stream.under() {
+	if l.stream.active() {
 		l.stream.ping = true
 	} else {
 		l.ping = true
 	}
-	l.must((*wire.Pingreq)(nil))
+	l.appendChecked((*wire.Pingreq)(nil))
 }
 
-// must appends what has been checked.
-func (l *Link) must(p wire.Packet) {
-	end := l.end()
+// appendChecked appends what has been checked.
+func (l *Link) appendChecked(p wire.Packet) {
+	end := l.tail()
 	*end, _ = p.Append(*end, l.Version)
+}
+
+// position is where the next packet begins.
+func (l *Link) position() uint64 { return l.account.taken + uint64(l.Pending()) }
+
+// sentAtMostOnce notes that a QoS 0 message ends at a position.
+func (l *Link) sentAtMostOnce(end uint64) {
+	l.unanswerable = true
+	if l.account.on {
+		l.account.lossy = append(l.account.lossy, end)
+	}
 }

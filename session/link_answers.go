@@ -10,7 +10,7 @@ import "github.com/seed65a45251/mqtt/wire"
 
 func (l *Link) puback(id uint16, code wire.ReasonCode, text string) {
 	p := wire.Puback{PacketID: id, ReasonCode: code}
-	end := l.end()
+	end := l.tail()
 	if text != "" && l.Version == wire.V5 {
 		// [MQTT-3.4.2-2] only if it fits.
 		if l.appendTo(end, &wire.Puback{PacketID: id, ReasonCode: code, ReasonString: text}) == nil {
@@ -22,7 +22,7 @@ func (l *Link) puback(id uint16, code wire.ReasonCode, text string) {
 
 func (l *Link) pubrec(id uint16, code wire.ReasonCode, text string) {
 	p := wire.Pubrec{PacketID: id, ReasonCode: code}
-	end := l.end()
+	end := l.tail()
 	if text != "" && l.Version == wire.V5 {
 		// [MQTT-3.5.2-2] only if it fits.
 		if l.appendTo(end, &wire.Pubrec{PacketID: id, ReasonCode: code, ReasonString: text}) == nil {
@@ -34,15 +34,15 @@ func (l *Link) pubrec(id uint16, code wire.ReasonCode, text string) {
 
 func (l *Link) pubrel(id uint16, code wire.ReasonCode) {
 	p := wire.Pubrel{PacketID: id, ReasonCode: code}
-	end := l.end()
+	end := l.tail()
 	*end, _ = p.Append(*end, l.Version)
 }
 
 func (l *Link) pubcomp(id uint16, code wire.ReasonCode) {
 	p := wire.Pubcomp{PacketID: id, ReasonCode: code}
-	end := l.end()
+	end := l.tail()
 	*end, _ = p.Append(*end, l.Version)
 }
 
-// unhold lets QoS 0 messages go out again.
-func (l *Link) unhold() { l.hold = false }
+// unholdQoS0 lets QoS 0 messages go out again.
+func (l *Link) unholdQoS0() { l.holdQoS0 = false }

@@ -61,7 +61,7 @@ func TestEveryCutOfAConversation(t *testing.T) {
 						w.forgetAt = 2
 					}
 					conversation(w)
-					return w, w.settle()
+					return w, w.converge()
 				}
 				whole, err := play([2]int{-1, -1}, false, false)
 				require.NoError(t, err)
@@ -103,7 +103,7 @@ func TestEveryPairOfCuts(t *testing.T) {
 			w := newWorld(v)
 			w.cut, w.nextCut, w.record = first, &second, record
 			short(w)
-			return w, w.settle()
+			return w, w.converge()
 		}
 		whole, err := play([2]int{-1, -1}, [2]int{-1, -1}, false)
 		require.NoError(t, err)
@@ -125,12 +125,12 @@ func TestEveryPairOfCuts(t *testing.T) {
 }
 
 // random plays a long conversation in which everything happens at any time.
-func random(seed uint64, record, lend bool) (*world, error) {
+func random(seed uint64, record, inPlace bool) (*world, error) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	w := newWorld(versions[rng.IntN(3)])
 	w.record = record
-	if lend {
-		w.lend = rng
+	if inPlace {
+		w.inPlace = rng
 	}
 	w.server.lazy = rng.IntN(3) > 0
 	w.server.aliasMax = uint16(rng.IntN(6))
@@ -149,7 +149,7 @@ func random(seed uint64, record, lend bool) (*world, error) {
 	if w.fault != nil {
 		return w, w.fault
 	}
-	return w, w.settle()
+	return w, w.converge()
 }
 
 func (w *world) step(rng *rand.Rand, mayForget bool, calm int) {
@@ -169,9 +169,9 @@ func (w *world) step(rng *rand.Rand, mayForget bool, calm int) {
 		return
 	}
 	if rng.IntN(4) > 0 {
-		w.endLoan(true)
+		w.endInPlace(true)
 	}
-	if w.lend != nil && len(w.outgoing) > 0 && rng.IntN(8) == 0 {
+	if w.inPlace != nil && len(w.outgoing) > 0 && rng.IntN(8) == 0 {
 		w.own(w.outgoing[rng.IntN(len(w.outgoing))])
 	}
 	switch rng.IntN(16) {

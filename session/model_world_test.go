@@ -36,7 +36,7 @@ type world struct {
 	failed             map[string]bool // messages of which the server said in doubt that it does not know them
 	reconnects         int
 
-	loan
+	inPlaceWrites
 	outgoing  []*Outgoing // the Owner is a copy of the payload
 	withdrawn map[*Outgoing]bool
 	completed map[*Outgoing]int
@@ -117,7 +117,7 @@ func (w *world) lose(byServer bool) {
 		w.server.receive(w.toServer)
 	}
 	w.up, w.toServer, w.toClient, w.partial = false, nil, nil, nil
-	w.endLoan(false)
+	w.endInPlace(false)
 	w.server.lost()
 	w.c.Lost(byServer)
 	w.harvest()
@@ -126,14 +126,14 @@ func (w *world) lose(byServer bool) {
 
 // collect puts what both sides want to send in flight.
 func (w *world) collect() {
-	for w.up && w.c.Pending() > 0 && w.lending == nil {
-		o := w.borrower()
+	for w.up && w.c.Pending() > 0 && w.writing == nil {
+		o := w.inPlaceMessage()
 		b := w.c.TakeBefore(o, nil, w.now)
 		for _, line := range w.lines(b) {
 			w.note("C %s", line)
 		}
 		w.toServer = append(w.toServer, b...)
-		if !w.beginLoan(o) {
+		if !w.beginInPlace(o) {
 			w.c.Wrote(w.now)
 		}
 	}
@@ -226,7 +226,7 @@ func (w *world) harvest() {
 	for _, o := range w.c.Sender.Completed(nil) {
 		w.note("APP completed %s", o.Owner)
 		w.completed[o]++
-		if o == w.lending {
+		if o == w.writing {
 			w.early++
 		} else {
 			spoil(o.Publish.Payload)
@@ -295,18 +295,18 @@ func (w *world) exchange() {
 	for w.up && w.fault == nil {
 		w.collect()
 		if len(w.toServer)+len(w.toClient) == 0 {
-			if w.lending == nil {
+			if w.writing == nil {
 				return
 			}
-			w.endLoan(true)
+			w.endInPlace(true)
 		}
 		w.arrive(towardsServer, len(w.toServer))
 		w.arrive(towardsClient, len(w.toClient))
 	}
 }
 
-// settle ends the conversation in peace and compares what both sides have.
-func (w *world) settle() error {
+// converge ends the conversation in peace and compares what both sides have.
+func (w *world) converge() error {
 	w.server.lazy = false
 	for range 50 {
 		w.connect()

@@ -21,7 +21,7 @@ type Outgoing struct {
 	sent       bool // was written to a connection at least once
 	counted    bool // holds one of the send quota of this connection
 	doubtful   bool // PUBREC came from a session that the peer may have lost, see Doubtful
-	flying     bool // was sent on this connection and is not answered
+	unanswered bool // was sent on this connection and is not answered
 	blames     blames
 	end        uint64  // where on this connection its last packet ends
 	result     *Result // nil: none yet, or success without a word
@@ -44,7 +44,7 @@ const (
 	outgoingIdle      outgoingState = iota // not in the sender
 	outgoingAwaited                        // was refused an identifier, and is not in the sender yet
 	outgoingReserved                       // has an identifier, but is not in the sender yet
-	outgoingQueued                         // waits for a connection, quota or room
+	outgoingQueued                         // waits for a connection, for quota or for the buffer
 	outgoingPublished                      // PUBLISH sent; waits for PUBACK or PUBREC
 	outgoingReleased                       // PUBREL sent; waits for PUBCOMP
 )
@@ -125,4 +125,15 @@ func (l *outgoingList) prepend(front []*Outgoing) {
 		l.head = o
 		l.len++
 	}
+}
+
+// suspect says whether one of them is; then both are sent alone.
+func (o *Outgoing) suspect() bool { return o.blames[0].suspect() || o.blames[1].suspect() }
+
+// present is what is held against the packet that is under way.
+func (o *Outgoing) present() *blame {
+	if o.state == outgoingReleased {
+		return &o.blames[1]
+	}
+	return &o.blames[0]
 }

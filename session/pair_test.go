@@ -34,7 +34,7 @@ type pair struct {
 	requests  map[*Request]bool
 	held      [2][]Token
 	early     []*Outgoing // what the server has for a client without a session
-	settled   int         // messages that are completed
+	completed int         // messages that are completed
 	n         int
 }
 
@@ -150,7 +150,7 @@ func (w *pair) harvest() {
 	}
 	w.s.Recycle()
 	for _, o := range append(w.c.Sender.Completed(nil), w.s.Sender.Completed(nil)...) {
-		w.settled++
+		w.completed++
 		if o.Result().Err != nil {
 			w.fail("%s ended with %w", o.Publish.Payload, o.Result().Err)
 		}
@@ -267,8 +267,8 @@ func (w *pair) converse() error {
 		w.ack()
 	}
 	left := w.c.Sender.Inflight() + w.s.Sender.Inflight() + w.c.Receiver.Unfinished() + w.s.Receiver.Unfinished()
-	if left != 0 || w.settled != w.n {
-		w.fail("%d exchanges are left over, %d of %d messages completed", left, w.settled, w.n)
+	if left != 0 || w.completed != w.n {
+		w.fail("%d exchanges are left over, %d of %d messages completed", left, w.completed, w.n)
 	}
 	for r, answered := range w.requests {
 		if !answered {

@@ -116,7 +116,7 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	if deliver {
 		in = r.take(p)
 	} else {
-		r.recognise(in, p)
+		r.learnDigest(in, p)
 	}
 	in.epoch = r.epoch
 	if err := r.count(in); err != nil {
@@ -182,17 +182,17 @@ func (r *Receiver) flush(in *incoming) {
 	}
 	if r.unordered {
 		if in.listed && in.state == incomingAcknowledged {
-			r.answer(in)
+			r.sendAnswer(in)
 		}
 		return
 	}
 	for in := r.arrived.head; in != nil && in.state == incomingAcknowledged; in = r.arrived.head {
-		r.answer(in)
+		r.sendAnswer(in)
 	}
 }
 
-// answer sends PUBACK or PUBREC.
-func (r *Receiver) answer(in *incoming) {
+// sendAnswer sends PUBACK or PUBREC.
+func (r *Receiver) sendAnswer(in *incoming) {
 	r.arrived.remove(in)
 	if in.qos == wire.AtLeastOnce {
 		r.link.puback(in.id, in.reason, in.text)

@@ -12,8 +12,8 @@ type elsewhere struct {
 // mostElsewhere bounds how many sessions of other servers are remembered.
 const mostElsewhere = 8
 
-// belong makes the receiver go on with the session of server.
-func (r *Receiver) belong(server string) {
+// moveTo makes the receiver go on with the session of server.
+func (r *Receiver) moveTo(server string) {
 	at := &r.at
 	if server == at.server {
 		return

@@ -2,9 +2,9 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// Leave says that a message was not taken for want of room. It gets no answer, and
-// none that came after it does unless answers are unordered: the peer keeps all of
-// them. When a later connection of the session brings it again, it is delivered as
+// Leave says that a message was not taken because there was no space for it. It gets no
+// answer, and none that came after it does unless answers are unordered: the peer keeps
+// all of them. When a later connection of the session brings it again, it is delivered as
 // a message that nobody has had. It does nothing for a stale token.
 func (r *Receiver) Leave(t Token) {
 	if in := t.in; in != nil && in.generation == t.generation && in.state == incomingDelivered {

@@ -51,8 +51,8 @@ func (r *Receiver) resembles(in *incoming, p *wire.Publish) bool {
 	return r.digest(p, r.link.Version).same(in.digest)
 }
 
-// recognise learns the digest of a message that was restored from its repeat.
-func (r *Receiver) recognise(in *incoming, p *wire.Publish) {
+// learnDigest learns the digest of a message that was restored from its repeat.
+func (r *Receiver) learnDigest(in *incoming, p *wire.Publish) {
 	if in.restored && r.resembles(in, p) {
 		in.digest, in.restored = r.digest(p, r.link.Version), false
 	}
@@ -81,4 +81,9 @@ func (r *Receiver) doubt() {
 	for in := range r.byID.all {
 		in.doubtful = true
 	}
+}
+
+// digest is inMemory.digest, which does not hash again what was hashed in advance.
+func (r *Receiver) digest(p *wire.Publish, v wire.Version) Digest {
+	return inMemory.digestWith(p, r.sums.of(p.Payload), v)
 }

@@ -63,44 +63,23 @@ func NewSender(link *Link, inflight int) *Sender {
 	return &Sender{link: link, quota: quota{max: inflight}}
 }
 
-// Submit takes charge of o and sends it as soon as order, quota and room
+// Submit takes charge of o and sends it as soon as order, quota and the buffer
 // allow. now may be zero when o does not expire.
 func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	s.seq++
 	o.seq = s.seq
 	// [MQTT-4.3.2-2], [MQTT-4.3.3-2] a new message, even if o or its PUBLISH was used before.
-	if s.arrived(o) != outgoingReserved {
+	if s.endReservation(o) != outgoingReserved {
 		o.Publish.PacketID, o.recorded = 0, false
 	}
 	o.state = outgoingQueued
-	o.sent, o.flying, o.blames, o.result = false, false, blames{}, nil
+	o.sent, o.unanswered, o.blames, o.result = false, false, blames{}, nil
 	o.Publish.Duplicate = false
 	o.cost = o.Publish.Cost()
 	s.queue.push(o)
 	s.queuedBytes += o.size()
-	s.load(o).add(o, 1)
+	s.loadOf(o).add(o, 1)
 	s.Pump(now)
-}
-
-// SendAtMostOnce writes a QoS 0 message at once if nothing is in its way.
-// Otherwise it does nothing and returns false: the message has to be submitted.
-func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
-	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.link.hold || len(p.Payload) >= streamed || s.passable() < GateOpen {
-		return false, nil
-	}
-	if err := s.link.Limits.CheckPublish(p, s.link.Version); err != nil {
-		return false, err
-	}
-	if s.link.aliases.max > 0 {
-		err = s.link.appendAliased(p)
-	} else {
-		s.link.buf, err = p.Append(s.link.buf, s.link.Version)
-	}
-	if err != nil {
-		return false, err
-	}
-	s.link.sentAtMostOnce(s.link.position())
-	return true, nil
 }
 
 // Withdraw takes o back if it was never sent.
@@ -161,13 +140,13 @@ func (s *Sender) Stop(byPeer bool) {
 	}
 	s.lost += uint64(len(s.link.account.lossy))
 	s.link.account.lossy = nil
-	s.interrupted(ErrConnectionLost)
+	s.cutStream(ErrConnectionLost)
 	s.stopReleasing()
 	s.endProbe()
 	s.resend, s.rerelease, s.probeDue = nil, nil, false
 	for _, l := range []*outgoingList{&s.published, &s.released} {
 		for o := l.head; o != nil; o = o.next {
-			o.flying = false
+			o.unanswered = false
 		}
 	}
 	s.suspicion.watch = watch{}
@@ -177,17 +156,17 @@ func (s *Sender) Stop(byPeer bool) {
 // were written.
 func (s *Sender) Lost() uint64 { return s.lost }
 
-// Pump sends what order, quota and room allow: first what has to be repeated,
+// Pump sends what order, quota and the buffer allow: first what has to be repeated,
 // then the queue. Call it after bytes were taken from the link.
 func (s *Sender) Pump(now time.Time) {
 	if !now.IsZero() {
 		s.now = now
 	}
-	s.streamedOut()
+	s.streamCopied()
 	if !s.link.open {
 		return
 	}
-	last := s.passable()
+	last := s.lastPassable()
 	s.releaseAgain()
 	for s.rerelease == nil && s.resend != nil && s.resend.seq <= last && s.mayPublish(s.resend) {
 		o := s.resend
@@ -196,7 +175,7 @@ func (s *Sender) Pump(now time.Time) {
 	}
 	for !s.repeating() && s.queue.head != nil && s.queue.head.seq <= last && !s.link.full() {
 		o := s.queue.head
-		if o.Publish.QoS == wire.AtMostOnce && s.link.hold || o.Publish.QoS > wire.AtMostOnce && !s.mayPublish(o) {
+		if o.Publish.QoS == wire.AtMostOnce && s.link.holdQoS0 || o.Publish.QoS > wire.AtMostOnce && !s.mayPublish(o) {
 			return
 		}
 		if !s.publish(o) {
@@ -227,7 +206,7 @@ func (s *Sender) publish(o *Outgoing) bool {
 	}
 	if o.Publish.QoS == wire.AtMostOnce {
 		s.dequeue(o)
-		err := s.send(o, true)
+		err := s.sendPublish(o, true)
 		o.sent = err == nil
 		if o.sent && s.link.stream.owner == o {
 			s.streaming = o // until its payload is not needed any more
@@ -241,7 +220,7 @@ func (s *Sender) publish(o *Outgoing) bool {
 		return true
 	}
 	if o.Durable && !o.recorded {
-		s.prepare(o)
+		s.requestRecords(o)
 		return false
 	}
 	if o.Publish.PacketID == 0 {
@@ -257,7 +236,7 @@ func (s *Sender) publish(o *Outgoing) bool {
 		return false
 	}
 	s.dequeue(o)
-	if err := s.send(o, true); err != nil {
+	if err := s.sendPublish(o, true); err != nil {
 		s.ids.freeMessage(o)
 		s.complete(o, Result{Err: err})
 		return true
@@ -266,7 +245,7 @@ func (s *Sender) publish(o *Outgoing) bool {
 	o.sent = true
 	s.published.push(o)
 	s.count(o)
-	s.takeOff(o)
+	s.markSent(o)
 	return true
 }
 
@@ -290,18 +269,18 @@ func (s *Sender) ready(o *Outgoing) error {
 
 // publishAgain repeats a PUBLISH of an earlier connection with its identifier
 // and DUP. [MQTT-4.3.3-7] its age no longer matters, but a limit of the new
-// connection does: what the peer can't take any more fails alone.
+// connection does: what the peer cannot take any more fails alone.
 func (s *Sender) publishAgain(o *Outgoing) {
 	err := s.link.Limits.CheckPublish(&o.Publish, s.link.Version)
 	if err == nil {
-		err = s.send(o, false)
+		err = s.sendPublish(o, false)
 	}
 	if err != nil {
 		s.giveUp(o, err)
 		return
 	}
 	s.count(o)
-	s.takeOff(o)
+	s.markSent(o)
 }
 
 // giveUp ends an exchange without the peer. The peer may know the identifier
@@ -312,7 +291,7 @@ func (s *Sender) giveUp(o *Outgoing, err error) {
 	} else {
 		s.published.remove(o)
 	}
-	s.land(o)
+	s.markAnswered(o)
 	s.uncount(o)
 	if o.Publish.QoS == wire.ExactlyOnce {
 		s.ids.abandon(o)
@@ -340,7 +319,7 @@ func (s *Sender) dequeue(o *Outgoing) {
 	s.queue.remove(o)
 	s.queuedBytes -= o.size()
 	if !o.sent {
-		s.load(o).add(o, -1)
+		s.loadOf(o).add(o, -1)
 	}
 }
 
@@ -352,8 +331,8 @@ func (s *Sender) finish(o *Outgoing, from *outgoingList, r Result) {
 	if s.rerelease == o {
 		s.rerelease = o.next
 	}
-	s.land(o)
-	s.disown(o)
+	s.markAnswered(o)
+	s.detachStream(o)
 	from.remove(o)
 	s.ids.freeMessage(o)
 	s.uncount(o)
@@ -364,7 +343,7 @@ func (s *Sender) complete(o *Outgoing, r Result) {
 	if o.Publish.PacketID != 0 {
 		s.ids.freeMessage(o) // of one that was never sent
 	}
-	s.cleared(o)
+	s.clearUnanswered(o)
 	o.state = outgoingIdle
 	o.Complete(r)
 	s.completed = append(s.completed, o)

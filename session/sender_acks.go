@@ -58,13 +58,13 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 		}
 		// [MQTT-4.3.3-6] from now on PUBREL is repeated, never PUBLISH.
 		s.published.remove(o)
-		s.halfLand(o)
+		s.markReceived(o)
 		o.state = outgoingReleased
 		s.released.push(o)
 		o.Complete(Result{ReasonCode: p.ReasonCode, ReasonString: p.ReasonString, UserProperties: p.UserProperties})
 		if o.Durable {
 			o.recorded = false
-			s.waiting().messages = append(s.waiting().messages, o)
+			s.recordQueue().messages = append(s.recordQueue().messages, o)
 		}
 	}
 	if o.Durable && !o.recorded {
@@ -81,7 +81,7 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
 	if s.inherited.releasing(p.PacketID) {
 		s.inherited.free(p.PacketID)
-		s.landed(false)
+		s.answered(false)
 		s.Pump(s.now)
 		return nil
 	}

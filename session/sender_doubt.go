@@ -7,8 +7,8 @@ import (
 )
 
 // In a doubtful session a PUBLISH can be repeated: a server that has the message
-// knows its identifier, and to one that has lost it the message is new. A PUBREL can
-// not: a server that has lost the message may answer it like one that has finished
+// knows its identifier, and to one that has lost it the message is new. A PUBREL cannot:
+// a server that has lost the message may answer it like one that has finished
 // it. Before 5.0 all do, so the PUBLISH goes out again, which may deliver a message
 // twice rather than never. In 5.0 a server should say Packet Identifier Not Found
 // [MQTT-4.13.1-1], but not all do (Mosquitto 2.0). So behind the PUBRELs goes one for
@@ -108,7 +108,7 @@ func (s *Sender) probe() {
 	}
 	id := s.ids.take()
 	if id == 0 {
-		s.doubt.tells = tellsNothing // nobody to ask
+		s.doubt.tells = tellsNothing // there is none to ask with
 		return
 	}
 	s.ids.messages[id] = probing
@@ -121,13 +121,13 @@ func (s *Sender) probe() {
 func (s *Sender) probed(code wire.ReasonCode) {
 	id := s.doubt.probe
 	s.freeProbe()
-	s.landed(false)
+	s.answered(false)
 	s.inherited.free(id)
 	s.doubt.tells = tellsNothing
 	if code == wire.PacketIdentifierNotFound {
 		s.doubt.tells = tellsTruth
 	}
-	s.settleDoubts()
+	s.decideDoubtful()
 	s.Pump(s.now)
 }
 
@@ -139,7 +139,7 @@ func (s *Sender) freeProbe() {
 	}
 }
 
-// endProbe forgets the probe and what its answer would have settled: it is repeated on
+// endProbe forgets the probe and what its answer would have decided: it is repeated on
 // the next connection.
 func (s *Sender) endProbe() {
 	s.freeProbe()
@@ -151,7 +151,7 @@ func (s *Sender) doubtfulPubcomp(o *Outgoing, p *wire.Pubcomp, r Result) {
 	if slices.Contains(s.doubt.held, o) || slices.Contains(s.doubt.missing, o) {
 		return // said again
 	}
-	s.land(o)
+	s.markAnswered(o)
 	if p.ReasonCode == wire.PacketIdentifierNotFound {
 		s.doubt.tells = tellsTruth
 		o.Complete(resultOf(wire.TypePubcomp, p.ReasonCode, p.ReasonString, p.UserProperties))
@@ -160,12 +160,12 @@ func (s *Sender) doubtfulPubcomp(o *Outgoing, p *wire.Pubcomp, r Result) {
 		o.Complete(r)
 		s.doubt.held = append(s.doubt.held, o)
 	}
-	s.settleDoubts()
+	s.decideDoubtful()
 	s.Pump(s.now)
 }
 
-// settleDoubts completes what the answers so far say enough about.
-func (s *Sender) settleDoubts() {
+// decideDoubtful completes what the answers so far say enough about.
+func (s *Sender) decideDoubtful() {
 	d := &s.doubt
 	if d.tells == tellsUnknown {
 		return
@@ -184,18 +184,18 @@ func (s *Sender) settleDoubts() {
 	}
 	d.held = nil
 	if proven {
-		s.endDoubt()
+		s.proveSession()
 	}
 	if !s.anyDoubtful() {
-		for _, o := range d.missing { // nobody is left who could prove it
+		for _, o := range d.missing { // none is left that could prove it
 			s.finish(o, &s.released, o.Result())
 		}
 		d.missing = nil
 	}
 }
 
-// endDoubt notes that the session is that of before.
-func (s *Sender) endDoubt() {
+// proveSession notes that the session is that of before.
+func (s *Sender) proveSession() {
 	for _, o := range s.doubt.missing {
 		s.finish(o, &s.released, Result{})
 	}

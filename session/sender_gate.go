@@ -7,13 +7,13 @@ const GateOpen = math.MaxUint64
 
 // SetGate makes the sender ask gate before it sends application messages. gate returns
 // the number, see [Outgoing.Seq], of the last one that may be sent now, also as a
-// repeat; those with higher numbers wait, and all that follow with them. Whoever opens
-// the gate calls [Sender.Pump]. PUBREL is sent in any case, as it has no content. gate
+// repeat; those with higher numbers wait, and all that follow with them. The caller
+// that opens the gate calls [Sender.Pump]. PUBREL is sent in any case, as it has no content. gate
 // is called by most methods of the sender, and must not call any.
 func (s *Sender) SetGate(gate func() uint64) { s.gate = gate }
 
-// passable returns the number of the last message that may be sent.
-func (s *Sender) passable() uint64 {
+// lastPassable returns the number of the last message that may be sent.
+func (s *Sender) lastPassable() uint64 {
 	if s.gate == nil {
 		return GateOpen
 	}

@@ -43,12 +43,12 @@ const releaseMost = 256
 // releaseAhead gives identifiers to the messages at the head of the queue and
 // releases those that the peer may hold.
 func (s *Sender) releaseAhead() {
-	room := min(s.quota.limit-s.quota.used, releaseMost)
-	for o := s.queue.head; o != nil && room > 0; o = o.next {
+	most := min(s.quota.limit-s.quota.used, releaseMost)
+	for o := s.queue.head; o != nil && most > 0; o = o.next {
 		if o.Publish.QoS != wire.ExactlyOnce || o.Durable {
 			continue
 		}
-		room--
+		most--
 		if o.Publish.PacketID == 0 {
 			id := s.ids.takeForMessage()
 			if id == 0 {

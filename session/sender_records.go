@@ -39,7 +39,7 @@ const recordAhead = 256
 // In either case the message is submitted or given up, and all in the order of
 // Reserve.
 func (s *Sender) Reserve(o *Outgoing) bool {
-	w := s.waiting()
+	w := s.recordQueue()
 	free := s.link.open && s.queue.len == 0 && !s.repeating() && w.awaited == 0 && s.quota.used+w.reserved < s.quota.limit
 	id := uint16(0)
 	if free {
@@ -59,15 +59,15 @@ func (s *Sender) Reserve(o *Outgoing) bool {
 
 // GiveUp takes back what Reserve did for a message that is not submitted after all.
 func (s *Sender) GiveUp(o *Outgoing) {
-	if s.arrived(o) == outgoingReserved {
+	if s.endReservation(o) == outgoingReserved {
 		s.ids.freeMessage(o)
 	}
 	o.state, o.recorded = outgoingIdle, false
 }
 
-// arrived ends the waiting for a message that is not submitted yet. It returns the
+// endReservation ends the waiting for a message that is not submitted yet. It returns the
 // state that the message had.
-func (s *Sender) arrived(o *Outgoing) outgoingState {
+func (s *Sender) endReservation(o *Outgoing) outgoingState {
 	switch o.state {
 	case outgoingReserved:
 		s.records.reserved--
@@ -118,7 +118,7 @@ func (s *Sender) Restore(o *Outgoing, released bool) bool {
 		o.state = outgoingQueued
 		s.queue.push(o)
 		s.queuedBytes += o.size()
-		s.load(o).add(o, 1)
+		s.loadOf(o).add(o, 1)
 		return true
 	case released:
 		o.state = outgoingReleased
@@ -134,20 +134,20 @@ func (s *Sender) Restore(o *Outgoing, released bool) bool {
 // Released reports whether PUBREC has come, so that PUBLISH is not repeated.
 func (o *Outgoing) Released() bool { return o.state == outgoingReleased }
 
-func (s *Sender) waiting() *unrecorded {
+func (s *Sender) recordQueue() *unrecorded {
 	if s.records == nil {
 		s.records = new(unrecorded)
 	}
 	return s.records
 }
 
-// prepare gives identifiers to the durable messages that are sent next, o the
+// requestRecords gives identifiers to the durable messages that are sent next, o the
 // first, and asks for their records.
-func (s *Sender) prepare(o *Outgoing) {
+func (s *Sender) requestRecords(o *Outgoing) {
 	if o.Publish.PacketID != 0 {
 		return // is asked for
 	}
-	w := s.waiting()
+	w := s.recordQueue()
 	for n := 0; o != nil && n < recordAhead; o, n = o.next, n+1 {
 		if !o.Durable || o.Publish.QoS == wire.AtMostOnce || o.Publish.PacketID != 0 {
 			continue

@@ -28,10 +28,10 @@ func (s *Sender) start(kind Continuity, now time.Time) {
 	}
 	switch kind {
 	case Fresh:
-		s.lose()
+		s.sessionLost()
 		s.inherited = inherited{}
 	case Inherited:
-		s.lose()
+		s.sessionLost()
 		s.inherited = inherited{any: true}
 	case Doubtful:
 		s.beginDoubt()
@@ -61,7 +61,7 @@ func (s *Sender) repeat() {
 func (s *Sender) releaseAgain() {
 	for o := s.rerelease; o != nil; o = s.rerelease {
 		// Recorded sends those that wait for it.
-		if !o.flying && (!o.Durable || o.recorded) {
+		if !o.unanswered && (!o.Durable || o.recorded) {
 			if !s.mayBegin(o) {
 				return
 			}
@@ -78,14 +78,14 @@ func (s *Sender) releaseAgain() {
 // releaseMessage sends PUBREL for o.
 func (s *Sender) releaseMessage(o *Outgoing) {
 	s.link.pubrel(o.Publish.PacketID, wire.Success)
-	s.takeOff(o)
+	s.markSent(o)
 }
 
 // repeating says that something is yet to be sent again.
 func (s *Sender) repeating() bool { return s.resend != nil || s.rerelease != nil }
 
-// lose ends the exchanges of a session that is not continued.
-func (s *Sender) lose() {
+// sessionLost ends the exchanges of a session that is not continued.
+func (s *Sender) sessionLost() {
 	if s.failLost {
 		for _, l := range []*outgoingList{&s.published, &s.released} {
 			for l.head != nil {
@@ -116,7 +116,7 @@ func (s *Sender) requeue(match func(*Outgoing) bool) {
 				s.ids.freeMessage(o)
 				o.Publish.Duplicate = false
 				o.counted, o.recorded, o.doubtful = false, false, false
-				s.leave(o)
+				s.markUnsent(o)
 				o.state = outgoingQueued
 				s.queuedBytes += o.size()
 				open = append(open, o)

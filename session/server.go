@@ -10,7 +10,7 @@ import (
 // Server is the server side of MQTT towards one client. One value serves any
 // number of its connections, one after the other:
 //
-//	Open, Handle forevery packet received, … , Lost
+//	Open, Handle for every packet received, … , Lost
 //
 // What the packets ask for is collected in Events until the caller takes it.
 // The caller decides: it answers CONNECT with Accept or Refuse, SUBSCRIBE with
@@ -18,6 +18,11 @@ import (
 // by Receiver.Ack. What it has for the client goes to Publish or Sender. Bytes
 // come out (Take), and Tick is called at Deadline. PINGREQ and the
 // acknowledgements of the client are dealt with inside.
+//
+// Server is for servers, gateways and test peers that others write. The broker of this
+// module does not use it: a message goes to many clients there, so it is built on Sender
+// and Receiver, which Server has as well, and on the same rules: [RefuseWill],
+// [RefusePublish], [RefuseSubscribe], [RefuseDisconnect].
 //
 // A server with many clients begins each connection with a new Server, since it
 // does not know yet whose it is, and hands it the session that it finds under
@@ -158,16 +163,16 @@ func (s *Server) HandleBuffered(r *wire.Reader, now time.Time) error {
 // has not been accepted, refused.
 func (s *Server) Fail(err error) {
 	was := s.phase
-	s.end()
+	s.shut()
 	fault, ok := errors.AsType[*wire.Error](err)
 	if !ok {
 		return
 	}
 	switch {
 	case was == serverConnected && s.link.Version == wire.V5:
-		s.tell(fault.Reason)
+		s.sendDisconnect(fault.Reason)
 	case was == serverDeciding:
-		s.refuse(&wire.Connack{ReasonCode: fault.Reason})
+		s.sendRefusal(&wire.Connack{ReasonCode: fault.Reason})
 	}
 }
 
@@ -191,7 +196,7 @@ func (s *Server) Connected() bool { return s.phase == serverConnected }
 func (s *Server) Pending() int { return s.link.Pending() }
 
 // Take returns the bytes to write next and continues with spare as its buffer.
-// It then fills the buffer with queued messages that found no room before.
+// It then fills the buffer with queued messages that did not fit before.
 func (s *Server) Take(spare []byte, now time.Time) []byte {
 	b := s.link.Take(spare)
 	s.Sender.Pump(now)
@@ -199,7 +204,7 @@ func (s *Server) Take(spare []byte, now time.Time) []byte {
 }
 
 // Trim gives back what busier times have left: the buffer of Take if it is empty
-// and larger than keep bytes, and room for received messages.
+// and larger than keep bytes, and the memory for received messages.
 func (s *Server) Trim(keep int) {
 	s.link.Trim(keep)
 	s.Receiver.trim()
@@ -219,14 +224,14 @@ func (s *Server) Recycle() {
 // CONNACK, before another packet is looked at.
 func (s *Server) undecided() bool { return s.phase == serverDeciding && s.turn == turnServer }
 
-// end stops the sending of anything further.
-func (s *Server) end() {
+// shut stops the sending of anything further.
+func (s *Server) shut() {
 	s.phase = serverEnded
 	s.link.Shut()
 }
 
-// tell sends DISCONNECT, which has no text and therefore fits. [MQTT-3.14.4-1]
+// sendDisconnect sends DISCONNECT, which has no text and therefore fits. [MQTT-3.14.4-1]
 // Nothing follows.
-func (s *Server) tell(code wire.ReasonCode) {
-	s.link.must(&wire.Disconnect{ReasonCode: code})
+func (s *Server) sendDisconnect(code wire.ReasonCode) {
+	s.link.appendChecked(&wire.Disconnect{ReasonCode: code})
 }

@@ -34,7 +34,7 @@ func (s *Server) Suback(p *wire.Suback) error {
 	if !s.problemInformation() {
 		p = &short
 	}
-	return s.answered(p.PacketID, s.say(p, &short))
+	return s.answered(p.PacketID, s.appendFitting(p, &short))
 }
 
 // Unsuback answers an UNSUBSCRIBE, with one code per filter; before 5.0, where
@@ -47,7 +47,7 @@ func (s *Server) Unsuback(p *wire.Unsuback) error {
 	if !s.problemInformation() {
 		p = &short
 	}
-	return s.answered(p.PacketID, s.say(p, &short))
+	return s.answered(p.PacketID, s.appendFitting(p, &short))
 }
 
 // checkAnswer obeys [MQTT-3.8.4-2], [MQTT-3.10.4-4]: the answer belongs to a
@@ -93,16 +93,16 @@ func (s *Server) Disconnect(p *wire.Disconnect) error {
 		short := *p
 		short.ReasonString, short.UserProperties = "", nil
 		// [MQTT-3.14.2-3], [MQTT-3.14.2-4]
-		if err := s.say(p, &short); err != nil {
+		if err := s.appendFitting(p, &short); err != nil {
 			return err
 		}
 	}
-	s.end()
+	s.shut()
 	return nil
 }
 
-// say sends p, or short where p is too large for the client.
-func (s *Server) say(p, short wire.Packet) error {
+// appendFitting sends p, or short where p is too large for the client.
+func (s *Server) appendFitting(p, short wire.Packet) error {
 	err := s.link.Append(p)
 	if errors.Is(err, wire.PacketTooLarge) {
 		err = s.link.Append(short)

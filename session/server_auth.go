@@ -35,7 +35,7 @@ func (s *Server) Auth(p *wire.Auth) error {
 	if s.problemInformation() {
 		full.ReasonString, full.UserProperties = p.ReasonString, p.UserProperties
 	}
-	if err := s.say(&full, &short); err != nil {
+	if err := s.appendFitting(&full, &short); err != nil {
 		return err
 	}
 	s.turn = turnClient
@@ -56,7 +56,7 @@ func (s *Server) handleAuthenticating(h wire.Header, body []byte) error {
 	case *wire.Auth:
 		return s.handleAuth(p)
 	case *wire.Disconnect:
-		s.end()
+		s.shut()
 		s.inbox.add(p)
 		return nil
 	}

@@ -3,14 +3,10 @@ package session
 import (
 	"bytes"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
-
-// forever is the session expiry interval that never runs out.
-const forever = math.MaxUint32
 
 // handleFirst takes the first packet of a connection, which is CONNECT
 // [MQTT-3.1.0-1]: the decoder knows nothing else yet.
@@ -22,50 +18,20 @@ func (s *Server) handleFirst(h wire.Header, body []byte) error {
 		s.link.Version = s.decoder.Version
 		code, _ := errors.AsType[wire.ReasonCode](err)
 		if code == wire.UnsupportedProtocolVersion {
-			s.link.Version = refusalVersion(body)
+			s.link.Version = RefusalVersion(body)
 		}
 		// [MQTT-3.1.4-1] a fault ends the connection, with CONNACK where it fits.
 		if s.link.Version != 0 {
-			s.refuse(&wire.Connack{ReasonCode: code})
+			s.sendRefusal(&wire.Connack{ReasonCode: code})
 		}
 		return err
 	}
 	p := packet.(*wire.Connect)
 	s.connect = p
-	s.link = Link{Version: p.Version, Limits: limitsOfConnect(p)}
+	s.link = Link{Version: p.Version, Limits: ConnectLimits(p)}
 	s.phase, s.turn = serverDeciding, turnServer
 	s.inbox.add(p)
 	return nil
-}
-
-// refusalVersion says in which shape to refuse a protocol level that we do not
-// speak; 0: not at all. [MQTT-3.1.2-2] Nobody knows the CONNACK of a level above
-// 5.0, whose own is the best guess.
-func refusalVersion(body []byte) wire.Version {
-	for _, name := range []string{"\x00\x04MQTT", "\x00\x06MQIsdp"} {
-		level, ours := bytes.CutPrefix(body, []byte(name))
-		switch {
-		case !ours || len(level) == 0:
-			continue
-		case wire.Version(level[0]) > wire.V5:
-			return wire.V5
-		}
-		return wire.V311
-	}
-	return 0 // [MQTT-3.1.2-1] another protocol
-}
-
-func limitsOfConnect(p *wire.Connect) Limits {
-	l := NoLimits()
-	if p.Version < wire.V5 {
-		return l
-	}
-	if p.ReceiveMaximum > 0 {
-		l.ReceiveMaximum = p.ReceiveMaximum
-	}
-	l.MaximumPacketSize = p.MaximumPacketSize
-	l.TopicAliasMaximum = p.TopicAliasMaximum
-	return l
 }
 
 // Accept lets the client in with the packet ack, which it keeps. SessionPresent
@@ -98,7 +64,7 @@ func (s *Server) Accept(ack *wire.Connack, now time.Time) error {
 	// [MQTT-4.12.0-5], [MQTT-4.12.0-6]
 	ack.AuthenticationMethod = p.AuthenticationMethod
 	// [MQTT-3.2.2-19], [MQTT-3.2.2-20]
-	if err := s.say(ack, shortened(ack)); err != nil {
+	if err := s.appendFitting(ack, shortened(ack)); err != nil {
 		return err
 	}
 	if !ack.SessionPresent {
@@ -109,7 +75,7 @@ func (s *Server) Accept(ack *wire.Connack, now time.Time) error {
 	s.session = serverSession{exists: true, expiry: s.grantedExpiry(), will: p.Will}
 	// [MQTT-3.1.2-22], [MQTT-3.2.2-21]
 	s.silence = silence{limit: s.KeepAlive() * 3 / 2, last: now}
-	s.start(ack.SessionPresent, now)
+	s.openSession(ack.SessionPresent, now)
 	return nil
 }
 
@@ -124,7 +90,7 @@ func (s *Server) CheckAccept(ack *wire.Connack) error {
 	if err := checkAccept(ack, p); err != nil {
 		return err
 	}
-	if err := checkWill(p.Will, limitsOf(ack, p.Version)); err != nil {
+	if err := RefuseWill(p.Will, limitsOf(ack, p.Version)); err != nil {
 		return err
 	}
 	short := shortened(ack)
@@ -143,8 +109,8 @@ func shortened(ack *wire.Connack) *wire.Connack {
 	return &short
 }
 
-// start opens the two halves of the session.
-func (s *Server) start(present bool, now time.Time) {
+// openSession opens the two halves of the session.
+func (s *Server) openSession(present bool, now time.Time) {
 	v := s.link.Version
 	receiveMaximum, aliases := 0, uint16(0)
 	if v == wire.V5 {
@@ -175,20 +141,6 @@ func checkAccept(ack *wire.Connack, p *wire.Connect) error {
 	return nil
 }
 
-func checkWill(w *wire.Will, l Limits) error {
-	switch {
-	case w == nil:
-		return nil
-	case w.QoS > l.MaximumQoS:
-		// [MQTT-3.2.2-12]
-		return protocolError(wire.TypeConnect, wire.QoSNotSupported, "will with QoS %d", w.QoS)
-	case w.Retain && l.NoRetain:
-		// [MQTT-3.2.2-13]
-		return protocolError(wire.TypeConnect, wire.RetainNotSupported, "will is retained")
-	}
-	return nil
-}
-
 // Refuse turns the client away with the packet ack. A reason that its version can
 // not express is not sent: closing the connection says it. [MQTT-3.1.4-6] What
 // the client sent after CONNECT is not looked at.
@@ -199,33 +151,27 @@ func (s *Server) Refuse(ack *wire.Connack) error {
 	if !ack.ReasonCode.Failed() {
 		return &wire.FieldError{Packet: wire.TypeConnack, Field: "ReasonCode", Problem: "is no refusal"}
 	}
-	s.end()
-	s.refuse(ack)
+	s.shut()
+	s.sendRefusal(ack)
 	return nil
 }
 
-// refuse sends a CONNACK. [MQTT-3.2.2-6] Without session present; before 5.0 only
+// sendRefusal sends a CONNACK. [MQTT-3.2.2-6] Without session present; before 5.0 only
 // codes of that version [MQTT-3.2.2-8], which is up to the encoder.
-func (s *Server) refuse(ack *wire.Connack) {
+func (s *Server) sendRefusal(ack *wire.Connack) {
 	p := *ack
 	p.SessionPresent = false
-	if err := s.say(&p, &wire.Connack{ReasonCode: p.ReasonCode}); err != nil {
+	if err := s.appendFitting(&p, &wire.Connack{ReasonCode: p.ReasonCode}); err != nil {
 		return // closing says enough
 	}
 }
 
-// grantedExpiry returns the session expiry interval, in seconds. Before 5.0 it is
-// all or nothing.
+// grantedExpiry returns the session expiry interval, in seconds.
 func (s *Server) grantedExpiry() uint32 {
-	switch {
-	case s.link.Version < wire.V5 && s.connect.CleanStart:
-		return 0
-	case s.link.Version < wire.V5:
-		return forever
-	case s.connack.SessionExpiryInterval != nil:
-		return *s.connack.SessionExpiryInterval
+	if granted := s.connack.SessionExpiryInterval; granted != nil && s.link.Version == wire.V5 {
+		return *granted
 	}
-	return s.connect.SessionExpiryInterval
+	return ConnectExpiry(s.connect)
 }
 
 // KeepAlive returns the interval in force; 0: off, or before CONNECT.

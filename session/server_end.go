@@ -10,7 +10,7 @@ import (
 type serverSession struct {
 	exists bool
 	expiry uint32     // seconds from the end of the connection
-	will   *wire.Will // nil: none, or the client took leave
+	will   *wire.Will // nil: none, or the client has said goodbye
 }
 
 // silence is how long nothing may come from the client.
@@ -36,13 +36,13 @@ func (s *Server) Tick(now time.Time) error {
 		return nil
 	}
 	if s.phase != serverConnected {
-		s.end()
+		s.shut()
 		return ErrConnectTimeout
 	}
 	// [MQTT-3.1.2-22]
-	s.end()
+	s.shut()
 	if s.link.Version == wire.V5 {
-		s.tell(wire.KeepAliveTimeout)
+		s.sendDisconnect(wire.KeepAliveTimeout)
 	}
 	return ErrSilent
 }

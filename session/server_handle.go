@@ -3,7 +3,6 @@ package session
 import (
 	"time"
 
-	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -65,15 +64,15 @@ func (s *Server) handleRare(h wire.Header, body []byte) error {
 	}
 	switch p := packet.(type) {
 	case *wire.Subscribe:
-		if err := s.checkSubscribe(p); err != nil {
+		if err := RefuseSubscribe(p, s.link.Version, s.limits); err != nil {
 			return err
 		}
-		return s.await(p, p.PacketID, serverRequest{wire.TypeSuback, len(p.Filters)})
+		return s.awaitAnswer(p, p.PacketID, serverRequest{wire.TypeSuback, len(p.Filters)})
 	case *wire.Unsubscribe:
-		return s.await(p, p.PacketID, serverRequest{wire.TypeUnsuback, len(p.Filters)})
+		return s.awaitAnswer(p, p.PacketID, serverRequest{wire.TypeUnsuback, len(p.Filters)})
 	case *wire.Pingreq:
 		// [MQTT-3.12.4-1]
-		s.link.must((*wire.Pingresp)(nil))
+		s.link.appendChecked((*wire.Pingresp)(nil))
 		return nil
 	case *wire.Disconnect:
 		return s.handleDisconnect(p)
@@ -86,9 +85,9 @@ func (s *Server) handleRare(h wire.Header, body []byte) error {
 	return protocolError(h.Type, wire.ProtocolError, "%v from a client", h.Type)
 }
 
-// await hands a request to the caller. [MQTT-2.2.1-3] A client cannot tell the
+// awaitAnswer hands a request to the caller. [MQTT-2.2.1-3] A client cannot tell the
 // answers of two requests with one identifier apart.
-func (s *Server) await(p wire.Packet, id uint16, r serverRequest) error {
+func (s *Server) awaitAnswer(p wire.Packet, id uint16, r serverRequest) error {
 	if _, used := s.requests[id]; used {
 		return protocolError(p.Type(), wire.ProtocolError, "packet identifier %d is still in use", id)
 	}
@@ -105,7 +104,7 @@ func (s *Server) handlePublish(h wire.Header, body []byte) error {
 	if err := s.decoder.Publish(p, h, body); err != nil {
 		return err
 	}
-	if err := s.checkPublish(p); err != nil {
+	if err := RefusePublish(p, s.limits); err != nil {
 		return err
 	}
 	deliver, token, err := s.Receiver.Publish(p)
@@ -115,52 +114,12 @@ func (s *Server) handlePublish(h wire.Header, body []byte) error {
 	return err
 }
 
-// checkPublish checks what CONNACK has announced.
-func (s *Server) checkPublish(p *wire.Publish) error {
-	switch {
-	case p.QoS > s.limits.MaximumQoS:
-		// [MQTT-3.2.2-11]
-		return protocolError(wire.TypePublish, wire.QoSNotSupported, "QoS %d is above our maximum of %d", p.QoS, s.limits.MaximumQoS)
-	case p.Retain && s.limits.NoRetain:
-		// [MQTT-3.2.2-14]
-		return protocolError(wire.TypePublish, wire.RetainNotSupported, "retained message")
-	case p.Properties != nil && match.HasWildcard(p.Properties.ResponseTopic):
-		// [MQTT-3.3.2-14]
-		return protocolError(wire.TypePublish, wire.ProtocolError, "response topic has a wildcard")
-	}
-	return nil
-}
-
-// checkSubscribe checks what CONNACK has announced. Clients before 5.0 have not
-// heard of it; their filters are the caller's to refuse.
-func (s *Server) checkSubscribe(p *wire.Subscribe) error {
-	if s.link.Version < wire.V5 {
-		return nil
-	}
-	fault := func(code wire.ReasonCode) error {
-		return protocolError(wire.TypeSubscribe, code, "was announced as not available")
-	}
-	if p.SubscriptionID != 0 && s.limits.NoSubscriptionIDs {
-		return fault(wire.SubscriptionIdentifiersNotSupported)
-	}
-	for i := range p.Filters {
-		_, filter, shared := match.SplitShared(p.Filters[i].Filter)
-		switch {
-		case shared && s.limits.NoShared:
-			return fault(wire.SharedSubscriptionsNotSupported)
-		case s.limits.NoWildcards && match.HasWildcard(filter):
-			return fault(wire.WildcardSubscriptionsNotSupported)
-		}
-	}
-	return nil
-}
-
 // handleDisconnect takes the client's goodbye.
 func (s *Server) handleDisconnect(p *wire.Disconnect) error {
+	if err := RefuseDisconnect(p, ConnectExpiry(s.connect)); err != nil {
+		return err
+	}
 	if interval := p.SessionExpiryInterval; interval != nil {
-		if *interval > 0 && s.connect.SessionExpiryInterval == 0 {
-			return protocolError(wire.TypeDisconnect, wire.ProtocolError, "session expiry interval after none in CONNECT")
-		}
 		s.session.expiry = *interval
 		if granted := s.connack.SessionExpiryInterval; granted != nil {
 			s.session.expiry = min(*interval, *granted) // never more than we have granted
@@ -169,7 +128,7 @@ func (s *Server) handleDisconnect(p *wire.Disconnect) error {
 	if p.ReasonCode == wire.NormalDisconnection {
 		s.session.will = nil // [MQTT-3.14.4-3]
 	}
-	s.end()
+	s.shut()
 	s.inbox.add(p)
 	return nil
 }

@@ -12,7 +12,7 @@ type inbox struct {
 
 func (b *inbox) add(p wire.Packet) { b.events = append(b.events, Event{Packet: p}) }
 
-// publish returns room for a PUBLISH, which keep then makes an event.
+// publish returns the memory for a PUBLISH, which keep then makes an event.
 func (b *inbox) publish() *wire.Publish {
 	if b.used == len(b.publishes) {
 		b.publishes = append(b.publishes, new(wire.Publish))

@@ -12,9 +12,12 @@ import (
 // So it does not matter in which order things happen: no filter that is wanted is
 // missing in the end, and none stays that nobody wants.
 type Subscriptions struct {
-	client *Client
-	ready  bool // the connection takes requests
-	open   int  // our requests on this connection without an answer
+	client requestSender
+	link   *Link // of the client: what the server allows
+	always bool  // see ClientSettings.AlwaysSubscribe
+	most   int   // see ClientSettings.FiltersPerSubscribe
+	ready  bool  // the connection takes requests
+	open   int   // our requests on this connection without an answer
 	server string
 
 	filters   map[string]*subscribed
@@ -28,12 +31,19 @@ type Subscriptions struct {
 	failed  error // the client is at its end
 }
 
+// requestSender is what Subscriptions needs of a client: see the methods of [Client].
+type requestSender interface {
+	Request(r *Request) error
+	SplitSubscribe(p *wire.Subscribe, most int) []*wire.Subscribe
+	SplitUnsubscribe(p *wire.Unsubscribe, most int) []*wire.Unsubscribe
+}
+
 // Interest is what one subscriber wants of the server. The caller sets the exported
 // fields and leaves them alone from [Subscriptions.Add] on.
 type Interest struct {
 	Filters []wire.SubscribeFilter // at least one, all different
 	// SubscriptionIDs are the identifiers to subscribe with, one for each filter, where
-	// the server has them. Interests in the same filter give the same one. Nil: none.
+	// the server has them. Interests in the same filter give the same one. If nil, there are none.
 	SubscriptionIDs []uint32
 	UserProperties  []wire.UserProperty
 	Owner           any // the caller's own; the engine does not look at it
@@ -150,7 +160,7 @@ func (f *subscribed) merged() wire.SubscribeFilter {
 // answer them.
 func (s *Subscriptions) merged(f *subscribed) wire.SubscribeFilter {
 	m := f.merged()
-	m.QoS = min(m.QoS, s.client.link.Limits.MaximumQoS)
+	m.QoS = min(m.QoS, s.link.Limits.MaximumQoS)
 	return m
 }
 
@@ -176,9 +186,9 @@ func (s *Subscriptions) Add(in *Interest) {
 		f := s.filter(in.Filters[i].Filter)
 		in.asks[i] = ask{interest: in, at: i, filter: f}
 		f.asks = append(f.asks, &in.asks[i])
-		s.excuse(f)
+		s.endLeaves(f)
 	}
-	s.ask(in)
+	s.markDue(in)
 	s.Pump()
 }
 
@@ -207,7 +217,7 @@ func (s *Subscriptions) Remove(in *Interest, keep bool) *Leave {
 		if what, _ := f.expected(); !f.wanted() && (what != hasNot || len(f.steps) > 0) {
 			leave.join(f)
 		}
-		s.change(f)
+		s.markChanged(f)
 	}
 	s.Pump()
 	if leave.open == 0 && leave.Err == nil {
@@ -221,7 +231,7 @@ func (s *Subscriptions) abandon(f *subscribed) {
 	if len(f.asks) == 0 && len(f.leaves) == 0 {
 		f.has, f.steps, f.elsewhere = hasNot, nil, nil
 	}
-	s.change(f)
+	s.markChanged(f)
 }
 
 // Unsubscribe ends filters that the server may have although no interest does: those
@@ -240,7 +250,7 @@ func (s *Subscriptions) Unsubscribe(filters []string, properties []wire.UserProp
 			f.has = mayHave
 		}
 		leave.join(f)
-		s.change(f)
+		s.markChanged(f)
 	}
 	s.Pump()
 	s.endLeave(leave)
@@ -271,7 +281,7 @@ func (s *Subscriptions) Fail(err error) {
 			s.endLeave(l)
 		}
 	}
-	*s = Subscriptions{client: s.client, answers: s.answers, left: s.left, failed: err}
+	*s = Subscriptions{client: s.client, link: s.link, always: s.always, most: s.most, answers: s.answers, left: s.left, failed: err}
 }
 
 // filter returns the entry of a filter, made if need be.
@@ -288,16 +298,16 @@ func (s *Subscriptions) filter(name string) *subscribed {
 	return f
 }
 
-// change notes that the difference for f has to be computed.
-func (s *Subscriptions) change(f *subscribed) {
+// markChanged notes that the difference for f has to be computed.
+func (s *Subscriptions) markChanged(f *subscribed) {
 	if !f.changed {
 		f.changed = true
 		s.changed = append(s.changed, f)
 	}
 }
 
-// ask notes that in has filters to ask for.
-func (s *Subscriptions) ask(in *Interest) {
+// markDue notes that in has filters to ask for.
+func (s *Subscriptions) markDue(in *Interest) {
 	if !in.due {
 		in.due = true
 		s.due = append(s.due, in)

@@ -7,10 +7,11 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// answer takes the answer to one of our requests, or the error that it ended with.
-func (s *Subscriptions) answer(r *Request) {
+// requestEnded takes the answer to one of our requests, which named filters, or the
+// error that it ended with.
+func (s *Subscriptions) requestEnded(r *Request, filters []*subscribed) {
 	s.open--
-	for i, f := range r.steps {
+	for i, f := range filters {
 		j := slices.IndexFunc(f.steps, func(st step) bool { return st.request == r })
 		if j < 0 {
 			continue // f was forgotten
@@ -33,7 +34,7 @@ func (s *Subscriptions) answer(r *Request) {
 		for _, k := range asks {
 			s.answerAsk(k, a, err)
 		}
-		s.change(f)
+		s.markChanged(f)
 	}
 	s.Pump()
 }
@@ -90,11 +91,11 @@ func (s *Subscriptions) leaveAnswered(f *subscribed, a FilterAnswer, err error) 
 		for _, l := range f.leaves {
 			l.Err = err
 		}
-		s.excuse(f)
+		s.endLeaves(f)
 		return
 	}
 	if !f.wanted() {
-		s.leftFilter(f, a)
+		s.filterLeft(f, a)
 	}
 }
 
@@ -109,24 +110,23 @@ func undeliverableCode(err error) wire.ReasonCode {
 // checkInterest says which limit of the server in breaks, or what it asks for that
 // the version does not have, if anything.
 func (s *Subscriptions) checkInterest(in *Interest) error {
-	c := s.client
 	p := &wire.Subscribe{PacketID: 1, Filters: in.Filters, UserProperties: in.UserProperties}
-	if in.SubscriptionIDs != nil && !c.link.Limits.NoSubscriptionIDs {
+	if in.SubscriptionIDs != nil && !s.link.Limits.NoSubscriptionIDs {
 		p.SubscriptionID = slices.Max(in.SubscriptionIDs)
 	}
-	if err := c.checkRequest(&Request{Subscribe: p}); err != nil {
+	if err := (&Request{Subscribe: p}).check(&s.link.Limits); err != nil {
 		return err
 	}
-	if c.link.Version == wire.V5 && c.link.Limits.MaximumPacketSize == 0 {
+	if s.link.Version == wire.V5 && s.link.Limits.MaximumPacketSize == 0 {
 		return nil
 	}
 	for i := range in.Filters {
 		p.Filters = in.Filters[i : i+1]
-		b, err := p.Append(nil, c.link.Version)
+		b, err := p.Append(nil, s.link.Version)
 		if err != nil {
 			return err
 		}
-		if err := c.link.Limits.checkSize(len(b)); err != nil {
+		if err := s.link.Limits.checkSize(len(b)); err != nil {
 			return err
 		}
 	}

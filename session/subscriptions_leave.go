@@ -43,12 +43,12 @@ func (s *Subscriptions) Withdraw(filters []string) *Leave {
 		}
 		for _, a := range f.asks {
 			a.state = askWithdrawn
-			a.interest.count()
+			a.interest.countUnanswered()
 		}
 		if what, _ := f.expected(); what != hasNot || len(f.steps) > 0 {
 			leave.join(f)
 		}
-		s.change(f)
+		s.markChanged(f)
 	}
 	s.Pump()
 	if leave.open == 0 && leave.Err == nil {
@@ -65,8 +65,8 @@ func (s *Subscriptions) endLeave(l *Leave) {
 	}
 }
 
-// excuse ends the waiting for the end of f: it is wanted again, or gone.
-func (s *Subscriptions) excuse(f *subscribed) {
+// endLeaves ends the waiting for the end of f: it is wanted again, or gone.
+func (s *Subscriptions) endLeaves(f *subscribed) {
 	leaves := f.leaves
 	f.leaves = nil
 	for _, l := range leaves {
@@ -75,11 +75,11 @@ func (s *Subscriptions) excuse(f *subscribed) {
 	}
 }
 
-// leftFilter tells those who wait for the end of f how the server has answered.
-func (s *Subscriptions) leftFilter(f *subscribed, a FilterAnswer) {
+// filterLeft tells those who wait for the end of f how the server has answered.
+func (s *Subscriptions) filterLeft(f *subscribed, a FilterAnswer) {
 	for _, l := range f.leaves {
 		l.Filters = append(l.Filters, f.name)
 		l.Answers = append(l.Answers, a)
 	}
-	s.excuse(f)
+	s.endLeaves(f)
 }

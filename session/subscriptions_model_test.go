@@ -293,8 +293,8 @@ func (w *subscriptionWorld) step() error {
 	return nil
 }
 
-// settle lets everything arrive on one more connection.
-func (w *subscriptionWorld) settle() error {
+// converge lets everything arrive on one more connection.
+func (w *subscriptionWorld) converge() error {
 	if w.rng.IntN(2) == 0 {
 		w.lose() // as a restored save can only be noticed by a new connection
 	}
@@ -378,7 +378,7 @@ func liveOfSubscriptions(seed uint64) (*subscriptionWorld, error) {
 			return w, err
 		}
 	}
-	return w, w.settle()
+	return w, w.converge()
 }
 
 // Whatever is subscribed, given up, refused, lost, restored and answered late: in the

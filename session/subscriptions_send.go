@@ -13,12 +13,12 @@ const maxOpenRequests = 256
 
 // start begins a connection on which the server has the session that kind says.
 func (s *Subscriptions) start(kind Continuity, server string) {
-	s.move(server)
+	s.moveTo(server)
 	for _, in := range s.due {
 		in.due = false
 	}
 	s.due = nil
-	again := kind < Proven || s.client.link.Version != wire.V311 || s.client.settings.AlwaysSubscribe
+	again := kind < Proven || s.link.Version != wire.V311 || s.always
 	for f := s.all.head; f != nil; f = f.next {
 		switch {
 		case kind == Fresh:
@@ -26,7 +26,7 @@ func (s *Subscriptions) start(kind Continuity, server string) {
 		case f.has == has && kind < Proven:
 			f.has = mayHave
 		}
-		s.change(f)
+		s.markChanged(f)
 	}
 	for in := s.interests.head; in != nil; in = in.next {
 		for i := range in.asks {
@@ -35,17 +35,17 @@ func (s *Subscriptions) start(kind Continuity, server string) {
 				a.state = askDue
 			}
 			if a.state == askDue {
-				s.ask(in)
+				s.markDue(in)
 			}
 		}
-		in.count()
+		in.countUnanswered()
 	}
 	s.ready = true
 	s.Pump()
 }
 
-// move goes from the filters of the server of before to those of another.
-func (s *Subscriptions) move(server string) {
+// moveTo goes from the filters of the server of before to those of another.
+func (s *Subscriptions) moveTo(server string) {
 	if server == s.server {
 		return
 	}
@@ -79,8 +79,8 @@ func (s *Subscriptions) stop() {
 	}
 }
 
-// count counts the filters of in without an answer.
-func (in *Interest) count() {
+// countUnanswered counts the filters of in without an answer.
+func (in *Interest) countUnanswered() {
 	in.unanswered = 0
 	for i := range in.asks {
 		if in.asks[i].state < askGranted {
@@ -98,12 +98,12 @@ func (s *Subscriptions) Pump() {
 		s.sendChanges()
 	}
 	if !s.ready {
-		s.sweep()
+		s.dropGone()
 	}
 }
 
-// sweep forgets, without a connection, filters that are gone.
-func (s *Subscriptions) sweep() {
+// dropGone forgets, without a connection, filters that are gone.
+func (s *Subscriptions) dropGone() {
 	s.changed = slices.DeleteFunc(s.changed, func(f *subscribed) bool {
 		gone := !f.wanted() && f.has == hasNot
 		if gone {
@@ -126,7 +126,7 @@ type batch struct {
 // subscription identifiers, those of others go along.
 func (s *Subscriptions) subscribeDue() {
 	var b batch
-	for len(s.due) > 0 && (b.steps == nil || s.together(s.due[0], &b)) {
+	for len(s.due) > 0 && (b.steps == nil || s.mayShare(s.due[0], &b)) {
 		in := s.due[0]
 		s.due[0] = nil
 		s.due, in.due = s.due[1:], false
@@ -144,11 +144,11 @@ func (s *Subscriptions) subscribeDue() {
 	s.sendBatch(&b)
 }
 
-// together says that in may share the packets of b. What was never granted goes
+// mayShare says that in may share the packets of b. What was never granted goes
 // alone: its answer is waited for, and a server that dislikes it must not be taken to
 // dislike others.
-func (s *Subscriptions) together(in *Interest, b *batch) bool {
-	return in.renewed() && b.renewal && s.client.link.Limits.NoSubscriptionIDs && in.UserProperties == nil && b.packet.UserProperties == nil &&
+func (s *Subscriptions) mayShare(in *Interest, b *batch) bool {
+	return in.renewed() && b.renewal && s.link.Limits.NoSubscriptionIDs && in.UserProperties == nil && b.packet.UserProperties == nil &&
 		len(b.steps) < 4096
 }
 
@@ -160,7 +160,7 @@ func (in *Interest) renewed() bool {
 // gather puts what in asks for into b. A packet has one identifier, so filters with
 // another go into a batch of their own.
 func (s *Subscriptions) gather(b *batch, in *Interest) {
-	ids := !s.client.link.Limits.NoSubscriptionIDs && in.SubscriptionIDs != nil
+	ids := !s.link.Limits.NoSubscriptionIDs && in.SubscriptionIDs != nil
 	if !ids && b.index == nil {
 		b.index = make(map[string]int)
 	}
@@ -208,7 +208,7 @@ func (s *Subscriptions) add(b *batch, a *ask) {
 	}
 	o := s.merged(a.filter)
 	o.RetainHandling = a.want().RetainHandling
-	if a.granted && s.client.link.Version == wire.V5 && o.RetainHandling == wire.SendRetained {
+	if a.granted && s.link.Version == wire.V5 && o.RetainHandling == wire.SendRetained {
 		// A renewal brings retained messages only where the server had lost the filter.
 		o.RetainHandling = wire.SendRetainedIfNew
 	}
@@ -225,28 +225,36 @@ func (s *Subscriptions) sendBatch(b *batch) {
 	if len(steps) == 0 {
 		return
 	}
-	c := s.client
-	for _, p := range c.SplitSubscribe(&b.packet, c.settings.FiltersPerSubscribe) {
+	for _, p := range s.client.SplitSubscribe(&b.packet, s.most) {
 		n := len(p.Filters)
 		s.request(&Request{Subscribe: p}, steps[:n:n])
 		steps = steps[n:]
 	}
 }
 
+// sentRequest is a request of ours, and its filters in order.
+type sentRequest struct {
+	by      *Subscriptions
+	filters []*subscribed
+}
+
+func (q *sentRequest) requestEnded(r *Request) { q.by.requestEnded(r, q.filters) }
+
 // request sends r, which is a step for each of its filters.
 func (s *Subscriptions) request(r *Request, steps []step) {
-	r.steps = make([]*subscribed, len(steps))
+	sent := &sentRequest{by: s, filters: make([]*subscribed, len(steps))}
+	r.sender = sent
 	for i := range steps {
 		st := steps[i]
 		st.request = r
 		f := s.filters[st.options.Filter]
-		r.steps[i] = f
+		sent.filters[i] = f
 		f.steps = append(f.steps, st)
 	}
 	s.open++
 	if err := s.client.Request(r); err != nil {
 		r.Err = err
-		s.answer(r)
+		s.requestEnded(r, sent.filters)
 	}
 }
 
@@ -261,7 +269,7 @@ func (s *Subscriptions) sendChanges() {
 		what, options := f.expected()
 		switch {
 		case f.wanted():
-			s.excuse(f)
+			s.endLeaves(f)
 			s.follow(f, what, options)
 		case what != hasNot:
 			gone = append(gone, f)
@@ -274,7 +282,7 @@ func (s *Subscriptions) sendChanges() {
 
 // drop forgets a filter that nobody wants and the server does not have.
 func (s *Subscriptions) drop(f *subscribed) {
-	s.excuse(f)
+	s.endLeaves(f)
 	if len(f.asks) == 0 && len(f.elsewhere) == 0 {
 		delete(s.filters, f.name)
 		s.all.remove(f)
@@ -287,12 +295,12 @@ func (s *Subscriptions) drop(f *subscribed) {
 func (s *Subscriptions) follow(f *subscribed, what standing, options wire.SubscribeFilter) {
 	want := s.merged(f)
 	want.RetainHandling = options.RetainHandling
-	if what != has || want == options || s.client.link.Version < wire.V5 || s.hasDue(f) {
+	if what != has || want == options || s.link.Version < wire.V5 || s.hasDue(f) {
 		return
 	}
 	want.RetainHandling = wire.DontSendRetained
 	b := batch{packet: wire.Subscribe{Filters: []wire.SubscribeFilter{want}}, steps: []step{{options: want, follows: true}}}
-	if ids := f.asks[0].interest.SubscriptionIDs; ids != nil && !s.client.link.Limits.NoSubscriptionIDs {
+	if ids := f.asks[0].interest.SubscriptionIDs; ids != nil && !s.link.Limits.NoSubscriptionIDs {
 		b.packet.SubscriptionID = ids[f.asks[0].at]
 	}
 	s.sendBatch(&b)
@@ -306,10 +314,10 @@ func (s *Subscriptions) hasDue(f *subscribed) bool {
 // properties go by themselves.
 func (s *Subscriptions) unsubscribe(gone []*subscribed) {
 	for len(gone) > 0 {
-		properties := gone[0].farewell()
+		properties := gone[0].leaveProperties()
 		var part []*subscribed
 		gone = slices.DeleteFunc(gone, func(f *subscribed) bool {
-			same := slices.Equal(f.farewell(), properties)
+			same := slices.Equal(f.leaveProperties(), properties)
 			if same {
 				part = append(part, f)
 			}
@@ -319,8 +327,8 @@ func (s *Subscriptions) unsubscribe(gone []*subscribed) {
 	}
 }
 
-// farewell returns the user properties of those who end f.
-func (f *subscribed) farewell() []wire.UserProperty {
+// leaveProperties returns the user properties of those who end f.
+func (f *subscribed) leaveProperties() []wire.UserProperty {
 	for _, l := range f.leaves {
 		if l.UserProperties != nil {
 			return l.UserProperties
@@ -330,9 +338,8 @@ func (f *subscribed) farewell() []wire.UserProperty {
 }
 
 func (s *Subscriptions) sendUnsubscribe(part []*subscribed, properties []wire.UserProperty) {
-	c := s.client
 	p := &wire.Unsubscribe{}
-	if c.link.Version == wire.V5 {
+	if s.link.Version == wire.V5 {
 		p.UserProperties = properties
 	}
 	steps := make([]step, len(part))
@@ -343,7 +350,7 @@ func (s *Subscriptions) sendUnsubscribe(part []*subscribed, properties []wire.Us
 			l.sent = true
 		}
 	}
-	for _, packet := range c.SplitUnsubscribe(p, c.settings.FiltersPerSubscribe) {
+	for _, packet := range s.client.SplitUnsubscribe(p, s.most) {
 		n := len(packet.Filters)
 		s.request(&Request{Unsubscribe: packet}, steps[:n:n])
 		steps = steps[n:]

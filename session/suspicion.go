@@ -1,6 +1,9 @@
 package session
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // A server may end the connection whenever it gets a certain packet, on each
 // connection again. Found out is which one, so that it fails and the others do not.
@@ -37,17 +40,6 @@ func (b *blame) due() bool { return b.suspect() && b.alone >= undeliverableAfter
 // blames are what is held against the two packets of a message, PUBLISH and PUBREL.
 type blames [2]blame
 
-// suspect says whether one of them is; then both are sent alone.
-func (o *Outgoing) suspect() bool { return o.blames[0].suspect() || o.blames[1].suspect() }
-
-// present is what is held against the packet that is under way.
-func (o *Outgoing) present() *blame {
-	if o.state == outgoingReleased {
-		return &o.blames[1]
-	}
-	return &o.blames[0]
-}
-
 // suspicion watches for packets that make the server end connections.
 type suspicion struct {
 	filters  map[string]*blame // of SUBSCRIBE and UNSUBSCRIBE; see filterKeys
@@ -61,20 +53,20 @@ type suspicion struct {
 
 // watch is what suspicion knows of the present connection.
 type watch struct {
-	began   time.Time
-	flying  int       // packets without an answer
-	alone   bool      // one of them is a suspect, and nothing else is sent
-	control bool      // nothing at all is sent: would the server hang up all the same?
-	lenient bool      // the server took its time, and everything is sent
-	asked   bool      // a request waits for its turn, and messages wait behind it
-	until   time.Time // when control, or patience, is over; zero: never
+	began      time.Time
+	unanswered int       // packets without an answer
+	alone      bool      // one of them is a suspect, and nothing else is sent
+	control    bool      // nothing at all is sent: would the server hang up all the same?
+	lenient    bool      // the server took its time, and everything is sent
+	asked      bool      // a request waits for its turn, and messages wait behind it
+	until      time.Time // when control, or patience, is over; zero: never
 }
 
 // pending says that there may be something to try out.
 func (s *suspicion) pending() bool { return s.suspects > 0 || len(s.filters) > 0 }
 
-// begin begins a connection at now.
-func (s *suspicion) begin(now time.Time) {
+// beginConnection begins a connection at now.
+func (s *suspicion) beginConnection(now time.Time) {
 	s.watch = watch{began: now}
 	switch {
 	case !s.pending():
@@ -99,18 +91,18 @@ func (s *suspicion) mayBegin(suspect bool) bool {
 	case s.control || s.alone:
 		return false
 	}
-	return !suspect || s.flying == 0
+	return !suspect || s.unanswered == 0
 }
 
 // sent notes that a packet which will be answered is on its way.
 func (s *suspicion) sent(suspect bool) {
-	s.flying++
+	s.unanswered++
 	s.alone = s.alone || suspect && !s.lenient
 }
 
-// landed notes that a packet was answered, or will not be any more.
-func (s *suspicion) landed(suspect bool, now time.Time) {
-	s.flying--
+// answered notes that a packet was answered, or will not be any more.
+func (s *suspicion) answered(suspect bool, now time.Time) {
+	s.unanswered--
 	if suspect {
 		s.alone = false
 	}
@@ -134,12 +126,12 @@ func (s *suspicion) tick(now time.Time) bool {
 	return true
 }
 
-// isSuspect says whether a filter of r is one.
-func (s *suspicion) isSuspect(r *Request) bool {
+// isSuspect says whether one of the filters is one.
+func (s *suspicion) isSuspect(keys iter.Seq[string]) bool {
 	if len(s.filters) == 0 {
 		return false
 	}
-	for key := range r.filterKeys {
+	for key := range keys {
 		if b := s.filters[key]; b != nil && b.suspect() {
 			return true
 		}
@@ -147,8 +139,8 @@ func (s *suspicion) isSuspect(r *Request) bool {
 	return false
 }
 
-// hold returns what is held against a filter, to add to it.
-func (s *suspicion) hold(key string) *blame {
+// blameFor returns what is held against a filter, to add to it.
+func (s *suspicion) blameFor(key string) *blame {
 	b := s.filters[key]
 	if b == nil {
 		if s.filters == nil {
@@ -160,39 +152,12 @@ func (s *suspicion) hold(key string) *blame {
 	return b
 }
 
-// clear forgets what is held against a message.
-func (s *suspicion) clear(o *Outgoing) {
-	if o.suspect() {
-		s.suspects--
-	}
-	o.blames = blames{}
-}
-
-// exonerate forgets what is held against the filters of r.
-func (s *suspicion) exonerate(r *Request) {
+// forget forgets what is held against the filters.
+func (s *suspicion) forget(keys iter.Seq[string]) {
 	if len(s.filters) == 0 {
 		return
 	}
-	for key := range r.filterKeys {
+	for key := range keys {
 		delete(s.filters, key)
-	}
-}
-
-// filterKeys yields a key for each filter of r. Requests are made anew for each
-// connection, with other identifiers and often with other neighbours, so what is held
-// against them is held against their filters.
-func (r *Request) filterKeys(yield func(string) bool) {
-	if r.Subscribe != nil {
-		for _, f := range r.Subscribe.Filters {
-			if !yield("s" + f.Filter) {
-				return
-			}
-		}
-		return
-	}
-	for _, f := range r.Unsubscribe.Filters {
-		if !yield("u" + f) {
-			return
-		}
 	}
 }

@@ -1,10 +1,10 @@
-// Package store keeps records through the end of a process: what a client or a
-// broker must still know after a crash. It knows nothing of MQTT.
+// Package store defines how records outlive their process: what a broker, or a client,
+// must still know after a crash. It knows nothing of MQTT.
 //
-// A Store is an ordered map of small keys to values. Memory is the built-in one,
-// for tests and for programs whose state may end with them; package
-// [github.com/seed65a45251/mqtt/store/bolt] keeps a file. Whoever writes another
-// tests it with package [github.com/seed65a45251/mqtt/store/storetest].
+// A [Store] is an ordered map of small keys to values. [Memory] is for tests and for
+// programs whose state may end with them. Package
+// [github.com/seed65a45251/mqtt/store/bolt] keeps a file. Package
+// [github.com/seed65a45251/mqtt/store/storetest] tests other implementations.
 package store
 
 import (

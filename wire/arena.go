@@ -4,7 +4,7 @@ const (
 	firstChunk   = 8
 	largestChunk = 256
 	// quietRecycles is after how many recyclings without a packet a large chunk goes: at QoS 2 reads with
-	// messages and reads with PUBRELs take turns.
+	// messages and reads with PUBRELs alternate.
 	quietRecycles = 4
 )
 
@@ -18,7 +18,7 @@ type propertyArena struct {
 	quiet int // recyclings in a row for which nothing was taken
 }
 
-// propertyEntry has room for what the properties point to in the usual cases.
+// propertyEntry has space for what the properties point to in the usual cases.
 type propertyEntry struct {
 	PublishProperties
 	expiry uint32

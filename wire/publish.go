@@ -7,7 +7,7 @@ import (
 
 // Publish carries an application message.
 //
-// Append does not look for ill-formed UTF-8 or wildcards in Topic, since it runs forevery message:
+// Append does not look for ill-formed UTF-8 or wildcards in Topic, since it runs for every message:
 // match.ValidateTopic is the caller's duty.
 type Publish struct {
 	Topic      string             // may be empty together with a topic alias
@@ -49,7 +49,7 @@ func (p *Publish) remaining(properties int) int {
 	return n
 }
 
-// Append appends the packet to b. It does not allocate when b has room.
+// Append appends the packet to b. It does not allocate when b has the capacity.
 func (p *Publish) Append(b []byte, v Version) ([]byte, error) {
 	b, err := p.appendHead(b, v, len(p.Payload))
 	if err != nil {
@@ -61,7 +61,7 @@ func (p *Publish) Append(b []byte, v Version) ([]byte, error) {
 // AppendHead appends all of the packet but its payload, which has to follow.
 func (p *Publish) AppendHead(b []byte, v Version) ([]byte, error) { return p.appendHead(b, v, 0) }
 
-// appendHead makes room for as many bytes of the payload.
+// appendHead makes space for as many bytes of the payload.
 func (p *Publish) appendHead(b []byte, v Version, payload int) ([]byte, error) {
 	properties := 0
 	if v == V5 {
@@ -92,7 +92,7 @@ func (p *Publish) appendHead(b []byte, v Version, payload int) ([]byte, error) {
 }
 
 // AppendAliased appends the packet with a topic alias (5.0), in place of the topic if the peer knows it.
-// Its own properties name no alias. Like Append it does not allocate when b has room.
+// Its own properties name no alias. Like Append it does not allocate when b has the capacity.
 func (p *Publish) AppendAliased(b []byte, alias uint16, known bool) ([]byte, error) {
 	if p.Properties != nil {
 		return p.appendWithAlias(b, alias, known)

@@ -20,7 +20,7 @@ type readBuffer struct {
 	b          []byte // the buffer in use
 	start, end int    // what is unread: b[start:end]
 	lastRead   int    // bytes that the last read returned
-	filled     bool   // the last read left no room
+	filled     bool   // the last read filled it
 
 	small    []byte
 	proven   int                // size of a large packet that came not long ago, completely
@@ -33,7 +33,7 @@ type readBuffer struct {
 
 func (r *readBuffer) unread() []byte { return r.b[r.start:r.end] }
 
-// take takes the next n bytes. They stay where they are until room is called.
+// take takes the next n bytes. They stay where they are until space is called.
 func (r *readBuffer) take(n int) []byte {
 	if n > largeBuffer {
 		r.proven = n
@@ -43,15 +43,15 @@ func (r *readBuffer) take(n int) []byte {
 	return taken
 }
 
-// wrote says that the source has put n bytes into the room.
+// wrote says that the source has put n bytes into the space.
 func (r *readBuffer) wrote(n int) {
 	r.end += n
 	r.lastRead, r.filled = n, r.end == len(r.b)
 }
 
-// room returns space to read into. size is the size of the packet that begins the unread bytes, or 0 if
+// space returns memory to read into. size is the size of the packet that begins the unread bytes, or 0 if
 // it is not known yet.
-func (r *readBuffer) room(size int) []byte {
+func (r *readBuffer) space(size int) []byte {
 	if r.detached {
 		r.moveOn()
 	}
@@ -118,7 +118,7 @@ func (r *readBuffer) borrow() {
 	r.borrowed, r.b = borrowed, borrowed[:]
 }
 
-// grow makes room in a buffer that is full with one packet: up to as much again, or as
+// grow makes space in a buffer that is full with one packet: up to as much again, or as
 // much as a packet before it has really filled, but not beyond the packet. The steps
 // are halves of halves of the packet, so that the last does not come soon after the one
 // before it: all of them together take twice the packet.

@@ -74,7 +74,7 @@ func (r *Reader) more(size int) error {
 			return r.sourceError()
 		}
 		var n int
-		n, r.failed = r.source.Read(r.buffer.room(size))
+		n, r.failed = r.source.Read(r.buffer.space(size))
 		r.buffer.wrote(n)
 		if n > 0 {
 			return nil

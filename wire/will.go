@@ -1,6 +1,6 @@
 package wire
 
-// Will is the message that a server publishes for a client that goes away without taking leave.
+// Will is the message that a server publishes for a client whose connection ends without DISCONNECT.
 type Will struct {
 	Topic   string
 	Payload []byte // aliases the body when decoded

@@ -2,15 +2,15 @@
 //
 // Packets are plain structs with an Append and a Size method. A [Reader] cuts a byte stream into
 // packets, a [Decoder] turns one packet's bytes into its struct. The package holds no state of a
-// connection: whatever can be judged from the bytes, the version and the sender is checked here;
-// whatever depends on what was said before (aliases, limits, pending requests) is not.
+// connection. It checks what can be judged from the bytes, the version and the sender. It does not
+// check what depends on earlier packets: aliases, limits, pending requests.
 //
 // # Who owns what
 //
 // Decoding copies no payload. Publish.Payload, Will.Payload, Connect.Password and every
 // CorrelationData and AuthenticationData alias the body they were decoded from. A body handed out by
-// [Reader.Next] stays valid until the next call of [Reader.Fill]; who keeps such a slice longer clones
-// it. Strings are copies and may be kept; a topic seen before is the same string again.
+// [Reader.Next] stays valid until the next call of [Reader.Fill]; a slice that is kept longer has to
+// be cloned. Strings are copies and may be kept; a topic seen before is the same string again.
 //
 // Publish.Properties, and the SubscriptionIDs and MessageExpiryInterval in it, belong to the
 // decoder's arena. They may be kept unless [Decoder.Recycle] is called, which takes all of them back.
@@ -19,9 +19,9 @@
 //
 // # Errors
 //
-// Bytes that are refused give an [*Error] with the reason code to answer with: [MalformedPacket]
-// when they cannot be parsed, [ProtocolError] or a more specific code when they can, but say what
-// is not allowed. A packet that cannot be encoded gives a [*FieldError].
+// Bytes that are refused give an [*Error] with the reason code to answer with. The code is
+// [MalformedPacket] if they cannot be parsed, and [ProtocolError] or a more specific one if they say
+// what is not allowed. A packet that cannot be encoded gives a [*FieldError].
 //
 // # Left to the receiver
 //

@@ -1,6 +1,5 @@
-// Package scram is SCRAM (RFC 5802, RFC 7677) as enhanced authentication of MQTT
-// 5.0: the password never crosses the network, and the server proves that it
-// knows the user.
+// Package scram is SCRAM (RFC 5802, RFC 7677) as enhanced authentication of MQTT 5.0.
+// The password never crosses the network, and the server proves that it knows the user.
 //
 //	a, err := scram.SHA256("worker", password)
 //	client, err := mqtt.Connect(ctx, server, mqtt.Config{Authenticator: a})

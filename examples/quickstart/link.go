@@ -10,7 +10,7 @@ import (
 	"github.com/seed65a45251/mqtt/broker"
 )
 
-// link is the way to the server, and how to break it.
+// link is the connection to the server, and a way to break it.
 type link struct {
 	url, name string
 	restart   func() error // of the embedded broker; nil: another server
@@ -30,7 +30,7 @@ func newLink(ctx context.Context, server string) (*link, error) {
 // newEmbedded starts a broker on a port that the system chooses.
 func newEmbedded(ctx context.Context) (*link, error) {
 	b := broker.New(broker.Config{})
-	// The broker outlives Ctrl-C, so that the client can say goodbye.
+	// The broker outlives Ctrl-C, so that the client can send DISCONNECT.
 	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
 	address, err := b.Listen(listening, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -55,8 +55,8 @@ func newEmbedded(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// dial is what an ordinary client does by itself; here it remembers the
-// connection, to cut it.
+// dial does what a client does without Config.Dial, and remembers the connection so that
+// breakConnection can cut it.
 func (l *link) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err == nil {

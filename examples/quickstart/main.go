@@ -1,7 +1,6 @@
-// Quickstart does the main job of the library and shows what it survives: it
-// connects, subscribes, publishes readings at all three qualities of service,
-// streams what arrives through a small pipeline of Go channels, and goes on when
-// the connection breaks in the middle.
+// Quickstart does the main job of the library: it connects, subscribes, publishes
+// readings at all three qualities of service, and streams what arrives through a small
+// pipeline of Go channels. The connection breaks in the middle, and it goes on.
 //
 // Without flags it brings its own broker and restarts it half way:
 //
@@ -11,7 +10,7 @@
 //
 //	go run ./examples/quickstart -server mqtt://localhost:1883
 //
-// Ctrl-C ends it in order.
+// Ctrl-C ends it cleanly.
 package main
 
 import (
@@ -62,7 +61,7 @@ func run(ctx context.Context, server string, count int, pace time.Duration) erro
 	defer client.Close()
 	info := client.ServerInfo()
 	fmt.Printf("connected to %s with MQTT %v as %s\n", link.name, info.Version, info.ClientID)
-	// Until the client ends: it outlives Ctrl-C to say goodbye.
+	// The channel closes with the client, which outlives ctx to send DISCONNECT.
 	go watch(client.Watch(context.Background()))
 
 	topic := "quickstart/" + info.ClientID
@@ -87,8 +86,8 @@ func run(ctx context.Context, server string, count int, pace time.Duration) erro
 	return disconnect(client)
 }
 
-// publish sends the readings, each at the next quality of service, and breaks
-// the connection half way.
+// publish sends the readings, one at QoS 0, the next at 1, the next at 2, and so on. Half
+// way it breaks the connection by calling sabotage.
 func publish(ctx context.Context, client *mqtt.Client, topic string, count int, pace time.Duration, sabotage func()) error {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
@@ -98,7 +97,7 @@ func publish(ctx context.Context, client *mqtt.Client, topic string, count int, 
 		}
 		qos := mqtt.QoS(i % 3)
 		payload := strconv.AppendInt(nil, int64(i), 10)
-		// Across the break Publish just takes longer.
+		// While the connection is broken, Publish waits.
 		if err := client.Publish(ctx, fmt.Sprintf("%s/qos%d", topic, qos), payload, qos); err != nil {
 			return err
 		}
@@ -123,8 +122,8 @@ type tally struct {
 	repeated [3]int
 }
 
-// pipeline is an ordinary pipeline of channels with a Subscription at its head:
-// parse, then count. It ends when every QoS 1 and 2 reading has arrived.
+// pipeline parses what the Subscription brings and counts it, in two stages that are
+// joined by a channel. It ends when every QoS 1 and 2 reading has arrived.
 func pipeline(ctx context.Context, sub *mqtt.Subscription, count int, summary chan<- tally) error {
 	readings := make(chan reading)
 	group, ctx := errgroup.WithContext(ctx)

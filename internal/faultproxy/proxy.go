@@ -1,10 +1,10 @@
 // Package faultproxy stands between a client and a server in tests and breaks
-// their connections on purpose: after an exact number of bytes, at random ones,
+// their connections on purpose: after an exact number of bytes, after a random number,
 // all at once, or by silence.
 //
-// Up is the direction from client to server, Down the way back. Every setting
-// may be changed at any time and from any goroutine. A proxy and all that it
-// started end with the test. Made inside a testing/synctest bubble on a
+// Up is the direction from client to server, Down the way back. Every setting may be
+// changed at any time and from any goroutine. A proxy and all its goroutines end with
+// the test. Made inside a testing/synctest bubble on a
 // [github.com/seed65a45251/mqtt/internal/pipe] listener, it works in fake time.
 package faultproxy
 

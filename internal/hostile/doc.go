@@ -1,7 +1,7 @@
-// Package hostile has the peers that want to hurt: clients that send a broker what
-// costs it most, and a server that does so to a client. Its tests hold the plan of
-// attacks. Each runs against a process of its own, whose memory is limited and
-// measured, while an honest client works beside it:
+// Package hostile has peers that attack: clients that send a broker what costs it most,
+// and a server that does so to a client. Its tests hold the list of attacks. Each runs
+// against a process of its own, whose memory is limited and measured, while an honest
+// client works beside it:
 //
 //	go test ./internal/hostile
 //	go test ./internal/hostile -hostile.long -timeout 6h -v

@@ -1,12 +1,11 @@
 // Package line is the network connection at the bottom of all others, below TLS and
-// WebSocket, and decides when it is dead: when nothing has moved for as long as a
-// limit says. A slow line is not dead, so what counts is each byte that moves, and
-// not the packet, the record of TLS or the frame that it belongs to; only here all
-// of them can be seen. Besides, TLS and WebSocket are spoilt by a write that times
-// out, so no time-out may reach them while there is progress.
+// WebSocket. It decides when the connection is dead: when nothing has moved for as long
+// as a limit says. A slow line is not dead. What counts is therefore each byte that
+// moves, not the packet, the TLS record or the frame that it belongs to, and only this
+// layer sees them all. Besides, a write that times out breaks TLS and WebSocket, so no
+// time-out may reach them while there is progress.
 //
-// Every time is taken from the monotonic clock: it does not matter what becomes of
-// the clock on the wall.
+// Every time is taken from the monotonic clock: changes of the wall clock do not matter.
 package line
 
 import (

@@ -27,10 +27,10 @@
 //     [Server.Save], [Server.Kill], Drop on the proxy, Blackhole(None),
 //     [Server.Restart].
 //
-// Two things are lost at any rate. Mosquitto 2.0.11 does not write sessions to the
-// file that were opened with clean start (MQTT 5) or a clean session, even with a
-// session expiry interval: a client that shall find its session after a restart
-// must connect with clean start 0. And the messages of QoS 0.
+// Two things are lost in any case: messages of QoS 0, and sessions that were opened with
+// clean start (MQTT 5) or a clean session, even with a session expiry interval.
+// Mosquitto 2.0.11 does not write those to the file. A client that is to find its
+// session after a restart must connect with clean start 0.
 package mosquitto
 
 import (

@@ -1,4 +1,5 @@
-// Package plausible says what was probably meant by a setting that cannot be meant as it is.
+// Package plausible guesses what was meant by a setting whose value makes no sense, such
+// as a duration of 60 nanoseconds where seconds are meant.
 package plausible
 
 import (

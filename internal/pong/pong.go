@@ -1,7 +1,7 @@
-// Package pong answers the pings of a WebSocket. Package websocket does it in the
-// reader, which stands still meanwhile, and ends the connection when the writer is
-// busy for five seconds; on a slow line it is, with a single frame. Here the answer
-// waits for its turn between two frames, as long as that takes.
+// Package pong answers the pings of a WebSocket. Package websocket would do it in the
+// reader, which stands still meanwhile, and would end the connection when the writer is
+// busy for five seconds. On a slow line a single frame keeps it busy for longer. Here
+// the answer waits for its turn between two frames, as long as that takes.
 package pong
 
 import (

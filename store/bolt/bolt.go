@@ -1,38 +1,40 @@
 // Package bolt keeps a [store.Store] in one file, by way of go.etcd.io/bbolt.
 //
-// A Commit returns when the disk has what it wrote, and the file is whole at every
-// instruction at which the process or the machine may stop. Commits that come
-// together share one transaction and its two writes to the disk; one that comes
-// alone begins at once. The package has no goroutine of its own: who comes first
-// writes for those who wait.
+// A Commit returns when the disk has what it wrote. The file is whole at every
+// instruction at which the process or the machine may stop. Commits that come together
+// share one transaction and its two writes to the disk; a Commit that comes alone begins
+// at once. The package has no goroutine of its own: the first Commit writes for those
+// that wait.
 //
 // # The file
 //
-// Open reads the structure of the whole file, values aside, and refuses one that
-// is damaged; values carry checksums, which Scan verifies. The file grows by pieces
-// of 4 MiB, without holes being stored where the file system knows holes. It
-// shrinks, too: when most of it is free it is copied to a new one beside it, PATH.compact,
-// which then takes its place. Open does so when half of 64 MiB or more is free; a
-// Commit does when three quarters are and what is left is at most 16 MiB, as after
-// a long queue has been worked off. On Windows, which does not replace open files,
-// it does not shrink.
+// Open reads the structure of the whole file, values aside, and refuses a damaged one.
+// Values carry checksums, which Scan verifies. The file grows by pieces of 4 MiB; where
+// the file system knows holes, they take no space on the disk.
 //
-// On 64-bit systems other than Windows the file is mapped into 16 GiB of address
-// space, of which memory is only what was read; monitoring shows it as virtual
-// size. Below that size Commits and Scans never wait for each other. Elsewhere a
-// Commit that makes the file grow may wait for Scans to end.
+// The file also shrinks. When most of it is free, it is copied to a new one beside it,
+// PATH.compact, which then takes its place. Open does so when half of 64 MiB or more is
+// free. A Commit does so when three quarters are free and what is left is at most
+// 16 MiB, as after a long queue has been worked off. On Windows, which does not replace
+// open files, the file does not shrink.
+//
+// On 64-bit systems other than Windows the file is mapped into 16 GiB of address space.
+// Monitoring shows that as virtual size; only what was read takes memory. Below that
+// size Commits and Scans never wait for each other. Elsewhere a Commit that makes the
+// file grow may wait for Scans to end.
 //
 // # When things go wrong
 //
-// A full disk fails the Commits that do not fit; the file stays usable and those
-// that fit go on. Deleting needs some room, too, before it makes any: Config.MaxSize
-// keeps a store away from the end of its disk. When the disk fails so that nobody can tell what it has kept, the
-// File is of no use any more: everything fails with the same error until the
-// program opens it again and looks. Damage that is found while the File is open,
-// such as a file that was cut off, makes Commit and Scan fail with ErrDamaged. One
-// case is left that ends the process: damage that happens after Open and is met by
-// the clean-up after a failed write to the disk, because bbolt looks through the
-// file on a goroutine of its own then.
+// On a full disk the Commits that do not fit fail. The file stays usable, and Commits
+// that fit go on. Deleting needs some space, too, before it frees any: Config.MaxSize
+// keeps a store away from the end of its disk.
+//
+// When the disk fails in a way that leaves unknown what it has kept, the File cannot be
+// used any more: everything fails with the same error until the program opens the file
+// again. Damage that is found while the File is open, such as a file that was cut off,
+// makes Commit and Scan fail with ErrDamaged. One case is left that ends the process:
+// damage that happens after Open and is met by the clean-up after a failed write to the
+// disk, because bbolt looks through the file on a goroutine of its own then.
 package bolt
 
 import (

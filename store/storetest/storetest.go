@@ -1,5 +1,5 @@
 // Package storetest tests whether a type is a Store as package store defines it.
-// Whoever writes one calls Run in a test:
+// The test of an implementation calls Run:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t,

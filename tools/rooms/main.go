@@ -43,18 +43,10 @@ func main() {
 }
 
 func run(root string, patterns []string, edges bool, longest int) error {
-	loaded, err := packages.Load(&packages.Config{
-		Dir: root,
-		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes |
-			packages.NeedTypesInfo | packages.NeedImports | packages.NeedDeps,
-	}, patterns...)
+	loaded, err := load(root, patterns...)
 	if err != nil {
 		return err
 	}
-	if packages.PrintErrors(loaded) > 0 {
-		return fmt.Errorf("the packages do not compile")
-	}
-	slices.SortFunc(loaded, func(a, b *packages.Package) int { return cmp.Compare(a.PkgPath, b.PkgPath) })
 	for _, pkg := range loaded {
 		h := measure(pkg)
 		circle := h.largestCircle()
@@ -68,6 +60,24 @@ func run(root string, patterns []string, edges bool, longest int) error {
 		}
 	}
 	return nil
+}
+
+// load returns the packages that patterns name, seen from dir, in the order of
+// their paths.
+func load(dir string, patterns ...string) ([]*packages.Package, error) {
+	loaded, err := packages.Load(&packages.Config{
+		Dir: dir,
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes |
+			packages.NeedTypesInfo | packages.NeedImports | packages.NeedDeps,
+	}, patterns...)
+	if err != nil {
+		return nil, err
+	}
+	if packages.PrintErrors(loaded) > 0 {
+		return nil, fmt.Errorf("the packages do not compile")
+	}
+	slices.SortFunc(loaded, func(a, b *packages.Package) int { return cmp.Compare(a.PkgPath, b.PkgPath) })
+	return loaded, nil
 }
 
 // house is a package, seen as files that know each other.

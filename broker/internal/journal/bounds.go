@@ -19,14 +19,14 @@ func (j *Journal) Behind(s *Share) bool {
 	return s.tasks > 0
 }
 
-// Crowded reports whether Admit would have to wait.
-func (j *Journal) Crowded(s *Share) bool {
+// MustWait reports whether Admit would have to wait.
+func (j *Journal) MustWait(s *Share) bool {
 	if !j.Stores() {
 		return false
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return !j.admits(s)
+	return !j.admitsLocked(s)
 }
 
 // Admit waits until more of s may wait. It returns false when gone is closed or ctx ends.
@@ -35,7 +35,7 @@ func (j *Journal) Crowded(s *Share) bool {
 func (j *Journal) Admit(ctx context.Context, s *Share, gone <-chan struct{}) bool {
 	for {
 		j.mu.Lock()
-		admitted, progress := j.admits(s), j.progress
+		admitted, progress := j.admitsLocked(s), j.progress
 		j.mu.Unlock()
 		if admitted {
 			return true
@@ -50,8 +50,8 @@ func (j *Journal) Admit(ctx context.Context, s *Share, gone <-chan struct{}) boo
 	}
 }
 
-// admits is for who holds j.mu.
-func (j *Journal) admits(s *Share) bool {
+// admitsLocked reports whether Admit need not wait.
+func (j *Journal) admitsLocked(s *Share) bool {
 	if s == nil {
 		return j.bytes-j.held < Maximum
 	}
@@ -63,20 +63,20 @@ func (j *Journal) Free(t *Task) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.held -= t.Cost
-	j.giveBack(t)
-	j.advance()
+	j.giveBackLocked(t)
+	j.advanceLocked()
 }
 
-// giveBack ends what t costs; j.mu is held.
-func (j *Journal) giveBack(t *Task) {
+// giveBackLocked ends what t costs. Called with j.mu held.
+func (j *Journal) giveBackLocked(t *Task) {
 	j.bytes -= t.Cost
 	if t.Share != nil {
 		t.Share.bytes -= t.Cost
 	}
 }
 
-// advance wakes those who wait for room; j.mu is held.
-func (j *Journal) advance() {
+// advanceLocked wakes those who wait for space. Called with j.mu held.
+func (j *Journal) advanceLocked() {
 	close(j.progress)
 	j.progress = make(chan struct{})
 }

@@ -21,7 +21,7 @@ func (j *Journal) work() (last bool) {
 		j.mu.Lock()
 		batch, stopping := j.tasks, j.stopping
 		j.batch, j.tasks = batch, nil
-		j.disarm()
+		j.disarmLocked()
 		j.mu.Unlock()
 		batch, refused := divide(batch)
 		err := j.commit(batch)
@@ -87,7 +87,7 @@ func (j *Journal) commit(batch []*Task) error {
 	return err
 }
 
-// opsMaximum is how much room for operations is kept between commits.
+// opsMaximum is how much space for operations is kept between commits.
 const opsMaximum = 4096
 
 // conclude does what waited for the tasks. It reports whether there are more.
@@ -121,7 +121,7 @@ func (j *Journal) conclude(batch []*Task, err error, refused []outcome) (more bo
 		if t.Held {
 			j.held += t.Cost
 		} else {
-			j.giveBack(t)
+			j.giveBackLocked(t)
 		}
 	}
 	j.batch = nil
@@ -130,9 +130,9 @@ func (j *Journal) conclude(batch []*Task, err error, refused []outcome) (more bo
 	}
 	if err != nil {
 		j.armed = false
-		j.arm(RetryDelay)
+		j.armLocked(RetryDelay)
 	}
-	j.advance()
+	j.advanceLocked()
 	return len(j.tasks) > 0
 }
 

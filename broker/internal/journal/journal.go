@@ -46,7 +46,7 @@ type Owner interface {
 type Journal struct {
 	store store.Store
 	owner Owner
-	wake  chan struct{} // has room for one
+	wake  chan struct{} // holds one
 	ended chan struct{} // closed when the goroutine is done
 
 	// Of the goroutine.
@@ -102,11 +102,11 @@ func (j *Journal) Signal() {
 func (j *Journal) Soon() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.arm(LazyDelay)
+	j.armLocked(LazyDelay)
 }
 
-// arm wakes the goroutine in a while; j.mu is held.
-func (j *Journal) arm(delay time.Duration) {
+// armLocked wakes the goroutine in a while. Called with j.mu held.
+func (j *Journal) armLocked(delay time.Duration) {
 	if j.armed {
 		return
 	}
@@ -118,8 +118,8 @@ func (j *Journal) arm(delay time.Duration) {
 	}
 }
 
-// disarm ends the waiting of arm; j.mu is held.
-func (j *Journal) disarm() {
+// disarmLocked ends the waiting of armLocked. Called with j.mu held.
+func (j *Journal) disarmLocked() {
 	if j.timer == nil {
 		j.timer = time.AfterFunc(time.Hour, j.Signal)
 	}

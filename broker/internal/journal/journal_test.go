@@ -51,7 +51,7 @@ func remove(key string) store.Op { return store.Op{Key: []byte(key), Delete: tru
 func addAll(j *Journal, tasks ...*Task) {
 	j.mu.Lock()
 	for _, t := range tasks {
-		j.gather(t)
+		j.addLocked(t)
 	}
 	j.mu.Unlock()
 	j.Signal()
@@ -169,7 +169,7 @@ func TestWhoHasTooMuchWaits(t *testing.T) {
 		var greedy, modest Share
 		j.Add(&Task{Ops: []store.Op{set("a")}, Share: &greedy, Cost: ShareMaximum})
 		require.True(t, j.Behind(&greedy))
-		require.True(t, j.Crowded(&greedy))
+		require.True(t, j.MustWait(&greedy))
 		require.False(t, j.Behind(&modest))
 		require.True(t, j.Admit(t.Context(), &modest, nil))
 		gone := make(chan struct{})
@@ -193,11 +193,11 @@ func TestWhatIsHeldCounts(t *testing.T) {
 		j.Add(task)
 		synctest.Wait()
 		require.True(t, j.Full())
-		require.True(t, j.Crowded(&s))
+		require.True(t, j.MustWait(&s))
 		require.True(t, j.Admit(t.Context(), nil, nil))
 		j.Free(task)
 		require.False(t, j.Full())
-		require.False(t, j.Crowded(&s))
+		require.False(t, j.MustWait(&s))
 	})
 }
 
@@ -242,6 +242,6 @@ func TestWithoutAStoreNothingWaits(t *testing.T) {
 	j := New(nil, new(owner))
 	require.False(t, j.Stores())
 	require.False(t, j.Full())
-	require.False(t, j.Crowded(new(Share)))
+	require.False(t, j.MustWait(new(Share)))
 	require.True(t, j.Idle())
 }

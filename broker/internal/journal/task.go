@@ -54,7 +54,7 @@ func costOf(ops []store.Op) (n int) {
 func (j *Journal) Add(t *Task) {
 	t.Cost += taskCost + costOf(t.Ops)
 	j.mu.Lock()
-	j.gather(t)
+	j.addLocked(t)
 	j.mu.Unlock()
 	j.Signal()
 }
@@ -73,13 +73,13 @@ func (j *Journal) Later(ops ...store.Op) {
 		t.Cost += cost
 		j.bytes += cost
 	} else {
-		j.gather(&Task{Ops: ops, Keep: true, Cost: cost})
+		j.addLocked(&Task{Ops: ops, Keep: true, Cost: cost})
 	}
-	j.arm(LazyDelay)
+	j.armLocked(LazyDelay)
 }
 
-// gather is for who holds j.mu.
-func (j *Journal) gather(t *Task) {
+// addLocked adds a task.
+func (j *Journal) addLocked(t *Task) {
 	j.tasks = append(j.tasks, t)
 	j.bytes += t.Cost
 	if s := t.Share; s != nil {

@@ -1,0 +1,64 @@
+package broker
+
+import (
+	"errors"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// refuse answers CONNECT with the reason in err, if the version has a CONNACK for it,
+// and returns err. The connection counts no more. [MQTT-3.2.2-6], [MQTT-3.2.2-7]
+// without session; run closes.
+func (c *conn) refuse(err error) error {
+	c.hub.doors.leave(&c.standing)
+	code, ok := errors.AsType[wire.ReasonCode](err)
+	if !ok || c.version == 0 {
+		return err
+	}
+	ack := &wire.Connack{ReasonCode: code}
+	if no, ok := errors.AsType[*refusal](err); ok && c.version == wire.V5 {
+		c.explainRefusal(ack, no)
+	} else if ok && no.server != "" {
+		ack.ReasonCode = wire.NotAuthorized
+	}
+	// [MQTT-3.1.4-1] faults end a 3.1.1 connection without CONNACK, which is also
+	// what a code without counterpart in that version does [MQTT-3.2.2-8].
+	b, unknown := ack.Append(nil, c.version)
+	if unknown != nil || !c.fits(ack) {
+		return err
+	}
+	c.linger(b)
+	return err
+}
+
+// linger sends the last bytes and gives the peer the time to read them. It holds
+// nothing meanwhile but the connection.
+func (c *conn) linger(b []byte) {
+	c.reader = nil
+	c.intake.end()
+	if !c.writeLast(b) {
+		return
+	}
+	defer c.hub.counts.lingering.Add(-1)
+	if c.hub.counts.lingering.Add(1) <= lingerMaximum && c.net.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
+		c.discard()
+	}
+}
+
+// explainRefusal adds what the client wants to know and what fits.
+// [MQTT-3.2.2-19]
+func (c *conn) explainRefusal(ack *wire.Connack, no *refusal) {
+	if ack.ServerReference = no.server; !c.fits(ack) {
+		ack.ServerReference = ""
+	}
+	if c.terse {
+		return
+	}
+	if ack.ReasonString = no.text; !c.fits(ack) {
+		ack.ReasonString = ""
+	}
+}
+
+// tooManyConnections is what a client is told for which there is no space.
+var tooManyConnections = &refusal{code: wire.ServerBusy, text: "too many connections"}

@@ -1,0 +1,62 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// life is the way from New to the end.
+type life struct {
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	born     time.Time
+	routines sync.WaitGroup // connections, listeners and timers
+	failure  error          // why the broker never began; nil: it did
+	stopping atomic.Bool    // nobody enters any more; set under hub.mu
+	closed   bool           // guarded by hub.mu
+	drained  chan struct{}  // closed when Shutdown has waited long enough
+	draining sync.Once      // closes it
+}
+
+func (l *life) begin() {
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.born = time.Now()
+	l.drained = make(chan struct{})
+}
+
+// drains reports whether the broker has waited for its clients and ends them now.
+func (l *life) drains() bool {
+	select {
+	case <-l.drained:
+		return true
+	default:
+		return false
+	}
+}
+
+// afterLocked calls f later, unless the timer is stopped. Called with hub.mu held, while
+// the broker is not closed.
+func (l *life) afterLocked(d time.Duration, f func()) *time.Timer {
+	l.routines.Add(1)
+	return time.AfterFunc(d, func() {
+		defer l.routines.Done()
+		f()
+	})
+}
+
+// stopTimer stops a timer of afterLocked; nil is none.
+func (l *life) stopTimer(t *time.Timer) {
+	if t != nil && t.Stop() {
+		l.routines.Done()
+	}
+}
+
+// ended returns why the broker does nothing any more.
+func (l *life) ended() error {
+	if l.failure != nil {
+		return l.failure
+	}
+	return ErrClosed
+}

@@ -1,0 +1,85 @@
+package broker
+
+import (
+	"strings"
+	"time"
+
+	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// sysTopics publishes figures about the broker on topics below $SYS. They cost
+// nothing while nobody has subscribed to them. hub.mu guards it.
+type sysTopics struct {
+	interval time.Duration
+	life     *life
+	figures  func(now time.Time) []figure // called with hub.mu held
+	publish  func()                       // when the timer fires
+
+	subscriptions int // that may match
+	timer         *time.Timer
+	due           time.Time         // when the timer fires
+	told          map[string]string // by topic
+}
+
+const (
+	statusRealm = "$SYS/"
+	statusRoot  = statusRealm + "broker/"
+)
+
+// isStatus reports whether a filter may match status topics. Wildcards do not
+// stand for the first level. [MQTT-4.7.2-1]
+func isStatus(filter string) bool { return strings.HasPrefix(filter, statusRealm) }
+
+// figure is one status topic.
+type figure struct{ topic, value string }
+
+// watchLocked counts a subscription in.
+func (s *sysTopics) watchLocked() {
+	if s.interval < 0 {
+		return
+	}
+	s.subscriptions++
+	if s.timer == nil && !s.life.closed {
+		s.told = make(map[string]string)
+		s.startLocked(time.Now())
+	}
+}
+
+func (s *sysTopics) startLocked(now time.Time) {
+	s.due = now.Add(s.interval)
+	s.timer = s.life.afterLocked(s.interval, s.publish)
+}
+
+// unwatchLocked counts it out again.
+func (s *sysTopics) unwatchLocked() {
+	if s.interval < 0 {
+		return
+	}
+	if s.subscriptions--; s.subscriptions == 0 {
+		s.stopLocked()
+	}
+}
+
+func (s *sysTopics) stopLocked() {
+	s.life.stopTimer(s.timer)
+	s.timer = nil
+}
+
+// messagesLocked returns what a new subscriber gets as retained messages.
+func (s *sysTopics) messagesLocked(filter string, now time.Time) []*message {
+	if !isStatus(filter) || s.interval < 0 {
+		return nil
+	}
+	var found []*message
+	for _, f := range s.figures(now) {
+		if match.MatchPlain(filter, f.topic) {
+			found = append(found, f.message(now))
+		}
+	}
+	return found
+}
+
+func (f figure) message(now time.Time) *message {
+	return newMessage(&wire.Publish{Topic: f.topic, Payload: []byte(f.value)}, "", now)
+}

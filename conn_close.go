@@ -1,0 +1,107 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// farewell bounds how long a closing connection may still write and wait for
+// the server to close its side.
+const farewell = time.Second
+
+// errOnDemand ends a connection that is to be replaced by a new one.
+var errOnDemand = errors.New("Reconnect was called")
+
+// breakOff ends the connection because of err once the writer has sent what
+// the engine has to say about it.
+func (k *conn) breakOff(ctx context.Context, err error) error {
+	k.engine.do(func(engine *session.Client) {
+		engine.Fail(err)
+		k.leaveLocked(err)
+	})
+	k.limitFarewell()
+	<-ctx.Done()
+	return err
+}
+
+// leaveLocked makes the writer end the connection because of cause.
+// limitFarewell has to follow without the lock.
+func (k *conn) leaveLocked(cause error) {
+	if k.leaving == nil {
+		k.leaving = cause
+		k.leaveBy.Store(int64(time.Since(k.start) + farewell))
+		k.outbox.reserveLocked()
+	}
+}
+
+// limitFarewell bounds what a leaving connection still does, even a write under way.
+func (k *conn) limitFarewell() {
+	k.nc.Finish(k.farewellEnd())
+	k.outbox.wakeWriter()
+}
+
+// farewellEnd is when a leaving connection has to be over.
+func (k *conn) farewellEnd() time.Time { return k.start.Add(time.Duration(k.leaveBy.Load())) }
+
+// sayGoodbye gives the server the chance to read the last bytes: closing a
+// socket with unread input would reset the connection and could destroy them.
+func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
+	k.nc.CloseWrite()
+	timer := time.NewTimer(time.Until(k.farewellEnd()))
+	defer timer.Stop()
+	if errors.Is(cause, ErrClosed) || errors.Is(cause, errOnDemand) {
+		select {
+		case <-ctx.Done(): // the reader has seen the end
+		case <-timer.C:
+		}
+	}
+	return cause
+}
+
+// endedBy returns err if it says how the server ended the connection, perhaps because
+// of something that it got: with its own words, by closing or resetting the
+// connection, or with an answer that we had to refuse. It is nil when we ended the
+// connection, when the network broke, and when half a packet of the server's is all
+// that came: then a cut is more likely.
+func (k *conn) endedBy(err error) error {
+	if saidSomething(err) {
+		return err
+	}
+	if _, fault := errors.AsType[*wire.Error](err); fault {
+		return err // what kind of packet it is about, the engine looks at
+	}
+	if errors.Is(err, errOnDemand) || errors.Is(err, ErrClosed) || !closedByPeer(err) || len(k.reader.Buffered()) > 0 || k.nc.GoesAway() {
+		return nil
+	}
+	return err
+}
+
+// closedByPeer says whether err is how the end of a connection looks that the peer closed or
+// reset.
+func closedByPeer(err error) bool {
+	if code, ok := errors.AsType[syscall.Errno](err); ok {
+		const aborted, reset = 10053, 10054 // of Windows, which has other names for them
+		return code == syscall.ECONNRESET || code == syscall.EPIPE ||
+			runtime.GOOS == "windows" && (code == aborted || code == reset)
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
+}
+
+// unanswered reports whether the server may yet finish the CONNECT of k, which we gave up
+// because of err: it was sent, and nothing came back.
+func (k *conn) unanswered(err error) bool {
+	return k.written.Load() > 0 && k.nc.Silent() && !saidSomething(err) && !isFault(err) && !errors.Is(err, ErrAuthenticator)
+}
+
+// saidSomething reports whether err is what the server has said in a packet.
+func saidSomething(err error) bool {
+	_, said := errors.AsType[*ServerError](err)
+	return said
+}

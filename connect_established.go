@@ -1,0 +1,113 @@
+package mqtt
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+)
+
+// connOptions returns what a new connection needs of the client.
+func (c *Client) connOptions() connOptions {
+	return connOptions{
+		engine:        &c.engine,
+		maxPacketSize: int(c.cfg.MaximumPacketSize),
+		writeTimeout:  c.cfg.WriteTimeout,
+		logger:        c.logger,
+		traffic:       &c.counters.traffic,
+		receiver:      &receiver{inbox: &c.inbox},
+		acks:          &c.holds,
+		tolerance:     &c.tolerance,
+		established:   c.establishedLocked,
+	}
+}
+
+// establishedLocked notes that the server has accepted connection k, unless the client is
+// about to end. announce is called without the lock.
+func (c *Client) establishedLocked(k *conn) (announce func(), err error) {
+	if c.engine.ending != nil {
+		return nil, c.engine.ending
+	}
+	event := c.continuedLocked()
+	if ack := c.engine.Connack(); c.cfg.ClientID == "" && ack.AssignedClientID != "" {
+		k.clientID = ack.AssignedClientID
+	}
+	c.inbox.reconnected()
+	c.window.established()
+	c.conn, c.engine.outbox = k, &k.outbox
+	c.holds.serve(&k.outbox)
+	c.holds.handLocked(c.engine.Client)
+	c.reconnectNow.done()
+	c.counters.connections++
+	c.status.state, c.status.info = Connected, c.serverInfoLocked(k)
+	return func() { c.watchers.send(event) }, nil
+}
+
+// continuedLocked does what follows from what became of the session, and returns the
+// event that says so.
+func (c *Client) continuedLocked() Event {
+	event := Event{State: Connected}
+	kind, first := c.engine.Continuity(), c.counters.connections == 0
+	switch {
+	case kind > session.Fresh:
+		event.Session = SessionResumed
+		event.Unproven = kind < session.Proven && !first
+	case !first:
+		event.Session = SessionLost
+	}
+	if kind == session.Inherited {
+		c.inbox.resumed()
+	}
+	if first && c.cfg.catchAll && c.parent == nil {
+		c.inbox.catchAll()
+	}
+	if !c.engine.Connack().SessionPresent {
+		c.holds.sessionLostLocked(c.engine.Client, int(c.cfg.ReceiveMaximum))
+	}
+	return event
+}
+
+// serverInfoLocked returns what was agreed with the server.
+func (c *Client) serverInfoLocked(k *conn) ServerInfo {
+	ack := c.engine.Connack()
+	return ServerInfo{
+		Version:             c.engine.Version(),
+		Fallback:            k.fallback,
+		ClientID:            k.clientID,
+		SessionPresent:      ack.SessionPresent,
+		KeepAlive:           c.engine.KeepAlive(),
+		SessionExpiry:       time.Duration(c.engine.SessionExpiryInterval()) * time.Second,
+		Limits:              c.engine.Limits(),
+		ResponseInformation: ack.ResponseInformation,
+		ReasonString:        ack.ReasonString,
+		UserProperties:      ack.UserProperties,
+	}
+}
+
+// forget ends the engine's part of connection k, which err ended, and reports whether a
+// packet of ours may be why.
+func (c *Client) forget(k *conn, err error) (fromPacket bool) {
+	cause := k.endedBy(err)
+	c.holds.serve(nil)
+	c.engine.do(func(engine *session.Client) {
+		engine.WroteBytes(k.written.Load())
+		fromPacket = engine.MayAnswer(cause)
+		engine.LostBecause(cause, time.Now())
+		if c.conn == k {
+			c.conn, c.engine.outbox = nil, nil
+			c.counters.lost++
+		}
+		k.outbox.endProgressLocked()
+	})
+	c.cfg.Logger.Info("mqtt connection ended", "client_id", c.cfg.ClientID, "cause", err)
+	return fromPacket
+}
+
+// setState changes the state of a client that is not connected.
+func (c *Client) setState(e Event) {
+	c.engine.mu.Lock()
+	c.status.state = e.State
+	c.engine.mu.Unlock()
+	c.watchers.send(e)
+	c.cfg.Logger.Debug("mqtt client state", "client_id", c.cfg.ClientID, "state", e.State.String(),
+		"attempt", e.Attempt, "delay", e.Delay, "cause", e.Err)
+}

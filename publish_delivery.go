@@ -1,0 +1,98 @@
+package mqtt
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed65a45251/mqtt/session"
+)
+
+// Ack is what the server said in an acknowledgement. For a published message its
+// ReasonCode is Success or NoMatchingSubscribers, for a filter what was granted or
+// why it was refused.
+type Ack struct {
+	ReasonCode     ReasonCode
+	ReasonString   string
+	UserProperties []UserProperty
+}
+
+// Delivery is a message on its way to the server. It survives reconnects.
+type Delivery struct {
+	out       session.Outgoing
+	completed bool // the engine is done with out; guarded by engine.mu
+
+	wake   chan struct{} // of a blocking publish, which reuses its Delivery
+	over   atomic.Bool   // out.Result may be read
+	done   atomic.Pointer[chan struct{}]
+	closed atomic.Bool
+}
+
+// Done returns a channel that is closed when the server has acknowledged the
+// message (AtMostOnce: when it is in the write buffer) or it has failed.
+func (d *Delivery) Done() <-chan struct{} {
+	if d.done.Load() == nil {
+		ch := make(chan struct{})
+		d.done.CompareAndSwap(nil, &ch)
+		if d.over.Load() {
+			d.closeDone()
+		}
+	}
+	return *d.done.Load()
+}
+
+// Wait waits for Done or the end of ctx, which ends only the wait.
+func (d *Delivery) Wait(ctx context.Context) (Ack, error) {
+	select {
+	case <-d.Done():
+		return d.result()
+	case <-ctx.Done():
+		return Ack{}, &requestError{"wait for delivery of", d.out.Publish.Topic, true, context.Cause(ctx)}
+	}
+}
+
+// completedLocked notes that the engine is done with out.
+func (d *Delivery) completedLocked() { d.completed = true }
+
+// finish says that out.Result is there.
+func (d *Delivery) finish() {
+	if d.wake != nil {
+		d.wake <- struct{}{} // has capacity for it
+		return
+	}
+	d.over.Store(true)
+	d.closeDone()
+}
+
+func (d *Delivery) closeDone() {
+	if ch := d.done.Load(); ch != nil && d.closed.CompareAndSwap(false, true) {
+		close(*ch)
+	}
+}
+
+func (d *Delivery) result() (Ack, error) {
+	r := d.out.Result()
+	if r.Err != nil {
+		return Ack{}, &requestError{"publish", d.out.Publish.Topic, d.out.Sent(), r.Err}
+	}
+	return Ack{r.ReasonCode, r.ReasonString, r.UserProperties}, nil
+}
+
+// deliveries are those of blocking publishes, with a channel that is used
+// again. Each client has its own: a channel may not leave the testing/synctest
+// bubble in which it was made.
+type deliveries struct{ pool sync.Pool }
+
+// take returns a Delivery that is not completed.
+func (p *deliveries) take() *Delivery {
+	if d, ok := p.pool.Get().(*Delivery); ok {
+		d.completed = false
+		return d
+	}
+	return &Delivery{wake: make(chan struct{}, 1)}
+}
+
+func (p *deliveries) giveBack(d *Delivery) {
+	d.out = session.Outgoing{}
+	p.pool.Put(d)
+}

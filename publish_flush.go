@@ -1,0 +1,88 @@
+package mqtt
+
+import (
+	"context"
+	"fmt"
+)
+
+// Flush waits until everything that was accepted for publishing before the
+// call is written to the network and, above AtMostOnce, acknowledged. It does
+// not wait for what is published meanwhile. When QoS 0 messages were lost since the
+// last Flush, because their connection ended before they were written, it returns
+// ErrConnectionLost with their number, after it has waited for the rest. Messages
+// that the server refused do not fail Flush; their Delivery says so.
+func (c *Client) Flush(ctx context.Context) error {
+	if ending := c.engine.endingCause(); ending != nil {
+		return &requestError{"flush", "", true, ending}
+	}
+	return c.flush(ctx)
+}
+
+func (c *Client) flush(ctx context.Context) error {
+	c.engine.mu.Lock()
+	told := c.lossTold
+	c.engine.mu.Unlock()
+	if err := c.awaitOutstanding(ctx); err != nil {
+		return &requestError{"flush", "", true, err}
+	}
+	if err := c.awaitWritten(ctx); err != nil {
+		return &requestError{"flush", "", true, err}
+	}
+	if n := c.tellLoss(told); n > 0 {
+		return &requestError{"flush", "", true, fmt.Errorf("%d QoS 0 messages were not written: %w", n, ErrConnectionLost)}
+	}
+	return nil
+}
+
+// tellLoss returns how many QoS 0 messages were lost beyond those that had been told
+// before, and counts them as told.
+func (c *Client) tellLoss(told uint64) (lost uint64) {
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	c.lossTold = c.engine.Sender.Lost()
+	return c.lossTold - told
+}
+
+func (c *Client) awaitOutstanding(ctx context.Context) error {
+	c.engine.mu.Lock()
+	f := &flush{seq: c.engine.Sender.LastSeq(), done: make(chan struct{})}
+	if f.remaining = c.engine.Sender.Outstanding(f.seq); f.remaining == 0 {
+		c.engine.mu.Unlock()
+		return nil
+	}
+	c.engine.flushes = append(c.engine.flushes, f)
+	c.engine.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		c.engine.mu.Lock()
+		defer c.engine.mu.Unlock()
+		c.engine.flushes.remove(f)
+		return fmt.Errorf("%d messages not acknowledged: %w", f.remaining, context.Cause(ctx))
+	}
+}
+
+// awaitWritten waits until the last QoS 0 message is written, or its connection has
+// ended, after which the engine knows what was lost. All others are acknowledged by
+// now.
+func (c *Client) awaitWritten(ctx context.Context) error {
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	o := c.engine.outbox
+	if o == nil {
+		return nil
+	}
+	for last := o.lossyLocked(); c.engine.outbox == o && !o.writtenLocked(last); {
+		progress := o.progressLocked()
+		c.engine.mu.Unlock()
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			c.engine.mu.Lock()
+			return context.Cause(ctx)
+		}
+		c.engine.mu.Lock()
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// receiver hands the messages that one connection reads to the Subscriptions. It
+// belongs to the goroutine that reads, apart from what says otherwise.
+type receiver struct {
+	inbox  *inbox
+	reader *wire.Reader
+	paused atomic.Bool // it waits for space; nothing that the server sends is noticed
+
+	subs  []*Subscription // of all messages of one read
+	ends  []int           // those of message i end at ends[i]
+	holds []holdID        // one for each of subs
+	// narrowed has which of subs asked for less than the server sends, by index.
+	narrowed map[int]narrower
+	onServer []session.Token // that stay with the server, for nobody has claimed them
+	run      []item          // messages in a row for one Subscription
+	asleep   []*Subscription // consumers that wait and are not woken yet
+	put      int             // messages queued since consumers were woken
+	refused  int             // messages that were dropped because they had to be refused
+	hinted   bool            // it hears when it is about to wait; see line.Conn.Poll
+	lender   lender
+}
+
+// begin comes first: d hands over what reader reads. With hinted somebody calls
+// wakeConsumers before the reader waits.
+func (d *receiver) begin(reader *wire.Reader, hinted bool) { d.reader, d.hinted = reader, hinted }
+
+// waiting reports whether d waits for space. Anyone may ask.
+func (d *receiver) waiting() bool { return d.paused.Load() }
+
+// deliver hands what one read brought to the Subscriptions. It never waits for a
+// consumer, except under the Block policy and, for a moment, for space; see awaitSpace.
+func (d *receiver) deliver(ctx context.Context, received []session.Received) {
+	if len(received) == 0 {
+		return
+	}
+	h := d.inbox.holds
+	unwanted := d.findAll(received)
+	d.inbox.leaveOnServer(d.onServer)
+	d.place(received)
+	var to *Subscription
+	begin := 0
+	for i, end := range d.ends {
+		subs := d.subs[begin:end]
+		if !received[i].Token.IsZero() {
+			d.disclaimHolds(begin, end)
+		}
+		if len(subs) > 1 && !received[i].Token.IsZero() {
+			d.flushRun(ctx, to)
+			to = nil
+			if !d.awaitSpaceForHolders(ctx, begin, end, &received[i]) {
+				begin = end
+				continue
+			}
+		}
+		for j, s := range subs {
+			if s != to {
+				d.flushRun(ctx, to)
+				to = s
+			}
+			it := d.item(s, received[i:], h.acknowledger(d.holds[begin+j]), len(subs) > 1)
+			d.takeDown(begin+j, it.Message)
+			d.run = append(d.run, it)
+		}
+		begin = end
+	}
+	d.flushRun(ctx, to)
+	d.lender.finishRead()
+	clear(d.subs)
+	if d.put += len(received); d.put >= manyPut {
+		d.wakeConsumers()
+		// Consumers that can run go first: a short queue is a warm one.
+		runtime.Gosched()
+	}
+	d.inbox.dropUnwanted(unwanted)
+}
+
+// place notes which Subscriptions hold the messages of one read. It takes one lock for all of them.
+func (d *receiver) place(received []session.Received) {
+	h := d.inbox.holds
+	n := len(d.subs)
+	d.holds = slices.Grow(d.holds[:0], n)[:n]
+	clear(d.holds)
+	var now time.Duration
+	locked := false
+	begin := 0
+	for i, end := range d.ends {
+		in := &received[i]
+		if in.Token.IsZero() || begin == end {
+			begin = end
+			continue
+		}
+		if !locked {
+			locked = true
+			now = time.Since(h.start)
+			h.mu.Lock()
+		}
+		bytes, share := in.Publish.Cost(), uint32(0)
+		if end-begin > 1 {
+			share = h.share(end - begin)
+		}
+		for ; begin < end; begin++ {
+			d.holds[begin] = h.place(&d.subs[begin].holds, in.Token, bytes, share, now)
+		}
+	}
+	if locked {
+		h.mu.Unlock()
+	}
+}
+
+// findAll finds the Subscriptions of all messages under one lock, and returns the
+// messages that have none and for which none may come.
+func (d *receiver) findAll(received []session.Received) (unwanted []*Message) {
+	d.subs, d.ends, d.onServer = d.subs[:0], d.ends[:0], d.onServer[:0]
+	r := d.inbox.router
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(d.narrowed)
+	ended := r.closed != nil
+	for i := range received {
+		begin := len(d.subs)
+		d.subs = r.findLocked(d.subs, &received[i].Publish)
+		d.ends = append(d.ends, len(d.subs))
+		if r.mixed > 0 {
+			d.narrowLocked(begin, &received[i])
+		}
+		// At the end of the client what nobody gets stays with the server.
+		if len(d.subs) == begin && !ended {
+			m, leave := d.inbox.unclaimed.offer(&received[i])
+			if m != nil {
+				unwanted = append(unwanted, m)
+			}
+			if leave {
+				d.onServer = append(d.onServer, received[i].Token)
+			}
+		}
+	}
+	return unwanted
+}
+
+// item makes the message that s gets of the first of received.
+func (d *receiver) item(s *Subscription, received []session.Received, a acknowledger, several bool) item {
+	size := received[0].Publish.Cost()
+	if s.options.Lend {
+		if m, lease := d.lender.borrow(d.reader, &received[0], len(received), a); m != nil {
+			return item{Message: m, lease: lease, size: size}
+		}
+	}
+	if in := &received[0]; len(in.Publish.Payload) >= adopted && !several {
+		if _, ok := d.reader.Detach(); ok {
+			m := new(Message)
+			m.fill(in, in.Publish.Payload, a)
+			m.own(false)
+			return item{Message: m, size: size}
+		}
+	}
+	return item{Message: ownedMessage(&received[0], a, several), size: size}
+}
+
+// adopted is from which size on a payload is not copied: it keeps the buffer that
+// was made for its packet.
+const adopted = 64<<10 + 1
+
+// flushRun queues the run of messages for s.
+func (d *receiver) flushRun(ctx context.Context, s *Subscription) {
+	d.lender.countBorrowed()
+	for run := d.run; len(run) > 0; {
+		n, result, episode, asleep := s.queue.push(run, d.hinted)
+		run = run[n:]
+		if asleep {
+			d.asleep = append(d.asleep, s)
+		}
+		if episode {
+			s.inbox.report(s, fmt.Errorf("%w: subscription %.80q drops QoS 0 messages", ErrQueueFull, s.name()), 0)
+		}
+		switch result {
+		case pushClosed:
+			s.inbox.afterEnd(s, run)
+			run = nil
+		case pushLeft:
+			d.leaveItem(s, run[0])
+			run = run[1:]
+		case pushFull:
+			if !d.awaitSpaceFor(ctx, s, run[0]) {
+				run = run[1:]
+			}
+		}
+	}
+	clear(d.run)
+	d.run = d.run[:0]
+}
+
+// manyPut is how many messages consumers may be left asleep for while more are at
+// hand: waking them for each read would cost more than what they do with it.
+const manyPut = 512
+
+// wakeConsumers wakes those that were left asleep. The reader does it before it
+// waits for anything.
+func (d *receiver) wakeConsumers() {
+	for i, s := range d.asleep {
+		d.asleep[i] = nil
+		s.queue.wake()
+	}
+	d.asleep, d.put = d.asleep[:0], 0
+}

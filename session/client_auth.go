@@ -1,0 +1,144 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Errors of enhanced authentication.
+var (
+	// ErrNoAuthentication is the answer to a step that nobody asked for, and to a
+	// re-authentication of a connection whose CONNECT named no method.
+	ErrNoAuthentication = errors.New("no enhanced authentication")
+	// ErrAuthenticating is the answer to a second re-authentication at one time.
+	ErrAuthenticating = errors.New("an enhanced authentication is under way")
+
+	errUnconfirmed = errors.New("packet handled before the authentication was confirmed")
+)
+
+// AuthStep is what the server said in an enhanced authentication (5.0) and the
+// caller has to answer with [Client.Authenticate].
+type AuthStep struct {
+	Data []byte // nil: none
+	// Final says that the server is content. The caller verifies Data, with
+	// which the server proves who it is, where the method has that.
+	Final bool
+
+	ReasonString   string
+	UserProperties []wire.UserProperty
+}
+
+// authentication is the state of an exchange. [MQTT-4.12.0-7] There is one only
+// if CONNECT names a method.
+type authentication struct {
+	turn    authTurn
+	again   bool // a re-authentication
+	step    AuthStep
+	connack *wire.Connack // waits for the confirmation of its step
+}
+
+type authTurn uint8
+
+const (
+	authOver     authTurn = iota // no exchange is under way
+	authServer                   // the server's turn
+	authAnswered                 // ours: step is to be answered
+)
+
+// AuthStep returns the step that is to be answered, if there is one. Until the
+// one of a new connection is, no packet may be handled.
+func (c *Client) AuthStep() (step AuthStep, ok bool) {
+	return c.authentication.step, c.authentication.turn == authAnswered
+}
+
+// Authenticate answers a step: a challenge with data, the Final one by accepting
+// it, which opens the connection if it is new. A caller that does not accept
+// a step ends the connection.
+func (c *Client) Authenticate(data []byte, now time.Time) error {
+	a := &c.authentication
+	if a.turn != authAnswered {
+		return ErrNoAuthentication
+	}
+	if !a.step.Final {
+		// [MQTT-4.12.0-3]
+		if err := c.sendAuth(wire.ContinueAuthentication, data); err != nil {
+			return err
+		}
+		a.turn, a.step = authServer, AuthStep{}
+		return nil
+	}
+	ack := a.connack
+	c.authentication = authentication{}
+	if ack != nil {
+		c.openConnection(ack, now)
+	}
+	return nil
+}
+
+// Reauthenticate begins another exchange on an open connection, with the method
+// of CONNECT. Other traffic goes on. Its steps go to
+// ClientSettings.Reauthentication.
+func (c *Client) Reauthenticate(data []byte) error {
+	switch {
+	case c.phase != connected: // [MQTT-4.12.1-1]
+		return ErrNotConnected
+	case c.connect.AuthenticationMethod == "": // [MQTT-4.12.0-7]
+		return ErrNoAuthentication
+	case c.authentication.turn != authOver:
+		return ErrAuthenticating
+	}
+	if err := c.sendAuth(wire.Reauthenticate, data); err != nil {
+		return err
+	}
+	c.authentication = authentication{turn: authServer, again: true}
+	return nil
+}
+
+func (c *Client) sendAuth(code wire.ReasonCode, data []byte) error {
+	// [MQTT-4.12.0-5] the method never changes.
+	return c.link.Append(&wire.Auth{ReasonCode: code, AuthenticationMethod: c.connect.AuthenticationMethod, AuthenticationData: data})
+}
+
+// handleAuth takes an AUTH, before CONNACK or after it.
+func (c *Client) handleAuth(p *wire.Auth) error {
+	a := &c.authentication
+	switch {
+	case c.connect.AuthenticationMethod == "": // [MQTT-4.12.0-6]
+		return protocolError(wire.TypeAuth, wire.ProtocolError, "AUTH without an authentication method")
+	case p.AuthenticationMethod != c.connect.AuthenticationMethod: // [MQTT-4.12.0-5]
+		return protocolError(wire.TypeAuth, wire.ProtocolError, "authentication method differs from that of CONNECT")
+	case a.turn != authServer:
+		return protocolError(wire.TypeAuth, wire.ProtocolError, "AUTH out of turn")
+	case p.ReasonCode != wire.ContinueAuthentication && !a.again: // [MQTT-4.12.0-2]
+		return protocolError(wire.TypeAuth, wire.ProtocolError, "AUTH with %v before CONNACK", p.ReasonCode)
+	}
+	if err := c.checkProblemInformation(wire.TypeAuth, p.ReasonString, p.UserProperties); err != nil {
+		return err
+	}
+	a.turn = authAnswered
+	a.step = AuthStep{Data: bytes.Clone(p.AuthenticationData), Final: p.ReasonCode == wire.Success,
+		ReasonString: p.ReasonString, UserProperties: p.UserProperties}
+	if a.again && c.settings.Reauthentication != nil {
+		c.settings.Reauthentication(a.step, nil)
+	}
+	return nil
+}
+
+// confirm holds back a CONNACK until the caller has verified what came with it.
+func (c *Client) confirm(ack *wire.Connack) {
+	c.phase = confirming
+	c.authentication = authentication{turn: authAnswered, connack: ack,
+		step: AuthStep{Data: bytes.Clone(ack.AuthenticationData), Final: true}}
+}
+
+// endAuthentication ends an exchange with its connection.
+func (c *Client) endAuthentication(err error) {
+	again := c.authentication.again
+	c.authentication = authentication{}
+	if again && c.settings.Reauthentication != nil {
+		c.settings.Reauthentication(AuthStep{}, err)
+	}
+}

@@ -1,0 +1,231 @@
+package session
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Batch is packets that were decoded and wait for [Client.HandleBatch]. Decoding needs
+// nothing of a Client, so a caller that guards one with a lock decodes before it takes
+// the lock: what the server sends may be large. A caller without a lock uses
+// [Client.HandleBuffered], which costs less and takes CONNACK as well. The zero value is ready and can be used for one
+// connection after another.
+type Batch struct {
+	received []Received // of all PUBLISHes, in order
+	arrivals []arrival  // what has to be known of the other packets, and of a few of those
+	err      error      // of the reader, behind them
+}
+
+// arrival is a packet that is no PUBLISH, or one that needs a closer look.
+type arrival struct {
+	header wire.Header
+	body   []byte
+	after  int         // PUBLISHes that came before it
+	packet wire.Packet // decoded; nil: a PUBLISH, or one that is decoded when it is handled
+	err    error       // why it cannot be decoded
+	sum    uint64      // of a large payload; 0: not known
+}
+
+const (
+	// batchPackets is how many packets one batch holds at most, so that a lock around
+	// HandleBatch is held briefly.
+	batchPackets = 1024
+	// shortBody is up to which size a body is decoded when it is handled.
+	shortBody = 128
+	// largePayload is from which size on a payload is hashed ahead.
+	largePayload = 16 << 10
+)
+
+// Decoder decodes the packets of one connection ahead of their handling.
+type Decoder struct {
+	wire  wire.Decoder
+	limit int // the largest packet that we have announced
+}
+
+// Decoder returns a decoder for the packets that follow CONNACK on the connection that
+// [Client.Connect] has begun.
+func (c *Client) Decoder() Decoder {
+	d := Decoder{wire: wire.Decoder{Version: c.link.Version, Tolerate: c.settings.Tolerate}, limit: math.MaxInt}
+	if most := c.connect.MaximumPacketSize; most > 0 {
+		d.limit = int(most)
+	}
+	return d
+}
+
+// Recycle is [wire.Decoder.Recycle].
+func (d *Decoder) Recycle() { d.wire.Recycle() }
+
+// Decode takes packets that r has buffered, up to a number that one lock can bear, and
+// decodes them with d. It returns false if there are none. The batch is empty before.
+func (b *Batch) Decode(d *Decoder, r *wire.Reader) bool {
+	n := 0
+	for ; n < batchPackets; n++ {
+		h, body, ok, err := r.Next()
+		if err != nil || !ok {
+			b.err = err
+			break
+		}
+		if h.Type == wire.TypePublish {
+			b.decodePublish(d, h, body)
+		} else {
+			b.decode(d, h, body)
+		}
+	}
+	return n > 0 || b.err != nil
+}
+
+func (b *Batch) decodePublish(d *Decoder, h wire.Header, body []byte) {
+	n := len(b.received)
+	if n < cap(b.received) {
+		b.received = b.received[:n+1] // it is zero
+	} else {
+		b.received = append(b.received, Received{})
+	}
+	p := &b.received[n].Publish
+	err := d.wire.Publish(p, h, body)
+	if err == nil && len(body) < largePayload && h.Size <= d.limit {
+		return
+	}
+	a := arrival{header: h, body: body, after: n, err: err}
+	if err == nil && p.QoS > wire.AtMostOnce {
+		a.sum = inMemory.bytes(p.Payload)
+	}
+	b.arrivals = append(b.arrivals, a)
+}
+
+func (b *Batch) decode(d *Decoder, h wire.Header, body []byte) {
+	a := arrival{header: h, body: body, after: len(b.received)}
+	if len(body) > shortBody && h.Type != wire.TypeConnack {
+		a.packet, a.err = d.wire.Decode(h, body)
+	}
+	b.arrivals = append(b.arrivals, a)
+}
+
+// Received returns the messages that HandleBatch has brought. They are valid until
+// Recycle, and what they alias until the decoder and the reader go on.
+func (b *Batch) Received() []Received { return b.received }
+
+// Recycle drops what the batch holds, but not the memory for as much again.
+func (b *Batch) Recycle() {
+	clear(b.arrivals)
+	clear(b.received)
+	b.arrivals, b.received, b.err = b.arrivals[:0], b.received[:0], nil
+}
+
+// HandleBatch takes the packets of b, which follow CONNACK, one after the other. It is
+// [Client.HandleBuffered] for a caller that has decoded them outside its lock; the
+// messages among them are in b, not in Received.
+func (c *Client) HandleBatch(b *Batch, now time.Time) (err error) {
+	c.keepAlive.alive(now)
+	c.Sender.now = now
+	next, kept := 0, 0
+	for i := 0; err == nil && (i < len(b.arrivals) || next < len(b.received)); {
+		var a *arrival
+		if i < len(b.arrivals) && b.arrivals[i].after == next {
+			a = &b.arrivals[i]
+			i++
+		}
+		if a != nil && a.header.Type != wire.TypePublish {
+			err = c.handleArrival(a, now)
+			continue
+		}
+		r := &b.received[next]
+		next++
+		var deliver bool
+		if deliver, err = c.handleMessage(r, a); deliver {
+			if next-1 > kept {
+				b.received[kept] = *r
+			}
+			kept++
+		}
+	}
+	clear(b.received[kept:])
+	b.received = b.received[:kept]
+	if err == nil {
+		err = b.err
+	}
+	return err
+}
+
+// handleArrival takes a packet that is no PUBLISH.
+func (c *Client) handleArrival(a *arrival, now time.Time) error {
+	if a.packet == nil && a.err == nil || c.phase != connected {
+		return c.Handle(a.header, a.body, now)
+	}
+	err := c.checkSize(a.header)
+	if err == nil {
+		err = a.err
+	}
+	if err == nil {
+		err = c.takePacket(a.packet)
+	}
+	if err != nil {
+		c.fail(err)
+		return err
+	}
+	c.retryRequests()
+	return nil
+}
+
+// handleMessage takes a PUBLISH that was decoded into r, and says whether somebody gets
+// it. a is nil if there is nothing to look at.
+func (c *Client) handleMessage(r *Received, a *arrival) (deliver bool, err error) {
+	switch {
+	case c.phase == ended:
+		return false, nil
+	case c.phase != connected:
+		err = protocolError(wire.TypePublish, wire.ProtocolError, "PUBLISH before CONNACK")
+	case a == nil:
+		deliver, err = c.takeMessage(r)
+	default:
+		c.Receiver.sums = payloadSum{r.Publish.Payload, a.sum}
+		deliver, err = c.takeDecoded(r, a.header, a.body, a.err)
+		c.Receiver.sums = payloadSum{}
+	}
+	if err != nil {
+		c.fail(err)
+	}
+	return deliver, err
+}
+
+// takeDecoded takes the PUBLISH of r, of which fault says why it could not be decoded.
+func (c *Client) takeDecoded(r *Received, h wire.Header, body []byte, fault error) (deliver bool, err error) {
+	if err := c.checkSize(h); err != nil {
+		return false, c.refusePublish(h, body, err)
+	}
+	switch {
+	case fault == nil:
+		return c.takeMessage(r)
+	case errors.Is(fault, wire.QuotaExceeded):
+		return false, c.refuseExcessive(&r.Publish, fault)
+	}
+	return false, c.refusePublish(h, body, fault)
+}
+
+// takeMessage takes the PUBLISH of r.
+func (c *Client) takeMessage(r *Received) (deliver bool, err error) {
+	deliver, r.Token, err = c.Receiver.Publish(&r.Publish)
+	if deliver {
+		c.refusals.brought = true
+	}
+	if p := &r.Publish; err != nil && isAliased(p) {
+		return false, c.dropRefused(&wire.Publish{QoS: p.QoS, PacketID: p.PacketID, Duplicate: p.Duplicate}, true, err)
+	}
+	return deliver, err
+}
+
+// refuseExcessive refuses a PUBLISH that breaks no rule, but is more than we take, because of
+// fault. The connection goes on.
+func (c *Client) refuseExcessive(p *wire.Publish, fault error) error {
+	deliver, token, err := c.Receiver.Publish(p)
+	if err != nil || !deliver {
+		return err
+	}
+	if len(c.refusals.list) < maxRefused {
+		c.refusals.list = append(c.refusals.list, Refused{p.Topic, fault})
+	}
+	return c.Receiver.Ack(token, wire.QuotaExceeded)
+}

@@ -1,0 +1,95 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Disconnect says goodbye. Nothing is sent after it [MQTT-3.14.4-1]. The
+// reason string and the user properties are left out where they do not fit.
+func (c *Client) Disconnect(p *wire.Disconnect) error {
+	if c.phase != connected {
+		return ErrNotConnected
+	}
+	expiry := p.SessionExpiryInterval
+	if expiry != nil && *expiry > 0 && c.connect.SessionExpiryInterval == 0 {
+		return &wire.FieldError{Packet: wire.TypeDisconnect, Field: "SessionExpiryInterval", Problem: "must be 0 after 0 in CONNECT"}
+	}
+	c.link.unholdQoS0()
+	err := c.link.Append(p)
+	if errors.Is(err, wire.PacketTooLarge) {
+		// [MQTT-3.14.2-3], [MQTT-3.14.2-4]
+		short := *p
+		short.ReasonString, short.UserProperties = "", nil
+		err = c.link.Append(&short)
+	}
+	if err != nil {
+		return err
+	}
+	if expiry != nil {
+		c.continuity.held = *expiry > 0
+	}
+	c.shut()
+	return nil
+}
+
+// Lost says that the connection is gone. byServer says that the server closed
+// it, as opposed to us or the network. It is [Client.LostBecause] for a caller that
+// knows no more than that.
+func (c *Client) Lost(byServer bool) {
+	var cause error
+	if byServer {
+		cause = errHungUp
+	}
+	c.LostBecause(cause, time.Time{})
+}
+
+// LostBecause says that the connection is gone. cause is how the server ended it: by
+// what it said, by closing or resetting the connection, or by an answer that the
+// engine had to refuse. If nil, it did not: we closed it, or the network broke.
+// A packet that makes the server end connection after connection fails with
+// [ErrUndeliverable] and the cause. now may be zero if it is not known.
+func (c *Client) LostBecause(cause error, now time.Time) {
+	wasUp := c.connack != nil && !c.connack.ReasonCode.Failed()
+	if cause != nil && c.fault != nil {
+		cause = c.fault
+	}
+	if c.phase != idle {
+		c.continuity.connectionEnded()
+	}
+	if said, ok := errors.AsType[*ServerError](cause); ok && said.ReasonCode == wire.SessionTakenOver {
+		c.continuity.takenOver()
+	}
+	c.phase = idle
+	c.Subscriptions.ready = false
+	if wasUp {
+		c.Sender.judge(cause, now)
+		c.reportUndeliverable()
+		c.Sender.Stop(false)
+		c.forgetFilters()
+		c.refusals.endConnection()
+	}
+	c.link.Close()
+	c.Receiver.Stop()
+	c.Subscriptions.stop()
+	c.endRequests()
+	c.endAuthentication(ErrConnectionLost)
+	c.connack = nil
+}
+
+// MayAnswer reports whether a server that ended the connection with cause may have done
+// so because of a packet that it got and did not answer. It is to be called before
+// [Client.LostBecause], which draws the conclusions.
+func (c *Client) MayAnswer(cause error) bool {
+	if cause == nil || !maybeForPacket(cause) {
+		return false
+	}
+	for f := range c.Sender.sentPackets {
+		if f.begin < c.link.account.written {
+			return true
+		}
+	}
+	return false
+}

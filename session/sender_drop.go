@@ -1,0 +1,65 @@
+package session
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// DropProperties takes the 5.0 properties off every message that is not
+// completed, for a session that goes on with an older version.
+func (s *Sender) DropProperties() {
+	for _, l := range []*outgoingList{&s.queue, &s.published, &s.released} {
+		for o := l.head; o != nil; o = o.next {
+			o.Publish.Properties = nil
+		}
+	}
+}
+
+// DropExpired completes with [ErrExpired] every message that got too old while it
+// waited for its first transmission, so that its place can be used.
+func (s *Sender) DropExpired(now time.Time) {
+	for o := s.queue.head; o != nil; {
+		next := o.next
+		if !o.sent && !o.Expires.IsZero() && !now.Before(o.Expires) {
+			s.dequeue(o)
+			s.complete(o, Result{Err: ErrExpired})
+		}
+		o = next
+	}
+}
+
+// DropOldest completes with err the message that has waited longest for its first
+// transmission, of those above QoS 0 or of those at QoS 0. It reports whether
+// there was one.
+func (s *Sender) DropOldest(acknowledged bool, err error) bool {
+	for o := s.queue.head; o != nil; o = o.next {
+		if o.sent || (o.Publish.QoS > wire.AtMostOnce) != acknowledged {
+			continue
+		}
+		s.dequeue(o)
+		s.complete(o, Result{Err: err})
+		return true
+	}
+	return false
+}
+
+// Droppable returns how many messages DropOldest can drop one after the other, and
+// their size in bytes.
+func (s *Sender) Droppable(acknowledged bool) (messages, bytes int) {
+	l := s.unsent[0]
+	if acknowledged {
+		l = s.unsent[1]
+	}
+	return l.messages, l.bytes
+}
+
+// load is how much there is of messages.
+type load struct{ messages, bytes int }
+
+func (l *load) add(o *Outgoing, sign int) {
+	l.messages += sign
+	l.bytes += sign * o.size()
+}
+
+func (s *Sender) loadOf(o *Outgoing) *load { return &s.unsent[min(o.Publish.QoS, wire.AtLeastOnce)] }

@@ -1,0 +1,101 @@
+package session
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// Streams reports whether the payload of o is on its way piece by piece.
+func (s *Sender) Streams(o *Outgoing) bool { return s.link.stream.owner == o && s.link.stream.active() }
+
+// TakePayload returns what is left of the payload of o, to be written from where it is,
+// without a copy. It returns nil if something else is to be written before. The caller
+// then calls WrotePayload; until that Take must not be called.
+func (s *Sender) TakePayload(o *Outgoing) []byte {
+	st := &s.link.stream
+	if !s.Streams(o) || len(s.link.buf) > 0 {
+		return nil
+	}
+	st.writing = o
+	return st.rest
+}
+
+// WrotePayload says that n bytes of what TakePayload returned are written. What is left is copied
+// as usual. It does nothing if the connection has ended meanwhile.
+func (s *Sender) WrotePayload(o *Outgoing, n int, now time.Time) {
+	st := &s.link.stream
+	if st.writing != o {
+		return
+	}
+	st.writing = nil
+	s.link.account.taken += uint64(n)
+	s.link.account.wrote(s.link.account.taken)
+	s.link.streamOn(n)
+	if st.active() && st.owner == nil {
+		// A server that has acknowledged half of a message gets the other half.
+		st.rest = bytes.Clone(st.rest)
+	}
+	s.link.refill()
+	s.Pump(now)
+}
+
+// sendPublish appends the PUBLISH of o, or begins to stream it.
+func (s *Sender) sendPublish(o *Outgoing, first bool) error {
+	switch {
+	case len(o.Publish.Payload) >= streamed:
+		return s.link.beginStream(o)
+	case first:
+		return s.link.appendPublish(&o.Publish)
+	}
+	return s.link.Append(&o.Publish)
+}
+
+// streamCopied completes a QoS 0 message of which everything is in the buffer: the
+// payload is the caller's again.
+func (s *Sender) streamCopied() {
+	o := s.link.stream.copied
+	s.link.stream.copied = nil
+	if o != nil && o.Publish.QoS == wire.AtMostOnce {
+		s.streaming = nil
+		s.link.sentAtMostOnce(o.end)
+		s.complete(o, Result{})
+	}
+}
+
+// cutStream completes with err a QoS 0 message that was cut in the middle.
+func (s *Sender) cutStream(err error) {
+	if o := s.streaming; o != nil {
+		s.streaming = nil
+		s.detachStream(o)
+		s.complete(o, Result{Err: err})
+	}
+}
+
+// Own makes o independent of the caller's memory: of the payload, and of the
+// properties that can be changed. It is for callers that stop waiting.
+func (s *Sender) Own(o *Outgoing) {
+	p := &o.Publish
+	p.Payload = bytes.Clone(p.Payload)
+	if q := p.Properties; q != nil {
+		own := *q
+		own.CorrelationData = bytes.Clone(q.CorrelationData)
+		own.UserProperties = slices.Clone(q.UserProperties)
+		p.Properties = &own
+	}
+	if st := &s.link.stream; st.active() && st.owner == o {
+		st.rest = p.Payload[len(p.Payload)-len(st.rest):]
+	}
+}
+
+// detachStream lets the stream of o go on without its caller, whose memory is free again.
+func (s *Sender) detachStream(o *Outgoing) {
+	if st := &s.link.stream; st.active() && st.owner == o {
+		if st.writing == nil {
+			st.rest = bytes.Clone(st.rest)
+		}
+		st.owner = nil
+	}
+}

@@ -1,0 +1,269 @@
+package mqtt
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/seed65a45251/mqtt/match"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// router is the table of filters: it finds the Subscriptions of a message.
+//
+// Each filter is subscribed with a subscription identifier where the server has
+// them, so that a message says to which Subscriptions it belongs even where filters overlap. The
+// filters that a Subscription is the first to want share one. Without identifiers
+// the tree of filters decides. Several Subscriptions may have the same filter: it
+// keeps its identifier as long as anybody wants it. What the server has is the
+// business of session.Subscriptions.
+type router struct {
+	mu     sync.Mutex        // guards all below, and the part of Subscriptions that says so
+	routes map[string]*route // by filter as subscribed
+	tree   match.Tree[*route]
+	groups map[uint32]*group // by subscription identifier
+	lastID uint32            // begins anywhere: a session of before may use others
+	added  uint64            // Subscriptions so far
+	mixed  int               // filters whose Subscriptions have different options
+	// inherited says that the server may have identifiers of an earlier process.
+	inherited bool
+	subs      map[uint64]*Subscription // by Subscription.number
+	emptying  map[uint64]*Subscription // taken out; their consumers are not done yet
+	closed    error                    // why no more are added; nil: they are
+
+	prefixes filterPrefixes
+	scratch  []*route
+	last     shortcut
+}
+
+// route is one filter and the Subscriptions that want it. Guarded by router.mu.
+type route struct {
+	filter string   // as subscribed, with $share
+	topics []string // what topics are matched against; the first is the usual one
+	subs   []*Subscription
+	groups []*group // with whose identifier it is subscribed; one, or none if only Client.Route has it
+	mixed  bool     // not all that have wanted it have the same options
+	// newcomers are those of subs for whose SUBSCRIBE retained messages may still come,
+	// which the others have had. Empty: all may get them.
+	newcomers []*Subscription
+}
+
+// group is the filters that are subscribed with one identifier. Guarded by router.mu.
+type group struct {
+	id     uint32
+	routes []*route
+}
+
+// maxSubscriptionID is the largest a server accepts.
+const maxSubscriptionID = wire.MaxRemainingLength
+
+func (r *router) init(prefixes []string, resume bool) {
+	r.routes = make(map[string]*route)
+	r.groups = make(map[uint32]*group)
+	r.prefixes = prefixes
+	if resume { // the session may have the identifiers of an earlier process
+		r.lastID = rand.Uint32N(maxSubscriptionID)
+	}
+}
+
+// addLocked registers s, so that messages reach it from now on.
+func (r *router) addLocked(s *Subscription) error {
+	if r.closed != nil {
+		return r.closed
+	}
+	if err := r.conflictLocked(s); err != nil {
+		return err
+	}
+	r.last = shortcut{}
+	r.added++
+	s.number, s.left = r.added, math.MaxUint64
+	s.state = s.state.after(moveAdd)
+	if s.kind == kindLocal {
+		s.state = s.state.after(moveGranted) // nobody is asked
+	}
+	put(&r.subs, s)
+	if len(s.options.Filters) > fewRoutes {
+		s.index = make(map[string]int, len(s.options.Filters))
+	}
+	g := new(group)
+	for i, f := range s.options.Filters {
+		t := r.routeOfLocked(f.Filter)
+		t.join(s)
+		s.routes = append(s.routes, t)
+		if s.index != nil {
+			s.index[f.Filter] = i
+		}
+		if len(t.groups) == 0 && s.kind != kindLocal {
+			t.groups = append(t.groups, g)
+			g.routes = append(g.routes, t)
+		}
+	}
+	for _, t := range s.routes {
+		r.mixLocked(t, s)
+	}
+	if len(g.routes) > 0 {
+		g.id = r.newIDLocked()
+		r.groups[g.id] = g
+	}
+	return nil
+}
+
+// conflictLocked says why s cannot share a filter with a Subscription that has it: what
+// the server must not send to one it must send to the other, and it keeps one set of
+// options for both.
+func (r *router) conflictLocked(s *Subscription) error {
+	for _, f := range s.options.Filters {
+		t := r.routes[f.Filter]
+		if t == nil || s.kind == kindLocal {
+			continue
+		}
+		for _, other := range t.subs {
+			if other.kind != kindLocal && other.optionsOf(f.Filter).NoLocal != f.NoLocal {
+				return invalid("filter", "%.80q has a Subscription with NoLocal %t; a server keeps one set of options for each filter", f.Filter, !f.NoLocal)
+			}
+		}
+	}
+	return nil
+}
+
+// routeOfLocked returns the route of a filter, made if need be.
+func (r *router) routeOfLocked(filter string) *route {
+	t := r.routes[filter]
+	if t == nil {
+		t = &route{filter: filter, topics: r.prefixes.topics(filter)}
+		r.routes[filter] = t
+		for _, topics := range t.topics {
+			r.tree.Insert(topics, t)
+		}
+	}
+	return t
+}
+
+func (t *route) join(s *Subscription) {
+	if len(t.subs) > 0 && s.kind != kindLocal {
+		// What is retained came before the answer, for those that have theirs.
+		t.newcomers = slices.DeleteFunc(t.newcomers, func(o *Subscription) bool { return o.granted != nil })
+		t.newcomers = append(t.newcomers, s)
+	}
+	t.subs = append(t.subs, s)
+}
+
+func (t *route) leave(s *Subscription) {
+	is := func(o *Subscription) bool { return o == s }
+	t.subs = slices.DeleteFunc(t.subs, is)
+	t.newcomers = slices.DeleteFunc(t.newcomers, is)
+}
+
+// renewedLocked notes that all filters are subscribed again: what is retained is for all.
+func (r *router) renewedLocked() {
+	for _, t := range r.routes {
+		t.newcomers = nil
+	}
+}
+
+// mixLocked notes whether s asks for the filter with other options than others. It stays so:
+// before 5.0 the server keeps the wider ones.
+func (r *router) mixLocked(t *route, s *Subscription) {
+	for _, o := range t.subs {
+		a, b := o.optionsOf(t.filter), s.optionsOf(t.filter)
+		if !t.mixed && o.kind != kindLocal && s.kind != kindLocal && (a.QoS != b.QoS || a.RetainAsPublished != b.RetainAsPublished) {
+			t.mixed = true
+			r.mixed++
+		}
+	}
+}
+
+func (r *router) newIDLocked() uint32 {
+	for {
+		r.lastID = r.lastID%maxSubscriptionID + 1
+		if r.groups[r.lastID] == nil {
+			return r.lastID
+		}
+	}
+}
+
+// removeLocked takes s out and returns the routes that nobody wants any more. Removing
+// it again does nothing.
+func (r *router) removeLocked(s *Subscription) (orphans []*route) {
+	if !r.hasLocked(s) {
+		return nil
+	}
+	s.state = s.state.after(moveRemove)
+	delete(r.subs, s.number)
+	s.left = r.added
+	r.last = shortcut{}
+	for _, t := range s.routes {
+		t.leave(s)
+		if len(t.subs) > 0 {
+			continue
+		}
+		orphans = append(orphans, t)
+		delete(r.routes, t.filter)
+		if t.mixed {
+			r.mixed--
+		}
+		r.ungroupLocked(t)
+		for _, topics := range t.topics {
+			r.tree.Delete(topics, t)
+		}
+	}
+	return orphans
+}
+
+// hasLocked says whether messages reach s.
+func (r *router) hasLocked(s *Subscription) bool { return r.subs[s.number] != nil }
+
+// ungroupLocked forgets the identifier of a filter that nobody wants any more.
+func (r *router) ungroupLocked(t *route) {
+	for _, g := range t.groups {
+		g.routes = slices.DeleteFunc(g.routes, func(o *route) bool { return o == t })
+		if len(g.routes) == 0 {
+			delete(r.groups, g.id)
+		}
+	}
+	t.groups = nil
+}
+
+// heirsLocked returns the Subscriptions with higher numbers than last that want some of
+// messages, in their order.
+func (r *router) heirsLocked(last uint64, messages []*Message) (subs []*Subscription) {
+	for _, m := range messages {
+		r.scratch = r.tree.Append(r.scratch[:0], m.Topic)
+		for _, t := range r.scratch {
+			for _, s := range t.subs {
+				if s.number > last {
+					subs = append(subs, s)
+				}
+			}
+		}
+	}
+	slices.SortFunc(subs, func(a, b *Subscription) int { return cmp.Compare(a.number, b.number) })
+	return slices.Compact(subs)
+}
+
+// everybodyLocked returns all Subscriptions, those whose consumers only take what is
+// left last.
+func (r *router) everybodyLocked() []*Subscription {
+	return append(inOrder(r.subs), inOrder(r.emptying)...)
+}
+
+func put(list *map[uint64]*Subscription, s *Subscription) {
+	if *list == nil {
+		*list = make(map[uint64]*Subscription)
+	}
+	(*list)[s.number] = s
+}
+
+// inOrder returns the Subscriptions in the order in which they were made.
+func inOrder(list map[uint64]*Subscription) []*Subscription {
+	return slices.SortedFunc(maps.Values(list), func(a, b *Subscription) int { return cmp.Compare(a.number, b.number) })
+}
+
+func (r *router) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed != nil
+}

@@ -1,0 +1,108 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+
+	"github.com/seed65a45251/mqtt/session"
+)
+
+// Unsubscribe ends the Subscription at once. Messages that nobody has taken
+// are dropped, acknowledged so that they do not come again. It then waits for
+// the server's answer, unless another Subscription still needs the filters; an
+// error says that the server did not agree or that the answer did not come, so
+// that it may go on sending. The request goes on when ctx ends.
+func (s *Subscription) Unsubscribe(ctx context.Context) error {
+	s.discard(ErrUnsubscribed)
+	s.inbox.remove(s)
+	s.inbox.emptied(s)
+	err := s.unsubscribe(ctx)
+	s.inbox.subscriptionEnded(true)
+	return err
+}
+
+// Drain unsubscribes and lets the consumers take what the server sends before
+// its answer; then the Subscription ends. Drain returns when they have, or with
+// ctx, which leaves what is still there to the consumers, or to Unsubscribe to
+// drop. What lies in the buffered channel of Messages counts as taken.
+func (s *Subscription) Drain(ctx context.Context) error {
+	var err error
+	if s.inbox.startDrain(s) {
+		err = s.unsubscribe(ctx)
+		s.inbox.remove(s)
+		s.queue.finishWhenEmpty()
+	}
+	select {
+	case <-s.queue.over:
+		s.inbox.emptied(s)
+		s.inbox.subscriptionEnded(true)
+		if ended := s.Err(); err == nil && ended != nil {
+			err = &requestError{"drain", s.name(), true, ended}
+		}
+		return err
+	case <-ctx.Done():
+		return errors.Join(err, &requestError{"drain", s.name(), true, context.Cause(ctx)})
+	}
+}
+
+// unsubscribe makes the server end the filters of s that nobody else wants, and waits
+// for its answer.
+func (s *Subscription) unsubscribe(ctx context.Context) error {
+	if s.interest == nil {
+		return nil
+	}
+	_, err := s.inbox.engine.leaveFilters(ctx, s.name(), func(engine *session.Client) *session.Leave {
+		return engine.Subscriptions.Remove(s.interest, false)
+	})
+	return err
+}
+
+// unwant ends what s wants of the server, and does not wait for its answer.
+func (s *Subscription) unwant() {
+	if s.interest != nil {
+		s.inbox.engine.do(func(engine *session.Client) { engine.Subscriptions.Remove(s.interest, false) })
+	}
+}
+
+// unsubscribeLater is Unsubscribe without waiting for the server.
+func (s *Subscription) unsubscribeLater() {
+	s.discard(ErrUnsubscribed)
+	s.inbox.remove(s)
+	s.unwant()
+	s.inbox.subscriptionEnded(true)
+}
+
+// discard closes the queue because of err. What nobody took is acknowledged: it
+// must not hold up the acknowledgements of what came later.
+func (s *Subscription) discard(err error) {
+	dismiss(s.queue.cutOff(err))
+	s.inbox.renounce(s.queue.takeOnServer())
+}
+
+// endHandled takes out the Subscription of a Client.Handle that has ended, and keeps
+// what was not finished. At the end of the client the server keeps that.
+func (s *Subscription) endHandled() {
+	b := s.inbox
+	if b.router.isClosed() {
+		releaseAll(s.queue.cutOff(ErrUnsubscribed))
+		return
+	}
+	b.handBack(s, nil, b.resume)
+	b.engine.do(func(engine *session.Client) {
+		b.holds.handLocked(engine) // what was handled is acknowledged first
+		s.leaveHandled(engine)
+	})
+	if s.queue.leavesOnServer() {
+		s.fetchLeft()
+	}
+	b.subscriptionEnded(false)
+}
+
+// leaveHandled ends what the Subscription of a Client.Handle wants of the server.
+func (s *Subscription) leaveHandled(engine *session.Client) {
+	keep := s.inbox.resume
+	engine.Subscriptions.Remove(s.interest, keep)
+	if keep && !s.options.KeepShared {
+		engine.Subscriptions.Unsubscribe(s.options.shared(), nil)
+	}
+}

@@ -1,0 +1,222 @@
+package mqtt
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Handle calls f for every message until ctx or the Subscription ends, or f fails.
+// It waits for the last f before it returns. Without SubscribeOptions.Concurrency f
+// runs for one message at a time, in the caller's goroutine.
+//
+// A message is acknowledged when f returns nil, unless ManualAck is set. By
+// returning a ReasonCode as it is, not wrapped, f refuses a message for good: the
+// server is told why (before 5.0 it takes it for acknowledged), and Handle goes on.
+// Every other error ends Handle, which returns it. The end of ctx is returned as its
+// cause, that of the Subscription as Next returns it. The error is never nil.
+//
+// The Subscription lives on when ctx ends and when f fails. What f has not
+// finished is the next consumer's, before all that came later, beginning with the
+// message that f failed for, and until then it is not acknowledged: that holds up
+// the acknowledgements behind it. The same goes for a panic in the caller's
+// goroutine. After Unsubscribe nothing more is handled; what is left is dropped and
+// acknowledged. Drain waits until f has returned for all messages.
+//
+// Several calls may run at once, also beside other consumers: each message goes to
+// one of them, and the order is kept within each. With Concurrency a call takes up
+// to 16 messages for each of its workers ahead.
+func (s *Subscription) Handle(ctx context.Context, f func(context.Context, *Message) error) error {
+	if f == nil {
+		return errNoFunction(&s.options)
+	}
+	h := &handler{sub: s, call: s.inbox.hooked(f)}
+	s.inbox.handlers.add()
+	s.queue.addConsumer(&h.consumer)
+	defer h.giveBack() // also when f panics
+	run := h.run
+	if s.options.Concurrency > 1 {
+		run = h.runLanes
+	}
+	return &requestError{"handle", s.name(), true, run(ctx)}
+}
+
+func errNoFunction(o *SubscribeOptions) error {
+	name := ""
+	if len(o.Filters) > 0 {
+		name = o.Filters[0].Filter
+	}
+	return &requestError{"handle", name, false, invalid("function", "is nil")}
+}
+
+// handler is one call of Handle.
+type handler struct {
+	sub        *Subscription
+	call       func(context.Context, *Message) error
+	consumer   consumer
+	unfinished []item // taken and not acknowledged, besides what consumer has
+}
+
+// handleBatch is how many messages a handler takes at a time: enough to make
+// the lock cheap, few enough to leave the limits of the Subscription their
+// meaning. Other consumers can take back those whose turn has not come.
+const handleBatch = 64
+
+func (h *handler) run(ctx context.Context) error {
+	h.consumer.batch = make([]item, handleBatch)
+	for done := 0; ; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		_, err := h.sub.pop(ctx, &h.consumer, done, h.consumer.batch, false)
+		if err != nil {
+			return err
+		}
+		if done, err = h.runBatch(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// runBatch calls the function for the messages of the batch and says for how many.
+// What was lent goes back as soon as the next message is from another read.
+func (h *handler) runBatch(ctx context.Context) (done int, err error) {
+	var lease *lease
+	used := 0                              // messages of it
+	defer func() { lease.release(used) }() // also when the function panics
+	for {
+		if err := h.stopped(ctx); err != nil {
+			return done, err
+		}
+		m, ok := h.consumer.claimNext()
+		if !ok {
+			return done, nil
+		}
+		if m.lease != lease {
+			lease.release(used)
+			lease, used = m.lease, 0
+		}
+		h.unfinished = append(h.unfinished[:0], m)
+		if err := h.handle(ctx, m.Message); err != nil {
+			return done, err
+		}
+		h.unfinished = h.unfinished[:0]
+		used++
+		done++
+	}
+}
+
+// stopped says why no further message is handled, if that is so.
+func (h *handler) stopped(ctx context.Context) error {
+	select {
+	case <-h.sub.queue.cut:
+		return h.sub.queue.err()
+	default:
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// giveBack gives back what was not finished. What the function has had is its own:
+// others get a copy, as the function left it.
+func (h *handler) giveBack() {
+	defer h.sub.inbox.handlers.done()
+	for i, m := range h.unfinished {
+		if m.lease == nil {
+			h.unfinished[i].Message = m.Message.Clone()
+			h.unfinished[i].acknowledger = m.acknowledger
+		}
+	}
+	h.sub.giveBack(&h.consumer, h.unfinished...)
+}
+
+// handle calls the function for one message and acknowledges it.
+func (h *handler) handle(ctx context.Context, m *Message) error {
+	err := h.call(ctx, m)
+	if err == nil {
+		h.sub.handedOver(m)
+		return nil
+	}
+	// Not errors.As: a code in the chain may be about something else, a Publish of the function's.
+	code, refused := err.(ReasonCode)
+	if !refused {
+		return err
+	}
+	m.acknowledger.acknowledge(refusalOf(code))
+	return nil
+}
+
+// refusalOf returns code if PUBACK and PUBREC may carry it [MQTT-3.4.2-1],
+// [MQTT-3.5.2-1].
+func refusalOf(code ReasonCode) ReasonCode {
+	switch code {
+	case Success, NoMatchingSubscribers, ImplementationSpecificError, NotAuthorized, TopicNameInvalid,
+		PacketIdentifierInUse, QuotaExceeded, PayloadFormatInvalid:
+		return code
+	}
+	return UnspecifiedError
+}
+
+// lanesAhead is how many messages a handler takes out of the queue for each
+// worker, in search of keys that are not busy.
+const lanesAhead = 16
+
+// runLanes is run with several workers.
+func (h *handler) runLanes(ctx context.Context) error {
+	o := &h.sub.options
+	l := newLanes(lanesAhead * o.Concurrency)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.fill(ctx, l) })
+	for range o.Concurrency {
+		g.Go(func() error { return h.work(ctx, l) })
+	}
+	err := g.Wait()
+	h.unfinished = l.left()
+	return err
+}
+
+// fill puts messages into their lanes.
+func (h *handler) fill(ctx context.Context, l *lanes) error {
+	key := h.sub.options.OrderBy
+	if key == nil {
+		key = func(m *Message) string { return m.Topic }
+	}
+	var next [1]item
+	for {
+		select {
+		case l.slots <- struct{}{}:
+		case <-h.sub.queue.cut: // nobody is to wait for the end until there is space
+			return h.sub.queue.err()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if _, err := h.sub.pop(ctx, &h.consumer, 0, next[:], false); err != nil {
+			return err
+		}
+		l.add(key(next[0].Message), next[0])
+	}
+}
+
+// work handles messages until ctx ends or one fails.
+func (h *handler) work(ctx context.Context, l *lanes) error {
+	for {
+		select {
+		case lane := <-l.ready:
+			if err := h.stopped(ctx); err != nil {
+				return err
+			}
+			// It stays in its lane until it is done, where left finds it.
+			m := l.first(lane)
+			if err := h.handle(ctx, m.Message); err != nil {
+				return err
+			}
+			m.lease.release(1)
+			l.done(lane)
+			h.sub.queue.handedOver(&h.consumer, 1)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,275 @@
+package mqtt
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func newQueue(o SubscribeOptions) *queue {
+	q := new(queue)
+	q.init(&o, new(atomic.Uint64))
+	return q
+}
+
+// push queues one message and says what became of it.
+func push(q *queue, m *Message) pushed {
+	_, result, episode, _ := q.push([]item{{Message: m}}, false)
+	if result == pushDropped && episode {
+		return pushEpisode
+	}
+	return result
+}
+
+func pop(q *queue) (m *Message, ok bool, err error) {
+	var next [1]item
+	n, err := q.pop(nil, 0, next[:], false)
+	return next[0].Message, n > 0, err
+}
+
+func queued(qos QoS, payload string) *Message { return &Message{QoS: qos, Payload: []byte(payload)} }
+
+func wantQueued(t *testing.T, q *queue, payloads ...string) {
+	t.Helper()
+	for _, want := range payloads {
+		m, ok, err := pop(q)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, want, string(m.Payload))
+	}
+}
+
+// hasToken reports whether there is a token, and takes it.
+func hasToken(ch chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestQueueKeepsOrderThroughCompaction(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	in, out := 0, 0
+	for round := range 100 {
+		for range 100 + round*10 {
+			require.Equal(t, pushTaken, push(q, queued(1, fmt.Sprint(in))))
+			in++
+		}
+		for range 50 + round*10 {
+			wantQueued(t, q, fmt.Sprint(out))
+			out++
+		}
+	}
+	for ; out < in; out++ {
+		wantQueued(t, q, fmt.Sprint(out))
+	}
+	_, ok, err := pop(q)
+	require.NoError(t, err)
+	require.False(t, ok)
+	require.LessOrEqual(t, cap(q.items), keptItems, "a burst leaves no large buffer")
+}
+
+func TestQueueCountsBytesAndMessagesOfQoS0Only(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: 2, BufferBytes: 10})
+	for range 5 {
+		require.Equal(t, pushTaken, push(q, queued(1, "0123456789")))
+	}
+	require.Equal(t, pushTaken, push(q, queued(0, "01234567")))
+	require.Equal(t, pushEpisode, push(q, queued(0, "012")))
+	require.Equal(t, pushTaken, push(q, queued(0, "01")))
+	require.Equal(t, pushEpisode, push(q, queued(0, "")), "a new episode, after one found room")
+	require.Equal(t, pushDropped, push(q, queued(0, "")))
+	require.Equal(t, uint64(3), q.lost())
+	require.Equal(t, 10, q.lossy.bytes)
+	wantQueued(t, q, "0123456789", "0123456789", "0123456789", "0123456789", "0123456789", "01234567", "01")
+	require.Zero(t, q.lossy)
+	require.Zero(t, q.firm)
+}
+
+func TestQueueTakesOneMessageLargerThanItself(t *testing.T) {
+	for _, policy := range []Overflow{DropNewest, DropOldest, Block} {
+		q := newQueue(SubscribeOptions{BufferBytes: 1, Overflow: policy})
+		require.Equal(t, pushTaken, push(q, queued(0, "large")))
+		wantQueued(t, q, "large")
+	}
+}
+
+func TestQueueDropsAsManyOldOnesAsNeeded(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferBytes: 6, Overflow: DropOldest})
+	for _, text := range []string{"11", "22", "33"} {
+		require.Equal(t, pushTaken, push(q, queued(0, text)))
+	}
+	require.Equal(t, pushTaken, push(q, queued(2, "kept")))
+	require.Equal(t, pushEpisode, push(q, queued(0, "4444")))
+	require.Equal(t, uint64(2), q.lost())
+	wantQueued(t, q, "33", "kept", "4444")
+}
+
+func TestBlockingQueueAsksToTryAgain(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: 1, Overflow: Block})
+	require.Equal(t, pushTaken, push(q, queued(0, "1")))
+	require.Equal(t, pushFull, push(q, queued(0, "2")))
+	require.False(t, hasToken(q.space))
+	wantQueued(t, q, "1")
+	require.True(t, hasToken(q.space))
+	require.Equal(t, pushTaken, push(q, queued(0, "2")))
+	require.Zero(t, q.lost())
+}
+
+func TestQueueWakesAnotherConsumerWhileThereIsMore(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	for range 2 { // consumers find it empty and wait
+		_, ok, _ := pop(q)
+		require.False(t, ok)
+	}
+	push(q, queued(0, "1"))
+	push(q, queued(0, "2"))
+	require.True(t, hasToken(q.ready))
+	q.woken()
+	wantQueued(t, q, "1")
+	require.True(t, hasToken(q.ready), "the other one is told")
+	q.woken()
+	wantQueued(t, q, "2")
+	require.False(t, hasToken(q.ready))
+}
+
+func TestQueueThatNobodyWaitsForWakesNobody(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	push(q, queued(0, "1"))
+	push(q, queued(0, "2"))
+	wantQueued(t, q, "1", "2")
+	require.False(t, hasToken(q.ready))
+}
+
+func TestClosedQueueTellsEveryConsumer(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	push(q, queued(1, "1"))
+	reason := errors.New("reason")
+	left := q.cutOff(reason)
+	require.Len(t, left, 1)
+	for range 3 {
+		require.True(t, hasToken(q.ready))
+		_, ok, err := pop(q)
+		require.False(t, ok)
+		require.ErrorIs(t, err, reason)
+	}
+	require.Equal(t, pushClosed, push(q, queued(1, "2")))
+	require.Empty(t, q.cutOff(errors.New("another")))
+	require.Equal(t, reason, q.err())
+}
+
+func TestDrainedQueueEndsWithItsLastMessage(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	push(q, queued(1, "1"))
+	push(q, queued(1, "2"))
+	q.finishWhenEmpty()
+	require.Equal(t, pushClosed, push(q, queued(1, "late")))
+	require.NoError(t, q.err())
+	wantQueued(t, q, "1", "2")
+	require.ErrorIs(t, q.err(), ErrUnsubscribed)
+	require.True(t, hasToken(q.ready), "other consumers have to see the end")
+	_, _, err := pop(q)
+	require.ErrorIs(t, err, ErrUnsubscribed)
+}
+
+func TestEmptyQueueDrainsAtOnce(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	q.finishWhenEmpty()
+	require.ErrorIs(t, q.err(), ErrUnsubscribed)
+	require.True(t, hasToken(q.ready))
+}
+
+func TestGroupsOfShortSubscriptionsAreForgotten(t *testing.T) {
+	b := newInbox()
+	r := b.router
+	add := func() *Subscription {
+		s := &Subscription{inbox: b, options: SubscribeOptions{Filters: []Filter{{Filter: "t"}}}}
+		require.NoError(t, b.add(s))
+		return s
+	}
+	long := add()
+	for range 100 {
+		short := add()
+		b.granted(short, []Ack{{ReasonCode: Success}})
+		b.remove(short)
+	}
+	require.Len(t, r.groups, 1)
+	require.Len(t, r.routes["t"].groups, 1)
+	b.remove(long)
+	require.Empty(t, r.groups)
+	require.Empty(t, r.routes)
+}
+
+func TestStuckConsumerWithDropOldestCostsNoMoreThanItsBuffer(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: 10, Overflow: DropOldest})
+	push(q, queued(1, "kept"))
+	for i := range 100_000 {
+		push(q, queued(0, fmt.Sprint(i)))
+	}
+	require.Less(t, cap(q.items), 5000)
+	require.Equal(t, uint64(99_990), q.lost())
+	require.Equal(t, uint64(99_990), q.total.Load())
+	wantQueued(t, q, "kept", "99990", "99991")
+}
+
+func TestLimitsMayBeAsLargeAsAnInt(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: math.MaxInt, BufferBytes: math.MaxInt, Overflow: Block})
+	q.early = true
+	for range 3 {
+		require.Equal(t, pushTaken, push(q, queued(0, "x")))
+	}
+}
+
+func TestBlockingQueueHasMoreRoomUntilSubscribeReturns(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: 1, Overflow: Block})
+	q.early = true
+	for range earlySpace {
+		require.Equal(t, pushTaken, push(q, queued(0, "early")))
+	}
+	require.Equal(t, pushEpisode, push(q, queued(0, "too many")), "never without bound, and never waiting")
+	require.Equal(t, uint64(1), q.lost())
+}
+
+// BenchmarkQueue passes messages through in batches, as reader and handler do.
+func BenchmarkQueue(b *testing.B) {
+	for _, n := range []int{1, handleBatch} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			q := newQueue(SubscribeOptions{})
+			in, out := make([]item, n), make([]item, n)
+			for i := range in {
+				in[i].Message = queued(QoS(i%2), "payload")
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				q.push(in, false)
+				if taken, _ := q.pop(nil, 0, out, false); taken != n {
+					b.Fatal("not all came out")
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/message")
+		})
+	}
+}
+
+func TestOldMessagesGoFromBehindThoseThatStay(t *testing.T) {
+	q := newQueue(SubscribeOptions{BufferMessages: 2, Overflow: DropOldest})
+	for i := range 3000 {
+		require.Equal(t, pushTaken, push(q, queued(1, fmt.Sprint("kept ", i))))
+	}
+	for i := range 10_000 {
+		push(q, queued(0, fmt.Sprint(i)))
+	}
+	require.Equal(t, 2, q.lossy.messages)
+	require.Equal(t, uint64(9998), q.lost())
+	require.LessOrEqual(t, len(q.items), 3*3002, "the places of those that were dropped are used again")
+	for i := range 3000 {
+		wantQueued(t, q, fmt.Sprint("kept ", i))
+	}
+	wantQueued(t, q, "9998", "9999")
+}

@@ -1,0 +1,4 @@
+package circle
+
+// leaf is known by first and knows nobody.
+const leaf = 3

@@ -1,0 +1,4 @@
+package circle
+
+// left and right know each other: a smaller circle.
+type left struct{ other *right }

@@ -9,9 +9,9 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"net/url"
 	"time"
 
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -278,10 +278,12 @@ type Config struct {
 	// Zero means silence.
 	Logger *slog.Logger
 
-	catchAll bool    // everything waits that nobody has claimed, in a fresh session too
-	network  network // what tests replace
-	proxyFor func(*url.URL) (*url.URL, error)
+	catchAll bool              // everything waits that nobody has claimed, in a fresh session too
+	network  transport.Network // what tests replace
 }
+
+// ProxyFromEnvironment is the value of Config.Proxy that asks the environment.
+const ProxyFromEnvironment = transport.ProxyFromEnvironment
 
 // Will is the message that the server publishes when a client is gone.
 type Will struct {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
 // withDefaults returns the validated configuration with every zero resolved.
@@ -47,17 +49,6 @@ func (c Config) withDefaults() (Config, error) {
 	c.StallAfter = defaultTo(c.StallAfter, 10*time.Second)
 	c.QueueMessages = defaultTo(c.QueueMessages, 10_000)
 	c.QueueBytes = defaultTo(c.QueueBytes, 64<<20)
-	var err error
-	if c.proxyFor, err = c.newProxy(); err != nil {
-		return c, err
-	}
-	system, err := c.newNetwork()
-	if err != nil {
-		return c, err
-	}
-	if c.network == nil {
-		c.network = system
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -135,8 +126,8 @@ func (c *Config) validate() error {
 	if c.ServerOrder > RandomServer {
 		return invalid("Config.ServerOrder", "%d is not StayWithServer, FirstServerFirst or RandomServer", c.ServerOrder)
 	}
-	if err := validateHeader("Config.Header", c.Header); err != nil {
-		return err
+	if err := transport.ValidateHeader(c.Header); err != nil {
+		return invalid("Config.Header", "%w", err)
 	}
 	return c.validateWill()
 }

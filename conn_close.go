@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -45,7 +43,7 @@ func (k *conn) leaveLocked(cause error) {
 
 // limitFarewell bounds what a leaving connection still does, even a write under way.
 func (k *conn) limitFarewell() {
-	k.line.Finish(k.farewellEnd())
+	k.nc.Finish(k.farewellEnd())
 	k.outbox.wakeWriter()
 }
 
@@ -55,9 +53,7 @@ func (k *conn) farewellEnd() time.Time { return k.start.Add(time.Duration(k.leav
 // sayGoodbye gives the server the chance to read the last bytes: closing a
 // socket with unread input would reset the connection and could destroy them.
 func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
-	if half, ok := k.nc.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
-	}
+	k.nc.CloseWrite()
 	timer := time.NewTimer(time.Until(k.farewellEnd()))
 	defer timer.Stop()
 	if errors.Is(cause, ErrClosed) || errors.Is(cause, errOnDemand) {
@@ -75,16 +71,13 @@ func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
 // connection, when the network broke, and when half a packet of the server's is all
 // that came: then a cut is more likely.
 func (k *conn) endedBy(err error) error {
-	if _, said := errors.AsType[*ServerError](err); said {
+	if saidSomething(err) {
 		return err
 	}
 	if _, fault := errors.AsType[*wire.Error](err); fault {
 		return err // what kind of packet it is about, the engine looks at
 	}
-	if errors.Is(err, errOnDemand) || errors.Is(err, ErrClosed) || !closedByPeer(err) || len(k.reader.Buffered()) > 0 {
-		return nil
-	}
-	if ws, ok := k.nc.(*websocketConn); ok && ws.goesAway() {
+	if errors.Is(err, errOnDemand) || errors.Is(err, ErrClosed) || !closedByPeer(err) || len(k.reader.Buffered()) > 0 || k.nc.GoesAway() {
 		return nil
 	}
 	return err
@@ -101,11 +94,14 @@ func closedByPeer(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
 }
 
-// goesAway says that the server has closed the WebSocket for a reason of its own.
-func (w *websocketConn) goesAway() bool {
-	switch w.status {
-	case websocket.StatusGoingAway, websocket.StatusServiceRestart, websocket.StatusTryAgainLater:
-		return true
-	}
-	return false
+// unanswered reports whether the server may yet finish the CONNECT of k, which we gave up
+// because of err: it was sent, and nothing came back.
+func (k *conn) unanswered(err error) bool {
+	return k.written.Load() > 0 && k.nc.Silent() && !saidSomething(err) && !isFault(err) && !errors.Is(err, ErrAuthenticator)
+}
+
+// saidSomething reports whether err is what the server has said in a packet.
+func saidSomething(err error) bool {
+	_, said := errors.AsType[*ServerError](err)
+	return said
 }

@@ -58,7 +58,7 @@ func (k *conn) writeDirect(own *session.Outgoing) {
 func (k *conn) wroteLocked(now time.Time) {
 	if k.presentLocked() { // a direct write may outlive the connection
 		k.engine.Wrote(now)
-		k.ping.wrote(k.engine.Client, k.line)
+		k.ping.wrote(k.engine.Client, k.nc)
 	}
 	k.outbox.wroteLocked()
 }
@@ -91,7 +91,7 @@ func (k *conn) writePayload(own *session.Outgoing) (all bool) {
 
 // try writes what the socket takes of b without waiting.
 func (k *conn) try(b []byte) int {
-	n := k.line.TryWrite(b)
+	n := k.nc.TryWrite(b)
 	k.noteWritten(n)
 	return n
 }

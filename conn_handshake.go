@@ -12,40 +12,52 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// handshake sends CONNECT and takes packets until CONNACK, within ctx. On success the
-// engine is connected with k, and established was called.
-//
-// server names what has a session of its own, see session.Client.ConnectTo.
-func (k *conn) handshake(ctx context.Context, server string, v Version, p *wire.Connect, a Authenticator) (err error) {
+// hello is what the handshake on one connection says.
+type hello struct {
+	version  Version
+	fallback error  // why version is not 5.0, with Auto
+	server   string // what has a session of its own, see session.Client.ConnectTo
+	clientID string
+
+	username      string
+	password      Secret
+	properties    []UserProperty
+	authenticator Authenticator // nil: none
+}
+
+// handshake sends the CONNECT p of h and takes packets until CONNACK, within ctx. On
+// success the engine is connected with k, and established was called. Otherwise k is
+// closed.
+func (k *conn) handshake(ctx context.Context, h hello, p *wire.Connect) (err error) {
 	stop := context.AfterFunc(ctx, func() { k.nc.SetDeadline(time.Now()) })
 	defer func() {
 		if !stop() || ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		if err != nil {
-			cut(k.nc, k.line)
+			k.nc.Close()
 		}
 	}()
-	exchange, initial, err := startAuth(ctx, a)
+	exchange, initial, err := startAuth(ctx, h.authenticator)
 	if err != nil {
 		return err
 	}
-	if a != nil {
+	if a := h.authenticator; a != nil {
 		p.AuthenticationMethod, p.AuthenticationData = a.Method(), initial
 	}
-	var hello []byte
+	var packet []byte
 	k.engine.do(func(engine *session.Client) {
-		err = engine.ConnectTo(server, v, p, time.Now())
-		hello = engine.Take(nil, time.Time{})
+		err = engine.ConnectTo(h.server, h.version, p, time.Now())
+		packet = engine.Take(nil, time.Time{})
 	})
 	if err != nil {
 		return err
 	}
-	if err := k.writeHandshake(hello); err != nil {
+	if err := k.writeHandshake(packet); err != nil {
 		return err
 	}
 	err = k.awaitConnack(ctx, exchange)
-	if v == V5 && isFault(err) && !k.greeting.foreign() {
+	if h.version == V5 && isFault(err) && !k.nc.Foreign() {
 		k.tellFault(err)
 	}
 	return err
@@ -63,9 +75,7 @@ func (k *conn) tellFault(err error) {
 	if k.writeHandshake(words) != nil {
 		return // the connection is over anyway
 	}
-	if half, ok := k.nc.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
-	}
+	k.nc.CloseWrite()
 }
 
 // awaitConnack takes packets until the server has accepted the connection, and

@@ -19,7 +19,6 @@ type arrivals struct{ k *conn }
 func (a arrivals) Read(b []byte) (int, error) {
 	n, err := a.k.nc.Read(b)
 	if n > 0 {
-		a.k.greeting.note(b[:n])
 		a.k.traffic.received.Add(uint64(n))
 	}
 	return n, err

@@ -8,23 +8,11 @@ import (
 )
 
 // writeLoop writes what has gathered in the engine while the last write was
-// under way: the busier the connection, the fewer the writes. Between writes it
-// looks after keep-alive.
+// under way: the busier the connection, the fewer the writes.
 func (k *conn) writeLoop(ctx context.Context) error {
 	n := &k.notices
 	wrote := false
-	upkeep := time.NewTimer(0)
-	defer upkeep.Stop()
 	for {
-		select {
-		case <-upkeep.C: // also when the writer never sleeps
-			wait, err := k.tend(n)
-			if err != nil {
-				return err
-			}
-			upkeep.Reset(wait)
-		default:
-		}
 		b, leaving := k.exchange(n, wrote)
 		if leaving != nil {
 			return k.sayGoodbye(ctx, leaving)
@@ -39,8 +27,6 @@ func (k *conn) writeLoop(ctx context.Context) error {
 		case <-k.outbox.wake:
 			// Let publishers that are ready to run add their packets first.
 			runtime.Gosched()
-		case <-upkeep.C:
-			upkeep.Reset(0)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -86,10 +72,10 @@ func (k *conn) trimLocked() {
 
 const trimInterval = time.Minute
 
-// write writes all of b, however long that takes: it is line that gives up when
+// write writes all of b, however long that takes: it is the network connection that gives up when
 // nothing moves.
 func (k *conn) write(b []byte) error {
-	if k.direct {
+	if k.nc.Direct() {
 		b = b[k.try(b):] // most often that is all, and needs no deadline
 	}
 	if len(b) == 0 {

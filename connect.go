@@ -1,253 +1,187 @@
 package mqtt
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"slices"
+	"math"
 	"time"
 
-	"github.com/seed65a45251/mqtt/internal/line"
+	"github.com/seed65a45251/mqtt/internal/transport"
+	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// round is one walk over all servers, with as many redirections as they ask for
-// and we follow. cause is why the last connection or round failed.
-type round struct {
-	c      *Client
-	number int
-	cause  error
+var errConnectTimeout = errors.New("no CONNACK within the connect timeout")
+
+// ErrRetriesExhausted is in the error of a client that gave up because
+// Config.Reconnect.MaxAttempts was reached.
+var ErrRetriesExhausted = errors.New("no more attempts to reconnect")
+
+// connector makes one connection after the other and keeps what an attempt learns for the
+// next. One goroutine at a time uses it: at first that of Connect, then the one that
+// reconnects.
+//
+// An attempt goes down these levels, each in a method of its own: a round visits servers;
+// a server has endpoints, several where SRV records name them; an endpoint has addresses;
+// on an address a network connection is made and shakes hands.
+type connector struct {
+	cfg    *Config
+	client connectCalls
+	dialer *transport.Dialer
+
+	servers   serverList
+	versions  versions
+	refusals  refusals
+	evictions evictions
+	backoff   *reconnect.Backoff
+	assigned  string // the client identifier that a server has given us
+	accepted  bool   // a server has accepted this client
+	// tolerated is the receive maximum that is enforced. Zero means the one announced.
+	tolerated int
 }
 
-// connect walks once over all servers.
-func (c *Client) connect(ctx context.Context, number int, cause error) (*conn, error) {
-	r := round{c, number, cause}
-	todo := c.link.route.round(c.cfg.ServerOrder)
-	alone := len(todo) == 1
-	var errs []error
-	for len(todo) > 0 {
-		t := todo[0]
-		todo = todo[1:]
-		k, p, err := r.visit(ctx, t)
-		if err == nil {
-			c.link.route.arrived(t, p.source(t))
-			return k, nil
-		}
-		if asked, ok := redirection(err); ok && p != nil {
-			next, refused := c.follow(ctx, p.source(t), asked)
-			alone = alone && refused != nil
-			todo = slices.Concat(next, todo)
-			if err = refused; err == nil {
-				err = asked
-			}
-		}
-		if alone {
-			return nil, err // the caller asks whether it is permanent
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", t.server.address, err))
-		if ctx.Err() != nil {
-			break
-		}
-		// A server that another one has named cannot end the client.
-		if !t.redirected && c.permanent(ctx, err) {
-			return nil, &roundError{listed(errs), true}
-		}
-	}
-	return nil, &roundError{listed(errs), false}
+// connectCalls are what a connector asks of the client that it connects.
+type connectCalls struct {
+	// handshake leads from a network connection to an MQTT connection. If it fails, the
+	// connection is closed; the result says what was written and read.
+	handshake func(context.Context, *transport.Conn, hello) (*conn, error)
+	// tell tells those who watch of a state without a connection.
+	tell func(Event)
+	// ending returns why no connection is wanted any more; nil: one is.
+	ending func() error
+	// atOnce has a token when the back-off is to be skipped.
+	atOnce <-chan struct{}
+	// tolerate lets the server have so many messages in flight.
+	tolerate func(receiveMaximum int)
 }
 
-// visit tries one server at all of its addresses. The plan is nil if it came to
-// none.
-func (r *round) visit(ctx context.Context, t target) (*conn, *plan, error) {
-	r.c.setState(Event{State: Connecting, Attempt: r.number, Server: t.server.address})
-	limited, cancel := context.WithTimeoutCause(ctx, r.c.cfg.ConnectTimeout, errConnectTimeout)
-	defer cancel()
-	p, err := r.c.prepare(limited, t, r.number, r.cause)
+// lost is how a connection ended.
+type lost struct {
+	cause      error
+	fromPacket bool // it may have ended because of a packet of ours
+}
+
+// newConnector returns one for servers. cfg is validated.
+func newConnector(cfg *Config, servers []server, client connectCalls) (*connector, error) {
+	dialer, err := cfg.newDialer(servers)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	found, err := r.c.cfg.endpoints(limited, p.server)
-	if err != nil {
-		return nil, p, because(limited, err)
+	c := &connector{cfg: cfg, client: client, dialer: dialer, backoff: reconnect.New(cfg.Reconnect, nil)}
+	c.servers.own = servers
+	c.versions.fixed = cfg.Version
+	if cfg.Authenticator != nil {
+		// An older version could not authenticate and must not be fallen back to.
+		c.versions.fixed = V5
 	}
-	var errs []error
-	for _, e := range found {
-		k, err := r.c.reach(ctx, p, e)
-		if err == nil {
-			return k, p, nil
-		}
-		if _, asked := redirection(err); asked || len(found) > 1 && saidSomething(err) && r.c.permanent(ctx, err) {
-			return nil, p, err
-		}
-		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, p, listed(errs)
+	return c, nil
 }
 
-func saidSomething(err error) bool {
-	_, said := errors.AsType[*ServerError](err)
-	return said
-}
-
-// because adds why ctx ended to an error that may just be a consequence.
-func because(ctx context.Context, err error) error {
-	if ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
-		return errorList{context.Cause(ctx), err}
-	}
-	return err
-}
-
-// reach tries all addresses of one endpoint: the next if one does not answer, and
-// also if one answers without being of use.
-func (c *Client) reach(ctx context.Context, p *plan, e endpoint) (*conn, error) {
-	limited, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errConnectTimeout)
-	defer cancel()
-	addrs, err := c.cfg.addresses(limited, e)
-	if err != nil {
-		return nil, because(limited, err)
-	}
-	var errs []error
-	for len(addrs) > 0 && ctx.Err() == nil {
-		k, rest, err := c.try(ctx, p, e, addrs)
+// first makes the first connection under ctx.
+func (c *connector) first(ctx context.Context) (*conn, error) {
+	var cause error
+	for number := 1; ; number++ {
+		k, err := c.tryRound(ctx, round{number, cause})
 		if err == nil {
 			return k, nil
 		}
-		errs = append(errs, err)
-		if saidSomething(err) {
-			break // the other addresses lead to the same server
-		}
-		addrs = rest
-	}
-	if len(errs) == 0 {
-		return nil, context.Cause(ctx)
-	}
-	return nil, listed(errs)
-}
-
-// try makes one connection to whichever of addrs answers first, and returns which
-// others are left. It ends when nothing moves for the connect timeout.
-func (c *Client) try(ctx context.Context, p *plan, e endpoint, addrs []string) (_ *conn, rest []string, _ error) {
-	ctx, cancel := enduring(ctx, c.cfg.ConnectTimeout)
-	defer cancel()
-	dial := func(ctx context.Context, addr string) (net.Conn, error) { return c.cfg.dial(ctx, e, addr) }
-	nc, addr, rest, err := race(ctx, addrs, dial)
-	if err != nil {
-		return nil, nil, because(ctx, err)
-	}
-	known := c.link.dialects.of(p, e)
-	speak := c.link.dialects.first(known)
-	k, err := c.connectAs(ctx, nc, p, e, speak)
-	if err != nil {
-		if next, ok := c.link.dialects.other(known, speak, err); ok {
-			k, err = c.speakInstead(ctx, p, e, addr, next, err)
-			speak = next
-		}
-	}
-	c.link.refusals.note(p, e, err)
-	if err != nil {
-		return nil, rest, err
-	}
-	known.accepted(speak)
-	c.link.worked = true
-	c.link.evictions.arrived(p, e)
-	return k, nil, nil
-}
-
-// speakInstead connects once more to addr with another version, because err ended
-// the connection with the first. A server that refuses that too has said more about
-// the first than about the second, unless it names a reason.
-func (c *Client) speakInstead(ctx context.Context, p *plan, e endpoint, addr string, speak speech, err error) (*conn, error) {
-	nc, otherErr := c.cfg.dial(ctx, e, addr)
-	if otherErr != nil {
-		return nil, err
-	}
-	k, otherErr := c.connectAs(ctx, nc, p, e, speak)
-	if otherErr == nil {
-		return k, nil
-	}
-	if saidSomething(otherErr) && !refusesVersion(otherErr) {
-		return nil, otherErr
-	}
-	return nil, err
-}
-
-// transportError is a failure before CONNECT was sent, which says nothing about
-// versions.
-type transportError struct{ err error }
-
-func (e *transportError) Error() string { return e.err.Error() }
-func (e *transportError) Unwrap() error { return e.err }
-
-// connectAs takes nc from the network connection to the MQTT connection.
-func (c *Client) connectAs(ctx context.Context, nc net.Conn, p *plan, e endpoint, speak speech) (*conn, error) {
-	v := speak.version
-	bottom := line.Under(nc)
-	nc, err := p.dress(ctx, nc, e, v)
-	if err != nil {
-		return nil, &transportError{because(ctx, err)}
-	}
-	k := newConn(c.connOptions(), nc, bottom, v)
-	c.link.fallback = speak.because
-	if err := k.handshake(ctx, c.cfg.sessionAt(e), v, c.connectPacket(v, p), p.authenticator); err != nil {
-		c.forget(k, err)
-		if err = k.recognise(&p.server, err); k.leavesGhost(err) {
-			c.link.evictions.haunt(time.Now())
-		}
-		return nil, err
-	}
-	return k, nil
-}
-
-// dress puts TLS and WebSocket on nc, as the URL says.
-func (p *plan) dress(ctx context.Context, nc net.Conn, e endpoint, v Version) (_ net.Conn, err error) {
-	if p.server.tls {
-		conf := p.tls
-		if p.server.websocket && conf.NextProtos == nil {
-			// A server that prefers HTTP/2 has to know that it is of no use here.
-			conf = conf.Clone()
-			conf.NextProtos = []string{"http/1.1"}
-		}
-		if nc, err = startTLS(ctx, nc, conf, e.host); err != nil {
+		if !c.cfg.RetryFirst || ctx.Err() != nil || c.permanent(ctx, err) {
 			return nil, err
 		}
+		if err := c.pause(ctx, number, err); err != nil {
+			return nil, err
+		}
+		cause = err
 	}
-	if p.server.websocket {
-		return openWebSocket(ctx, nc, p, v)
-	}
-	return nc, nil
 }
 
-// sessionAt names whose session a connection to e has: each server has its own,
-// unless they share them.
-func (c *Config) sessionAt(e endpoint) string {
-	if c.SharedSessions {
-		return ""
+// next makes the connection after the one that ended as l says.
+func (c *connector) next(ctx context.Context, l lost) (*conn, error) {
+	cause := c.learn(l)
+	// Close, which began when the connection had a second left, waits for nobody.
+	if ending := c.client.ending(); ending != nil {
+		return nil, ending
 	}
-	return e.address
+	if asked, ok := redirection(cause); ok {
+		c.servers.once, cause = c.follow(ctx, c.servers.present, asked)
+		if cause == nil {
+			cause = asked
+		}
+	}
+	for number := 1; ; number++ {
+		ending := c.client.ending()
+		switch {
+		case ending != nil:
+			return nil, ending
+		case c.permanent(ctx, cause):
+			return nil, fmt.Errorf("mqtt: %w", cause)
+		}
+		if len(c.servers.once) == 0 { // a redirection is followed at once
+			if err := c.pause(ctx, number, cause); err != nil {
+				return nil, err
+			}
+		}
+		k, err := c.tryRound(ctx, round{number, cause})
+		if err == nil {
+			return k, nil
+		}
+		cause = err
+	}
 }
 
-// connectPacket builds the CONNECT of the next attempt. It starts clean unless
-// a server may hold our session: that would delete what waits in it.
-func (c *Client) connectPacket(v Version, p *plan) *wire.Connect {
-	c.engine.mu.Lock()
-	clean := !c.engine.HasSession()
-	receiveMaximum := c.window.announce(c.cfg.ReceiveMaximum)
-	c.engine.mu.Unlock()
-	id := c.identifier()
-	packet := c.cfg.connectPacket(v, clean || id == "", p.username, p.password)
-	packet.ClientID = id
-	if v == V5 {
-		packet.UserProperties = p.properties
-		packet.ReceiveMaximum = receiveMaximum
+// learn keeps what the end of a connection says for the next, and returns why it ended,
+// in the terms of permanent.
+func (c *connector) learn(l lost) error {
+	now := time.Now()
+	healthy := c.backoff.Lost(now)
+	if errors.Is(l.cause, errOnDemand) {
+		c.backoff.Reset() // the connection did not fail
+		healthy = true
 	}
-	return packet
+	c.servers.failing = !healthy
+	c.tolerateMore(l.cause)
+	return c.evictions.judge(l, healthy, now)
 }
 
-// identifier is the client identifier of the next connection: the one that a server has
-// assigned if Config leaves it to the server, and empty if none has.
-func (c *Client) identifier() string { return cmp.Or(c.cfg.ClientID, c.link.assigned) }
+// tolerateMore lets a server that was disconnected for exceeding our receive maximum
+// exceed it by more on the next connection. Some exceed it whenever they resume
+// a session (Mosquitto 2.0 adds what came meanwhile to what was in flight), and
+// would be turned away forever.
+func (c *connector) tolerateMore(err error) {
+	fault, ok := errors.AsType[*wire.Error](err)
+	if !ok || fault.Reason != ReceiveMaximumExceeded {
+		return
+	}
+	c.tolerated = min(8*max(c.tolerated, int(c.cfg.ReceiveMaximum)), math.MaxUint16)
+	c.client.tolerate(c.tolerated)
+}
+
+// pause waits before the round with this number, which follows the failure cause.
+func (c *connector) pause(ctx context.Context, number int, cause error) error {
+	c.servers.hops = 0
+	delay, ok := c.backoff.Next()
+	if !ok {
+		return fmt.Errorf("mqtt: %w: %w", ErrRetriesExhausted, cause)
+	}
+	c.client.tell(Event{State: Reconnecting, Err: cause, Attempt: number, Delay: delay})
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-c.client.atOnce:
+		c.backoff.Reset()
+		return nil
+	case <-ctx.Done():
+		return errors.Join(context.Cause(ctx), cause)
+	}
+}
+
+// describe words why there is no first connection.
+func (c *connector) describe(err error) error {
+	if _, several := errors.AsType[*roundError](err); several {
+		return fmt.Errorf("mqtt: connect: %w", err)
+	}
+	return fmt.Errorf("mqtt: connect to %s: %w", c.servers.own[0].Address, err)
+}

@@ -29,16 +29,16 @@ func (c *Client) establishedLocked(k *conn) (announce func(), err error) {
 	}
 	event := c.continuedLocked()
 	if ack := c.engine.Connack(); c.cfg.ClientID == "" && ack.AssignedClientID != "" {
-		c.link.assigned = ack.AssignedClientID
+		k.clientID = ack.AssignedClientID
 	}
 	c.inbox.reconnected()
 	c.window.established()
 	c.conn, c.engine.outbox = k, &k.outbox
 	c.holds.serve(&k.outbox)
 	c.holds.handLocked(c.engine.Client)
-	c.revival.done()
+	c.reconnectNow.done()
 	c.counters.connections++
-	c.status.state, c.status.info = Connected, c.serverInfoLocked()
+	c.status.state, c.status.info = Connected, c.serverInfoLocked(k)
 	return func() { c.watchers.send(event) }, nil
 }
 
@@ -67,12 +67,12 @@ func (c *Client) continuedLocked() Event {
 }
 
 // serverInfoLocked returns what was agreed with the server.
-func (c *Client) serverInfoLocked() ServerInfo {
+func (c *Client) serverInfoLocked(k *conn) ServerInfo {
 	ack := c.engine.Connack()
 	return ServerInfo{
 		Version:             c.engine.Version(),
-		Fallback:            c.link.fallback,
-		ClientID:            c.identifier(),
+		Fallback:            k.fallback,
+		ClientID:            k.clientID,
 		SessionPresent:      ack.SessionPresent,
 		KeepAlive:           c.engine.KeepAlive(),
 		SessionExpiry:       time.Duration(c.engine.SessionExpiryInterval()) * time.Second,
@@ -83,13 +83,14 @@ func (c *Client) serverInfoLocked() ServerInfo {
 	}
 }
 
-// forget ends the engine's part of connection k, which err ended.
-func (c *Client) forget(k *conn, err error) {
+// forget ends the engine's part of connection k, which err ended, and reports whether a
+// packet of ours may be why.
+func (c *Client) forget(k *conn, err error) (fromPacket bool) {
 	cause := k.endedBy(err)
 	c.holds.serve(nil)
 	c.engine.do(func(engine *session.Client) {
 		engine.WroteBytes(k.written.Load())
-		k.answersPacket = engine.MayAnswer(cause)
+		fromPacket = engine.MayAnswer(cause)
 		engine.LostBecause(cause, time.Now())
 		if c.conn == k {
 			c.conn, c.engine.outbox = nil, nil
@@ -98,6 +99,7 @@ func (c *Client) forget(k *conn, err error) {
 		k.outbox.endProgressLocked()
 	})
 	c.cfg.Logger.Info("mqtt connection ended", "client_id", c.cfg.ClientID, "cause", err)
+	return fromPacket
 }
 
 // setState changes the state of a client that is not connected.

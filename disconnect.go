@@ -24,7 +24,7 @@ func (c *Client) closeFor(err error) {
 	wait := c.own.endAll(err)
 	c.inbox.cut(err)
 	c.leave(&wire.Disconnect{}, err)
-	c.life.Wait()
+	<-c.done
 	wait()
 }
 
@@ -95,7 +95,7 @@ func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error 
 		err = left
 	}
 	c.leave(p, ErrClosed)
-	c.life.Wait()
+	<-c.done
 	return err
 }
 

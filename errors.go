@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/session"
 )
 
@@ -75,6 +76,14 @@ type ServerError = session.ServerError
 //	Error() string // the Detail
 //	Unwrap() error // the ReasonCode
 type LimitError = session.LimitError
+
+// HTTPError is the answer of a server to the WebSocket handshake, or of an HTTP
+// proxy to CONNECT, that is not the one needed. Redirections are not followed:
+// the headers and the query of the request may be secret. Its fields are
+//
+//	Proxy      bool // a proxy said it
+//	StatusCode int  // of the answer
+type HTTPError = transport.HTTPError
 
 // NotSent reports whether err, returned by a method of Client, guarantees that
 // the request never reached the server: doing it again cannot do it twice.

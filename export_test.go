@@ -1,14 +1,9 @@
 package mqtt
 
-import "net"
+import "github.com/seed65a45251/mqtt/internal/transport"
 
 // Network is what SetNetwork takes.
-type Network = network
+type Network = transport.Network
 
 // SetNetwork puts n in the place of the operating system.
 func SetNetwork(c *Config, n Network) { c.network = n }
-
-// OrderRecords is orderRecords.
-func OrderRecords(records []*net.SRV, random func(n int) int) []*net.SRV {
-	return orderRecords(records, random)
-}

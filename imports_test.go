@@ -30,7 +30,7 @@ var permittedImports = map[string][]string{
 	"./store/...": {"./store", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	".": {
 		"./wire", "./match", "./session", "./reconnect", "./internal/...",
-		"golang.org/x/sync/errgroup", "github.com/coder/websocket", "golang.org/x/net/proxy",
+		"golang.org/x/sync/errgroup",
 	},
 	"./broker": {
 		"./wire", "./match", "./session", "./reconnect", "./store", "./internal/...", "./broker/internal/...",
@@ -42,6 +42,7 @@ var permittedImports = map[string][]string{
 	"./broker/internal/records": {"./store", "./wire"},
 	"./broker/internal/wsconn":  {"./internal/line", "./internal/pipe", "./internal/pong", "github.com/coder/websocket"},
 	"./internal/...":            {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
+	"./internal/transport":      {"./internal/line", "./internal/pong", "github.com/coder/websocket", "golang.org/x/net/proxy"},
 	"./internal/mosquitto":      {"./internal/...", "github.com/stretchr/testify/require"},
 	"./internal/conversation":   {".", "./mqtttest", "./wire", "github.com/coder/websocket", "github.com/stretchr/testify/require"},
 	"./mqtttest":                {"./broker", "./wire", "./match", "./internal/pipe"},

@@ -2,14 +2,12 @@ package mqtt
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"golang.org/x/sync/errgroup"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/session"
 )
 
@@ -24,8 +22,8 @@ type Client struct {
 
 	ctx    context.Context // ends with the client; its cause says why
 	cancel context.CancelCauseFunc
-	life   sync.WaitGroup // the goroutine of supervise
-	done   chan struct{}  // closed when no goroutine is left
+	life   errgroup.Group // of run, which connects, serves and connects again
+	done   chan struct{}  // closed when life is over
 
 	engine    engine
 	conn      *conn        // the established connection; nil: there is none; guarded by engine.mu
@@ -34,9 +32,10 @@ type Client struct {
 	lossTold  uint64       // of Sender.Lost, what Flush has told; likewise
 	logger    *slog.Logger // names the client
 	tolerance tolerance
-	revival   revival
 
-	link       linkage
+	connector    *connector
+	reconnectNow reconnectNow // guarded by engine.mu
+
 	holds      holds
 	window     window
 	hooks      hooks
@@ -51,21 +50,6 @@ type Client struct {
 	// Of a client behind a Subscription with a connection of its own.
 	parent *Client                      // the client that it serves; nil: it serves the program itself
 	served atomic.Pointer[Subscription] // nil: none yet
-}
-
-// linkage is what successive attempts to connect know. Only one goroutine, at
-// first that of Connect, then supervise, touches it.
-type linkage struct {
-	dialects  dialects
-	fallback  error  // why the connection that begins is not one of 5.0, with Auto
-	assigned  string // the client identifier that a server has given us
-	worked    bool   // a server has accepted this client
-	refusals  refusals
-	evictions evictions
-	backoff   *reconnect.Backoff
-	route     itinerary
-	// indulgence is the receive maximum enforced; 0: the one announced. See indulge.
-	indulgence int
 }
 
 // Connect connects to server and returns when the server has accepted the
@@ -102,19 +86,17 @@ func Connect(ctx context.Context, server string, cfg Config) (*Client, error) {
 
 // begin makes the first connection under ctx.
 func (c *Client) begin(ctx context.Context) (*Client, error) {
-	k, err := c.connectFirst(ctx)
+	k, err := c.connector.first(ctx)
 	if err != nil {
 		c.end(err)
 		close(c.done)
-		if _, several := errors.AsType[*roundError](err); several {
-			return nil, fmt.Errorf("mqtt: connect: %w", err)
-		}
-		return nil, fmt.Errorf("mqtt: connect to %s: %w", c.link.route.servers[0].address, err)
+		return nil, c.connector.describe(err)
 	}
-	c.life.Go(func() {
+	c.life.Go(func() error { return c.run(k) })
+	go func() { // waits for the client's life, so that Done closes though nobody asks
 		defer close(c.done)
-		c.end(c.supervise(k))
-	})
+		c.end(c.life.Wait())
+	}()
 	return c, nil
 }
 
@@ -127,20 +109,21 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}
-	// The environment is the same at every attempt.
-	for _, s := range servers {
-		if !s.srv {
-			if _, err := cfg.endpoints(context.Background(), s); err != nil {
-				return nil, err
-			}
-		}
-	}
 	c := &Client{cfg: cfg, url: rawServer, named: named, done: make(chan struct{})}
 	if c.hooks, err = sortHooks(cfg.Hooks); err != nil {
 		return nil, err
 	}
-	c.link.route.servers = servers
-	c.revival.now = make(chan struct{}, 1)
+	c.reconnectNow.token = make(chan struct{}, 1)
+	c.connector, err = newConnector(&c.cfg, servers, connectCalls{
+		handshake: c.shakeHands,
+		tell:      c.setState,
+		ending:    c.engine.endingCause,
+		atOnce:    c.reconnectNow.token,
+		tolerate:  c.tolerate,
+	})
+	if err != nil {
+		return nil, err
+	}
 	c.reauth.lock = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine.Client = session.NewClient(session.ClientSettings{
@@ -161,12 +144,6 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	c.logger = cfg.Logger.With("client_id", cfg.ClientID)
 	c.tolerance.logger = c.logger
 	c.engine.queue.limits = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
-	c.link.dialects.fixed = cfg.Version
-	if cfg.Authenticator != nil {
-		// An older version could not authenticate and must not be fallen back to.
-		c.link.dialects.fixed = V5
-	}
-	c.link.backoff = reconnect.New(cfg.Reconnect, nil)
 	c.openInbox()
 	return c, nil
 }
@@ -228,7 +205,7 @@ func (c *Client) Err() error {
 
 // String names the client, without what its configuration has to hide.
 func (c *Client) String() string {
-	return fmt.Sprintf("mqtt.Client{ID: %q, Server: %q}", c.cfg.ClientID, c.link.route.servers[0].address)
+	return fmt.Sprintf("mqtt.Client{ID: %q, Server: %q}", c.cfg.ClientID, c.connector.servers.own[0].Address)
 }
 
 // GoString is String: printing the fields would show the password.

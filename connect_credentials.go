@@ -5,6 +5,8 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
+
+	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
 // A refusal of credentials is the end of a client only if nothing could change
@@ -13,12 +15,12 @@ import (
 //   - In CONNACK, before the first connection and without Config.Attempt, it is
 //     permanent.
 //   - With Config.Attempt, which may know other credentials, it is asked again after
-//     a pause. When a server has refused the very same ones three times in a row, and
+//     a pause. When a server has refused the very same count three times in a row, and
 //     no server has ever accepted this client, that is the end.
 //   - A client that was connected before goes on, whatever CONNACK says: what was right
 //     a minute ago may be right again when the server has loaded all its users. Only
 //     Config.Reconnect bounds how often it asks.
-//   - What ends a connection on which all was well is judged in evictions.go.
+//   - What ends a connection on which all was well is judged by evictions.
 //
 // Config.Permanent, if set, decides in place of these rules.
 
@@ -27,13 +29,13 @@ const sameRefusals = 3
 
 // refusals counts refusals of the same credentials in a row, for each server.
 type refusals struct {
-	counts map[string]*refusedOnes
+	counts map[string]*refusalCount
 	most   int // in a row, by the server that refused last
 }
 
-type refusedOnes struct {
-	sum  uint64 // of the credentials
-	many int
+type refusalCount struct {
+	sum uint64 // of the credentials
+	n   int
 }
 
 // refusesCredentials says whether a server has refused who we are, by its CONNACK or
@@ -51,23 +53,23 @@ func refusesCredentials(err error) bool {
 }
 
 // note takes the outcome of a visit with p.
-func (r *refusals) note(p *plan, e endpoint, err error) {
-	key := p.server.String() + " " + e.address
+func (r *refusals) note(p *plan, e transport.Endpoint, err error) {
+	key := p.server.String() + " " + e.Address
 	if !refusesCredentials(err) {
 		delete(r.counts, key)
 		return
 	}
 	sum := p.fingerprint()
-	ones := r.counts[key]
-	if ones == nil || ones.sum != sum {
-		if r.counts == nil || len(r.counts) >= maxDialects {
-			r.counts = make(map[string]*refusedOnes)
+	count := r.counts[key]
+	if count == nil || count.sum != sum {
+		if r.counts == nil || len(r.counts) >= maxKnownServers {
+			r.counts = make(map[string]*refusalCount)
 		}
-		ones = &refusedOnes{sum: sum}
-		r.counts[key] = ones
+		count = &refusalCount{sum: sum}
+		r.counts[key] = count
 	}
-	ones.many++
-	r.most = ones.many
+	count.n++
+	r.most = count.n
 }
 
 var fingerprintSeed = maphash.MakeSeed()
@@ -82,7 +84,7 @@ func (p *plan) fingerprint() uint64 {
 			h.WriteString(s)
 		}
 	}
-	add(p.username, string(p.password), p.server.query)
+	add(p.username, string(p.password), p.server.Query)
 	for _, name := range slices.Sorted(maps.Keys(p.header)) {
 		add(name)
 		add(p.header[name]...)
@@ -98,18 +100,4 @@ func (p *plan) fingerprint() uint64 {
 		}
 	}
 	return h.Sum64()
-}
-
-// hopeless is the rule of a client whose Config.Permanent is not set.
-func (c *Client) hopeless(err error) bool {
-	if once, late := errors.AsType[*evicted](err); late && !once.final || !IsPermanent(err) {
-		return false
-	}
-	if !refusesCredentials(err) {
-		return true
-	}
-	if _, twice := errors.AsType[*evicted](err); twice {
-		return true
-	}
-	return !c.link.worked && (c.cfg.Attempt == nil || c.link.refusals.most >= sameRefusals)
 }

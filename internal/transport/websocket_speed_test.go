@@ -1,4 +1,4 @@
-package mqtt
+package transport
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The benchmarks compare websocketConn with a bare loop over the library, on
+// The benchmarks compare a Conn with a bare loop over the library, on
 // loopback, with frames as the writer of a busy connection makes them.
 
 func BenchmarkWebSocketWrite(b *testing.B) {
@@ -45,7 +45,7 @@ func benchmarkWrites(b *testing.B, counted <-chan int, write func([]byte) error)
 
 // webSocketPair connects to a server that reports the size of each message. The
 // two returned ends are of two connections.
-func webSocketPair(b *testing.B) (*websocketConn, *websocket.Conn, <-chan int) {
+func webSocketPair(b *testing.B) (*Conn, *websocket.Conn, <-chan int) {
 	counted := make(chan int, 1<<20)
 	url := webSocketServer(b, func(ws *websocket.Conn) {
 		ws.SetReadLimit(-1)
@@ -64,15 +64,18 @@ func webSocketPair(b *testing.B) (*websocketConn, *websocket.Conn, <-chan int) {
 	return openForBenchmark(b, url), bare, counted
 }
 
-func openForBenchmark(b *testing.B, url string) *websocketConn {
-	s, err := parseServer("", url)
+func openForBenchmark(b *testing.B, url string) *Conn {
+	s, _, err := Parse(url)
 	require.NoError(b, err)
-	nc, err := net.Dial("tcp", s.address)
+	d, err := New(Options{})
 	require.NoError(b, err)
-	wrapped, err := openWebSocket(b.Context(), nc, &plan{server: s}, V5)
+	found, err := d.Endpoints(b.Context(), s)
 	require.NoError(b, err)
-	b.Cleanup(func() { wrapped.Close() })
-	return wrapped.(*websocketConn)
+	c, err := d.Dial(b.Context(), found[0], found[0].Address)
+	require.NoError(b, err)
+	require.NoError(b, c.Upgrade(b.Context(), s.Host, Upgrade{Server: s, Subprotocols: []string{"mqtt"}}))
+	b.Cleanup(func() { c.Close() })
+	return c
 }
 
 func webSocketServer(b *testing.B, serve func(*websocket.Conn)) (url string) {

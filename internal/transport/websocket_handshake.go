@@ -1,4 +1,4 @@
-package mqtt
+package transport
 
 import (
 	"bufio"
@@ -16,46 +16,27 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/internal/pong"
 )
 
-// HTTPError is the answer of a server to the WebSocket handshake, or of an HTTP
-// proxy to CONNECT, that is not the one needed. Redirections are not followed:
-// the headers and the query of the request may be secret.
-type HTTPError struct {
-	Proxy      bool // a proxy said it
-	StatusCode int
-}
-
-// Error names who said what.
-func (e *HTTPError) Error() string {
-	who := "server answered the WebSocket handshake with"
-	if e.Proxy {
-		who = "proxy answered CONNECT with"
-	}
-	return fmt.Sprintf("%s %d %s", who, e.StatusCode, http.StatusText(e.StatusCode))
-}
-
-// openWebSocket makes nc, which it takes over, carry a WebSocket.
-func openWebSocket(ctx context.Context, nc net.Conn, p *plan, v Version) (net.Conn, error) {
-	frames := &frameConn{Conn: nc}
-	offered := subprotocols(v)
-	handshake := &upgrade{frames: frames, offered: offered}
+// openWebSocket makes c carry a WebSocket. When it fails, c is closed.
+func openWebSocket(ctx context.Context, c *Conn, u Upgrade) (*websocketConn, error) {
+	frames := &frameConn{Conn: c.Conn}
+	handshake := &handshake{frames: frames, offered: u.Subprotocols}
 	pongs := pong.New(extraFrames{frames}, true)
-	ws, _, err := websocket.Dial(ctx, p.server.requestURL(), &websocket.DialOptions{
+	ws, _, err := websocket.Dial(ctx, u.Server.requestURL(), &websocket.DialOptions{
 		HTTPClient: &http.Client{
 			Transport:     handshake,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		HTTPHeader:   p.header,
-		Host:         p.header.Get("Host"),
-		Subprotocols: offered,
+		HTTPHeader:   u.Header,
+		Host:         u.Header.Get("Host"),
+		Subprotocols: u.Subprotocols,
 
 		OnPingReceived: pongs.Received,
 	})
 	if err != nil {
-		cut(nc, line.Under(nc))
+		c.Close()
 		return nil, handshake.explain(ctx, err)
 	}
 	// A message may hold any number of packets, so there is no limit to it that
@@ -66,36 +47,28 @@ func openWebSocket(ctx context.Context, nc net.Conn, p *plan, v Version) (net.Co
 	return &websocketConn{ws: ws, frames: frames, pongs: pongs}, nil
 }
 
-// subprotocols are offered in this order. [MQTT-6.0.0-3]
-func subprotocols(v Version) []string {
-	if v == V31 {
-		return []string{"mqttv3.1", "mqtt"}
-	}
-	return []string{"mqtt"}
-}
-
 // requestURL is the URL for the request line and the Host header.
-func (s *server) requestURL() string {
-	text, host := "ws://", zoneless(s.address)
-	if s.tls {
+func (s *Server) requestURL() string {
+	text, host := "ws://", zoneless(s.Address)
+	if s.TLS {
 		text = "wss://"
 	}
-	if s.unix {
+	if s.Unix {
 		host = "localhost"
-	} else if net.JoinHostPort(s.host, s.port) == host {
+	} else if net.JoinHostPort(s.Host, s.port) == host {
 		// Signatures are made over the host without a port that goes without saying.
 		host = strings.TrimSuffix(host, ":"+s.port)
 	}
-	text += host + s.path
-	if s.query != "" {
-		text += "?" + s.query
+	text += host + s.Path
+	if s.Query != "" {
+		text += "?" + s.Query
 	}
 	return text
 }
 
-// upgrade is the transport of one HTTP request over a connection that exists.
+// handshake is the transport of one HTTP request over a connection that exists.
 // net/http has none: it insists on dialling, and on goroutines of its own.
-type upgrade struct {
+type handshake struct {
 	frames  *frameConn
 	offered []string // subprotocols
 	err     error    // better than what the library says
@@ -107,21 +80,21 @@ const maxResponse = 64 << 10
 // maxQuoted bounds what an error says of it.
 const maxQuoted = 200
 
-func (u *upgrade) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, early, err := exchange(r.Context(), u.frames.Conn, r, r.Write)
+func (h *handshake) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, early, err := exchange(r.Context(), h.frames.Conn, r, r.Write)
 	if err != nil {
-		u.err = fmt.Errorf("WebSocket handshake: %w", err)
-		return nil, u.err
+		h.err = fmt.Errorf("WebSocket handshake: %w", err)
+		return nil, h.err
 	}
-	if u.err = u.judge(response); u.err != nil {
-		return nil, u.err
+	if h.err = h.judge(response); h.err != nil {
+		return nil, h.err
 	}
-	u.frames.ahead = early
-	response.Body = u.frames
+	h.frames.ahead = early
+	response.Body = h.frames
 	return response, nil
 }
 
-func (u *upgrade) judge(r *http.Response) error {
+func (h *handshake) judge(r *http.Response) error {
 	if r.StatusCode != http.StatusSwitchingProtocols {
 		return &HTTPError{StatusCode: r.StatusCode}
 	}
@@ -131,7 +104,7 @@ func (u *upgrade) judge(r *http.Response) error {
 	if chosen == "" {
 		return errors.New("server chose no WebSocket subprotocol, not even mqtt")
 	}
-	if !slices.ContainsFunc(u.offered, func(p string) bool { return strings.EqualFold(p, chosen) }) {
+	if !slices.ContainsFunc(h.offered, func(p string) bool { return strings.EqualFold(p, chosen) }) {
 		return fmt.Errorf("server chose the WebSocket subprotocol %.40q, not mqtt", chosen)
 	}
 	return nil
@@ -139,12 +112,12 @@ func (u *upgrade) judge(r *http.Response) error {
 
 // explain replaces the error of a failed handshake: the library's tells the URL,
 // which may be signed, and quotes headers of any length.
-func (u *upgrade) explain(ctx context.Context, err error) error {
+func (h *handshake) explain(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case u.err != nil:
-		return u.err
+	case h.err != nil:
+		return h.err
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err

@@ -3,12 +3,59 @@ package mqtt
 import (
 	"context"
 
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// revival is how Reconnect and the goroutine that makes connections meet.
-type revival struct {
-	now     chan struct{} // one token: do not wait for the next attempt
+// run serves one connection after the other, until there is to be no further one, and
+// returns why. The first is k.
+func (c *Client) run(k *conn) error {
+	for {
+		err := k.serve(c.ctx)
+		ended := lost{cause: err, fromPacket: c.forget(k, err)}
+		if k, err = c.connector.next(c.ctx, ended); err != nil {
+			return err
+		}
+	}
+}
+
+// shakeHands leads from nc to an MQTT connection, which is the client's from then on.
+func (c *Client) shakeHands(ctx context.Context, nc *transport.Conn, h hello) (*conn, error) {
+	k := newConn(c.connOptions(), nc, h)
+	err := k.handshake(ctx, h, c.connectPacket(h))
+	if err != nil {
+		c.forget(k, err)
+	}
+	return k, err
+}
+
+// connectPacket builds the CONNECT of the next attempt. It starts clean unless
+// a server may hold our session: that would delete what waits in it.
+func (c *Client) connectPacket(h hello) *wire.Connect {
+	c.engine.mu.Lock()
+	clean := !c.engine.HasSession()
+	receiveMaximum := c.window.announce(c.cfg.ReceiveMaximum)
+	c.engine.mu.Unlock()
+	packet := c.cfg.connectPacket(h.version, clean || h.clientID == "", h.username, h.password)
+	packet.ClientID = h.clientID
+	if h.version == V5 {
+		packet.UserProperties = h.properties
+		packet.ReceiveMaximum = receiveMaximum
+	}
+	return packet
+}
+
+// tolerate lets the server have so many messages in flight.
+func (c *Client) tolerate(receiveMaximum int) {
+	c.window.mayWait.Store(2 * int64(receiveMaximum)) // what came before may wait too
+	c.engine.mu.Lock()
+	c.engine.AllowExcess(receiveMaximum)
+	c.engine.mu.Unlock()
+}
+
+// reconnectNow is how Reconnect and the goroutine that makes connections meet.
+type reconnectNow struct {
+	token   chan struct{} // one: do not wait for the next attempt
 	waiting []chan struct{}
 }
 
@@ -31,9 +78,9 @@ func (c *Client) Reconnect(ctx context.Context) error {
 		c.engine.mu.Unlock()
 		return &requestError{"reconnect", "", false, err}
 	}
-	c.revival.waiting = append(c.revival.waiting, established)
+	c.reconnectNow.waiting = append(c.reconnectNow.waiting, established)
 	select {
-	case c.revival.now <- struct{}{}:
+	case c.reconnectNow.token <- struct{}{}:
 	default:
 	}
 	k := c.drop()
@@ -46,7 +93,7 @@ func (c *Client) Reconnect(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		c.engine.mu.Lock()
-		c.revival.forget(established)
+		c.reconnectNow.forget(established)
 		c.engine.mu.Unlock()
 		return &requestError{"reconnect", "", true, context.Cause(ctx)}
 	case <-c.ctx.Done():
@@ -68,7 +115,7 @@ func (c *Client) renew() {
 	}
 }
 
-// drop begins the end of the connection, whose hurry has to follow without the lock.
+// drop begins the end of the connection, whose limitFarewell has to follow without the lock.
 // Called with engine.mu held.
 func (c *Client) drop() *conn {
 	k := c.conn
@@ -93,18 +140,18 @@ func (c *Client) detach() {
 
 // done answers all calls of Reconnect: there is a connection that is newer than
 // they are. Called with engine.mu held.
-func (r *revival) done() {
+func (r *reconnectNow) done() {
 	for _, established := range r.waiting {
 		close(established)
 	}
 	r.waiting = nil
 	select {
-	case <-r.now:
+	case <-r.token:
 	default:
 	}
 }
 
-func (r *revival) forget(established chan struct{}) {
+func (r *reconnectNow) forget(established chan struct{}) {
 	for i, ch := range r.waiting {
 		if ch == established {
 			r.waiting = append(r.waiting[:i], r.waiting[i+1:]...)

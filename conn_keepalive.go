@@ -1,11 +1,60 @@
 package mqtt
 
 import (
+	"context"
 	"time"
 
-	"github.com/seed65a45251/mqtt/internal/line"
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/session"
 )
+
+// keepAlive sends pings and notices a server that does not answer. It also looks after
+// memory that an idle connection does not need.
+func (k *conn) keepAlive(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			wait, err := k.tick()
+			if err != nil {
+				return err
+			}
+			timer.Reset(wait)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// tick queues a ping if one is due, which wakes the writer, and says when to come again.
+func (k *conn) tick() (wait time.Duration, err error) {
+	var n notices
+	taken, known := k.nc.Taken()
+	now := time.Now()
+	heard := k.nc.Heard()
+	if k.receiver.waiting() {
+		heard = now
+	}
+	k.engine.mu.Lock()
+	k.engine.Alive(heard)
+	if known && k.ping.moves(k.engine.Client, taken) {
+		k.engine.DelayPing(now)
+	}
+	err = k.engine.Tick(now)
+	due := k.engine.Deadline()
+	look := known && k.ping.look(k.engine.Client)
+	k.trimLocked()
+	k.engine.unlock(&n)
+	wait = trimInterval
+	if !due.IsZero() {
+		wait = min(wait, time.Until(due))
+	}
+	if look {
+		wait = min(wait, pingLook)
+	}
+	return wait, err
+}
 
 // ping follows a PINGREQ through what the operating system has still to send. A slow
 // line may need longer for that than the server may take to answer, so that time
@@ -21,9 +70,9 @@ type ping struct {
 const pingLook = time.Second
 
 // wrote notes where the PINGREQ is, if it was just written.
-func (p *ping) wrote(engine *session.Client, l *line.Conn) {
+func (p *ping) wrote(engine *session.Client, nc *transport.Conn) {
 	if _, written := engine.Pinging(); written && p.end == 0 {
-		p.end = l.Sent()
+		p.end = nc.Sent()
 	}
 }
 

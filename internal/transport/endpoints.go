@@ -1,4 +1,4 @@
-package mqtt
+package transport
 
 import (
 	"cmp"
@@ -12,30 +12,31 @@ import (
 	"strings"
 )
 
-// endpoint is one place to dial.
-type endpoint struct {
-	network, address string
-	host             string   // to check the certificate against
-	proxy            *url.URL // nil: none
+// Endpoint is one place to dial.
+type Endpoint struct {
+	Address string // host:port, or the path of a socket
+	Host    string // to check the certificate against
+	network string
+	proxy   *url.URL // nil: none
 }
 
 // maxRecords bounds how many SRV records are used.
 const maxRecords = 16
 
-// endpoints returns where s can be reached, in the order to try.
-func (c *Config) endpoints(ctx context.Context, s server) ([]endpoint, error) {
-	if !s.srv {
-		return c.viaProxy(s, []endpoint{{network: s.network(), address: s.address, host: s.host}})
+// Endpoints returns where s can be reached, in the order to try.
+func (d *Dialer) Endpoints(ctx context.Context, s Server) ([]Endpoint, error) {
+	if !s.SRV {
+		return d.viaProxy(s, []Endpoint{{network: s.network(), Address: s.Address, Host: s.Host}})
 	}
 	service := "mqtt"
-	if s.tls {
+	if s.TLS {
 		service = "secure-mqtt"
 	}
-	_, records, err := c.network.LookupSRV(ctx, service, "tcp", s.host)
+	_, records, err := d.network.LookupSRV(ctx, service, "tcp", s.Host)
 	if err != nil {
 		return nil, err
 	}
-	var found []endpoint
+	var found []Endpoint
 	for _, r := range orderRecords(records, rand.IntN) {
 		target := strings.TrimSuffix(r.Target, ".")
 		if target == "" || r.Port == 0 {
@@ -43,12 +44,12 @@ func (c *Config) endpoints(ctx context.Context, s server) ([]endpoint, error) {
 		}
 		// The certificate has to be for the domain: the target comes from DNS,
 		// where anyone could have put it.
-		found = append(found, endpoint{"tcp", net.JoinHostPort(target, strconv.Itoa(int(r.Port))), s.host, nil})
+		found = append(found, Endpoint{network: "tcp", Address: net.JoinHostPort(target, strconv.Itoa(int(r.Port))), Host: s.Host})
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("_%s._tcp.%s offers no server", service, s.host)
+		return nil, fmt.Errorf("_%s._tcp.%s offers no server", service, s.Host)
 	}
-	return c.viaProxy(s, found[:min(len(found), maxRecords)])
+	return d.viaProxy(s, found[:min(len(found), maxRecords)])
 }
 
 // orderRecords sorts by priority, and within one draws by weight (RFC 2782).
@@ -80,13 +81,13 @@ func orderRecords(records []*net.SRV, random func(n int) int) []*net.SRV {
 }
 
 // viaProxy gives each endpoint the proxy that leads to it.
-func (c *Config) viaProxy(s server, found []endpoint) ([]endpoint, error) {
-	if c.proxyFor == nil || s.unix {
+func (d *Dialer) viaProxy(s Server, found []Endpoint) ([]Endpoint, error) {
+	if d.proxyFor == nil || s.Unix {
 		return found, nil
 	}
 	for i := range found {
 		var err error
-		found[i].proxy, err = c.proxyFor(&url.URL{Scheme: httpScheme(s), Host: zoneless(found[i].address)})
+		found[i].proxy, err = d.proxyFor(&url.URL{Scheme: httpScheme(s), Host: zoneless(found[i].Address)})
 		if err != nil {
 			return nil, err
 		}
@@ -94,8 +95,8 @@ func (c *Config) viaProxy(s server, found []endpoint) ([]endpoint, error) {
 	return found, nil
 }
 
-func httpScheme(s server) string {
-	if s.tls {
+func httpScheme(s Server) string {
+	if s.TLS {
 		return "https"
 	}
 	return "http"

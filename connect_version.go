@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -24,85 +25,85 @@ import (
 // unanswered before 3.1.1 is tried.
 const patience = 5
 
-// dialects are the versions that the servers were found to speak.
-type dialects struct {
+// versions are those that the servers were found to speak.
+type versions struct {
 	fixed Version // Auto: to be found out
-	known map[string]*dialect
+	known map[string]*knownVersion
 }
 
-// dialect is what is known of one server.
-type dialect struct {
+// knownVersion is what is known of one server.
+type knownVersion struct {
 	pinned  error // its refusal of 5.0; nil: it has not refused
 	fluent  bool  // it has accepted 5.0
 	hangups int   // CONNECTs of 5.0 in a row without an answer
 }
 
-// maxDialects bounds what is remembered: servers may name others without end.
-const maxDialects = 256
+// maxKnownServers bounds what is remembered: servers may name others without end.
+const maxKnownServers = 256
 
 // of returns what is known of the server at e.
-func (d *dialects) of(p *plan, e endpoint) *dialect {
-	key := p.server.String() + " " + e.address
-	if found := d.known[key]; found != nil {
+func (s *versions) of(p *plan, e transport.Endpoint) *knownVersion {
+	key := p.server.String() + " " + e.Address
+	if found := s.known[key]; found != nil {
 		return found
 	}
-	if len(d.known) >= maxDialects {
-		clear(d.known)
+	if len(s.known) >= maxKnownServers {
+		clear(s.known)
 	}
-	if d.known == nil {
-		d.known = make(map[string]*dialect)
+	if s.known == nil {
+		s.known = make(map[string]*knownVersion)
 	}
-	d.known[key] = new(dialect)
-	return d.known[key]
+	s.known[key] = new(knownVersion)
+	return s.known[key]
 }
 
-// speech is the version of one connection, and why it is not 5.0 with Auto.
-type speech struct {
+// versionChoice is the version of one connection, and why it is not 5.0 with Auto.
+type versionChoice struct {
 	version Version
 	because error
 }
 
 // first returns what to begin with.
-func (d *dialects) first(known *dialect) speech {
+func (s *versions) first(known *knownVersion) versionChoice {
 	switch {
-	case d.fixed != Auto:
-		return speech{version: d.fixed}
+	case s.fixed != Auto:
+		return versionChoice{version: s.fixed}
 	case known.pinned != nil:
-		return speech{V311, known.pinned}
+		return versionChoice{V311, known.pinned}
 	}
-	return speech{version: V5}
+	return versionChoice{version: V5}
 }
 
-// accepted notes that the server has accepted s.
-func (d *dialect) accepted(s speech) {
-	if s.version == V5 {
-		*d = dialect{fluent: true}
-	} else if refusesVersion(s.because) {
-		*d = dialect{pinned: s.because}
+// accepted notes that the server has accepted v.
+func (k *knownVersion) accepted(v versionChoice) {
+	if v.version == V5 {
+		*k = knownVersion{fluent: true}
+	} else if refusesVersion(v.because) {
+		*k = knownVersion{pinned: v.because}
 	}
 }
 
-// other notes that a connection with s failed with err, and returns what to try at
+// other notes that a connection with v failed with err, and returns what to try at
 // once instead, if anything.
-func (d *dialects) other(known *dialect, s speech, err error) (next speech, ok bool) {
-	if d.fixed != Auto {
-		return speech{}, false
+func (s *versions) other(known *knownVersion, v versionChoice, err error) (next versionChoice, ok bool) {
+	if s.fixed != Auto {
+		return versionChoice{}, false
 	}
 	refused := refusesVersion(err)
-	if s.version == V311 {
+	if v.version == V311 {
 		if refused {
 			known.pinned = nil // it has learned 5.0, or has become another server
 		}
-		return speech{version: V5}, refused
+		return versionChoice{version: V5}, refused
 	}
 	if !refused && !hungUp(err) {
 		known.hangups = 0
-		return speech{}, false
+		return versionChoice{}, false
 	}
 	if known.hangups++; !refused && known.fluent && known.hangups < patience {
-		return speech{}, false
+		return versionChoice{}, false
 	}
-	return speech{V311, err}, true
+	return versionChoice{V311, err}, true
 }
 
 // refusesVersion says whether the server has said that it does not take the
@@ -116,7 +117,7 @@ func hungUp(err error) bool {
 	if _, early := errors.AsType[*transportError](err); early {
 		return false
 	}
-	if _, foreign := errors.AsType[*foreignError](err); foreign {
+	if _, foreign := errors.AsType[*transport.ForeignError](err); foreign {
 		return false // and no other version either
 	}
 	if said, ok := errors.AsType[*ServerError](err); ok {

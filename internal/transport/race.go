@@ -1,8 +1,7 @@
-package mqtt
+package transport
 
 import (
 	"context"
-	"net"
 	"time"
 )
 
@@ -10,17 +9,17 @@ import (
 // well (RFC 8305 recommends it).
 const headStart = 250 * time.Millisecond
 
-// race dials addrs, one a little after the other, or at once when one has failed,
+// Race dials addrs of e, one a little after the other, or at once when one has failed,
 // and returns the first connection and the addresses that are left to try. It
 // returns when no dial is under way.
-func race(ctx context.Context, addrs []string, dial func(context.Context, string) (net.Conn, error)) (nc net.Conn, addr string, rest []string, err error) {
+func (d *Dialer) Race(ctx context.Context, e Endpoint, addrs []string) (nc *Conn, addr string, rest []string, err error) {
 	if len(addrs) == 1 {
-		nc, err = dial(ctx, addrs[0])
+		nc, err = d.Dial(ctx, e, addrs[0])
 		return nc, addrs[0], nil, err
 	}
 	type finish struct {
 		addr string
-		nc   net.Conn
+		nc   *Conn
 		err  error
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -40,7 +39,7 @@ func race(ctx context.Context, addrs []string, dial func(context.Context, string
 			addrs = addrs[1:]
 			running++
 			go func() {
-				nc, err := dial(ctx, a)
+				nc, err := d.Dial(ctx, e, a)
 				results <- finish{a, nc, err}
 			}()
 			timer.Reset(headStart)
@@ -65,7 +64,7 @@ func race(ctx context.Context, addrs []string, dial func(context.Context, string
 		failed = []error{context.Cause(ctx)}
 	}
 	if nc == nil {
-		return nil, "", nil, listed(failed)
+		return nil, "", nil, Join(failed...)
 	}
 	return nc, addr, append(rest, addrs...), nil
 }

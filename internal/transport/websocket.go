@@ -1,4 +1,4 @@
-package mqtt
+package transport
 
 import (
 	"context"
@@ -125,3 +125,12 @@ func (w *websocketConn) RemoteAddr() net.Addr               { return w.frames.Re
 func (w *websocketConn) SetDeadline(t time.Time) error      { return w.frames.SetDeadline(t) }
 func (w *websocketConn) SetReadDeadline(t time.Time) error  { return w.frames.SetReadDeadline(t) }
 func (w *websocketConn) SetWriteDeadline(t time.Time) error { return w.frames.SetWriteDeadline(t) }
+
+// goesAway says that the server has closed the WebSocket for a reason of its own.
+func (w *websocketConn) goesAway() bool {
+	switch w.status {
+	case websocket.StatusGoingAway, websocket.StatusServiceRestart, websocket.StatusTryAgainLater:
+		return true
+	}
+	return false
+}

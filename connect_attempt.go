@@ -1,0 +1,111 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/seed65a45251/mqtt/internal/transport"
+)
+
+// plan is a validated Attempt.
+type plan struct {
+	server     server
+	header     http.Header
+	tls        *tls.Config
+	username   string
+	password   Secret
+	properties []UserProperty
+
+	authenticator Authenticator
+}
+
+// plan makes the plan for a visit of t, with the help of Config.Attempt.
+func (c *connector) plan(ctx context.Context, r round, t target) (*plan, error) {
+	a := &Attempt{
+		Number:         r.number,
+		Cause:          r.cause,
+		Redirected:     t.redirected,
+		ClientID:       c.identifier(),
+		Server:         t.server.URL(),
+		Header:         c.cfg.Header.Clone(),
+		TLS:            c.cfg.TLS.Clone(),
+		UserProperties: slices.Clone(c.cfg.UserProperties),
+	}
+	if a.Header == nil {
+		a.Header = http.Header{}
+	}
+	if a.TLS == nil {
+		a.TLS = &tls.Config{}
+	}
+	a.Username, a.Password = c.cfg.Username, c.cfg.Password
+	if a.Username == "" && a.Password == "" {
+		a.Username, a.Password = t.server.username, t.server.password
+	}
+	if t.withhold {
+		a.withhold()
+	}
+	s := t.server
+	if c.cfg.Attempt != nil {
+		url := a.Server
+		err, ok := detached(ctx, func() error { return c.cfg.Attempt(ctx, a) })
+		if !ok {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("Config.Attempt: %w", err)
+		}
+		if a.Server != url {
+			if s, err = a.replaced(); err != nil {
+				return nil, err
+			}
+		} else if t.withhold {
+			// What the function has added is for our own servers: it need not
+			// know that this is none.
+			a.withhold()
+		}
+	}
+	p, err := a.plan(s, c.cfg.Version)
+	if err == nil && !t.withhold {
+		p.authenticator = c.cfg.Authenticator
+	}
+	return p, err
+}
+
+// replaced returns the server that the caller's function has chosen.
+func (a *Attempt) replaced() (server, error) {
+	s, err := parseServer("Attempt.Server", a.Server)
+	if a.Username == "" && a.Password == "" {
+		a.Username, a.Password = s.username, s.password
+	}
+	return s, err
+}
+
+// withhold removes everything that proves who we are.
+func (a *Attempt) withhold() {
+	a.Username, a.Password = "", ""
+	a.Header = http.Header{}
+	a.UserProperties = nil
+	if a.TLS = a.TLS.Clone(); a.TLS != nil { // it may be the caller's own by now
+		a.TLS.Certificates, a.TLS.GetClientCertificate = nil, nil
+	}
+}
+
+func (a *Attempt) plan(s server, v Version) (*plan, error) {
+	p := &plan{server: s, header: a.Header, tls: a.TLS, username: a.Username, password: a.Password, properties: a.UserProperties}
+	if p.tls == nil {
+		p.tls = &tls.Config{}
+	}
+	if err := validateCredentials("Attempt.", p.username, p.password, v); err != nil {
+		return nil, err
+	}
+	if err := validateUserProperties(p.properties); err != nil {
+		return nil, invalid("Attempt.UserProperties", "%w", err)
+	}
+	if err := transport.ValidateHeader(p.header); err != nil {
+		return nil, invalid("Attempt.Header", "%w", err)
+	}
+	return p, validateServerName("Attempt.TLS", s, p.tls)
+}

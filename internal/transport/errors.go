@@ -1,0 +1,65 @@
+package transport
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// HTTPError is the answer of a server to the WebSocket handshake, or of an HTTP
+// proxy to CONNECT, that is not the one needed. Redirections are not followed:
+// the headers and the query of the request may be secret.
+type HTTPError struct {
+	Proxy      bool // a proxy said it
+	StatusCode int
+}
+
+// Error names who said what.
+func (e *HTTPError) Error() string {
+	who := "server answered the WebSocket handshake with"
+	if e.Proxy {
+		who = "proxy answered CONNECT with"
+	}
+	return fmt.Sprintf("%s %d %s", who, e.StatusCode, http.StatusText(e.StatusCode))
+}
+
+// ForeignError says that what answered does not speak MQTT.
+type ForeignError struct {
+	said, instead string
+	err           error
+}
+
+// Error says what the server speaks, and which URL may be right.
+func (e *ForeignError) Error() string {
+	return "server speaks " + e.said + " and not MQTT; did you mean " + e.instead + "?"
+}
+
+// Unwrap returns how the attempt to speak MQTT failed.
+func (e *ForeignError) Unwrap() error { return e.err }
+
+// maxJoined bounds how many errors are told of several.
+const maxJoined = 8
+
+// Join makes one error of the last of errs. Unlike that of [errors.Join] it is one line
+// and says nothing twice.
+func Join(errs ...error) error {
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return joined(errs[max(0, len(errs)-maxJoined):])
+}
+
+type joined []error
+
+func (l joined) Error() string {
+	var texts []string
+	for _, err := range l {
+		if text := err.Error(); !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (l joined) Unwrap() []error { return l }

@@ -182,7 +182,7 @@ func puback(id uint16) *wire.Puback { return &wire.Puback{PacketID: id} }
 // resumed is the CONNACK of a server that still has the session.
 func resumed() *wire.Connack { return &wire.Connack{SessionPresent: true} }
 
-// each runs f in a bubble of its own forevery version.
+// each runs f in a bubble of its own for every version.
 func each(t *testing.T, f func(t *testing.T, v wire.Version)) {
 	for _, v := range []wire.Version{wire.V31, wire.V311, wire.V5} {
 		t.Run(v.String(), func(t *testing.T) {

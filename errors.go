@@ -79,10 +79,14 @@ type LimitError = session.LimitError
 
 // HTTPError is the answer of a server to the WebSocket handshake, or of an HTTP
 // proxy to CONNECT, that is not the one needed. Redirections are not followed:
-// the headers and the query of the request may be secret. Its fields are
+// the headers and the query of the request may be secret. Its fields are:
 //
 //	Proxy      bool // a proxy said it
 //	StatusCode int  // of the answer
+//
+// Its method is:
+//
+//	Error() string // what answered, and the status
 type HTTPError = transport.HTTPError
 
 // NotSent reports whether err, returned by a method of Client, guarantees that

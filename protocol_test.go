@@ -26,6 +26,7 @@ var aliased = map[string]reflect.Type{
 	"RetainHandling": reflect.TypeFor[mqtt.RetainHandling](),
 	"ServerError":    reflect.TypeFor[mqtt.ServerError](),
 	"LimitError":     reflect.TypeFor[mqtt.LimitError](),
+	"HTTPError":      reflect.TypeFor[mqtt.HTTPError](),
 }
 
 // The documentation of an alias shows no field and no method of its type, so the

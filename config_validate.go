@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/seed65a45251/mqtt/internal/plausible"
 	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
@@ -230,4 +231,21 @@ func (c *Config) validateDurations() error {
 		}
 	}
 	return nil
+}
+
+// checkSeconds refuses what is less than the second in which the protocol counts.
+func checkSeconds(what string, d time.Duration) error {
+	return refuseDuration(what, plausible.Seconds(d))
+}
+
+// checkTimeout refuses what is too short for anything to happen.
+func checkTimeout(what string, d time.Duration) error {
+	return refuseDuration(what, plausible.Timeout(d))
+}
+
+func refuseDuration(what, complaint string) error {
+	if complaint == "" {
+		return nil
+	}
+	return invalid(what, "%s", complaint)
 }

@@ -79,14 +79,15 @@ type LimitError = session.LimitError
 
 // HTTPError is the answer of a server to the WebSocket handshake, or of an HTTP
 // proxy to CONNECT, that is not the one needed. Redirections are not followed:
-// the headers and the query of the request may be secret. Its fields are:
+// the headers and the query of the request may be secret. Errors have a pointer to
+// it: find it with errors.AsType[*mqtt.HTTPError](err). Its fields are:
 //
 //	Proxy      bool // a proxy said it
 //	StatusCode int  // of the answer
 //
-// Its method is:
+// It has one method:
 //
-//	Error() string // what answered, and the status
+//	Error() string // who said it, the status code and its text
 type HTTPError = transport.HTTPError
 
 // NotSent reports whether err, returned by a method of Client, guarantees that

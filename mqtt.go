@@ -94,8 +94,8 @@ func (c *Client) begin(ctx context.Context) (*Client, error) {
 	}
 	c.life.Go(func() error { return c.run(k) })
 	go func() { // waits for the client's life, so that Done closes though nobody asks
-		defer close(c.done)
 		c.end(c.life.Wait())
+		close(c.done) // not deferred: nobody may go on while a panic ends the program
 	}()
 	return c, nil
 }

@@ -1,6 +1,9 @@
 package mqtt
 
 import (
+	"iter"
+	"slices"
+
 	"github.com/seed65a45251/mqtt/session"
 )
 
@@ -169,4 +172,144 @@ func smallestOf(list []*capacityWaiter) (smallest int) {
 		}
 	}
 	return smallest
+}
+
+// ranking holds elements in the order of their numbers. Places of elements that were
+// taken out are given up some time later, all at once: so taking out one of 100,000 costs
+// no more than one of ten. The zero value is empty.
+type ranking[E any] struct {
+	places []place[E]
+	gone   int // of places
+}
+
+type place[E any] struct {
+	number  uint64
+	element E
+	gone    bool
+}
+
+// add puts e in its place, most often the last. No other has its number.
+func (r *ranking[E]) add(number uint64, e E) {
+	p := place[E]{number: number, element: e}
+	if n := len(r.places); n == 0 || r.places[n-1].number < number {
+		r.places = append(r.places, p)
+		return
+	}
+	i, found := r.find(number)
+	if found {
+		r.places[i] = p // it was there before
+		r.gone--
+		return
+	}
+	r.places = slices.Insert(r.places, i, p)
+}
+
+// remove takes out the element with number, and says whether it was there.
+func (r *ranking[E]) remove(number uint64) bool {
+	i, found := r.find(number)
+	if !found || r.places[i].gone {
+		return false
+	}
+	r.places[i] = place[E]{number: number, gone: true}
+	r.gone++
+	for len(r.places) > 0 && r.places[0].gone {
+		r.places = r.places[1:]
+		r.gone--
+	}
+	if r.gone > 16 && 2*r.gone > len(r.places) {
+		r.places = slices.DeleteFunc(r.places, func(p place[E]) bool { return p.gone })
+		r.gone = 0
+	}
+	return true
+}
+
+func (r *ranking[E]) find(number uint64) (int, bool) {
+	return slices.BinarySearchFunc(r.places, number, func(p place[E], number uint64) int {
+		switch {
+		case p.number < number:
+			return -1
+		case p.number > number:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (r *ranking[E]) len() int { return len(r.places) - r.gone }
+
+// all yields all elements in order. None may be taken out meanwhile.
+func (r *ranking[E]) all() iter.Seq[E] {
+	return func(yield func(E) bool) {
+		for _, p := range r.places {
+			if !p.gone && !yield(p.element) {
+				return
+			}
+		}
+	}
+}
+
+// FullPolicy says what becomes of a message to be published for which the queue
+// of messages that wait to be sent has no space.
+type FullPolicy uint8
+
+// What to do when the queue is full. Only messages that were never sent are
+// dropped. A dropped message fails with ErrQueueFull: its Publish or its Delivery
+// says so, and Stats counts it.
+const (
+	FullBlock      FullPolicy = iota // wait for space under the context of the call
+	FullFail                         // return ErrQueueFull at once
+	FullDropOldest                   // drop the message of the same class that has waited longest; fail if there is none
+	FullDropNewest                   // drop this message: PublishAsync returns a Delivery that has failed
+)
+
+// WhenFull has a policy for each class of messages. They share the queue.
+type WhenFull struct {
+	AtMostOnce   FullPolicy // QoS 0
+	Acknowledged FullPolicy // QoS 1 and 2
+}
+
+func (w WhenFull) policy(qos QoS) FullPolicy {
+	if qos == AtMostOnce {
+		return w.AtMostOnce
+	}
+	return w.Acknowledged
+}
+
+// flush waits until all messages up to a number are out of the way.
+type flush struct {
+	seq       uint64
+	remaining int
+	err       error // set before done is closed: the client ended first
+	done      chan struct{}
+}
+
+// flushes are the calls of Flush that wait. They are guarded by engine.mu.
+type flushes []*flush
+
+// remove takes out f.
+func (all *flushes) remove(f *flush) {
+	*all = slices.DeleteFunc(*all, func(g *flush) bool { return g == f })
+}
+
+// fail has all return err: what they wait for fails now.
+func (all flushes) fail(err error) {
+	for _, f := range all {
+		f.err = err
+	}
+}
+
+// count notes that message seq is out of the way. It appends to dst, and takes out,
+// those that wait for nothing else.
+func (all *flushes) count(dst []*flush, seq uint64) []*flush {
+	*all = slices.DeleteFunc(*all, func(f *flush) bool {
+		if seq > f.seq {
+			return false
+		}
+		if f.remaining--; f.remaining > 0 {
+			return false
+		}
+		dst = append(dst, f)
+		return true
+	})
+	return dst
 }

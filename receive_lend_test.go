@@ -67,7 +67,7 @@ func contents(i int) []byte {
 }
 
 // burst sends messages as busy connections do: many at once. Their QoS is qos
-// forevery second one.
+// for every second one.
 func (l *lending) burst(topic string, from, n int, qos QoS) {
 	var b []byte
 	for i := from; i < from+n; i++ {

@@ -85,7 +85,7 @@ func ExampleLoadACL() {
 	// Output: <nil>
 }
 
-// Whoever has a certificate is called by its name; foreverybody else the next
+// Whoever has a certificate is called by its name; for everybody else the next
 // hook decides.
 func ExampleAuthenticator() {
 	byCertificate := broker.AuthenticatorFunc(func(_ context.Context, l *broker.Login) broker.Decision {

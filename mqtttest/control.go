@@ -35,7 +35,7 @@ func (m *Match) fitsEvent(p wire.Packet, d Direction, clientID string) bool {
 		(m.If == nil || m.If(p))
 }
 
-// Control calls f forevery packet of a type, in both directions, before it is
+// Control calls f for every packet of a type, in both directions, before it is
 // passed on. f may look at it, drop it, put others in its place, answer it, delay
 // it or cut the connection; see [Packet]. It holds up its direction of its
 // connection as long as it runs. Packets of one direction of a connection come

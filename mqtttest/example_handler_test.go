@@ -15,7 +15,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// watchTemperatures is the program under test: it raises an alarm forevery
+// watchTemperatures is the program under test: it raises an alarm for every
 // temperature above 90 degrees, until ctx ends.
 func watchTemperatures(ctx context.Context, server string, cfg mqtt.Config) error {
 	client, err := mqtt.Connect(ctx, server, cfg)

@@ -88,7 +88,7 @@ func (a *attack) join(v wire.Version, connect *wire.Connect, local string) (*Pee
 	return p, ack, err
 }
 
-// each calls f forevery number below n, many at a time, until the attack ends.
+// each calls f for every number below n, many at a time, until the attack ends.
 func (a *attack) each(n, at int, f func(i int)) {
 	var group errgroup.Group
 	group.SetLimit(at)

@@ -26,16 +26,17 @@ import (
 //	# for all clients: %c is the client identifier, %u the user name
 //	pattern write devices/%c/up/#
 //
-// The words are read (subscribe), write (publish), readwrite, which is meant when
-// none is given, and deny. What no rule allows is denied, and a deny goes before
-// all that allows. An ACL always decides.
+// The words are read (subscribe), write (publish), readwrite and deny. A rule without
+// a word is readwrite. An access that no rule allows is denied. A deny that matches
+// wins over every rule that allows. An ACL always decides: it never passes.
 //
-// A subscription is allowed when one rule covers every topic that it matches and
-// no deny touches any of them. It is thus refused, and the client told so, where
-// Mosquitto would accept it and hold back messages.
+// A subscription is allowed when one rule covers every topic that the filter matches
+// and no deny touches any of them. Otherwise it is refused, and the client is told
+// so. Mosquitto would accept such a subscription and hold back messages.
 //
-// %c and %u stand for text, never for wildcards or more than a part of one level: a
-// client called "+" or "a/b" gets nothing from them. Neither does an empty name.
+// %c and %u stand for plain text: they never become a wildcard, and never more than
+// one level. A client called "+" or "a/b" gets nothing from such a rule, and neither
+// does a client whose name is empty.
 //
 // Its methods are safe for concurrent use.
 type ACL struct {
@@ -44,10 +45,10 @@ type ACL struct {
 	reloads atomic.Uint64
 }
 
-// aclRules are never changed.
+// aclRules are never changed after they are read.
 type aclRules struct {
-	number   uint64               // of the Reload
-	users    map[string][]aclRule // by user name; "": clients without
+	number   uint64               // counts the calls of Reload
+	users    map[string][]aclRule // by user name; "" for clients without a user name
 	patterns []aclRule
 }
 
@@ -76,11 +77,12 @@ func ParseACL(r io.Reader) (*ACL, error) {
 	return a, nil
 }
 
-// Reload reads the file of [LoadACL] again. When that fails the old rules stay. When it
-// returns without an error nothing is sent any more that the new rules do not allow, be
-// it queued, retained or published later: each message to a client whose filter is not
-// allowed as a whole any more is looked at. The subscription itself stays, and brings
-// everything again when the rules allow it. What was sent before, the client has.
+// Reload reads the file of [LoadACL] again. If that fails, the old rules stay. When it
+// returns without an error, nothing is sent any more that the new rules do not allow,
+// whether it is queued, retained or published later. If a client's filter is no longer
+// allowed as a whole, each message to that client is checked. The subscription itself
+// stays, and brings everything again when the rules allow it. Messages that were sent
+// before are not affected.
 func (a *ACL) Reload() error {
 	file, err := os.Open(a.path)
 	if err != nil {
@@ -127,12 +129,12 @@ func parseACL(r io.Reader) (*aclRules, error) {
 	return rules, lines.Err()
 }
 
-// parseRule takes an optional word and a topic, which may have spaces in it.
+// parseRule parses an optional word and a topic, which may contain spaces.
 func parseRule(text string) (aclRule, error) {
 	rule := aclRule{read: true, write: true}
 	word, topic, more := strings.Cut(text, " ")
 	if !more {
-		word = "" // a topic that may be called read
+		word = "" // the topic itself may be called "read"
 	}
 	switch word {
 	case "read":
@@ -178,8 +180,8 @@ func (a *ACL) Authorize(_ context.Context, access *Access) Decision {
 	return Allow()
 }
 
-// decide says whether the rule allows the access, and whether it forbids it. peer
-// stands for %c and %u; nil: they mean nothing.
+// decide returns whether the rule allows the access and whether it forbids it. peer
+// gives the values of %c and %u; if nil, they match nothing.
 func (r *aclRule) decide(a *Access, wanted []string, peer *Peer) (allows, forbids bool) {
 	if r.deny {
 		return false, r.overlaps(wanted, a.Action == SubscribeAction, peer)

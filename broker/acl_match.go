@@ -26,7 +26,7 @@ func (r *aclRule) covers(wanted []string, isFilter bool, peer *Peer) bool {
 			return false
 		}
 	}
-	// What # of a filter stands for includes the level above it.
+	// A # also matches the level above it.
 	return len(wanted) == len(r.levels)
 }
 
@@ -52,9 +52,9 @@ func (r *aclRule) overlaps(wanted []string, isFilter bool, peer *Peer) bool {
 	return len(rest) == 0 || isFilter && rest[0] == "#"
 }
 
-// isLevel reports whether a level of a rule, which is no wildcard, stands for want.
-// What is put in for %c and %u can hold anything, and therefore never becomes a
-// part of the rule: it can only be equal to one level, or not.
+// isLevel reports whether a level of a rule that is not a wildcard equals want. The
+// values of %c and %u can hold anything, so they are only compared with one whole
+// level and never parsed as part of the rule.
 func isLevel(level, want string, peer *Peer) bool {
 	if peer == nil || !strings.Contains(level, "%") {
 		return level == want
@@ -71,7 +71,7 @@ func sameRealm(level, want string) bool {
 	return !strings.HasPrefix(want, "$") || level != "#" && level != "+"
 }
 
-// mayShareRealm is sameRealm for what may be a filter, too.
+// mayShareRealm is sameRealm for a topic that may also be a filter.
 func mayShareRealm(level, want string, isFilter bool) bool {
 	if isFilter && (want == "#" || want == "+") {
 		return !strings.HasPrefix(level, "$")

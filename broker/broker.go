@@ -10,10 +10,10 @@ type Broker struct {
 	locals    map[*Subscription]struct{}
 }
 
-// Open is New for a broker with a [Config.Store]. It returns at once what New leaves
-// to the other methods: that the Config has a duration that cannot be meant, that the
-// Store could not be read or holds what the broker does not know or has no space for,
-// such as a [RecordError]. The Store is unchanged then.
+// Open is New for a broker with a [Config.Store]. It returns at once the error that
+// New leaves to the other methods: a duration of the Config that cannot be meant, a
+// Store that could not be read, or a record that the broker does not understand or
+// has no space for, such as a [RecordError]. After an error the Store is unchanged.
 func Open(cfg Config) (*Broker, error) {
 	b := New(cfg)
 	if b.failure != nil {
@@ -22,9 +22,10 @@ func Open(cfg Config) (*Broker, error) {
 	return b, nil
 }
 
-// New returns a broker without listeners. It goes on with what [Config.Store] holds.
-// If that cannot be read, or a duration of the Config cannot be meant, the broker is
-// closed, and all methods with an error return that of [Open].
+// New returns a broker without listeners. It continues with the sessions and messages
+// of [Config.Store]. If the Store cannot be read, or a duration of the Config cannot
+// be meant, the broker is closed, and every method with an error result returns the
+// error of [Open].
 func New(cfg Config) *Broker {
 	b := &Broker{
 		listeners: make(map[*listener]struct{}),
@@ -44,8 +45,8 @@ func New(cfg Config) *Broker {
 	return b
 }
 
-// Reauthorize says that what [Config.Authorizers] allow has changed. Before any client
-// is sent another message they are asked again about its filters and about what waits
-// for it. [ACL.Reload] has the same effect on all brokers that have the [ACL] itself
-// among their authorizers.
+// Reauthorize tells the broker that the answers of [Config.Authorizers] have changed.
+// Before it sends a client another message, the broker asks them again about the
+// client's filters and about the messages that wait for it. [ACL.Reload] has the same
+// effect on every broker that has the [ACL] itself among its authorizers.
 func (b *Broker) Reauthorize() { b.changed.Add(1) }

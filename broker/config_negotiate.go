@@ -42,11 +42,11 @@ func (cfg *Config) openMaximum(v wire.Version) int {
 	return min(legacyWindow*int(cfg.ReceiveMaximum), math.MaxUint16)
 }
 
-// legacyWindow is how many times as many messages a client may have open that has not
-// been told how many: it is as good as any number, but bounded.
+// legacyWindow is the factor for clients that cannot be told how many messages they
+// may have open. Any bound would do.
 const legacyWindow = 16
 
-// responseInformation returns what the client is told, or nothing.
+// responseInformation returns the text for the client, or "" if it gets none.
 func (cfg *Config) responseInformation(peer *Peer) string {
 	info := cfg.ResponseInformation
 	for mark, own := range map[string]string{"%c": peer.ClientID, "%u": peer.Username} {
@@ -61,8 +61,8 @@ func (cfg *Config) responseInformation(peer *Peer) string {
 	return info
 }
 
-// tooMany returns the reason for a limit of ours, for which older versions have
-// none of its own.
+// tooMany returns the reason code for a limit of ours. Versions before 5.0 have no
+// code of its own for that.
 func tooMany(v wire.Version) wire.ReasonCode {
 	if v < wire.V5 {
 		return wire.ServerUnavailable

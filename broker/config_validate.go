@@ -27,7 +27,7 @@ func (cfg *Config) validate() error {
 	return nil
 }
 
-// withDefaults returns a copy in which every zero has its meaning.
+// withDefaults returns a copy in which every zero value is replaced by what it means.
 func (cfg Config) withDefaults() Config {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

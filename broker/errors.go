@@ -9,8 +9,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// RecordError says which record of [Config.Store] the broker could not use. It has
-// changed nothing then.
+// RecordError says which record of [Config.Store] the broker could not use. The
+// broker has not changed the Store.
 type RecordError struct {
 	Key []byte
 	Err error
@@ -25,19 +25,19 @@ func (e *RecordError) Unwrap() error { return e.Err }
 // ErrClosed says that the broker is closed.
 var ErrClosed = errors.New("mqtt: broker closed")
 
-// ErrOpen says that a broker which lets everybody in refuses to serve more than
-// this machine. Set [Config.Authenticators], if need be to [AllowAll].
+// ErrOpen says that a broker without authenticators refuses to serve other machines.
+// Set [Config.Authenticators], to [AllowAll] if every client may connect.
 var ErrOpen = errors.New("mqtt: broker without authenticators serves only its own machine")
 
-// ErrTooMany says that [Config.Connections] is reached and more than enough others wait
-// to be told so.
+// ErrTooMany says that [Config.Connections] is reached and that so many further
+// connections wait for their refusal that this one was closed without an answer.
 var ErrTooMany = errors.New("mqtt: broker has too many connections")
 
 // errGone says that the connection has lost its session or its writer.
 var errGone = errors.New("connection was ended")
 
-// storeCode returns the reason for what could not be made durable. A full disk is a
-// quota, the rest is nothing that the client could do something about.
+// storeCode returns the reason code for a change that could not be made durable. A
+// full disk is a quota; the client can do nothing about any other error.
 func storeCode(err error) wire.ReasonCode {
 	if errors.Is(err, store.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return wire.QuotaExceeded
@@ -45,17 +45,18 @@ func storeCode(err error) wire.ReasonCode {
 	return wire.ImplementationSpecificError
 }
 
-// storeFailed is what clients are told.
+// storeFailed is the reason string for clients.
 const storeFailed = "cannot be stored"
 
-// brokenText is what the client of a hook is told that has panicked.
+// brokenText is the reason string for a client on whose behalf a hook was called that
+// panicked.
 const brokenText = "a hook of the server failed"
 
 // refusal is a negative answer to a client.
 type refusal struct {
 	code   wire.ReasonCode
 	text   string
-	server string // to go to; empty: none
+	server string // the server to use instead; empty: none
 	broken bool   // by a hook that has panicked: the connection ends
 }
 

@@ -9,10 +9,10 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Authenticator decides who may connect.
+// Authenticator decides which clients may connect.
 //
-// It runs on the client's own goroutine and holds up nobody else. ctx ends after
-// [Config.ConnectTimeout], and with the broker.
+// It runs on a goroutine of the client's own and delays no other client. ctx ends
+// after [Config.ConnectTimeout] and when the broker ends.
 type Authenticator interface {
 	Authenticate(ctx context.Context, l *Login) Decision
 }
@@ -24,7 +24,7 @@ type AuthenticatorFunc func(ctx context.Context, l *Login) Decision
 func (f AuthenticatorFunc) Authenticate(ctx context.Context, l *Login) Decision { return f(ctx, l) }
 
 // AllowAll lets every client in. A broker without any [Authenticator] does so too,
-// but only for clients of this machine.
+// but then it serves only clients of this machine.
 type AllowAll struct{}
 
 // Authenticate allows.
@@ -33,17 +33,20 @@ func (AllowAll) Authenticate(context.Context, *Login) Decision { return Allow() 
 // Authorizer decides what a client may publish and subscribe to.
 //
 // It is asked about each message of a client, about wills when they are published, and
-// about filters when the client subscribes. When a client goes on with a session, also
-// after a restart of the broker, and when the rules change ([ACL.Reload],
-// [Broker.Reauthorize]), it is asked again before the client is sent anything: about
-// each filter of the session, and, with [SubscribeAction], about the topics of what
-// waits. What neither the topic nor a filter that matches it is allowed for is not sent
-// but dropped and counted as Denied, or goes to another member of the shared
-// subscription. Otherwise no message to a client is asked about, unless one of its
-// filters was refused in this way: then each message that comes for the client is.
+// about filters when the client subscribes. It is asked again when a client resumes its
+// session, also after a restart of the broker, and when the rules change ([ACL.Reload],
+// [Broker.Reauthorize]). Before the client is sent anything, the broker then asks about
+// each filter of the session and, with [SubscribeAction], about the topic of each
+// message that waits. A message is sent if its topic is allowed, or if one of the
+// filters that match it is. Otherwise it is dropped and counted as Denied, or goes to
+// another member of the shared subscription.
+//
+// The broker does not ask about other messages to a client, with one exception: after
+// one of its filters was refused in this way, it asks about each message for the
+// client.
 //
 // It is called by many goroutines at once, each of which belongs to the client in
-// question; no lock is held. ctx ends with the broker. A must not be kept.
+// question. No lock is held. ctx ends with the broker. a must not be kept.
 type Authorizer interface {
 	Authorize(ctx context.Context, a *Access) Decision
 }
@@ -58,19 +61,20 @@ func (f AuthorizerFunc) Authorize(ctx context.Context, a *Access) Decision { ret
 type Access struct {
 	Peer   *Peer
 	Action Action
-	// Topic is the topic name of a message or the topic filter of a subscription;
-	// of a shared one, what follows $share and the name.
+	// Topic is the topic name of a message or the topic filter of a subscription. For
+	// a shared subscription it is the filter that follows $share and the share name.
 	Topic string
-	// QoS is that of the message, or the one asked for.
+	// QoS is the QoS of the message, or the one that the subscription asks for.
 	QoS wire.QoS
-	// Message is the whole message; nil for a subscription. It must not be changed.
+	// Message is the whole message. It is nil for a subscription and must not be
+	// changed.
 	Message *wire.Publish
 }
 
 // Action is a kind of access.
 type Action uint8
 
-// What clients do.
+// The kinds of access.
 const (
 	PublishAction Action = iota + 1
 	SubscribeAction
@@ -87,20 +91,21 @@ func (a Action) String() string {
 	return "unknown action"
 }
 
-// Login is what a client says about itself when it connects. An authenticator may
-// set Username to what it found out, such as the name in a client certificate;
-// that is what the authorizers see, and to whom the client identifier belongs unless
-// the decision says otherwise, see [Decision.As].
+// Login is what a client says about itself when it connects. An authenticator may set
+// Username to a name that it found out, such as the one in a client certificate. The
+// authorizers see that name, and the client identifier belongs to it unless the
+// decision says otherwise; see [Decision.As].
 type Login struct {
 	Peer
 	Password []byte // nil: none; must not be kept
 
-	// AuthenticationMethod is empty except for enhanced authentication, and
-	// Again says that the client, already connected, authenticates again.
+	// AuthenticationMethod is empty except for enhanced authentication. Again says
+	// that the client is already connected and authenticates again.
 	AuthenticationMethod string
 	Again                bool
 
-	// Request is that of a WebSocket, with its cookies and headers; nil otherwise.
+	// Request is the HTTP request of a WebSocket, with its cookies and headers. It is
+	// nil for other connections.
 	Request *http.Request
 }
 
@@ -110,20 +115,20 @@ type Peer struct {
 	Username   string // empty: none
 	Version    wire.Version
 	RemoteAddr net.Addr
-	// TLS says how the connection is protected and holds the certificates of the
-	// client; nil: without TLS. It must not be changed.
+	// TLS says how the connection is protected and holds the client's certificates.
+	// It is nil without TLS and must not be changed.
 	TLS *tls.ConnectionState
 
 	principal principal
 }
 
-// principal is who a client is, as far as the authenticators know.
+// principal is the identity of a client as the authenticators see it.
 type principal struct {
 	name  string
-	known bool // false: nobody was asked, and all are one
+	known bool // false: no authenticator was asked, and all such clients are one principal
 }
 
-// is reports whether two may be the same.
+// is reports whether p and other may be the same principal.
 func (p principal) is(other principal) bool {
 	return !p.known || !other.known || p.name == other.name
 }

@@ -3,8 +3,8 @@ package broker
 import "github.com/seed65a45251/mqtt/wire"
 
 // Observer is told what happens. It is called by many goroutines at once, each of
-// which waits for it, so it should be quick. It must not change what the event
-// points to, and may keep only the Peer.
+// which waits until it returns, so it should be quick. It must not change what the
+// event points to, and may keep only the Peer.
 type Observer interface{ Observe(e Event) }
 
 // ObserverFunc is a function as an [Observer].
@@ -19,11 +19,11 @@ type Event interface{ event() }
 // Connected says that a client has got its CONNACK.
 type Connected struct {
 	Peer    *Peer
-	Resumed bool // it found its session
+	Resumed bool // the client has found its session
 }
 
-// Disconnected says that a connection is over that had been Connected. When
-// another connection has taken the session over, its Connected may come before.
+// Disconnected says that a connection has ended that was Connected. If another
+// connection has taken over the session, the Connected of that one may come first.
 type Disconnected struct {
 	Peer   *Peer
 	Reason error
@@ -31,7 +31,7 @@ type Disconnected struct {
 
 // Refused says that a connection ended before it was Connected.
 type Refused struct {
-	Peer   *Peer // nil when no CONNECT had come
+	Peer   *Peer // nil if no CONNECT had arrived
 	Reason error
 }
 
@@ -48,9 +48,10 @@ type Unsubscribed struct {
 	Filter string
 }
 
-// Published says what became of a message of a client, its will or the program.
+// Published says whether a message of a client, a will or a message of the program
+// was accepted.
 type Published struct {
-	Peer       *Peer // nil: the program
+	Peer       *Peer // nil for a message of the program
 	Message    *wire.Publish
 	ReasonCode wire.ReasonCode // as a 5.0 client is told
 }

@@ -10,13 +10,14 @@ import (
 	"github.com/seed65a45251/mqtt/internal/line"
 )
 
-// Listen listens and serves in the background until ctx or the broker ends. The
-// network is one of [net.Listen], such as "tcp" or "unix", or "tls", "ws" or "wss",
-// which are TCP with [Config.TLS], WebSocket, and both. It returns the address,
-// which has the port that the system chose if address asks for port 0.
+// Listen listens on address and serves in the background until ctx or the broker
+// ends. The network is one of [net.Listen], such as "tcp" or "unix", or "tls" (TCP
+// with [Config.TLS]), "ws" (WebSocket) or "wss" (WebSocket with TLS). It returns the
+// address that it listens on; if address asks for port 0, it has the port that the
+// system chose.
 //
-// The error is [ErrOpen] if the broker lets everybody in and the address can be
-// reached from other machines.
+// The error is [ErrOpen] if the broker has no authenticators and other machines can
+// reach the address.
 func (b *Broker) Listen(ctx context.Context, network, address string) (net.Addr, error) {
 	serve, socket := b.Serve, network
 	var secure *tls.Config
@@ -33,7 +34,7 @@ func (b *Broker) Listen(ctx context.Context, network, address string) (net.Addr,
 		secure = b.cfg.TLS.Clone()
 	}
 	if network == "wss" {
-		// HTTP/2 would lead nowhere.
+		// MQTT over WebSocket needs HTTP/1.1.
 		secure.NextProtos = []string{"http/1.1"}
 	}
 	return b.listen(ctx, socket, address, secure, serve)
@@ -62,7 +63,7 @@ func (b *Broker) listen(ctx context.Context, network, address string, secure *tl
 	return ln.Addr(), nil
 }
 
-// watchedListener accepts connections with limits, which TLS then hides.
+// watchedListener makes accepted connections enforce limits below TLS.
 type watchedListener struct{ net.Listener }
 
 func (l watchedListener) Accept() (net.Conn, error) {
@@ -73,7 +74,7 @@ func (l watchedListener) Accept() (net.Conn, error) {
 	return line.New(nc), nil
 }
 
-// isLocal reports whether only programs of this machine can reach addr.
+// isLocal reports whether only programs on this machine can reach addr.
 func isLocal(addr net.Addr) bool {
 	switch addr := addr.(type) {
 	case nil:

@@ -7,9 +7,8 @@ import (
 	"github.com/seed65a45251/mqtt/internal/pipe"
 )
 
-// Dial returns the client's end of a new connection in memory; no listener is
-// needed. It fits the custom dialer of a client's configuration. It does not
-// wait.
+// Dial returns the client's end of a new connection in memory. It needs no listener
+// and does not wait. Its shape fits the custom dialer of a client's configuration.
 func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -23,20 +22,20 @@ func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
 	return near, nil
 }
 
-// MemoryListener is a [net.Listener] inside the process: no port, no file, and
-// usable in a testing/synctest bubble. Give it to [Broker.Serve], and clients the
-// method Dial. Unlike [Broker.Dial] it refuses connections while nobody serves it,
-// as a server would that is down.
+// MemoryListener is a [net.Listener] inside the process. It needs no port and no
+// file, and works in a testing/synctest bubble. Pass it to [Broker.Serve], and pass
+// its method Dial to clients. Unlike [Broker.Dial] it refuses connections while it is
+// not served, like a server that is down.
 type MemoryListener struct{ listener *pipe.Listener }
 
-// NewMemoryListener returns a listener that is ready for Dial. Its connections
-// hold that many written bytes in each direction; zero means 64 KiB.
+// NewMemoryListener returns a listener that is ready for Dial. Each connection
+// buffers up to that many bytes in each direction. Zero means 64 KiB.
 func NewMemoryListener(buffer int) *MemoryListener {
 	return &MemoryListener{pipe.Listen(buffer)}
 }
 
-// Dial connects to the listener, whatever the network and the address. It has the
-// shape of the custom dialer in the configuration of a client.
+// Dial connects to the listener and ignores the network and the address. It has the
+// shape of the custom dialer in a client's configuration.
 func (l *MemoryListener) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return l.listener.Dial(ctx)
 }
@@ -44,10 +43,10 @@ func (l *MemoryListener) Dial(ctx context.Context, network, address string) (net
 // Accept waits for the next connection.
 func (l *MemoryListener) Accept() (net.Conn, error) { return l.listener.Accept() }
 
-// Close ends the listener. Connections that were accepted live on.
+// Close ends the listener. Connections that were accepted stay open.
 func (l *MemoryListener) Close() error { return l.listener.Close() }
 
-// Addr returns an address that says "memory".
+// Addr returns an address whose text is "memory".
 func (l *MemoryListener) Addr() net.Addr { return l.listener.Addr() }
 
 var _ net.Listener = (*MemoryListener)(nil)

@@ -12,13 +12,13 @@ import (
 )
 
 // Serve accepts connections from ln, which it owns: TCP, TLS, a Unix socket or
-// anything else that carries bytes in order. It ends when ctx ends, with
-// [Broker.Close], or when ln fails. Then ln and its connections are closed, 5.0
-// clients being told that the server is shutting down; sessions stay. Only when
-// all that is done Serve returns, with nil if it was asked to end.
+// anything else that carries bytes in order. It ends when ctx ends, when the broker
+// is closed, or when ln fails. It then closes ln and its connections and tells 5.0
+// clients that the server is shutting down. Sessions stay. Serve returns when all
+// that is done; the error is nil if it was asked to end.
 //
-// The error is [ErrOpen] if the broker lets everybody in and ln can be reached
-// from other machines.
+// The error is [ErrOpen] if the broker has no authenticators and other machines can
+// reach ln.
 func (b *Broker) Serve(ctx context.Context, ln net.Listener) error {
 	return b.serve(ctx, ln, b.accept)
 }
@@ -75,8 +75,9 @@ func (b *Broker) accept(ctx context.Context, l *listener) error {
 	}
 }
 
-// ServeConn serves one connection, which it owns, until it is over. The error
-// says that it was refused at once: [ErrClosed], [ErrOpen] or [ErrTooMany].
+// ServeConn serves one connection, which it owns, until the connection has ended. It
+// returns an error only if the connection was refused at once: [ErrClosed], [ErrOpen]
+// or [ErrTooMany].
 func (b *Broker) ServeConn(nc net.Conn) error {
 	if b.cfg.open() && !isLocal(nc.LocalAddr()) {
 		nc.Close()
@@ -90,8 +91,8 @@ func (b *Broker) ServeConn(nc net.Conn) error {
 	return nil
 }
 
-// admit counts a new connection in, or closes it. Whoever gets one calls
-// serveConn.
+// admit registers a new connection, or closes it. The caller must pass the connection
+// that it returns to serveConn.
 func (b *Broker) admit(c *conn) (*conn, error) {
 	err := b.addConn(c)
 	if err != nil {
@@ -190,24 +191,25 @@ func (b *Broker) openConns(l *listener) []*conn {
 	return open
 }
 
-// endConns tells the clients of l, or all if l is nil, that the server stops, and
-// returns when their connections are gone. New ones must be impossible.
+// endConns tells the clients of l, or all clients if l is nil, that the server stops,
+// and returns when their connections have ended. The caller must have made new
+// connections impossible.
 func (b *Broker) endConns(l *listener) {
 	conns := b.openConns(l)
 	for _, c := range conns {
 		c.leave(ending{reason: wire.ServerShuttingDown, tell: true, will: true})
 	}
 	if l == nil {
-		b.cancel() // a hook that still thinks does so for nobody
+		b.cancel() // nothing needs the answer of a hook that still runs
 	}
 	for _, c := range conns {
 		<-c.signals.gone
 	}
 }
 
-// DropConnections cuts all connections without a word, as a crash or a broken
-// network would. Sessions stay, wills follow their rules. It returns when the
-// connections are gone; do not call it from a hook.
+// DropConnections cuts all connections without a DISCONNECT, as a crash or a broken
+// network would. Sessions stay, and wills follow their rules. It returns when the
+// connections have ended; do not call it from a hook.
 func (b *Broker) DropConnections() {
 	conns := b.openConns(nil)
 	for _, c := range conns {

@@ -9,14 +9,15 @@ import (
 	"github.com/seed65a45251/mqtt/broker/internal/wsconn"
 )
 
-// ServeWebSocket is [Broker.Serve] for MQTT over WebSocket: it runs an HTTP server
-// on ln, or an HTTPS server if ln is one of package tls. Every path leads to the
-// broker.
+// ServeWebSocket is [Broker.Serve] for MQTT over WebSocket: it runs an HTTP server on
+// ln, or an HTTPS server if ln is a listener of package tls. The path of the request
+// is ignored.
 func (b *Broker) ServeWebSocket(ctx context.Context, ln net.Listener) error {
 	return b.serve(ctx, ln, func(_ context.Context, l *listener) error {
 		server := &http.Server{
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.serveHTTP(w, r, l) }),
-			// What comes before the WebSocket is short and has no time to lose.
+			// The request before the WebSocket is short, so it gets only the connect
+			// timeout.
 			ReadTimeout:    b.cfg.ConnectTimeout,
 			WriteTimeout:   b.cfg.ConnectTimeout,
 			MaxHeaderBytes: 64 << 10,
@@ -28,13 +29,13 @@ func (b *Broker) ServeWebSocket(ctx context.Context, ln net.Listener) error {
 	})
 }
 
-// ServeHTTP makes the broker a handler for MQTT over WebSocket, so that it can
-// share a server and a port with others. It returns when the connection is over.
-// The hooks see TLS and headers of the request.
+// ServeHTTP makes the broker a handler for MQTT over WebSocket, so that it can share
+// a server and a port with other handlers. It returns when the connection has ended.
+// The hooks see the TLS state and the headers of the request.
 //
-// A broker that lets everybody in refuses requests that did not come over a
-// loopback address. Requests of web pages are refused unless [Config.Origins] or the
-// Host that the request is for permits them.
+// A broker without authenticators refuses requests that did not come over a loopback
+// address. A request of a web page is refused unless [Config.Origins] or the Host of
+// the request permits it.
 func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.serveHTTP(w, r, nil) }
 
 func (b *Broker) serveHTTP(w http.ResponseWriter, r *http.Request, l *listener) {
@@ -44,7 +45,7 @@ func (b *Broker) serveHTTP(w http.ResponseWriter, r *http.Request, l *listener) 
 		http.Error(w, ErrOpen.Error(), http.StatusForbidden)
 		return
 	case !wsconn.OffersMQTT(r):
-		// [MQTT-6.0.0-3] the client has to offer it.
+		// [MQTT-6.0.0-3] The client has to offer the subprotocol.
 		http.Error(w, "WebSocket with subprotocol mqtt expected", http.StatusBadRequest)
 		return
 	}

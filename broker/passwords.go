@@ -17,29 +17,29 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// passwordMaximum is how many bytes of a password bcrypt looks at.
+// passwordMaximum is how many bytes of a password bcrypt compares.
 const passwordMaximum = 72
 
 // Passwords is an [Authenticator] with a file of users and bcrypt hashes, as
-// `htpasswd -B` writes it: a line "user:hash" each, # begins a comment.
+// `htpasswd -B` writes it: one "user:hash" per line; # begins a comment.
 //
 // It decides about every client that gives a user name and passes on the others.
-// Checking takes as long for unknown users as for known ones, as long as all hashes
-// have the same cost. It is work for a processor, so only a few are checked at a
-// time. Those whose address and user had wrong passwords lately come last, and a
-// password that was right is known for an hour or until Reload. Whoever has to wait
-// longer than [Config.ConnectTimeout], or behind too many, is sent away with Server
-// busy.
+// Checking a password takes as long for an unknown user as for a known one if all
+// hashes have the same cost. A check uses a processor, so only a few run at a time.
+// Clients whose address or user name had wrong passwords lately are checked last. A
+// correct password is remembered for an hour or until Reload. A client that has to
+// wait longer than [Config.ConnectTimeout], or that too many others precede, is
+// refused with Server busy.
 //
 // Its methods are safe for concurrent use.
 type Passwords struct {
 	path  string
 	users atomic.Pointer[passwordTable]
-	slots chan struct{} // one for each that is checked
+	slots chan struct{} // one for each check under way
 	queue *logins.Queue
 }
 
-// passwordTable is never changed.
+// passwordTable is never changed after it is read.
 type passwordTable struct {
 	hashes map[string][]byte
 	decoy  []byte // for unknown users
@@ -55,7 +55,7 @@ func LoadPasswords(path string) (*Passwords, error) {
 	return p, nil
 }
 
-// Reload reads the file again. When that fails the old users stay.
+// Reload reads the file again. If that fails, the old users stay.
 func (p *Passwords) Reload() error {
 	file, err := os.Open(p.path)
 	if err != nil {
@@ -100,8 +100,8 @@ func parsePasswords(r io.Reader) (*passwordTable, error) {
 	return table, err
 }
 
-// HashPassword returns the hash for a line of a password file. A password has at
-// most 72 bytes.
+// HashPassword returns the hash for a line of a password file. It fails for a
+// password of more than 72 bytes.
 func HashPassword(password []byte) (string, error) {
 	hash, err := bcrypt.GenerateFromPassword(password, bcrypt.DefaultCost)
 	if err != nil {
@@ -141,7 +141,7 @@ func (t *passwordTable) check(user string, password []byte) bool {
 	}
 	usable := password != nil && len(password) <= passwordMaximum && bytes.IndexByte(password, 0) < 0
 	if !usable {
-		// It would be cut, or compared as another one.
+		// bcrypt would cut it off, or compare another password.
 		password = nil
 	}
 	right := bcrypt.CompareHashAndPassword(hash, password) == nil

@@ -10,14 +10,14 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Publish sends a message to all subscribers as a client would, without one. It
-// waits for nothing but the [Config.Store], and for that only if the message has QoS
-// 1 or 2 and is retained or for a session that is kept: it is durable then when
-// Publish returns. PacketID, Duplicate and what the properties say about alias and
-// subscriptions are ignored; the broker copies what it keeps.
+// Publish sends a message to all subscribers, as a client would. It waits only for
+// the [Config.Store], and only if the message has QoS 1 or 2 and is retained or goes
+// to a session that is stored: when Publish returns, that message is durable. It
+// ignores PacketID, Duplicate, the topic alias and the subscription identifiers. The
+// broker copies what it keeps.
 //
-// The error is [ErrClosed], or unwraps to a [wire.ReasonCode] or [match.Error]
-// that says why nobody got the message.
+// The error is [ErrClosed], or unwraps to a [wire.ReasonCode] or [match.Error] that
+// says why no subscriber got the message.
 func (b *Broker) Publish(p *wire.Publish) error {
 	if b.ctx.Err() != nil {
 		return b.ended()
@@ -46,7 +46,7 @@ func (b *Broker) Publish(p *wire.Publish) error {
 	return nil
 }
 
-// publishOwn publishes a message of the program and waits for the store if need be.
+// publishOwn publishes a message of the program and waits for the store if it has to.
 func (h *hub) publishOwn(r *router, p *wire.Publish, now time.Time) (code wire.ReasonCode, err error) {
 	if h.persistence.Stores() {
 		if err := records.CheckPublish(p); err != nil {

@@ -10,21 +10,21 @@ import (
 
 // ClientInfo describes a session.
 type ClientInfo struct {
-	Peer      *Peer // as it connected the last time
+	Peer      *Peer // as of its last connection
 	Connected bool
-	Since     time.Time // when it connected or went
+	Since     time.Time // when it connected or disconnected
 
-	// SessionExpiry is how long the session is kept without connection; negative:
-	// forever.
+	// SessionExpiry is how long the session is kept without a connection. A negative
+	// duration means forever.
 	SessionExpiry time.Duration
 	Subscriptions int
-	// Waiting is the number of messages that the client has not yet got or
-	// acknowledged, and WaitingBytes their size.
+	// Waiting is the number of messages that the client has not got or not
+	// acknowledged yet. WaitingBytes is their size in bytes.
 	Waiting, WaitingBytes int
 }
 
-// Clients returns all clients that have a session, connected or not, in the order
-// of their identifiers.
+// Clients returns all clients that have a session, connected or not, sorted by their
+// identifiers.
 func (b *Broker) Clients() []ClientInfo {
 	b.mu.RLock()
 	infos := make([]ClientInfo, 0, len(b.clients))
@@ -55,10 +55,10 @@ func (cl *client) infoLocked() ClientInfo {
 	return info
 }
 
-// Disconnect ends the connection of a client; a 5.0 client is told the reason, or
-// Unspecified error if DISCONNECT cannot carry it. The session stays for as long
-// as the client asked for, and the will is published. It reports whether the
-// client was connected.
+// Disconnect ends the connection of a client. A 5.0 client is told the reason, or
+// Unspecified error if DISCONNECT cannot carry it. The session stays for as long as
+// the client asked for, and the will is published. It reports whether the client was
+// connected.
 func (b *Broker) Disconnect(clientID string, reason wire.ReasonCode) bool {
 	b.mu.RLock()
 	cl := b.clients[clientID]
@@ -72,10 +72,10 @@ func (b *Broker) Disconnect(clientID string, reason wire.ReasonCode) bool {
 	return c != nil && c.leave(ending{reason: reason, tell: true, will: true})
 }
 
-// Release ends the session of a client identifier, so that somebody else may have it;
-// see [Decision.As]. Its connection, if it has one, ends with Administrative action,
-// its will is published, and what waits for it is gone, or goes to other members of its
-// shared subscriptions. It reports whether there was a session.
+// Release ends the session of a client identifier, so that another principal may have
+// the identifier; see [Decision.As]. A connection ends with Administrative action, and
+// the will is published. Messages that wait for the client are dropped, or go to other
+// members of its shared subscriptions. It reports whether there was a session.
 func (b *Broker) Release(clientID string) bool {
 	now := time.Now()
 	b.mu.Lock()

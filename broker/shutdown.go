@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Close ends the broker: 5.0 clients are sent DISCONNECT with Server shutting
-// down, all listeners and connections are closed, sessions and retained messages
-// are gone and no will is published. When it returns nothing of the broker runs
+// Close ends the broker. It sends 5.0 clients a DISCONNECT with Server shutting down
+// and closes all listeners and connections. Sessions and retained messages are
+// dropped, and no will is published. When it returns, no goroutine of the broker runs
 // any more; do not call it from a hook.
 //
-// With a [Config.Store] Close commits what is left, and what the Store has is there
-// at the next start: sessions, retained messages, and the wills of sessions, which
-// are published then. A Commit that hangs is given five seconds; it is the one thing
-// that cannot be ended, and goes on behind Close.
+// With a [Config.Store] Close commits the remaining changes. The next start finds the
+// sessions, the retained messages and the wills of the sessions, which are published
+// then. Close waits at most five seconds for a Commit that hangs. Such a Commit
+// cannot be ended and may go on after Close has returned.
 func (b *Broker) Close() error {
 	b.mu.Lock()
 	b.closed = true
@@ -34,7 +34,7 @@ func (b *Broker) Close() error {
 	b.endConns(nil)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	_ = b.persistence.stop(ctx) // what fails has been logged
+	_ = b.persistence.stop(ctx) // failures have been logged
 	b.routines.Wait()
 	for s := range locals {
 		s.end()
@@ -42,24 +42,25 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// Shutdown ends the broker without losing what it has for its clients. It closes
-// the listeners, waits until all connected clients have got and acknowledged what
-// waits for them, and tells them, 5.0 clients in a DISCONNECT with Server shutting
-// down, that it is over. Their wills are published while they go, to those who are
-// still there, except wills with a delay. What waits for absent clients is gone,
-// unless it is in [Config.Store], where everything due is when Shutdown returns
-// without an error.
+// Shutdown ends the broker after its clients have received their messages. It closes
+// the listeners and waits until all connected clients have got and acknowledged the
+// messages that wait for them. It then disconnects the clients, 5.0 clients with a
+// DISCONNECT with Server shutting down. Their wills are published meanwhile to the
+// clients that are still connected, except wills with a delay. Messages that wait for
+// absent clients are dropped, unless they are in [Config.Store]: when Shutdown
+// returns without an error, the Store has everything that it should have.
 //
-// Clients can go on publishing while Shutdown waits; ctx bounds that. When it ends
-// first the rest is done without waiting, and Shutdown returns the cause. When it
-// returns nothing of the broker runs any more; do not call it from a hook.
+// Clients can go on publishing while Shutdown waits; ctx bounds that time. If ctx
+// ends first, the remaining steps are done without waiting, and Shutdown returns the
+// cause of ctx. When it returns, no goroutine of the broker runs any more; do not
+// call it from a hook.
 func (b *Broker) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
 	b.stopping.Store(true)
 	b.mu.Unlock()
 	b.closeListeners()
 	err := b.drain(ctx)
-	// Hooks that are asked about wills have no more time either.
+	// Hooks that are asked about wills have no more time than ctx either.
 	defer context.AfterFunc(ctx, b.cancel)()
 	b.endConns(nil)
 	if failed := b.persistence.stop(ctx); err == nil {
@@ -78,7 +79,7 @@ func (b *Broker) closeListeners() {
 	}
 }
 
-// drainInterval is how often Shutdown looks whether clients have everything.
+// drainInterval is how often Shutdown checks whether all clients have their messages.
 const drainInterval = 5 * time.Millisecond
 
 func (b *Broker) drain(ctx context.Context) error {
@@ -97,7 +98,7 @@ func (b *Broker) drain(ctx context.Context) error {
 	return nil
 }
 
-// idle reports whether nothing waits for a client that is connected, or for the store.
+// idle reports whether nothing waits for a connected client or for the store.
 func (b *Broker) idle() bool {
 	if !b.persistence.Idle() {
 		return false

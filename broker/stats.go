@@ -1,6 +1,6 @@
 package broker
 
-// Stats are figures about a broker since it was made.
+// Stats are figures of a broker since it was made.
 type Stats struct {
 	Connections   int // open now, those without CONNECT included
 	Connected     int // clients with a connection
@@ -17,14 +17,14 @@ type Stats struct {
 	Denied   uint64 // messages and filters that a hook refused
 	Refused  uint64 // connections that ended without a successful CONNACK
 
-	BytesReceived uint64 // of packets, without what is below them
+	BytesReceived uint64 // of packets, without TLS, WebSocket and TCP
 	BytesSent     uint64
 
-	Commits      uint64 // to Config.Store, each of everything that had gathered
-	CommitErrors uint64 // Commits that failed; what they had was refused or tried again
+	Commits      uint64 // to Config.Store, each with all changes that had gathered
+	CommitErrors uint64 // Commits that failed; their changes were refused or tried again
 }
 
-// Stats returns the figures of the moment.
+// Stats returns the current figures.
 func (b *Broker) Stats() Stats {
 	b.mu.RLock()
 	defer b.mu.RUnlock()

@@ -9,11 +9,11 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// defaultBuffer is how many messages wait in a Subscription if nothing is said.
+// defaultBuffer is how many messages wait in a Subscription by default.
 const defaultBuffer = 256
 
-// Subscription is a subscription of the program itself, without client. Make one
-// with [Broker.Subscribe].
+// Subscription is a subscription of the program itself, without a client.
+// [Broker.Subscribe] makes one.
 type Subscription struct {
 	b     *Broker
 	route *subscription
@@ -24,11 +24,11 @@ type Subscription struct {
 	dropped  uint64
 }
 
-// Subscribe gives the program the messages that match filter, which may be a
-// shared one, beginning with those that are retained. No hook is asked.
+// Subscribe gives the program the messages that match filter, beginning with the
+// retained ones. The filter may be a shared one. No hook is asked.
 //
-// The broker does not wait for the program: when buffer messages have not been
-// taken from the channel, what comes is dropped and counted. Zero means 256.
+// The broker does not wait for the program: while buffer messages wait in the
+// channel, further ones are dropped and counted. Zero means 256.
 func (b *Broker) Subscribe(filter string, buffer int) (*Subscription, error) {
 	if err := match.ValidateFilter(filter); err != nil {
 		return nil, fmt.Errorf("mqtt: subscribe: %w", err)
@@ -60,13 +60,13 @@ func (b *Broker) Subscribe(filter string, buffer int) (*Subscription, error) {
 	return sub, nil
 }
 
-// Messages returns the channel of the messages, each as it was published. Payload
-// and properties are shared with others and must not be changed. The channel
-// closes with [Subscription.Close] and with the broker; what is in it can still be
-// taken.
+// Messages returns the channel of the messages, each as it was published. Payload and
+// properties are shared with other receivers and must not be changed. The channel
+// closes with [Subscription.Close] or when the broker ends; messages that are already
+// in it can still be received.
 func (s *Subscription) Messages() <-chan *wire.Publish { return s.messages }
 
-// Dropped returns how many messages did not fit the buffer.
+// Dropped returns how many messages were dropped because the buffer was full.
 func (s *Subscription) Dropped() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +94,7 @@ func (s *Subscription) end() {
 	}
 }
 
-// offer never waits, and nobody else sends.
+// offer never waits. No other goroutine sends to the channel.
 func (s *Subscription) offer(m *message, retain bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

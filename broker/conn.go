@@ -12,52 +12,52 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// conn is one network connection. Its reader handles packets and its writer
-// sends what the session's link holds; all answers to what one read brought go
-// out in one write.
+// conn is one network connection. Its reader handles packets. Its writer sends what
+// the session's link holds. All answers to the packets of one read go out in one
+// write.
 type conn struct {
 	hub      *hub
 	net      net.Conn
-	line     limited       // says when net is dead
-	given    net.Conn      // what net was made of
+	line     limited       // the limits of net
+	given    net.Conn      // the connection that the caller passed
 	listener *listener     // nil when there is none
 	request  *http.Request // of a WebSocket; nil: none
 	standing standing      // guarded by doors.mu
 	signals  signals
 	client   *client // set once, under hub.mu
 	last     last    // set by detachLocked; guarded by client.mu
-	spare    []byte  // of the writer, which uses it next
+	spare    []byte  // the writer's next buffer
 
-	// Of the reader.
+	// Used by the reader only.
 	intake   intake
 	reader   *wire.Reader
 	decoder  wire.Decoder
 	*work    // borrowed while packets are handled
 	hello    // set before client is
 	enhanced enhanced
-	asked    uint64 // rules under which the hooks are asked about a SUBSCRIBE
+	asked    uint64 // number of the rules under which the hooks were asked about a SUBSCRIBE
 }
 
 // signals are how the goroutines of a connection wake each other.
 type signals struct {
 	writer   atomic.Uint32 // see writerIdle
-	drained  bell          // something was written
-	noReader gate          // the reader is done
-	noWriter gate          // the writer is done
-	gone     chan struct{} // closed when nothing is left
+	drained  bell          // rings when something was written
+	noReader gate          // opens when the reader has ended
+	noWriter gate          // opens when the writer has ended
+	gone     chan struct{} // closed when the connection has ended
 
 	failure atomic.Pointer[refusal] // ends the connection from elsewhere; nil: none
-	late    atomic.Int32            // how many wait until everything that has come is handled
-	steps   atomic.Uint32           // packets that were handled, where hooks may take their time
+	late    atomic.Int32            // callers of catchUp that wait for this connection
+	steps   atomic.Uint32           // packets handled so far, counted only if hooks may block
 }
 
-// last is what is still written when the session was taken away.
+// last is what the writer still has to send after the session was taken away.
 type last struct {
 	bytes []byte
-	told  bool // they end with a reason: make sure that the peer can read it
+	told  bool // bytes ends with a reason, which the peer must be able to read
 }
 
-// work is what the handling of packets needs. An idle connection has none.
+// work is the scratch memory for handling packets. An idle connection has none.
 type work struct {
 	packets packets
 	router  router
@@ -65,7 +65,8 @@ type work struct {
 
 var works = sync.Pool{New: func() any { return new(work) }}
 
-// release ends the use of w and wakes the writers of those who got something.
+// release returns w to the pool and wakes the writers of connections that got
+// something.
 func (w *work) release() {
 	w.packets = packets{}
 	w.router.flush()
@@ -74,7 +75,7 @@ func (w *work) release() {
 	works.Put(w)
 }
 
-// packets keeps those of the hot path off the heap.
+// packets keeps the packets of the hot path off the heap.
 type packets struct {
 	publish wire.Publish
 	puback  wire.Puback
@@ -84,7 +85,8 @@ type packets struct {
 	message message
 }
 
-// limited is a connection whose limits count bytes, whatever they are part of.
+// limited is a connection with deadlines that count bytes on the wire, whatever they
+// belong to.
 type limited interface {
 	Handshake(d time.Duration) error
 	Moved() (bytes int64, last time.Time)
@@ -94,8 +96,8 @@ type limited interface {
 	Close() error
 }
 
-// watch returns nc with limits. They are at the bottom of it, below TLS, unless
-// somebody else has made the TLS: then they see records of it only.
+// watch returns nc with limits. They apply to the bytes below TLS, unless the caller
+// did the TLS: then they apply to the plain text.
 func watch(nc net.Conn) (net.Conn, limited) {
 	if w, ok := nc.(*wsconn.Conn); ok {
 		return w, w
@@ -116,7 +118,7 @@ func newConn(h *hub, nc net.Conn, l *listener) *conn {
 		given:    nc,
 		listener: l,
 		decoder:  wire.Decoder{From: wire.FromClient},
-		hello:    hello{terse: true}, // until it is known what the client can take
+		hello:    hello{terse: true}, // until CONNECT says otherwise
 		signals:  signals{gone: make(chan struct{})},
 	}
 }
@@ -148,5 +150,5 @@ func (c *conn) run() {
 // listener is one call of Serve.
 type listener struct {
 	net.Listener
-	ended bool // guarded by hub.mu; no connection enters any more
+	ended bool // no new connection is accepted; guarded by hub.mu
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// leave ends c and starts what follows for its session. It reports whether c
-// still had one.
+// leave ends c and then ends or keeps its session. It reports whether c still had
+// one.
 func (c *conn) leave(e ending) bool {
 	now, h, cl := time.Now(), c.hub, c.session()
 	if cl == nil {
-		c.net.Close() // in the middle of the handshake
+		c.net.Close() // a handshake is under way
 		return false
 	}
 	left, due := h.leave(cl, c, e, now)
@@ -34,7 +34,8 @@ func (c *conn) session() *client {
 	return c.client
 }
 
-// detachLocked implements connection. What is detached does not count among the clients.
+// detachLocked implements connection. A detached connection no longer counts as a
+// client.
 func (c *conn) detachLocked(last []byte, told bool) {
 	c.last.bytes, c.last.told = last, told
 	c.hub.doors.leave(&c.standing)
@@ -54,8 +55,8 @@ func (c *conn) evict() {
 	c.leave(ending{reason: wire.QuotaExceeded, text: "too many connections", tell: true, will: true})
 }
 
-// tenant returns whose client the connection is, as far as that is known: that of its
-// user, or of its address if it has none.
+// tenant returns the name that the connection counts under: its user, or its address
+// if it has no user name.
 func (c *conn) tenant() string {
 	if name := c.peer.Username; name != "" && !c.hub.cfg.open() {
 		return "user " + name
@@ -63,7 +64,7 @@ func (c *conn) tenant() string {
 	return "address " + census.AddressOf(c.net.RemoteAddr()).String()
 }
 
-// endingFor says what follows from what read returned.
+// endingFor returns the ending that follows from the error of read.
 func (c *conn) endingFor(err error) ending {
 	if bye, ok := errors.AsType[*clientDisconnect](err); ok {
 		return ending{will: bye.will}
@@ -87,7 +88,7 @@ func (c *conn) endingFor(err error) ending {
 	return ending{will: true}
 }
 
-// busy reports whether something waits for the client.
+// busy reports whether messages or bytes wait for the client.
 func (c *conn) busy() bool {
 	cl := c.session()
 	if cl == nil {
@@ -99,7 +100,7 @@ func (c *conn) busy() bool {
 }
 
 // isAttachedLocked reports whether the connection still has its session. Called with
-// hub.mu held, so that it stays so.
+// hub.mu held, so that the answer stays true until it is released.
 func (c *conn) isAttachedLocked() bool {
 	cl := c.client
 	cl.mu.Lock()
@@ -114,14 +115,14 @@ func (c *conn) hasSession() bool {
 	return c.client.conn == c
 }
 
-// cut ends the connection at once. TLS would want to say something, and wait for
-// that; what is orderly has been said before.
+// cut ends the connection at once, below TLS. Closing TLS would send an alert and
+// wait for it. An orderly goodbye has been sent before.
 func (c *conn) cut() {
 	c.line.Close()
 	c.net.Close()
 }
 
-// finishSoon makes the writer of a connection that lost its session come to an end.
+// finishSoon makes the writer of a connection that lost its session end.
 func (c *conn) finishSoon() {
 	_ = c.line.Finish(time.Now().Add(farewellTimeout))
 	c.wake()

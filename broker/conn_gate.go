@@ -5,15 +5,15 @@ import (
 	"sync/atomic"
 )
 
-// gate is something that happens once. Its channel is only made when somebody waits,
-// which for most connections is never.
+// gate is an event that happens once. Its channel is made only when a goroutine
+// waits, which for most connections is never.
 type gate struct {
 	mu     sync.Mutex // guards the rest; a leaf
 	opened bool
 	c      chan struct{}
 }
 
-// open lets everybody through; call it once.
+// open releases all goroutines that wait. It must be called once.
 func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -36,10 +36,11 @@ func (g *gate) wait() <-chan struct{} {
 	return g.c
 }
 
-// bell is rung again and again, for a goroutine that listens now and then.
+// bell is an event that happens repeatedly, for a goroutine that waits for it only at
+// times.
 type bell struct{ c atomic.Pointer[chan struct{}] }
 
-// ring never waits.
+// ring signals the event. It never waits.
 func (b *bell) ring() {
 	if c := b.c.Load(); c != nil {
 		select {
@@ -49,8 +50,8 @@ func (b *bell) ring() {
 	}
 }
 
-// listen returns a channel that holds one ring. What was rung for before the
-// first call has to be looked for after it.
+// listen returns a channel that holds one signal. Events before the first call of
+// listen are not signalled: the caller has to check for them after that call.
 func (b *bell) listen() <-chan struct{} {
 	if b.c.Load() == nil {
 		b.c.CompareAndSwap(nil, new(make(chan struct{}, 1)))

@@ -119,7 +119,7 @@ func (c *conn) answer(p wire.Packet) error {
 	return cl.link.Append(p)
 }
 
-// handleDisconnect takes the client's goodbye.
+// handleDisconnect handles the client's DISCONNECT.
 func (c *conn) handleDisconnect(p *wire.Disconnect) error {
 	cl := c.client
 	cl.mu.Lock()
@@ -127,13 +127,13 @@ func (c *conn) handleDisconnect(p *wire.Disconnect) error {
 	if cl.conn != c {
 		return errGone
 	}
-	// What CONNECT asked for is granted in part at least, so the two are 0 together.
+	// The session expiry that was granted is 0 only if CONNECT asked for 0.
 	if err := session.RefuseDisconnect(p, cl.expiry); err != nil {
 		return err
 	}
 	if interval := p.SessionExpiryInterval; interval != nil {
 		cl.expiry = c.hub.cfg.sessionExpiry(*interval)
 	}
-	// [MQTT-3.14.4-3] only a normal goodbye deletes the will.
+	// [MQTT-3.14.4-3] only a normal DISCONNECT deletes the will.
 	return &clientDisconnect{reason: p.ReasonCode, will: p.ReasonCode != wire.Success}
 }

@@ -6,13 +6,13 @@ import (
 	"github.com/seed65a45251/mqtt/broker/internal/census"
 )
 
-// read handles packets until the connection is over and says why.
+// read handles packets until the connection ends, and returns the reason.
 func (c *conn) read() error {
-	// [MQTT-3.1.2-22] half a packet is no silence.
+	// [MQTT-3.1.2-22] any byte counts, even if the packet is incomplete.
 	if err := c.line.SetReadLimit(c.keepAlive); err != nil {
 		return err
 	}
-	// That of the handshake.
+	// This clears the deadline of the handshake.
 	if err := c.net.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
@@ -22,7 +22,8 @@ func (c *conn) read() error {
 				return err
 			}
 		}
-		// After the deadline, which is how fail wakes us.
+		// This is checked after the deadline was set, because fail wakes the reader
+		// with a deadline.
 		if no := c.signals.failure.Load(); no != nil {
 			return no
 		}
@@ -77,8 +78,8 @@ func (c *conn) handleAll(now time.Time) error {
 	}
 }
 
-// wakeBeforeHook wakes the writers before a hook that may take its time, which otherwise
-// happens once for all that one read brought.
+// wakeBeforeHook wakes the writers before a hook that may block. Otherwise they are
+// woken once for all packets of a read.
 func (c *conn) wakeBeforeHook() {
 	if c.hub.slowHooks {
 		c.signals.steps.Add(1)
@@ -87,7 +88,7 @@ func (c *conn) wakeBeforeHook() {
 	}
 }
 
-// begin tells the sender the time, for messages that get too old.
+// begin tells the sender the time, so that it can drop expired messages.
 func (c *conn) begin(now time.Time) bool {
 	cl := c.client
 	cl.mu.Lock()
@@ -100,7 +101,8 @@ func (c *conn) begin(now time.Time) bool {
 	return true
 }
 
-// awaitSpace keeps a client that does not read its answers from asking for more.
+// awaitSpace delays a client that does not read its answers. Its next packets are
+// handled when it has read some.
 func (c *conn) awaitSpace() error {
 	var drained <-chan struct{}
 	for {
@@ -119,7 +121,7 @@ func (c *conn) awaitSpace() error {
 		select {
 		case <-drained:
 		case <-c.signals.noWriter.wait():
-			// What the client has sent before it went is still handled.
+			// The packets that the client sent before it went are still handled.
 			if pending <= latePending {
 				return nil
 			}
@@ -128,8 +130,8 @@ func (c *conn) awaitSpace() error {
 	}
 }
 
-// pendingMaximum is how many bytes of answers may wait for a client before the
-// next of its packets is handled.
+// pendingMaximum is how many bytes of answers may wait for a client before its next
+// packet is delayed.
 const pendingMaximum = 256 << 10
 
 // fill implements bulk.

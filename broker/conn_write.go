@@ -10,25 +10,25 @@ const (
 	// farewellTimeout is how long the last bytes of a connection may take.
 	farewellTimeout = time.Second
 	// lingerTimeout is how long a connection is kept open for reading after
-	// DISCONNECT: closing a socket with unread bytes would take back what the peer
-	// has not read yet.
+	// DISCONNECT. Closing a socket with unread bytes resets it, and the peer could
+	// lose what it has not read yet.
 	lingerTimeout = 200 * time.Millisecond
-	// spareMaximum is the largest write buffer that an idle connection keeps, and
-	// spareMinimum the one that it keeps however little of it was used.
+	// spareMaximum is the largest write buffer that an idle connection keeps. A
+	// buffer of up to spareMinimum is kept however little of it was used.
 	spareMaximum = 64 << 10
 	spareMinimum = 4 << 10
 )
 
-// The writer is a goroutine only while there is something to write: a connection is
-// idle most of the time, and there are many.
+// The writer runs as a goroutine only while there is something to write, because most
+// connections are idle most of the time.
 const (
 	writerIdle  uint32 = iota
-	writerRuns         // it looks once more before it goes
-	writerAgain        // something came meanwhile
-	writerDone         // forever
+	writerRuns         // it checks once more before it ends
+	writerAgain        // something was added meanwhile
+	writerDone         // the writer has ended for good
 )
 
-// wake makes the writer look for something to write. It never waits.
+// wake starts the writer, or makes it check again. It never waits.
 func (c *conn) wake() {
 	state := &c.signals.writer
 	for {
@@ -48,8 +48,8 @@ func (c *conn) wake() {
 	}
 }
 
-// write sends what the session holds. When that was taken away it sends what is
-// left and closes the connection, or half of it when the peer is told something.
+// write sends what the session holds. When the session was taken away, it sends the
+// last bytes and closes the connection, or half of it if the peer is told a reason.
 func (c *conn) write() {
 	state := &c.signals.writer
 	for {
@@ -65,7 +65,8 @@ func (c *conn) write() {
 	}
 }
 
-// writePending reports whether the connection goes on.
+// writePending writes everything that waits. It reports whether the connection
+// continues.
 func (c *conn) writePending() bool {
 	for {
 		again := c.hub.continueWalks(c.client, c)
@@ -90,17 +91,17 @@ func (c *conn) writePending() bool {
 	}
 }
 
-// endRead makes the reader come to its end after a write has failed. A peer that has
-// reset the connection may have sent messages and DISCONNECT before: they can still be
-// read, and the end is behind them.
+// endRead makes the reader end after a failed write. A peer that has reset the
+// connection may have sent messages and a DISCONNECT before: the reader still gets
+// these and then the error.
 func (c *conn) endRead(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) || c.line.Finish(time.Now().Add(farewellTimeout)) != nil {
 		c.cut()
 	}
 }
 
-// reusable returns b as the next buffer, or nil if it is much larger than what is
-// written lately.
+// reusable returns b as the next buffer, or nil if it is much larger than the writes
+// of late.
 func reusable(b []byte) []byte {
 	if cap(b) > spareMaximum || cap(b) > spareMinimum && len(b) < cap(b)/8 {
 		return nil
@@ -124,8 +125,8 @@ func (c *conn) takeBuffer(spare []byte) (b []byte, last bool) {
 	return b, false
 }
 
-// writeFarewell writes the last bytes and closes. A peer that is told why gets the time
-// to read it.
+// writeFarewell writes the last bytes and closes. If the peer is told a reason, it gets
+// the time to read it.
 func (c *conn) writeFarewell(b []byte) {
 	defer c.cut()
 	if !c.writeLast(b) || !c.last.told {
@@ -139,8 +140,8 @@ func (c *conn) writeFarewell(b []byte) {
 	}
 }
 
-// writeLast writes b and closes half of the connection. [MQTT-4.13.2-1] whoever
-// calls it closes the rest, even if b could not be sent.
+// writeLast writes b and closes the sending half of the connection. [MQTT-4.13.2-1]
+// the caller closes the rest, even if b could not be sent.
 func (c *conn) writeLast(b []byte) bool {
 	_ = c.line.Finish(time.Now().Add(min(farewellTimeout, c.hub.cfg.WriteTimeout)))
 	if c.transmit(b) != nil {
@@ -150,8 +151,8 @@ func (c *conn) writeLast(b []byte) bool {
 	return ok && half.CloseWrite() == nil
 }
 
-// transmit writes b, however slowly the peer takes it. What counts is that it takes
-// something within the limit.
+// transmit writes b. A slow peer is fine as long as it accepts some bytes within each
+// limit.
 func (c *conn) transmit(b []byte) error {
 	n, err := c.net.Write(b)
 	c.hub.counts.bytesSent.Add(uint64(n))

@@ -11,12 +11,12 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// connectMaximum bounds the CONNECT packet, which comes from somebody unknown.
-// The longest fields, five of 64 KiB, fit.
+// connectMaximum bounds the CONNECT packet, which comes from an unknown client. Five
+// fields of the longest length, 64 KiB, fit.
 const connectMaximum = 384 << 10
 
-// handshake takes CONNECT and answers it. After an error nothing that followed
-// CONNECT is looked at [MQTT-3.1.4-6].
+// handshake reads CONNECT and answers it. After an error nothing that followed
+// CONNECT is handled [MQTT-3.1.4-6].
 func (c *conn) handshake() (resumed bool, err error) {
 	began := time.Now()
 	if err := c.boundHandshake(); err != nil {
@@ -26,7 +26,7 @@ func (c *conn) handshake() (resumed bool, err error) {
 	if err != nil {
 		return false, c.refuse(err)
 	}
-	// Who had a slow line has no less time for the rest.
+	// The time that a slow line needed does not shorten the remaining time.
 	moved, _ := c.line.Moved()
 	deadline := began.Add(c.hub.cfg.ConnectTimeout + line.Earned(moved))
 	c.readHello(connect)
@@ -40,7 +40,7 @@ func (c *conn) handshake() (resumed bool, err error) {
 	if err != nil {
 		return false, c.refuse(err)
 	}
-	// From here on others may set a deadline to write.
+	// From here on other goroutines may set a write deadline.
 	if err := c.net.SetWriteDeadline(time.Time{}); err != nil {
 		return false, err
 	}
@@ -58,10 +58,10 @@ func (c *conn) handshake() (resumed bool, err error) {
 	return resumed, nil
 }
 
-// boundHandshake bounds the time until the client is let in. A slow line gets more of
-// it than one on which little moves.
+// boundHandshake bounds the time until the client is let in. Bytes that arrive extend
+// it, so a slow line gets more time than a silent one.
 func (c *conn) boundHandshake() error {
-	// For writing, too, which TLS does in its own handshake.
+	// The TLS handshake writes, too.
 	c.line.SetWriteLimit(c.hub.cfg.WriteTimeout)
 	if err := c.line.SetReadLimit(c.hub.cfg.ConnectTimeout); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (c *conn) readConnect() (_ *wire.Connect, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// [MQTT-3.1.0-1] the decoder knows nothing but CONNECT yet.
+	// [MQTT-3.1.0-1] the decoder accepts nothing but CONNECT yet.
 	p, err := c.decoder.Decode(h, body)
 	c.version = c.decoder.Version
 	if err != nil {
@@ -89,7 +89,7 @@ func (c *conn) readConnect() (_ *wire.Connect, err error) {
 	return p.(*wire.Connect), nil
 }
 
-// readHello takes over what CONNECT says about the client.
+// readHello notes what CONNECT says about the client.
 func (c *conn) readHello(p *wire.Connect) {
 	c.bridge = p.Bridge
 	c.terse = p.Version < wire.V5 || p.RequestProblemInformation != nil && !*p.RequestProblemInformation
@@ -117,8 +117,8 @@ func (c *conn) checkConnect(p *wire.Connect) error {
 	return c.chooseMethod(p.AuthenticationMethod)
 }
 
-// recoverTLS makes an error of a panic in a function of [Config.TLS], which runs when the
-// first bytes are read. It is deferred.
+// recoverTLS turns a panic in a function of [Config.TLS], which runs at the first read,
+// into an error. It is deferred.
 func (c *conn) recoverTLS(err *error) {
 	if v := recover(); v != nil {
 		c.hub.hooks.logPanic(c.hub.cfg.TLS, nil, v)

@@ -56,7 +56,8 @@ func (c *conn) fits(ack *wire.Connack) bool {
 	return err == nil && (limit == 0 || len(b) <= int(limit))
 }
 
-// unavailable leaves out what is available, as that is the default.
+// unavailable returns the value of a property that is left out when the feature is
+// available, which is the default.
 func unavailable(no bool) *bool {
 	if !no {
 		return nil
@@ -68,7 +69,8 @@ func unavailable(no bool) *bool {
 // [MQTT-3.1.3-6], [MQTT-3.2.2-16] nobody else has it.
 func assignedID() string { return "auto-" + rand.Text() }
 
-// announced returns what CONNACK says to clients of 5.0 and the others have to find out.
+// announced returns the limits that CONNACK tells 5.0 clients. Clients of other versions
+// are held to them without being told.
 func (cfg *Config) announced() session.Limits {
 	return session.Limits{
 		MaximumQoS:        *cfg.MaximumQoS,

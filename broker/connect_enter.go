@@ -7,30 +7,30 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// entrance is a client that wants to enter. What hub.checkEntryLocked makes of it
-// holds as long as hub.mu is held.
+// entrance is a client that wants to enter. The results of hub.checkEntryLocked hold
+// as long as hub.mu is held.
 type entrance struct {
 	conn     *conn
 	connect  *wire.Connect
-	assigned bool // the client identifier
+	assigned bool // the broker chose the client identifier
 	data     []byte
 	will     *will
-	charge   *sessionCharge // of its session, which has yet to begin; nil: there is none
+	charge   *sessionCharge // of its session, which has yet to begin; nil: not reserved
 
-	session *client // that there is under the client identifier; nil: none
-	resumed bool    // it goes on
+	session *client // the session under the client identifier; nil: none
+	resumed bool    // the client resumes session
 	expiry  uint32
 	ack     *wire.Connack
 }
 
-// handover is what is left to do for others when a client has entered.
+// handover is what remains to be done for other clients after a client has entered.
 type handover struct {
-	left connection // has lost the session; nil: none
-	due  []*will    // are to be published
+	left connection // the connection that has lost the session; nil: none
+	due  []*will    // wills to publish
 }
 
-// enter gives c the session that p asks for and sends CONNACK. A client that is refused
-// changes nothing: whatever may speak against it is asked before its session is touched.
+// enter gives c the session that p asks for and sends CONNACK. All reasons for a refusal
+// are checked before the session is touched, so a refused client changes nothing.
 func (h *hub) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (resumed bool, err error) {
 	e := &entrance{conn: c, connect: p, data: data}
 	if e.assigned = p.ClientID == ""; e.assigned {
@@ -52,12 +52,12 @@ func (h *hub) enter(c *conn, p *wire.Connect, data []byte, deadline time.Time) (
 	return e.resumed, nil
 }
 
-// checkEntryLocked decides whether the client may enter, and how. It changes nothing
-// but e. Called with hub.mu held.
+// checkEntryLocked decides whether the client may enter, and how. It changes only e.
+// Called with hub.mu held.
 func (h *hub) checkEntryLocked(e *entrance, now time.Time) error {
 	c, p := e.conn, e.connect
-	// Serve may have ended the listener and looked for connections with a
-	// session already.
+	// Serve may have ended the listener and already looked for the connections that
+	// have a session.
 	if h.stopping.Load() || c.listener != nil && c.listener.ended {
 		return wire.ServerUnavailable
 	}
@@ -71,7 +71,7 @@ func (h *hub) checkEntryLocked(e *entrance, now time.Time) error {
 		return err
 	}
 	if (p.Will != nil || h.mustStoreLocked(e)) && h.persistence.Full() {
-		// A will could not be refused when it is due.
+		// A will that is due can no longer be refused, so it is refused now.
 		return &refusal{code: tooMany(c.version), text: "too much waits for the store"}
 	}
 	e.ack = c.connack(p, e.assigned, e.resumed, e.expiry, e.data)
@@ -84,8 +84,8 @@ func (h *hub) checkEntryLocked(e *entrance, now time.Time) error {
 	return nil
 }
 
-// checkSpaceLocked returns why there is no space for the session. One that is there may
-// go on, unless it comes back much larger than it was.
+// checkSpaceLocked returns why there is no space for the session. A client that has a
+// session needs space only if it makes the session grow by more than knownGrowth.
 func (h *hub) checkSpaceLocked(e *entrance) error {
 	c, cost, payer := e.conn, costOfSession(e.conn.peer, e.will), h.cfg.payer(e.conn.peer)
 	switch cl := e.session; {
@@ -105,12 +105,12 @@ func (h *hub) checkSpaceLocked(e *entrance) error {
 	return nil
 }
 
-// takeOverLocked lets the client in, as considered. number is that of its session if a new
-// one begins; 0: the next. Called with hub.mu held.
+// takeOverLocked lets the client in, as checkEntryLocked decided. If a new session
+// begins, number is its number; 0 means the next free one. Called with hub.mu held.
 func (h *hub) takeOverLocked(e *entrance, number uint64, now time.Time) (after handover) {
 	c, cl := e.conn, e.session
 	if cl != nil {
-		// [MQTT-3.1.4-3] the older connection of the same client goes.
+		// [MQTT-3.1.4-3] the older connection of the same client ends.
 		after.left = h.displaceLocked(cl, e.resumed, &after.due, now)
 	}
 	if !e.resumed {

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// identifiers are the client identifiers under which somebody enters, or whose sessions
-// the store has yet to forget.
+// identifiers are the client identifiers of clients that are entering, and of sessions
+// that the store has yet to forget.
 type identifiers struct {
 	mu       sync.Mutex               // a leaf
-	entering map[string]chan struct{} // closed when the client is through; nil: nobody waits
-	erases   map[string]int           // sessions
+	entering map[string]chan struct{} // closed when the client has entered or was refused; nil: no client waits
+	erases   map[string]int           // sessions to be forgotten
 }
 
 func newIdentifiers() identifiers {
 	return identifiers{entering: make(map[string]chan struct{}), erases: make(map[string]int)}
 }
 
-// lock waits until no other client with the same identifier enters, until the
-// deadline or the end of ctx, and reports whether it came to that.
+// lock waits until no other client with the same identifier is entering. It reports
+// false if the deadline or the end of ctx comes first.
 func (t *identifiers) lock(ctx context.Context, deadline time.Time, clientID string) bool {
 	for {
 		over := t.tryLock(clientID)
@@ -37,14 +37,15 @@ func (t *identifiers) lock(ctx context.Context, deadline time.Time, clientID str
 	}
 }
 
-// tryLock locks an identifier, or returns what is closed when it is unlocked.
+// tryLock locks an identifier. If it is locked already, it returns a channel that is
+// closed on unlock.
 func (t *identifiers) tryLock(clientID string) (over chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	over, taken := t.entering[clientID]
 	switch {
 	case !taken:
-		t.entering[clientID] = nil // nobody waits yet
+		t.entering[clientID] = nil // no client waits yet
 		return nil
 	case over == nil:
 		over = make(chan struct{})
@@ -63,9 +64,9 @@ func (t *identifiers) unlock(clientID string) {
 	delete(t.entering, clientID)
 }
 
-// erasing says that the session under an identifier is over. Whoever comes next under
-// it is told that there is none, and waits until the store has forgotten it, which is
-// when erased is called.
+// erasing says that the session under an identifier is over. The next client with the
+// identifier finds no session, and waits until the store has forgotten the old one.
+// The store then calls erased.
 func (t *identifiers) erasing(clientID string) (erased func(error)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

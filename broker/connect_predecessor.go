@@ -8,28 +8,31 @@ import (
 )
 
 // A client that connects again has often left something in its old connection that
-// the broker has not read yet: QoS 0 messages that nobody repeats, or a DISCONNECT
-// that cancels the will. So the old connection handles first what has arrived on it.
-// Nobody waits for what may still come, so one that is half open delays nobody.
+// the broker has not read yet: QoS 0 messages, which are never repeated, or a
+// DISCONNECT that cancels the will. The old connection therefore first handles the
+// bytes that have arrived on it. It does not wait for further bytes, so a half-open
+// connection delays no client.
 const (
-	// catchUpTimeout bounds the time for that; what was not read then is lost. The
-	// bytes are bounded by what a socket holds.
+	// catchUpTimeout bounds the time for that. What was not read by then is lost. The
+	// bytes are bounded by the buffer of the socket.
 	catchUpTimeout = time.Second
-	// hookPatience is how long the old connection may spend on one packet when hooks
-	// are asked that may take their time.
+	// hookPatience is how long the old connection may spend on one packet if hooks
+	// that may block are asked.
 	hookPatience = 3 * time.Millisecond
-	// silence is how long a connection has to be read in vain of which nobody knows
-	// how much has arrived: any that is no TCP of Linux, and TLS that is not ours.
+	// silence is how long a connection must bring no bytes if it cannot tell how many
+	// have arrived. That is any connection other than TCP on Linux, and TLS that is
+	// not ours.
 	silence = 3 * time.Millisecond
-	// catchUpPause is how long to wait before the first look; each pause is longer.
+	// catchUpPause is the pause before the second check. Each pause is twice as long
+	// as the last, up to a millisecond.
 	catchUpPause = 20 * time.Microsecond
 	// latePending is how many bytes of answers may wait for a client that has gone,
 	// while the last of what it has sent is handled.
 	latePending = 4 << 20
 )
 
-// catchUp returns when the connection that the client id has, if any, has handled
-// what had arrived on it.
+// catchUp returns when the connection of the client id, if there is one, has handled
+// the bytes that had arrived on it.
 func (h *hub) catchUp(id string) {
 	cl := h.client(id)
 	if cl == nil {
@@ -41,7 +44,7 @@ func (h *hub) catchUp(id string) {
 	if !connected {
 		return
 	}
-	// It must not wait for a client that takes no answers any more.
+	// The connection must not wait for a client that no longer reads its answers.
 	old.signals.late.Add(1)
 	defer old.signals.late.Add(-1)
 	old.signals.drained.ring()
@@ -55,7 +58,7 @@ func (h *hub) catchUp(id string) {
 	}
 }
 
-// lines returns the connections that c is read through, beginning at the wire.
+// lines returns the layers that c is read through, the one nearest the wire first.
 func (c *conn) lines() []*line.Conn {
 	switch l := c.line.(type) {
 	case *wsconn.Conn:
@@ -66,24 +69,25 @@ func (c *conn) lines() []*line.Conn {
 	return nil
 }
 
-// watcher waits until a connection is read so far.
+// watcher waits until a connection has been read up to a target.
 type watcher struct {
 	conn   *conn
 	line   *line.Conn
 	target int64 // bytes
-	known  bool  // target is
+	known  bool  // the target is known
 	end    time.Time
 	moved  moved
 }
 
-// moved is how far the reader was when it last made progress.
+// moved records the last progress of the reader.
 type moved struct {
 	asked, received int64
 	steps           uint32
 	at              time.Time
 }
 
-// wait reports whether the connection goes on and is read so far.
+// wait returns when the target is reached or cannot be reached. It reports whether it
+// was reached.
 func (w *watcher) wait() bool {
 	w.moved.at = time.Now()
 	for pause := catchUpPause; ; pause = min(2*pause, time.Millisecond) {
@@ -104,7 +108,7 @@ func (w *watcher) wait() bool {
 	}
 }
 
-// passed reports whether the reader is through with everything up to the target.
+// passed reports whether the reader has handled everything up to the target.
 func (w *watcher) passed(now time.Time) bool {
 	asked, received := w.line.Asked(), w.line.Received()
 	if m := (moved{asked, received, w.conn.signals.steps.Load(), w.moved.at}); m != w.moved {

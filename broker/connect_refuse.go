@@ -8,8 +8,9 @@ import (
 )
 
 // refuse answers CONNECT with the reason in err, if the version has a CONNACK for it,
-// and returns err. The connection counts no more. [MQTT-3.2.2-6], [MQTT-3.2.2-7]
-// without session; run closes.
+// and returns err. The connection no longer counts against any limit. [MQTT-3.2.2-6],
+// [MQTT-3.2.2-7] the CONNACK says that there is no session; run closes the
+// connection.
 func (c *conn) refuse(err error) error {
 	c.hub.doors.leave(&c.standing)
 	code, ok := errors.AsType[wire.ReasonCode](err)
@@ -22,8 +23,8 @@ func (c *conn) refuse(err error) error {
 	} else if ok && no.server != "" {
 		ack.ReasonCode = wire.NotAuthorized
 	}
-	// [MQTT-3.1.4-1] faults end a 3.1.1 connection without CONNACK, which is also
-	// what a code without counterpart in that version does [MQTT-3.2.2-8].
+	// [MQTT-3.1.4-1] a fault ends a 3.1.1 connection without CONNACK. So does a code
+	// that has no counterpart in that version [MQTT-3.2.2-8].
 	b, unknown := ack.Append(nil, c.version)
 	if unknown != nil || !c.fits(ack) {
 		return err
@@ -32,8 +33,8 @@ func (c *conn) refuse(err error) error {
 	return err
 }
 
-// linger sends the last bytes and gives the peer the time to read them. It holds
-// nothing meanwhile but the connection.
+// linger sends the last bytes and gives the peer the time to read them. Meanwhile it
+// holds only the connection.
 func (c *conn) linger(b []byte) {
 	c.reader = nil
 	c.intake.end()
@@ -46,8 +47,8 @@ func (c *conn) linger(b []byte) {
 	}
 }
 
-// explainRefusal adds what the client wants to know and what fits.
-// [MQTT-3.2.2-19]
+// explainRefusal adds the reason string and the server reference, if the client wants
+// them and they fit. [MQTT-3.2.2-19]
 func (c *conn) explainRefusal(ack *wire.Connack, no *refusal) {
 	if ack.ServerReference = no.server; !c.fits(ack) {
 		ack.ServerReference = ""
@@ -60,5 +61,5 @@ func (c *conn) explainRefusal(ack *wire.Connack, no *refusal) {
 	}
 }
 
-// tooManyConnections is what a client is told for which there is no space.
+// tooManyConnections refuses a client for which there is no space.
 var tooManyConnections = &refusal{code: wire.ServerBusy, text: "too many connections"}

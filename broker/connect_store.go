@@ -11,29 +11,30 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// A session is stored before its client is let in: what is forgotten for it must not
-// come back, and what it is told must be there after a crash. Until the store has
-// that, the session is what it was, with its connection, so that a Store that fails
-// takes nothing from anybody. If something about the session changes meanwhile, the
-// store is told again. A client whose session is not stored enters at once.
+// A session is stored before its client is let in: a session that was cleared must
+// not come back after a crash, and one that the client was told about must be there.
+// Until the store has the change, the session and its connection stay as they are, so
+// a Store that fails takes nothing from any client. If the session changes meanwhile,
+// the store is told again. A client whose session is not stored enters at once.
 
-// admission is what the store has been told for a client that is to enter.
+// admission is what the store has been told for a client that is about to enter.
 type admission struct {
 	e        *entrance
-	number   uint64 // of the session that begins; 0: none that is stored
-	wrote    bool   // the store may have something of it
+	number   uint64 // of the session that begins; 0: no stored session begins
+	wrote    bool   // the store may have a part of it
 	has      bool   // the store has all of it
 	task     *journal.Task
-	recorded chan error // holds one
+	recorded chan error // holds the result of task
 
-	// What it is for.
+	// The state of the session that was recorded.
 	session *client
 	resumed bool
 	expiry  uint32
 	saves   uint64 // of the session
 }
 
-// awaitEntry lets the client in, when the store has its session if that is to be stored.
+// awaitEntry lets the client in. If its session is to be stored, it first waits until
+// the store has it.
 func (h *hub) awaitEntry(e *entrance, deadline time.Time) (after handover, err error) {
 	if !h.identifiers.lock(h.ctx, deadline, e.connect.ClientID) {
 		return handover{}, &refusal{code: wire.ServerUnavailable, text: storeFailed}
@@ -50,7 +51,7 @@ func (h *hub) awaitEntry(e *entrance, deadline time.Time) (after handover, err e
 	}
 }
 
-// tryToEnter lets the client in, or tells the store what for.
+// tryToEnter lets the client in, or tells the store about the session first.
 func (h *hub) tryToEnter(a *admission, after *handover) (done bool, err error) {
 	e, now := a.e, time.Now()
 	h.mu.Lock()
@@ -64,19 +65,19 @@ func (h *hub) tryToEnter(a *admission, after *handover) (done bool, err error) {
 		return false, nil
 	}
 	*after = h.takeOverLocked(e, a.number, now)
-	a.unreserve() // if it was for a session that was there in the end
+	a.unreserve() // if a session existed after all
 	return true, nil
 }
 
-// mustStoreLocked reports whether the store has to know before e may enter. Called with
-// hub.mu held.
+// mustStoreLocked reports whether the store must have the session before e may enter.
+// Called with hub.mu held.
 func (h *hub) mustStoreLocked(e *entrance) bool {
 	return h.persistence.Stores() &&
 		(e.expiry > 0 || e.session != nil && e.session.saved || h.identifiers.isErased(e.connect.ClientID))
 }
 
-// isCurrentLocked reports whether the store has what is considered now. Called with
-// hub.mu held.
+// isCurrentLocked reports whether the store has the session as it would be now.
+// Called with hub.mu held.
 func (a *admission) isCurrentLocked() bool {
 	e := a.e
 	if !a.has || a.session != e.session || a.resumed != e.resumed || a.expiry != e.expiry {
@@ -90,7 +91,8 @@ func (a *admission) isCurrentLocked() bool {
 	return a.saves == e.session.saves
 }
 
-// recordLocked tells the store what will be when e has entered. Called with hub.mu held.
+// recordLocked tells the store how the session will be when e has entered. Called with
+// hub.mu held.
 func (a *admission) recordLocked(h *hub, now time.Time) {
 	e := a.e
 	a.session, a.resumed, a.expiry, a.has = e.session, e.resumed, e.expiry, false
@@ -124,8 +126,8 @@ func (a *admission) recordLocked(h *hub, now time.Time) {
 	h.persistence.Add(a.task)
 }
 
-// reserveLocked takes a number and a place for a session that is to begin. Called with
-// hub.mu held.
+// reserveLocked takes a number and the memory for a session that is about to begin.
+// Called with hub.mu held.
 func (a *admission) reserveLocked(h *hub) {
 	if a.number == 0 {
 		a.number = h.nextNumberLocked()
@@ -142,7 +144,7 @@ func (a *admission) unreserve() {
 	}
 }
 
-// await waits until the store knows, or takes everything back.
+// await waits until the store has the session. If it fails, it takes everything back.
 func (a *admission) await(h *hub, deadline time.Time) error {
 	ctx, cancel := context.WithDeadline(h.ctx, deadline)
 	defer cancel()
@@ -167,8 +169,8 @@ func (a *admission) await(h *hub, deadline time.Time) error {
 	return &refusal{code: code, text: storeFailed}
 }
 
-// takeBackLocked tells the store what is, in place of what was to be. Called with
-// hub.mu held.
+// takeBackLocked tells the store how the session is, in place of how it was to be.
+// Called with hub.mu held.
 func (a *admission) takeBackLocked(h *hub) {
 	a.unreserve()
 	if !a.wrote {

@@ -97,7 +97,7 @@ type limited interface {
 }
 
 // watch returns nc with limits. They apply to the bytes below TLS, unless the caller
-// did the TLS: then they apply to the plain text.
+// did the TLS: then they see only whole records of it.
 func watch(nc net.Conn) (net.Conn, limited) {
 	if w, ok := nc.(*wsconn.Conn); ok {
 		return w, w

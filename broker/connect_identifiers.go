@@ -66,7 +66,7 @@ func (t *identifiers) unlock(clientID string) {
 
 // erasing says that the session under an identifier is over. The next client with the
 // identifier finds no session, and waits until the store has forgotten the old one.
-// The store then calls erased.
+// The wait ends when erased is called.
 func (t *identifiers) erasing(clientID string) (erased func(error)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -19,7 +19,7 @@ var (
 	}
 )
 
-// authorize asks the hooks in order. Without any everything is allowed.
+// authorize asks the hooks in order. If there are none, everything is allowed.
 func (h *hooks) authorize(a *Access) Decision {
 	if len(h.cfg.Authorizers) == 0 {
 		return Allow()
@@ -34,7 +34,7 @@ func (h *hooks) authorize(a *Access) Decision {
 
 // authorizePublish returns nil if the client may publish the message.
 func (h *hooks) authorizePublish(peer *Peer, p *wire.Publish) *refusal {
-	// Topics with $ are the server's own; clients cannot talk to each other on them.
+	// Topics that start with $ belong to the server: clients cannot publish on them.
 	if strings.HasPrefix(p.Topic, "$") {
 		h.counts.denied.Add(1)
 		return &refusal{code: wire.NotAuthorized, text: "topics that start with $ are the server's"}

@@ -8,11 +8,11 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// A hook that panics answers no, and ends the connection that it was asked about: what
-// it was about to decide nobody knows. The program and everybody else go on. All hooks
-// are called through the functions of this file.
+// A hook that panics counts as a no, and ends the connection that it was asked about,
+// because its decision is unknown. The program and all other connections continue. All
+// hooks are called through the functions of this file.
 
-// brokenDecision is what a hook says that panics.
+// brokenDecision is the decision of a hook that panics.
 func brokenDecision() Decision {
 	return Decision{verdict: denied, code: wire.ImplementationSpecificError, text: brokenText, broken: true}
 }
@@ -54,7 +54,7 @@ func (h *hooks) askAuthorizer(hook Authorizer, a *Access) (d Decision) {
 	return hook.Authorize(h.ctx, a)
 }
 
-// method returns the name of an authentication method, or nothing if that panics.
+// method returns the name of an authentication method, or "" if the hook panics.
 func (h *hooks) method(a EnhancedAuthenticator, peer *Peer) (name string) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -64,7 +64,7 @@ func (h *hooks) method(a EnhancedAuthenticator, peer *Peer) (name string) {
 	return a.AuthenticationMethod()
 }
 
-// beginExchange returns an exchange that says no if the method panics or has none.
+// beginExchange returns an exchange that says no if the hook panics or returns none.
 func (h *hooks) beginExchange(by EnhancedAuthenticator, l *Login) (x Exchange) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -88,14 +88,14 @@ func (h *hooks) nextStep(ctx context.Context, x Exchange, peer *Peer, data []byt
 	return x.Next(ctx, data)
 }
 
-// brokenExchange is that of a method which cannot begin one.
+// brokenExchange is the exchange of a method that could not begin one.
 type brokenExchange struct{}
 
 func (brokenExchange) Next(context.Context, []byte) ([]byte, Decision) {
 	return nil, brokenDecision()
 }
 
-// observe tells all observers. One that panics hinders none of the others.
+// observe tells all observers. If one panics, the others are still told.
 func (h *hooks) observe(e Event) {
 	for _, o := range h.cfg.Observers {
 		h.tell(o, e)
@@ -115,7 +115,8 @@ func (h *hooks) tell(o Observer, e Event) {
 	o.Observe(e)
 }
 
-// peerOf returns the client that the event is about; nil: none.
+// peerOf returns the client that the event is about and whose connection is still
+// there; nil: none.
 func peerOf(e Event) *Peer {
 	switch e := e.(type) {
 	case Connected:
@@ -127,7 +128,7 @@ func peerOf(e Event) *Peer {
 	case Published:
 		return e.Peer
 	}
-	return nil // or it is gone
+	return nil // the connection has ended, or there is no client
 }
 
 // observed reports whether events are worth making.

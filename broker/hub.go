@@ -8,25 +8,25 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// hub is what all clients share. It knows nothing of how they are connected.
+// hub is the state that all clients share. It does not know how they are connected.
 //
-// Two kinds of locks guard the state: mu for what all clients share, and one for each
-// client. Code that needs both takes mu first. Neither is held during I/O, a channel
-// operation or a hook.
+// Two kinds of locks guard the state: mu for what all clients share, and one lock for
+// each client. Code that needs both takes mu first. Neither is held during I/O, a
+// channel operation or a hook.
 type hub struct {
 	cfg          Config
 	slowHooks    bool // see Config.mayWait
 	counts       statsCounters
 	sessionQuota *quota       // of sessions
 	memory       *quota       // in bytes, see limits_memory.go
-	walks        atomic.Int64 // that are under way
+	walks        atomic.Int64 // walks under way
 	ruleSet
 	life
 	hooks hooks
 
 	mu       sync.RWMutex       // guards everything below
 	clients  map[string]*client // by client identifier
-	created  uint64             // clients so far
+	created  uint64             // numbers the sessions
 	routes   match.Tree[*subscription]
 	shapes   shapes
 	groups   map[string]*group // shared subscriptions by their whole filter
@@ -35,10 +35,10 @@ type hub struct {
 	changes  changes
 
 	persistence *persistence // set once
-	committed   router       // what commits have sent; of the goroutine of the journal
+	committed   router       // sends what was committed; used by the journal's goroutine only
 	identifiers identifiers
 
-	// Of the connections.
+	// The connections.
 	doors    doors
 	connects *quota // of bytes, see intake
 	packets  *quota
@@ -80,11 +80,11 @@ func (h *hub) needsClock() bool {
 	return false
 }
 
-// wakeAfterCommit wakes the writer of c when the tasks that are committed have gone on.
-// It is for what they do.
+// wakeAfterCommit wakes the writer of c when the committed tasks have been concluded.
+// Only tasks that are being concluded call it.
 func (h *hub) wakeAfterCommit(c connection) { h.committed.dirty = append(h.committed.dirty, c) }
 
-// nextNumberLocked returns the number of a session.
+// nextNumberLocked returns the number of a new session.
 func (h *hub) nextNumberLocked() uint64 {
 	h.created++
 	return h.created

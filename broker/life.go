@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// life is the way from New to the end.
+// life is the state of a broker between New and its end.
 type life struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	born     time.Time
 	routines sync.WaitGroup // connections, listeners and timers
 	failure  error          // why the broker never began; nil: it did
-	stopping atomic.Bool    // nobody enters any more; set under hub.mu
+	stopping atomic.Bool    // no client or listener is accepted any more; set under hub.mu
 	closed   bool           // guarded by hub.mu
 	drained  chan struct{}  // closed when Shutdown has waited long enough
 	draining sync.Once      // closes it
@@ -26,7 +26,7 @@ func (l *life) begin() {
 	l.drained = make(chan struct{})
 }
 
-// drains reports whether the broker has waited for its clients and ends them now.
+// drains reports whether Shutdown has stopped waiting and ends the clients now.
 func (l *life) drains() bool {
 	select {
 	case <-l.drained:
@@ -36,8 +36,8 @@ func (l *life) drains() bool {
 	}
 }
 
-// afterLocked calls f later, unless the timer is stopped. Called with hub.mu held, while
-// the broker is not closed.
+// afterLocked calls f after d, unless stopTimer stops the timer first. Called with
+// hub.mu held, while the broker is not closed.
 func (l *life) afterLocked(d time.Duration, f func()) *time.Timer {
 	l.routines.Add(1)
 	return time.AfterFunc(d, func() {
@@ -46,14 +46,14 @@ func (l *life) afterLocked(d time.Duration, f func()) *time.Timer {
 	})
 }
 
-// stopTimer stops a timer of afterLocked; nil is none.
+// stopTimer stops a timer of afterLocked. t may be nil.
 func (l *life) stopTimer(t *time.Timer) {
 	if t != nil && t.Stop() {
 		l.routines.Done()
 	}
 }
 
-// ended returns why the broker does nothing any more.
+// ended returns the error of the methods of a broker that has ended.
 func (l *life) ended() error {
 	if l.failure != nil {
 		return l.failure

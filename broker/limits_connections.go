@@ -8,27 +8,27 @@ import (
 	"github.com/seed65a45251/mqtt/broker/internal/census"
 )
 
-// doors decides who may come in and who has to go for that. Three kinds of connections
-// count apart from each other: those that have not sent CONNECT, those that wait for
-// an answer to it, and clients. A connection that is refused or has ended is none of
-// them, however long it takes to be told so.
+// doors decides which connections may come in, and which have to go for them. It
+// counts three kinds separately: connections that have not sent CONNECT (silent),
+// connections that wait for the answer to it, and clients. A connection that was
+// refused or has ended counts as none of these, however long its farewell takes.
 type doors struct {
-	limit int // of clients; as many may wait, and be silent, but a few in any case
+	limit int // of clients; as many may be silent, and as many may wait, see excess
 
 	mu      sync.Mutex // guards the rest; a leaf
 	silent  *census.Census[netip.Addr, visitor]
 	waiting int
-	bulky   *census.Census[netip.Addr, visitor] // of the silent and those who wait
+	bulky   *census.Census[netip.Addr, visitor] // connections whose CONNECT needs a large buffer
 	clients *census.Census[string, visitor]     // by their tenants
 }
 
-// visitor is a connection that doors may end for the sake of another.
+// visitor is a connection that doors may end in favour of another.
 type visitor interface {
-	cut()   // at once
-	evict() // as a client, which is told
+	cut()   // ends it at once
+	evict() // ends it as a client, which is told why
 }
 
-// standing is what a connection counts as; doors.mu guards it.
+// standing is what a connection counts as. doors.mu guards it.
 type standing struct {
 	silent *census.Member[netip.Addr, visitor]
 	waits  bool
@@ -37,14 +37,14 @@ type standing struct {
 }
 
 const (
-	// excessMaximum is how many connections are kept beside the clients in any case,
-	// until they can be told that they are too many.
+	// excessMaximum is the minimum of connections that may be silent, and of those
+	// that may wait, so that they can be told that there are too many.
 	excessMaximum = 64
-	// silentPatience is how long a silent connection is left alone when those who come
-	// cannot hope for more than to be told so.
+	// silentPatience is how long a silent connection is kept when newcomers could only
+	// be told that there are too many clients.
 	silentPatience = 250 * time.Millisecond
-	// lingerMaximum is how many refused connections are kept until the peer has read
-	// why.
+	// lingerMaximum is how many refused connections are kept open so that the peer
+	// can read why.
 	lingerMaximum = 256
 )
 
@@ -52,12 +52,12 @@ func newDoors(limit int) doors {
 	return doors{limit: limit, silent: census.New[netip.Addr, visitor](), bulky: census.New[netip.Addr, visitor](), clients: census.New[string, visitor]()}
 }
 
-// excess is how many connections may be silent, and how many may wait.
+// excess returns how many connections may be silent, and how many may wait.
 func (d *doors) excess() int { return max(d.limit, excessMaximum) }
 
-// arrive counts a new connection. When too many are silent, the one that has been
-// so for the longest time loses its place, of the address that has most of them. It
-// reports whether there is space.
+// arrive counts a new connection. If too many are silent, the one that has been
+// silent longest, of the address that has most of them, loses its place. It reports
+// whether there is space.
 func (d *doors) arrive(v visitor, s *standing, addr netip.Addr) (loser *census.Member[netip.Addr, visitor], fits bool) {
 	now := time.Now()
 	d.mu.Lock()
@@ -72,9 +72,9 @@ func (d *doors) arrive(v visitor, s *standing, addr netip.Addr) (loser *census.M
 	return loser, true
 }
 
-// longestSilent returns which member of w has to go for another one from addr; nil:
-// nobody. One that is left alone for a while goes at once only for an address that has
-// fewer of them.
+// longestSilent returns the member of w that has to go for another one from addr, or
+// nil if none has to. If patient is set, a member of less than silentPatience goes
+// only for an address that has fewer members.
 func longestSilent[C any](w *census.Census[netip.Addr, C], addr netip.Addr, now time.Time, patient bool) *census.Member[netip.Addr, C] {
 	busiest, most := w.Busiest()
 	if busiest == nil || patient && most <= w.Count(addr)+1 && now.Sub(busiest.First().Since) < silentPatience {
@@ -98,8 +98,7 @@ func (d *doors) sentConnect(s *standing) bool {
 	return true
 }
 
-// isFull reports whether another client of a tenant would be one too many, and takes
-// nobody's place.
+// isFull reports whether there is no place for another client of a tenant.
 func (d *doors) isFull(tenant string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -107,9 +106,9 @@ func (d *doors) isFull(tenant string) bool {
 	return !fits
 }
 
-// placeLocked returns who has to go for another client of a tenant, nil if nobody has
-// to, and whether there is space at all. It is the last that came of the tenant with
-// most clients. Called with doors.mu held.
+// placeLocked returns the client that has to go for another client of a tenant, nil
+// if none has to, and whether there is a place at all. The client that has to go is
+// the latest of the tenant with most clients. Called with doors.mu held.
 func (d *doors) placeLocked(tenant string) (loser *census.Member[string, visitor], fits bool) {
 	if d.clients.Len() < d.limit {
 		return nil, true
@@ -121,9 +120,9 @@ func (d *doors) placeLocked(tenant string) (loser *census.Member[string, visitor
 	return busiest.Last(), true
 }
 
-// enter counts a connection among the clients of a tenant; instead says that another
-// connection of the same client goes, so that there is space in any case. It reports
-// whether there is.
+// enter counts a connection among the clients of a tenant. If instead is set, it
+// replaces another connection of the same client, so there is a place in any case. It
+// reports whether there is a place.
 func (d *doors) enter(v visitor, s *standing, tenant string, instead bool) bool {
 	d.mu.Lock()
 	loser, fits := d.placeLocked(tenant)
@@ -140,7 +139,7 @@ func (d *doors) enter(v visitor, s *standing, tenant string, instead bool) bool 
 	return fits || instead
 }
 
-// leave is the end of a connection as far as it counts.
+// leave ends the counting of a connection.
 func (d *doors) leave(s *standing) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -153,7 +152,7 @@ func (d *doors) leave(s *standing) {
 	*s = standing{}
 }
 
-// answered says that a connection waits for no answer to CONNECT any more.
+// answered says that a connection no longer waits for the answer to CONNECT.
 func (d *doors) answered(s *standing) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -166,7 +165,7 @@ func (d *doors) answered(s *standing) {
 }
 
 // bulk says that a connection has begun a CONNECT that needs a large buffer. If too
-// many have, one of them ends.
+// many connections have, one of them is cut.
 func (d *doors) bulk(v visitor, s *standing, addr netip.Addr) {
 	var loser *census.Member[netip.Addr, visitor]
 	d.mu.Lock()

@@ -6,48 +6,48 @@ import (
 	"net/netip"
 )
 
-// Sessions, their subscriptions, what waits for them and retained messages have one sum
-// in bytes, [Config.Memory], of which everybody who is told apart has a fair share. What
-// each of them takes besides its texts and messages was measured; a test holds the
-// figures against the heap. What is there already is charged whatever is left, so that
-// nobody who is known is shut out, and a start finds space for what the store has.
+// Sessions, their subscriptions, the messages that wait for them and retained messages
+// share one budget in bytes, [Config.Memory]. Each payer has a fair share of it. The
+// overhead of each of them was measured; a test compares the figures with the heap.
+// State that exists already is charged even beyond the limit, so that a known client is
+// not shut out and a broker can start with what its store has.
 
 const (
-	// sessionCost is what a session takes without connection.
+	// sessionCost is the memory of a session without its connection.
 	sessionCost = 3 << 10
-	// subscriptionCost is what a subscription takes beside its filter, which is there
-	// filterCopies times: as the client wrote it, and in the tree.
+	// subscriptionCost is the memory of a subscription besides its filter. The filter
+	// is there filterCopies times: as the client wrote it, and in the tree.
 	subscriptionCost = 320
 	filterCopies     = 3
-	// messageCost is what a message takes beside what it carries, and propertiesCost what
-	// its properties take beside their values.
+	// messageCost is the memory of a message besides its content. propertiesCost is the
+	// memory of its properties besides their values.
 	messageCost    = 192
 	propertiesCost = 160
-	// entryCost is what the place of a message in a queue takes.
+	// entryCost is the memory of a message's place in a queue.
 	entryCost = 320
-	// retainedCost is what the place of a retained message takes.
+	// retainedCost is the memory of a retained message's place.
 	retainedCost = 16
-	// openCost is what the identifier of a message takes that a client has not
-	// finished, and openBlock how many are charged at a time.
+	// openCost is the memory of the identifier of a message that a client has not
+	// finished. openBlock is how many of them are charged at a time.
 	openCost  = 128
 	openBlock = 16
-	// willCost is what a will takes beside what it carries.
+	// willCost is the memory of a will besides its content.
 	willCost = 512
-	// certificateCost is what a certificate of a client takes beside its bytes.
+	// certificateCost is the memory of a client certificate besides its bytes.
 	certificateCost = 4 << 10
-	// knownGrowth is by how much a session may grow, in any case, when its client
-	// comes back, such as by another will.
+	// knownGrowth is by how much a session may grow, whatever the limit, when its
+	// client comes back, for example with another will.
 	knownGrowth = 1 << 10
 )
 
-// sessionCharge is what a session takes for itself of what all share.
+// sessionCharge is the share of a session in the common quotas.
 type sessionCharge struct {
 	place  *holder // of hub.sessionQuota
 	memory *holder // of hub.memory, for everything of the session
 	cost   int     // charged to memory, for the session alone
 }
 
-// newSessionCharge takes a place and memory for a session, whether or not there is space.
+// newSessionCharge charges a place and memory for a session, even beyond the limit.
 func newSessionCharge(sessions, memory *quota, payer string, cost int) sessionCharge {
 	s := sessionCharge{place: sessions.join(payer), memory: memory.join(payer)}
 	s.place.charge(1)
@@ -69,7 +69,7 @@ func (s *sessionCharge) end() {
 	s.memory.leave()
 }
 
-// costOfPeer returns what a session takes for itself, without its will.
+// costOfPeer returns the memory of a session without its will.
 func costOfPeer(p *Peer) int {
 	n := sessionCost + len(p.ClientID) + len(p.Username)
 	if p.TLS != nil {
@@ -81,8 +81,8 @@ func costOfPeer(p *Peer) int {
 	return n
 }
 
-// payer returns in whose share everything is that belongs to a client: that of its
-// principal, or of its address if it has none. It is empty where nobody is told apart.
+// payer returns the name of the holder that pays for everything of a client: its
+// principal, or its address if it has none. It is empty if clients are not told apart.
 func (cfg *Config) payer(p *Peer) string {
 	if cfg.open() {
 		return ""
@@ -93,9 +93,9 @@ func (cfg *Config) payer(p *Peer) string {
 	return "address " + hostOf(p.RemoteAddr)
 }
 
-// hostOf returns what counts as one address: one of version 4, or the network of 64 bits
-// that a customer gets of version 6. All that have none, in memory and on Unix sockets,
-// are one.
+// hostOf returns the name of an address: the whole address for IPv4, and for IPv6 the
+// 64-bit network, which is what one customer gets. Connections without an IP address, in
+// memory and on Unix sockets, share one name.
 func hostOf(addr net.Addr) string {
 	if addr == nil {
 		return ""
@@ -111,7 +111,7 @@ func hostOf(addr net.Addr) string {
 	return ip.String()
 }
 
-// cost returns what a message that is kept takes.
+// cost returns the memory of a message that is kept.
 func (m *message) cost() int {
 	if m.publish.Properties == nil {
 		return messageCost + m.bytes
@@ -119,12 +119,12 @@ func (m *message) cost() int {
 	return messageCost + propertiesCost + m.bytes
 }
 
-// keep returns m as it can be kept, or nil if the holder has no space for it. cost is what
-// the copy takes besides. In all a message counts once, however many have it; with each
-// holder it counts for every copy.
+// keep returns a copy of m to keep, or nil if the holder has no space for it. cost is the
+// memory of the copy besides the message. In the sum over all holders a message counts
+// once, however many keep it; each holder is charged for every copy.
 func (h *holder) keep(m *message, cost int) *message {
 	if m.kept == nil && !h.has(cost+m.cost()) {
-		return nil // before anything is copied
+		return nil // checked before anything is copied
 	}
 	kept := m.keep()
 	h.chargeCopy(kept, cost)
@@ -135,7 +135,7 @@ func (h *holder) keep(m *message, cost int) *message {
 	return kept
 }
 
-// chargeCopy is keep whatever is left, for a message that is kept already.
+// chargeCopy charges a copy of a message that is kept already, even beyond the limit.
 func (h *holder) chargeCopy(kept *message, cost int) {
 	part := cost
 	if kept.copies.Add(1) == 1 {
@@ -144,7 +144,7 @@ func (h *holder) chargeCopy(kept *message, cost int) {
 	h.chargePart(cost+kept.cost(), part)
 }
 
-// drop is the end of a copy.
+// drop returns what keep or chargeCopy has charged for a copy.
 func (h *holder) drop(kept *message, cost int) {
 	part := cost
 	if kept.copies.Add(-1) == 0 {
@@ -153,7 +153,7 @@ func (h *holder) drop(kept *message, cost int) {
 	h.chargePart(-cost-kept.cost(), -part)
 }
 
-// costOfEntry returns what the place of a message in a queue takes, with so many
+// costOfEntry returns the memory of a message's place in a queue, with that many
 // subscription identifiers.
 func costOfEntry(ids int) int {
 	if ids == 0 {
@@ -169,5 +169,5 @@ func idBytes(n int) int {
 	return 4 * n
 }
 
-// fewIDs is how many are part of the structs around them.
+// fewIDs is how many identifiers fit into the structs around them.
 const fewIDs = 3

@@ -4,42 +4,46 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// What has arrived of a packet lies in memory until the rest comes. One packet may be
-// large, so all of them together are bounded, and each user and address has its share:
-// a connection for which there is no space ends.
+// The beginning of a packet lies in memory until the rest arrives. One packet may be
+// large, so all of them together are bounded, and each user and address has a share. A
+// connection for which there is no space ends.
 const (
-	// idleBuffer is what a connection may use to read without counting, and freeBuffer
-	// what a client may.
+	// idleBuffer is how much a connection may buffer before it counts as bulky.
+	// freeBuffer is how much a client may buffer without charge.
 	idleBuffer = 4 << 10
 	freeBuffer = 64 << 10
-	// bulkyMaximum is how many connections may use more than idleBuffer before they are
-	// clients. As with silent ones, the longest of the busiest address gives way.
+	// bulkyMaximum is how many connections may buffer more than idleBuffer before they
+	// are clients. Beyond that the one that has waited longest, of the address with
+	// most of them, is cut.
 	bulkyMaximum = 512
-	// connectsMaximum bounds the bytes beyond freeBuffer of all of those.
+	// connectsMaximum bounds the bytes beyond freeBuffer of all connections that are
+	// not clients yet.
 	connectsMaximum = 32 << 20
-	// packetsMaximum is how many packets of the maximum size clients may have begun.
+	// packetsMaximum times the maximum packet size bounds the bytes of unfinished
+	// packets of all clients.
 	packetsMaximum = 16
 	packetsMinimum = 64 << 20 // bytes
 )
 
-// bulk is a connection whose unfinished packets are counted.
+// bulk is the connection whose unfinished packets an intake counts.
 type bulk interface {
 	fill(p []byte) (int, error) // reads what has arrived
-	begun() int                 // bytes of a packet that is not whole
-	bulky()                     // CONNECT needs a large buffer
+	begun() int                 // returns how many bytes of an unfinished packet there are
+	bulky()                     // says that CONNECT needs a large buffer
 	quota(client bool) *quota
-	holderName() string // in whose share the bytes are
+	holderName() string // the name of the holder that the bytes are charged to
 }
 
-// intake is what a connection reads from. It belongs to the reader.
+// intake is the reader's source. It counts the bytes of unfinished packets. It
+// belongs to the reader.
 type intake struct {
 	from    bulk
-	inside  bool    // it is a client
-	share   *holder // nil: nothing has counted yet
+	inside  bool    // the connection is a client
+	share   *holder // nil: nothing has been charged yet
 	charged int
 }
 
-// Read reads and counts.
+// Read charges the buffer p and then reads.
 func (r *intake) Read(p []byte) (int, error) {
 	if err := r.account(len(p)); err != nil {
 		return 0, err
@@ -47,8 +51,8 @@ func (r *intake) Read(p []byte) (int, error) {
 	return r.from.fill(p)
 }
 
-// account counts a buffer with space for so many more bytes. It is only held while a
-// packet is not whole.
+// account charges a buffer with space for that many more bytes. Only the buffer of an
+// unfinished packet counts.
 func (r *intake) account(space int) error {
 	size := 0
 	if begun := r.from.begun(); begun > 0 {
@@ -73,13 +77,14 @@ func (r *intake) account(space int) error {
 	return nil
 }
 
-// enter is the end of CONNECT: from now on the packets of a client count.
+// enter says that the client was let in: its packets count in the quota of clients
+// from now on.
 func (r *intake) enter() {
 	r.end()
 	r.inside = true
 }
 
-// end gives back what has counted.
+// end returns what was charged.
 func (r *intake) end() {
 	if r.share != nil {
 		r.share.give(r.charged)

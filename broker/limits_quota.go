@@ -5,11 +5,11 @@ import (
 	"sync/atomic"
 )
 
-// quota is something that there is only so much of, such as bytes of memory, and that
-// many holders share. A quarter is left for those who have little, at most
-// 1/modestPart of all. Of the rest a holder may have four times what is left free: one
-// greedy holder gets three fifths of all, and there is something for those who come
-// later, 64 greedy ones notwithstanding. Nobody has to set how much a user may have.
+// quota is a limited resource, such as bytes of memory, that many holders share. A
+// quarter of it is left for small holders, with at most 1/modestPart of all each. Of
+// the rest a holder may have up to four times what is free. One greedy holder so gets
+// three fifths of all, and even 64 greedy ones leave something for later holders. No
+// share has to be configured.
 type quota struct {
 	limit int64
 	used  atomic.Int64
@@ -23,12 +23,12 @@ type quota struct {
 const (
 	// holderShare bounds what a holder has, in units of what is free.
 	holderShare = 4
-	// modestPart of the limit, divided by it, is what everybody may have.
+	// modestPart divides the limit: each holder may have that part of it.
 	modestPart = 256
 )
 
-// holder is one of those who share a quota. All of its methods may be called by many
-// goroutines at a time, and on nil, which has no limit.
+// holder is one of the users of a quota. Its methods are safe for concurrent use. A
+// nil holder has no limit.
 type holder struct {
 	quota *quota
 	name  string
@@ -42,9 +42,9 @@ func newQuota(limit int) *quota {
 	return q
 }
 
-// join returns the holder of a name, which lasts until everybody who joined has left.
-// The empty name is that of the program, and of all where nobody is told apart: it may
-// have everything.
+// join returns the holder with a name, which lasts until every caller of join has
+// called leave. The empty name stands for the program, and for all clients if they are
+// not told apart. That holder may use the whole quota.
 func (q *quota) join(name string) *holder {
 	if name == "" {
 		return q.everybody
@@ -60,8 +60,8 @@ func (q *quota) join(name string) *holder {
 	return h
 }
 
-// leave is the end of what join began. What the caller has taken should be given back:
-// if it is later, somebody new of the same name starts with nothing.
+// leave undoes join. The caller should have given back what it has taken. If it does
+// so later, a new holder of the same name does not count it.
 func (h *holder) leave() {
 	if h == nil || h == h.quota.everybody {
 		return
@@ -73,7 +73,8 @@ func (h *holder) leave() {
 	}
 }
 
-// take reports whether the holder gets n. It gets nothing otherwise.
+// take charges n and reports whether the holder may have it. If not, nothing is
+// charged.
 func (h *holder) take(n int) bool {
 	h.charge(n)
 	if h.has(0) {
@@ -98,18 +99,18 @@ func (h *holder) has(n int) bool {
 	return own <= holderShare*(limit-limit/4-used)
 }
 
-// fits reports whether the holder of a name could take n now.
+// fits reports whether the holder with a name could take n now.
 func (q *quota) fits(name string, n int) bool {
 	h := q.join(name)
 	defer h.leave()
 	return h.has(n)
 }
 
-// charge takes n whatever is left, for what is there already.
+// charge takes n, even beyond the limit, for state that exists already.
 func (h *holder) charge(n int) { h.chargePart(n, n) }
 
-// chargePart charges own to the holder, of which only part counts in all, as others have
-// paid for the rest.
+// chargePart charges own to the holder, but only part to the quota, because other
+// holders have paid for the rest.
 func (h *holder) chargePart(own, part int) {
 	if h != nil {
 		h.quota.used.Add(int64(part))

@@ -11,8 +11,8 @@ import (
 	"github.com/seed65a45251/mqtt/broker/internal/census"
 )
 
-// boundRequests closes connections of an HTTP server when as many as there may be
-// clients are no WebSockets yet, and count for nobody else.
+// boundRequests bounds the HTTP connections that have not become WebSockets. Beyond
+// limit it closes one of them.
 func boundRequests(limit int, refused *atomic.Uint64) func(net.Conn, http.ConnState) {
 	var mu sync.Mutex
 	waiting := census.New[netip.Addr, net.Conn]()

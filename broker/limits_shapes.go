@@ -4,28 +4,28 @@ import (
 	"strings"
 )
 
-// A message is looked for in the tree of filters along every way that a + opens beside
-// the level's own text. Which way that is depends on nothing but the levels in which
-// the + stand, so there are no more ways than there are different sets of such levels,
-// the shapes of filters. Those that people use are few and free. All others are
-// bounded, and whoever brings a new one pays for it until nobody uses it any more.
+// The lookup of a message in the tree of filters branches at each level where some
+// filter has a +. The branches depend only on the levels at which the + stand, so
+// there are no more of them than different sets of such levels, which are called
+// shapes. The usual shapes are free. All others are bounded, and the user that brings
+// a new one pays for it until no filter uses it any more.
 type shapes struct {
 	quota *quota
 	used  map[string]*shapeUse
 }
 
-// shapeUse is the filters of one shape. hub.mu guards it.
+// shapeUse counts the filters of one shape. hub.mu guards it.
 type shapeUse struct {
 	filters int
 	payer   *holder
 }
 
 const (
-	// shapesMaximum is how many shapes there may be that are not free. When a message
-	// goes along all of them, and each is 250 bytes long, that takes about a millisecond.
+	// shapesMaximum bounds the shapes that are not free. A message that follows all of
+	// them, with filters of 250 bytes, takes about a millisecond.
 	shapesMaximum = 4096
-	// freeLevels is up to where a + costs nothing if there are at most two, or any
-	// number side by side.
+	// freeLevels is the number of levels in which + are free: up to two of them
+	// anywhere, or any number side by side.
 	freeLevels = 16
 )
 
@@ -38,7 +38,7 @@ func shapeOf(filter string) string {
 	if !strings.Contains(filter, "+") {
 		return ""
 	}
-	var shape []byte // a bit for each level
+	var shape []byte // one bit for each level
 	count, first, last := 0, 0, 0
 	level := 0
 	for text := range strings.SplitSeq(filter, "/") {
@@ -60,7 +60,7 @@ func shapeOf(filter string) string {
 	return string(shape)
 }
 
-// fits reports whether the holder of a name may use a filter.
+// fits reports whether the holder with a name may use a filter.
 func (s *shapes) fits(filter, name string) bool {
 	shape := shapeOf(filter)
 	if shape == "" || s.used[shape] != nil {
@@ -75,7 +75,7 @@ func (s *shapes) fits(filter, name string) bool {
 	return true
 }
 
-// add counts a filter, for which there need not be space.
+// add counts a filter, even beyond the limit.
 func (s *shapes) add(filter, name string) {
 	shape := shapeOf(filter)
 	if shape == "" {
@@ -90,7 +90,7 @@ func (s *shapes) add(filter, name string) {
 	use.filters++
 }
 
-// remove is the end of what add began.
+// remove undoes add.
 func (s *shapes) remove(filter string) {
 	shape := shapeOf(filter)
 	if use := s.used[shape]; use != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// authenticate decides about a CONNECT. It returns the data that goes with the
-// CONNACK of an enhanced authentication.
+// authenticate decides about a CONNECT. It returns the data for the CONNACK of an
+// enhanced authentication.
 func (c *conn) authenticate(p *wire.Connect, deadline time.Time) ([]byte, error) {
 	l := &Login{Peer: *c.peer, Password: p.Password, AuthenticationMethod: p.AuthenticationMethod, Request: c.request}
 	ctx, cancel := context.WithDeadline(c.hub.ctx, deadline)
@@ -34,7 +34,7 @@ func (c *conn) authenticate(p *wire.Connect, deadline time.Time) ([]byte, error)
 	return data, nil
 }
 
-// own makes p independent of the buffer that it was read into.
+// own gives p memory of its own, independent of the read buffer.
 func own(p *wire.Connect) {
 	p.Password = bytes.Clone(p.Password)
 	p.AuthenticationData = bytes.Clone(p.AuthenticationData)

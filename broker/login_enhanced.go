@@ -17,7 +17,7 @@ type enhanced struct {
 	deadline time.Time
 }
 
-// chooseMethod looks for the method that CONNECT names.
+// chooseMethod finds the authenticator for the method that CONNECT names.
 func (c *conn) chooseMethod(method string) error {
 	if method == "" {
 		return nil
@@ -71,7 +71,7 @@ func (c *conn) challenge(data []byte) error {
 	return c.transmit(b)
 }
 
-// errWithdrawn says that the client has given up its login.
+// errWithdrawn says that the client disconnected during its login.
 var errWithdrawn = errors.New("client disconnected while it was authenticated")
 
 // readAuth waits for the client's answer. [MQTT-3.1.2-30] nothing else may come.
@@ -100,7 +100,7 @@ func (c *conn) readAuth() ([]byte, error) {
 	return nil, &wire.Error{Packet: h.Type, Reason: wire.ProtocolError, Detail: "before CONNACK"}
 }
 
-// handleAuth takes one step of a re-authentication. Everything else goes on
+// handleAuth handles one step of a re-authentication. Other packets are handled
 // meanwhile.
 func (c *conn) handleAuth(p *wire.Auth, now time.Time) error {
 	e := &c.enhanced

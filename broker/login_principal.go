@@ -7,11 +7,12 @@ import (
 )
 
 // A client identifier belongs to a principal for as long as its session lives. The
-// principal is what the authenticator says ([Decision.As]), or the user name. Nobody
-// else may connect under the identifier: that would end the session, or hand it over.
+// principal is the one that the authenticator names ([Decision.As]), or the user
+// name. A client of another principal may not connect with the identifier, because it
+// would end the session or take it over.
 
-// mayTakeSession returns why the client must not have the session that there is under its
-// identifier, or nil. A session that has expired is over, even if its alarm is late.
+// mayTakeSession returns nil if the client may have the existing session of its
+// identifier, or why it may not. An expired session is over, even if its alarm is late.
 func (c *conn) mayTakeSession(cl *client, now time.Time) error {
 	if cl == nil {
 		return nil
@@ -24,11 +25,11 @@ func (c *conn) mayTakeSession(cl *client, now time.Time) error {
 	return &refusal{code: wire.NotAuthorized, text: "client identifier belongs to somebody else"}
 }
 
-// reauthenticated is what follows when a client has authenticated again: it is the same
-// principal, maybe under another name, such as that of the next token.
+// reauthenticated applies a successful re-authentication. The principal must be the
+// same. The user name may differ: it may be the next token, for example.
 func (c *conn) reauthenticated(l *Login, d Decision) error {
 	if !c.peer.principal.is(c.hub.cfg.principalOf(d, l.Username)) {
-		// [MQTT-4.12.1-2] Session and rights are those of the first.
+		// [MQTT-4.12.1-2] The session and its rights belong to the first principal.
 		return &refusal{code: wire.NotAuthorized, text: "authenticated as somebody else"}
 	}
 	if l.Username == c.peer.Username {

@@ -10,19 +10,19 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// message is a published message on its way to the subscribers. Most are written
-// to connections at once and never copied.
+// message is a published message on its way to the subscribers. Most messages are
+// written to connections at once and never copied.
 type message struct {
 	publish     wire.Publish // without PacketID, Duplicate, topic alias and subscription identifiers
 	expires     time.Time    // zero: never
 	from        string       // client identifier of the publisher; empty: none
 	bytes       int          // see size
-	kept        *message     // copy that owns its memory
-	unrefusable bool         // nobody can be told that it was refused
+	kept        *message     // the copy that owns its memory
+	unrefusable bool         // there is no publisher to tell of a refusal
 
-	copies atomic.Int32 // of one that is kept, see holder.keep
-	payer  *holder      // of one that is retained; hub.mu guards it
-	number uint64       // of one that is or was retained, in the order in which they came
+	copies atomic.Int32 // number of copies of a kept message, see holder.keep
+	payer  *holder      // of a retained message; guarded by hub.mu
+	number uint64       // orders the messages that are or were retained
 }
 
 // newMessage returns a message that shares the payload of p, but not its properties.
@@ -34,7 +34,8 @@ func newMessage(p *wire.Publish, from string, now time.Time) *message {
 	return m
 }
 
-// set makes m stand for p, whose memory it shares and whose properties it adapts.
+// set makes m represent p, whose memory it shares. It clears the topic alias and the
+// subscription identifiers in the properties of p.
 func (m *message) set(p *wire.Publish, from string, now time.Time) {
 	*m = message{publish: *p, from: from}
 	// [MQTT-3.3.1-3] DUP is about one exchange, not about the message.
@@ -52,8 +53,8 @@ func (m *message) set(p *wire.Publish, from string, now time.Time) {
 	}
 }
 
-// keep returns m as it can be kept: with memory of its own, shared by all who
-// keep it.
+// keep returns the copy of m to keep. The copy has memory of its own and is shared by
+// all holders of the message.
 func (m *message) keep() *message {
 	if m.kept == nil {
 		kept := &message{publish: m.publish, expires: m.expires, from: m.from, bytes: m.bytes, unrefusable: m.unrefusable}
@@ -65,7 +66,7 @@ func (m *message) keep() *message {
 	return m.kept
 }
 
-// size returns what m counts against limits of bytes.
+// size returns what m counts against limits in bytes.
 func (m *message) size() int { return m.bytes }
 
 func (m *message) expired(now time.Time) bool {
@@ -86,13 +87,13 @@ func copyProperties(p *wire.PublishProperties) *wire.PublishProperties {
 	return &q
 }
 
-// record returns the record of m. The error is about a message that has no encoding.
+// record returns the record of m. The error says why the message has no encoding.
 func (m *message) record() ([]byte, error) {
 	r := records.Message{Publish: m.publish, Expires: m.expires, From: m.from}
 	return r.Value()
 }
 
-// messageOf returns the message of a record, which owns its memory.
+// messageOf returns the message of a record, whose memory it takes over.
 func messageOf(r records.Message) *message {
 	m := &message{publish: r.Publish, expires: r.Expires, from: r.From}
 	m.bytes = m.publish.Cost()

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// rightPasswords remembers for a while which passwords were right, so that clients
-// that come again, all at once after a restart of the network for example, need no
-// slow hash. It keeps only hashes under a key of its own, which is never stored. It
-// belongs to one reading of the password file.
+// rightPasswords remembers correct passwords for a while. Clients that come again,
+// for example all at once after a network failure, then need no slow hash. It holds
+// only hashes under a key of its own, which is never stored. It belongs to one
+// reading of the password file.
 type rightPasswords struct {
 	key [32]byte
 
@@ -33,7 +33,7 @@ func newRightPasswords() *rightPasswords {
 func (r *rightPasswords) digest(user string, password []byte) (d [sha256.Size]byte) {
 	h := hmac.New(sha256.New, r.key[:])
 	h.Write([]byte(user))
-	h.Write([]byte{0}) // in no user name
+	h.Write([]byte{0}) // does not occur in a user name
 	h.Write(password)
 	h.Sum(d[:0])
 	return d
@@ -59,7 +59,7 @@ func (r *rightPasswords) add(user string, password []byte) {
 		if len(r.until) < rightMaximum {
 			break
 		}
-		// Any will do: it costs one slow hash.
+		// Any entry will do: its next login costs one slow hash.
 		if delete(r.until, old); until.After(now) {
 			break
 		}

@@ -8,11 +8,12 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// handlePublish takes a PUBLISH and answers it.
+// handlePublish handles a PUBLISH and answers it.
 func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 	p := &c.packets.publish
 	err := c.decoder.Publish(p, h, body)
-	// More properties than we decode break no rule: nobody gets the message, that is all.
+	// More properties than we decode break no rule. The message is refused, and the
+	// connection goes on.
 	excessive := errors.Is(err, wire.QuotaExceeded)
 	if err != nil && !excessive {
 		return err
@@ -52,13 +53,14 @@ func (c *conn) handlePublish(h wire.Header, body []byte, now time.Time) error {
 		return nil
 	}
 	if c.version < wire.V5 {
-		// [MQTT-3.3.5-2] of 3.1.1: it can only be acknowledged as usual.
+		// [MQTT-3.3.5-2] of 3.1.1: the version has no other acknowledgement than
+		// success.
 		code = wire.Success
 	}
 	return c.acknowledge(token, code, text)
 }
 
-// publisherOf says who has published p.
+// publisherOf returns the publisher of p.
 func (c *conn) publisherOf(p *wire.Publish, t session.Token) publisher {
 	from := publisher{client: c.client, conn: c, version: c.version, token: t}
 	if p.QoS == wire.ExactlyOnce && c.client.durable.Load() {
@@ -67,8 +69,8 @@ func (c *conn) publisherOf(p *wire.Publish, t session.Token) publisher {
 	return from
 }
 
-// receive runs the message through the receiver of the session: aliases, quota,
-// repeats.
+// receive passes the message to the receiver of the session, which handles aliases,
+// quota and repeats. It reports whether the message is to be delivered.
 func (c *conn) receive(p *wire.Publish) (deliver bool, t session.Token, err error) {
 	cl := c.client
 	cl.mu.Lock()
@@ -78,16 +80,16 @@ func (c *conn) receive(p *wire.Publish) (deliver bool, t session.Token, err erro
 	}
 	deliver, t, err = cl.receiver.Publish(p)
 	if deliver && !cl.countOpenLocked() {
-		cl.receiver.Drop(t) // it comes again
+		cl.receiver.Drop(t) // the client sends it again
 		deliver, err = false, &refusal{code: wire.QuotaExceeded, text: "too many unfinished messages"}
 	}
-	cl.recordLocked() // of an identifier that the message has taken over, before it has its own
+	cl.recordLocked() // removes the record of an earlier message with the identifier
 	return deliver, t, err
 }
 
-// acknowledge answers a message. When the connection went while a hook looked at
-// it, the session keeps the answer for the repeat on the next one, which may be
-// there already: without it nothing behind that is acknowledged either.
+// acknowledge answers a message. If the connection ended while a hook looked at the
+// message, the session keeps the answer for the repeat on the next connection. That
+// repeat may have arrived already, and no later message is answered before it.
 func (c *conn) acknowledge(t session.Token, code wire.ReasonCode, text string) error {
 	cl := c.client
 	cl.mu.Lock()
@@ -98,7 +100,7 @@ func (c *conn) acknowledge(t session.Token, code wire.ReasonCode, text string) e
 		text = ""
 	}
 	err := cl.receiver.AckWithReason(t, code, text)
-	cl.recordLocked() // of an identifier that a failure has ended
+	cl.recordLocked() // removes the record of an identifier that a failure has ended
 	if !gone {
 		return err
 	}

@@ -5,14 +5,15 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// answerPublish acknowledges a message for which the store was waited for.
+// answerPublish acknowledges a message that was waiting for the store.
 func (c *conn) answerPublish(t session.Token, code wire.ReasonCode) {
 	if code.Failed() {
 		c.answerFailure(t, code)
 		return
 	}
 	if c.version < wire.V5 {
-		// [MQTT-3.3.5-2] of 3.1.1: it can only be acknowledged as usual.
+		// [MQTT-3.3.5-2] of 3.1.1: the version has no other acknowledgement than
+		// success.
 		code = wire.Success
 	}
 	if err := c.acknowledge(t, code, ""); err == nil {
@@ -20,9 +21,10 @@ func (c *conn) answerPublish(t session.Token, code wire.ReasonCode) {
 	}
 }
 
-// answerFailure tells a client that its message is not stored. Where the version has
-// no word for it, or nobody is there, the connection ends without an answer: the
-// message comes again, and as a new one.
+// answerFailure tells a client that its message is not stored. If the version has no
+// code for that, or the connection has ended, the message is forgotten and the
+// connection ends without an answer. The client then sends it again, and it counts as
+// a new message.
 func (c *conn) answerFailure(t session.Token, code wire.ReasonCode) {
 	cl := c.client
 	cl.mu.Lock()
@@ -33,12 +35,12 @@ func (c *conn) answerFailure(t session.Token, code wire.ReasonCode) {
 		if c.terse {
 			text = "" // [MQTT-3.1.2-29]
 		}
-		_ = cl.receiver.AckWithReason(t, code, text) // stale: nobody waits for it
+		_ = cl.receiver.AckWithReason(t, code, text) // if it is stale, the client does not wait for it
 		c.hub.wakeAfterCommit(c)
 	} else {
 		cl.receiver.Drop(t)
 	}
-	cl.recordLocked() // of an identifier that is not needed
+	cl.recordLocked() // removes the record of the identifier
 	cl.mu.Unlock()
 	if told {
 		return
@@ -50,8 +52,8 @@ func (c *conn) answerFailure(t session.Token, code wire.ReasonCode) {
 	}
 }
 
-// awaitStore waits until the store has taken enough of what the client has published.
-// It reports whether the connection goes on.
+// awaitStore waits while the store is too far behind with the messages of this
+// client. It reports whether the connection continues.
 func (c *conn) awaitStore() bool {
 	p := c.hub.persistence
 	if !p.MustWait(&c.client.waiting) {

@@ -11,14 +11,14 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// publisher is who has published a message. The zero value is the program.
+// publisher is the origin of a message. The zero value is the program.
 type publisher struct {
-	client  *client    // whose messages stay in order; nil: none
+	client  *client    // the client, whose messages stay in order; nil: none
 	conn    connection // its connection
 	version wire.Version
 	token   session.Token // of the message
 	id      uint16        // QoS 2 identifier to store with it; 0: none
-	will    *will         // nil: it is none
+	will    *will         // nil: the message is not a will
 }
 
 // publication is a message that waits for the store.
@@ -26,16 +26,16 @@ type publication struct {
 	publisher
 	message  *message
 	copies   []delivery
-	ahead    []delivery           // of what was retained before, see client.aheadLocked
-	code     wire.ReasonCode      // if it gets there
-	answered chan wire.ReasonCode // for the program; holds one
+	ahead    []delivery           // retained messages to send first, see client.aheadLocked
+	code     wire.ReasonCode      // the answer if the store takes the message
+	answered chan wire.ReasonCode // for the program; holds one value
 }
 
-// delivery is one copy of a message that waits for the store.
+// delivery is one copy of a message, which waits for the store.
 type delivery struct {
 	message *message
 	target  target
-	entry   *queueEntry // nil: for a session that is not stored
+	entry   *queueEntry // nil: the session is not stored
 }
 
 func newPublication(from publisher, code wire.ReasonCode) *publication {
@@ -46,8 +46,8 @@ func newPublication(from publisher, code wire.ReasonCode) *publication {
 	return p
 }
 
-// mustCommit reports whether m has to wait for the store, because something of it has
-// to be stored or comes after something of the same publisher that has to.
+// mustCommit reports whether m has to wait for the store: because a part of it has to
+// be stored, or because an earlier message of the same publisher waits.
 func (h *hub) mustCommit(r *router, m *message, from *publisher) bool {
 	p := h.persistence
 	switch {
@@ -60,14 +60,14 @@ func (h *hub) mustCommit(r *router, m *message, from *publisher) bool {
 	case m.publish.Retain || from.client != nil && p.Behind(&from.client.waiting):
 		return true
 	case from.conn != nil && from.conn.failing():
-		return true // what was before it was refused
+		return true // the message before it was refused
 	}
 	return slices.ContainsFunc(r.targets, func(t target) bool { return t.local == nil && !t.atMostOnce(m) && t.client.durable.Load() })
 }
 
-// commitPublish hands the message to the store. change is the first that the store can
-// have when it is retained. Copies at QoS 0 go at once; all others wait, and so does
-// the answer.
+// commitPublish passes the message to the store. change is the first begin that can
+// have m as a retained message. Copies at QoS 0 are sent at once. All others, and the
+// answer, wait for the store.
 func (h *hub) commitPublish(r *router, m *message, now time.Time, p *publication, change uint64) *publication {
 	t := &journal.Task{Cost: m.size()}
 	if p.client != nil {
@@ -100,9 +100,10 @@ func (h *hub) commitPublish(r *router, m *message, now time.Time, p *publication
 	return p
 }
 
-// refused is the error of a message that the store must not have: the connection ends
-// because one before it was not stored, so that all come again in their order, or the
-// store has refused change, which has the retained message.
+// refused returns the error of a message that must not be stored, or nil. There are
+// two cases. The connection is ending because an earlier message could not be stored:
+// all then come again in their order. Or the store has refused change, which contains
+// the retained message.
 func (p *publication) refused(h *hub, change uint64) error {
 	if p.conn != nil && p.conn.failing() {
 		return errGone
@@ -110,8 +111,9 @@ func (p *publication) refused(h *hub, change uint64) error {
 	return h.changes.refusedAt(change)
 }
 
-// commitWithID hands over t together with the identifier of the message, in the order
-// in which the identifier is taken and given back.
+// commitWithID adds t together with the identifier of the message. It holds
+// client.mu, so that identifiers are stored and removed in the order in which they
+// are used.
 func (p *publication) commitWithID(h *hub, t *journal.Task) {
 	cl := p.client
 	cl.mu.Lock()
@@ -123,7 +125,8 @@ func (p *publication) commitWithID(h *hub, t *journal.Task) {
 	h.persistence.Add(t)
 }
 
-// committed sends what the store has, or says that it has not got it.
+// committed sends the copies if the store has the message. Otherwise it reports the
+// failure.
 func (p *publication) committed(h *hub, t *journal.Task, err error) {
 	if err != nil {
 		giveUp(p.ahead)
@@ -154,7 +157,7 @@ func (p *publication) finish(h *hub, t *journal.Task, code wire.ReasonCode) {
 	}
 }
 
-// reserve makes the copies for all targets. Those at QoS 0 go at once.
+// reserve makes the copies for all targets. It sends those at QoS 0 at once.
 func (p *publication) reserve(h *hub, r *router, now time.Time) {
 	var lost []orphan
 	for i := range r.targets {
@@ -178,8 +181,8 @@ func (p *publication) reserve(h *hub, r *router, now time.Time) {
 	}
 }
 
-// reserve makes the copy of m for t, and copies of what has to be sent ahead of it. ok is
-// false if the client has no space for it.
+// reserve makes the copy of m for t, and copies of the messages that have to be sent
+// ahead of it. ok is false if the client has no space for it.
 func reserve(m *message, t *target, now time.Time) (c delivery, ahead []delivery, ok bool) {
 	c = delivery{message: m, target: *t}
 	c.target.ids = slices.Clone(t.ids)
@@ -190,7 +193,7 @@ func reserve(m *message, t *target, now time.Time) (c delivery, ahead []delivery
 	return c, ahead, c.entry != nil
 }
 
-// packAll adds to t what has to be stored of p.
+// packAll adds to t the operations for p.
 func (h *hub) packAll(t *journal.Task, p *publication) error {
 	for i := range p.ahead {
 		if err := h.pack(t, p.ahead[i].message, p.ahead[i:i+1]); err != nil {
@@ -203,7 +206,7 @@ func (h *hub) packAll(t *journal.Task, p *publication) error {
 // atMostOnce reports whether the copy of m has QoS 0.
 func (t *target) atMostOnce(m *message) bool { return min(t.qos, m.publish.QoS) == wire.AtMostOnce }
 
-// pack adds to t what has to be stored: m, once, and its place in each queue.
+// pack adds to t the operations for m: the message once, and its place in each queue.
 func (h *hub) pack(t *journal.Task, m *message, copies []delivery) error {
 	n := 0
 	for i := range copies {
@@ -231,11 +234,11 @@ func (h *hub) pack(t *journal.Task, m *message, copies []delivery) error {
 	return nil
 }
 
-// deliveryCost is what a copy needs beside the message.
+// deliveryCost is the memory of a copy besides the message.
 const deliveryCost = 256
 
-// release sends copies of one message that are stored. It returns those that other
-// members of shared subscriptions have to take.
+// release sends the stored copies of one message. It returns those that other members
+// of shared subscriptions have to take.
 func (h *hub) release(copies []delivery, now time.Time) (lost []orphan) {
 	r := &h.committed
 	for i := range copies {

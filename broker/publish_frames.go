@@ -2,21 +2,22 @@ package broker
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// frame is a message as it is written to many clients: encoded once for each
-// version and value of the retain flag.
+// frame is one encoding of a message. It is encoded once for each version and value
+// of the retain flag, and written to many clients.
 type frame struct {
 	bytes []byte
 	ready bool
 }
 
-// frameMaximum is the largest frame whose memory is kept for the next message.
+// frameMaximum is the size up to which the memory of a frame is kept for the next
+// message.
 const frameMaximum = 16 << 10
 
-// frames are one message as it is written to many clients.
+// frames are the encodings of one message.
 type frames [4]frame
 
-// of returns a QoS 0 message encoded for 5.0 or for the versions before, or nil
-// if it cannot be encoded.
+// of returns a QoS 0 message encoded for 5.0 or for earlier versions, or nil if it
+// cannot be encoded.
 func (fs *frames) of(p *wire.Publish, v5 bool) []byte {
 	i, v := 0, wire.V311
 	if v5 {
@@ -40,7 +41,7 @@ func (fs *frames) of(p *wire.Publish, v5 bool) []byte {
 	return f.bytes
 }
 
-// end forgets how the message is encoded.
+// end forgets the encodings.
 func (fs *frames) end() {
 	for i := range fs {
 		f := &fs[i]

@@ -8,25 +8,25 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// target is one copy of a message: the client that gets it and what its
-// subscriptions say about it.
+// target is one copy of a message: the client that gets it, and what its
+// subscriptions say about the copy.
 type target struct {
 	client *client
-	local  program  // nil: of client
+	local  program  // nil: the copy is for client
 	qos    wire.QoS // granted; the highest of several subscriptions
-	retain bool     // of the copy
-	stored bool     // a retained message, which goes through the queue because of its age
+	retain bool     // the RETAIN flag of the copy
+	stored bool     // the message was retained; it goes through the queue, which checks its age
 	group  *group   // the shared subscription that it comes through, as a copy of its own; nil: none
 	ids    []uint32 // subscription identifiers
-	walks  []*walk  // of the subscriptions, which may have yet to send
-	before *message // what was retained when the message came; nil: nothing that matters
+	walks  []*walk  // of the subscriptions; they may still have retained messages to send
+	before *message // the message that was retained before; nil: no walk can need it
 }
 
-// router holds what the sending of messages needs, to use it again, and the
-// connections that have something to write since the last flush.
+// router holds scratch memory for sending messages, and the connections that have
+// something to write since the last flush.
 type router struct {
 	matched    []*subscription
-	ordered    []ordered // scratch of gather
+	ordered    []ordered // scratch memory of gather
 	targets    []target
 	ids        []uint32
 	properties wire.PublishProperties
@@ -34,14 +34,14 @@ type router struct {
 	frames     frames
 }
 
-// endMessage forgets what is about one message only.
+// endMessage forgets everything about one message.
 func (r *router) endMessage() {
 	clear(r.matched)
 	clear(r.targets)
 	r.frames.end()
 }
 
-// flush wakes the writers of all connections that got something.
+// flush wakes the writers of the connections in r.
 func (r *router) flush() {
 	for _, c := range r.dirty {
 		c.wake()
@@ -50,9 +50,9 @@ func (r *router) flush() {
 	r.dirty = r.dirty[:0]
 }
 
-// publish keeps m if it is retained and sends it to all subscribers. If it has to wait
-// for the store, pending is what waits, and code is what the publisher is told if all
-// goes well.
+// publish retains m if it asks for that, and sends it to all subscribers. If it has to
+// wait for the store, pending is not nil, and code is the answer to the publisher if
+// the store takes it.
 func (h *hub) publish(r *router, m *message, now time.Time, from publisher) (code wire.ReasonCode, pending *publication) {
 	change := h.changes.next()
 	if !h.route(r, m, now, &from) {
@@ -91,9 +91,9 @@ func (r *router) deliver(m *message, now time.Time) (lost []orphan) {
 	return lost
 }
 
-// route finds the targets of m. A retained message is stored under the same lock,
-// so that a new subscriber gets it either as retained or as live. It returns false
-// if there is no space for it.
+// route finds the targets of m. A retained message is stored under the same lock, so
+// that a new subscriber gets it either as retained or as live. It returns false if
+// there is no space for the retained message.
 func (h *hub) route(r *router, m *message, now time.Time, from *publisher) bool {
 	var before *message
 	if m.publish.Retain {
@@ -118,8 +118,8 @@ func (h *hub) route(r *router, m *message, now time.Time, from *publisher) bool 
 	return true
 }
 
-// retainedIfWalkedLocked returns what is retained of the topic of m if somebody may
-// have yet to get it. Called with hub.mu held.
+// retainedIfWalkedLocked returns the retained message of the topic of m if there are
+// walks that may still have to send it. Called with hub.mu held.
 func (h *hub) retainedIfWalkedLocked(m *message) *message {
 	if h.walks.Load() == 0 {
 		return nil
@@ -127,12 +127,13 @@ func (h *hub) retainedIfWalkedLocked(m *message) *message {
 	return h.retained.topics.get(m.publish.Topic)
 }
 
-// chooseLocked turns matching subscriptions into targets: one per client, whatever the
-// number of its filters, and one per shared subscription. Called with hub.mu held.
+// chooseLocked turns the matching subscriptions into targets: one per client, whatever
+// the number of its filters, and one per shared subscription. Called with hub.mu held.
 func (r *router) chooseLocked(m *message) {
 	r.targets, r.ids = r.targets[:0], r.ids[:0]
 	if overlapping(r.matched) {
-		// Subscriptions of one client stand together then. [MQTT-3.3.4-2]
+		// This puts the subscriptions of one client next to each other.
+		// [MQTT-3.3.4-2]
 		r.gather()
 	}
 	for _, s := range r.matched {
@@ -155,7 +156,8 @@ func (r *router) add(s *subscription, m *message) {
 		t.qos = max(t.qos, s.granted())
 		t.retain = t.retain || add.retain
 		if s.id != 0 {
-			// The identifiers of the last target are the end of r.ids.
+			// The identifiers of the last target are at the end of r.ids, so this
+			// appends to them.
 			r.ids = append(r.ids, s.id)
 			t.ids = r.ids[len(r.ids)-len(t.ids)-1:]
 		}
@@ -169,7 +171,7 @@ func (r *router) add(s *subscription, m *message) {
 	r.targets = append(r.targets, add)
 }
 
-// deliver hands the copy over. It never waits. It returns false if the copy has come
+// deliver passes the copy on. It never waits. It returns false if the copy has come
 // through a shared subscription and another member has to take it.
 func (t *target) deliver(m *message, r *router, now time.Time) bool {
 	if t.local != nil {
@@ -179,8 +181,8 @@ func (t *target) deliver(m *message, r *router, now time.Time) bool {
 	return t.client.deliver(m, t, r, now) || t.group == nil
 }
 
-// overlapping reports whether subscriptions stand under more than one filter, so
-// that a client may be among them twice.
+// overlapping reports whether there are subscriptions with different filters, so that
+// one client may occur twice.
 func overlapping(matched []*subscription) bool {
 	for _, s := range matched {
 		if s.filter != matched[0].filter {
@@ -190,7 +192,7 @@ func overlapping(matched []*subscription) bool {
 	return false
 }
 
-// payerOf returns in whose share a message is that is retained.
+// payerOf returns the name of the holder that pays for a retained message.
 func (h *hub) payerOf(from *publisher) string {
 	switch {
 	case from.client != nil:
@@ -201,8 +203,8 @@ func (h *hub) payerOf(from *publisher) string {
 	return ""
 }
 
-// ordered is a subscription and its order, which is not looked up again for every
-// comparison: thousands of subscriptions lie all over the memory.
+// ordered is a subscription with its order. Looking the order up for every comparison
+// would touch thousands of subscriptions that are scattered in memory.
 type ordered struct {
 	order        uint64
 	subscription *subscription

@@ -4,24 +4,24 @@ import (
 	"time"
 )
 
-// retained holds the last retained message of each topic. hub.mu guards it.
+// retained holds the latest retained message of each topic. hub.mu guards it.
 type retained struct {
 	topics  topicIndex
 	bytes   int
 	last    uint64 // numbers the messages
 	memory  *quota
 	changed func(topic string, old, now *message) // called with hub.mu held
-	purged  string                                // where those that have expired are looked for next
-	purges  time.Time                             // when they were last looked for
+	purged  string                                // the topic at which the next purge begins
+	purges  time.Time                             // the time of the last purge
 }
 
 func newRetained(memory *quota, changed func(topic string, old, now *message)) retained {
 	return retained{memory: memory, changed: changed}
 }
 
-// store keeps m as the retained message of its topic, or removes that if m is
-// empty. It changes nothing and returns false if there is no space, in all or in the share
-// of who pays for it.
+// store makes m the retained message of its topic, or removes the retained message if m
+// is empty. If there is no space, in all or in the share of the payer, it changes nothing
+// and returns false.
 func (r *retained) store(m *message, payer string, cfg *Config, now time.Time) bool {
 	topic := m.publish.Topic
 	if len(m.publish.Payload) == 0 {
@@ -32,7 +32,7 @@ func (r *retained) store(m *message, payer string, cfg *Config, now time.Time) b
 	if r.replaceWithin(m, payer, cfg) {
 		return true
 	}
-	// Not for every message, as it takes a while.
+	// A purge takes a while, so not every message causes one.
 	if now.Sub(r.purges) < purgeInterval {
 		return false
 	}
@@ -42,7 +42,7 @@ func (r *retained) store(m *message, payer string, cfg *Config, now time.Time) b
 }
 
 // replaceWithin makes m the message of its topic if there is space. [MQTT-3.3.1-5] It
-// replaces what was there.
+// replaces the former message.
 func (r *retained) replaceWithin(m *message, payer string, cfg *Config) bool {
 	if !r.fits(m, cfg) {
 		return false
@@ -63,8 +63,8 @@ func (r *retained) replaceWithin(m *message, payer string, cfg *Config) bool {
 	return true
 }
 
-// put makes m the message of topic, whatever is left; nil: none. It returns what was
-// there.
+// put makes m the message of topic, even beyond the limits. If m is nil, it removes
+// the message. It returns the former message.
 func (r *retained) put(topic string, m *message, payer string) (old *message) {
 	if old = r.topics.get(topic); old != nil {
 		r.topics.remove(topic)
@@ -80,10 +80,10 @@ func (r *retained) put(topic string, m *message, payer string) (old *message) {
 	return old
 }
 
-// putBack puts m, which was replaced or removed, in its old place.
+// putBack puts m, which was replaced or removed, back in its place.
 func (r *retained) putBack(m *message) { r.put(m.publish.Topic, m, m.payer.name) }
 
-// set is for what its payer has been charged for.
+// set puts m, for which payer has been charged already.
 func (r *retained) set(m *message, payer *holder) {
 	if m.number == 0 {
 		r.last++
@@ -94,7 +94,7 @@ func (r *retained) set(m *message, payer *holder) {
 	r.bytes += m.size()
 }
 
-// fits reports whether m may be put.
+// fits reports whether there is space for m.
 func (r *retained) fits(m *message, cfg *Config) bool {
 	count, bytes := r.topics.len+1, r.bytes+m.size()
 	if old := r.topics.get(m.publish.Topic); old != nil {
@@ -109,10 +109,10 @@ func (r *retained) remove(topic string) {
 	}
 }
 
-// purgeInterval is how often expired messages are looked for when there is no space.
+// purgeInterval is the shortest time between two purges.
 const purgeInterval = 100 * time.Millisecond
 
-// purge removes what has expired among the next topics.
+// purge removes the expired messages among the next topics.
 func (r *retained) purge(now time.Time) {
 	var old []*message
 	var over bool
@@ -128,7 +128,7 @@ func (r *retained) purge(now time.Time) {
 	r.removeAll(old)
 }
 
-// removeAll removes those that have not been replaced.
+// removeAll removes those of the messages that have not been replaced.
 func (r *retained) removeAll(old []*message) {
 	for _, m := range old {
 		if topic := m.publish.Topic; r.topics.get(topic) == m {

@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// topicIndex holds one message for each topic, in the order of the topics. So whoever
-// goes through them can stop after any of them and find its place again by the topic,
-// whatever came and went meanwhile. The zero value is empty.
+// topicIndex holds one message for each topic, in the order of the topics. A loop
+// over it can stop after any topic and find its place again by the topic, whatever
+// was added and removed meanwhile. The zero value is empty.
 type topicIndex struct {
 	blocks [][]*message // each in order, none empty, at most blockLength long
 	len    int
 }
 
-// blockLength bounds what has to be moved for a new topic.
+// blockLength bounds how many entries a new topic has to move.
 const blockLength = 256
 
-// compareTopics orders topics so that what is below one follows it at once: a / comes
-// before everything else.
+// compareTopics orders topics so that the topics below a topic follow it directly: a
+// / comes before every other character.
 func compareTopics(a, b string) int {
 	i, n := 0, min(len(a), len(b))
 	for i+64 <= n && a[i:i+64] == b[i:i+64] {
@@ -38,15 +38,15 @@ func compareTopics(a, b string) int {
 	return cmp.Compare(a[i], b[i])
 }
 
-// topicAfter returns the first topic that may follow topic, and topicBeyond the first
-// that is not below it.
+// topicAfter returns the first topic that may follow topic. topicBeyond returns the
+// first one that is not below topic.
 func topicAfter(topic string) string  { return topic + "/" }
 func topicBeyond(topic string) string { return topic + "\x01" }
 
-// spot is where a message is, or would be.
+// spot is the place of a message, or the place where it would be.
 type spot struct{ block, index int }
 
-// find returns the spot of the first topic that is not before topic.
+// find returns the spot of the first topic that is topic or follows it.
 func (x *topicIndex) find(topic string) (at spot, found bool) {
 	at.block, _ = slices.BinarySearchFunc(x.blocks, topic, func(b []*message, topic string) int {
 		return compareTopics(b[len(b)-1].publish.Topic, topic)
@@ -60,7 +60,7 @@ func (x *topicIndex) find(topic string) (at spot, found bool) {
 	return at, found
 }
 
-// at returns the message of a spot; nil: there are no more.
+// at returns the message of a spot; nil: the spot is behind the last message.
 func (x *topicIndex) at(p spot) *message {
 	if p.block >= len(x.blocks) {
 		return nil
@@ -103,7 +103,7 @@ func (x *topicIndex) set(m *message) {
 	block := slices.Insert(x.blocks[at.block], at.index, m)
 	x.blocks[at.block] = block
 	if n := len(block); n > blockLength {
-		// Topics often come in order: what is left behind then stays nearly full.
+		// Topics often come in order. The block that is left behind then stays nearly full.
 		middle := n / 2
 		if at.index == n-1 {
 			middle = n - 1
@@ -113,7 +113,7 @@ func (x *topicIndex) set(m *message) {
 	}
 }
 
-// remove takes out the message of topic.
+// remove removes the message of topic.
 func (x *topicIndex) remove(topic string) {
 	at, found := x.find(topic)
 	if !found {
@@ -131,13 +131,13 @@ func (x *topicIndex) remove(topic string) {
 	}
 }
 
-// budget bounds how much is done at a time.
+// budget bounds the work that is done at a time.
 type budget struct {
 	topics int // to look at
 	text   int // of them, in bytes
 }
 
-// step returns the effort of one step, which takes a fraction of a millisecond.
+// step returns the budget of one step, which takes a fraction of a millisecond.
 func step() budget { return budget{topics: 256, text: 64 << 10} }
 
 func (e *budget) spend(topic string) {
@@ -147,8 +147,9 @@ func (e *budget) spend(topic string) {
 
 func (e *budget) spent() bool { return e.topics <= 0 || e.text <= 0 }
 
-// walk calls yield for the messages that filter matches, beginning with the topic from,
-// until it returns false or the effort is spent. It returns where to go on.
+// walk calls yield for the messages that filter matches, beginning at the topic from,
+// until yield returns false or the budget is spent. It returns the topic to continue
+// with.
 func (x *topicIndex) walk(filter, from string, e *budget, yield func(*message) bool) (next string, over bool) {
 	at, _ := x.find(from)
 	for {
@@ -176,8 +177,8 @@ func (x *topicIndex) walk(filter, from string, e *budget, yield func(*message) b
 	}
 }
 
-// all calls yield for all messages, beginning with the topic from, until the effort is
-// spent. It returns where to go on.
+// all calls yield for all messages, beginning at the topic from, until the budget is
+// spent. It returns the topic to continue with.
 func (x *topicIndex) all(from string, e *budget, yield func(*message)) (next string, over bool) {
 	for at, _ := x.find(from); ; at = x.next(at) {
 		m := x.at(at)
@@ -193,8 +194,9 @@ func (x *topicIndex) all(from string, e *budget, yield func(*message)) (next str
 	}
 }
 
-// matchTopic reports whether filter matches topic and from where on the next topic may
-// be that it matches; empty: the one that follows. over says that there is none.
+// matchTopic reports whether filter matches topic. to is the first topic behind it
+// that filter may match; empty: the next one. over says that filter matches no further
+// topic.
 func matchTopic(filter, topic string) (matches bool, to string, over bool) {
 	chosen := -1 // where the last level ends that a + stands for
 	for rest, at := filter, 0; ; {
@@ -230,7 +232,8 @@ func matchTopic(filter, topic string) (matches bool, to string, over bool) {
 	}
 }
 
-// beyond returns where to go on when nothing more can match below what was chosen.
+// beyond returns the topic to continue with when nothing below the last + can match
+// any more.
 func beyond(topic string, chosen int) (to string, over bool) {
 	if chosen < 0 {
 		return "", true

@@ -8,8 +8,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// startWalkLocked makes the walk of a new subscription, in place of one that is under
-// way. Called with hub.mu held. It waits for SUBACK.
+// startWalkLocked makes the walk of a new subscription, in place of one under way.
+// The walk waits for SUBACK. Called with hub.mu held.
 func (h *hub) startWalkLocked(s *subscription) {
 	again := s.walk != nil && !s.walk.over.Load()
 	s.walk.endLocked()
@@ -20,8 +20,9 @@ func (h *hub) startWalkLocked(s *subscription) {
 	s.client.addWalkLocked(s.walk)
 }
 
-// firstStepLocked returns how much of the retained messages is sent at once, which is
-// nothing if the client has not got what it asked for before. Called with hub.mu held.
+// firstStepLocked returns the budget for sending retained messages at once. It is
+// empty if the client still has to get retained messages or other data that waits.
+// Called with hub.mu held.
 func (h *hub) firstStepLocked(s *subscription) budget {
 	w := s.walk
 	if w == nil || w.over.Load() {
@@ -34,15 +35,16 @@ func (h *hub) firstStepLocked(s *subscription) budget {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if w.again || w.next != "" || cl.walks[0] != w || !cl.takesMoreLocked() {
-		return budget{} // the connection may have begun already
+		return budget{} // the connection may have begun the walk already
 	}
 	e := step()
 	e.topics = min(e.topics, 1+h.retained.topics.len)
 	return e
 }
 
-// retainedForLocked calls yield for the first of what a new subscription is sent, and
-// leaves the rest to its walk. [MQTT-3.3.1-9] Called with hub.mu held.
+// retainedForLocked calls yield for the first retained messages of a new
+// subscription, and leaves the others to its walk. [MQTT-3.3.1-9] Called with hub.mu
+// held.
 func (h *hub) retainedForLocked(s *subscription, now time.Time, yield func(*message, *target)) {
 	if s.local == nil && s.client.subscriptions[s.whole] != s {
 		return // replaced meanwhile
@@ -58,12 +60,12 @@ func (h *hub) retainedForLocked(s *subscription, now time.Time, yield func(*mess
 	}
 }
 
-// sendRetainedLocked sends a new subscriber what is retained.
+// sendRetainedLocked sends the first retained messages to a new subscriber.
 func (h *hub) sendRetainedLocked(s *subscription, r *router, now time.Time) {
 	h.retainedForLocked(s, now, func(m *message, t *target) { t.deliver(m, r, now) })
 }
 
-// wantsRetained says whether a subscription is sent the retained messages.
+// wantsRetained reports whether a subscription gets the retained messages.
 func wantsRetained(f *wire.SubscribeFilter, isNew bool) bool {
 	switch f.RetainHandling {
 	case wire.SendRetained:
@@ -76,8 +78,8 @@ func wantsRetained(f *wire.SubscribeFilter, isNew bool) bool {
 	return false
 }
 
-// reserveRetainedLocked adds to copies what s is sent, and to t what of it has to be
-// stored: a session that is resumed is not sent it again.
+// reserveRetainedLocked adds to copies the first retained messages for s, and to t
+// what has to be stored of them, so that a resumed session does not get them again.
 func (h *hub) reserveRetainedLocked(copies []delivery, t *journal.Task, s *subscription, now time.Time) []delivery {
 	h.retainedForLocked(s, now, func(m *message, to *target) {
 		each := []delivery{{message: m, target: *to}}
@@ -96,12 +98,13 @@ func (h *hub) reserveRetainedLocked(copies []delivery, t *journal.Task, s *subsc
 	return copies
 }
 
-// releaseRetained sends a retained message that is stored. One at QoS 0 that was
-// replaced meanwhile is left out, as its successor did not wait. [MQTT-4.6.0-6]
+// releaseRetained sends a retained message that is stored. A message at QoS 0 that
+// was replaced meanwhile is left out, because its successor may already have been sent.
+// [MQTT-4.6.0-6]
 func (h *hub) releaseRetained(one []delivery, now time.Time) {
 	m := one[0].message
 	if topic := m.publish.Topic; one[0].entry == nil && !isStatus(topic) {
-		h.mu.RLock() // so that none comes in between
+		h.mu.RLock() // so that no message is replaced in between
 		defer h.mu.RUnlock()
 		if h.retained.topics.get(topic) != m {
 			return

@@ -8,40 +8,40 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// What a new subscription is sent of retained messages may be a lot. The first step is
-// done with SUBSCRIBE itself, which is all that most subscriptions need. The rest
-// follows step by step on the goroutine that writes to the client, as far as the client
-// takes it: no lock is held for long, and only a few of them wait in the queue. A walk
-// sends what was there when the client subscribed and has not been replaced since: its
-// successor was sent when it came.
+// A new subscription may match many retained messages. The first step is done with
+// SUBSCRIBE itself; it suffices for most subscriptions. A walk does the rest step by
+// step on the goroutine that writes to the client, as fast as the client reads. No lock
+// is held for long, and only a few of the messages wait in the queue. A walk sends the
+// messages that were there when the client subscribed and have not been replaced since.
+// A successor was sent when it was published.
 
-// walk is what is left to do for one subscription. A SUBSCRIBE that asks for the same
-// again ends it and begins another.
+// walk is what remains to be done for one subscription. Another SUBSCRIBE for the
+// same filter that asks for retained messages ends the walk and begins a new one.
 type walk struct {
 	hub    *hub
 	whole  string // the filter as the client wrote it
 	filter string
-	target target // with what the subscription said when it was made
+	target target // the copies, as the subscription was when it was made
 	not    string // client identifier whose messages are left out; empty: none
-	upTo   uint64 // the last message that was there
-	again  bool   // another one was under way, in whose place it is
+	upTo   uint64 // the number of the last message that was there
+	again  bool   // it replaces a walk that was under way
 	over   atomic.Bool
 	ended  *subscription // see subscription.owed
 
 	// client.mu guards what follows.
 	ready bool   // SUBACK has been sent
-	next  string // where to go on
-	past  string // the last topic that was sent on the way there
+	next  string // the topic to continue with
+	past  string // the last topic that the step under way has sent
 	ahead map[*message]struct{}
-	cost  int // of ahead
+	cost  int // memory of ahead
 }
 
 const (
-	// walkAhead is how many messages may wait for a client before the walk does.
+	// walkAhead is how many messages may wait for a client before its walk pauses.
 	walkAhead = 256
-	// walkPending is how many bytes may.
+	// walkPending is the same limit in bytes to be written.
 	walkPending = 64 << 10
-	// aheadCost is what it takes to remember that a message was sent before its turn.
+	// aheadCost is the memory of the note that a message was sent early.
 	aheadCost = 64
 )
 
@@ -56,7 +56,7 @@ func (h *hub) newWalkLocked(s *subscription) *walk {
 	return w
 }
 
-// retainedTarget returns the copies of retained messages that s gets.
+// retainedTarget returns the target for the retained messages of s.
 func (s *subscription) retainedTarget() target {
 	t := target{client: s.client, local: s.local, qos: s.qos, retain: true, stored: true}
 	if s.id != 0 {
@@ -65,7 +65,7 @@ func (s *subscription) retainedTarget() target {
 	return t
 }
 
-// endLocked ends the walk; nil has none. Called with hub.mu held.
+// endLocked ends the walk. w may be nil. Called with hub.mu held.
 func (w *walk) endLocked() {
 	if w != nil && !w.over.Swap(true) {
 		w.hub.walks.Add(-1)
@@ -75,8 +75,8 @@ func (w *walk) endLocked() {
 // wants reports whether the walk sends m.
 func (w *walk) wants(m *message) bool { return m.number <= w.upTo && (w.not == "" || m.from != w.not) }
 
-// stepLocked calls send for the next messages until it returns false. It returns those that
-// have expired. Called with hub.mu held.
+// stepLocked calls send for the next messages until send returns false or work is spent.
+// It also returns the messages that have expired. Called with hub.mu held.
 func (w *walk) stepLocked(from string, work *budget, now time.Time, send func(*message) bool) (next string, over bool, old []*message) {
 	next, over = w.hub.retained.topics.walk(w.filter, from, work, func(m *message) bool {
 		if m.expired(now) {
@@ -88,8 +88,8 @@ func (w *walk) stepLocked(from string, work *budget, now time.Time, send func(*m
 	return next, over, old
 }
 
-// beginLocked does the first step. Called with hub.mu held for writing. The rest is
-// left to the connection.
+// beginLocked does the first step. The connection does the others. Called with hub.mu
+// held for writing.
 func (w *walk) beginLocked(work budget, now time.Time, send func(*message, *target)) {
 	next, over, old := w.stepLocked("", &work, now, func(m *message) bool {
 		send(m, &w.target)
@@ -99,7 +99,7 @@ func (w *walk) beginLocked(work budget, now time.Time, send func(*message, *targ
 	w.leaveLocked(next, over)
 }
 
-// leaveLocked notes what is left.
+// leaveLocked notes where the walk continues.
 func (w *walk) leaveLocked(next string, over bool) {
 	cl := w.target.client
 	cl.mu.Lock()
@@ -110,20 +110,20 @@ func (w *walk) leaveLocked(next string, over bool) {
 	}
 }
 
-// hasLocked reports whether the walk has yet to come to m, which it wants.
+// hasLocked reports whether the walk has yet to send m, which it wants.
 func (w *walk) hasLocked(m *message) bool {
 	_, is := w.ahead[m]
 	topic := m.publish.Topic
 	return !is && compareTopics(topic, w.next) >= 0 && (w.past == "" || compareTopics(topic, w.past) > 0)
 }
 
-// addWalkLocked makes the walk one that the connection goes on with.
+// addWalkLocked adds a walk for the connection to continue.
 func (cl *client) addWalkLocked(w *walk) {
 	cl.pruneWalksLocked()
 	cl.walks = append(cl.walks, w)
 }
 
-// pruneWalksLocked forgets those that are over.
+// pruneWalksLocked removes the walks that are over.
 func (cl *client) pruneWalksLocked() {
 	left := cl.walks[:0]
 	for _, w := range cl.walks {
@@ -140,7 +140,7 @@ func (cl *client) pruneWalksLocked() {
 	}
 }
 
-// nextWalkLocked returns the walk that goes on if there is space; nil: none does.
+// nextWalkLocked returns the walk to continue, or nil if none can continue now.
 func (cl *client) nextWalkLocked() *walk {
 	if len(cl.walks) > 0 && cl.walks[0].over.Load() {
 		cl.pruneWalksLocked()
@@ -151,13 +151,13 @@ func (cl *client) nextWalkLocked() *walk {
 	return cl.walks[0]
 }
 
-// takesMoreLocked reports whether little enough waits for the client.
+// takesMoreLocked reports whether few enough messages and bytes wait for the client.
 func (cl *client) takesMoreLocked() bool {
 	return cl.held.messages < walkAhead && cl.link.Pending() < walkPending
 }
 
-// continueWalks does a step for the connection, which writes what comes of it. It reports
-// whether there is more to do at once.
+// continueWalks does a step for the connection, which then writes the result. It reports
+// whether the caller should call it again at once.
 func (h *hub) continueWalks(cl *client, c connection) (again bool) {
 	if cl == nil || h.walks.Load() == 0 {
 		return false
@@ -187,7 +187,7 @@ func (h *hub) continueWalks(cl *client, c connection) (again bool) {
 }
 
 // goOnLocked does a step. Called with hub.mu held, so that the session stays with its
-// connection, which is the only one that goes on.
+// connection. Only that connection calls it.
 func (w *walk) goOnLocked(now time.Time) (old []*message, over bool) {
 	cl, work := w.target.client, step()
 	t := &journal.Task{Keep: true}
@@ -212,7 +212,7 @@ func (w *walk) goOnLocked(now time.Time) (old []*message, over bool) {
 	return old, over
 }
 
-// sendLocked sends m, or adds it to what is sent when the store has it.
+// sendLocked sends m, or adds it to copies, which are sent when the store has them.
 func (w *walk) sendLocked(t *journal.Task, copies []delivery, m *message, now time.Time) []delivery {
 	cl := w.target.client
 	cl.mu.Lock()
@@ -240,7 +240,7 @@ func (w *walk) sendLocked(t *journal.Task, copies []delivery, m *message, now ti
 	return append(copies, one...)
 }
 
-// finishWalkLocked ends a walk that has come to its end. Called with hub.mu held for
+// finishWalkLocked ends a walk that has reached its end. Called with hub.mu held for
 // writing.
 func (h *hub) finishWalkLocked(w *walk) {
 	w.endLocked()
@@ -254,10 +254,10 @@ func (h *hub) finishWalkLocked(w *walk) {
 	cl.pruneWalksLocked()
 }
 
-// aheadLocked is called before m goes to the client through t. What walks have yet to send
-// of the same topic and QoS goes first: [MQTT-4.6.0-6] it is older. What the store has to
-// have before it is sent is added to copies. It returns false if there is no space to
-// remember that it was sent.
+// aheadLocked is called before m is sent to the client through t. If a walk has yet to
+// send the former message of the same topic and QoS, that message is sent first, because
+// it is older [MQTT-4.6.0-6], or added to copies if the store has to have it first. It
+// returns false if there is no memory for the note that the message was sent.
 func (cl *client) aheadLocked(copies []delivery, m *message, t *target, now time.Time) ([]delivery, bool) {
 	before := t.before
 	for _, w := range t.walks {
@@ -284,7 +284,7 @@ func (cl *client) aheadLocked(copies []delivery, m *message, t *target, now time
 	return copies, true
 }
 
-// startWalks says that the client has been told of its subscriptions.
+// startWalks says that SUBACK has been sent.
 func (cl *client) startWalks() {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()

@@ -10,13 +10,13 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// client is the session of one client identifier, and the way to its connection
-// while it has one. A clean start makes a new one.
+// client is the session of one client identifier. While the client is connected it
+// also leads to the connection. A clean start makes a new client.
 type client struct {
 	hub    *hub
 	id     string
 	number uint64      // in the order of creation
-	online atomic.Bool // conn is not nil; a hint for code that does not hold mu
+	online atomic.Bool // whether conn is not nil; a hint for code that does not hold mu
 
 	sessionCharge // set once
 	filters
@@ -34,26 +34,26 @@ type client struct {
 	will     *will
 	alarm    alarm
 	seen     seen
-	openCost int // charged for what receiver has open
+	openCost int // memory charged for the open messages of receiver
 	walks    []*walk
 	rights   rights
 }
 
-// persistent is what is known of a session that the store has. Without one nothing of
-// it is ever set.
+// persistent is the state of a session that is stored. For a session that is not
+// stored all of it stays zero.
 type persistent struct {
-	durable atomic.Bool // the session outlives its connection; what comes for it is stored
+	durable atomic.Bool // the session outlives its connection, so its messages are stored
 	waiting journal.Share
 	saved   bool    // the store has the session
 	slots   uint64  // numbers the queue
 	saves   uint64  // counts what makes an earlier record of the session wrong
-	leaving []*will // are being published, and may have to be after a crash
+	leaving []*will // wills that are being published, and would have to be after a crash
 }
 
-// seen is what remains known of a client that is away.
+// seen is what is still known of a client that is away.
 type seen struct {
 	peer  *Peer     // of the last connection
-	since time.Time // when it came or went
+	since time.Time // when it connected or disconnected
 }
 
 func newClient(h *hub, id string, number uint64) *client {
@@ -63,13 +63,13 @@ func newClient(h *hub, id string, number uint64) *client {
 	return cl
 }
 
-// chargeTo makes the session pay with s for what it has.
+// chargeTo makes s pay for the session.
 func (cl *client) chargeTo(s sessionCharge) {
 	cl.sessionCharge, cl.filters.payer, cl.held.payer = s, s.memory, s.memory
 }
 
-// openLocked begins the connection c, which has said h, with ack, which fits. What
-// waits for the client follows it.
+// openLocked begins the connection c. h is what c has said, and ack is its CONNACK,
+// which fits. The messages that wait for the client follow the CONNACK.
 func (cl *client) openLocked(c connection, h *hello, ack *wire.Connack, resumed bool, now time.Time) {
 	cl.link = session.Link{Version: h.version, Limits: h.limits}
 	// [MQTT-3.2.0-1] CONNACK comes first.
@@ -81,7 +81,7 @@ func (cl *client) openLocked(c connection, h *hello, ack *wire.Connack, resumed 
 	cl.online.Store(true)
 	cl.link.Open(h.version, h.limits)
 	if h.version == wire.V5 {
-		// [MQTT-3.1.2-26], [MQTT-3.1.2-27] no more than the client takes.
+		// [MQTT-3.1.2-26], [MQTT-3.1.2-27] never more than the client allows.
 		cl.link.UseAliases(min(cl.hub.cfg.TopicAliasesSent, int(h.limits.TopicAliasMaximum)))
 	}
 	if h.version < wire.V5 {
@@ -93,8 +93,9 @@ func (cl *client) openLocked(c connection, h *hello, ack *wire.Connack, resumed 
 	cl.collectCompletedLocked(&cl.hub.counts)
 }
 
-// closeLocked ends the connection and leaves its last bytes to the connection's
-// writer. [MQTT-4.4.0-1] what is not acknowledged waits for the next one.
+// closeLocked ends the connection and passes its last bytes to the connection's
+// writer. [MQTT-4.4.0-1] messages that are not acknowledged wait for the next
+// connection.
 func (cl *client) closeLocked(e ending) connection {
 	c, told := cl.conn, false
 	if e.tell && cl.link.Version == wire.V5 {
@@ -110,8 +111,8 @@ func (cl *client) closeLocked(e ending) connection {
 	return c
 }
 
-// appendDisconnectLocked says why the connection ends, as exactly as the client and the
-// packet permit. [MQTT-3.14.2-1], [MQTT-3.14.2-3]
+// appendDisconnectLocked appends a DISCONNECT with the reason, as precise as the client
+// and the packet allow. [MQTT-3.14.2-1], [MQTT-3.14.2-3]
 func (cl *client) appendDisconnectLocked(e ending) bool {
 	bye := &wire.Disconnect{ReasonCode: e.reason, ServerReference: e.server}
 	if !cl.terse && e.text != "" {
@@ -128,8 +129,9 @@ func (cl *client) appendDisconnectLocked(e ending) bool {
 	return cl.link.Append(bye) == nil
 }
 
-// payerLocked returns who pays for the subscriptions of a client: its user, or itself if
-// there are none. Called with hub.mu held.
+// payerLocked returns the name of the holder that pays for the subscriptions of a
+// client: its user, or the client itself if users are not told apart. Called with hub.mu
+// held.
 func (cl *client) payerLocked(open bool) string {
 	if peer := cl.seen.peer; peer != nil && peer.Username != "" && !open {
 		return "user " + peer.Username
@@ -144,11 +146,11 @@ func (cl *client) lastPeer() *Peer {
 }
 
 // countOpenLocked charges the messages that the client has not finished. It reports
-// whether there is space for them; if there is not, nothing changes.
+// whether there is space for them; if there is not, it changes nothing.
 func (cl *client) countOpenLocked() bool {
 	n := (cl.receiver.Unfinished() + openBlock - 1) / openBlock * openBlock * openCost
 	if n <= cl.openCost {
-		return true // a connection keeps what it had
+		return true // the charge is not reduced during a connection
 	}
 	if !cl.sessionCharge.memory.take(n - cl.openCost) {
 		return false
@@ -157,17 +159,16 @@ func (cl *client) countOpenLocked() bool {
 	return true
 }
 
-// recountOpenLocked charges what is left of them, whatever is left of the quota.
+// recountOpenLocked charges the unfinished messages anew, even beyond the limit.
 func (cl *client) recountOpenLocked() {
 	n := cl.receiver.Unfinished() * openCost
 	cl.sessionCharge.memory.charge(n - cl.openCost)
 	cl.openCost = n
 }
 
-// forgetsOpenLocked reports whether the QoS 2 messages are too many that earlier
-// connections have left unfinished. A client that goes on with its session finishes
-// them first, so one that lets them pile up does not remember them either. Called with
-// client.mu held.
+// forgetsOpenLocked reports whether earlier connections have left too many QoS 2
+// messages unfinished. A client that resumes its session finishes them first, so one
+// that lets them pile up does not remember them either. Called with client.mu held.
 func (cl *client) forgetsOpenLocked(cfg *Config) bool {
 	return cl.receiver.Unfinished() > cfg.openMaximum(wire.V311)
 }

@@ -10,7 +10,7 @@ type alarm struct {
 	end   time.Time   // zero: never
 }
 
-// setAlarmLocked starts the clock of a client that is absent since then.
+// setAlarmLocked sets the alarm of a client that has been absent since then.
 func (h *hub) setAlarmLocked(cl *client, since, now time.Time) {
 	cl.alarm = alarm{}
 	if cl.expiry != forever {
@@ -22,7 +22,7 @@ func (h *hub) setAlarmLocked(cl *client, since, now time.Time) {
 	h.startAlarmLocked(cl, now)
 }
 
-// passed reports whether a time of an alarm has come. Zero never does.
+// passed reports whether time t has come. The zero time never has.
 func passed(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
 // next returns when something is due; zero: never.
@@ -46,14 +46,15 @@ func (h *hub) cancelAlarmLocked(cl *client) {
 	cl.alarm = alarm{}
 }
 
-// alarmFired does what is due for an absent client.
+// alarmFired publishes the will or ends the session of an absent client, whichever is
+// due.
 func (h *hub) alarmFired(cl *client) {
 	now := time.Now()
 	h.mu.Lock()
 	cl.mu.Lock()
 	var due *will
-	// A timer that was stopped too late finds no alarm, or one of a later absence,
-	// which has a timer of its own.
+	// A timer that was stopped too late finds no alarm, or the alarm of a later
+	// absence, which has a timer of its own.
 	if cl.alarm.timer != nil && !now.Before(cl.alarm.next()) && !h.closed {
 		ended := !cl.alarm.end.IsZero() && !now.Before(cl.alarm.end)
 		if cl.will != nil && (ended || !now.Before(cl.alarm.will)) {

@@ -6,18 +6,18 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// mayResume reports whether a client that may have the session can go on with it. One
-// that has just expired is over, even if its alarm is late.
+// mayResume reports whether the session can be resumed by a client that may have it.
+// An expired session is over, even if its alarm is late.
 func (cl *client) mayResume(now time.Time) bool {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	// [MQTT-3.1.2-6] of 3.1.1: a session for one connection ends with it, and being
-	// taken over is an end.
+	// [MQTT-3.1.2-6] of 3.1.1: a session for one connection ends with it, also when
+	// another connection takes over.
 	return cl.expiry > 0 && !passed(cl.alarm.end, now)
 }
 
-// displaceLocked ends the connection of cl, if it has one, in favour of a new one. The
-// will is due unless the session goes on and the will has a delay.
+// displaceLocked ends the connection of cl, if it has one, in favour of a new one. It
+// adds the will to due unless the session is resumed and the will has a delay.
 // [MQTT-3.1.3-9]
 func (h *hub) displaceLocked(cl *client, resumed bool, due *[]*will, now time.Time) (left connection) {
 	cl.mu.Lock()
@@ -40,8 +40,8 @@ func (cl *client) willIsDueLocked(resumed bool, now time.Time) bool {
 	return cl.will != nil && (!resumed || passed(cl.alarm.will, now) || cl.conn != nil && cl.will.delay == 0)
 }
 
-// leave takes the session of cl away from c, and decides what becomes of it. It returns
-// the will if that is due, and whether c still had the session.
+// leave takes the session of cl away from c and decides whether the session stays. It
+// returns the will if that is due, and whether c still had the session.
 func (h *hub) leave(cl *client, c connection, e ending, now time.Time) (left bool, due *will) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -58,14 +58,15 @@ func (h *hub) leave(cl *client, c connection, e ending, now time.Time) (left boo
 	}
 	due = h.afterDetachLocked(cl, now)
 	if goodbye && cl.saved {
-		// At once, or a crash in the next moment would publish the will.
+		// The store is told at once. Otherwise a crash in the next moment would
+		// publish the will.
 		h.persistence.Signal()
 	}
 	return true, due
 }
 
-// afterDetachLocked decides what becomes of the session of a client that has just gone. It
-// returns the will if that is due.
+// afterDetachLocked decides whether the session of a client that has just disconnected
+// stays. It returns the will if that is due.
 func (h *hub) afterDetachLocked(cl *client, now time.Time) (due *will) {
 	due = cl.will
 	// [MQTT-3.1.2-8] the will waits for its delay or the end of the session, and that
@@ -86,8 +87,8 @@ func (h *hub) afterDetachLocked(cl *client, now time.Time) (due *will) {
 	return due
 }
 
-// endSessionLocked drops the session of cl. Called with hub.mu and client.mu held. What
-// other members of its shared subscriptions have to do instead goes to them.
+// endSessionLocked ends the session of cl. Messages of its shared subscriptions go to
+// other members. Called with hub.mu and client.mu held.
 func (h *hub) endSessionLocked(cl *client) {
 	if cl.gone {
 		return
@@ -113,7 +114,7 @@ func (h *hub) endSessionLocked(cl *client) {
 	h.passOnNowLocked(left)
 }
 
-// breakOff ends the connection of peer, if it still has it.
+// breakOff ends the connection of peer, if peer is still connected.
 func (h *hub) breakOff(peer *Peer) {
 	cl := h.client(peer.ClientID)
 	if cl == nil {

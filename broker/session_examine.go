@@ -9,7 +9,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// examination is what the hooks say about one session, for one state of the rules.
+// examination holds the answers of the hooks about one session, for one state of the
+// rules.
 type examination struct {
 	hub          *hub
 	client       *client
@@ -18,13 +19,13 @@ type examination struct {
 	epoch, rules uint64
 
 	subscriptions []*subscription
-	readable      match.Tree[*subscription] // filters that are allowed
-	shared        map[string]bool           // whether shared subscriptions are, by their whole filter
-	whole         bool                      // all are
+	readable      match.Tree[*subscription] // the filters that are allowed
+	shared        map[string]bool           // whether shared subscriptions are allowed, by their whole filter
+	whole         bool                      // all filters are allowed
 	broken        bool                      // a hook has panicked
 }
 
-// examine asks until nothing of cl is left to ask about.
+// examine asks the hooks about cl until there is nothing left to ask.
 func (h *hub) examine(cl *client) {
 	for {
 		x := h.beginExamination(cl)
@@ -39,7 +40,7 @@ func (h *hub) examine(cl *client) {
 	}
 }
 
-// beginExamination returns what is to be looked at, or nil.
+// beginExamination returns the examination to do, or nil if there is nothing to ask.
 func (h *hub) beginExamination(cl *client) *examination {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -68,19 +69,19 @@ func (h *hub) beginExamination(cl *client) *examination {
 	return x
 }
 
-// isCurrentLocked reports whether the answers are still good for something. Called with
-// client.mu held.
+// isCurrentLocked reports whether the answers are still valid. Called with client.mu
+// held.
 func (x *examination) isCurrentLocked() bool {
 	cl := x.client
 	if x.broken {
 		x.conn.fail(&refusal{code: wire.ImplementationSpecificError, text: brokenText})
 		return false
 	}
-	// A hook whose context has ended knows nothing about rights.
+	// The answers of a hook whose context has ended mean nothing.
 	return cl.conn == x.conn && !cl.gone && cl.rights.epoch == x.epoch && x.hub.rules() == x.rules && x.hub.ctx.Err() == nil
 }
 
-// ask returns what the hooks say about a filter or topic.
+// ask returns the decision of the hooks about a filter or topic.
 func (x *examination) ask(topic string, qos wire.QoS) Decision {
 	d := x.hub.hooks.authorize(&Access{Peer: x.peer, Action: SubscribeAction, Topic: topic, QoS: qos})
 	x.broken = x.broken || d.broken
@@ -120,11 +121,11 @@ func (x *examination) askAboutFilters() bool {
 	return true
 }
 
-// lookLength is how many messages are looked at together.
+// lookLength is how many messages are examined together.
 const lookLength = 1024
 
-// askAboutQueue asks about the next messages that wait. It returns false when there are
-// none, or everything has to be asked again.
+// askAboutQueue asks about the next messages that wait. It returns false if none is
+// left, or if everything has to be asked again.
 func (x *examination) askAboutQueue() bool {
 	cl := x.client
 	cl.mu.Lock()
@@ -169,8 +170,8 @@ func (x *examination) askAboutQueue() bool {
 	return true
 }
 
-// openGateLocked lets through all that there is, and what comes if every filter is
-// allowed. Called with client.mu held.
+// openGateLocked opens the gate for all present messages, and for future ones if
+// every filter is allowed. Called with client.mu held.
 func (x *examination) openGateLocked() {
 	cl := x.client
 	if cl.rights.passed = cl.sender.LastSeq(); x.whole {
@@ -181,8 +182,8 @@ func (x *examination) openGateLocked() {
 	r.flush()
 }
 
-// mayRead reports whether the client may be sent the message. answers are those of the
-// hooks about topics.
+// mayRead reports whether the client may get the message. answers caches the answers
+// of the hooks about topics.
 func (x *examination) mayRead(e *queueEntry, answers map[string]bool) bool {
 	if allowed, has := x.shared[e.group.name()]; has {
 		return allowed
@@ -196,11 +197,11 @@ func (x *examination) mayRead(e *queueEntry, answers map[string]bool) bool {
 	return may
 }
 
-// withdrawDeniedLocked takes back messages that the client may not be sent, as far as
-// they are still waiting. It returns those that other members of shared subscriptions
-// have to take. What the client may have got before is ended as if it had said so: at
-// QoS 2 with PUBREL, or it would take the next message under the identifier for a
-// repeat. Called with client.mu held.
+// withdrawDeniedLocked takes back the denied messages that still wait. It returns
+// those that other members of shared subscriptions have to take. A message that the
+// client may have got before is completed as if the client had acknowledged it. At
+// QoS 2 PUBREL follows: otherwise the client would take the next message under the
+// identifier for a repeat. Called with client.mu held.
 func (cl *client) withdrawDeniedLocked(denied []*queueEntry) (left []orphan) {
 	waiting := make(map[*session.Outgoing]bool)
 	for _, o := range cl.sender.Withheld(nil, cl.rights.passed, lookLength) {
@@ -210,7 +211,7 @@ func (cl *client) withdrawDeniedLocked(denied []*queueEntry) (left []orphan) {
 		o := &e.out
 		switch x, shared := orphaned(o, ""); {
 		case !waiting[o]:
-			// It is over.
+			// The exchange has ended meanwhile.
 		case cl.sender.Withdraw(o):
 			cl.held.drop(e)
 			if shared {

@@ -9,7 +9,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// queueEntry is a message in the queue of one session, until the client has
+// queueEntry is a message in the queue of one session. It stays until the client has
 // acknowledged it.
 type queueEntry struct {
 	out     session.Outgoing
@@ -17,25 +17,26 @@ type queueEntry struct {
 	group   *group // the shared subscription that it came through; nil: none
 	slot    *slot  // nil: the store has nothing of it
 	ids     int    // number of subscription identifiers
-	charged bool   // see held
+	charged bool   // counted in held
 }
 
-// held counts what the sender holds: messages that wait or are not acknowledged.
+// held counts the messages that the sender holds: those that wait and those that are
+// not acknowledged.
 type held struct {
 	messages, bytes int
 	payer           *holder
-	swept           time.Time           // when those too old were last looked for
-	done            []*session.Outgoing // scratch
+	swept           time.Time           // when expired messages were last looked for
+	done            []*session.Outgoing // scratch memory
 }
 
-// add counts an entry, for whose message the payer has been charged.
+// add counts an entry whose message has been charged to the payer.
 func (h *held) add(e *queueEntry) {
 	e.charged = true
 	h.messages++
 	h.bytes += e.size()
 }
 
-// drop ends what add began. It may be called again.
+// drop undoes add. It may be called more than once.
 func (h *held) drop(e *queueEntry) {
 	if !e.charged {
 		return
@@ -49,11 +50,11 @@ func (h *held) drop(e *queueEntry) {
 // size returns what the entry counts against Config.QueuedBytes.
 func (e *queueEntry) size() int { return e.message.size() + e.idBytes() }
 
-// idBytes returns what the subscription identifiers of the entry take.
+// idBytes returns the memory of the entry's subscription identifiers.
 func (e *queueEntry) idBytes() int { return idBytes(e.ids) }
 
 // queueLocked makes the entry of m for t. It returns nil if the session is over or has
-// no space.
+// no space for m.
 func (cl *client) queueLocked(m *message, t *target, now time.Time) *queueEntry {
 	if cl.gone {
 		return nil
@@ -67,7 +68,7 @@ func (cl *client) queueLocked(m *message, t *target, now time.Time) *queueEntry 
 	}
 	e := &queueEntry{message: kept, group: t.group, ids: len(t.ids)}
 	e.out.Publish, e.out.Expires, e.out.Owner = kept.publish, kept.expires, e
-	// [MQTT-3.8.4-8] the lower of the published and the granted QoS.
+	// [MQTT-3.8.4-8] the lower of the published and the granted QoS applies.
 	e.out.Publish.QoS = min(kept.publish.QoS, t.qos)
 	e.out.Publish.Retain = t.retain
 	if len(t.ids) > 0 {
@@ -78,7 +79,7 @@ func (cl *client) queueLocked(m *message, t *target, now time.Time) *queueEntry 
 	return e
 }
 
-// sendLocked sends the entry as soon as order and quota allow.
+// sendLocked submits the entry, which is sent as soon as order and quota allow.
 func (cl *client) sendLocked(e *queueEntry, now time.Time) {
 	if cl.conn != nil && cl.link.Version < wire.V5 {
 		e.out.Publish.Properties = nil
@@ -88,9 +89,9 @@ func (cl *client) sendLocked(e *queueEntry, now time.Time) {
 	cl.collectCompletedLocked(&cl.hub.counts)
 }
 
-// reserve makes an entry of m that is sent when the store has it, or returns nil. A
-// client that can take it at once gives it its packet identifier, so that both are
-// stored together.
+// reserve makes an entry of m that is sent when the store has it. It returns nil if
+// that is not possible. If the client could get the message at once, the entry gets
+// its packet identifier now, so that both are stored together.
 func (cl *client) reserve(m *message, t *target, now time.Time) (e *queueEntry, ahead []delivery) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -119,8 +120,8 @@ func (cl *client) reserveLocked(m *message, t *target, now time.Time) *queueEntr
 	return e
 }
 
-// send is for an entry that the store has. It returns false if the session is over and
-// another member of the shared subscription has to take it.
+// send sends an entry that the store has. It returns false if the session is over and
+// another member of the shared subscription has to take the message.
 func (cl *client) send(e *queueEntry, r *router, now time.Time) (taken bool) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -139,7 +140,7 @@ func (cl *client) send(e *queueEntry, r *router, now time.Time) (taken bool) {
 	return true
 }
 
-// giveUp takes back an entry that the store has not got.
+// giveUp takes back an entry that was not stored.
 func (cl *client) giveUp(e *queueEntry) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -147,15 +148,15 @@ func (cl *client) giveUp(e *queueEntry) {
 	cl.held.drop(e)
 }
 
-// noteWriterLocked notes the connection in r if its writer has to be woken.
+// noteWriterLocked adds the connection to r if its writer has to be woken.
 func (cl *client) noteWriterLocked(wasIdle bool, r *router) {
 	if wasIdle && cl.conn != nil && cl.link.Pending() > 0 {
 		r.dirty = append(r.dirty, cl.conn)
 	}
 }
 
-// deliver sends m to the client or queues it. It notes the connection in r when
-// its writer has to be woken. It returns false if the session is over or has no space.
+// deliver sends m to the client or queues it. It adds the connection to r if its
+// writer has to be woken. It returns false if the session is over or has no space.
 func (cl *client) deliver(m *message, t *target, r *router, now time.Time) (taken bool) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -180,11 +181,11 @@ func (cl *client) deliver(m *message, t *target, r *router, now time.Time) (take
 	return true
 }
 
-// sendAtMostOnceLocked writes m at QoS 0 past the queue. It returns false if something
-// is in the way.
+// sendAtMostOnceLocked writes m at QoS 0 past the queue. It returns false if m has to
+// go through the queue.
 func (cl *client) sendAtMostOnceLocked(m *message, t *target, r *router) (done bool) {
 	if cl.conn == nil {
-		return true // nobody waits for it
+		return true // the client is away
 	}
 	p := m.publish
 	p.QoS, p.Retain = wire.AtMostOnce, t.retain
@@ -203,17 +204,18 @@ func (cl *client) sendAtMostOnceLocked(m *message, t *target, r *router) (done b
 	if sent {
 		cl.hub.counts.sent.Add(1)
 	} else if err != nil {
-		// [MQTT-3.1.2-25] too large for this client: as if delivered.
+		// [MQTT-3.1.2-25] too large for this client: it counts as delivered.
 		cl.hub.counts.expired.Add(1)
 	}
 	return sent || err != nil
 }
 
-// sweepInterval keeps a full queue from being searched for every new message.
+// sweepInterval bounds how often a full queue is searched for expired messages.
 const sweepInterval = time.Second
 
-// makeSpaceLocked returns m as it joins what waits, with so many subscription identifiers,
-// or nil if there is no space. A full queue is first rid of messages that got too old.
+// makeSpaceLocked returns the copy of m to queue, with that many subscription
+// identifiers, or nil if there is no space. It first removes expired messages from a full
+// queue.
 func (cl *client) makeSpaceLocked(m *message, ids int, now time.Time) *message {
 	if kept := cl.takeSpaceLocked(m, ids); kept != nil || now.Sub(cl.held.swept) < sweepInterval {
 		return kept
@@ -241,7 +243,7 @@ func withIDs(base *wire.PublishProperties, ids []uint32) wire.PublishProperties 
 	return p
 }
 
-// collectCompletedLocked gives back the space of messages that the sender has completed.
+// collectCompletedLocked releases the memory of messages that the sender has completed.
 func (cl *client) collectCompletedLocked(counts *statsCounters) {
 	cl.held.done = cl.sender.Completed(cl.held.done[:0])
 	for _, o := range cl.held.done {
@@ -258,7 +260,8 @@ func (cl *client) collectCompletedLocked(counts *statsCounters) {
 	cl.recordLocked()
 }
 
-// pumpLocked sends what may be sent now. idle says that nothing was to be written before.
+// pumpLocked sends what may be sent now. idle says that nothing was waiting to be written
+// before.
 func (cl *client) pumpLocked(r *router, idle bool, now time.Time) {
 	cl.sender.Pump(now)
 	cl.collectCompletedLocked(&cl.hub.counts)

@@ -4,33 +4,36 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// What a client may read is asked for where it is used: the sender of its session has a
-// gate ([session.Sender.SetGate]), through which everything goes that is sent, live,
-// queued, retained, passed on or repeated. The gate is open while nothing has changed
-// since the subscriptions were looked at. It closes with a change of the rules and a
-// login that goes on with the session; then a goroutine of the client asks the hooks,
-// without any lock, about its filters and what waits for it, and opens the gate again.
+// The right to read is checked where messages are sent. The sender of a session has a
+// gate ([session.Sender.SetGate]), and every message passes it: live, queued, retained,
+// passed on or repeated. The gate is open as long as nothing has changed since the
+// subscriptions were examined. A change of the rules closes it, and so does a
+// connection that resumes the session. Then a goroutine of the client asks the hooks,
+// without holding a lock, about the filters and the waiting messages, and opens the
+// gate again.
 //
-// A filter that is not allowed any more as a whole leaves the gate half open: then each
-// message is looked at before it is sent.
+// If a filter is no longer allowed as a whole, the gate stays half open: each message
+// is examined before it is sent.
 
-// rights are what is known about what a session may be sent. client.mu guards them.
+// rights is what is known about the messages that a session may be sent. client.mu
+// guards it.
 type rights struct {
-	epoch   uint64       // counts what makes answers worthless, beside the rules
-	rules   uint64       // those that were asked
-	known   bool         // the answers are good for rules
-	looking bool         // a goroutine asks
+	epoch   uint64       // counts events, other than a change of the rules, that invalidate the answers
+	rules   uint64       // number of the rules that were asked
+	known   bool         // the answers hold under rules
+	looking bool         // a goroutine is asking
 	passed  uint64       // the last message that may be sent, by [session.Outgoing.Seq]
 	narrow  *examination // some filter is not allowed as a whole; nil: all are
 }
 
-// forget makes all answers worthless.
+// forget invalidates all answers.
 func (r *rights) forget() {
 	r.epoch++
 	r.known, r.passed, r.narrow = false, 0, nil
 }
 
-// setGateLocked begins a connection. Called with client.mu held.
+// setGateLocked sets the gate at the beginning of a connection. Called with client.mu
+// held.
 func (cl *client) setGateLocked(resumed bool) {
 	if len(cl.hub.cfg.Authorizers) == 0 {
 		return
@@ -38,7 +41,7 @@ func (cl *client) setGateLocked(resumed bool) {
 	cl.sender.SetGate(cl.gateLocked)
 	cl.rights.forget()
 	if !resumed {
-		// It has neither filters nor messages.
+		// A new session has neither filters nor messages.
 		cl.rights.known, cl.rights.rules, cl.rights.passed = true, cl.hub.rules(), session.GateOpen
 	}
 }
@@ -55,13 +58,14 @@ func (cl *client) gateLocked() uint64 {
 	}
 	if !r.looking && cl.conn != nil && !cl.conn.failing() && h.ctx.Err() == nil {
 		r.looking = true
-		h.routines.Go(func() { h.examine(cl) }) // the connection is one of them, so they have not ended
+		h.routines.Go(func() { h.examine(cl) }) // the connection is one of the routines, so Close still waits for them
 	}
 	return r.passed
 }
 
-// checkRightsLocked is called when a subscription was made that was asked for under the
-// rules asked. Called with hub.mu held, so that no examination misses it.
+// checkRightsLocked is called after a subscription was made. asked is the number of the
+// rules under which it was allowed. Called with hub.mu held, so that no examination
+// misses the subscription.
 func (cl *client) checkRightsLocked(asked uint64) {
 	if len(cl.hub.cfg.Authorizers) == 0 {
 		return

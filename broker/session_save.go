@@ -10,8 +10,8 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// recordLocked asks for the records that the next steps of the session wait for, if it
-// is stored. It comes after everything that may have made such a step.
+// recordLocked adds the records that the next steps of a stored session wait for. It
+// is called after everything that may have caused such a step.
 func (cl *client) recordLocked() {
 	if cl.saved {
 		cl.recordStepsLocked()
@@ -30,7 +30,7 @@ func (cl *client) recordStepsLocked() {
 		cl.hub.persistence.Add(cl.stepsTaskLocked(outs))
 	}
 	if len(discards) > 0 {
-		// Apart, as a full disk may still take it.
+		// A separate task, because a full disk may still take removals.
 		t := &journal.Task{Keep: true, Done: func(error) { cl.recorded(nil, discards) }}
 		for _, id := range discards {
 			t.Ops = append(t.Ops, records.Deletion(records.IdentifierKey(cl.number, id)))
@@ -39,7 +39,7 @@ func (cl *client) recordStepsLocked() {
 	}
 }
 
-// stepsTaskLocked records the steps that outs are to make.
+// stepsTaskLocked returns the task that records the next steps of outs.
 func (cl *client) stepsTaskLocked(outs []*session.Outgoing) *journal.Task {
 	t := &journal.Task{Keep: true, Done: func(error) { cl.recorded(outs, nil) }}
 	for _, o := range outs {
@@ -54,7 +54,7 @@ func (cl *client) stepsTaskLocked(outs []*session.Outgoing) *journal.Task {
 	return t
 }
 
-// recorded makes the steps.
+// recorded makes the steps after they were recorded.
 func (cl *client) recorded(outs []*session.Outgoing, discards []uint16) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -90,28 +90,27 @@ func (cl *client) saveLocked() store.Op {
 	})
 }
 
-// saveLaterLocked records the session if it is one that is kept. Called with client.mu
-// held.
+// saveLaterLocked records the session if it is stored. Called with client.mu held.
 func (cl *client) saveLaterLocked() {
 	if cl.saved {
 		cl.hub.persistence.Later(cl.saveLocked())
 	}
 }
 
-// eraseLocked removes what the store has of a session that is over. Called with hub.mu
-// and client.mu held.
+// eraseLocked removes a session that is over from the store. Called with hub.mu and
+// client.mu held.
 func (cl *client) eraseLocked() {
 	p := cl.hub.persistence
 	cl.durable.Store(false)
-	// Before the rest, so that a session in the store is whole.
+	// The session goes first, so that a session in the store is always complete.
 	p.Add(&journal.Task{Keep: true, Ops: []store.Op{cl.saveLocked()}, Done: cl.hub.identifiers.erasing(cl.id)})
 	for id := range cl.receiver.Remembered() {
 		p.Later(records.Deletion(records.IdentifierKey(cl.number, id)))
 	}
 }
 
-// dropQueueLocked ends what waits for a session that is over. Called with hub.mu and
-// client.mu held.
+// dropQueueLocked drops the messages of a session that is over. Called with hub.mu
+// and client.mu held.
 func (cl *client) dropQueueLocked() {
 	cl.sender.Fail(session.ErrSessionEnded)
 	for _, o := range cl.sender.Completed(nil) {

@@ -8,12 +8,12 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// will is what is published when a client goes without saying goodbye.
+// will is the message to publish when a client disconnects without DISCONNECT.
 type will struct {
 	message wire.Publish
 	delay   time.Duration
 	peer    *Peer
-	owner   *client // whose session is kept and has the will until it is durable; nil: none
+	owner   *client // the stored session that keeps the will until the message is durable; nil: none
 }
 
 // newWill copies the will of a CONNECT, or returns nil.
@@ -36,8 +36,8 @@ func newWill(w *wire.Will, peer *Peer, v wire.Version) *will {
 	return &will{message: p, delay: time.Duration(w.DelayInterval) * time.Second, peer: peer}
 }
 
-// publish sends the will, which must have been taken out of the session: it is
-// published once [MQTT-3.1.2-10].
+// publish sends the will, which has been taken out of the session: it is published
+// once [MQTT-3.1.2-10].
 func (w *will) publish(h *hub, now time.Time) {
 	code := wire.Success
 	if no := h.hooks.authorizePublish(w.peer, &w.message); no != nil {
@@ -51,7 +51,7 @@ func (w *will) publish(h *hub, now time.Time) {
 		code, pending = h.publish(&r, m, now, publisher{will: w})
 		r.flush()
 		if pending != nil {
-			return // the rest follows when the store has it
+			return // committed does the rest
 		}
 		w.finishWithout()
 	}
@@ -60,8 +60,8 @@ func (w *will) publish(h *hub, now time.Time) {
 	}
 }
 
-// takeWillLocked takes the will out of the session, to be published. Called with
-// client.mu held. A session in the store keeps it until the message is there instead.
+// takeWillLocked takes the will out of the session to publish it. A stored session
+// keeps it in leaving until the message is stored. Called with client.mu held.
 func (cl *client) takeWillLocked() *will {
 	w := cl.will
 	cl.will = nil
@@ -73,8 +73,8 @@ func (cl *client) takeWillLocked() *will {
 	return w
 }
 
-// commit hands the message, which is t, to the store. [MQTT-3.1.2-10] It is published
-// once: the session loses its will in the same commit.
+// commit adds t, the task of the message. [MQTT-3.1.2-10] The will is published once:
+// the session loses it in the same Commit.
 func (w *will) commit(h *hub, t *journal.Task) {
 	cl := w.owner
 	if cl == nil {
@@ -88,7 +88,8 @@ func (w *will) commit(h *hub, t *journal.Task) {
 	h.persistence.Add(t)
 }
 
-// finishWithout says that the will has gone another way, or nowhere.
+// finishWithout removes the will from its session without a task: it needed none, or
+// was refused.
 func (w *will) finishWithout() {
 	if cl := w.owner; cl != nil {
 		cl.mu.Lock()
@@ -103,7 +104,7 @@ func (w *will) removeLocked() {
 	cl.leaving = slices.DeleteFunc(cl.leaving, func(each *will) bool { return each == w })
 }
 
-// costOfSession returns what a session takes for itself.
+// costOfSession returns the memory of a session with its will.
 func costOfSession(p *Peer, w *will) int {
 	n := costOfPeer(p)
 	if w != nil {

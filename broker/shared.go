@@ -7,8 +7,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// group is a shared subscription: its members take turns. Members change under
-// the write lock of hub.mu only.
+// group is a shared subscription. Its members take turns. They change only under the
+// write lock of hub.mu.
 type group struct {
 	whole   string
 	route   *subscription // in the routing tree
@@ -39,7 +39,7 @@ func (h *hub) leaveGroupLocked(s *subscription) {
 	}
 }
 
-// name returns the whole filter; empty: g is nil, there is no group.
+// name returns the whole filter. It is empty if g is nil.
 func (g *group) name() string {
 	if g == nil {
 		return ""
@@ -47,8 +47,8 @@ func (g *group) name() string {
 	return g.whole
 }
 
-// pickLocked returns the member whose turn it is, or nil if none may have anything.
-// Called with hub.mu held.
+// pickLocked returns the member whose turn it is, or nil if no member may get the
+// message. Called with hub.mu held.
 func (g *group) pickLocked() *subscription {
 	for s := range g.candidatesLocked {
 		return s
@@ -57,8 +57,8 @@ func (g *group) pickLocked() *subscription {
 }
 
 // candidatesLocked yields all members, beginning with the one whose turn it is: first
-// those who are connected, then those for whom messages are kept, then the rest. Those
-// that lost their right are passed over. Called with hub.mu held.
+// the connected ones, then those whose session keeps messages, then the others. It
+// leaves out members that are no longer allowed to read. Called with hub.mu held.
 func (g *group) candidatesLocked(yield func(*subscription) bool) {
 	n := len(g.members)
 	first := int(g.next.Add(1) % uint32(n))

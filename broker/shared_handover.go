@@ -9,41 +9,43 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// What a member of a shared subscription has not acknowledged when it leaves for good
-// goes to the other members. (4.8.2 of 5.0: the server SHOULD send it to another one
-// when the session ends.) A member that is only away keeps what it has: the server MAY
-// wait for it, and a client that keeps its session wants that.
+// When a member of a shared subscription leaves for good, the messages that it has not
+// acknowledged go to the other members. (4.8.2 of 5.0: the server SHOULD send them to
+// another member when the session ends.) A member that is only disconnected keeps its
+// messages: the server MAY wait for it, and a client that keeps its session wants
+// that.
 //
-// A place in a stored queue names the shared subscription that the message came through,
-// and outlives its session until the place of the next member is stored. So a crash in
-// between loses nothing: what is left of a session is passed on at the next start.
+// A place in a stored queue names the shared subscription that the message came through.
+// It outlives its session until the place of the next member is stored. A crash in
+// between therefore loses nothing: the next start passes on what is left of a session.
 
-// orphan is a message of a shared subscription whose member does not get it.
+// orphan is a message of a shared subscription that its member does not get.
 type orphan struct {
 	message *message
 	group   string
 	slot    *slot   // its place in the store; nil: none
-	not     *client // has no space for it; nil: nobody in particular
+	not     *client // the member that has no space for it; nil: any member may get it
 }
 
-// orphaned returns what o is for the other members of group, or of any shared
-// subscription if group is empty.
+// orphaned returns o as an orphan. ok says whether it came through group, or through
+// any shared subscription if group is empty.
 func orphaned(o *session.Outgoing, group string) (x orphan, ok bool) {
 	e := o.Owner.(*queueEntry)
 	x = orphan{message: e.message, group: e.group.name(), slot: e.slot}
 	return x, x.group != "" && (group == "" || group == x.group)
 }
 
-// undeliveredSharedLocked returns what of a session that is over goes to others. Called
-// with client.mu held.
+// undeliveredSharedLocked returns the messages of an ended session that go to other
+// members. Called with client.mu held.
 func (cl *client) undeliveredSharedLocked(counts *statsCounters) (left []orphan) {
 	for _, o := range cl.sender.Incomplete(nil) {
 		x, ok := orphaned(o, "")
 		switch {
 		case !ok || o.Released():
-			// After PUBREC the message is the client's.
+			// After PUBREC the message belongs to the client.
 		case o.Publish.QoS == wire.ExactlyOnce && o.Sent():
-			// [MQTT-4.8.2-5] the client may have it, so nobody else gets it.
+			// [MQTT-4.8.2-5] the client may have the message, so no other member gets
+			// it.
 			counts.dropped.Add(1)
 		default:
 			left = append(left, x)
@@ -55,9 +57,9 @@ func (cl *client) undeliveredSharedLocked(counts *statsCounters) (left []orphan)
 	return left
 }
 
-// withdrawSharedLocked takes what has come through a shared subscription out of the
-// queue of a client that has left it and stays otherwise. [MQTT-3.10.4-3] What was sent
-// is completed. Called with client.mu held.
+// withdrawSharedLocked takes the unsent messages of a shared subscription out of the
+// queue of a client that has unsubscribed. [MQTT-3.10.4-3] Messages that were sent are
+// completed. Called with client.mu held.
 func (cl *client) withdrawSharedLocked(group string) (left []orphan) {
 	for _, o := range cl.sender.Incomplete(nil) {
 		x, ok := orphaned(o, group)
@@ -80,9 +82,9 @@ func (h *hub) passOn(lost []orphan, r *router, now time.Time, p *publication) (w
 	return h.passOnLocked(lost, r, now, p)
 }
 
-// passOnNowLocked is passOnLocked for a session that has left. Called with hub.mu held for
-// writing, so that what is published from now on comes behind, and client.mu of that
-// session: nobody else holds two of these, so they need no order.
+// passOnNowLocked is passOnLocked for a session that has left. Called with hub.mu held
+// for writing, so that later messages come behind, and with client.mu of that session. No
+// other code holds client.mu of two clients, so no lock order is needed.
 func (h *hub) passOnNowLocked(left []orphan) {
 	if len(left) > 0 {
 		var r router
@@ -92,9 +94,10 @@ func (h *hub) passOnNowLocked(left []orphan) {
 }
 
 // passOnLocked gives messages to other members of their shared subscriptions, in order.
-// What nobody can take is dropped and counted. Places in the store change from one
-// member to others in one Commit, for which p waits then, unless it is nil. Copies that
-// need no store go at once. Called with hub.mu held.
+// A message that no member can take is dropped and counted. The places in the store
+// change from one member to the others in one Commit; if p is not nil, it waits for
+// that Commit. Copies that are not stored go at once. It reports whether there is such
+// a Commit. Called with hub.mu held.
 func (h *hub) passOnLocked(lost []orphan, r *router, now time.Time, p *publication) (waits bool) {
 	ending := h.drains()
 	t := &journal.Task{Keep: true, Whole: true}
@@ -107,7 +110,7 @@ func (h *hub) passOnLocked(lost []orphan, r *router, now time.Time, p *publicati
 				copies = append(copies, c)
 			}
 		}
-		if !ok && (!ending || x.slot != nil) { // the rest goes with the broker
+		if !ok && (!ending || x.slot != nil) { // otherwise it ends with the broker
 			h.counts.dropped.Add(1)
 		}
 		if x.slot != nil {
@@ -124,7 +127,7 @@ func (h *hub) passOnLocked(lost []orphan, r *router, now time.Time, p *publicati
 	return true
 }
 
-// passedOn sends what has its place in the store.
+// passedOn sends the messages whose places have been stored.
 func (h *hub) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *publication) {
 	now := time.Now()
 	for i := range lost {
@@ -141,9 +144,10 @@ func (h *hub) passedOn(t *journal.Task, lost []orphan, copies []delivery, p *pub
 	}
 }
 
-// assignLocked finds a member that takes the message of x. One whose session is stored
-// gets it when the store has it; c is empty for the others, who have it. If the broker
-// is ending, nobody else gets it: their sessions go, too. Called with hub.mu held.
+// assignLocked finds a member that takes the message of x. If the session of that
+// member is stored, c is the copy, to be sent when the store has it. Otherwise the
+// message was sent and c is empty. While the broker ends, only stored sessions get the
+// message, because the others end with it. Called with hub.mu held.
 func (h *hub) assignLocked(x *orphan, r *router, now time.Time, ending bool) (c delivery, ok bool) {
 	s := h.nextMemberLocked(x, func(s *subscription) bool {
 		t := s.target(x.message)
@@ -159,7 +163,8 @@ func (h *hub) assignLocked(x *orphan, r *router, now time.Time, ending bool) (c 
 	return c, s != nil
 }
 
-// reserveElsewhere adds to copies what the members whose turn it was do not take.
+// reserveElsewhere adds to copies the messages that the chosen members could not
+// take.
 func (h *hub) reserveElsewhere(copies []delivery, lost []orphan, r *router, now time.Time) []delivery {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -176,7 +181,7 @@ func (h *hub) reserveElsewhere(copies []delivery, lost []orphan, r *router, now 
 	return copies
 }
 
-// packAgain adds to t what has to be stored of a message that another session had.
+// packAgain adds to t the operations for a message that another session had.
 func (h *hub) packAgain(t *journal.Task, x *orphan, c delivery) error {
 	if x.slot == nil {
 		copies := []delivery{c}
@@ -205,11 +210,11 @@ func (h *hub) nextMemberLocked(x *orphan, takes func(*subscription) bool) *subsc
 	return nil
 }
 
-// reassignSharedLocked passes on what waits for the client of s, which has unsubscribed, if
-// there is somebody else. Called with hub.mu held.
+// reassignSharedLocked passes on the messages that wait for the client of s, which has
+// unsubscribed, if the group has another member. Called with hub.mu held.
 func (h *hub) reassignSharedLocked(s *subscription) {
 	if s.group == nil || h.groups[s.whole] == nil {
-		return // a client may get what was queued before it unsubscribed
+		return // the client may get messages that were queued before it unsubscribed
 	}
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()

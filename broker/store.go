@@ -12,13 +12,12 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// clockInterval is how often the store is told that the broker is still there, while
-// a session in it has a connection.
+// clockInterval is how often the broker notes the time in the store while a stored
+// session has a connection.
 const clockInterval = time.Minute
 
-// persistence is the way to Config.Store, and what follows when it has something.
-// Without a Store nothing is durable: nobody has anything to commit, nothing waits and
-// nothing runs.
+// persistence leads to Config.Store and runs what follows a Commit. Without a Store
+// nothing is durable, no task exists and no goroutine runs.
 type persistence struct {
 	*journal.Journal
 	hooks    *hooks
@@ -29,32 +28,33 @@ type persistence struct {
 	notices  notices
 	stopOnce sync.Once
 
-	// Of the goroutine of the journal.
+	// Used by the journal's goroutine only.
 	failing bool // the last Commit failed
 }
 
-// storeFollows is what the journal asks of the hub.
+// storeFollows are the functions of the hub that the journal calls.
 type storeFollows struct {
 	begin     func([]store.Op) []store.Op
 	end       func(error)
 	concluded func()
-	needed    func() bool // somebody's session depends on the clock
+	needed    func() bool // reports whether a session depends on the clock
 }
 
-// newPersistence makes the way to s, which may be nil.
+// newPersistence returns the persistence of s, which may be nil.
 func newPersistence(s store.Store, hooks *hooks, follows storeFollows) *persistence {
 	p := &persistence{hooks: hooks, counts: hooks.counts, log: hooks.cfg.Logger, follows: follows, notices: newNotices()}
 	p.Journal = journal.New(s, p)
 	return p
 }
 
-// start lets the goroutines run.
+// start starts the goroutines.
 func (p *persistence) start() {
 	p.Start(clockInterval)
 	go p.announce() // stop waits for it
 }
 
-// stop commits what is left, see journal.Journal.Stop, and tells the observers.
+// stop commits the remaining tasks, see journal.Journal.Stop, and waits until the
+// observers have been told.
 func (p *persistence) stop(ctx context.Context) (err error) {
 	if !p.Stores() {
 		return nil
@@ -73,7 +73,8 @@ func (p *persistence) Begin(ops []store.Op) []store.Op { return p.follows.begin(
 // End implements journal.Owner.
 func (p *persistence) End(err error) { p.follows.end(err) }
 
-// Committed implements journal.Owner. It logs the first failure of a row, and its end.
+// Committed implements journal.Owner. It logs the first failure in a row, and the end
+// of the row.
 func (p *persistence) Committed(err error) {
 	if err == nil {
 		p.counts.commits.Add(1)
@@ -92,8 +93,7 @@ func (p *persistence) Committed(err error) {
 // Concluded implements journal.Owner.
 func (p *persistence) Concluded() { p.follows.concluded() }
 
-// Tick implements journal.Owner. It records that the broker is there, if a session
-// depends on it.
+// Tick implements journal.Owner. It records the time if a session depends on it.
 func (p *persistence) Tick() {
 	if p.follows.needed() {
 		p.Later(store.Op{Key: records.ClockKey(), Value: records.ClockValue(time.Now())})

@@ -8,15 +8,16 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// changes are the retained messages and subscriptions that the store has not got.
-// Subscriptions count as soon as they are made, so that no message is missed that
-// follows the SUBSCRIBE; what the store refuses is taken back. hub.mu guards them.
+// changes are the retained messages and subscriptions that are not stored yet. A
+// subscription takes effect as soon as it is made, so that the client gets all
+// messages that follow its SUBSCRIBE. If the store refuses it, it is taken back.
+// hub.mu guards the ledgers.
 type changes struct {
 	hub      *hub
-	pending  atomic.Bool   // there may be something; a hint for code that does not hold hub.mu
-	begun    bool          // begin was called, and end not; of the goroutine of the journal
-	begins   atomic.Uint64 // of begin
-	refused  uint64        // the last begin that failed, and why; of the goroutine of the journal
+	pending  atomic.Bool   // there may be changes; a hint for code that does not hold hub.mu
+	begun    bool          // between begin and end; used by the journal's goroutine only
+	begins   atomic.Uint64 // counts the calls of begin
+	refused  uint64        // number and error of the last begin that failed; used by the journal's goroutine only
 	refusal  error
 	retained ledger[string, *message]
 	filters  ledger[filterOf, *subscription]
@@ -28,8 +29,8 @@ type filterOf struct {
 	whole  string
 }
 
-// retainedChangedLocked is called when the retained message of topic, old, was replaced
-// by now.
+// retainedChangedLocked is called after now has replaced old as the retained message of
+// topic.
 func (c *changes) retainedChangedLocked(topic string, old, now *message) {
 	if !c.hub.persistence.Stores() {
 		return
@@ -47,7 +48,7 @@ func (c *changes) filterChangesLocked(cl *client, whole string) {
 	}
 }
 
-// walkEndedLocked is called when s, which the store has, has been sent its retained
+// walkEndedLocked is called when s, which is stored, has got all its retained
 // messages.
 func (c *changes) walkEndedLocked(cl *client, s *subscription) {
 	if cl.saved {
@@ -56,8 +57,9 @@ func (c *changes) walkEndedLocked(cl *client, s *subscription) {
 	}
 }
 
-// owed returns the subscription that s stands for in the ledger, as the store has it: with
-// retained messages that were still to be sent. It returns nil if s is one itself.
+// owed returns the subscription that s stands for in the ledger: the one in the store,
+// whose retained messages were still to be sent. It returns nil if s does not stand for
+// another.
 func (s *subscription) owed() *subscription {
 	if s == nil || s.client != nil || s.walk == nil {
 		return nil
@@ -77,12 +79,13 @@ func (c *changes) currentRetained(topic string) *message {
 
 func currentFilter(k filterOf) *subscription { return k.client.subscriptions[k.whole] }
 
-// next returns the first begin that can have what is changed from now on.
+// next returns the number of the first begin that can contain changes made from now
+// on.
 func (c *changes) next() uint64 { return c.begins.Load() + 1 }
 
-// refusedAt returns the error of what was changed before a begin that failed: it was
-// taken back. change is what next returned then; 0: nothing was changed. It is for the
-// goroutine of the journal.
+// refusedAt returns an error if a change was part of a begin that failed, and was
+// therefore taken back. change is the result of next before the change; 0 means that
+// nothing was changed. Only the goroutine of the journal calls it.
 func (c *changes) refusedAt(change uint64) error {
 	if change == 0 || change > c.refused {
 		return nil
@@ -90,7 +93,7 @@ func (c *changes) refusedAt(change uint64) error {
 	return c.refusal
 }
 
-// begin appends what has changed to ops.
+// begin appends the changes to ops.
 func (c *changes) begin(ops []store.Op) []store.Op {
 	if !c.pending.Load() {
 		return ops
@@ -123,8 +126,8 @@ func (c *changes) begin(ops []store.Op) []store.Op {
 	return ops
 }
 
-// end takes back what the store refused to somebody who waits for it. What nobody waits
-// for is tried again.
+// end takes back refused changes that a client waits for. Changes that no client waits
+// for are tried again.
 func (c *changes) end(err error) {
 	if !c.begun {
 		return
@@ -142,7 +145,7 @@ func (c *changes) end(err error) {
 			return
 		}
 		if durable != nil && !h.retained.fits(durable, &h.cfg) {
-			return // its place is taken
+			return // another message has taken its place
 		}
 		if h.retained.put(topic, nil, ""); durable != nil {
 			h.retained.putBack(durable)
@@ -156,7 +159,7 @@ func (c *changes) end(err error) {
 			return
 		}
 		if failed == nil && !k.client.mayAdd(durable, &h.cfg) {
-			return // its place is taken
+			return // another subscription has taken its place
 		}
 		if failed != nil {
 			h.removeRouteLocked(failed)

@@ -1,20 +1,21 @@
 package broker
 
-// ledger follows what is changed in memory before the store has it, by key. Only
-// the last state counts: what changes often is written as often as the store takes
-// it, and needs no more memory for that. hub.mu guards it.
+// ledger tracks, by key, what was changed in memory and is not stored yet. Only the
+// last state counts: a value that changes often is written as often as the store can
+// take it, and needs no more memory than one that changes once. hub.mu guards it.
 type ledger[K, V comparable] struct {
 	changes map[K]*change[V]
 }
 
-// change is one key that is not as it is in the store. The zero V stands for nothing.
+// change is a key whose value differs from the one in the store. The zero V means
+// that there is none.
 type change[V comparable] struct {
-	durable V    // what the store has
-	writing V    // what it is getting
-	flying  bool // it is getting something
+	durable V    // the value in the store
+	writing V    // the value that is being written
+	flying  bool // writing is being written
 }
 
-// note is called before what is under k is replaced.
+// note is called before the value old of k is replaced.
 func (l *ledger[K, V]) note(k K, old V) {
 	if l.changes == nil {
 		l.changes = make(map[K]*change[V])
@@ -24,15 +25,16 @@ func (l *ledger[K, V]) note(k K, old V) {
 	}
 }
 
-// replaced is called after it was replaced by now. What is again as it is in the store
-// is forgotten, or a store that hangs would let everything gather that comes and goes.
+// replaced is called after the value of k was replaced by now. If now is the value in
+// the store, the key is forgotten: otherwise values that come and go would pile up
+// while a store hangs.
 func (l *ledger[K, V]) replaced(k K, now V) {
 	if c := l.changes[k]; c != nil && !c.flying && c.durable == now {
 		delete(l.changes, k)
 	}
 }
 
-// begin calls write for everything that the store has not got.
+// begin calls write for every value that is not stored yet.
 func (l *ledger[K, V]) begin(current func(K) V, write func(k K, v V)) {
 	for k, c := range l.changes {
 		now := current(k)
@@ -45,8 +47,9 @@ func (l *ledger[K, V]) begin(current func(K) V, write func(k K, v V)) {
 	}
 }
 
-// end says whether what begin wrote is durable. If it is not, it calls undo for what
-// has not been replaced meanwhile, which may put back what the store has.
+// end says whether the values of begin are durable. If they are not, it calls undo
+// for those that have not been replaced meanwhile. undo may put back the stored
+// value.
 func (l *ledger[K, V]) end(ok bool, current func(K) V, undo func(k K, failed, durable V)) {
 	for k, c := range l.changes {
 		if !c.flying {

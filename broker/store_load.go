@@ -12,19 +12,20 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// loading is what is read from the Store, before it becomes the state of the broker.
+// loading is the state that was read from the Store, before it becomes the state of
+// the broker.
 type loading struct {
 	hub      *hub
 	now      time.Time
-	clock    time.Time // when the broker last ran, for sure
+	clock    time.Time // the last time that the broker is known to have run
 	clients  map[uint64]*client
 	states   map[uint64]*sessionState
 	messages map[uint64]*loadedMessage
 	queues   map[uint64][]*queueEntry // by session
-	released map[uint64][]*queueEntry // those after PUBREC
-	orphans  []orphan                 // of sessions that were over before their messages had been passed on
-	owed     []*subscription          // whose retained messages are still to be sent
-	rest     []store.Op               // removes what nothing refers to
+	released map[uint64][]*queueEntry // entries after PUBREC, by session
+	orphans  []orphan                 // messages of ended sessions that were not passed on yet
+	owed     []*subscription          // subscriptions whose retained messages are still to be sent
+	rest     []store.Op               // removes records that nothing refers to
 }
 
 // loadedMessage is a message that queues may refer to.
@@ -33,7 +34,8 @@ type loadedMessage struct {
 	stored storedMessage
 }
 
-// load goes on with what the Store has, or closes the broker with an error.
+// load restores the state from the Store. If that fails, it closes the broker with
+// the error.
 func (h *hub) load() {
 	l := &loading{
 		hub: h, now: time.Now(),
@@ -54,7 +56,7 @@ func (h *hub) load() {
 	l.resumeLocked()
 }
 
-// failLocked closes a broker that never began.
+// failLocked closes a broker that could not be started.
 func (h *hub) failLocked(err error) {
 	h.persistence = h.newPersistence(nil)
 	h.failure, h.closed = err, true
@@ -65,7 +67,8 @@ func (h *hub) failLocked(err error) {
 	h.cancel()
 }
 
-// read reads all records. Sessions come first, as everything else belongs to them.
+// read reads all records. Sessions come first, because all other records belong to
+// them.
 func (l *loading) read() error {
 	for _, step := range []struct {
 		kind records.Kind
@@ -114,11 +117,11 @@ func (l *loading) loadClock(_ records.Key, record store.Record) error {
 	return err
 }
 
-// monotonic gives a time from the store its place on the monotonic clock: from now on it
-// does not matter what becomes of the clock on the wall.
+// monotonic gives a time from the store a monotonic reading, so that later changes of
+// the wall clock do not matter.
 func (l *loading) monotonic(t time.Time) time.Time {
 	placed := l.now.Add(t.Sub(l.now))
-	if t.IsZero() || !placed.Equal(t) { // never, or centuries away
+	if t.IsZero() || !placed.Equal(t) { // zero, or centuries away
 		return t
 	}
 	return placed
@@ -156,10 +159,10 @@ func (l *loading) loadSession(key records.Key, record store.Record) error {
 	return nil
 }
 
-// live returns the session that a record belongs to. Without one it is left from a
-// session that was being removed.
+// live returns the session that a record belongs to, or nil. A record without a
+// session is left from a session that was being removed.
 func (l *loading) live(key []byte, number uint64) *client {
-	// No session that begins takes what is left for its own.
+	// A new session must not get a number that records are left of.
 	l.hub.created = max(l.hub.created, number)
 	if cl := l.clients[number]; cl != nil && !cl.gone {
 		return cl
@@ -226,9 +229,9 @@ func (l *loading) resumeLocked() {
 	}
 }
 
-// lost returns when a client lost its connection that had it at the end: not before
-// the broker was there for the last time that it knows of, and at most an interval of
-// its clock later.
+// lost returns when a client lost its connection that was connected at the end: a
+// clock interval after the broker last noted the time or the client connected, but
+// not later than now.
 func (l *loading) lost(since time.Time) time.Time {
 	if l.clock.After(since) {
 		since = l.clock
@@ -239,7 +242,7 @@ func (l *loading) lost(since time.Time) time.Time {
 	return since
 }
 
-// checkFilter checks what SUBSCRIBE has been checked for.
+// checkFilter repeats the checks of SUBSCRIBE.
 func checkFilter(whole string, shared bool) error {
 	if err := match.ValidateFilter(whole); err != nil {
 		return err

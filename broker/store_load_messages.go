@@ -46,14 +46,15 @@ func (l *loading) loadQueued(key records.Key, record store.Record) error {
 	}
 	cl.slots = max(cl.slots, key.Place, q.Released)
 	if q.Released == 0 && m.expired(l.now) && (q.PacketID == 0 || q.QoS == wire.AtLeastOnce) {
-		// [MQTT-3.3.2-5] Nobody waits for the rest of the exchange.
+		// [MQTT-3.3.2-5] The message has expired, and no client waits for the rest of
+		// the exchange.
 		l.hub.counts.expired.Add(1)
 		l.drop(record.Key)
 		return nil
 	}
 	m.stored.copies.Add(1)
 	e := &queueEntry{message: m.message, group: l.group(q.Group), ids: len(q.IDs)}
-	// What was taken once is kept, whatever else there is now.
+	// A message that was accepted once is kept, even beyond the limits of today.
 	cl.held.payer.chargeCopy(m.message, costOfEntry(e.ids))
 	cl.held.add(e)
 	e.slot = &slot{stored: &m.stored, session: number, number: key.Place, released: q.Released, ids: q.IDs}
@@ -70,7 +71,7 @@ func (l *loading) loadQueued(key records.Key, record store.Record) error {
 	return nil
 }
 
-// group returns the shared subscription, which may have lost its members.
+// group returns a shared subscription, whose members may all be gone.
 func (l *loading) group(whole string) *group {
 	if whole == "" {
 		return nil
@@ -81,8 +82,8 @@ func (l *loading) group(whole string) *group {
 	return &group{whole: whole}
 }
 
-// loadOrphan takes the place of a message in the queue of a session that is over. m is
-// nil if the message has gone, too.
+// loadOrphan reads the place of a message in the queue of an ended session. m is nil
+// if the message is gone, too.
 func (l *loading) loadOrphan(whole []byte, key records.Key, m *loadedMessage, q *records.Queued) {
 	l.hub.created = max(l.hub.created, key.Session)
 	switch {
@@ -92,7 +93,7 @@ func (l *loading) loadOrphan(whole []byte, key records.Key, m *loadedMessage, q 
 		l.hub.counts.expired.Add(1)
 		l.drop(whole)
 	case q.QoS == wire.ExactlyOnce && q.PacketID != 0:
-		// [MQTT-4.8.2-5] it may have been sent.
+		// [MQTT-4.8.2-5] the message may have been sent.
 		l.hub.counts.dropped.Add(1)
 		l.drop(whole)
 	default:
@@ -132,7 +133,7 @@ func (l *loading) loadRetained(_ records.Key, record store.Record) error {
 	if !l.hub.retained.fits(m, &l.hub.cfg) {
 		return fmt.Errorf("more retained messages than Config.RetainedMessages, which is %d, or RetainedBytes, which is %d, permit", l.hub.cfg.RetainedMessages, l.hub.cfg.RetainedBytes)
 	}
-	payer := "" // nobody knows who published it, unless that client is known
+	payer := "" // empty unless the publisher has a session
 	if cl := l.hub.clients[m.from]; cl != nil {
 		payer = cl.sessionCharge.memory.name
 	}
@@ -140,7 +141,7 @@ func (l *loading) loadRetained(_ records.Key, record store.Record) error {
 	return nil
 }
 
-// fill gives a session its messages.
+// fill restores the messages of a session.
 func (l *loading) fill(number uint64, cl *client) error {
 	released, queue := l.released[number], l.queues[number]
 	slices.SortFunc(released, func(a, b *queueEntry) int { return cmp.Compare(a.slot.released, b.slot.released) })

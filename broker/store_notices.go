@@ -7,11 +7,11 @@ import (
 )
 
 // notices are events that had to wait for the store. They are told on a goroutine of
-// their own: observers may take their time, and may call methods that wait for the
-// store themselves. What a task has cost is given back when its events have been told.
+// their own, because observers may block and may call methods that wait for the store.
+// The memory of a task is freed when its events have been told.
 type notices struct {
-	wake  chan struct{} // holds one
-	over  chan struct{} // closed when nothing follows
+	wake  chan struct{} // holds one signal
+	over  chan struct{} // closed when no further events follow
 	ended chan struct{} // closed when the goroutine is done
 
 	mu    sync.Mutex
@@ -27,7 +27,7 @@ func newNotices() notices {
 	return notices{wake: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{})}
 }
 
-// tell tells the observers what came of t.
+// tell queues the events that follow t.
 func (p *persistence) tell(t *journal.Task, events ...Event) {
 	if len(events) == 0 || !p.hooks.observed() {
 		return
@@ -43,7 +43,8 @@ func (p *persistence) tell(t *journal.Task, events ...Event) {
 	}
 }
 
-// announce tells until over is closed, and then the rest.
+// announce tells the observers of events until over is closed, and then of the
+// remaining ones.
 func (p *persistence) announce() {
 	s := &p.notices
 	defer close(s.ended)

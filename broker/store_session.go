@@ -8,15 +8,15 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// sessionState is what the store has of a session itself.
+// sessionState is what the record of a session holds.
 type sessionState struct {
 	peer      *Peer
 	expiry    uint32    // in seconds
-	ended     bool      // there are only wills left to publish
-	connected bool      // since
-	since     time.Time // when the client came or went
-	will      *will     // of the client, for when it goes
-	leaving   []*will   // are being published
+	ended     bool      // the session is over; only its wills remain to be published
+	connected bool      // has a connection since since
+	since     time.Time // when the client connected or disconnected
+	will      *will     // to publish when the client goes
+	leaving   []*will   // wills that are being published
 }
 
 func (s *sessionState) record() *records.Session {
@@ -58,18 +58,19 @@ func willOf(r records.Will, peer *Peer) *will {
 	return &will{message: r.Message, delay: r.Delay, peer: peer}
 }
 
-// formerAddr is the address of a client that was there before the broker started.
+// formerAddr is the address of a client that connected before the broker started.
 type formerAddr struct{ network, address string }
 
-// Network returns what it was.
+// Network returns the network of the former connection.
 func (a formerAddr) Network() string { return a.network }
 
-// String returns what it was.
+// String returns the former address.
 func (a formerAddr) String() string { return a.address }
 
 var _ net.Addr = formerAddr{}
 
-// sessionOp returns the record of a session, or its removal if nothing is left of it.
+// sessionOp returns the record of a session, or the removal of the record if nothing
+// is left of the session.
 func (h *hub) sessionOp(number uint64, s *sessionState) store.Op {
 	op := store.Op{Key: records.SessionKey(number)}
 	if s.ended && len(s.leaving) == 0 {
@@ -78,7 +79,7 @@ func (h *hub) sessionOp(number uint64, s *sessionState) store.Op {
 	}
 	value, err := s.record().Value()
 	if err != nil {
-		// Nothing in it came without being checked.
+		// All of it was checked when it came.
 		h.cfg.Logger.Error("session cannot be stored", "client", s.peer.ClientID, "error", err)
 		op.Delete = true
 		return op

@@ -9,7 +9,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// handleSubscribe takes a SUBSCRIBE and answers it.
+// handleSubscribe handles a SUBSCRIBE and answers it.
 func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	if err := session.RefuseSubscribe(p, c.version, c.hub.cfg.announced()); err != nil {
 		return err
@@ -46,8 +46,9 @@ func (c *conn) handleSubscribe(p *wire.Subscribe, now time.Time) error {
 	return nil
 }
 
-// subscribe makes the subscriptions that are not refused yet, and answers. waits says
-// that the answer, and what is retained, comes when the store has them.
+// subscribe makes the subscriptions that are not refused yet, and answers. If waits
+// is true, SUBACK and the retained messages follow when the store has the
+// subscriptions.
 func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now time.Time) (waits bool, err error) {
 	h := c.hub
 	h.mu.Lock()
@@ -81,8 +82,8 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 		}
 	}
 	if t == nil {
-		// [MQTT-3.8.4-1] before the retained messages, so that the client knows what
-		// they are.
+		// [MQTT-3.8.4-1] SUBACK goes before the retained messages, so that the client
+		// knows what they belong to.
 		if err := c.explain(ack, &ack.ReasonString, why); err != nil {
 			return false, err
 		}
@@ -106,17 +107,17 @@ func (c *conn) subscribe(p *wire.Subscribe, ack *wire.Suback, why string, now ti
 	return t != nil, nil
 }
 
-// yieldAfter is how many filters and retained messages a client may go through
-// before the others get their turn.
+// yieldAfter is how many filters and retained messages of one packet are handled
+// before other goroutines get hub.mu.
 const yieldAfter = 1024
 
-// messageWork is what a retained message counts, which costs as much as some filters.
+// messageWork is how many filters a retained message counts as.
 const messageWork = 2
 
-// yieldLocked lets the others have hub.mu, which is held, when enough work is done:
-// one packet can name a million filters. Whoever comes in between sees a part of
-// them, as if each had come in a packet of its own. [MQTT-3.8.4-5]
-// It reports whether the connection still has its session.
+// yieldLocked releases hub.mu, which is held, for a moment when enough work is done:
+// one packet can name a million filters. Other goroutines may then see some of the
+// filters, as if each had come in a packet of its own. [MQTT-3.8.4-5] It reports
+// whether the connection still has its session.
 func (c *conn) yieldLocked(work *int) bool {
 	if *work < yieldAfter {
 		return true
@@ -128,14 +129,14 @@ func (c *conn) yieldLocked(work *int) bool {
 	return c.isAttachedLocked()
 }
 
-// newSubscription returns what the client asks for.
+// newSubscription returns the subscription that f asks for.
 func (c *conn) newSubscription(f *wire.SubscribeFilter, id uint32) *subscription {
 	return &subscription{
 		client: c.client,
 		whole:  f.Filter,
-		// [MQTT-3.2.2-10] any QoS may be asked for.
+		// [MQTT-3.2.2-10] a client may ask for any QoS.
 		qos: min(f.QoS, *c.hub.cfg.MaximumQoS),
-		// A bridge says by its protocol level that it wants these two.
+		// A bridge asks for these two with its protocol level.
 		noLocal:           f.NoLocal || c.bridge,
 		retainAsPublished: f.RetainAsPublished || c.bridge,
 		id:                id,
@@ -162,7 +163,7 @@ func (c *conn) authorizeSubscribe(f *wire.SubscribeFilter) (wire.QoS, *refusal) 
 	return d.qos, no
 }
 
-// subscribed returns what observers are told.
+// subscribed returns the events for the observers.
 func (c *conn) subscribed(p *wire.Subscribe, ack *wire.Suback) (events []Event) {
 	peer := c.client.lastPeer()
 	for i, code := range ack.ReasonCodes {

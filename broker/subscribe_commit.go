@@ -8,8 +8,9 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// subscriptionTask returns what waits for changes of subscriptions that are made from
-// now on, or nil if nothing does, as the session ends with the connection.
+// subscriptionTask returns the task that waits until the subscriptions made from now
+// on are stored. It returns nil if the session ends with its connection, so that
+// nothing is stored.
 func (c *conn) subscriptionTask() *journal.Task {
 	if !c.client.durable.Load() {
 		return nil
@@ -18,20 +19,20 @@ func (c *conn) subscriptionTask() *journal.Task {
 	return &journal.Task{Share: &c.client.waiting, Refused: func() error { return h.changes.refusedAt(change) }}
 }
 
-// commitSubscribeLocked lets SUBACK wait for the store, together with the retained messages
-// that follow it. Called with hub.mu held.
+// commitSubscribeLocked makes SUBACK, and the retained messages that follow it, wait for
+// the store. Called with hub.mu held.
 func (c *conn) commitSubscribeLocked(t *journal.Task, p *wire.Subscribe, ack *wire.Suback, why string, copies []delivery) {
 	for i := range p.Filters {
 		t.Cost += deliveryCost + len(p.Filters[i].Filter)
 	}
-	// The decoder's memory is used again.
+	// The decoder reuses its memory.
 	p = &wire.Subscribe{PacketID: p.PacketID, Filters: append([]wire.SubscribeFilter(nil), p.Filters...)}
 	t.Done = func(err error) { c.subscribeCommitted(t, p, ack, why, copies, err) }
 	c.hub.persistence.Add(t)
 }
 
-// subscribeCommitted answers, and sends what is retained. [MQTT-3.8.4-1] SUBACK goes
-// first, so that the client knows what it gets.
+// subscribeCommitted sends SUBACK and the retained messages. [MQTT-3.8.4-1] SUBACK
+// goes first, so that the client knows what they belong to.
 func (c *conn) subscribeCommitted(t *journal.Task, p *wire.Subscribe, ack *wire.Suback, why string, copies []delivery, err error) {
 	if err != nil {
 		giveUp(copies)

@@ -2,8 +2,8 @@ package broker
 
 import "github.com/seed65a45251/mqtt/match"
 
-// subscribeLocked makes or replaces a subscription. Called with hub.mu held. It returns
-// false when the client has too many.
+// subscribeLocked makes or replaces a subscription. It returns false for ok if there is
+// no space for another one. Called with hub.mu held.
 func (h *hub) subscribeLocked(s *subscription, mayShare bool) (ok, isNew bool) {
 	cl := s.client
 	old := cl.subscriptions[s.whole]
@@ -11,8 +11,8 @@ func (h *hub) subscribeLocked(s *subscription, mayShare bool) (ok, isNew bool) {
 		return false, false
 	}
 	if old != nil {
-		// [MQTT-3.8.4-3] the new one takes its place; nobody publishes meanwhile. What is
-		// still to be sent for the old one is sent.
+		// [MQTT-3.8.4-3] the new subscription replaces the old one under hub.mu, so no
+		// message is missed. The walk of the old one continues.
 		s.walk, old.walk = old.walk, nil
 		h.removeRouteLocked(old)
 	}
@@ -22,13 +22,13 @@ func (h *hub) subscribeLocked(s *subscription, mayShare bool) (ok, isNew bool) {
 	return true, old == nil
 }
 
-// mayAddLocked reports whether there is space for another subscription of cl, in its
-// own limits and in those of all.
+// mayAddLocked reports whether there is space for another subscription of cl, within
+// the limits of the client and of the broker.
 func (h *hub) mayAddLocked(cl *client, s *subscription, mayShare bool) bool {
 	return cl.mayAdd(s, &h.cfg) && h.mayRouteLocked(cl, s.whole, mayShare) && h.memory.fits(cl.sessionCharge.memory.name, 2*costOf(s))
 }
 
-// mayRouteLocked reports whether a message may cost what the subscription adds to it.
+// mayRouteLocked reports whether the shape of the filter is within the limits.
 func (h *hub) mayRouteLocked(cl *client, whole string, shared bool) bool {
 	filter := whole
 	if shared {
@@ -37,7 +37,7 @@ func (h *hub) mayRouteLocked(cl *client, whole string, shared bool) bool {
 	return h.shapes.fits(filter, cl.payerLocked(h.cfg.open()))
 }
 
-// addRouteLocked puts s into the routing. Called with hub.mu held.
+// addRouteLocked adds s to the routing. Called with hub.mu held.
 func (h *hub) addRouteLocked(s *subscription, mayShare bool) {
 	_, filter, shared := match.SplitShared(s.whole)
 	shared = shared && mayShare
@@ -58,7 +58,7 @@ func (h *hub) addRouteLocked(s *subscription, mayShare bool) {
 	}
 }
 
-// removeRouteLocked takes s out of the routing. Called with hub.mu held.
+// removeRouteLocked removes s from the routing. Called with hub.mu held.
 func (h *hub) removeRouteLocked(s *subscription) {
 	s.walk.endLocked()
 	if s.local == nil {

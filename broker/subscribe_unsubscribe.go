@@ -7,7 +7,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// unsubscribed returns what observers are told.
+// unsubscribed returns the events for the observers.
 func (c *conn) unsubscribed(p *wire.Unsubscribe, ack *wire.Unsuback) (events []Event) {
 	peer := c.client.lastPeer()
 	for i, code := range ack.ReasonCodes {
@@ -18,7 +18,7 @@ func (c *conn) unsubscribed(p *wire.Unsubscribe, ack *wire.Unsuback) (events []E
 	return events
 }
 
-// handleUnsubscribe takes an UNSUBSCRIBE and answers it. [MQTT-3.10.4-1] filters
+// handleUnsubscribe handles an UNSUBSCRIBE and answers it. [MQTT-3.10.4-1] filters
 // are compared byte for byte.
 func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 	if !c.awaitStore() {
@@ -38,8 +38,8 @@ func (c *conn) handleUnsubscribe(p *wire.Unsubscribe) error {
 	return nil
 }
 
-// unsubscribe removes the subscriptions that are there, and answers. waits says that the
-// answer comes when the store has forgotten them.
+// unsubscribe removes the subscriptions that exist, and answers. If waits is true,
+// UNSUBACK follows when the store has forgotten them.
 func (c *conn) unsubscribe(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool, err error) {
 	h, cl := c.hub, c.client
 	h.mu.Lock()
@@ -70,7 +70,7 @@ func (c *conn) unsubscribe(p *wire.Unsubscribe, ack *wire.Unsuback) (waits bool,
 	return false, c.answer(ack)
 }
 
-// commitUnsubscribeLocked lets UNSUBACK wait for the store. Called with hub.mu held.
+// commitUnsubscribeLocked makes UNSUBACK wait for the store. Called with hub.mu held.
 func (c *conn) commitUnsubscribeLocked(t *journal.Task, p *wire.Unsubscribe, ack *wire.Unsuback) {
 	p = &wire.Unsubscribe{PacketID: p.PacketID, Filters: append([]string(nil), p.Filters...)}
 	for i := range p.Filters {
@@ -80,7 +80,7 @@ func (c *conn) commitUnsubscribeLocked(t *journal.Task, p *wire.Unsubscribe, ack
 	c.hub.persistence.Add(t)
 }
 
-// unsubscribeCommitted answers. Before 5.0 there is no word for a failure.
+// unsubscribeCommitted sends UNSUBACK. Before 5.0 it cannot report a failure.
 func (c *conn) unsubscribeCommitted(t *journal.Task, p *wire.Unsubscribe, ack *wire.Unsuback, err error) {
 	if err != nil && c.version < wire.V5 {
 		c.fail(&refusal{code: wire.ImplementationSpecificError, text: storeFailed})

@@ -7,19 +7,20 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// subscription is one filter of one client, or the place of a shared one in the
-// routing tree. It never changes: a SUBSCRIBE for the same filter replaces it.
+// subscription is one filter of one client, or the entry of a shared subscription in
+// the routing tree. Its fields never change, apart from limit and walk: a SUBSCRIBE
+// for the same filter replaces it.
 type subscription struct {
-	client            *client // nil: stands for group in the tree
-	local             program // nil: of client
+	client            *client // nil: it stands for group in the tree
+	local             program // nil: it belongs to client
 	whole             string  // the filter as the client wrote it
-	filter            string  // what topics are matched against
+	filter            string  // the filter that topics are matched against
 	qos               wire.QoS
 	noLocal           bool
 	retainAsPublished bool
 	id                uint32        // subscription identifier; 0: none
 	group             *group        // nil: not shared
-	limit             atomic.Uint64 // what the hooks allow now, see granted
+	limit             atomic.Uint64 // what the hooks allow now, see limitBits
 	walk              *walk         // of the retained messages that are still to be sent; nil: there are none. hub.mu guards it
 }
 
@@ -29,7 +30,7 @@ type program interface {
 	offer(m *message, retain bool)
 }
 
-// costOf returns what a subscription takes.
+// costOf returns the memory of a subscription.
 func costOf(s *subscription) int {
 	n := subscriptionCost + filterCopies*len(s.whole)
 	if s.group != nil {
@@ -38,8 +39,9 @@ func costOf(s *subscription) int {
 	return n
 }
 
-// The limit of a subscription is 0 if nobody has looked at it again, else the QoS that is
-// allowed and 1, or nothing; and above that the rules.
+// The low limitBits bits of a subscription's limit are 0 if it was not examined again,
+// the allowed QoS plus 1, or nothing if it is not allowed. The bits above are the number
+// of the rules.
 const (
 	limitBits = 8
 	nothing   = 1<<limitBits - 1
@@ -53,14 +55,14 @@ func (s *subscription) granted() wire.QoS {
 	return s.qos
 }
 
-// isBarred reports whether s is not allowed any more. Under other rules than those that
-// it was looked at it may be.
+// isBarred reports whether s is not allowed any more. After a change of the rules it is
+// not barred until it has been examined again.
 func (s *subscription) isBarred() bool {
 	limit := s.limit.Load()
 	return limit&nothing == nothing && limit>>limitBits == s.client.hub.rules()
 }
 
-// order sorts subscriptions so that those of one client stand together.
+// order returns a key that sorts the subscriptions of one client together.
 func (s *subscription) order() uint64 {
 	if s.client == nil {
 		return 0
@@ -68,7 +70,7 @@ func (s *subscription) order() uint64 {
 	return s.client.number
 }
 
-// record returns the record of s.
+// record returns the stored form of s.
 func (s *subscription) record() []byte {
 	r := records.Subscription{
 		Filter: s.whole, QoS: s.qos, NoLocal: s.noLocal, RetainAsPublished: s.retainAsPublished,
@@ -84,7 +86,7 @@ const filterBytes = 4 << 20
 type filters struct {
 	subscriptions map[string]*subscription // by whole filter
 	bytes         int
-	cost          int // charged to payer
+	cost          int // the memory charged to payer
 	payer         *holder
 }
 
@@ -112,7 +114,7 @@ func (f *filters) charge(n int) {
 	f.cost += n
 }
 
-// clear removes all.
+// clear removes all subscriptions.
 func (f *filters) clear() {
 	f.charge(-f.cost)
 	*f = filters{}

@@ -27,7 +27,7 @@ func (b *Broker) figuresLocked(now time.Time) []figure {
 	}
 }
 
-// version names the module and its version, where the build knows it.
+// version returns the module and its version, as far as the build knows it.
 var version = sync.OnceValue(func() string {
 	const module = "github.com/seed65a45251/mqtt"
 	info, ok := debug.ReadBuildInfo()
@@ -42,7 +42,7 @@ var version = sync.OnceValue(func() string {
 	return module
 })
 
-// publishStatus sends the subscribers what has changed.
+// publishStatus sends the subscribers the figures that have changed.
 func (b *Broker) publishStatus() {
 	now := time.Now()
 	var changed []figure
@@ -50,7 +50,7 @@ func (b *Broker) publishStatus() {
 	s := &b.sys
 	if s.timer == nil || now.Before(s.due) || b.closed {
 		b.mu.Unlock()
-		return // stopped too late; there may be another timer by now
+		return // the timer was stopped too late; there may be another one by now
 	}
 	for _, f := range b.figuresLocked(now) {
 		if s.told[f.topic] != f.value {

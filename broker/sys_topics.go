@@ -8,18 +8,18 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// sysTopics publishes figures about the broker on topics below $SYS. They cost
-// nothing while nobody has subscribed to them. hub.mu guards it.
+// sysTopics publishes figures about the broker on topics below $SYS. Without a
+// subscriber it does nothing. hub.mu guards it.
 type sysTopics struct {
 	interval time.Duration
 	life     *life
 	figures  func(now time.Time) []figure // called with hub.mu held
 	publish  func()                       // when the timer fires
 
-	subscriptions int // that may match
+	subscriptions int // number of subscriptions that may match
 	timer         *time.Timer
 	due           time.Time         // when the timer fires
-	told          map[string]string // by topic
+	told          map[string]string // the last value told, by topic
 }
 
 const (
@@ -27,14 +27,14 @@ const (
 	statusRoot  = statusRealm + "broker/"
 )
 
-// isStatus reports whether a filter may match status topics. Wildcards do not
-// stand for the first level. [MQTT-4.7.2-1]
+// isStatus reports whether a filter may match status topics. A wildcard never matches
+// their first level. [MQTT-4.7.2-1]
 func isStatus(filter string) bool { return strings.HasPrefix(filter, statusRealm) }
 
 // figure is one status topic.
 type figure struct{ topic, value string }
 
-// watchLocked counts a subscription in.
+// watchLocked counts a subscription.
 func (s *sysTopics) watchLocked() {
 	if s.interval < 0 {
 		return
@@ -51,7 +51,7 @@ func (s *sysTopics) startLocked(now time.Time) {
 	s.timer = s.life.afterLocked(s.interval, s.publish)
 }
 
-// unwatchLocked counts it out again.
+// unwatchLocked undoes watchLocked.
 func (s *sysTopics) unwatchLocked() {
 	if s.interval < 0 {
 		return
@@ -66,7 +66,7 @@ func (s *sysTopics) stopLocked() {
 	s.timer = nil
 }
 
-// messagesLocked returns what a new subscriber gets as retained messages.
+// messagesLocked returns the retained messages for a new subscriber.
 func (s *sysTopics) messagesLocked(filter string, now time.Time) []*message {
 	if !isStatus(filter) || s.interval < 0 {
 		return nil

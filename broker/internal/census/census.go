@@ -1,5 +1,5 @@
-// Package census counts members by whom they are of, an address or a user, and knows
-// who has most of them, for when there are too many.
+// Package census counts members by owner, an address or a user, and finds the owner
+// with most members.
 package census
 
 import (
@@ -10,23 +10,23 @@ import (
 	"github.com/seed65a45251/mqtt/internal/list"
 )
 
-// Census is members by whom they are of. It is not safe for concurrent use.
+// Census holds members by their owner. It is not safe for concurrent use.
 type Census[K comparable, V any] struct {
 	size   int
 	owners map[K]*Owner[K, V]
-	levels []list.List[*Owner[K, V]] // by the number of members; those that have had as many for long come first
-	top    int                       // the highest level that has an owner
+	levels []list.List[*Owner[K, V]] // by the number of members; owners that reached it first come first
+	top    int                       // the highest level with an owner
 }
 
-// Member is one of a census.
+// Member is one member of a census.
 type Member[K comparable, V any] struct {
 	list.Place[*Member[K, V]]
-	owner *Owner[K, V] // nil: it has left
+	owner *Owner[K, V] // nil: the member has left
 	Value V
 	Since time.Time
 }
 
-// Owner is the members of one address or user, the longest first.
+// Owner holds the members of one address or user, the oldest first.
 type Owner[K comparable, V any] struct {
 	list.Place[*Owner[K, V]] // in its level
 	key                      K
@@ -48,7 +48,7 @@ func New[K comparable, V any]() *Census[K, V] {
 // Len returns the number of members.
 func (c *Census[K, V]) Len() int { return c.size }
 
-// Count returns how many members there are of key.
+// Count returns the number of members of key.
 func (c *Census[K, V]) Count(key K) int {
 	if o := c.owners[key]; o != nil {
 		return o.size
@@ -56,10 +56,11 @@ func (c *Census[K, V]) Count(key K) int {
 	return 0
 }
 
-// Busiest returns an owner with most members, nil if there is none, and their number.
+// Busiest returns an owner with most members, and their number. The owner is nil if
+// the census is empty.
 func (c *Census[K, V]) Busiest() (o *Owner[K, V], members int) { return c.levels[c.top].First(), c.top }
 
-// Add takes in a member.
+// Add adds a member.
 func (c *Census[K, V]) Add(key K, value V, now time.Time) *Member[K, V] {
 	o := c.owners[key]
 	if o == nil {
@@ -72,7 +73,7 @@ func (c *Census[K, V]) Add(key K, value V, now time.Time) *Member[K, V] {
 	return m
 }
 
-// Remove takes out a member. Nil, or one that is gone already, changes nothing.
+// Remove removes a member. If m is nil or was removed already, it does nothing.
 func (c *Census[K, V]) Remove(m *Member[K, V]) {
 	if m == nil || m.owner == nil {
 		return
@@ -104,9 +105,9 @@ func (c *Census[K, V]) resize(o *Owner[K, V], by int) {
 	}
 }
 
-// AddressOf returns what counts as one address: one of version 4, or the network of 64
-// bits that a customer gets of version 6. All that have none, in memory and on Unix
-// sockets, are one.
+// AddressOf returns the key for an address: the whole address for IPv4, and for IPv6
+// the 64-bit network, which is what one customer gets. Connections without an IP
+// address, in memory and on Unix sockets, share one key.
 func AddressOf(addr net.Addr) netip.Addr {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {

@@ -2,17 +2,17 @@ package journal
 
 import "context"
 
-// Bytes returns how much memory the tasks need that wait, in bytes.
+// Bytes returns the memory of the tasks that wait, in bytes.
 func (j *Journal) Bytes() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.bytes
 }
 
-// Full reports whether nothing more may wait.
+// Full reports whether no further task may wait.
 func (j *Journal) Full() bool { return j.Stores() && j.Bytes() >= Maximum }
 
-// Behind reports whether something of s waits.
+// Behind reports whether a task of s waits.
 func (j *Journal) Behind(s *Share) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -29,9 +29,9 @@ func (j *Journal) MustWait(s *Share) bool {
 	return !j.admitsLocked(s)
 }
 
-// Admit waits until more of s may wait. It returns false when gone is closed or ctx ends.
-// If s is nil, what Done has held does not count: whoever has to be told of it must not
-// wait for that itself.
+// Admit waits until another task of s may wait. It returns false when gone is closed or
+// ctx ends first. If s is nil, the memory that Done has marked as Held does not count:
+// the goroutine that frees that memory must not wait for it.
 func (j *Journal) Admit(ctx context.Context, s *Share, gone <-chan struct{}) bool {
 	for {
 		j.mu.Lock()
@@ -58,7 +58,7 @@ func (j *Journal) admitsLocked(s *Share) bool {
 	return j.bytes < Maximum && s.bytes < ShareMaximum
 }
 
-// Free ends what a task costs whose Done has set Held.
+// Free releases the memory of a task whose Done has set Held.
 func (j *Journal) Free(t *Task) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -67,7 +67,7 @@ func (j *Journal) Free(t *Task) {
 	j.advanceLocked()
 }
 
-// giveBackLocked ends what t costs. Called with j.mu held.
+// giveBackLocked subtracts the cost of t. Called with j.mu held.
 func (j *Journal) giveBackLocked(t *Task) {
 	j.bytes -= t.Cost
 	if t.Share != nil {
@@ -75,7 +75,7 @@ func (j *Journal) giveBackLocked(t *Task) {
 	}
 }
 
-// advanceLocked wakes those who wait for space. Called with j.mu held.
+// advanceLocked wakes the goroutines that wait for space. Called with j.mu held.
 func (j *Journal) advanceLocked() {
 	close(j.progress)
 	j.progress = make(chan struct{})

@@ -6,16 +6,17 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// errUnwanted is what Done gets of a task that was given up.
+// errUnwanted is the error that Done gets for a task that was given up.
 var errUnwanted = errors.New("given up")
 
-// outcome is a task that is over, and what came of it.
+// outcome is a finished task and its result.
 type outcome struct {
 	task *Task
 	err  error
 }
 
-// work commits what has gathered. It returns true when that was the last.
+// work commits the tasks that have gathered. It returns true if that was the last
+// time.
 func (j *Journal) work() (last bool) {
 	for {
 		j.mu.Lock()
@@ -36,12 +37,12 @@ func (j *Journal) work() (last bool) {
 	}
 }
 
-// divide picks out the tasks that are given up or refused.
+// divide separates the tasks that are given up or refused from the others.
 func divide(batch []*Task) (left []*Task, refused []outcome) {
 	for i, t := range batch {
 		err := t.refusal()
 		if err != nil && refused == nil {
-			left = append(left, batch[:i]...) // j.batch is another's
+			left = append(left, batch[:i]...) // batch is shared with j.batch
 		}
 		switch {
 		case err != nil:
@@ -66,7 +67,8 @@ func (t *Task) refusal() error {
 	return t.Refused()
 }
 
-// commit writes the operations of all tasks, and what has changed without, as one.
+// commit writes the operations of all tasks, and the changes that the owner adds, in
+// one Commit.
 func (j *Journal) commit(batch []*Task) error {
 	ops := j.ops[:0]
 	for _, t := range batch {
@@ -90,7 +92,8 @@ func (j *Journal) commit(batch []*Task) error {
 // opsMaximum is how much space for operations is kept between commits.
 const opsMaximum = 4096
 
-// conclude does what waited for the tasks. It reports whether there are more.
+// conclude calls Done of the tasks and returns their memory. It reports whether there
+// are more tasks.
 func (j *Journal) conclude(batch []*Task, err error, refused []outcome) (more bool) {
 	var again []*Task
 	if err != nil {
@@ -136,13 +139,13 @@ func (j *Journal) conclude(batch []*Task, err error, refused []outcome) (more bo
 	return len(j.tasks) > 0
 }
 
-// relieve divides tasks that could not be committed: over are those that are told so,
-// again those that are tried until they succeed. Of these it commits the removals by
-// themselves. A full Store may take nothing else, and without them it stays full, as
-// long as there are publishers who try to add to it.
+// relieve divides tasks that could not be committed: over are those that are told of
+// the error, again those that are tried until they succeed. It commits the removals
+// of the latter by themselves. A full Store may accept nothing else, and without them
+// it would stay full as long as publishers try to add to it.
 func (j *Journal) relieve(tasks []*Task) (over, again []*Task) {
-	removed := make(map[string]bool) // by key: it ends with being removed
-	ahead := make(map[string]bool)   // by key: a whole task has to go before
+	removed := make(map[string]bool) // by key: whether the last operation removes it
+	ahead := make(map[string]bool)   // by key: keys of a whole task, which must be committed first
 	sets := false
 	for _, t := range tasks {
 		for _, op := range t.Ops {
@@ -160,7 +163,7 @@ func (j *Journal) relieve(tasks []*Task) (over, again []*Task) {
 			removals = append(removals, store.Op{Key: []byte(key), Delete: true})
 		}
 	}
-	// What consists of removals only has just failed.
+	// If there were only removals, they have just failed.
 	relieved := sets && len(removals) > 0 && j.store.Commit(removals) == nil
 	for _, t := range tasks {
 		done := !t.Keep
@@ -177,8 +180,8 @@ func (j *Journal) relieve(tasks []*Task) (over, again []*Task) {
 	return over, again
 }
 
-// without returns the operations on keys that are not removed. What has been set
-// before the removal of a key has no meaning any more.
+// without returns the operations on keys that are not in removed. A key in removed
+// ends up removed, so its earlier operations no longer matter.
 func without(ops []store.Op, removed map[string]bool) []store.Op {
 	var left []store.Op
 	for _, op := range ops {

@@ -1,6 +1,7 @@
-// Package journal is the way to a store.Store for a server with many clients: what has
-// to be stored becomes a task, all tasks that have gathered while the store was busy are
-// committed together, and then each of them goes on. It knows nothing of MQTT.
+// Package journal commits the changes of a server with many clients to a store.Store.
+// Each change is a task. All tasks that gather while the store is busy are committed
+// together, and then the code that follows each of them runs. The package knows nothing
+// of MQTT.
 package journal
 
 import (
@@ -13,58 +14,57 @@ import (
 )
 
 const (
-	// LazyDelay is how long what nobody waits for may take to the store. Most of it goes
-	// with something else before.
+	// LazyDelay bounds the time until operations that nothing waits for are committed.
+	// Most of them go with another task before.
 	LazyDelay = 200 * time.Millisecond
-	// RetryDelay is when something that has to be written is tried again.
+	// RetryDelay is the pause before a failed Commit is tried again.
 	RetryDelay = time.Second
-	// Maximum bounds the memory of what waits for the store, in bytes, and ShareMaximum
-	// that of one Share.
+	// Maximum bounds the memory of all tasks that wait for the store, in bytes.
+	// ShareMaximum bounds that of one Share.
 	Maximum      = 64 << 20
 	ShareMaximum = 4 << 20
 )
 
-// Owner is whom a Journal works for. Its methods are called on the goroutine of the
-// Journal, which holds no lock meanwhile.
+// Owner is the server that a Journal works for. Its methods are called on the
+// goroutine of the Journal, which holds no lock meanwhile.
 type Owner interface {
-	// Begin appends what has changed without a task to the operations of a Commit.
+	// Begin appends changes that are not tasks to the operations of a Commit.
 	Begin(ops []store.Op) []store.Op
-	// End says what became of what Begin has appended; err is nil if there was nothing to
-	// commit.
+	// End reports the result for the operations that Begin appended. err is nil if there
+	// was nothing to commit.
 	End(err error)
-	// Committed is told of every Commit.
+	// Committed is called after every Commit with its result.
 	Committed(err error)
-	// Concluded is called when all tasks that were committed together have gone on.
+	// Concluded is called after Done of all tasks that were committed together.
 	Concluded()
-	// Tick is called once in an interval.
+	// Tick is called once per interval of Start.
 	Tick()
 }
 
-// Journal commits tasks. Its methods are safe for concurrent use, and none but Admit and
-// Stop waits. Without a Store nobody has a task: nothing may be added, nothing waits and
-// nothing runs.
+// Journal commits tasks. Its methods are safe for concurrent use. Only Admit and Stop
+// wait. Without a Store no task may be added, and no goroutine runs.
 type Journal struct {
 	store store.Store
 	owner Owner
-	wake  chan struct{} // holds one
+	wake  chan struct{} // holds one signal
 	ended chan struct{} // closed when the goroutine is done
 
-	// Of the goroutine.
+	// Used by the goroutine only.
 	ops  []store.Op
-	lost error // of the last Commit; set before ended is closed
+	lost error // error of the last Commit; set before ended is closed
 
 	gathered
 }
 
-// gathered is what waits for the next Commit.
+// gathered holds the tasks for the next Commit.
 type gathered struct {
 	mu       sync.Mutex // guards the rest; a leaf
 	tasks    []*Task
-	batch    []*Task       // on their way
-	bytes    int           // that tasks cost
-	held     int           // of these, what is held behind the end of its task
-	progress chan struct{} // closed when tasks are done
-	timer    *time.Timer   // wakes; nil: not needed yet
+	batch    []*Task       // being committed
+	bytes    int           // memory of all tasks
+	held     int           // part of bytes that Done has marked as Held
+	progress chan struct{} // closed when tasks are done, then replaced
+	timer    *time.Timer   // calls Signal; nil: not needed yet
 	armed    bool
 	stopping bool
 }
@@ -83,14 +83,14 @@ func New(s store.Store, owner Owner) *Journal {
 // Stores reports whether there is a Store.
 func (j *Journal) Stores() bool { return j.store != nil }
 
-// Start starts the goroutine, which calls Owner.Tick once in an interval. Stop waits for
+// Start starts the goroutine, which calls Owner.Tick once per interval. Stop waits for
 // it.
 func (j *Journal) Start(interval time.Duration) { go j.run(interval) }
 
-// Ended returns what is closed when nothing is committed any more.
+// Ended returns a channel that is closed when the goroutine has ended.
 func (j *Journal) Ended() <-chan struct{} { return j.ended }
 
-// Signal wakes the goroutine for what has gathered.
+// Signal wakes the goroutine to commit what has gathered.
 func (j *Journal) Signal() {
 	select {
 	case j.wake <- struct{}{}:
@@ -105,7 +105,7 @@ func (j *Journal) Soon() {
 	j.armLocked(LazyDelay)
 }
 
-// armLocked wakes the goroutine in a while. Called with j.mu held.
+// armLocked wakes the goroutine after delay. Called with j.mu held.
 func (j *Journal) armLocked(delay time.Duration) {
 	if j.armed {
 		return
@@ -118,7 +118,7 @@ func (j *Journal) armLocked(delay time.Duration) {
 	}
 }
 
-// disarmLocked ends the waiting of armLocked. Called with j.mu held.
+// disarmLocked undoes armLocked. Called with j.mu held.
 func (j *Journal) disarmLocked() {
 	if j.timer == nil {
 		j.timer = time.AfterFunc(time.Hour, j.Signal)
@@ -135,7 +135,7 @@ func (j *Journal) run(interval time.Duration) {
 	for {
 		select {
 		case <-j.wake:
-			runtime.Gosched() // those who can run add what they have
+			runtime.Gosched() // lets other goroutines add their tasks first
 		case <-clock.C:
 			j.owner.Tick()
 		}
@@ -146,7 +146,7 @@ func (j *Journal) run(interval time.Duration) {
 	}
 }
 
-// Idle reports whether nobody waits.
+// Idle reports whether no task with a Done waits.
 func (j *Journal) Idle() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -160,9 +160,10 @@ func (j *Journal) Idle() bool {
 	return true
 }
 
-// Stop commits what is left and returns the error of that. When ctx ends first it goes on
-// without waiting, and Stop returns the cause: there is no way to take a Commit back. Then
-// the goroutine ends with that Commit. Call it once, after Start.
+// Stop commits the remaining tasks, waits for the goroutine and returns the error of the
+// last Commit. If ctx ends first, Stop returns its cause at once. A Commit cannot be
+// taken back: the goroutine then ends after the Commit under way. Call Stop once, after
+// Start.
 func (j *Journal) Stop(ctx context.Context) error {
 	j.mu.Lock()
 	j.stopping = true

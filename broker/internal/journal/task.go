@@ -6,41 +6,44 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// Task is what is committed as a whole, and what follows then.
+// Task is a set of operations that is committed as a whole, and the code that
+// follows.
 type Task struct {
 	// Ops are the operations, in their order.
 	Ops []store.Op
-	// Keep says that they are tried until the Store takes them, as there is nobody to
-	// tell. Done gets nil then.
+	// Keep says that the operations are tried until the Store accepts them, because
+	// no caller can be told of a failure. Done then gets nil.
 	Keep bool
 	// Whole says that the removals in Ops have no meaning without the rest.
 	Whole bool
-	// Share is what the task counts against. If nil, that is nobody's.
+	// Share is what the task counts against. If nil, it counts only against Maximum.
 	Share *Share
-	// Cost is the memory that the task needs beside Ops, in bytes. Add completes it.
+	// Cost is the memory that the task needs besides Ops, in bytes. Add adds the cost
+	// of Ops.
 	Cost int
-	// Refused is asked before the Commit. If it returns an error, the task is left out and
-	// Done gets that. If nil, there is nothing to ask. A task with Keep has none.
+	// Refused is called before the Commit. If it returns an error, the task is not
+	// committed and Done gets the error. If nil, the task is never refused. A task with
+	// Keep has no Refused.
 	Refused func() error
-	// Done is called on the goroutine of the Journal, which holds no lock. If nil, nothing
-	// follows.
+	// Done is called on the goroutine of the Journal, which holds no lock. If nil, no
+	// code follows.
 	Done func(error)
-	// Held is set by Done if the memory is needed for longer, until Free.
+	// Held is set by Done if the memory is still needed afterwards, until Free.
 	Held bool
 
 	unwanted atomic.Bool
 }
 
-// GiveUp says that nobody waits any more. A task that is not on its way is not committed
-// then.
+// GiveUp says that the result is no longer needed. A task that is not being committed
+// yet is then left out.
 func (t *Task) GiveUp() { t.unwanted.Store(true) }
 
-// Share is what of one publisher waits. The zero value is one of which nothing does.
+// Share counts the waiting tasks of one publisher. The zero value has none.
 type Share struct{ tasks, bytes int } // guarded by Journal.mu
 
 const (
-	taskCost      = 256 // what a task needs beside its operations
-	operationCost = 64  // what an operation needs beside its key and value
+	taskCost      = 256 // memory of a task without its operations
+	operationCost = 64  // memory of an operation without its key and value
 )
 
 func costOf(ops []store.Op) (n int) {
@@ -50,7 +53,7 @@ func costOf(ops []store.Op) (n int) {
 	return n
 }
 
-// Add gathers a task that somebody waits for.
+// Add adds a task and wakes the goroutine.
 func (j *Journal) Add(t *Task) {
 	t.Cost += taskCost + costOf(t.Ops)
 	j.mu.Lock()
@@ -59,7 +62,8 @@ func (j *Journal) Add(t *Task) {
 	j.Signal()
 }
 
-// Later gathers operations that nobody waits for and that are not given up.
+// Later adds operations that nothing waits for and that cannot be given up. They are
+// committed within LazyDelay.
 func (j *Journal) Later(ops ...store.Op) {
 	if len(ops) == 0 {
 		return

@@ -1,4 +1,4 @@
-// Package logins decides whose password is checked next.
+// Package logins decides which password is checked next.
 package logins
 
 import (
@@ -14,30 +14,31 @@ import (
 	"github.com/seed65a45251/mqtt/broker/internal/census"
 )
 
-// maximum is how many logins wait for their turn. The one with the least prospects
-// is refused when there are more.
+// maximum is how many logins may wait. Beyond that the one that would be checked last
+// is refused.
 const maximum = 1024
 
-// Queue decides whose password is checked next, which takes a processor's time
-// and is what an attacker wants to use up. Before everybody else come those whose
-// address has logged in as the user before. Then those have precedence whose address,
-// network and user had few wrong passwords lately, and among equals whoever came last:
-// who guesses has to come again for each guess, and what has waited long may be given up.
-// It makes no difference whether a user exists.
+// Queue decides which password is checked next. A check takes a processor's time, which
+// an attacker wants to use up.
+//
+// First come users that have logged in from the same address before. Then come the logins
+// whose address, network and user had few wrong passwords lately. Among equals the latest
+// comes first: an attacker has to come again for each guess, and a login that has waited
+// long may have been given up. Whether the user exists makes no difference.
 type Queue struct {
 	seed maphash.Seed
 
 	mu      sync.Mutex // guards the rest; a leaf
 	waiting []*Login
 	faults  tally
-	known   tally // users at an address
+	known   tally // correct logins of users at an address
 }
 
-// Login is one login that waits.
+// Login is a login that waits.
 type Login struct {
 	user, address, network, both uint64
 
-	admitted chan struct{} // closed when it is its turn
+	admitted chan struct{} // closed when its password may be checked
 	refused  chan struct{} // closed when it is refused
 }
 
@@ -46,7 +47,7 @@ func New() *Queue {
 	return &Queue{seed: maphash.MakeSeed(), faults: tally{halfLife: time.Minute}, known: tally{halfLife: time.Hour}}
 }
 
-// Login describes a login of a user from an address.
+// Login returns a login of a user from an address.
 func (q *Queue) Login(username string, from net.Addr) *Login {
 	type both struct {
 		user    string
@@ -63,14 +64,15 @@ func (q *Queue) Login(username string, from net.Addr) *Login {
 	}
 }
 
-// Wait waits for one of slots, which the caller has then, and gives back. It reports
-// false if the login is refused or ctx ends before.
+// Wait waits for a slot. If it returns true, the caller has the slot and has to take
+// one value from slots afterwards. It returns false if the login is refused or ctx
+// ends first.
 func (q *Queue) Wait(ctx context.Context, w *Login, slots chan struct{}) bool {
 	q.join(w)
 	for {
 		select {
 		case slots <- struct{}{}:
-			// Whoever gets one gives it to the best.
+			// The goroutine that gets a slot passes it to the best login.
 			switch q.next(w) {
 			case w:
 				return true
@@ -95,7 +97,7 @@ func (q *Queue) Wait(ctx context.Context, w *Login, slots chan struct{}) bool {
 	}
 }
 
-// join puts w into the queue, and refuses the worst if that is too long.
+// join adds w to the queue. If the queue is too long, it refuses the worst login.
 func (q *Queue) join(w *Login) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -114,8 +116,8 @@ func (q *Queue) join(w *Login) {
 	q.waiting = slices.Delete(q.waiting, worst, worst+1)
 }
 
-// next takes the best out of the queue and tells it that it is its turn, unless it is
-// own; nil: nobody waits.
+// next removes the best login from the queue and returns it, or nil if the queue is
+// empty. It admits the login unless that is own.
 func (q *Queue) next(own *Login) *Login {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -137,7 +139,7 @@ func (q *Queue) next(own *Login) *Login {
 	return w
 }
 
-// quit takes w out of the queue. It reports false if w is not in it any more.
+// quit removes w from the queue. It returns false if w is no longer in it.
 func (q *Queue) quit(w *Login) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -148,11 +150,12 @@ func (q *Queue) quit(w *Login) bool {
 	return i >= 0
 }
 
-// knownFaults is how many wrong passwords a user is allowed at an address where it has
-// logged in.
+// knownFaults is how many wrong passwords are forgiven for a user at an address where
+// it has logged in before.
 const knownFaults = 3
 
-// rankLocked says how late a login comes. Called with q.mu held.
+// rankLocked returns how late a login comes: the lowest rank first. Called with q.mu
+// held.
 func (q *Queue) rankLocked(w *Login, now time.Time) int {
 	if q.known.of(w.both, now) > 0 && q.faults.of(w.both, now) <= knownFaults {
 		return -1
@@ -164,8 +167,8 @@ func (q *Queue) rankLocked(w *Login, now time.Time) int {
 	return rank
 }
 
-// fault is what a wrong password speaks against. Few of them do not, where many
-// honest ones are beside whoever guesses.
+// fault is something that a wrong password counts against. A few wrong passwords are
+// pardoned where many honest users may share it.
 type fault struct {
 	key    uint64
 	pardon uint32
@@ -175,14 +178,14 @@ func (w *Login) faults() [3]fault {
 	return [3]fault{{w.address, 1}, {w.network, 8}, {w.user, 64}}
 }
 
-// networkOf returns the network that an address is in: of many addresses whose owner
-// may be one.
+// networkOf returns the large network around an address, all of whose addresses one
+// attacker may own.
 func networkOf(address netip.Addr) netip.Prefix {
 	length := 16
 	if address.Is6() {
 		length = 40
 	}
-	network, _ := address.Prefix(length) // none for no address
+	network, _ := address.Prefix(length) // the zero Prefix for the zero Addr
 	return network
 }
 
@@ -192,7 +195,7 @@ func (q *Queue) Learn(w *Login, right bool) {
 	defer q.mu.Unlock()
 	now := time.Now()
 	if right {
-		q.known.add(w.both, 1<<10, now) // for ten half-lives
+		q.known.add(w.both, 1<<10, now) // lasts ten half-lives
 		return
 	}
 	for _, f := range w.faults() {
@@ -201,7 +204,7 @@ func (q *Queue) Learn(w *Login, right bool) {
 	q.faults.add(w.both, 1, now)
 }
 
-// tally counts what is forgotten after a while.
+// tally counts events. The counts halve after each half-life.
 type tally struct {
 	halfLife time.Duration
 	counts   map[uint64]faded
@@ -213,7 +216,7 @@ type faded struct {
 	at time.Time
 }
 
-// tallyMaximum bounds what is counted.
+// tallyMaximum bounds the number of counts.
 const tallyMaximum = 1 << 14
 
 // now returns what is left of c.
@@ -233,7 +236,8 @@ func (t *tally) add(key uint64, n uint32, now time.Time) {
 	t.counts[key] = faded{min(t.of(key, now)+n, 1<<10), now}
 }
 
-// forget makes space: of what has become nothing, or of anything.
+// forget makes space. It removes the counts that have become zero, and then any
+// others.
 func (t *tally) forget(now time.Time) {
 	if now.Sub(t.swept) >= t.halfLife {
 		t.swept = now

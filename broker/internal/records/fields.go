@@ -9,15 +9,15 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// firstFormat is the first byte of each value that has not changed since the first
-// version of this package; some kinds have later ones as well. An unknown one is from a
-// later version, and is refused.
+// firstFormat is the first byte of each value in the format of the first version of
+// this package. Some kinds of records have later formats as well. An unknown format is
+// from a later version of the package and is refused.
 const firstFormat = 1
 
 var (
 	// ErrFormat says that a record has a format of a later version.
 	ErrFormat = errors.New("unknown format")
-	// ErrDamaged says that a record is not what was written.
+	// ErrDamaged says that a record was changed after it was written.
 	ErrDamaged = errors.New("damaged")
 )
 
@@ -53,8 +53,9 @@ func (w *writer) bool(b bool) {
 	}
 }
 
-// reader takes the fields off a record. After the first that is not there it yields
-// zeros, and end returns the error. What it returns shares the memory of the record.
+// reader takes the fields off a record. After the first field that is missing it
+// returns zero values, and end returns the error. Slices and strings share the memory
+// of the record.
 type reader struct {
 	b   []byte
 	err error
@@ -158,7 +159,7 @@ func (r *reader) qos() wire.QoS {
 	return q
 }
 
-// end returns what was wrong. Nothing may be left.
+// end returns the first error. Bytes that are left over are an error.
 func (r *reader) end() error {
 	if r.err == nil && len(r.b) > 0 {
 		return ErrDamaged

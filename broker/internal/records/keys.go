@@ -1,5 +1,5 @@
-// Package records is how a broker writes its state into a [store.Store]: the keys and
-// the values. It knows the formats and nothing of the broker.
+// Package records holds the keys and values with which a broker writes its state into
+// a [store.Store]. It knows the formats and nothing else of the broker.
 package records
 
 import (
@@ -10,9 +10,9 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// All keys of a broker begin with prefix, so that a Store can be shared with others,
-// and with the kind of the record. What follows are numbers, the highest byte first,
-// and hashes of what has no limit:
+// All keys of a broker begin with prefix, so that others can use the same Store, and
+// with the kind of the record. Numbers follow, the highest byte first, and hashes of
+// texts that may be long:
 //
 //	Bc                               when the broker last ran
 //	Bs session                       a session
@@ -22,12 +22,13 @@ import (
 //	Bi session packet identifier     a QoS 2 message that was received
 //	Br SHA-256(topic)                a retained message
 //
-// A session that starts anew has a new number, so nothing that is left of the old
-// one is taken for its own. The places of a message stand together, so that one for
+// A session that starts anew has a new number, so records of the old session are
+// never taken for its own. The places of one message are neighbours, so a message for
+// many sessions changes few pages of a file.
 // many sessions changes few pages of a file.
 const prefix = "B"
 
-// Kind is the second byte of a key: what the record is about.
+// Kind is the second byte of a key. It says what the record is about.
 type Kind byte
 
 // The kinds of records.
@@ -41,7 +42,7 @@ const (
 	RetainedKind     Kind = 'r'
 )
 
-// Prefix returns what the keys of all records of the kind begin with.
+// Prefix returns the common prefix of the keys of all records of the kind.
 func (k Kind) Prefix() []byte { return k.key() }
 
 func (k Kind) key(numbers ...uint64) []byte {
@@ -69,7 +70,8 @@ func SubscriptionKey(session uint64, filter string) []byte {
 // MessageKey returns the key of a message that queues refer to.
 func MessageKey(message uint64) []byte { return MessageKind.key(message) }
 
-// QueuedKey returns the key of a message's place in the queue of a session.
+// QueuedKey returns the key of the place that a message has in the queue of a
+// session.
 func QueuedKey(message, session, place uint64) []byte {
 	return QueuedKind.key(message, session, place)
 }
@@ -88,13 +90,14 @@ func RetainedKey(topic string) []byte {
 // Deletion removes the record of a key.
 func Deletion(key []byte) store.Op { return store.Op{Key: key, Delete: true} }
 
-// Key is what can be read in a key. What the kind has not is zero; hashes are left out.
+// Key is a parsed key. Fields that the kind does not have are zero; hashes are left
+// out.
 type Key struct {
 	Message, Session, Place uint64
 	PacketID                uint16
 }
 
-// Parse reads a key of the kind.
+// Parse parses a key of the kind.
 func (k Kind) Parse(key []byte) (parsed Key, err error) {
 	var numbers []*uint64
 	rest := 0

@@ -18,8 +18,8 @@ type Message struct {
 // recordedPacketID stands in the PUBLISH of records, where it has no meaning.
 const recordedPacketID = 1
 
-// Value returns the record: a PUBLISH of 5.0, which has a place for everything, and
-// what a PUBLISH has not. The error is about a message that has no encoding.
+// Value returns the record: a PUBLISH of 5.0, which can hold all properties, followed
+// by the other fields. The error says why the message has no encoding.
 func (m *Message) Value() ([]byte, error) {
 	w := newWriter(32 + len(m.From) + m.Publish.Size(wire.V5))
 	w.time(m.Expires)
@@ -28,15 +28,15 @@ func (m *Message) Value() ([]byte, error) {
 	return w, err
 }
 
-// ParseMessage reads the record of a message, which has memory of its own.
+// ParseMessage parses the record of a message. The result has memory of its own.
 func ParseMessage(value []byte) (Message, error) {
 	r := newReader(bytes.Clone(value))
 	m := Message{Expires: r.time(), From: r.string(), Publish: r.publish()}
 	return m, r.end()
 }
 
-// CheckPublish returns why records have no place for a message, such as strings that
-// are no UTF-8, or nil. The payload does not matter.
+// CheckPublish returns nil, or the reason why a message cannot be recorded, such as a
+// string that is not UTF-8. It does not look at the payload.
 func CheckPublish(p *wire.Publish) error {
 	w := newWriter(p.Size(wire.V5) + 8)
 	q := *p
@@ -85,14 +85,15 @@ func (r *reader) publish() wire.Publish {
 type Queued struct {
 	QoS      wire.QoS
 	Retain   bool
-	PacketID uint16 // 0: was certainly not sent
+	PacketID uint16 // 0: not sent for certain
 	Released uint64 // orders the PUBRECs; 0: none has come
 	IDs      []uint32
 	Group    string // the shared subscription that it came through; empty: none
 }
 
-// sharedFormat is that of places of shared subscriptions. Places without are written
-// as always, so that an earlier version of this package can read them.
+// sharedFormat is the format of a place with a shared subscription. Places without
+// one keep the first format, so that an earlier version of this package can read
+// them.
 const sharedFormat = 2
 
 // Value returns the record.
@@ -115,7 +116,7 @@ func (q *Queued) Value() []byte {
 	return w
 }
 
-// ParseQueued reads the record of a place in a queue.
+// ParseQueued parses the record of a place in a queue.
 func ParseQueued(value []byte) (Queued, error) {
 	r, format := newReaderUpTo(value, sharedFormat)
 	q := Queued{QoS: r.qos(), Retain: r.bool(), PacketID: r.uint16(), Released: r.uint64()}
@@ -144,8 +145,8 @@ type Identifier struct {
 	Content, Properties uint64
 }
 
-// digestFormat is that of identifiers with the digest of their message. Those without
-// are from an earlier version of this package.
+// digestFormat is the format of identifiers with the digest of their message.
+// Identifiers without a digest are from an earlier version of this package.
 const digestFormat = 2
 
 // Value returns the record.

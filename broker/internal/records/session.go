@@ -16,14 +16,14 @@ type Session struct {
 	Principal          Principal
 
 	Expiry    uint32    // in seconds
-	Ended     bool      // there are only wills left to publish
-	Connected bool      // since
-	Since     time.Time // when the client came or went
-	Will      *Will     // of the client, for when it goes; nil: none
-	Leaving   []Will    // are being published
+	Ended     bool      // the session is over; only its wills remain to be published
+	Connected bool      // has a connection since Since
+	Since     time.Time // when the client connected or disconnected
+	Will      *Will     // to publish when the client goes; nil: none
+	Leaving   []Will    // wills that are being published
 }
 
-// Principal is whose session it is.
+// Principal is the principal that a session belongs to.
 type Principal struct {
 	Name  string
 	Known bool
@@ -35,11 +35,11 @@ type Will struct {
 	Delay   time.Duration
 }
 
-// principalFormat is that of sessions of another principal than their user name says.
+// principalFormat is the format of sessions whose principal is not their user name.
 const principalFormat = 2
 
-// usualPrincipal is that of sessions of the first format. Nobody knows whether clients
-// without a user name were asked for one.
+// usualPrincipal returns the principal of a session in the first format. For a session
+// without a user name it is not known whether there were authenticators.
 func usualPrincipal(username string) Principal {
 	return Principal{Name: username, Known: username != ""}
 }
@@ -122,7 +122,8 @@ type Subscription struct {
 // MaximumSubscriptionID is the largest subscription identifier.
 const MaximumSubscriptionID = 268_435_455
 
-// owedFormat is that of subscriptions whose retained messages are still to be sent.
+// owedFormat is the format of subscriptions whose retained messages are still to be
+// sent.
 const owedFormat = 2
 
 // Value returns the record.

@@ -1,5 +1,5 @@
-// Package wsconn is MQTT over WebSocket on the side of the server: a request becomes a
-// [net.Conn] whose limits count the bytes on the wire.
+// Package wsconn is the server's side of MQTT over WebSocket. It turns a request into
+// a [net.Conn] whose limits count the bytes on the wire.
 package wsconn
 
 import (
@@ -18,11 +18,11 @@ import (
 	"github.com/seed65a45251/mqtt/internal/pong"
 )
 
-// subprotocols are those that the broker speaks, in order of preference. The
-// second is that of old clients for 3.1.
+// subprotocols are the subprotocols that the broker speaks, in order of preference.
+// The second is that of old clients for 3.1.
 var subprotocols = []string{"mqtt", "mqttv3.1"}
 
-// OffersMQTT reports whether the client of a request speaks MQTT. [MQTT-6.0.0-3]
+// OffersMQTT reports whether the client offers a subprotocol of MQTT. [MQTT-6.0.0-3]
 func OffersMQTT(r *http.Request) bool {
 	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
 		for offer := range strings.SplitSeq(line, ",") {
@@ -39,28 +39,29 @@ func OffersMQTT(r *http.Request) bool {
 func remoteAddr(r *http.Request) net.Addr {
 	addr, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return pipe.Addr{} // of a server that is no socket
+		return pipe.Addr{} // a server without a socket
 	}
 	return net.TCPAddrFromAddrPort(addr)
 }
 
-// Conn is a WebSocket as a [net.Conn]. What arrives goes through a pipe, for
-// package websocket closes a connection when a read takes too long, and a client
-// that was silent should be told so. Frames need no limit then: packets have
-// theirs, and a frame is not held as a whole. [MQTT-6.0.0-2] nor does it matter how
-// packets lie in frames.
+// Conn is a WebSocket as a [net.Conn]. Incoming bytes go through a pipe. Package
+// websocket closes a connection when a read takes too long, but a client that was
+// silent should get a DISCONNECT first. Frames need no size limit: packets have one,
+// and a frame is not held as a whole. [MQTT-6.0.0-2] packets may begin and end
+// anywhere in frames.
 type Conn struct {
 	*line.Conn    // the pipe's end to read from
 	ws            *websocket.Conn
 	bottom        *line.Conn // below the WebSocket, and TLS if we have made it
 	pongs         *pong.Answers
 	local, remote net.Addr
-	ctx           context.Context // ends with Close
+	ctx           context.Context // ends when Close is called
 	cancel        context.CancelFunc
 	closing       sync.WaitGroup // close handshakes
 }
 
-// Accept answers r. It returns the connection and where to put what comes in.
+// Accept answers r. It returns the connection, and the end of the pipe to pass to
+// Pump.
 func Accept(w http.ResponseWriter, r *http.Request) (_ *Conn, incoming net.Conn, err error) {
 	var hijacked hijacked
 	pongs := pong.New(&hijacked, false)
@@ -81,15 +82,15 @@ func Accept(w http.ResponseWriter, r *http.Request) (_ *Conn, incoming net.Conn,
 	return s, near, nil
 }
 
-// pumpBuffers are only in use while a message comes in.
+// pumpBuffers are used only while a message arrives.
 var pumpBuffers = sync.Pool{New: func() any { return new([4 << 10]byte) }}
 
-// Pump moves what comes in until the connection is over.
+// Pump copies the incoming messages to incoming until the connection ends.
 func (w *Conn) Pump(incoming net.Conn) {
 	defer incoming.Close()
 	for {
 		kind, message, err := w.ws.Reader(w.ctx)
-		// [MQTT-6.0.0-1] only binary frames.
+		// [MQTT-6.0.0-1] only binary frames are allowed.
 		if err != nil || kind != websocket.MessageBinary {
 			return
 		}
@@ -102,7 +103,7 @@ func (w *Conn) Pump(incoming net.Conn) {
 	}
 }
 
-// Release frees what the connection has after its end.
+// Release frees the resources of a connection that has ended.
 func (w *Conn) Release() {
 	w.Close()
 	_ = w.ws.CloseNow()
@@ -110,14 +111,15 @@ func (w *Conn) Release() {
 	w.closing.Wait()
 }
 
-// lingerTimeout is how long the last bytes may take that are on their way.
+// lingerTimeout bounds the time for bytes that are still being sent.
 const lingerTimeout = 200 * time.Millisecond
 
-// messageMaximum bounds a message that we send, so that an answer to a ping does not
-// wait for long.
+// messageMaximum bounds the messages that we send, so that the answer to a ping does
+// not wait for long.
 const messageMaximum = 64 << 10
 
-// Write sends p in messages of its own. After an error, what has arrived is unknown.
+// Write sends p in WebSocket messages of its own. After an error it is unknown how
+// much has arrived.
 func (w *Conn) Write(p []byte) (written int, err error) {
 	for len(p) > 0 {
 		n := min(len(p), messageMaximum)
@@ -136,25 +138,26 @@ func (w *Conn) writeMessage(p []byte) error {
 	return w.ws.Write(context.Background(), websocket.MessageBinary, p)
 }
 
-// Lines returns what the connection is read through, beginning at the wire.
+// Lines returns the layers that the connection is read through, the one nearest the
+// wire first.
 func (w *Conn) Lines() []*line.Conn { return []*line.Conn{w.bottom, w.Conn} }
 
-// Handshake is for both directions.
+// Handshake bounds the time for the handshake, in both directions.
 func (w *Conn) Handshake(d time.Duration) error {
 	if err := w.bottom.Handshake(d); err != nil {
 		return err
 	}
-	// Package websocket reads all the time, and has its own way to end.
+	// Package websocket reads all the time and ends in its own way.
 	if err := w.bottom.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
 	return w.Conn.Handshake(d)
 }
 
-// Moved counts what moves on the wire.
+// Moved returns how many bytes have moved on the wire, and when the last did.
 func (w *Conn) Moved() (bytes int64, last time.Time) { return w.bottom.Moved() }
 
-// Finish is for both directions.
+// Finish sets the deadline for the last bytes, in both directions.
 func (w *Conn) Finish(t time.Time) error {
 	if err := w.Conn.Finish(t); err != nil {
 		return err
@@ -162,10 +165,10 @@ func (w *Conn) Finish(t time.Time) error {
 	return w.bottom.Finish(t)
 }
 
-// SetWriteLimit is for the wire.
+// SetWriteLimit sets the limit for writes on the wire.
 func (w *Conn) SetWriteLimit(d time.Duration) { w.bottom.SetWriteLimit(d) }
 
-// SetWriteDeadline is for the wire.
+// SetWriteDeadline sets the deadline for writes on the wire.
 func (w *Conn) SetWriteDeadline(t time.Time) error { return w.bottom.SetWriteDeadline(t) }
 
 // SetDeadline sets both deadlines.
@@ -176,14 +179,13 @@ func (w *Conn) SetDeadline(t time.Time) error {
 	return w.SetWriteDeadline(t)
 }
 
-// CloseWrite tells the peer that nothing follows. Reading goes on until the peer
-// has answered.
+// CloseWrite sends a close frame. Reading continues until the peer has answered it.
 func (w *Conn) CloseWrite() error {
 	w.closing.Go(func() { _ = w.ws.Close(websocket.StatusNormalClosure, "") })
 	return nil
 }
 
-// Close cuts the connection.
+// Close ends the connection. Bytes that are being sent get lingerTimeout.
 func (w *Conn) Close() error {
 	_ = w.bottom.Finish(time.Now().Add(lingerTimeout))
 	w.cancel()
@@ -193,5 +195,5 @@ func (w *Conn) Close() error {
 // LocalAddr returns the address that the client has reached.
 func (w *Conn) LocalAddr() net.Addr { return w.local }
 
-// RemoteAddr returns the address of the client, or of a proxy before it.
+// RemoteAddr returns the address of the client, or of a proxy in front of the broker.
 func (w *Conn) RemoteAddr() net.Addr { return w.remote }

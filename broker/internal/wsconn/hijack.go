@@ -14,7 +14,8 @@ type hijacked struct {
 	bottom *line.Conn // of Conn: below TLS if we have made it
 }
 
-// from returns w, but a handler that takes the connection from it gets one with limits.
+// from returns w, wrapped so that a handler that hijacks the connection gets one with
+// limits.
 func (t *hijacked) from(w http.ResponseWriter) http.ResponseWriter {
 	for inner := w; ; {
 		switch next := inner.(type) {
@@ -23,19 +24,19 @@ func (t *hijacked) from(w http.ResponseWriter) http.ResponseWriter {
 		case interface{ Unwrap() http.ResponseWriter }:
 			inner = next.Unwrap()
 		default:
-			return w // of HTTP/2, say; package websocket explains that
+			return w // HTTP/2, for example; package websocket returns the error
 		}
 	}
 }
 
-// hijacker is a ResponseWriter that keeps the connection which it gives away.
+// hijacker is a ResponseWriter that notes the connection that is hijacked from it.
 type hijacker struct {
 	http.ResponseWriter
 	from http.Hijacker
 	to   *hijacked
 }
 
-// Hijack is that of [http.Hijacker].
+// Hijack implements [http.Hijacker].
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, buffered, err := h.from.Hijack()
 	if err != nil {
@@ -45,15 +46,15 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if h.to.bottom == nil {
 		h.to.bottom = line.New(nc)
 		h.to.Conn = h.to.bottom
-		// Package websocket takes the buffers, and only that for reading is made to use
-		// the connection that it gets.
+		// Package websocket takes over the buffers. It makes only the reader use the
+		// connection that it gets.
 		buffered.Writer.Reset(h.to.bottom)
 	}
 	return h.to.Conn, buffered, nil
 }
 
-// WriteHeaderNow is what package websocket asks of gin, which otherwise keeps the
-// header back.
+// WriteHeaderNow is called by package websocket. It exists for gin, which otherwise
+// delays the header.
 func (h *hijacker) WriteHeaderNow() {
 	if w, ok := h.ResponseWriter.(interface{ WriteHeaderNow() }); ok {
 		w.WriteHeaderNow()

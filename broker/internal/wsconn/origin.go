@@ -14,11 +14,11 @@ import (
 )
 
 // A browser lets every web page open WebSockets to every host, and says in Origin where
-// the page came from. It can be deceived about Host: a name of somebody else that leads
-// to a loopback address (DNS rebinding) makes Origin and Host the same. So a Host that
-// is reached over loopback has to be a name of this machine, or one that is configured.
+// the page came from. Host can be wrong: if a name of somebody else leads to a loopback
+// address (DNS rebinding), Origin and Host are the same. A request that arrives over
+// loopback must therefore name this machine, or a configured name, in Host.
 
-// Origins say of which web pages requests are accepted.
+// Origins say which web pages may send requests.
 type Origins struct {
 	Patterns []string    // of hosts, as in path.Match
 	TLS      *tls.Config // with our certificates; nil: none
@@ -29,9 +29,10 @@ var (
 	errForeignHost = errors.New("request is for a name that may not be of this machine, see Config.Origins")
 )
 
-// Check returns why the request may be that of a web page which has no right to
-// the broker, or nil. Only requests of web pages have an Origin; a program that forges
-// Host could leave out Origin as well. local is the address that was reached.
+// Check returns nil if the request may reach the broker. Otherwise it returns why it
+// may be that of a web page without the right to do so. Only web pages send an Origin;
+// a program that forges Host could leave out Origin as well. local is the address that
+// was reached.
 func (o Origins) Check(r *http.Request, local net.Addr) error {
 	origins := r.Header.Values("Origin")
 	switch {
@@ -54,7 +55,7 @@ func (o Origins) Check(r *http.Request, local net.Addr) error {
 	return nil
 }
 
-// permits reports whether one of the patterns stands for the host.
+// permits reports whether one of the patterns matches the host.
 func (o Origins) permits(scheme, host string) bool {
 	return slices.ContainsFunc(o.Patterns, func(pattern string) bool {
 		target := host
@@ -67,7 +68,8 @@ func (o Origins) permits(scheme, host string) bool {
 }
 
 // knowsHost reports whether the Host of a request that has reached a loopback address
-// can be a name of this machine. Under other addresses we do not know our names.
+// can be a name of this machine. It accepts any Host on other addresses, because we
+// do not know the names of these.
 func (o Origins) knowsHost(r *http.Request, local net.Addr) bool {
 	addr, ok := local.(*net.TCPAddr)
 	if !ok || !addr.IP.IsLoopback() {
@@ -78,8 +80,8 @@ func (o Origins) knowsHost(r *http.Request, local net.Addr) bool {
 		r.TLS != nil && o.certifies(name)
 }
 
-// certifies reports whether a certificate of ours is for the name: then it is ours, and
-// a browser lets no page speak to us under another one.
+// certifies reports whether one of our certificates is for the name. Then the name is
+// ours: a browser does not let a page speak to us over TLS under another one.
 func (o Origins) certifies(name string) bool {
 	if o.TLS == nil {
 		return false
@@ -112,8 +114,8 @@ func isLoopbackName(name string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// sameHost reports whether page came from host. One of the two may spell out the usual
-// port, as proxies do.
+// sameHost reports whether page came from host. One of the two may spell out the
+// default port, as proxies do.
 func sameHost(page *url.URL, host string) bool {
 	usual := map[string]string{"http": "80", "https": "443"}[page.Scheme]
 	port := func(u *url.URL) string {

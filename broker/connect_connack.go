@@ -66,7 +66,7 @@ func unavailable(no bool) *bool {
 }
 
 // assignedID makes a client identifier for a client that has none.
-// [MQTT-3.1.3-6], [MQTT-3.2.2-16] nobody else has it.
+// [MQTT-3.1.3-6], [MQTT-3.2.2-16] no other client has it.
 func assignedID() string { return "auto-" + rand.Text() }
 
 // announced returns the limits that CONNACK tells 5.0 clients. Clients of other versions

@@ -17,7 +17,7 @@
 // and [Broker.Dial] inside the process. Ending a listener ends its connections but no
 // session, so a listener that follows behaves like a server that was restarted.
 //
-// # Who may do what
+// # Access
 //
 // Hooks decide, in the order of [Config]. The first one that does not [Pass] wins; if
 // all pass, the answer is no. An [Authenticator] decides which clients may connect:
@@ -77,8 +77,8 @@
 // With a [Config.Store], such as a file of package store/bolt, a broker may be killed at
 // any instruction. When it is started again, it goes on with the retained messages and
 // with every session that outlives its connection (Session Expiry Interval above 0,
-// before 5.0 Clean Session 0). The disk has what a packet promises before the packet is
-// sent:
+// before 5.0 Clean Session 0). Before a packet is sent, the disk has the state that the
+// packet tells the client:
 //
 //	CONNACK           the session, or that the former one is gone
 //	SUBACK, UNSUBACK  the subscriptions, and the retained messages that they bring

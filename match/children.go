@@ -30,7 +30,8 @@ func (c *children[N]) at(level string) *N {
 	return c.many[level]
 }
 
-// set makes n the child for level. It keeps level, also in place of an equal text.
+// set makes n the child for level. It stores level itself, also in place of an equal
+// string.
 func (c *children[N]) set(level string, n *N) {
 	switch {
 	case c.many != nil:

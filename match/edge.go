@@ -2,11 +2,11 @@ package match
 
 import "strings"
 
-// An edge is what leads from a node of a tree to the next: one level or more, joined
-// by /. Nodes are only where ways part or end, so that a long way costs little more
-// than its text.
+// An edge leads from a node of a tree to the next. It is one level or more, joined by
+// /. There are nodes only where edges branch or a filter ends, so a filter with many
+// levels costs little more than its text.
 
-// firstLevel returns the level that levels begins with.
+// firstLevel returns the first of levels.
 func firstLevel(levels string) string {
 	if before, _, ok := strings.Cut(levels, "/"); ok {
 		return before
@@ -14,8 +14,8 @@ func firstLevel(levels string) string {
 	return levels
 }
 
-// commonLevels returns the length of the whole levels that a and b have in common at
-// their beginning. They have the first.
+// commonLevels returns the length of the whole levels with which both a and b begin.
+// Their first level is the same.
 func commonLevels(a, b string) (n int) {
 	for i := 0; ; i++ {
 		endsA, endsB := i == len(a) || a[i] == '/', i == len(b) || b[i] == '/'
@@ -30,13 +30,13 @@ func commonLevels(a, b string) (n int) {
 	}
 }
 
-// hasLevels reports whether levels begins with edge, and ends there or has more.
+// hasLevels reports whether levels begins with the whole levels of edge.
 func hasLevels(levels, edge string) bool {
 	return strings.HasPrefix(levels, edge) && (len(levels) == len(edge) || levels[len(edge)] == '/')
 }
 
 // after returns what follows the first n bytes of levels, which are whole levels, and
-// whether anything does.
+// whether another level follows.
 func after(levels string, n int) (rest string, more bool) {
 	if n == len(levels) {
 		return "", false
@@ -44,8 +44,9 @@ func after(levels string, n int) (rest string, more bool) {
 	return levels[n+1:], true
 }
 
-// along follows an edge of a filter with the levels of a topic. It returns those that
-// are left, if there are more, and whether the topic has got to the end of the edge.
+// along follows an edge of a filter with the levels of a topic. ok says that the
+// topic matches the whole edge. rest are the levels that are left, and more says
+// whether there are any.
 func along(edge, topic string) (rest string, more, ok bool) {
 	if hasLevels(topic, edge) {
 		rest, more = after(topic, len(edge))

@@ -1,6 +1,6 @@
-// Package match holds the rules for MQTT Topic Names and Topic Filters: which
-// are valid, which filter matches which name, and a tree that answers the same
-// question for many filters at once.
+// Package match holds the rules for MQTT Topic Names and Topic Filters: which are
+// valid, and which filter matches which name. It also has a tree that finds the
+// matching ones of many filters at once.
 //
 //   - [Match], [ValidateTopic], [ValidateFilter] and [SplitShared] look at one
 //     name or filter.
@@ -18,9 +18,9 @@ import "strings"
 // sharedLevel is the first level of every shared filter.
 const sharedLevel = "$share"
 
-// Match reports whether filter matches topic by the rules of MQTT 5.0: of a
-// shared filter only the part after the share name counts. Both must be valid;
-// the empty string matches nothing.
+// Match reports whether filter matches topic by the rules of MQTT 5.0. Of a shared
+// filter only the part after the share name counts. Both must be valid; the empty
+// string matches nothing.
 func Match(filter, topic string) bool {
 	_, rest, _ := SplitShared(filter)
 	return MatchPlain(rest, topic)
@@ -34,8 +34,8 @@ func MatchPlain(filter, topic string) bool {
 	if filter == "" || topic == "" {
 		return false
 	}
-	// Topics of the server's own are not for filters that start with a
-	// wildcard. [MQTT-4.7.2-1]
+	// Filters that start with a wildcard do not match topics that start with $, which
+	// belong to the server. [MQTT-4.7.2-1]
 	if topic[0] == '$' && (filter[0] == '#' || filter[0] == '+') {
 		return false
 	}
@@ -59,15 +59,15 @@ func MatchPlain(filter, topic string) bool {
 	}
 }
 
-// HasWildcard reports whether filter has a wildcard, # or +. One without matches
-// exactly the topic that reads the same.
+// HasWildcard reports whether filter has a wildcard, # or +. A filter without one
+// matches only the topic that equals it.
 func HasWildcard(filter string) bool {
 	return strings.IndexByte(filter, '+') >= 0 || strings.IndexByte(filter, '#') >= 0
 }
 
-// SplitShared takes $share/share/rest apart; rest is the filter that topics are
-// matched against. When filter is not of that form ok is false, share is empty
-// and rest is the whole filter. It does not validate rest.
+// SplitShared splits $share/share/rest into share and rest, the filter that topics
+// are matched against. If filter does not have this form, ok is false, share is empty
+// and rest is the whole filter. SplitShared does not validate rest.
 func SplitShared(filter string) (share, rest string, ok bool) {
 	tail, found := strings.CutPrefix(filter, sharedLevel+"/")
 	if !found {

@@ -2,8 +2,8 @@ package match
 
 import "slices"
 
-// set holds the distinct values under one filter: a list, because lookups walk
-// it, and an index into the list once that is too long to search.
+// set holds the distinct values under one filter. It has a list, because lookups walk
+// through it, and an index into the list once the list is too long to search.
 type set[V comparable] struct {
 	filter string
 	list   []V
@@ -40,7 +40,8 @@ func (s *set[V]) add(v V) bool {
 	return true
 }
 
-// remove reports whether v was there. The last value takes its place.
+// remove removes v and reports whether it was there. The last value moves into its
+// place.
 func (s *set[V]) remove(v V) bool {
 	i := s.find(v)
 	if i < 0 {
@@ -57,8 +58,8 @@ func (s *set[V]) remove(v V) bool {
 		s.index[s.list[i]] = i
 	}
 	delete(s.index, v)
-	// Half way down, so that a length about indexFrom does not build it again
-	// and again. The list is copied to give back what it had grown to.
+	// The index goes only at half of indexFrom, so that a length around indexFrom
+	// does not build it repeatedly. The list is copied to free what it has grown to.
 	if last < indexFrom/2 {
 		s.index, s.list = nil, slices.Clone(s.list)
 	}

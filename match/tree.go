@@ -8,32 +8,32 @@ import (
 // Tree holds values under Topic Filters and finds those whose filter matches a
 // topic. The zero value is an empty tree.
 //
-// The cost of a lookup does not depend on how many filters do not match: one map
-// access for all filters without wildcards, and a walk through the levels of the
-// topic for the others, which takes both branches where a + stands beside the
-// level's own text. So no more ways are walked than there are filters that have their
-// + in different levels, whatever else stands in them.
+// The cost of a lookup does not depend on how many filters do not match. All filters
+// without wildcards cost one map access. For the others the lookup walks through the
+// levels of the topic, and takes both branches where a + stands beside the level's
+// own text. The number of branches is at most the number of different sets of levels
+// in which filters have their +.
 //
 // A filter costs its text and a node or two, however many levels it has.
 //
-// Filters are taken as they are. A shared filter goes in as the part after the
-// share name, see [SplitShared]. They should be valid, but any text is safe.
+// Filters are not validated. They should be valid, but any text is safe. For a shared
+// filter insert the part after the share name, see [SplitShared].
 //
-// A Tree is not safe for concurrent use, not even for concurrent lookups beside
-// one Insert or Delete.
+// A Tree is not safe for concurrent use. Concurrent lookups are safe only while there
+// is no Insert or Delete.
 type Tree[V comparable] struct {
 	exact map[string]*set[V] // filters without wildcards
 	wild  node[V]            // the others; the root is the level before the first
 	len   int
 }
 
-// node is where filters that have a wildcard part or end.
+// node is a point where filters with wildcards branch or end.
 type node[V comparable] struct {
 	edge     string            // the levels that lead here from the node above; the root has none
 	children children[node[V]] // by the first level of their edges
 	plus     *node[V]          // the child whose edge begins with +
-	here     *set[V]           // of the filter that ends here
-	below    *set[V]           // of the filter that goes on with /# and ends
+	here     *set[V]           // values of the filter that ends here
+	below    *set[V]           // values of the filter that continues with /# and ends
 }
 
 // Insert puts v under filter and reports whether it is new there. A value stands
@@ -64,7 +64,7 @@ func (t *Tree[V]) place(filter string) *set[V] {
 	for more {
 		next := n.child(firstLevel(way))
 		if next == nil {
-			// A copy, because the node may outlive the filter.
+			// The edge is a copy, because the node may outlive the filter.
 			next = &node[V]{edge: strings.Clone(way)}
 			n.attach(next)
 		}
@@ -81,8 +81,8 @@ func (t *Tree[V]) place(filter string) *set[V] {
 	return ensure(&n.here, filter)
 }
 
-// stem returns the levels of a filter that lead to its node, if there are any, and
-// whether # follows them.
+// stem returns the levels of a filter that lead to its node. more is false if there
+// are none. below says that # follows them.
 func stem(filter string) (way string, more, below bool) {
 	if filter == "#" {
 		return "", false, true
@@ -108,7 +108,7 @@ func (n *node[V]) attach(child *node[V]) {
 	}
 }
 
-// detach takes child away from below n.
+// detach removes child from below n.
 func (n *node[V]) detach(child *node[V]) {
 	if n.plus == child {
 		n.plus = nil
@@ -117,7 +117,7 @@ func (n *node[V]) detach(child *node[V]) {
 	}
 }
 
-// split makes a node on the edge of child, behind its first bytes, and returns it.
+// split makes a node after the first bytes of the edge of child, and returns it.
 func (n *node[V]) split(child *node[V], bytes int) *node[V] {
 	middle := &node[V]{edge: strings.Clone(child.edge[:bytes])}
 	child.edge = strings.Clone(child.edge[bytes+1:])
@@ -126,7 +126,7 @@ func (n *node[V]) split(child *node[V], bytes int) *node[V] {
 	return middle
 }
 
-// join makes one edge of two if nothing parts or ends at n, which is below above.
+// join merges n, which is below above, with its only child if no filter ends at n.
 func (n *node[V]) join(above *node[V]) {
 	if n.here != nil || n.below != nil || n.uses() != 1 {
 		return
@@ -146,8 +146,8 @@ func ensure[V comparable](s **set[V], filter string) *set[V] {
 	return *s
 }
 
-// Delete takes v away from under filter and reports whether it was there. What
-// no other filter needs is freed.
+// Delete removes v from under filter and reports whether it was there. It frees what
+// no other filter needs.
 func (t *Tree[V]) Delete(filter string, v V) bool {
 	if HasWildcard(filter) {
 		if !t.deleteWild(filter, v) {
@@ -202,7 +202,7 @@ func (t *Tree[V]) deleteWild(filter string, v V) bool {
 	return true
 }
 
-// uses counts what hangs on n.
+// uses returns the number of sets and children of n.
 func (n *node[V]) uses() int {
 	uses := n.children.len()
 	if n.plus != nil {
@@ -217,9 +217,9 @@ func (n *node[V]) uses() int {
 	return uses
 }
 
-// Append appends the values of all filters that match topic to dst and returns
-// the result, in no particular order. A value that stands under several of them
-// comes once for each. It allocates only when dst has no room.
+// Append appends to dst the values of all filters that match topic, in no particular
+// order, and returns the result. A value under several of them is appended once for
+// each. It allocates only if the capacity of dst is too small.
 func (t *Tree[V]) Append(dst []V, topic string) []V {
 	t.walk(topic, func(values []V) bool {
 		dst = append(dst, values...)
@@ -252,8 +252,8 @@ func (t *Tree[V]) walk(topic string, yield func([]V) bool) {
 	if s := t.exact[topic]; s != nil && !yield(s.list) {
 		return
 	}
-	// # and + in the first level do not match a topic that starts with $, which
-	// leaves the child of that name. [MQTT-4.7.2-1]
+	// A # or + in the first level does not match a topic that starts with $. Only the
+	// child with that text is left. [MQTT-4.7.2-1]
 	if topic[0] == '$' {
 		if n := t.wild.children.at(firstLevel(topic)); n != nil {
 			if rest, more, ok := along(n.edge, topic); ok {
@@ -265,8 +265,8 @@ func (t *Tree[V]) walk(topic string, yield func([]V) bool) {
 	t.wild.walk(topic, true, yield)
 }
 
-// walk goes on below n with the levels in rest, if there are more. It visits
-// each node once at most and calls itself only where the way forks.
+// walk continues below n with the levels in rest, if more says that there are any. It
+// visits each node at most once and calls itself only where the path branches.
 func (n *node[V]) walk(rest string, more bool, yield func([]V) bool) bool {
 	for {
 		if n.below != nil && !yield(n.below.list) {
@@ -304,8 +304,8 @@ func (t *Tree[V]) All() iter.Seq2[string, V] {
 				return
 			}
 		}
-		// A list of what is left instead of recursion, which would go as deep as
-		// the longest filter.
+		// A list of open nodes instead of recursion, which would be as deep as the
+		// longest filter.
 		for left := []*node[V]{&t.wild}; len(left) > 0; {
 			n := left[len(left)-1]
 			left = left[:len(left)-1]

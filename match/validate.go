@@ -33,7 +33,7 @@ func ValidateFilter(filter string) error {
 	if problem == "" {
 		plain := filter
 		if first, tail, _ := strings.Cut(filter, "/"); first == sharedLevel {
-			// With nothing after the name, or no name, the parts are empty and
+			// If the name is missing, or nothing follows it, the parts are empty and
 			// refused as such.
 			var share string
 			share, plain, _ = strings.Cut(tail, "/")

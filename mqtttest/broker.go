@@ -15,11 +15,11 @@ import (
 
 // Config holds the settings of a [Broker].
 type Config struct {
-	// Broker configures the broker itself. A zero Logger means the output of the
-	// test.
+	// Broker configures the broker itself. If its Logger is nil, the log goes to the
+	// output of the test.
 	Broker broker.Config
-	// Patience is how long what a test wants may take to happen. Zero means ten
-	// seconds, and ten minutes in a bubble, where they cost nothing.
+	// Patience is how long a method that begins with Want waits. Zero means ten
+	// seconds, and ten minutes in a bubble, where waiting costs nothing.
 	Patience time.Duration
 	// Buffer is how many bytes a connection in memory holds in each direction.
 	// Zero means 64 KiB.
@@ -35,7 +35,7 @@ type Broker struct {
 	service  service
 	recorder recorder
 	controls controls
-	running  sync.WaitGroup // the goroutines of the network, not those of the broker
+	running  sync.WaitGroup // the goroutines of the network; the broker has others
 
 	mu      sync.Mutex // guards what follows
 	closing bool
@@ -84,18 +84,20 @@ func defaultPatience() time.Duration {
 	return 10 * time.Second
 }
 
-// Publish publishes a message as a client would, without one.
+// Publish publishes a message as a client would. It needs no client.
 func (b *Broker) Publish(p *wire.Publish) {
 	b.t.Helper()
 	published := make(chan error, 1)
-	// What the broker starts to deliver it must not count as the test's.
+	// Goroutines that the broker starts to deliver the message must not count as the
+	// test's.
 	go unmarked(func() { published <- b.service.current().Publish(p) })
 	if err := <-published; err != nil {
 		b.t.Errorf("mqtttest: %v", err)
 	}
 }
 
-// Stats returns the figures of the broker since it has its state.
+// Stats returns the figures of the broker since it was made or replaced by
+// RestartEmpty.
 func (b *Broker) Stats() broker.Stats { return b.service.current().Stats() }
 
 // close runs at the end of the test.
@@ -115,7 +117,7 @@ func (b *Broker) close() {
 // program under test.
 func (b *Broker) spawn(f func()) { b.running.Go(func() { unmarked(f) }) }
 
-// service is the broker behind the network.
+// service is the broker that the network connects to.
 type service struct {
 	mu     sync.Mutex // guards what follows
 	broker *broker.Broker
@@ -140,7 +142,7 @@ func (s *service) dial(ctx context.Context) (net.Conn, error) {
 	return l.Dial(ctx)
 }
 
-// start lets the broker serve, unless it does.
+// start makes the broker serve, unless it does so already.
 func (s *service) start(buffer int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +154,7 @@ func (s *service) start(buffer int) {
 	done := make(chan struct{})
 	go unmarked(func() {
 		defer close(done)
-		_ = b.Serve(ctx, l) // ends because it is asked to
+		_ = b.Serve(ctx, l) // it ends when halt asks it to
 	})
 	s.memory = l
 	s.stop = func() {
@@ -161,7 +163,7 @@ func (s *service) start(buffer int) {
 	}
 }
 
-// halt ends the listener and its connections; the broker keeps its state.
+// halt ends the listener and its connections. The broker keeps its state.
 func (s *service) halt() {
 	s.mu.Lock()
 	stop := s.stop
@@ -172,10 +174,10 @@ func (s *service) halt() {
 	}
 }
 
-// replace puts a broker without state in the place of a halted one.
+// replace replaces a halted broker by one without state.
 func (s *service) replace(cfg broker.Config) {
 	if cfg.Store != nil {
-		s.current().Close() // no two brokers may use it
+		s.current().Close() // two brokers must not use one Store
 	}
 	fresh := broker.New(cfg)
 	s.mu.Lock()

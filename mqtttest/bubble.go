@@ -7,8 +7,8 @@ import (
 	"runtime/pprof"
 )
 
-// inBubble reports whether the caller runs in a testing/synctest bubble. The head
-// of a stack is the only thing that says so without waiting for the bubble.
+// inBubble reports whether the caller runs in a testing/synctest bubble. Only the
+// head of a stack trace tells that without waiting for the bubble.
 func inBubble() bool {
 	head := make([]byte, 128)
 	head = head[:runtime.Stack(head, false)]
@@ -16,7 +16,8 @@ func inBubble() bool {
 	return bytes.Contains(first, []byte("synctest bubble"))
 }
 
-// unmarked runs f without the label that goroutines inherit from the test.
+// unmarked runs f without the label that goroutines inherit from the test's
+// goroutine.
 func unmarked(f func()) {
 	pprof.SetGoroutineLabels(context.Background())
 	f()

@@ -7,19 +7,19 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Match says which packets a fault is for.
+// Match selects the packets that a fault applies to.
 type Match struct {
 	// Type is the type of the packets. Zero means every type.
 	Type wire.PacketType
-	// Direction is the way they go. Zero means both.
+	// Direction is the direction of the packets. Zero means both.
 	Direction Direction
-	// ClientID is the client whose packets they are. Zero means every client.
+	// ClientID is the client of the packets. Empty means every client.
 	ClientID string
-	// Times is for how many packets the fault is. Zero means one, a negative number
-	// all.
+	// Times is the number of packets that the fault applies to. Zero means one, a
+	// negative number all.
 	Times int
-	// If, unless nil, says whether a packet that fits the rest is meant. It must not
-	// change the packet.
+	// If reports whether a packet that fits the other fields is meant. It must not
+	// change the packet. If nil, every such packet is meant.
 	If func(wire.Packet) bool
 }
 
@@ -35,21 +35,21 @@ func (m *Match) fitsEvent(p wire.Packet, d Direction, clientID string) bool {
 		(m.If == nil || m.If(p))
 }
 
-// Control calls f for every packet of a type, in both directions, before it is
-// passed on. f may look at it, drop it, put others in its place, answer it, delay
-// it or cut the connection; see [Packet]. It holds up its direction of its
-// connection as long as it runs. Packets of one direction of a connection come
-// one after the other, others at the same time, so what f shares needs a lock. It
-// may call methods of the Broker, but must not wait for packets.
+// Control calls f for every packet of a type, in both directions, before it is passed
+// on. f may drop the packet, replace it, answer it, delay it or cut the connection;
+// see [Packet]. While it runs, later packets of the same direction of the same
+// connection wait. Packets of one direction of a connection come one after the other;
+// other packets may come at the same time, so state that f shares needs a lock. f may
+// call methods of the Broker, but must not wait for packets.
 //
-// A type of zero stands for all. Several functions for a packet run in the order
-// in which Control was called. The returned function ends the control; packets
-// under way may still be seen.
+// A type of zero stands for all types. Several functions for a packet run in the
+// order of the calls of Control. The returned function ends the control; f may still
+// be called for packets that are already under way.
 func (b *Broker) Control(t wire.PacketType, f func(*Packet)) (stop func()) {
 	return b.controls.add(Match{Type: t, Times: -1}, false, f)
 }
 
-// controls are the functions that decide about packets.
+// controls are the functions that are called for packets.
 type controls struct {
 	mu   sync.Mutex // guards what follows
 	list []*control
@@ -57,12 +57,12 @@ type controls struct {
 
 type control struct {
 	match Match
-	left  int // negative: no end
+	left  int // how many packets are left; negative: no limit
 	fault bool
 	f     func(*Packet)
 }
 
-// add adds a control; fault says that Heal ends it.
+// add adds a control. If fault is set, Heal ends it.
 func (cs *controls) add(m Match, fault bool, f func(*Packet)) (stop func()) {
 	c := &control{match: m, left: m.Times, fault: fault, f: f}
 	if c.left == 0 {
@@ -74,15 +74,15 @@ func (cs *controls) add(m Match, fault bool, f func(*Packet)) (stop func()) {
 	return func() { cs.remove(func(other *control) bool { return other == c }) }
 }
 
-// remove leaves the old list as it is for those who run through it.
+// remove makes a new list, because other goroutines may be iterating over the old
+// one.
 func (cs *controls) remove(which func(*control) bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.list = slices.DeleteFunc(slices.Clone(cs.list), which)
 }
 
-// apply lets everybody who is concerned decide about p. What the test calls runs
-// without the lock.
+// apply calls all functions that match p. They run without the lock.
 func (cs *controls) apply(p *Packet) {
 	cs.mu.Lock()
 	list := cs.list
@@ -94,7 +94,7 @@ func (cs *controls) apply(p *Packet) {
 	}
 }
 
-// take uses up one of the times of c.
+// take counts one use of c and reports whether it was allowed.
 func (cs *controls) take(c *control) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

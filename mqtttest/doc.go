@@ -1,10 +1,9 @@
 // Package mqtttest is for tests of programs that use MQTT. It has a real broker behind
-// a network that breaks on demand, and a scripted server for tests at the level of
-// packets.
+// a network that fails on demand, and a scripted server for tests of single packets.
 //
 //	b := mqtttest.NewBroker(t)
 //	client, err := mqtt.Connect(ctx, b.URL(), mqtt.Config{Dial: b.Dial})
-//	…
+//	// the client works
 //	b.Drop()                                    // every connection breaks
 //	b.Swallow(mqtttest.Match{Type: wire.TypePuback})  // one acknowledgement gets lost
 //	b.WantPublished("sensors/7/temp", "21.5")
@@ -19,15 +18,15 @@
 //
 // # What a failing test shows
 //
-// Every packet is decoded and recorded on its way, in both directions. When the test
-// has failed, the timeline is printed: the sender, time and content of each packet, what
-// the test did to it, and what never arrived. The broker's log goes to the test's
-// output. Passwords are in neither.
+// Every packet is decoded and recorded on its way, in both directions. If the test
+// fails, the timeline is printed: the sender, time and content of each packet, what the
+// test did to it, and what never arrived. The broker's log goes to the test's output.
+// Neither contains passwords.
 //
 // # Which client
 //
-// This package does not use package mqtt: any client of MQTT 3.1, 3.1.1 or 5.0
-// can be tested with it.
+// This package does not use package mqtt: it can test any client of MQTT 3.1, 3.1.1
+// or 5.0.
 //
 // A packet is passed on when all of it is there. Half a packet is passed on when its
 // connection ends. Methods whose names begin with Want report to the test and must be

@@ -8,17 +8,18 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// faults is what is set against the network at the moment. Broker.mu guards it.
+// faults are the faults of the network that are set at the moment. Broker.mu guards
+// them.
 type faults struct {
 	stopped   bool // no connection is accepted
 	all       line
-	of        map[string]line // of clients with settings of their own
+	of        map[string]line // by client identifier, for clients with settings of their own
 	cuts      []pendingCut
 	announced []announcement
 	amnesia   amnesia
 }
 
-// line is how a connection is slowed down.
+// line says how a connection is slowed down.
 type line struct {
 	halfOpen bool
 	delay    time.Duration
@@ -27,7 +28,7 @@ type line struct {
 	random   *rand.Rand    // nil: nothing is reordered; used under Broker.mu
 }
 
-// pendingCut is for the next connection.
+// pendingCut is a cut for the next connection.
 type pendingCut struct {
 	direction Direction
 	after     int
@@ -35,17 +36,18 @@ type pendingCut struct {
 }
 
 // Drop ends the connections of these clients, or all, at once and without a
-// word. What was on its way is lost. A will is published.
+// DISCONNECT. Packets on their way are lost. Wills are published.
 func (b *Broker) Drop(clientIDs ...string) {
 	for _, l := range b.matching(clientIDs) {
 		l.end("by Drop", true)
 	}
 }
 
-// CutAfter ends connections as soon as n more bytes have been passed on in a
-// direction, not one more: those of these clients, or all, that are open. When
-// none of them is open it is for the next one that one of them opens, with its
-// CONNECT counted. To cut at a packet see [Broker.CutAt].
+// CutAfter ends connections of these clients, or all, when n more bytes have been
+// passed on in a direction. Not one byte more is passed on. It applies to the
+// connections that are open. If none of them is open, it applies to the next
+// connection that one of the clients opens, counted from its CONNECT. To cut at a
+// packet use [Broker.CutAt].
 func (b *Broker) CutAfter(d Direction, n int, clientIDs ...string) {
 	links := b.matching(clientIDs)
 	for _, l := range links {
@@ -59,7 +61,8 @@ func (b *Broker) CutAfter(d Direction, n int, clientIDs ...string) {
 	b.faults.cuts = append(b.faults.cuts, pendingCut{d, n, clientIDs})
 }
 
-// adopt gives a link whose client has just told its name what waits for it.
+// adopt applies the settings of a client to its link, when the client has told its
+// name.
 func (b *Broker) adopt(l *link, p *wire.Connect) {
 	b.mu.Lock()
 	at := slices.IndexFunc(b.faults.cuts, func(c pendingCut) bool {
@@ -90,33 +93,33 @@ func (l *link) cutAfter(d Direction, n int) {
 	}
 }
 
-// HalfOpen makes the network of these clients, or all, half-open: connections
-// stay, new ones are accepted, what is sent is taken as long as buffers last, but
+// HalfOpen makes the network of these clients, or all, half-open. Connections stay
+// and new ones are accepted. Data is accepted as long as the buffers have space, but
 // nothing arrives, not even the end of a connection. It lasts until [Broker.Heal],
-// and then everything flows.
+// after which all data flows.
 func (b *Broker) HalfOpen(clientIDs ...string) {
 	b.setLine(clientIDs, func(l *line) { l.halfOpen = true })
 }
 
-// Delay lets every packet of these clients, or all, take d longer, in both
-// directions. Packets follow each other as before: it is latency, not a limit of
-// throughput.
+// Delay makes every packet of these clients, or all, take d longer, in both
+// directions. Packets follow each other as closely as before: Delay adds latency and
+// does not limit the throughput.
 func (b *Broker) Delay(d time.Duration, clientIDs ...string) {
 	b.setLine(clientIDs, func(l *line) { l.delay = d })
 }
 
-// Throttle passes on at most so many bytes in a second, in each direction of each
-// connection of these clients, or all. Zero ends it.
+// Throttle limits the bytes that are passed on in a second, in each direction of each
+// connection of these clients, or all. Zero means no limit.
 func (b *Broker) Throttle(bytesPerSecond int, clientIDs ...string) {
 	b.setLine(clientIDs, func(l *line) { l.rate = max(bytesPerSecond, 0) })
 }
 
-// Reorder lets each packet that the broker sends to these clients, or all, take
-// up to window longer, by chance, and lets packets overtake each other where the
+// Reorder makes each packet that the broker sends to these clients, or all, take a
+// random time of up to window longer. Packets then overtake each other where the
 // specification permits it: messages on different topics, acknowledgements of
-// different kinds, answers to different requests. The order of messages on one
-// topic, of PUBACKs, of PUBRECs and of PUBRELs stays. Packets from the client are
-// not touched. The same seed gives the same delays. A window of zero ends it.
+// different kinds, answers to different requests. The order of the messages on one
+// topic, of PUBACKs, of PUBRECs and of PUBRELs stays. Packets from the client are not
+// touched. The same seed gives the same delays. A window of zero ends it.
 func (b *Broker) Reorder(window time.Duration, seed uint64, clientIDs ...string) {
 	b.setLine(clientIDs, func(l *line) {
 		l.window, l.random = window, nil
@@ -126,8 +129,8 @@ func (b *Broker) Reorder(window time.Duration, seed uint64, clientIDs ...string)
 	})
 }
 
-// Heal ends HalfOpen, Delay, Throttle, Reorder, Announce and every fault that has
-// not happened yet, for all clients. Controls stay, and a stopped broker too.
+// Heal ends HalfOpen, Delay, Throttle, Reorder, Announce and every fault that has not
+// happened yet, for all clients. Controls stay, and a stopped broker stays stopped.
 func (b *Broker) Heal() {
 	b.controls.remove(func(c *control) bool { return c.fault })
 	b.mu.Lock()
@@ -171,7 +174,7 @@ func (b *Broker) setLine(clientIDs []string, change func(*line)) {
 	}
 }
 
-// lineOf returns what is set for a link.
+// lineOf returns the settings for a link.
 func (b *Broker) lineOf(l *link) line {
 	id := l.id()
 	b.mu.Lock()
@@ -186,7 +189,7 @@ func (f *faults) line(clientID string) line {
 	return f.all
 }
 
-// latency draws how much longer a packet takes.
+// latency returns how much longer a packet takes. It may be random.
 func (b *Broker) latency(l *link, p *Packet) time.Duration {
 	id := l.id()
 	b.mu.Lock()

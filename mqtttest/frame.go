@@ -10,29 +10,28 @@ import (
 
 const (
 	readSize = 16 << 10
-	// frameMaximum is the largest packet that is taken as one. The rest of a stream
-	// with a larger one is passed on as bytes.
+	// frameMaximum is the largest packet that is handled as one. From a larger packet
+	// on the stream is passed on as bytes.
 	frameMaximum = 64 << 20
 )
 
-// framer cuts what one side sends into packets and keeps their bytes as they
-// were spelled.
+// framer splits the stream of one side into packets. It keeps their bytes as they
+// were encoded.
 type framer struct {
 	src    net.Conn
-	buf    []byte // read and not taken
-	opaque bool   // no packets are to be found any more
-	err    error  // what the source ended with
+	buf    []byte // bytes that were read and not taken yet
+	opaque bool   // the rest of the stream is passed on as bytes
+	err    error  // the error that the source ended with
 }
 
-// frame is a packet, or bytes that are none: then its header is zero.
+// frame is a packet, or bytes that are not a packet: then its header is zero.
 type frame struct {
 	header wire.Header
 	raw    []byte // owned by the frame
 	body   []byte // part of raw
 }
 
-// next returns what comes next. Bytes are returned before the error that came
-// behind them.
+// next returns the next frame. Bytes come before the error that followed them.
 func (f *framer) next(v wire.Version) (frame, error) {
 	for {
 		if fr, ok := f.take(v); ok {
@@ -76,7 +75,7 @@ func (f *framer) rest() frame {
 
 func (f *framer) fill() {
 	if len(f.buf) == 0 && cap(f.buf) > readSize {
-		f.buf = nil // a large packet is gone
+		f.buf = nil // frees the memory of a large packet
 	}
 	if cap(f.buf)-len(f.buf) < readSize {
 		f.buf = append(make([]byte, 0, 2*len(f.buf)+readSize), f.buf...)

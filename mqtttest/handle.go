@@ -9,7 +9,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// handle decides about what the source of a lane has sent.
+// handle applies the controls to a frame from the source of a lane.
 func (a *lane) handle(fr frame) {
 	p, err := a.decode(fr)
 	if p == nil {
@@ -32,7 +32,8 @@ func (a *lane) handle(fr frame) {
 	a.carryOut(p, event)
 }
 
-// decode returns nil for what is no packet, and why if that is known.
+// decode returns the packet of a frame. For a frame that is not a packet it returns
+// nil, and the reason if that is known.
 func (a *lane) decode(fr frame) (*Packet, error) {
 	if fr.header.Type == 0 {
 		return nil, nil
@@ -49,7 +50,7 @@ func (a *lane) decode(fr frame) (*Packet, error) {
 	}, nil
 }
 
-// learn takes from a packet what the client is called and speaks.
+// learn notes the client's identifier and version from a packet.
 func (l *link) learn(p wire.Packet) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,7 +73,7 @@ func (a *lane) record(p wire.Packet, raw []byte, note string) *Event {
 	return e
 }
 
-// carryOut does with a packet what was decided.
+// carryOut does what was decided about a packet.
 func (a *lane) carryOut(p *Packet, event *Event) {
 	v := &p.verdict
 	if v.dropped || v.replaced {
@@ -93,7 +94,7 @@ func (a *lane) carryOut(p *Packet, event *Event) {
 	}
 }
 
-// outgoing returns what is passed on for p.
+// outgoing returns the items to pass on for p.
 func (a *lane) outgoing(p *Packet, event *Event) []*item {
 	v := &p.verdict
 	var items []*item
@@ -113,7 +114,7 @@ func (a *lane) outgoing(p *Packet, event *Event) []*item {
 	return items
 }
 
-// cutItems lets the connection end where the verdict says.
+// cutItems cuts the items where the verdict says that the connection ends.
 func cutItems(items []*item, v *verdict) []*item {
 	if len(items) == 0 {
 		return []*item{{cut: true}}

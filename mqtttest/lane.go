@@ -13,32 +13,32 @@ import (
 // laneMaximum is how many bytes wait in a lane before its source has to wait.
 const laneMaximum = 1 << 20
 
-// item is something on its way to the other side.
+// item is data or an event on its way to the other side.
 type item struct {
 	raw     []byte
 	event   *Event // nil: nothing to record
 	order   order
 	due     time.Time
-	hold    *hold // nil: free to go
+	hold    *hold // nil: it is not held back
 	cut     bool  // the connection ends behind it
 	partial bool  // raw is not all of the packet
 	fin     bool  // the end of the source
-	hard    bool  // fin came as a fault
+	hard    bool  // the source ended with a fault
 }
 
-// lane carries one direction of a link. Its reader takes packets from the source
-// and decides about them; its writer passes them on when their time has come. In
-// between they wait, by due time.
+// lane carries one direction of a link. Its reader takes packets from the source and
+// decides about them. Its writer passes them on when they are due. In between they
+// wait in a queue, sorted by due time.
 type lane struct {
 	link      *link
 	direction Direction
 	src, dst  net.Conn
 	framer    framer
 	decoder   wire.Decoder
-	broken    bool // of the writer: the receiver has closed
+	broken    bool // used by the writer: the receiver has closed
 
-	wake chan struct{} // has room for one: the writer has to look again
-	room chan struct{} // has room for one: the queue has shrunk
+	wake chan struct{} // holds one signal: the writer has to check again
+	room chan struct{} // holds one signal: the queue has shrunk
 
 	mu    sync.Mutex // guards what follows
 	queue []*item
@@ -92,7 +92,7 @@ func (a *lane) awaitRoom() bool {
 	}
 }
 
-// put queues an item behind all that must not be overtaken.
+// put queues an item behind all items that it must not overtake.
 func (a *lane) put(it *item) {
 	if it.due.IsZero() {
 		it.due = time.Now()
@@ -102,7 +102,7 @@ func (a *lane) put(it *item) {
 		it.hold = nil
 	}
 	for _, earlier := range a.queue {
-		// What the test holds back on purpose holds up nothing else.
+		// An item that the test holds back on purpose delays no other.
 		if earlier.hold == nil && earlier.due.After(it.due) && !it.order.mayOvertake(earlier.order) {
 			it.due = earlier.due
 		}
@@ -111,7 +111,7 @@ func (a *lane) put(it *item) {
 		if waiting.due.After(due) {
 			return 1
 		}
-		return -1 // before it also what is due at the same time
+		return -1 // items that are due at the same time go before it
 	})
 	a.queue = slices.Insert(a.queue, at, it)
 	a.size += len(it.raw)
@@ -119,7 +119,8 @@ func (a *lane) put(it *item) {
 	signal(a.wake)
 }
 
-// release frees what h has held back, behind what waits already.
+// release frees the items that h has held back. They go behind those that already
+// wait.
 func (a *lane) release(h *hold) {
 	a.mu.Lock()
 	var held []*item
@@ -139,7 +140,7 @@ func (a *lane) release(h *hold) {
 	}
 }
 
-// signal wakes who waits on c, which has room for one.
+// signal wakes the goroutine that waits on c, which holds one signal.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

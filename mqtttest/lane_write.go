@@ -51,8 +51,8 @@ func (a *lane) next() (*item, bool) {
 	}
 }
 
-// first takes the first item that may go now, or says how long it has to wait;
-// zero means until something changes.
+// first takes the first item that may go now. If there is none, it returns how long
+// to wait; zero means until something changes.
 func (a *lane) first() (it *item, wait time.Duration) {
 	if a.link.b.lineOf(a.link).halfOpen {
 		return nil, 0
@@ -79,7 +79,7 @@ func (a *lane) pass(it *item) bool {
 	raw, cut := a.allowance(it.raw)
 	whole := len(raw) == len(it.raw) && !it.partial
 	rec := &a.link.b.recorder
-	// Whoever reacts to the packet finds it recorded as passed on.
+	// The packet is recorded as passed on before the receiver can react to it.
 	if whole && !a.broken {
 		rec.passed(it.event)
 	}
@@ -87,8 +87,8 @@ func (a *lane) pass(it *item) bool {
 		if a.link.isOver() {
 			return false
 		}
-		// The receiver is gone, and will show it on the other lane. What this lane's
-		// source has to say may still come, its end above all.
+		// The receiver is gone, which the other lane will notice. The source of this
+		// lane may still send, and its end must still be passed on.
 		a.broken = true
 		a.link.finish(a)
 	}
@@ -120,7 +120,7 @@ func (a *lane) allowance(raw []byte) ([]byte, bool) {
 	return raw[:n], a.cut == 0
 }
 
-// writePieces writes b, slowly if the test wants that.
+// writePieces writes b, slowly if there is a Throttle.
 func (a *lane) writePieces(b []byte) bool {
 	for len(b) > 0 {
 		rate := a.link.b.lineOf(a.link).rate
@@ -150,7 +150,7 @@ func (a *lane) pause(d time.Duration) bool {
 	}
 }
 
-// passEnd passes on that the source has ended.
+// passEnd passes on the end of the source.
 func (a *lane) passEnd(it *item) {
 	side := "client"
 	if a.direction == Down {

@@ -17,22 +17,22 @@ const labelKey = "mqtttest"
 
 var brokers atomic.Uint64
 
-// mark labels the calling goroutine, which is the test's. All goroutines that it
-// starts from now on, and those that they start, inherit the label, so that they
-// can be told from those of tests that run at the same time.
+// mark labels the calling goroutine, which is the test's. Goroutines that it starts
+// from now on inherit the label, and so do those that they start. This distinguishes
+// them from goroutines of other tests that run at the same time.
 func (r *recorder) mark() (unmark func()) {
 	r.label = strconv.FormatUint(brokers.Add(1), 10)
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(labelKey, r.label)))
 	return func() { pprof.SetGoroutineLabels(context.Background()) }
 }
 
-// WantNoLeak waits until nothing of the clients is left: no connection, no QoS 1
-// or 2 message whose sender does not know that it was received, and no goroutine
-// that the test has started, itself or by way of others, since it made the broker.
-// Call it at the end, after closing what you test.
+// WantNoLeak waits until the clients have left nothing behind: no connection, no QoS
+// 1 or 2 message that its sender does not know to be received, and no goroutine that
+// the test has started since it made the broker, directly or indirectly. Call it at
+// the end, after closing the clients.
 //
-// Goroutines are told apart by a profiler label that NewBroker gives to the
-// goroutine that calls it.
+// It finds the goroutines by a profiler label that NewBroker sets on the goroutine
+// that calls it.
 func (b *Broker) WantNoLeak() {
 	b.t.Helper()
 	start := time.Now()
@@ -43,8 +43,8 @@ func (b *Broker) WantNoLeak() {
 	if !r.wait(b.cfg.Patience, func() bool { return len(r.state.flights) == 0 }) {
 		b.t.Fatalf("mqtttest: messages are not acknowledged: %s", r.unfinished())
 	}
-	// Nothing tells when a goroutine ends, so this one has to be asked for again and
-	// again. In a bubble each pause lasts until everything else waits.
+	// Nothing tells when a goroutine ends, so this loop has to poll. In a bubble each
+	// pause lasts until everything else waits.
 	for wait := time.Millisecond; ; wait = min(2*wait, b.cfg.Patience/50) {
 		left := goroutines(r.label)
 		if len(left) == 0 {
@@ -57,7 +57,7 @@ func (b *Broker) WantNoLeak() {
 	}
 }
 
-// goroutines returns the stacks of the goroutines with a label, without those of
+// goroutines returns the stacks of the goroutines with a label, except those of
 // tests.
 func goroutines(label string) []string {
 	var profile bytes.Buffer

@@ -7,31 +7,32 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// announcement changes CONNACKs.
+// announcement is a function that changes CONNACKs.
 type announcement struct {
 	change    func(*wire.Connack)
 	clientIDs []string // none: of all clients
 }
 
-// Announce lets f change each CONNACK that accepts one of these clients, or any,
-// on 5.0 from now on until [Broker.Heal]: to shrink a limit between two
-// connections, for example. Whoever then exceeds the receive maximum, the
-// maximum packet size, the maximum QoS or the number of topic aliases that was
-// announced, or uses what was announced as not available, is disconnected with the
-// reason that the specification has for it.
+// Announce makes f change each CONNACK that accepts one of these clients, or any, on
+// 5.0, from now on until [Broker.Heal], for example to lower a limit between two
+// connections. A client that then exceeds the announced receive maximum, maximum
+// packet size, maximum QoS or number of topic aliases, or uses a feature that was
+// announced as unavailable, is disconnected with the reason that the specification
+// has for it.
 func (b *Broker) Announce(f func(*wire.Connack), clientIDs ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.faults.announced = append(b.faults.announced, announcement{f, clientIDs})
 }
 
-// limits is what a client was told in place of what the broker said.
+// limits are the limits that a client was told in place of the broker's.
 type limits struct {
 	ack  wire.Connack
 	open map[uint16]bool // QoS 1 and 2 messages of the client that are not acknowledged
 }
 
-// adapt replaces a CONNACK if the test wants that, and then enforces what it says.
+// adapt replaces a CONNACK if there is an announcement for it. enforce then applies
+// its limits.
 func (l *link) adapt(p *Packet) {
 	if p.verdict.dropped || p.verdict.replaced || p.Version != wire.V5 {
 		return
@@ -70,7 +71,7 @@ func (b *Broker) announcedTo(clientID string) []func(*wire.Connack) {
 	return changes
 }
 
-// enforce disconnects a client that does not keep to what it was told.
+// enforce disconnects a client that exceeds the limits that it was told.
 func (l *link) enforce(p *Packet) {
 	l.mu.Lock()
 	reason := wire.Success
@@ -89,7 +90,7 @@ func (l *link) enforce(p *Packet) {
 	}
 }
 
-// judge follows the packets of a connection and returns what is wrong with p.
+// judge tracks the packets of a connection and returns the reason to refuse p, or Success.
 func (m *limits) judge(p *Packet) wire.ReasonCode {
 	if p.Direction == Down {
 		m.settle(p.Packet)
@@ -140,7 +141,8 @@ func (m *limits) judgeSubscribe(p *wire.Subscribe) wire.ReasonCode {
 	return wire.Success
 }
 
-// settle takes an acknowledgement of the broker, which gives back a place.
+// settle handles an acknowledgement of the broker, which ends an exchange of the
+// client.
 func (m *limits) settle(p wire.Packet) {
 	switch p := p.(type) {
 	case *wire.Puback:

@@ -10,12 +10,11 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// farewell is how long a client on a socket may take to read what it was sent
-// before the test cut the connection.
+// farewell is how long a client on a socket may take to read the data that it was
+// sent before the test cut the connection.
 const farewell = time.Second
 
-// link is the connection of one client and the one to the broker that belongs to
-// it.
+// link is a client's connection together with its connection to the broker.
 type link struct {
 	b        *Broker
 	number   int
@@ -29,8 +28,8 @@ type link struct {
 	mu       sync.Mutex // guards what follows
 	clientID string
 	version  wire.Version // zero until CONNECT
-	limits   *limits      // what the test announced in place of the broker; nil: nothing
-	finished [2]bool      // whether the up and the down lane have nothing to do any more
+	limits   *limits      // limits of Announce; nil: none
+	finished [2]bool      // whether the up and the down lane have finished
 	ended    bool
 }
 
@@ -78,8 +77,8 @@ func (l *link) other(a *lane) *lane {
 	return l.up
 }
 
-// finish is called when a lane has passed on the end of its source, or its
-// receiver is gone. Once both have, nothing is left to do.
+// finish is called when a lane has passed on the end of its source, or its receiver
+// is gone. When both lanes have called it, the link ends.
 func (l *link) finish(a *lane) {
 	l.mu.Lock()
 	l.finished[a.direction-Up] = true
@@ -90,8 +89,8 @@ func (l *link) finish(a *lane) {
 	}
 }
 
-// end ends both connections, once. What was not passed on is lost. Without hard,
-// the client can still read what was passed on to it.
+// end ends both connections, once. Data that was not passed on is lost. If hard is
+// false, the client can still read what was passed on to it.
 func (l *link) end(note string, hard bool) {
 	l.mu.Lock()
 	ended := l.ended
@@ -113,9 +112,9 @@ func (l *link) end(note string, hard bool) {
 		reset(l.client)
 		return
 	}
-	// Closing a socket with unread input would reset it and destroy what is on its
-	// way to the client. The up lane reads on until the client has closed; then run
-	// closes.
+	// Closing a socket with unread input would reset it and destroy data on its way
+	// to the client. The up lane therefore reads on until the client has closed. Then
+	// run closes the socket.
 	_ = half.CloseWrite()
 	_ = half.SetReadDeadline(time.Now().Add(farewell))
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/seed65a45251/mqtt/internal/pipe"
 )
 
-// network is where connections come from.
+// network holds the ways to connect to the broker.
 type network struct {
 	memory *pipe.Listener
 
@@ -20,8 +20,8 @@ type network struct {
 // memoryURL has a port on which nothing listens.
 const memoryURL = "mqtt://127.0.0.1:1"
 
-// Dial makes a connection in memory, whatever network and address say. It fits
-// the Dial of a client's configuration, mqtt.Config among them.
+// Dial makes a connection in memory and ignores network and address. It fits the Dial
+// of a client's configuration, for example of mqtt.Config.
 func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if b.stopped() {
 		return nil, &net.OpError{Op: "dial", Net: "memory", Addr: pipe.Addr{}, Err: pipe.ErrRefused}
@@ -29,9 +29,9 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return b.network.memory.Dial(ctx)
 }
 
-// URL returns the address of the broker on a loopback port, which is opened with
-// the first call. In a bubble, where real sockets would stop the time, it opens
-// none and returns a URL that only goes with Dial.
+// URL returns the address of the broker on a loopback port, which the first call
+// opens. In a bubble, where a real socket would stop the time, it opens no port and
+// returns a URL that works only with Dial.
 func (b *Broker) URL() string {
 	b.t.Helper()
 	if inBubble() {
@@ -74,7 +74,7 @@ func (b *Broker) accept(ln net.Listener) {
 
 var errClosing = errors.New("the test is over")
 
-// connect puts a link between a new client and the broker.
+// connect makes a link between a new client and the broker.
 func (b *Broker) connect(client net.Conn) error {
 	if b.stopped() {
 		return pipe.ErrRefused
@@ -103,8 +103,8 @@ func (b *Broker) stopped() bool {
 	return b.faults.stopped
 }
 
-// reset closes a connection so that the peer sees a fault where the network can
-// show one.
+// reset closes a connection so that the peer gets an error, if the network can show
+// one.
 func reset(c net.Conn) {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)

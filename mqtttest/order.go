@@ -2,11 +2,11 @@ package mqtttest
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// order says what a packet may overtake. The zero value is for packets that
-// nothing overtakes and that overtake nothing.
+// order says which packets a packet may overtake. A packet with the zero value
+// overtakes no other, and no other overtakes it.
 type order struct {
 	free     bool
-	sequence string // packets of one sequence stay in order; empty: of none
+	sequence string // packets of one sequence stay in order; empty: no sequence
 }
 
 // orderOf returns the order of a packet.
@@ -16,7 +16,7 @@ func (b *Broker) orderOf(l *link, p *Packet) order {
 	}
 	switch q := p.Packet.(type) {
 	case *wire.Publish:
-		// An alias means what the last packet that set it says.
+		// The meaning of an alias depends on the last packet that set it.
 		if q.Properties != nil && q.Properties.TopicAlias != 0 {
 			return order{}
 		}

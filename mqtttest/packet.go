@@ -10,7 +10,7 @@ import (
 // Direction is the way that a packet goes.
 type Direction uint8
 
-// The directions as the client sees them. Both stands for either.
+// The directions as the client sees them. Both means either.
 const (
 	Both Direction = iota
 	Up             // from the client to the broker
@@ -28,16 +28,15 @@ func (d Direction) String() string {
 	return "both"
 }
 
-// Packet is a packet on its way, as a function given to [Broker.Control] sees
-// it. If the function calls none of its methods the packet is passed on, byte
-// for byte. The methods may be combined, and are for the time of that function
-// only.
+// Packet is a packet on its way, as a function of [Broker.Control] gets it. If the
+// function calls none of its methods, the packet is passed on byte for byte. The
+// methods may be combined. They must not be called after the function has returned.
 type Packet struct {
-	// Packet is what was sent. It must not be changed: pass a changed copy to
+	// Packet is the decoded packet. It must not be changed: pass a changed copy to
 	// Replace.
 	Packet    wire.Packet
 	Direction Direction
-	ClientID  string // empty as long as nobody knows it
+	ClientID  string // empty until it is known
 	Conn      int    // number of the connection in the order of their opening, from 1
 	Version   wire.Version
 
@@ -46,7 +45,7 @@ type Packet struct {
 	verdict verdict
 }
 
-// verdict is what is to be done with a packet.
+// verdict is what the functions have decided about a packet.
 type verdict struct {
 	dropped  bool
 	copies   int // beyond the first
@@ -60,15 +59,14 @@ type verdict struct {
 	notes    []string
 }
 
-// output is bytes that the test made, and the packet that they are if they are
-// one.
+// output is bytes that the test made, and the packet that they encode, if any.
 type output struct {
 	packet wire.Packet
 	raw    []byte
 	last   bool // the connection ends behind it
 }
 
-// Drop does not pass the packet on. The other side never sees it.
+// Drop discards the packet. The other side never sees it.
 func (p *Packet) Drop() {
 	p.verdict.dropped = true
 	p.note("dropped")
@@ -94,8 +92,8 @@ func (p *Packet) ReplaceBytes(b []byte) {
 	p.note("replaced")
 }
 
-// Answer sends packets back to where this one came from. What becomes of this
-// one is another matter: Drop it to answer in place of the other side.
+// Answer sends packets back to the sender of this one. This packet is still passed on
+// unless it is dropped as well.
 func (p *Packet) Answer(packets ...wire.Packet) {
 	p.verdict.answers = append(p.verdict.answers, p.encode(packets)...)
 	p.note("answered")
@@ -107,7 +105,7 @@ func (p *Packet) AnswerBytes(b []byte) {
 	p.note("answered")
 }
 
-// Delay passes the packet on after d. What is behind it waits, too.
+// Delay passes the packet on after d. Packets behind it wait, too.
 func (p *Packet) Delay(d time.Duration) {
 	p.verdict.delay += d
 	p.note("delayed by " + d.String())

@@ -7,7 +7,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Swallow lets packets disappear: acknowledgements for example.
+// Swallow discards packets, for example acknowledgements.
 func (b *Broker) Swallow(m Match) {
 	b.controls.add(m, true, (*Packet).Drop)
 }
@@ -17,15 +17,15 @@ func (b *Broker) Duplicate(m Match) {
 	b.controls.add(m, true, (*Packet).Repeat)
 }
 
-// CutAt ends the connection with the packet that matches, of which n bytes are
-// still passed on: 0 is in front of it, -1 in its middle, and more than it has
+// CutAt passes on n bytes of the packet that matches and then ends the connection. 0
+// ends it before the packet, -1 in the middle of it, and a number beyond its size
 // right behind it.
 func (b *Broker) CutAt(m Match, n int) {
 	b.controls.add(m, true, func(p *Packet) { p.CutAt(n) })
 }
 
-// AnswerWith answers packets with bytes of the test's choice, in place of the
-// other side, which does not see them.
+// AnswerWith answers packets with bytes in place of the other side, which does not
+// see the packets.
 func (b *Broker) AnswerWith(m Match, answer []byte) {
 	answer = slices.Clone(answer)
 	b.controls.add(m, true, func(p *Packet) {
@@ -34,13 +34,12 @@ func (b *Broker) AnswerWith(m Match, answer []byte) {
 	})
 }
 
-// hold is what packets that are held back together have in common.
+// hold is shared by packets that are held back together.
 type hold struct{ released atomic.Bool }
 
-// Hold holds packets back until release is called, and lets what is behind them
-// overtake them. Packets that are held back when their connection ends are lost.
-// It can break the order that the specification demands; [Broker.Reorder] does
-// not.
+// Hold holds packets back until release is called. Packets behind them overtake them.
+// Packets that are held back when their connection ends are lost. Hold can break the
+// order that the specification demands; [Broker.Reorder] does not.
 func (b *Broker) Hold(m Match) (release func()) {
 	h := new(hold)
 	stop := b.controls.add(m, true, func(p *Packet) {
@@ -58,8 +57,8 @@ func (b *Broker) Hold(m Match) (release func()) {
 }
 
 // RefuseConnect answers the next n CONNECTs of these clients, or of all, with a
-// reason code, without the broker. Where the version has no code for the reason
-// the connection just ends. A negative n means all until [Broker.Heal].
+// reason code, without the broker. If the version has no code for the reason, the
+// connection just ends. A negative n means all CONNECTs until [Broker.Heal].
 func (b *Broker) RefuseConnect(n int, code wire.ReasonCode, clientIDs ...string) {
 	if n == 0 {
 		return

@@ -10,18 +10,17 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Stop ends the broker like one that is shut down: 5.0 clients are told, all
-// connections end, and until [Broker.Start] no other is accepted. (A loopback port
-// stays taken, but its connections are reset.) Sessions and retained messages stay,
-// and messages published by [Broker.Publish] are taken. For a crash call
-// [Broker.Drop] first.
+// Stop ends the broker like one that is shut down. 5.0 clients are told, all
+// connections end, and no other is accepted until [Broker.Start]. (A loopback port
+// stays open, but its connections are reset.) Sessions and retained messages stay,
+// and [Broker.Publish] still works. For a crash call [Broker.Drop] first.
 func (b *Broker) Stop() {
 	b.setStopped(true)
 	b.recorder.add(&Event{Note: "broker stopped"})
 	b.service.halt()
 }
 
-// Start lets a stopped broker go on with the state it had.
+// Start makes a stopped broker continue with its state.
 func (b *Broker) Start() {
 	b.service.start(b.cfg.Buffer)
 	b.setStopped(false)
@@ -34,9 +33,9 @@ func (b *Broker) Restart() {
 	b.Start()
 }
 
-// RestartEmpty stops the broker and starts one with the same configuration that
-// knows of no sessions and retained messages, except those that its
-// [broker.Config.Store] has, if there is one.
+// RestartEmpty stops the broker and starts one with the same configuration. The new
+// broker has no sessions and retained messages, except those in its
+// [broker.Config.Store], if there is one.
 func (b *Broker) RestartEmpty() {
 	b.Stop()
 	b.service.replace(b.cfg.Broker)
@@ -50,16 +49,16 @@ func (b *Broker) setStopped(stopped bool) {
 	b.mu.Unlock()
 }
 
-// amnesia says whose sessions are to be lost.
+// amnesia says which sessions are to be lost.
 type amnesia struct {
 	of    map[string]bool
 	count int            // how often all were lost
-	known map[string]int // what count was when a client came last
+	known map[string]int // the value of count at the client's last connection
 }
 
-// LoseSession ends the connections of these clients, or all, and lets the broker
+// LoseSession ends the connections of these clients, or all, and makes the broker
 // forget their sessions: the next connection of each finds none. Retained messages
-// stay. The broker's Authenticate is asked once more for each.
+// stay. The broker's Authenticate is called once more for each client.
 func (b *Broker) LoseSession(clientIDs ...string) {
 	b.mu.Lock()
 	f := &b.faults.amnesia
@@ -78,7 +77,7 @@ func (b *Broker) LoseSession(clientIDs ...string) {
 	}
 }
 
-// due reports, once, whether the session of a client is to be lost.
+// due reports once whether the session of a client is to be lost.
 func (f *amnesia) due(clientID string) bool {
 	due := f.of[clientID] || f.known[clientID] < f.count
 	delete(f.of, clientID)
@@ -89,8 +88,8 @@ func (f *amnesia) due(clientID string) bool {
 	return due
 }
 
-// forgetFor makes the broker forget the session that a CONNECT asks for, if the
-// test wants that.
+// forgetFor makes the broker forget the session that a CONNECT asks for, if it is to
+// be lost.
 func (b *Broker) forgetFor(l *link, p *wire.Connect) {
 	b.mu.Lock()
 	due := b.faults.amnesia.due(p.ClientID)
@@ -103,8 +102,8 @@ func (b *Broker) forgetFor(l *link, p *wire.Connect) {
 	}
 }
 
-// forget connects as the client would, with a clean start, and leaves at once.
-// That is the one way to end a session which every version has.
+// forget connects as the client would, with a clean start, and disconnects at once.
+// Every version supports this way to end a session.
 func (b *Broker) forget(ctx context.Context, p *wire.Connect) error {
 	side, err := b.service.dial(ctx)
 	if err != nil {

@@ -16,16 +16,17 @@ type ServerConfig struct {
 	// Version is the version that the server speaks. Zero means 5.0.
 	Version wire.Version
 	// Patience is how long a step waits for what the test expects. Zero means ten
-	// minutes in a bubble, which is longer than any keep-alive or back-off by
-	// default, and ten seconds elsewhere.
+	// seconds, and ten minutes in a bubble, which is longer than any default
+	// keep-alive or back-off.
 	Patience time.Duration
-	// Buffer is how many bytes a connection in memory holds in each direction.
-	// Zero means 64 KiB. With few, a server that does not read is noticed soon.
+	// Buffer is how many bytes a connection in memory holds in each direction. Zero
+	// means 64 KiB. With a small buffer the client soon notices a server that does
+	// not read.
 	Buffer int
 }
 
-// Server is an MQTT server that does what the test tells it, packet by packet. A
-// test reads as a conversation:
+// Server is an MQTT server that does what the test says, packet by packet. A test
+// reads as a conversation:
 //
 //	srv := mqtttest.NewServer(t, wire.V5)
 //	conn := srv.Accept()
@@ -34,11 +35,11 @@ type ServerConfig struct {
 //	conn.Want(&wire.Publish{Topic: "t", Payload: []byte("hello")})
 //	conn.WantIdle()
 //
-// It is made for testing/synctest bubbles: there a wait costs nothing, and
-// "nothing more happens" can be known for sure. All methods belong to the
-// goroutine of the test, but for Dial. The server reads only when a step asks for
-// a packet, so a server that has stalled is one that is not asked. A failed test
-// prints the conversation.
+// It is made for testing/synctest bubbles: there waiting costs nothing, and a test
+// can know for sure that nothing more happens. All methods except Dial belong to the
+// goroutine of the test. The server reads only when a step asks for a packet, so a
+// server that is not asked behaves like one that has stalled. A failed test prints
+// the conversation.
 type Server struct {
 	Version wire.Version // of connections accepted from now on
 
@@ -48,13 +49,13 @@ type Server struct {
 	incoming chan net.Conn
 	running  sync.WaitGroup
 	accepted int
-	moment   time.Duration // in which what is under way happens
+	moment   time.Duration // how long to wait for what is under way
 
 	mu      sync.Mutex     // guards what follows
 	memory  *pipe.Listener // the client dials from goroutines of its own
 	tcp     net.Listener   // nil: not asked for yet
 	refuses bool
-	over    func()          // ends the wait of connections that nobody accepts
+	over    func()          // ends the wait of connections that are not accepted
 	waiting <-chan struct{} // closed by over
 }
 
@@ -84,8 +85,8 @@ func NewServerWith(t testing.TB, cfg ServerConfig) *Server {
 	return s
 }
 
-// Dial makes a connection in memory, whatever network and address say. It fits
-// the Dial of a client's configuration, mqtt.Config among them.
+// Dial makes a connection in memory and ignores network and address. It fits the Dial
+// of a client's configuration, for example of mqtt.Config.
 func (s *Server) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	s.mu.Lock()
 	l := s.memory
@@ -93,8 +94,8 @@ func (s *Server) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return l.Dial(ctx)
 }
 
-// URL returns the address of the server on a loopback port, which is opened with
-// the first call. In a bubble it opens none; see [Broker.URL].
+// URL returns the address of the server on a loopback port, which the first call
+// opens. In a bubble it opens none; see [Broker.URL].
 func (s *Server) URL() string {
 	s.t.Helper()
 	if inBubble() {
@@ -113,7 +114,7 @@ func (s *Server) URL() string {
 	return "mqtt://" + s.tcp.Addr().String()
 }
 
-// Refuse refuses connections from now on, and ends those that were not accepted.
+// Refuse refuses connections from now on, and ends those that are not accepted yet.
 func (s *Server) Refuse() {
 	s.mu.Lock()
 	l, over := s.memory, s.over
@@ -123,7 +124,7 @@ func (s *Server) Refuse() {
 	l.Close()
 }
 
-// Listen takes connections again after Refuse.
+// Listen accepts connections again after Refuse.
 func (s *Server) Listen() {
 	l := pipe.Listen(s.cfg.Buffer)
 	s.mu.Lock()
@@ -147,7 +148,7 @@ func (s *Server) Accept() *Conn {
 	return c
 }
 
-// WantNone fails when a connection comes within d.
+// WantNone fails if a connection comes within d.
 func (s *Server) WantNone(d time.Duration) {
 	s.t.Helper()
 	if s.accept(d) != nil {
@@ -176,7 +177,7 @@ func (s *Server) accept(d time.Duration) *Conn {
 	}
 }
 
-// feed hands over the connections of l.
+// feed passes on the connections of l.
 func (s *Server) feed(l net.Listener) {
 	for {
 		nc, err := l.Accept()

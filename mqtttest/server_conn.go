@@ -40,7 +40,7 @@ func newConn(s *Server, nc net.Conn, number int) *Conn {
 	}
 }
 
-// note records what was said.
+// note records a packet or a text.
 func (c *Conn) note(d Direction, p wire.Packet, text string) {
 	r := &c.server.recorder
 	e := &Event{Conn: c.number, ClientID: c.clientID, Version: c.version, Direction: d, Packet: p, Note: text}
@@ -65,7 +65,7 @@ func (c *Conn) Send(packets ...wire.Packet) {
 	c.write(b)
 }
 
-// Offer sends packets that the client may no longer be there to take.
+// Offer sends packets. It does not fail if the client has gone.
 func (c *Conn) Offer(packets ...wire.Packet) {
 	for _, p := range packets {
 		if b, err := p.Append(nil, c.version); err == nil {
@@ -75,7 +75,7 @@ func (c *Conn) Offer(packets ...wire.Packet) {
 	}
 }
 
-// SendRaw sends bytes that are written in hexadecimal, with spaces anywhere.
+// SendRaw sends the bytes of a hexadecimal text, with spaces anywhere.
 func (c *Conn) SendRaw(text string) {
 	c.t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
@@ -123,8 +123,8 @@ func (c *Conn) WantConnect() *wire.Connect {
 	return Take[*wire.Connect](c)
 }
 
-// WantDisconnect waits for DISCONNECT with this reason, which a version before
-// 5.0 does not tell, and for the end of the connection.
+// WantDisconnect waits for DISCONNECT with this reason, and for the end of the
+// connection. Versions before 5.0 have no reason, so it is not compared.
 func (c *Conn) WantDisconnect(reason wire.ReasonCode) {
 	c.t.Helper()
 	if p := Take[*wire.Disconnect](c); p.ReasonCode != reason {
@@ -147,14 +147,14 @@ func (c *Conn) WantClosed() {
 	c.Close()
 }
 
-// WantIdle fails when a packet comes before everything in the bubble waits.
-// Outside a bubble it gives a packet a moment to come, which proves little.
+// WantIdle fails if a packet comes before everything in the bubble waits. Outside a
+// bubble it only waits a moment, which proves little.
 func (c *Conn) WantIdle() {
 	c.t.Helper()
 	c.WantIdleFor(c.server.moment)
 }
 
-// WantIdleFor fails when a packet comes, or the connection ends, within d.
+// WantIdleFor fails if a packet comes, or the connection ends, within d.
 func (c *Conn) WantIdleFor(d time.Duration) {
 	c.t.Helper()
 	_, p, err := c.next(d)
@@ -166,8 +166,8 @@ func (c *Conn) WantIdleFor(d time.Duration) {
 	}
 }
 
-// Skip reads and forgets all that comes before everything in the bubble waits,
-// outside a bubble within a moment.
+// Skip reads and drops all packets that come before everything in the bubble waits,
+// or outside a bubble within a moment.
 func (c *Conn) Skip() {
 	for {
 		if _, _, err := c.next(c.server.moment); err != nil {
@@ -176,7 +176,7 @@ func (c *Conn) Skip() {
 	}
 }
 
-// Read waits for bytes, for tests that look at less than a packet.
+// Read waits for bytes. It is for tests that look at less than a packet.
 func (c *Conn) Read(b []byte) (int, error) {
 	if err := c.net.SetReadDeadline(time.Now().Add(c.server.cfg.Patience)); err != nil {
 		return 0, err
@@ -184,8 +184,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return c.net.Read(b)
 }
 
-// Close closes the connection without a word. Bytes that the client has not
-// read yet still reach it.
+// Close closes the connection without a DISCONNECT. The client can still read bytes
+// that were sent before.
 func (c *Conn) Close() { c.net.Close() }
 
 // Take waits for the next packet, which has to be of type P.
@@ -203,8 +203,7 @@ func Take[P wire.Packet](c *Conn) P {
 	return got
 }
 
-// TakeWithin is Take for a packet that may not come; it waits for it no longer
-// than d.
+// TakeWithin is Take for a packet that may not come. It waits no longer than d.
 func TakeWithin[P wire.Packet](c *Conn, d time.Duration) (got P, ok bool) {
 	c.t.Helper()
 	_, p, err := c.next(d)
@@ -234,7 +233,7 @@ func (c *Conn) next(d time.Duration) (raw []byte, p wire.Packet, err error) {
 	if p, err = c.decoder.Decode(h, body); err != nil {
 		c.t.Fatalf("the client sent what is no packet: %v", err)
 	}
-	// What was decoded without a fault is spelled in one way only.
+	// A packet that was decoded without a fault has only one encoding.
 	if raw, err = p.Append(nil, c.version); err != nil {
 		c.t.Fatalf("the client sent what can not be sent: %v", err)
 	}

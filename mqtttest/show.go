@@ -11,8 +11,8 @@ import (
 // shown is how much of a payload is printed.
 const shown = 60
 
-// show returns a packet for people: its name and the fields that are set.
-// Passwords and authentication data are left out.
+// show returns a text for a packet: its name and the fields that are set, without
+// passwords and authentication data.
 func show(p wire.Packet) string {
 	if p == nil {
 		return "nothing"

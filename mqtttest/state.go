@@ -4,12 +4,12 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// state is what follows from the packets: who is connected and subscribed, and
-// what is not finished. The recorder guards it.
+// state is what the packets say: which clients are connected and subscribed, and
+// which exchanges are not finished. The recorder guards it.
 type state struct {
 	open     map[int]string // client identifiers by connection, empty before CONNECT
 	sessions map[string]*clientState
-	flights  map[flight]*Event // QoS 1 and 2 messages that may never have been received
+	flights  map[flight]*Event // QoS 1 and 2 messages that may not have been received
 }
 
 // clientState is what is known of one client.
@@ -21,7 +21,7 @@ type clientState struct {
 	requests      map[uint16]wire.Packet // SUBSCRIBEs and UNSUBSCRIBEs without an answer
 }
 
-// flight names an exchange.
+// flight identifies an exchange.
 type flight struct {
 	clientID  string
 	direction Direction // of the message
@@ -43,7 +43,7 @@ func (s *state) client(id string) *clientState {
 	return c
 }
 
-// sent looks at what a side sends, whether it arrives or not.
+// sent applies a packet that a side has sent, whether it arrives or not.
 func (s *state) sent(e *Event) {
 	if e.Packet == nil {
 		return
@@ -71,7 +71,7 @@ func (s *state) sent(e *Event) {
 	}
 }
 
-// passed looks at what a side gets to see.
+// passed applies a packet that has been passed on.
 func (s *state) passed(e *Event) {
 	switch p := e.Packet.(type) {
 	case *wire.Connack:
@@ -81,7 +81,7 @@ func (s *state) passed(e *Event) {
 	case *wire.Puback:
 		s.landed(e, p.PacketID)
 	case *wire.Pubrec:
-		s.landed(e, p.PacketID) // it is the receiver's from here on, or was refused
+		s.landed(e, p.PacketID) // from here on the receiver has it, or has refused it
 	case *wire.Suback:
 		s.subscribed(s.client(e.ClientID), p)
 	case *wire.Unsuback:
@@ -145,7 +145,7 @@ func (s *state) unsubscribed(c *clientState, p *wire.Unsuback) {
 	}
 }
 
-// gone is called when nothing is left of a connection.
+// gone is called when both sides of a connection have ended.
 func (s *state) gone(conn int) {
 	c := s.sessions[s.open[conn]]
 	delete(s.open, conn)

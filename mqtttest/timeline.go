@@ -10,7 +10,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// limit bounds what is remembered of a timeline.
+// limit bounds a timeline.
 type limit struct{ events, bytes int }
 
 var defaultLimit = limit{events: 20_000, bytes: 64 << 20}
@@ -19,23 +19,24 @@ var defaultLimit = limit{events: 20_000, bytes: 64 << 20}
 const dumpMaximum = 400
 
 // Event is something that happened between a client and the broker: a packet, or
-// what Note says.
+// something that Note describes.
 type Event struct {
 	Time      time.Time     // when it was sent or happened
-	Passed    time.Time     // when the packet was passed on; zero: it was not, or not yet
+	Passed    time.Time     // when the packet was passed on; zero: it was not, or not yet, passed on
 	Conn      int           // number of the connection in the order of their opening, from 1; 0: none
 	ClientID  string        // empty: not known then
 	Version   wire.Version  // zero: not known then
-	Direction Direction     // Both: of no packet
+	Direction Direction     // Both: not a packet
 	Packet    wire.Packet   // nil: no packet. It must not be changed
 	Size      int           // bytes of the packet
-	Note      string        // what the test did to the packet, or what else happened
+	Note      string        // what the test did to the packet, or what happened
 	Latency   time.Duration // from Time to Passed
 
 	missed bool // it will never be passed on
 }
 
-// String returns a line for people: who, which way, what, and what became of it.
+// String returns a line that says which side sent what to which client, and whether it
+// was passed on.
 func (e *Event) String() string {
 	var s strings.Builder
 	if e.Conn > 0 {
@@ -76,8 +77,8 @@ func join(a, b string) string {
 	return a + ", " + b
 }
 
-// Timeline returns what happened so far, oldest first. Beyond 20,000 events, or
-// packets of 64 MiB, the oldest are forgotten.
+// Timeline returns the events so far, oldest first. Beyond 20,000 events, or packets
+// of 64 MiB in sum, the oldest are forgotten.
 func (b *Broker) Timeline() []Event {
 	r := &b.recorder
 	r.mu.Lock()
@@ -89,12 +90,12 @@ func (b *Broker) Timeline() []Event {
 	return events
 }
 
-// recorder remembers what happens and wakes who waits for it.
+// recorder records events and wakes the goroutines that wait for them.
 type recorder struct {
 	start time.Time
 	label string // of the goroutines of the test, see mark
-	plain bool   // events only, nothing follows from them
-	limit limit  // of what is remembered
+	plain bool   // events are recorded only, without a state
+	limit limit  // of the events that are kept
 
 	mu        sync.Mutex // guards what follows
 	changed   chan struct{}
@@ -127,7 +128,7 @@ func (r *recorder) add(e *Event) {
 	r.notify()
 }
 
-// forget forgets the oldest quarter.
+// forget drops the oldest quarter of the events.
 func (r *recorder) forget() {
 	n := max(1, len(r.events)/4)
 	for _, e := range r.events[:n] {
@@ -137,7 +138,7 @@ func (r *recorder) forget() {
 	r.forgotten += n
 }
 
-// passed says that a packet is passed on now.
+// passed records that a packet is passed on now.
 func (r *recorder) passed(e *Event) {
 	if e == nil {
 		return
@@ -147,7 +148,7 @@ func (r *recorder) passed(e *Event) {
 	e.Passed = time.Now()
 	e.Latency = e.Passed.Sub(e.Time).Truncate(time.Microsecond)
 	if e.Latency < 10*time.Millisecond {
-		e.Latency = 0 // of the machine, not of the test
+		e.Latency = 0 // this latency comes from the machine, not from the test
 	}
 	if !r.plain {
 		r.state.passed(e)
@@ -155,7 +156,7 @@ func (r *recorder) passed(e *Event) {
 	r.notify()
 }
 
-// lost says that a packet will not be passed on, and why.
+// lost records that a packet will not be passed on, and why.
 func (r *recorder) lost(e *Event, why string) {
 	if e == nil {
 		return
@@ -168,7 +169,7 @@ func (r *recorder) lost(e *Event, why string) {
 	r.notify()
 }
 
-// connected and gone follow the connections.
+// connected and gone record the beginning and the end of connections.
 func (r *recorder) connected(conn int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -183,14 +184,14 @@ func (r *recorder) gone(conn int) {
 	r.notify()
 }
 
-// notify wakes everybody who waits. The caller holds r.mu.
+// notify wakes all goroutines that wait. The caller holds r.mu.
 func (r *recorder) notify() {
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
 
-// wait returns true as soon as done, which is called with r.mu held, does, and
-// false when that takes longer than patience.
+// wait calls done, with r.mu held, until it returns true. wait then returns true, or
+// false if that takes longer than patience.
 func (r *recorder) wait(patience time.Duration, done func() bool) bool {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -209,7 +210,7 @@ func (r *recorder) wait(patience time.Duration, done func() bool) bool {
 	}
 }
 
-// dump returns the timeline for people.
+// dump returns the timeline as text.
 func (r *recorder) dump() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -10,10 +10,11 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Want waits until so many packets that match (Times, zero meaning one) have been
-// passed on since the broker was made, and returns the last of them; what has
-// already happened counts. A negative number is refused. Like everything that
-// wants, it fails the test at once when Config.Patience is over.
+// Want waits until that many packets that match have been passed on since the broker
+// was made, and returns the last of them. Packets that have already been passed on
+// count. m.Times is the number; zero means one, and a negative number fails. Like all
+// methods that begin with Want, it fails the test at once when Config.Patience is
+// over.
 func (b *Broker) Want(m Match) Event {
 	b.t.Helper()
 	if m.Times < 0 {
@@ -38,7 +39,7 @@ func (b *Broker) Want(m Match) Event {
 	return found
 }
 
-// String returns what is asked for.
+// String returns a description of the packets.
 func (m Match) String() string {
 	var s strings.Builder
 	if m.Times > 1 {
@@ -64,11 +65,11 @@ func (m Match) String() string {
 	return s.String()
 }
 
-// WantPublished waits until clients have published messages that match the
-// filter, and the broker has got them: at least one, or, if payloads are given,
-// messages with these payloads in this order, others in between. A message that
-// is repeated counts once. It returns the messages that it found; they must not be
-// changed.
+// WantPublished waits until clients have published messages that match the filter,
+// and the broker has got them. Without payloads one message is enough. With payloads
+// there must be messages with these payloads in this order; other messages may come
+// in between. A repeat does not count. It returns the messages that it found, which
+// must not be changed.
 func (b *Broker) WantPublished(filter string, payloads ...string) []*wire.Publish {
 	b.t.Helper()
 	b.checkFilter(filter)
@@ -91,8 +92,8 @@ func (b *Broker) checkFilter(filter string) {
 	}
 }
 
-// published returns what clients have published on a filter. The caller holds
-// r.mu.
+// published returns the messages that clients have published and that match a filter.
+// The caller holds r.mu.
 func (r *recorder) published(filter string) []*wire.Publish {
 	var all []*wire.Publish
 	aliases := make(map[alias]string)
@@ -104,7 +105,7 @@ func (r *recorder) published(filter string) []*wire.Publish {
 		}
 		key := flight{e.ClientID, Up, p.PacketID}
 		if first := seen[key]; p.Duplicate && first != nil && string(first.Payload) == string(p.Payload) {
-			continue // the broker has had it already
+			continue // the broker has got it already
 		}
 		seen[key] = p
 		if p = resolve(aliases, e.Conn, p); match.Match(filter, p.Topic) {
@@ -114,13 +115,13 @@ func (r *recorder) published(filter string) []*wire.Publish {
 	return all
 }
 
-// alias names a topic on one connection.
+// alias identifies a topic alias on one connection.
 type alias struct {
 	conn   int
 	number uint16
 }
 
-// resolve returns p with its topic.
+// resolve returns p with its topic filled in.
 func resolve(aliases map[alias]string, conn int, p *wire.Publish) *wire.Publish {
 	if p.Properties == nil || p.Properties.TopicAlias == 0 {
 		return p
@@ -135,8 +136,8 @@ func resolve(aliases map[alias]string, conn int, p *wire.Publish) *wire.Publish 
 	return &named
 }
 
-// inOrder returns the messages with these payloads, or all if there are none, or
-// nil.
+// inOrder returns the messages with these payloads, all messages if there are no
+// payloads, or nil if one is missing.
 func inOrder(all []*wire.Publish, payloads []string) []*wire.Publish {
 	if len(payloads) == 0 {
 		return all
@@ -163,9 +164,9 @@ func summary(all []*wire.Publish) string {
 	return s.String()
 }
 
-// WantSubscribed waits until one of these clients, or any, is subscribed to
-// exactly this filter: the broker has granted it, and the session is there. It
-// returns the QoS that was granted.
+// WantSubscribed waits until one of these clients, or any, is subscribed to exactly
+// this filter: the broker has granted it, and the session exists. It returns the QoS
+// that was granted.
 func (b *Broker) WantSubscribed(filter string, clientIDs ...string) wire.QoS {
 	b.t.Helper()
 	var granted wire.QoS

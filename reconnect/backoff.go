@@ -14,9 +14,9 @@ type Backoff struct {
 	up       time.Time // when the connection came up; zero when there is none
 }
 
-// New returns a Backoff whose first delay is that of a healthy connection just
-// lost. The policy is taken as valid, see [Policy.Validate]. The function random
-// returns numbers from 0 up to 1. If nil, it is [rand.Float64].
+// New returns a Backoff that begins with the first delay after a healthy connection.
+// It does not validate the policy, see [Policy.Validate]. The function random returns
+// numbers from 0 up to, but not including, 1. If nil, it is [rand.Float64].
 func New(p Policy, random func() float64) *Backoff {
 	if random == nil {
 		random = rand.Float64
@@ -24,8 +24,8 @@ func New(p Policy, random func() float64) *Backoff {
 	return &Backoff{policy: p.withDefaults(), random: random}
 }
 
-// Next counts an attempt and returns how long to wait before it. It returns
-// false when [Policy.MaxAttempts] have been made: it is time to give up.
+// Next counts an attempt and returns how long to wait before it. It returns false
+// when [Policy.MaxAttempts] have been made and the caller should give up.
 func (b *Backoff) Next() (delay time.Duration, ok bool) {
 	if b.policy.MaxAttempts > 0 && b.attempts >= b.policy.MaxAttempts {
 		return 0, false
@@ -44,8 +44,8 @@ func (b *Backoff) Next() (delay time.Duration, ok bool) {
 func (b *Backoff) Connected(now time.Time) { b.up = now }
 
 // Lost says that the connection has ended. If it has stayed up for
-// [Policy.HealthyAfter], it was healthy: the delays and the count of attempts
-// start over. Without a call of Connected before, it does nothing.
+// [Policy.HealthyAfter], it was healthy: the delays and the count of attempts start
+// over, and Lost returns true. Without a call of Connected before, Lost does nothing.
 func (b *Backoff) Lost(now time.Time) (healthy bool) {
 	healthy = !b.up.IsZero() && now.Sub(b.up) >= b.policy.HealthyAfter
 	if healthy {
@@ -55,11 +55,9 @@ func (b *Backoff) Lost(now time.Time) (healthy bool) {
 	return healthy
 }
 
-// Attempts returns how many attempts Next has counted since it last started
-// over.
+// Attempts returns how many attempts Next has counted since the count started over.
 func (b *Backoff) Attempts() int { return b.attempts }
 
-// Reset makes the delays and the count of attempts start over, for when there is
-// new reason to believe that an attempt succeeds: a user asked for it, or a
-// network came up.
+// Reset makes the delays and the count of attempts start over. Call it when there is
+// a new reason to expect success: a user asked for an attempt, or a network came up.
 func (b *Backoff) Reset() { b.attempts = 0 }

@@ -38,10 +38,10 @@ type Policy struct {
 	// least 1. Zero means [DefaultFactor].
 	Factor float64
 
-	// HealthyAfter is how long a connection must have stayed up for the delays
-	// to start over. Zero means the same as Max: what ended sooner than the
-	// longest delay has proved nothing, and two clients that take each other's
-	// session over settle at that pace.
+	// HealthyAfter is how long a connection must have stayed up for the delays to
+	// start over. Zero means the same as Max: a connection that ended sooner than the
+	// longest delay has proved nothing. Two clients that take over each other's
+	// session then retry at the pace of Max.
 	HealthyAfter time.Duration
 
 	// MaxAttempts is how many attempts in a row may go without a healthy

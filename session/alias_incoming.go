@@ -7,15 +7,16 @@ type aliases struct {
 	max    uint16
 	topics []string // by alias; grows with what the peer really sets
 	bytes  int      // of topics
-	forgot bool     // some were not kept, for they were too much
+	forgot bool     // some were not kept, because they took too much memory
 }
 
-// aliasBytes is how much memory n topic aliases may take on a connection, in either
-// direction: a topic may have 64 KiB, those that are used have few.
+// aliasBytes returns how much memory n topic aliases may take on a connection, in
+// either direction. One topic may have 64 KiB, but most are short.
 func aliasBytes(n int) int { return 64<<10 + 512*n }
 
-// unasked says that p has an alias although we announced none, and needs it not. Some
-// servers pass on the one of the publisher.
+// unasked reports whether p has an alias although we announced none, and also the
+// topic, so that the alias is not needed. Some servers pass on the alias of the
+// publisher.
 func (a *aliases) unasked(p *wire.Publish) bool { return a.max == 0 && p.Topic != "" }
 
 // resolve fills in the topic of p and remembers a new mapping.
@@ -24,7 +25,7 @@ func (a *aliases) resolve(p *wire.Publish) error {
 		return nil
 	}
 	alias := p.Properties.TopicAlias
-	// [MQTT-3.1.2-26] none above what we announced.
+	// [MQTT-3.1.2-26] no alias above the maximum that we announced.
 	if alias > a.max {
 		return protocolError(wire.TypePublish, wire.TopicAliasInvalid, "topic alias %d is above the maximum of %d", alias, a.max)
 	}
@@ -45,8 +46,8 @@ func (a *aliases) resolve(p *wire.Publish) error {
 	return nil
 }
 
-// set remembers a mapping, unless that takes too much memory: then the message that makes
-// use of it is refused.
+// set remembers a mapping. If it takes too much memory, it is not kept, and the next
+// message that uses the alias without a topic is refused.
 func (a *aliases) set(alias int, topic string) {
 	a.bytes -= len(a.topics[alias])
 	a.topics[alias] = ""

@@ -6,21 +6,21 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// aliasCost is what a topic alias takes in a packet: its property. A topic that
-// is no longer gains nothing.
+// aliasCost is the size of a topic alias in a packet, as a property. A topic that is
+// not longer gains nothing from one.
 const aliasCost = 3
 
 // topicAliases choose topic aliases for what we send on one connection (5.0).
 //
-// A topic gets an alias when it is seen again: the second time while there is
-// room, later only if it is worth clearly more than another that has one. So a
-// scan over many topics, each seen once, changes nothing. Worth is how often a
-// topic was seen lately times the bytes that its alias saves. The zero value
-// chooses none.
+// A topic can get an alias when it is seen again. While there is space, the second
+// time suffices. Later it takes over an alias only if it is worth clearly more than
+// the topic that has it. A scan over many topics, each seen once, therefore changes
+// nothing. The worth of a topic is how often it was seen lately times the bytes that
+// its alias saves. The zero value chooses no aliases.
 type topicAliases struct {
 	max    int         // what both sides allow; 0: off
-	last   int         // the alias used last: in many streams it is the next one, too
-	used   []usedAlias // by alias; the first is unused
+	last   int         // the alias used last, which is often the next one, too
+	used   []usedAlias // by alias; the first entry is unused
 	bytes  int         // of their topics
 	hand   int         // where the next search for a victim begins
 	seen   []seenTopic // by hash, in sets of setSize; a power of two
@@ -29,14 +29,14 @@ type topicAliases struct {
 	seed   maphash.Seed
 }
 
-// usedAlias is what the peer knows.
+// usedAlias is an alias that the peer knows.
 type usedAlias struct {
 	topic string
 	hash  uint64
 	count uint32 // of messages lately
 }
 
-// seenTopic is a topic with an alias, or one that was seen lately.
+// seenTopic is a topic that has an alias, or that was seen lately.
 type seenTopic struct {
 	hash  uint64
 	count uint32 // of messages lately, while there is no alias; 0: the entry is free
@@ -50,8 +50,8 @@ const (
 	setSize   = 4 // one cache line
 )
 
-// UseAliases allows up to n topic aliases, chosen automatically, for the
-// messages of this connection; none if n is not positive. [Client] does it by itself.
+// UseAliases allows up to n automatically chosen topic aliases for the messages of
+// this connection. If n is not positive, there are none. [Client] calls it itself.
 func (l *Link) UseAliases(n int) { l.aliases = topicAliases{max: min(max(n, 0), maxAlias)} }
 
 // Aliases reports whether the first transmission of a message may use an alias,
@@ -60,7 +60,7 @@ func (l *Link) Aliases(topic string) bool {
 	return l.aliases.max > 0 && len(topic) > aliasCost
 }
 
-// allocate takes memory when the first topic comes.
+// allocate allocates the tables when the first topic comes.
 func (a *topicAliases) allocate() {
 	a.seed = maphash.MakeSeed()
 	a.used = make([]usedAlias, 1, min(a.max+1, firstSeen))
@@ -90,7 +90,7 @@ func (a *topicAliases) choose(topic string) (alias int, known bool) {
 			return a.admit(topic, s.count), false
 		}
 		if a.used[s.alias].topic != topic {
-			return 0, false // another one has the same hash
+			return 0, false // another topic has the same hash
 		}
 		a.last = int(s.alias)
 	}
@@ -98,7 +98,7 @@ func (a *topicAliases) choose(topic string) (alias int, known bool) {
 	return a.last, true
 }
 
-// set notes that the peer is told what alias means.
+// set notes that the peer is told the meaning of alias.
 func (a *topicAliases) set(alias int, topic string) {
 	if alias == len(a.used) {
 		a.used = append(a.used, usedAlias{})
@@ -107,14 +107,13 @@ func (a *topicAliases) set(alias int, topic string) {
 	}
 	a.bytes += len(topic) - len(a.used[alias].topic)
 	hash := maphash.String(a.seed, topic)
-	s := a.find(hash) // there: it was seen twice
+	s := a.find(hash) // not nil, because the topic was seen twice
 	a.used[alias] = usedAlias{topic, hash, s.count}
 	s.alias = uint16(alias)
 	a.last = alias
 }
 
-// admit returns the alias that a topic may have which was seen count times; 0:
-// none.
+// admit returns the alias for a topic that was seen count times, or 0.
 func (a *topicAliases) admit(topic string, count uint32) int {
 	if count < 2 {
 		return 0
@@ -123,8 +122,8 @@ func (a *topicAliases) admit(topic string, count uint32) int {
 	if len(a.used) <= a.max && left >= 0 {
 		return len(a.used)
 	}
-	// The least of a few. Taking it over must pay: the peer has to be told, and the
-	// topic that loses its alias may be back soon.
+	// The victim is the least worth of a few. Taking its alias must pay: the peer has
+	// to be told, and the topic that loses the alias may soon be back.
 	victim := 0
 	for range min(4, len(a.used)-1) {
 		a.hand = a.hand%(len(a.used)-1) + 1
@@ -143,9 +142,10 @@ func (a *topicAliases) worth(alias int) uint64 {
 	return uint64(u.count) * uint64(len(u.topic)-aliasCost)
 }
 
-// find returns the entry of a topic. A new one is entered, with a count of 0 that
-// the caller raises; nil means that it found no place. It wears down another one
-// then, so that what comes once does not drive out what comes often.
+// find returns the entry of a topic. It makes one with a count of 0 for a new topic;
+// the caller raises the count. It returns nil if there is no free entry. It then
+// lowers the count of another topic instead, so that topics seen once do not displace
+// topics seen often.
 func (a *topicAliases) find(hash uint64) *seenTopic {
 	set := a.set4(hash)
 	var least *seenTopic
@@ -175,7 +175,7 @@ func (a *topicAliases) find(hash uint64) *seenTopic {
 	return least
 }
 
-// set4 returns the places that a topic can have.
+// set4 returns the entries that may hold a topic.
 func (a *topicAliases) set4(hash uint64) []seenTopic {
 	i := hash & uint64(len(a.seen)-1) &^ (setSize - 1)
 	return a.seen[i : i+setSize : i+setSize]
@@ -189,7 +189,7 @@ func (a *topicAliases) grow() {
 		if s.count == 0 && s.alias == 0 {
 			continue
 		}
-		set := a.set4(s.hash) // takes entries of one old set only, so there is room
+		set := a.set4(s.hash) // holds entries of only one old set, so there is space
 		for i := range set {
 			if set[i].count == 0 && set[i].alias == 0 {
 				set[i] = s
@@ -199,7 +199,7 @@ func (a *topicAliases) grow() {
 	}
 }
 
-// halve makes what was long ago count less.
+// halve halves all counts, so that older messages count less.
 func (a *topicAliases) halve() {
 	a.age, a.filled = 0, 0
 	for i := range a.used {
@@ -250,7 +250,7 @@ func (l *Link) appendAliased(p *wire.Publish) error {
 	n := len(l.buf)
 	b, err := p.AppendAliased(l.buf, uint16(alias), known)
 	if err != nil || l.Limits.checkSize(len(b)-n) != nil {
-		return l.appendPlain(p) // three bytes too large, perhaps
+		return l.appendPlain(p) // with the alias it may be three bytes too large
 	}
 	l.buf = b
 	if !known {

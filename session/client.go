@@ -10,12 +10,11 @@ import (
 // Client is the client side of MQTT. One value serves any number of
 // connections, one after the other:
 //
-//	Connect, Handle for every packet received, … , Lost
+//	Connect, then Handle for every packet received, then Lost
 //
-// In between, requests go in (Sender.Submit, Request, Receiver.Ack,
-// Disconnect), bytes come out (Take), and Tick is called at Deadline. What the
-// packets brought is collected until the caller takes it (Received, Completed,
-// Answered).
+// In between, requests go in (Sender.Submit, Request, Receiver.Ack, Disconnect),
+// bytes come out (Take), and Tick is called at Deadline. Results of the packets are
+// collected until the caller takes them (Received, Completed, Answered).
 type Client struct {
 	Sender        *Sender
 	Receiver      *Receiver
@@ -33,7 +32,7 @@ type Client struct {
 	received   []Received
 	scratch    scratch
 	excess     int   // see AllowExcess
-	fault      error // why the engine ended the connection; nil: it did not
+	fault      error // why the engine ended the connection; nil if it did not
 
 	authentication authentication
 	refusals       refusals
@@ -79,16 +78,17 @@ func NewClient(s ClientSettings) *Client {
 }
 
 // Connect begins a connection of version v with the packet p, which it keeps. It is
-// ConnectTo for a client that knows one server.
+// [Client.ConnectTo] for a client that knows one server.
 func (c *Client) Connect(v wire.Version, p *wire.Connect, now time.Time) error {
 	return c.ConnectTo("", v, p, now)
 }
 
-// ConnectTo is Connect to one of several servers. A server is what has a session of
-// its own: servers that share sessions have one name.
+// ConnectTo is [Client.Connect] for one of several servers. Servers that share
+// sessions have one name; a server with sessions of its own has its own name.
 func (c *Client) ConnectTo(server string, v wire.Version, p *wire.Connect, now time.Time) error {
 	if p.CleanStart {
-		// [MQTT-3.1.2-4] our own session state goes too; its messages become new ones.
+		// [MQTT-3.1.2-4] our own session state ends, too. Its messages become new
+		// ones.
 		c.continuity.held = false
 	}
 	c.continuity.beginConnection(server)
@@ -120,9 +120,9 @@ func (c *Client) Handle(h wire.Header, body []byte, now time.Time) error {
 	return nil
 }
 
-// HandleBuffered takes all packets that r has buffered, one after the other, CONNACK
-// among them. It is for a caller that has the Client to itself, and needs nothing else;
-// [Client.HandleBatch] is for one that guards it with a lock.
+// HandleBuffered handles all packets that r has buffered, CONNACK among them, one after
+// the other. It is for a caller that uses the Client from one goroutine. A caller that
+// guards it with a lock uses [Client.HandleBatch].
 func (c *Client) HandleBuffered(r *wire.Reader, now time.Time) error {
 	c.keepAlive.alive(now)
 	c.Sender.now = now
@@ -144,7 +144,7 @@ func (c *Client) HandleBuffered(r *wire.Reader, now time.Time) error {
 	}
 }
 
-// Fail ends the connection because of err, found by the caller, for example by
+// Fail ends the connection because of err, which the caller found, for example with
 // its [wire.Reader].
 func (c *Client) Fail(err error) {
 	if fault, ok := errors.AsType[*wire.Error](err); ok && fault.Packet == wire.TypePublish && fault.Reason == wire.PacketTooLarge {
@@ -166,7 +166,7 @@ func (c *Client) Version() wire.Version { return c.link.Version }
 // Limits returns what the server allows on this connection.
 func (c *Client) Limits() Limits { return c.link.Limits }
 
-// Connected reports whether CONNACK came and the connection has not ended.
+// Connected reports whether CONNACK came and the connection has not ended since.
 func (c *Client) Connected() bool { return c.phase == connected }
 
 // Pending returns how many bytes wait to be taken.
@@ -178,8 +178,8 @@ func (c *Client) Take(spare []byte, now time.Time) []byte {
 	return c.TakeBefore(nil, spare, now)
 }
 
-// TakeBefore is Take for a caller that will write the payload of o itself: see
-// [Sender.TakePayload].
+// TakeBefore is [Client.Take] for a caller that will write the payload of o itself:
+// see [Sender.TakePayload].
 func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 	b := c.link.takeBefore(o, spare)
 	if c.link.pinged {
@@ -189,10 +189,11 @@ func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 	return b
 }
 
-// Backlog is Pending without what has not been copied yet of a large payload.
+// Backlog is [Client.Pending] without the part of a large payload that has not been
+// copied yet.
 func (c *Client) Backlog() int { return c.link.Pending() - len(c.link.stream.rest) }
 
-// Trim gives back what busier times have left: the buffer of Take if it is empty
+// Trim frees memory that busier times have left: the buffer of Take, if it is empty
 // and larger than keep bytes, and the memory for received messages.
 func (c *Client) Trim(keep int) {
 	c.link.Trim(keep)
@@ -202,34 +203,34 @@ func (c *Client) Trim(keep int) {
 	}
 }
 
-// keptReceived is for how many messages of one read an idle client keeps the memory.
+// keptReceived is how many received messages an idle client keeps the memory for.
 const keptReceived = 16
 
-// Wrote says that what Take returned was written completely.
+// Wrote says that all bytes of the last Take have been written.
 func (c *Client) Wrote(now time.Time) {
 	c.keepAlive.wrote(now)
 	c.link.account.wrote(c.link.account.taken)
 }
 
-// WroteBytes says how many bytes of the connection were written in all, CONNECT
-// included. It is for what was written in part when the connection ends.
+// WroteBytes says how many bytes of the connection have been written in all, CONNECT
+// included. It is for a connection that ends in the middle of a write.
 func (c *Client) WroteBytes(total uint64) { c.link.account.wrote(total) }
 
 // Alive says that bytes arrived from the server at time now, even if they do
 // not yet make a packet.
 func (c *Client) Alive(now time.Time) { c.keepAlive.alive(now) }
 
-// Pinging reports whether a PINGREQ is on its way, and whether it was written.
+// Pinging reports whether a PINGREQ has no answer yet, and whether it has been
+// written.
 func (c *Client) Pinging() (pinging, written bool) {
 	return c.keepAlive.ping != pingNone, c.keepAlive.ping == pingSent
 }
 
-// DelayPing says that at time now the PINGREQ that was written had not left, or had
-// just left, what the operating system has to send: the server has from now on to
-// answer it.
+// DelayPing says that at time now the operating system had not sent the written
+// PINGREQ yet, or had just sent it. The time for the server's answer starts at now.
 func (c *Client) DelayPing(now time.Time) { c.keepAlive.delay(now) }
 
-// Deadline returns when Tick wants to be called; zero means never.
+// Deadline returns when Tick is to be called; zero means never.
 func (c *Client) Deadline() time.Time {
 	if c.phase != connected {
 		return time.Time{}
@@ -263,10 +264,10 @@ func (c *Client) Tick(now time.Time) error {
 	return err
 }
 
-// Received returns the messages that packets brought since the last Recycle.
+// Received returns the messages of the packets handled since the last Recycle.
 func (c *Client) Received() []Received { return c.received }
 
-// Recycle says that the caller is done with what Received returned.
+// Recycle says that the caller no longer uses what Received returned.
 func (c *Client) Recycle() {
 	clear(c.received)
 	c.received = c.received[:0]
@@ -280,15 +281,15 @@ func (c *Client) Answered(dst []*Request) []*Request {
 	return dst
 }
 
-// shut stops the sending of anything further.
+// shut stops all further sending.
 func (c *Client) shut() {
 	c.phase = ended
 	c.Subscriptions.ready = false
 	c.link.Shut()
 }
 
-// fail tells a 5.0 server why the connection ends, once it is established and
-// the fault is the server's.
+// fail tells a 5.0 server why the connection ends, if the connection is established
+// and the server made the fault.
 func (c *Client) fail(err error) {
 	was := c.phase
 	if c.fault == nil {

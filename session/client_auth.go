@@ -10,53 +10,54 @@ import (
 
 // Errors of enhanced authentication.
 var (
-	// ErrNoAuthentication is the answer to a step that nobody asked for, and to a
-	// re-authentication of a connection whose CONNECT named no method.
+	// ErrNoAuthentication is the error of an answer to a step that there is not, and
+	// of a re-authentication on a connection whose CONNECT named no method.
 	ErrNoAuthentication = errors.New("no enhanced authentication")
-	// ErrAuthenticating is the answer to a second re-authentication at one time.
+	// ErrAuthenticating is the error of a second re-authentication while one is under
+	// way.
 	ErrAuthenticating = errors.New("an enhanced authentication is under way")
 
 	errUnconfirmed = errors.New("packet handled before the authentication was confirmed")
 )
 
-// AuthStep is what the server said in an enhanced authentication (5.0) and the
-// caller has to answer with [Client.Authenticate].
+// AuthStep is a step of an enhanced authentication (5.0) that the server has sent.
+// The caller has to answer it with [Client.Authenticate].
 type AuthStep struct {
 	Data []byte // nil: none
-	// Final says that the server is content. The caller verifies Data, with
-	// which the server proves who it is, where the method has that.
+	// Final says that the server has accepted the client. The caller verifies Data,
+	// which proves the identity of the server if the method supports that.
 	Final bool
 
 	ReasonString   string
 	UserProperties []wire.UserProperty
 }
 
-// authentication is the state of an exchange. [MQTT-4.12.0-7] There is one only
-// if CONNECT names a method.
+// authentication is the state of an exchange. [MQTT-4.12.0-7] There is one only if
+// CONNECT names a method.
 type authentication struct {
 	turn    authTurn
 	again   bool // a re-authentication
 	step    AuthStep
-	connack *wire.Connack // waits for the confirmation of its step
+	connack *wire.Connack // the CONNACK that waits until the caller has confirmed its step
 }
 
 type authTurn uint8
 
 const (
 	authOver     authTurn = iota // no exchange is under way
-	authServer                   // the server's turn
-	authAnswered                 // ours: step is to be answered
+	authServer                   // the server has to answer
+	authAnswered                 // the caller has to answer step
 )
 
-// AuthStep returns the step that is to be answered, if there is one. Until the
-// one of a new connection is, no packet may be handled.
+// AuthStep returns the step that is to be answered, if there is one. On a new
+// connection no packet may be handled until it is answered.
 func (c *Client) AuthStep() (step AuthStep, ok bool) {
 	return c.authentication.step, c.authentication.turn == authAnswered
 }
 
-// Authenticate answers a step: a challenge with data, the Final one by accepting
-// it, which opens the connection if it is new. A caller that does not accept
-// a step ends the connection.
+// Authenticate answers a step: a challenge with data, the Final step by accepting it.
+// Accepting the Final step of a new connection opens the connection. A caller that
+// does not accept a step ends the connection.
 func (c *Client) Authenticate(data []byte, now time.Time) error {
 	a := &c.authentication
 	if a.turn != authAnswered {
@@ -78,8 +79,8 @@ func (c *Client) Authenticate(data []byte, now time.Time) error {
 	return nil
 }
 
-// Reauthenticate begins another exchange on an open connection, with the method
-// of CONNECT. Other traffic goes on. Its steps go to
+// Reauthenticate begins another exchange on an open connection, with the method of
+// CONNECT. Other packets are handled meanwhile. Its steps go to
 // ClientSettings.Reauthentication.
 func (c *Client) Reauthenticate(data []byte) error {
 	switch {
@@ -102,7 +103,7 @@ func (c *Client) sendAuth(code wire.ReasonCode, data []byte) error {
 	return c.link.Append(&wire.Auth{ReasonCode: code, AuthenticationMethod: c.connect.AuthenticationMethod, AuthenticationData: data})
 }
 
-// handleAuth takes an AUTH, before CONNACK or after it.
+// handleAuth handles an AUTH, before CONNACK or after it.
 func (c *Client) handleAuth(p *wire.Auth) error {
 	a := &c.authentication
 	switch {
@@ -127,7 +128,7 @@ func (c *Client) handleAuth(p *wire.Auth) error {
 	return nil
 }
 
-// confirm holds back a CONNACK until the caller has verified what came with it.
+// confirm holds back a CONNACK until the caller has verified its authentication data.
 func (c *Client) confirm(ack *wire.Connack) {
 	c.phase = confirming
 	c.authentication = authentication{turn: authAnswered, connack: ack,

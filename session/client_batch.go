@@ -8,41 +8,41 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Batch is packets that were decoded and wait for [Client.HandleBatch]. Decoding needs
-// nothing of a Client, so a caller that guards one with a lock decodes before it takes
-// the lock: what the server sends may be large. A caller without a lock uses
-// [Client.HandleBuffered], which costs less and takes CONNACK as well. The zero value is ready and can be used for one
-// connection after another.
+// Batch holds decoded packets for [Client.HandleBatch]. Decoding needs no state of a
+// Client, and the packets may be large. A caller that guards a Client with a lock
+// therefore decodes before it takes the lock. A caller without a lock uses
+// [Client.HandleBuffered], which costs less and handles CONNACK as well. The zero value
+// is ready, and can be used for one connection after another.
 type Batch struct {
-	received []Received // of all PUBLISHes, in order
-	arrivals []arrival  // what has to be known of the other packets, and of a few of those
-	err      error      // of the reader, behind them
+	received []Received // the messages of all PUBLISHes, in order
+	arrivals []arrival  // the other packets, and PUBLISHes that need a closer look
+	err      error      // the reader's error, which comes after the packets
 }
 
-// arrival is a packet that is no PUBLISH, or one that needs a closer look.
+// arrival is a packet other than PUBLISH, or a PUBLISH that needs a closer look.
 type arrival struct {
 	header wire.Header
 	body   []byte
-	after  int         // PUBLISHes that came before it
+	after  int         // number of PUBLISHes before it
 	packet wire.Packet // decoded; nil: a PUBLISH, or one that is decoded when it is handled
 	err    error       // why it cannot be decoded
-	sum    uint64      // of a large payload; 0: not known
+	sum    uint64      // hash of a large payload; 0: not known
 }
 
 const (
 	// batchPackets is how many packets one batch holds at most, so that a lock around
-	// HandleBatch is held briefly.
+	// HandleBatch is held only briefly.
 	batchPackets = 1024
-	// shortBody is up to which size a body is decoded when it is handled.
+	// shortBody is the size up to which a body is decoded only when it is handled.
 	shortBody = 128
-	// largePayload is from which size on a payload is hashed ahead.
+	// largePayload is the size from which a payload is hashed in advance.
 	largePayload = 16 << 10
 )
 
 // Decoder decodes the packets of one connection ahead of their handling.
 type Decoder struct {
 	wire  wire.Decoder
-	limit int // the largest packet that we have announced
+	limit int // the maximum packet size that we have announced
 }
 
 // Decoder returns a decoder for the packets that follow CONNACK on the connection that
@@ -58,8 +58,8 @@ func (c *Client) Decoder() Decoder {
 // Recycle is [wire.Decoder.Recycle].
 func (d *Decoder) Recycle() { d.wire.Recycle() }
 
-// Decode takes packets that r has buffered, up to a number that one lock can bear, and
-// decodes them with d. It returns false if there are none. The batch is empty before.
+// Decode decodes packets that r has buffered, up to batchPackets. It returns false if r
+// has neither a packet nor an error. The batch must be empty.
 func (b *Batch) Decode(d *Decoder, r *wire.Reader) bool {
 	n := 0
 	for ; n < batchPackets; n++ {
@@ -104,20 +104,21 @@ func (b *Batch) decode(d *Decoder, h wire.Header, body []byte) {
 	b.arrivals = append(b.arrivals, a)
 }
 
-// Received returns the messages that HandleBatch has brought. They are valid until
-// Recycle, and what they alias until the decoder and the reader go on.
+// Received returns the messages that HandleBatch has accepted. They are valid until
+// Recycle. The memory that they alias is valid until the decoder or the reader is
+// used again.
 func (b *Batch) Received() []Received { return b.received }
 
-// Recycle drops what the batch holds, but not the memory for as much again.
+// Recycle empties the batch and keeps its memory for the next packets.
 func (b *Batch) Recycle() {
 	clear(b.arrivals)
 	clear(b.received)
 	b.arrivals, b.received, b.err = b.arrivals[:0], b.received[:0], nil
 }
 
-// HandleBatch takes the packets of b, which follow CONNACK, one after the other. It is
-// [Client.HandleBuffered] for a caller that has decoded them outside its lock; the
-// messages among them are in b, not in Received.
+// HandleBatch handles the packets of b, which follow CONNACK, one after the other. It
+// is [Client.HandleBuffered] for a caller that has decoded the packets outside its
+// lock. The messages are in b, not in Received.
 func (c *Client) HandleBatch(b *Batch, now time.Time) (err error) {
 	c.keepAlive.alive(now)
 	c.Sender.now = now
@@ -150,7 +151,7 @@ func (c *Client) HandleBatch(b *Batch, now time.Time) (err error) {
 	return err
 }
 
-// handleArrival takes a packet that is no PUBLISH.
+// handleArrival handles a packet that is not a plain PUBLISH.
 func (c *Client) handleArrival(a *arrival, now time.Time) error {
 	if a.packet == nil && a.err == nil || c.phase != connected {
 		return c.Handle(a.header, a.body, now)
@@ -170,8 +171,8 @@ func (c *Client) handleArrival(a *arrival, now time.Time) error {
 	return nil
 }
 
-// handleMessage takes a PUBLISH that was decoded into r, and says whether somebody gets
-// it. a is nil if there is nothing to look at.
+// handleMessage handles a PUBLISH that was decoded into r, and reports whether the
+// application gets it. a is nil if the PUBLISH needs no closer look.
 func (c *Client) handleMessage(r *Received, a *arrival) (deliver bool, err error) {
 	switch {
 	case c.phase == ended:
@@ -191,7 +192,7 @@ func (c *Client) handleMessage(r *Received, a *arrival) (deliver bool, err error
 	return deliver, err
 }
 
-// takeDecoded takes the PUBLISH of r, of which fault says why it could not be decoded.
+// takeDecoded handles the PUBLISH in r. fault says why it could not be decoded, if so.
 func (c *Client) takeDecoded(r *Received, h wire.Header, body []byte, fault error) (deliver bool, err error) {
 	if err := c.checkSize(h); err != nil {
 		return false, c.refusePublish(h, body, err)
@@ -205,7 +206,7 @@ func (c *Client) takeDecoded(r *Received, h wire.Header, body []byte, fault erro
 	return false, c.refusePublish(h, body, fault)
 }
 
-// takeMessage takes the PUBLISH of r.
+// takeMessage handles the PUBLISH in r.
 func (c *Client) takeMessage(r *Received) (deliver bool, err error) {
 	deliver, r.Token, err = c.Receiver.Publish(&r.Publish)
 	if deliver {
@@ -217,8 +218,8 @@ func (c *Client) takeMessage(r *Received) (deliver bool, err error) {
 	return deliver, err
 }
 
-// refuseExcessive refuses a PUBLISH that breaks no rule, but is more than we take, because of
-// fault. The connection goes on.
+// refuseExcessive refuses a PUBLISH that breaks no rule but exceeds what we take; fault
+// says how. The connection continues.
 func (c *Client) refuseExcessive(p *wire.Publish, fault error) error {
 	deliver, token, err := c.Receiver.Publish(p)
 	if err != nil || !deliver {

@@ -27,7 +27,8 @@ func (c *Client) handleFirst(h wire.Header, body []byte, now time.Time) error {
 	}
 	switch p := packet.(type) {
 	case *wire.Disconnect:
-		// [MQTT-3.14.0-1] not allowed yet, but it says more than a protocol error would.
+		// [MQTT-3.14.0-1] DISCONNECT is not allowed yet, but it says more than a
+		// protocol error would.
 		return &ServerError{Packet: h.Type, ReasonCode: p.ReasonCode, ReasonString: p.ReasonString,
 			ServerReference: p.ServerReference, UserProperties: p.UserProperties}
 	case *wire.Auth:
@@ -36,8 +37,8 @@ func (c *Client) handleFirst(h wire.Header, body []byte, now time.Time) error {
 	return protocolError(h.Type, wire.ProtocolError, "%v before CONNACK", h.Type)
 }
 
-// decodeConnack takes a refusal in the shape of 3.1.1 too: a server that knows only
-// that answers 5.0 in its own way.
+// decodeConnack decodes a CONNACK. It also accepts a refusal in the form of 3.1.1,
+// because a server that knows no other answers 5.0 in that form.
 func (c *Client) decodeConnack(h wire.Header, body []byte) (*wire.Connack, error) {
 	if c.link.Version == wire.V5 && len(body) == 2 && body[1] != 0 {
 		old := wire.Decoder{Version: wire.V311}
@@ -66,7 +67,8 @@ func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
 		if !overlook(c.settings.Tolerate, err) {
 			return err
 		}
-		// Most servers that say so have none. In case they do, it has seen nothing of ours.
+		// Most servers that say so have no session. If this one has, its session has seen
+		// nothing of ours.
 		c.continuity.current().generation = 0
 	case present && !c.continuity.mayHaveSession():
 		// [MQTT-3.2.2-4]
@@ -94,7 +96,7 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 	c.settings.restrict(&c.link.Limits)
 	c.continuity.held = c.keepsSession(p)
 	if c.continuity.server != c.Receiver.at.server {
-		c.Sender.doubt.tells = tellsUnknown // of another server
+		c.Sender.doubt.tells = tellsUnknown // the answer of another server says nothing
 	}
 	kind := c.continuity.classify(present)
 	c.keepAlive = newKeepAlive(c.KeepAlive(), c.settings.PingTimeout, now)
@@ -119,7 +121,7 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 	c.Sender.start(kind, now)
 }
 
-// keepsSession says whether the session outlives this connection.
+// keepsSession reports whether the session outlives this connection.
 func (c *Client) keepsSession(p *wire.Connack) bool {
 	if c.link.Version < wire.V5 {
 		return !c.connect.CleanStart
@@ -127,8 +129,8 @@ func (c *Client) keepsSession(p *wire.Connack) bool {
 	return c.SessionExpiryInterval() > 0
 }
 
-// SessionExpiryInterval returns the interval in force, in seconds: the
-// server's if CONNACK brought one, else that of CONNECT. It is 0 before Connect.
+// SessionExpiryInterval returns the interval in force, in seconds: the server's if
+// CONNACK had one, otherwise the one of CONNECT. Before Connect it is 0.
 func (c *Client) SessionExpiryInterval() uint32 {
 	if c.connack != nil && c.connack.SessionExpiryInterval != nil {
 		return *c.connack.SessionExpiryInterval
@@ -139,8 +141,8 @@ func (c *Client) SessionExpiryInterval() uint32 {
 	return c.connect.SessionExpiryInterval
 }
 
-// KeepAlive returns the interval in force; 0: off, or before Connect.
-// [MQTT-3.2.2-21] the server's value replaces ours.
+// KeepAlive returns the interval in force. It is 0 if keep-alive is off, and before
+// Connect. [MQTT-3.2.2-21] the server's value replaces ours.
 func (c *Client) KeepAlive() time.Duration {
 	if c.connect == nil {
 		return 0
@@ -152,9 +154,9 @@ func (c *Client) KeepAlive() time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// secondConnack takes a CONNACK on an established connection. [MQTT-3.2.0-2] There is
-// one only. But servers before 5.0 have no DISCONNECT, and some say with a second
-// CONNACK why they end the connection.
+// secondConnack handles a CONNACK on an established connection. [MQTT-3.2.0-2] There
+// is only one. But servers before 5.0 have no DISCONNECT, and some use a second
+// CONNACK to say why they end the connection.
 func (c *Client) secondConnack(h wire.Header, body []byte) error {
 	if c.settings.Tolerate != nil {
 		if p, err := c.decodeConnack(h, body); err == nil && p.ReasonCode.Failed() {
@@ -164,8 +166,8 @@ func (c *Client) secondConnack(h wire.Header, body []byte) error {
 	return protocolError(h.Type, wire.ProtocolError, "second CONNACK")
 }
 
-// presumedSession is the Session Present of a CONNACK. 3.1 does not know it: without a
-// clean session the server may have one.
+// presumedSession returns the Session Present of a CONNACK. 3.1 does not have it: if
+// CONNECT did not ask for a clean session, the server may have one.
 func (c *Client) presumedSession(p *wire.Connack) bool {
 	if c.link.Version == wire.V31 {
 		return !c.connect.CleanStart && c.continuity.held
@@ -177,6 +179,6 @@ func (c *Client) presumedSession(p *wire.Connack) bool {
 // server has accepted it.
 func (c *Client) Continuity() Continuity { return c.continuity.here }
 
-// HasSession reports whether a server may hold a session of this client: CONNECT
-// must not start clean then, or what waits in the session is lost.
+// HasSession reports whether a server may hold a session of this client. In that case
+// CONNECT must not start clean, or the messages that wait in the session are lost.
 func (c *Client) HasSession() bool { return c.continuity.held }

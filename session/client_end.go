@@ -7,8 +7,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Disconnect says goodbye. Nothing is sent after it [MQTT-3.14.4-1]. The
-// reason string and the user properties are left out where they do not fit.
+// Disconnect sends DISCONNECT. Nothing is sent after it [MQTT-3.14.4-1]. The reason
+// string and the user properties are left out if they do not fit.
 func (c *Client) Disconnect(p *wire.Disconnect) error {
 	if c.phase != connected {
 		return ErrNotConnected
@@ -35,9 +35,9 @@ func (c *Client) Disconnect(p *wire.Disconnect) error {
 	return nil
 }
 
-// Lost says that the connection is gone. byServer says that the server closed
-// it, as opposed to us or the network. It is [Client.LostBecause] for a caller that
-// knows no more than that.
+// Lost says that the connection is gone. byServer says that the server closed it, as
+// opposed to us or the network. It is [Client.LostBecause] for a caller that knows no
+// further cause.
 func (c *Client) Lost(byServer bool) {
 	var cause error
 	if byServer {
@@ -46,11 +46,12 @@ func (c *Client) Lost(byServer bool) {
 	c.LostBecause(cause, time.Time{})
 }
 
-// LostBecause says that the connection is gone. cause is how the server ended it: by
-// what it said, by closing or resetting the connection, or by an answer that the
-// engine had to refuse. If nil, it did not: we closed it, or the network broke.
-// A packet that makes the server end connection after connection fails with
-// [ErrUndeliverable] and the cause. now may be zero if it is not known.
+// LostBecause says that the connection is gone. cause says how the server ended it:
+// with a refusal or DISCONNECT, by closing or resetting the connection, or with an
+// answer that the engine had to refuse. If nil, the server did not end it: we closed
+// it, or the network broke. If a packet makes the server end one connection after
+// another, the packet fails with [ErrUndeliverable] and the cause. now may be zero if
+// the time is not known.
 func (c *Client) LostBecause(cause error, now time.Time) {
 	wasUp := c.connack != nil && !c.connack.ReasonCode.Failed()
 	if cause != nil && c.fault != nil {
@@ -80,8 +81,8 @@ func (c *Client) LostBecause(cause error, now time.Time) {
 }
 
 // MayAnswer reports whether a server that ended the connection with cause may have done
-// so because of a packet that it got and did not answer. It is to be called before
-// [Client.LostBecause], which draws the conclusions.
+// so because of a packet that it got and did not answer. Call it before
+// [Client.LostBecause], which clears this state.
 func (c *Client) MayAnswer(cause error) bool {
 	if cause == nil || !maybeForPacket(cause) {
 		return false

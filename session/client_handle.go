@@ -12,7 +12,7 @@ func (c *Client) handle(h wire.Header, body []byte, now time.Time) error {
 	case confirming:
 		return errUnconfirmed
 	default:
-		return nil // after DISCONNECT nothing matters any more
+		return nil // packets after DISCONNECT are ignored
 	}
 	if h.Type != wire.TypePublish { // takeDecoded checks those
 		if err := c.checkSize(h); err != nil {
@@ -100,7 +100,7 @@ func (c *Client) handlePublish(h wire.Header, body []byte) error {
 	return err
 }
 
-// handleRare takes the packets that do not come often.
+// handleRare handles the less frequent packets.
 func (c *Client) handleRare(h wire.Header, body []byte) error {
 	if h.Type == wire.TypeConnack {
 		return c.secondConnack(h, body)
@@ -112,7 +112,7 @@ func (c *Client) handleRare(h wire.Header, body []byte) error {
 	return c.takePacket(packet)
 }
 
-// takePacket takes any packet of a server but PUBLISH and CONNACK.
+// takePacket handles any packet of a server except PUBLISH and CONNACK.
 func (c *Client) takePacket(packet wire.Packet) error {
 	t := packet.Type()
 	switch p := packet.(type) {
@@ -135,7 +135,7 @@ func (c *Client) takePacket(packet wire.Packet) error {
 		}
 		return c.takeRequestAnswer(t, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
 	case *wire.Pingresp:
-		return nil // proof of life like any packet
+		return nil // it is a sign of life, as any packet is
 	case *wire.Disconnect:
 		return &ServerError{Packet: t, ReasonCode: p.ReasonCode, ReasonString: p.ReasonString,
 			ServerReference: p.ServerReference, UserProperties: p.UserProperties}

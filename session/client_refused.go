@@ -8,32 +8,33 @@ import (
 )
 
 // A PUBLISH that we have to refuse ends the connection, as the specification demands.
-// A server that has such a message sends it again on the next connection, and on all
-// that follow. After refusedAfter connections that ended for that alone, such messages
-// are acknowledged and dropped instead, as far as they can be read: the rest of the
-// session goes on. It is over with the first connection that brings messages and none
+// The server then sends the message again on the next connection, and on all that
+// follow. After refusedAfter connections in a row that ended only because of such
+// messages, we acknowledge and drop them instead, as far as they can be read, and the
+// rest of the session goes on. This ends with the first connection that brings
+// messages and none of this kind.
 // like that.
 const refusedAfter = 3
 
-// Refused is a message that was acknowledged and dropped, because nobody can be given it.
+// Refused is a message that was acknowledged and dropped, because it cannot be delivered.
 type Refused struct {
 	Topic string // as it came, perhaps not UTF-8
 	Err   error  // what is wrong with it
 }
 
-// refusals counts PUBLISHes that we have to refuse.
+// refusals counts the PUBLISHes that we have to refuse.
 type refusals struct {
-	inARow  int  // connections that ended because of one
-	ended   bool // this one does
-	brought bool // it brought messages
-	dropped bool // it brought some that were dropped
+	inARow  int  // connections in a row that ended because of one
+	ended   bool // this connection ends because of one
+	brought bool // this connection brought messages
+	dropped bool // this connection brought messages that were dropped
 	list    []Refused
 }
 
 // beginConnection begins a connection.
 func (r *refusals) beginConnection() { r.ended, r.brought, r.dropped = false, false, false }
 
-// endConnection draws the conclusions from a connection.
+// endConnection updates the counts at the end of a connection.
 func (r *refusals) endConnection() {
 	switch {
 	case r.ended:
@@ -43,8 +44,8 @@ func (r *refusals) endConnection() {
 	}
 }
 
-// Tolerant reports whether messages that have to be refused are acknowledged and
-// dropped from now on, and do not end the connection.
+// Tolerant reports whether messages that have to be refused are now acknowledged and
+// dropped, instead of ending the connection.
 func (c *Client) Tolerant() bool { return c.refusals.inARow >= refusedAfter }
 
 // Refused appends the messages that were dropped since the last call to dst.
@@ -54,9 +55,9 @@ func (c *Client) Refused(dst []Refused) []Refused {
 	return dst
 }
 
-// Overlook takes a PUBLISH that [wire.Reader.Skim] has read because it is larger than
-// our maximum, and acknowledges and drops it. The error, which is fault itself, says
-// that this is not possible; the connection has to end.
+// Overlook acknowledges and drops a PUBLISH that [wire.Reader.Skim] has read because
+// it is larger than our maximum. If that is not possible, it returns fault and the
+// connection has to end.
 func (c *Client) Overlook(h wire.Header, head []byte, fault error) error {
 	if c.phase != connected {
 		return nil
@@ -68,14 +69,15 @@ func (c *Client) Overlook(h wire.Header, head []byte, fault error) error {
 	return err
 }
 
-// refusePublish drops a PUBLISH because of fault, if it is time to and if enough of it can be
-// read. Otherwise it returns fault.
+// refusePublish drops a PUBLISH because of fault, if the client is tolerant and enough of
+// the packet can be read. Otherwise it returns fault.
 func (c *Client) refusePublish(h wire.Header, body []byte, fault error) error {
 	p, ok := readable(h, body)
 	return c.dropRefused(&p, ok, fault)
 }
 
-// dropRefused is refusePublish for a PUBLISH of which p is what can be read, enough for an answer if ok.
+// dropRefused is refusePublish for a PUBLISH whose readable part is p. ok says that this
+// part is enough for an answer.
 func (c *Client) dropRefused(p *wire.Publish, ok bool, fault error) error {
 	if !c.Tolerant() {
 		c.refusals.ended = true
@@ -86,7 +88,7 @@ func (c *Client) dropRefused(p *wire.Publish, ok bool, fault error) error {
 		c.refusals.list = append(c.refusals.list, Refused{p.Topic, fault})
 	}
 	if !ok {
-		return nil // it cannot be acknowledged
+		return nil // there is nothing to acknowledge it with
 	}
 	deliver, token, err := c.Receiver.Publish(p)
 	if deliver && !token.IsZero() {
@@ -98,12 +100,13 @@ func (c *Client) dropRefused(p *wire.Publish, ok bool, fault error) error {
 // maxRefused is how many dropped messages are remembered until Refused is called.
 const maxRefused = 1024
 
-// isAliased says that p has a topic alias, which is then what the Receiver refuses.
+// isAliased reports whether p names its topic only by an alias. If the Receiver
+// refuses p, it refuses the alias.
 func isAliased(p *wire.Publish) bool {
 	return p.Properties != nil && p.Properties.TopicAlias != 0 && p.Topic == ""
 }
 
-// readable reads what is needed to acknowledge a PUBLISH.
+// readable reads the part of a PUBLISH that is needed to acknowledge it.
 func readable(h wire.Header, body []byte) (p wire.Publish, ok bool) {
 	if len(body) < 2 {
 		return p, false
@@ -124,7 +127,8 @@ func readable(h wire.Header, body []byte) (p wire.Publish, ok bool) {
 	return p, p.PacketID != 0
 }
 
-// refusalCode is what PUBACK or PUBREC says of a message that we refuse because of err.
+// refusalCode returns the code of PUBACK or PUBREC for a message that we refuse because
+// of err.
 func refusalCode(topic string, err error) wire.ReasonCode {
 	switch {
 	case topic != "" && match.ValidateTopic(topic) != nil:

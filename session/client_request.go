@@ -8,14 +8,15 @@ import (
 
 // requests are the SUBSCRIBEs and UNSUBSCRIBEs of one connection.
 type requests struct {
-	waiting  []*Request // for a free packet identifier
+	waiting  []*Request // waiting for a packet identifier
 	answered []*Request
 }
 
-// Request sends r. It fails at once without a connection and when r breaks one
-// of the server's limits; nothing was sent then. A request that makes the server end
-// connection after connection ends with an error that is [ErrUndeliverable]; use
-// SplitSubscribe and SplitUnsubscribe of Client, so that it is one filter's alone.
+// Request sends r. It fails at once if there is no connection, or if r breaks one of
+// the server's limits; nothing was sent then. A request that makes the server end one
+// connection after another ends with an error that is [ErrUndeliverable]. Split it
+// with SplitSubscribe or SplitUnsubscribe of Client, so that the error concerns one
+// filter only.
 func (c *Client) Request(r *Request) error {
 	if c.phase != connected {
 		return ErrNotConnected
@@ -66,7 +67,8 @@ func (c *Client) appendRequest(r *Request, id uint16) error {
 	return c.link.Append(r.Unsubscribe)
 }
 
-// takeRequestAnswer takes a SUBACK or UNSUBACK. One that nobody waits for changes nothing.
+// takeRequestAnswer handles a SUBACK or UNSUBACK. If no request waits for it, it changes
+// nothing.
 func (c *Client) takeRequestAnswer(t wire.PacketType, id uint16, codes []wire.ReasonCode, text string, props []wire.UserProperty) error {
 	r := c.Sender.ids.requests[id]
 	if r == nil {
@@ -102,7 +104,7 @@ func (c *Client) takeRequestAnswer(t wire.PacketType, id uint16, codes []wire.Re
 	return nil
 }
 
-// retryRequests sends requests that waited for an identifier, or for their turn.
+// retryRequests sends the requests that waited for an identifier or for their turn.
 func (c *Client) retryRequests() {
 	s := &c.Sender.suspicion
 	for len(c.requests.waiting) > 0 {
@@ -126,7 +128,7 @@ func (c *Client) retryRequests() {
 	}
 }
 
-// reportRequest gives r back to where it came from.
+// reportRequest returns r to its sender.
 func (c *Client) reportRequest(r *Request) {
 	if r.sender != nil {
 		r.sender.requestEnded(r)
@@ -145,7 +147,7 @@ func (c *Client) reportUndeliverable() {
 	}
 }
 
-// endRequests ends what can no longer be answered.
+// endRequests ends the requests whose answer can no longer come.
 func (c *Client) endRequests() {
 	for id, r := range c.Sender.ids.requests {
 		c.Sender.ids.freeRequest(id)
@@ -158,7 +160,8 @@ func (c *Client) endRequests() {
 	c.Sender.ids.waiting = 0
 }
 
-// lostRequest ends r, unless Subscriptions sends what it asked for again.
+// lostRequest ends r. If Subscriptions sent it, Subscriptions asks for the filters
+// again.
 func (c *Client) lostRequest(r *Request) {
 	if r.sender == nil {
 		r.Err = ErrConnectionLost
@@ -166,8 +169,8 @@ func (c *Client) lostRequest(r *Request) {
 	}
 }
 
-// forgetFilters forgets what is held against filters that nobody asks for any more.
-// It comes before endRequests.
+// forgetFilters forgets the blame of filters that are no longer asked for. It is
+// called before endRequests.
 func (c *Client) forgetFilters() {
 	s := &c.Sender.suspicion
 	if len(s.filters) == 0 {

@@ -8,57 +8,59 @@ import (
 
 // ClientSettings are what a Client needs to know besides its CONNECT packets.
 type ClientSettings struct {
-	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send,
-	// within the server's Receive Maximum. Zero means 1,024, and 20 before 5.0,
-	// where a server cannot say what it holds: Mosquitto 2.0 loses QoS 2 messages
-	// over a reconnect when more are in flight than its own limit of 20.
+	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send, within
+	// the server's Receive Maximum. Zero means 1,024, and 20 before 5.0, where a
+	// server cannot announce a limit: Mosquitto 2.0 loses QoS 2 messages over a
+	// reconnect if more are in flight than its own limit of 20.
 	Inflight int
-	// InflightBytes limits what they cost together; see [wire.Publish.Cost]. One alone
-	// may be larger. Zero means no limit.
+	// InflightBytes limits the memory of these messages together, in bytes; see
+	// [wire.Publish.Cost]. A message that is larger may be in flight alone. Zero means
+	// no limit.
 	InflightBytes int
 	// PingTimeout is how long the server may take to answer a PINGREQ. Zero
 	// means half of the keep-alive interval; more than the interval counts as
 	// the interval.
 	PingTimeout time.Duration
-	// TopicAliases is how many topic aliases are used towards the server, which are
-	// chosen automatically, within what it allows (5.0). Zero means none; messages
-	// may then bring their own.
+	// TopicAliases is how many automatically chosen topic aliases are used towards
+	// the server, within what it allows (5.0). Zero means none; messages may then
+	// bring their own.
 	TopicAliases uint16
-	// HasSession says that the server may hold a session of this client from
-	// before, although this Client is new. Without it a Session Present in the
-	// first CONNACK is a protocol error.
+	// HasSession says that the server may hold a session of this client from before,
+	// although this Client is new. If it is not set, a Session Present in the first
+	// CONNACK is a protocol error.
 	HasSession bool
 	// UnorderedAnswers sends PUBACK and PUBREC as soon as a message is acknowledged,
 	// not in the order of arrival: a departure from [MQTT-4.6.0-2] and
 	// [MQTT-4.6.0-3].
 	UnorderedAnswers bool
-	// MaximumQoS is the highest QoS that servers have. If nil, it is what each of
-	// them says, which it cannot before 5.0.
+	// MaximumQoS is the highest QoS that the servers support. If nil, it is what each
+	// of them announces. Servers before 5.0 cannot announce it.
 	MaximumQoS *wire.QoS
-	// NoSubscriptionIDs leaves subscription identifiers out, as if no server had them.
+	// NoSubscriptionIDs leaves out subscription identifiers, as if no server supported
+	// them.
 	NoSubscriptionIDs bool
 	// FailLost lets messages that were sent and not acknowledged fail with
-	// ErrSessionLost where the session is not continued, instead of being published
-	// again as new ones, which may bring them to somebody twice.
+	// ErrSessionLost if the session is not continued. Otherwise they are published
+	// again as new messages, which may deliver them twice.
 	FailLost bool
-	// FiltersPerSubscribe bounds how many filters one SUBSCRIBE or UNSUBSCRIBE of
-	// Subscriptions has. Zero means 65,536.
+	// FiltersPerSubscribe bounds the filters in one SUBSCRIBE or UNSUBSCRIBE of
+	// Subscriptions. Zero means 65,536.
 	FiltersPerSubscribe int
-	// AlwaysSubscribe repeats SUBSCRIBE on every connection before 5.0, too, which
-	// brings retained messages again. In 5.0 it always is.
+	// AlwaysSubscribe repeats SUBSCRIBE on every connection before 5.0, too. This
+	// brings the retained messages again. On 5.0 it is always repeated.
 	AlwaysSubscribe bool
-	// Tolerate is told of each mistake of the server that is passed over
-	// because it harms no message: what [wire.Decoder.Tolerate] says, and what only the
-	// state of the session shows. If nil, every mistake ends the connection, as the
+	// Tolerate is told of each mistake of the server that is passed over because it
+	// harms no message: those of [wire.Decoder.Tolerate], and those that only the state
+	// of the session shows. If nil, every mistake ends the connection, as the
 	// specification demands.
 	Tolerate func(*wire.Error)
-	// Reauthentication is called for each step of a re-authentication,
-	// which [Client.Authenticate] then answers, or with an error when the
-	// connection ended first.
+	// Reauthentication is called for each step of a re-authentication, which
+	// [Client.Authenticate] then answers. If the connection ends first, it is called
+	// with an error.
 	Reauthentication func(AuthStep, error)
 }
 
-// restrict adds what the server does not say of itself.
+// restrict adds the limits that the server does not announce.
 func (s *ClientSettings) restrict(l *Limits) {
 	if s.MaximumQoS != nil {
 		l.MaximumQoS = min(l.MaximumQoS, *s.MaximumQoS)

@@ -6,8 +6,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Check says whether r could be sent now: [Client.Request] would fail with the
-// same error.
+// Check returns the error with which [Client.Request] would fail now, or nil.
 func (c *Client) Check(r *Request) error {
 	if c.phase != connected {
 		return ErrNotConnected
@@ -32,9 +31,10 @@ func (c *Client) Check(r *Request) error {
 	return c.link.Limits.checkSize(len(b))
 }
 
-// SplitSubscribe is that of [Limits] on this connection. A filter on which the server
-// may have ended connections goes into a packet of its own, and before it is a suspect
-// into one with others that were there. Their order stays.
+// SplitSubscribe is [Limits.SplitSubscribe] for this connection. It also separates
+// filters because of which the server may have ended connections: a suspect goes into
+// a packet of its own, and a filter that is blamed less goes together with filters
+// that are blamed equally. The order of the filters stays.
 func (c *Client) SplitSubscribe(p *wire.Subscribe, most int) (list []*wire.Subscribe) {
 	part := *p
 	held := func(i int) *blame { return c.Sender.suspicion.filters["s"+p.Filters[i].Filter] }
@@ -56,8 +56,8 @@ func (c *Client) SplitUnsubscribe(p *wire.Unsubscribe, most int) (list []*wire.U
 	return list
 }
 
-// apart yields from where to where filters may go together: each suspect is alone, and
-// others stay with those against which the same is held.
+// apart yields the ranges of filters that may go into one packet. A suspect is alone,
+// and others are together with filters that are blamed equally.
 func apart(n int, held func(i int) *blame) iter.Seq2[int, int] {
 	seen := func(i int) uint8 {
 		if b := held(i); b != nil {

@@ -1,8 +1,8 @@
 package session
 
-// Continuity is what a Client knows of the session that a server has for it, when
-// the server has accepted a connection. What is subscribed again, what is repeated
-// and how packet identifiers are first used follow from it.
+// Continuity is what a Client knows about the session that a server has for it, when
+// the server has accepted a connection. It decides what is subscribed again, what is
+// repeated and how packet identifiers are first used.
 type Continuity uint8
 
 const (
@@ -10,14 +10,16 @@ const (
 	// not acknowledged is published again as new messages.
 	Fresh Continuity = iota
 	// Inherited: the server has a session that has not seen what this Client
-	// remembers: that of an earlier process, or that of an earlier visit to this
-	// server with another in between. What was not acknowledged is published as new
-	// messages, filters are subscribed again, and packet identifiers are released
-	// before QoS 2 uses them, because the server may hold messages under them.
+	// remembers. It is from an earlier process, or from an earlier visit to this
+	// server with a visit to another server in between. What was not acknowledged is
+	// published as new messages, and filters are subscribed again. Packet identifiers
+	// are released before QoS 2 uses them, because the server may hold messages under
+	// them.
 	Inherited
-	// Doubtful: the server has a session that is either the one this Client
-	// remembers or an empty one that the server began for a CONNECT whose answer got
-	// lost. What was not acknowledged is repeated in the way that loses it in neither.
+	// Doubtful: the server has a session that is either the one this Client remembers
+	// or an empty one. The server may have begun the empty one for a CONNECT whose
+	// answer got lost. What was not acknowledged is repeated in a way that loses it in
+	// neither case.
 	Doubtful
 	// Proven: the last CONNECT to this server was answered, and its session has seen
 	// all that this Client remembers.
@@ -43,12 +45,12 @@ type continuity struct {
 type sessionAt struct {
 	generation uint64
 	doubt      bool   // a CONNECT since the last CONNACK was not answered
-	ghost      bool   // a CONNECT was not answered, and the server may yet come to it
-	visit      uint64 // numbers visits, so that the server of the oldest is forgotten
+	ghost      bool   // a CONNECT was not answered, and the server may still handle it
+	visit      uint64 // numbers the visits; the server with the oldest is forgotten first
 }
 
-// mostServers bounds how many servers are remembered. Redirections can name any
-// number of them; one that is forgotten counts as never visited.
+// mostServers bounds how many servers are remembered, because redirections can name
+// any number. A forgotten server counts as never visited.
 const mostServers = 64
 
 // beginConnection begins a connection to server.
@@ -66,7 +68,7 @@ func (k *continuity) beginConnection(server string) {
 	k.servers[server] = new(sessionAt)
 }
 
-// current returns what the server of this connection has seen.
+// current returns the entry of the server of this connection.
 func (k *continuity) current() *sessionAt { return k.servers[k.server] }
 
 func (k *continuity) forgetOldest() {
@@ -79,21 +81,22 @@ func (k *continuity) forgetOldest() {
 	delete(k.servers, oldest)
 }
 
-// mayHaveSession says that the server of this connection may have a session: one of before, or
-// one that it began for a CONNECT whose answer got lost.
+// mayHaveSession reports whether the server of this connection may have a session: an
+// earlier one, or one that it began for a CONNECT whose answer got lost.
 func (k *continuity) mayHaveSession() bool { return k.held || k.current().doubt }
 
-// connectionEnded notes the end of a connection: without CONNACK the server may have begun a
-// session that nobody told us of.
+// connectionEnded notes the end of a connection. Without a CONNACK the server may have
+// begun a session that we were not told of.
 func (k *continuity) connectionEnded() {
 	if at := k.current(); at != nil && !k.answered {
 		at.doubt, at.ghost = true, true
 	}
 }
 
-// takenOver notes that another connection has taken the session over. If it was a
-// CONNECT of ours to which the server came late, the session is the same or an empty one.
-// Otherwise somebody else has used it: it is like one of an earlier process.
+// takenOver notes that another connection has taken the session over. If that was a
+// CONNECT of ours that the server handled late, the session is the same one or an empty
+// one. Otherwise another client has used it, and it counts like one of an earlier
+// process.
 func (k *continuity) takenOver() {
 	at := k.current()
 	if at == nil {
@@ -106,8 +109,8 @@ func (k *continuity) takenOver() {
 	at.generation = 0
 }
 
-// classify says what the session is that the server has, if it is present, and
-// notes that this server has answered.
+// classify returns the continuity of this connection and notes that this server has
+// answered. present says that the server has a session.
 func (k *continuity) classify(present bool) Continuity {
 	s := k.current()
 	switch {

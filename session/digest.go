@@ -10,32 +10,34 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Digest tells one received message from another. It covers what every transmission
-// of a message has in common: the topic, the payload and the properties that belong
-// to the message. Packet identifier, DUP, topic alias, message expiry and
-// subscription identifiers belong to the transmission and are left out.
+// Digest distinguishes received messages from each other. It covers what all
+// transmissions of a message have in common: the topic, the payload and the
+// properties of the message. Packet identifier, DUP, topic alias, message expiry and
+// subscription identifiers belong to one transmission and are left out.
 type Digest struct {
 	Content    uint64 // of topic and payload
 	Properties uint64 // 0: unknown, as the message came before 5.0
 }
 
-// DigestOf returns the digest of p, which came with version v and has its topic. It
-// is the same in every process, so that it can be recorded: see [Receiver.Remember].
+// DigestOf returns the digest of p, which came with version v and whose topic is
+// filled in. It is the same in every process, so it can be recorded: see
+// [Receiver.Remember].
 func DigestOf(p *wire.Publish, v wire.Version) Digest { return recordable.digest(p, v) }
 
-// same reports whether d and of are of one message. A message that crossed from one
-// version to another has lost its properties.
+// same reports whether d and of belong to one message. A message loses its properties
+// when it passes from one version to another.
 func (d Digest) same(of Digest) bool {
 	return d.Content == of.Content && (d.Properties == 0 || of.Properties == 0 || d.Properties == of.Properties)
 }
 
-// digester is a hash function, in two shapes so that nothing is copied.
+// digester is a hash function for bytes and for strings, so that nothing has to be
+// copied.
 type digester struct {
 	text  func(string) uint64
 	bytes func([]byte) uint64
 }
 
-// inMemory is much faster than recordable, and another one in each process.
+// inMemory is much faster than recordable, but differs in each process.
 var inMemory = digester{
 	text:  func(s string) uint64 { return maphash.String(digestSeed, s) },
 	bytes: func(b []byte) uint64 { return maphash.Bytes(digestSeed, b) },
@@ -53,7 +55,7 @@ func sha64(b []byte) uint64 {
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-// mix adds h to a sum in which the order counts.
+// mix adds h to a sum that depends on the order.
 func mix(sum, h uint64) uint64 { return bits.RotateLeft64(sum, 23)*0x9E3779B97F4A7C15 ^ h }
 
 // payloadSum is the hash of a payload, if it was computed in advance.

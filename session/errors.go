@@ -17,12 +17,12 @@ var (
 	ErrExpired = errors.New("message expired before it was sent")
 	// ErrStale is the answer to an acknowledgement of a message that is no longer part of the session.
 	ErrStale = errors.New("message can no longer be acknowledged")
-	// ErrUndeliverable ends a message or a request on which the server ended the connection
-	// again and again. How it did it is in the same error.
+	// ErrUndeliverable ends a message or a request because of which the server ended one
+	// connection after another. The error also wraps how the server ended the last one.
 	ErrUndeliverable = errors.New("server ends the connection whenever it gets this packet")
 	// ErrSessionLost ends a message that was sent and not acknowledged when the
-	// server's session was not continued, if that was asked for. Nobody knows whether
-	// the server has passed it on.
+	// server did not continue the session, if [ClientSettings.FailLost] is set. It is
+	// not known whether the server has passed the message on.
 	ErrSessionLost = errors.New("session lost before the message was acknowledged")
 	// ErrKeepAlive says that the server did not answer a PINGREQ in time.
 	ErrKeepAlive = errors.New("server does not answer PINGREQ")
@@ -49,8 +49,9 @@ func (e *ServerError) Error() string {
 // Unwrap returns the reason code.
 func (e *ServerError) Unwrap() error { return e.ReasonCode }
 
-// LimitError says that a request breaks a limit that the server announced. It
-// was not sent. It unwraps to the reason code that the server would have given.
+// LimitError says that a request breaks a limit that the server announced. The
+// request was not sent. LimitError unwraps to the reason code that the server would
+// have given.
 type LimitError struct {
 	ReasonCode wire.ReasonCode
 	Detail     string

@@ -2,19 +2,18 @@ package session
 
 // idTable gives out packet identifiers and remembers what each stands for.
 //
-// Identifiers go round through the table, so one that was just freed is not
-// taken again at once. The table starts small and doubles while more than half
-// of it is in use, so that an idle client pays nothing and the next free
-// identifier is found in a few steps.
+// Identifiers are taken in a circle, so a freed one is not taken again at once. The
+// table starts small and doubles when more than half of it is in use. An idle client
+// therefore pays little, and the next free identifier is found in a few steps.
 type idTable struct {
 	messages []*Outgoing // by identifier; nil: free or a request
 	requests map[uint16]*Request
 	used     int
-	waiting  int // requests that wait for an identifier; they go before messages
+	waiting  int // requests that wait for an identifier; they get one before messages do
 	last     uint16
 }
 
-// abandoned stands for a message that was given up while the peer may know its
+// abandoned stands for a message that was given up although the peer may know its
 // identifier.
 var abandoned = new(Outgoing)
 
@@ -45,7 +44,7 @@ func (t *idTable) take() uint16 {
 	}
 }
 
-// takeForMessage is take for a PUBLISH, which lets waiting requests go first.
+// takeForMessage is take for a PUBLISH. Waiting requests get identifiers first.
 func (t *idTable) takeForMessage() uint16 {
 	if t.used+t.waiting >= maxIDTable-1 {
 		return 0

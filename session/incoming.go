@@ -10,7 +10,7 @@ type incoming struct {
 	reason     wire.ReasonCode
 	text       string // reason string
 	listed     bool   // is in arrived
-	counted    bool   // counts against the receive maximum
+	counted    bool   // is counted in Receiver.open
 	doubtful   bool   // belongs to a session that the peer may have lost
 	recorded   bool   // the identifier has a record, which goes before PUBCOMP
 	epoch      uint32 // the last connection that brought the PUBLISH
@@ -27,7 +27,7 @@ const (
 	incomingAcknowledged                      // acknowledged by the application; the answer waits for its turn
 	incomingReceived                          // QoS 2: PUBREC sent; waits for PUBREL
 	incomingDiscarded                         // PUBREL has come; its record is being removed
-	incomingLeft                              // not taken: the peer keeps it until it repeats it on a later connection
+	incomingLeft                              // not taken; the peer keeps it and repeats it on a later connection
 )
 
 type incomingList struct{ head, tail *incoming }
@@ -57,10 +57,9 @@ func (l *incomingList) remove(in *incoming) {
 	in.listed, in.prev, in.next = false, nil, nil
 }
 
-// incomingTable finds exchanges by packet identifier. It is a hash table with
-// linear probing, at most half full: there is an entry and a removal for every
-// QoS 1 and 2 message, and peers that count identifiers up would make an array
-// as long as the identifiers are many.
+// incomingTable finds exchanges by packet identifier. It is a hash table with linear
+// probing, at most half full. Every QoS 1 and 2 message is added and removed once. An
+// array would grow with the identifiers, which many peers count up.
 type incomingTable struct {
 	slots []*incoming // a power of two
 	len   int
@@ -68,8 +67,8 @@ type incomingTable struct {
 
 const firstIncomingTable = 16
 
-// home is where the search for id begins. Neighbours are spread: an unbroken row
-// of entries would have to be walked to its end at each removal.
+// home returns where the search for id begins. Neighbouring identifiers are spread,
+// because each removal walks to the end of an unbroken row of entries.
 func (t *incomingTable) home(id uint16) int {
 	return int(uint32(id)*0x9E3779B1>>16) & (len(t.slots) - 1)
 }
@@ -81,7 +80,7 @@ func (t *incomingTable) get(id uint16) *incoming {
 	return t.slots[t.find(id)]
 }
 
-// find returns the place of id, or the free one where it would go.
+// find returns the slot of id, or the free slot where it would go.
 func (t *incomingTable) find(id uint16) int {
 	i := t.home(id)
 	for t.slots[i] != nil && t.slots[i].id != id {
@@ -107,12 +106,12 @@ func (t *incomingTable) put(in *incoming) {
 	t.len++
 }
 
-// remove takes in out and moves up those that had to make way for it.
+// remove removes in and moves up the entries that had to go behind it.
 func (t *incomingTable) remove(in *incoming) {
 	free := t.find(in.id)
 	t.len--
 	for i := t.next(free); t.slots[i] != nil; i = t.next(i) {
-		// What stands behind its home, seen from i, at least as far as free does may go there.
+		// An entry may move to free if free is not before its home, seen from i.
 		if mask := len(t.slots) - 1; (i-t.home(t.slots[i].id))&mask >= (i-free)&mask {
 			t.slots[free] = t.slots[i]
 			free = i

@@ -4,15 +4,15 @@ import "time"
 
 // keepAlive decides when to send PINGREQ and when to give up on the peer.
 //
-// Two silences call for a PINGREQ: ours, because the server closes a
-// connection on which it hears nothing for one and a half intervals, and the
-// server's, because bytes that we write prove nothing about a half-open
-// connection. Whatever arrives is proof of life.
+// Two kinds of silence need a PINGREQ. If we are silent, the server closes the
+// connection after one and a half intervals. If the server is silent, bytes that we
+// write prove nothing about a half-open connection. Any byte that arrives is a sign
+// of life.
 type keepAlive struct {
 	interval time.Duration // 0: off
 	timeout  time.Duration // how long an answer may take
 	sent     time.Time     // end of the last write
-	received time.Time     // last proof of life
+	received time.Time     // the last sign of life
 	ping     pingState
 	pinged   time.Time // when the PINGREQ was queued, then when it was written
 	delayed  time.Time // when it was last seen on its way
@@ -22,8 +22,8 @@ type pingState uint8
 
 const (
 	pingNone   pingState = iota
-	pingQueued           // behind other bytes, perhaps while those before it are being written
-	pingTaken            // in the hands of the writer
+	pingQueued           // it waits behind other bytes, which may be being written
+	pingTaken            // the writer has taken it
 	pingSent
 )
 
@@ -41,7 +41,7 @@ func (k *keepAlive) alive(now time.Time) {
 	if now.After(k.received) {
 		k.received = now
 	}
-	// The answer may be read before the writer comes to say that it is done.
+	// The answer may be read before the writer reports the end of its write.
 	if k.ping >= pingTaken && !k.received.Before(k.pinged) {
 		k.ping = pingNone
 	}
@@ -60,11 +60,11 @@ func (k *keepAlive) wrote(now time.Time) {
 	}
 }
 
-// delay starts the time for the answer anew. It leaves pinged alone: an answer that
-// is being read just now counts.
+// delay starts the time for the answer anew. It leaves pinged alone, because an
+// answer that is being read now must still count.
 func (k *keepAlive) delay(now time.Time) { k.delayed = now }
 
-// deadline returns when tick has something to do; zero: never.
+// deadline returns when tick has to be called; zero: never.
 func (k *keepAlive) deadline() time.Time {
 	switch {
 	case k.interval == 0:
@@ -81,7 +81,7 @@ func (k *keepAlive) deadline() time.Time {
 	return k.sent.Add(k.interval)
 }
 
-// tick says whether to send a PINGREQ now.
+// tick reports whether a PINGREQ is to be sent now.
 func (k *keepAlive) tick(now time.Time) (send bool, err error) {
 	due := k.deadline()
 	if due.IsZero() || now.Before(due) {
@@ -92,7 +92,7 @@ func (k *keepAlive) tick(now time.Time) (send bool, err error) {
 		// [MQTT-3.12.4-1] the answer did not come in a reasonable time.
 		return false, ErrKeepAlive
 	case pingQueued, pingTaken:
-		// It waits behind other bytes. That they get out is the writer's concern.
+		// It waits behind other bytes. The writer has to see that those get out.
 		k.pinged = now
 		return false, nil
 	}

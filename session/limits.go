@@ -45,7 +45,7 @@ func limitsOf(ack *wire.Connack, v wire.Version) Limits {
 	return l
 }
 
-// CheckPublish says whether the peer takes the message.
+// CheckPublish returns nil if the peer takes the message, or a [*LimitError].
 func (l *Limits) CheckPublish(p *wire.Publish, v wire.Version) error {
 	// [MQTT-3.2.2-11] never above the server's maximum QoS.
 	if p.QoS > l.MaximumQoS {

@@ -2,9 +2,10 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// SplitSubscribe divides the filters of p among as many SUBSCRIBEs as the peer's
-// maximum packet size asks for, with at most most filters each; 0 means 65,536,
-// which is what decoders take by default. A filter that is too large for any packet stays alone in one.
+// SplitSubscribe divides the filters of p among as many SUBSCRIBEs as the peer's maximum
+// packet size requires, with at most most filters each. Zero most means 65,536, which
+// decoders accept by default. A filter that is too large for any packet gets one of its
+// own.
 func (l *Limits) SplitSubscribe(p *wire.Subscribe, v wire.Version, most int) []*wire.Subscribe {
 	part, rest := *p, p.Filters
 	part.Filters = nil
@@ -29,7 +30,7 @@ func (l *Limits) SplitUnsubscribe(p *wire.Unsubscribe, v wire.Version, most int)
 }
 
 // split returns how many of n filters go into each packet. head is the size of a
-// packet without any, size that of a filter without the length before it.
+// packet without filters. size returns the size of a filter without its length field.
 func (l *Limits) split(n, most, head int, size func(i int) int) (counts []int) {
 	if most <= 0 {
 		most = 1 << 16

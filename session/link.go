@@ -2,8 +2,8 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// highWater is how many bytes may wait for the writer before new messages
-// wait in the queue instead.
+// highWater is how many bytes may wait for the writer before new messages have to
+// wait in the queue.
 const highWater = 256 << 10
 
 // Link is the sending side of one connection: the version spoken on it, the
@@ -15,32 +15,32 @@ type Link struct {
 	open    bool
 	buf     []byte
 	ping    bool // buf has a PINGREQ
-	pinged  bool // what was last taken has one
+	pinged  bool // the bytes of the last Take have one
 	stream  stream
-	aliases topicAliases // of what we send
+	aliases topicAliases // aliases of the messages that we send
 
 	account      account
 	holdQoS0     bool // a suspect is under way or about to be: QoS 0 messages wait
 	unanswerable bool // something that the peer will not answer was sent
 }
 
-// Open says that the handshake is over: messages may be sent from now on. What
-// already waits to be written stays.
+// Open says that the handshake is over and messages may be sent from now on. Bytes
+// that already wait to be written stay.
 func (l *Link) Open(v wire.Version, limits Limits) {
 	l.Version, l.Limits, l.open = v, limits, true
 }
 
-// Shut stops the sending of messages; what waits can still be taken.
+// Shut stops the sending of messages. Bytes that wait can still be taken.
 func (l *Link) Shut() { l.open = false }
 
-// Close ends the connection and drops what was not written.
+// Close ends the connection and drops the bytes that were not written.
 func (l *Link) Close() { *l = Link{} }
 
 // Pending returns how many bytes wait to be written.
 func (l *Link) Pending() int { return len(l.buf) + len(l.stream.rest) + len(l.stream.behind) }
 
-// Take returns the bytes to write and goes on with spare as the next buffer.
-// The caller owns the result until it gives it back as spare.
+// Take returns the bytes to write and continues with spare as the next buffer. The
+// caller owns the result until it passes it back as spare.
 func (l *Link) Take(spare []byte) []byte {
 	if len(l.buf) == 0 {
 		l.refill() // takeBefore has left it out
@@ -50,7 +50,7 @@ func (l *Link) Take(spare []byte) []byte {
 	return b
 }
 
-// takeBefore is Take without any more of the payload of o.
+// takeBefore is Take without a further part of the payload of o.
 func (l *Link) takeBefore(o *Outgoing, spare []byte) []byte {
 	if o == nil || l.stream.owner != o {
 		return l.Take(spare)
@@ -66,7 +66,7 @@ func (l *Link) swap(spare []byte) []byte {
 	return b
 }
 
-// Append encodes p behind what is already waiting. It refuses what is larger
+// Append encodes p behind the bytes that wait. It refuses a packet that is larger
 // than the peer's maximum packet size.
 func (l *Link) Append(p wire.Packet) error { return l.appendTo(l.tail(), p) }
 
@@ -89,7 +89,7 @@ func (l *Link) Trim(keep int) {
 	}
 }
 
-// full says that new messages have to wait.
+// full reports whether new messages have to wait.
 func (l *Link) full() bool { return len(l.buf) >= highWater || l.stream.active() }
 
 // appendPing appends a PINGREQ and notes where it is.
@@ -102,13 +102,13 @@ func (l *Link) appendPing() {
 	l.appendChecked((*wire.Pingreq)(nil))
 }
 
-// appendChecked appends what has been checked.
+// appendPing appends a PINGREQ and notes where it is.
 func (l *Link) appendChecked(p wire.Packet) {
 	end := l.tail()
 	*end, _ = p.Append(*end, l.Version)
 }
 
-// position is where the next packet begins.
+// position returns where the next packet begins.
 func (l *Link) position() uint64 { return l.account.taken + uint64(l.Pending()) }
 
 // sentAtMostOnce notes that a QoS 0 message ends at a position.

@@ -5,16 +5,16 @@ import (
 	"sort"
 )
 
-// account knows how far what was sent on a connection has come. Positions count all
-// bytes of the connection, CONNECT included.
+// account tracks how much of the bytes of a connection has been written. Positions
+// count all bytes of the connection, CONNECT included.
 type account struct {
-	on      bool     // somebody asks for it
-	taken   uint64   // in the hands of the writer
-	written uint64   // of them, written
-	lossy   []uint64 // where QoS 0 messages end that may not be written yet
+	on      bool     // it is in use
+	taken   uint64   // bytes that the writer has taken
+	written uint64   // bytes that have been written
+	lossy   []uint64 // the ends of the QoS 0 messages that may not be written yet
 }
 
-// wrote says that all bytes up to a position are written.
+// wrote says that all bytes up to a position have been written.
 func (a *account) wrote(to uint64) {
 	a.written = max(a.written, min(to, a.taken))
 	n := len(a.lossy)

@@ -2,11 +2,11 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// Acknowledgements do not wait for a suspect, and are taken to be innocent: on a line
-// that breaks often they are what the server has to hear to make any progress.
+// Acknowledgements do not wait for a suspect and are never suspected. On a line that
+// breaks often, they are what the server has to get to make any progress.
 
-// Without text the four acknowledgements fit every limit that a peer can usefully
-// announce. The concrete types keep them off the heap.
+// Without a reason string the four acknowledgements fit every sensible packet size
+// limit. The concrete types keep them off the heap.
 
 func (l *Link) puback(id uint16, code wire.ReasonCode, text string) {
 	p := wire.Puback{PacketID: id, ReasonCode: code}

@@ -1,21 +1,21 @@
 package session
 
-// Variables so that tests get there with small payloads.
+// These are variables so that tests can stream small payloads.
 var (
-	streamed = 256 << 10 // from which size on a payload is not copied as a whole
-	piece    = 256 << 10 // how much of it is copied at a time
+	streamed = 256 << 10 // payloads of this size or more are not copied as a whole
+	piece    = 256 << 10 // bytes copied at a time
 )
 
-// stream is a PUBLISH with a large payload on its way. What is in the buffer of
-// the link ends with the beginning of the packet; the rest follows piece by piece
-// from where the caller has it, and other packets wait behind it. No further
-// message begins meanwhile.
+// stream is a PUBLISH with a large payload under way. The buffer of the link ends
+// with the beginning of the packet. The rest of the payload follows in pieces from
+// the caller's memory, and other packets wait behind it. No other message begins
+// meanwhile.
 type stream struct {
-	rest    []byte    // of the payload; empty: there is no stream
-	behind  []byte    // packets
+	rest    []byte    // the rest of the payload; empty: there is no stream
+	behind  []byte    // packets that wait behind the payload
 	ping    bool      // behind has a PINGREQ
-	owner   *Outgoing // whose payload it is; nil: rest is a copy
-	writing *Outgoing // whose caller is writing rest; nil: none is
+	owner   *Outgoing // the message, whose caller owns rest; nil: rest is a copy
+	writing *Outgoing // the message whose caller is writing rest; nil: none
 	copied  *Outgoing // the message whose last piece was copied; the Sender takes it
 }
 
@@ -43,8 +43,8 @@ func (l *Link) beginStream(o *Outgoing) error {
 	return nil
 }
 
-// refill moves the next piece into the buffer, and after the last one what waited
-// behind it.
+// refill moves the next piece into the buffer. After the last piece it adds the
+// packets that waited behind it.
 func (l *Link) refill() {
 	s := &l.stream
 	if !s.active() || s.writing != nil {
@@ -55,7 +55,7 @@ func (l *Link) refill() {
 	l.streamOn(n)
 }
 
-// streamOn goes on behind n more bytes of the payload.
+// streamOn removes the first n bytes from the rest of the payload.
 func (l *Link) streamOn(n int) {
 	s := &l.stream
 	s.rest = s.rest[n:]

@@ -6,25 +6,25 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Outgoing is one application message on its way to the peer. The caller sets
-// Publish (without PacketID and Duplicate), Expires and Owner, hands it to
-// [Sender.Submit] and leaves it alone until it comes back as completed. What
-// Publish points to is only read.
+// Outgoing is one application message on its way to the peer. The caller sets Publish
+// (without PacketID and Duplicate), Expires and Owner and passes it to
+// [Sender.Submit]. It must not change the message until it comes back as completed.
+// The engine only reads what Publish points to.
 type Outgoing struct {
 	Publish wire.Publish
 	Expires time.Time // when the message expiry interval runs out; zero: never
 	Owner   any       // the caller's own; the engine does not look at it
-	Durable bool      // the caller keeps a record of it, see Sender.Unrecorded
+	Durable bool      // the caller keeps a record of the message, see Sender.Unrecorded
 
-	recorded   bool // the record says what it has to for the next step
+	recorded   bool // the record is up to date for the next step
 	state      outgoingState
-	sent       bool // was written to a connection at least once
-	counted    bool // holds one of the send quota of this connection
+	sent       bool // was passed to a connection at least once
+	counted    bool // counts in the send quota of this connection
 	doubtful   bool // PUBREC came from a session that the peer may have lost, see Doubtful
 	unanswered bool // was sent on this connection and is not answered
 	blames     blames
-	end        uint64  // where on this connection its last packet ends
-	result     *Result // nil: none yet, or success without a word
+	end        uint64  // position on this connection where its last packet ends
+	result     *Result // nil: none yet, or success without further information
 	seq        uint64
 	cost       int // see size
 	prev, next *Outgoing
@@ -52,8 +52,8 @@ const (
 // Queued reports whether the message still waits for its first transmission.
 func (o *Outgoing) Queued() bool { return o.state == outgoingQueued }
 
-// Sent reports whether the message was ever handed to a connection. The peer
-// cannot have seen a message that was not.
+// Sent reports whether the message was ever passed to a connection. If it was not,
+// the peer cannot have seen it.
 func (o *Outgoing) Sent() bool { return o.sent }
 
 // Result returns how the exchange ended, once the message is completed.
@@ -76,11 +76,12 @@ func (o *Outgoing) Complete(r Result) {
 // Seq numbers messages in the order in which they were submitted, from 1.
 func (o *Outgoing) Seq() uint64 { return o.seq }
 
-// size is what the message cost when it came; its properties may change while it waits.
+// size returns the cost of the message when it was submitted. Its properties may change
+// while it waits.
 func (o *Outgoing) size() int { return o.cost }
 
-// outgoingList is a list through the messages themselves, so that queueing
-// allocates nothing and removing from the middle costs nothing.
+// outgoingList is a list through the messages themselves. Adding allocates nothing,
+// and removing from the middle takes constant time.
 type outgoingList struct {
 	head, tail *Outgoing
 	len        int
@@ -127,10 +128,11 @@ func (l *outgoingList) prepend(front []*Outgoing) {
 	}
 }
 
-// suspect says whether one of them is; then both are sent alone.
+// suspect reports whether PUBLISH or PUBREL of the message is a suspect. Both are
+// then sent alone.
 func (o *Outgoing) suspect() bool { return o.blames[0].suspect() || o.blames[1].suspect() }
 
-// present is what is held against the packet that is under way.
+// present returns the blame of the packet that is under way or next.
 func (o *Outgoing) present() *blame {
 	if o.state == outgoingReleased {
 		return &o.blames[1]

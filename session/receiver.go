@@ -11,7 +11,7 @@ type Receiver struct {
 	byID    incomingTable
 	arrived incomingList // this connection's messages that still lack PUBACK or PUBREC, in order of arrival
 	epoch   uint32       // numbers connections
-	open    int          // messages of this connection that count against the receive maximum
+	open    int          // messages of this connection that are not answered, which count against the receive maximum
 	max     int          // our receive maximum; 0: not enforced
 	aliases aliases
 
@@ -22,13 +22,13 @@ type Receiver struct {
 
 	discards []uint16 // identifiers whose records are to be removed
 
-	sums payloadSum // of the PUBLISH that is taken
+	sums payloadSum // hash of the payload of the PUBLISH being handled
 
 	unordered bool // answers do not wait for their turn; see ClientSettings.UnorderedAnswers
 }
 
-// Token stands for a received QoS 1 or 2 message until it is acknowledged. The
-// zero Token is that of a QoS 0 message, which needs none.
+// Token identifies a received QoS 1 or 2 message until it is acknowledged. A QoS 0
+// message has the zero Token and needs no acknowledgement.
 type Token struct {
 	in         *incoming
 	generation uint32
@@ -42,9 +42,9 @@ func NewReceiver(link *Link) *Receiver {
 	return &Receiver{link: link}
 }
 
-// Start begins a connection on which the peer may keep max QoS 1 and 2
-// messages open (0: not limited) and use topic aliases up to aliasMax. Without
-// resumed the peer has forgotten the session, and all tokens become stale.
+// Start begins a connection on which the peer may keep max QoS 1 and 2 messages open
+// (0: no limit) and use topic aliases up to aliasMax. If resumed is false, the peer
+// has forgotten the session, and all tokens become stale.
 func (r *Receiver) Start(resumed bool, max int, aliasMax uint16) {
 	r.Stop()
 	r.epoch++
@@ -69,7 +69,7 @@ func (r *Receiver) Stop() {
 		}
 	}
 	for _, in := range left {
-		r.release(in) // its repeat is a message that nobody has had
+		r.release(in) // its repeat counts as a new message
 	}
 	r.open = 0
 	r.aliases = aliases{}
@@ -86,18 +86,19 @@ func (r *Receiver) Forget() {
 // Unfinished returns how many exchanges the receiver remembers.
 func (r *Receiver) Unfinished() int { return r.byID.len }
 
-// trim gives back the memory of exchanges that are over.
+// trim frees the memory of exchanges that are over.
 func (r *Receiver) trim() {
 	if r.byID.len == 0 {
 		r.byID, r.unused = incomingTable{}, nil
 	}
 }
 
-// Publish takes a PUBLISH and says whether the application gets it. It resolves
-// topic aliases in place. What is delivered with QoS 1 or 2 is acknowledged by
-// [Receiver.Ack] with the token.
+// Publish handles a PUBLISH and reports whether the application gets it. It fills in
+// the topic of an alias. A message with QoS 1 or 2 that is delivered has to be
+// acknowledged by [Receiver.Ack] with the token.
 func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
-	// [MQTT-3.3.2-7] mappings belong to the connection; a repeat sets its mapping too.
+	// [MQTT-3.3.2-7] mappings belong to the connection. A repeat sets its mapping,
+	// too.
 	if err := r.aliases.resolve(p); err != nil && !(r.aliases.unasked(p) && overlook(r.tolerate, err)) {
 		return false, Token{}, err
 	}
@@ -121,7 +122,7 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	in.epoch = r.epoch
 	if err := r.count(in); err != nil {
 		if deliver {
-			r.release(in) // not delivered, so its repeat is none
+			r.release(in) // it was not delivered, so its repeat counts as a new message
 		}
 		return false, Token{}, err
 	}
@@ -136,8 +137,8 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	return deliver, Token{in, in.generation}, nil
 }
 
-// count obeys [MQTT-3.3.4-9]: more open messages than our receive maximum are
-// an error. A repeat does not count twice.
+// count obeys [MQTT-3.3.4-9]: the peer must not exceed our receive maximum. A repeat
+// does not count twice.
 func (r *Receiver) count(in *incoming) error {
 	if in.counted {
 		return nil
@@ -150,17 +151,17 @@ func (r *Receiver) count(in *incoming) error {
 	return nil
 }
 
-// Ack acknowledges the message of t, with a failure if code says so. The
-// answer is sent in its turn: [MQTT-4.6.0-2], [MQTT-4.6.0-3] in the order of
-// arrival. Without a connection the acknowledgement is remembered until the
-// peer repeats the message. ErrStale says that the session is gone or that the
-// message was acknowledged already.
+// Ack acknowledges the message of t, or refuses it if code is a failure. The answer
+// is sent when those of all earlier messages have been: [MQTT-4.6.0-2],
+// [MQTT-4.6.0-3] answers are sent in the order of arrival. Without a connection the
+// acknowledgement is kept until the peer repeats the message. ErrStale says that the
+// session is gone, or that the message was acknowledged already.
 func (r *Receiver) Ack(t Token, code wire.ReasonCode) error {
 	return r.AckWithReason(t, code, "")
 }
 
-// AckWithReason is [Receiver.Ack] with a reason string, which is left out where
-// the version has none or the packet would be too large.
+// AckWithReason is [Receiver.Ack] with a reason string, which is left out if the
+// version has none or the packet would be too large.
 func (r *Receiver) AckWithReason(t Token, code wire.ReasonCode, text string) error {
 	in := t.in
 	if in == nil {
@@ -175,7 +176,7 @@ func (r *Receiver) AckWithReason(t Token, code wire.ReasonCode, text string) err
 	return nil
 }
 
-// flush sends the answers whose turn it is, now that in is acknowledged.
+// flush sends the answers that can be sent now that in is acknowledged.
 func (r *Receiver) flush(in *incoming) {
 	if !r.link.open {
 		return
@@ -196,7 +197,7 @@ func (r *Receiver) sendAnswer(in *incoming) {
 	r.arrived.remove(in)
 	if in.qos == wire.AtLeastOnce {
 		r.link.puback(in.id, in.reason, in.text)
-		// [MQTT-4.3.2-5] from now on the identifier means a new message.
+		// [MQTT-4.3.2-5] from now on the identifier stands for a new message.
 		r.release(in)
 		return
 	}
@@ -209,7 +210,7 @@ func (r *Receiver) sendAnswer(in *incoming) {
 	in.state = incomingReceived
 }
 
-// Pubrel takes a PUBREL, answers it with PUBCOMP and forgets the identifier.
+// Pubrel handles a PUBREL, answers it with PUBCOMP and forgets the identifier.
 func (r *Receiver) Pubrel(p *wire.Pubrel) error {
 	in := r.byID.get(p.PacketID)
 	if in == nil {
@@ -245,8 +246,9 @@ func (r *Receiver) take(p *wire.Publish) *incoming {
 	return in
 }
 
-// release ends an exchange. Tokens for it become stale. A record that it still has
-// would make a later message under the identifier a repeat.
+// release ends an exchange. Tokens for it become stale. If it has a record, the
+// record is to be removed, or it would make a later message under the identifier a
+// repeat.
 func (r *Receiver) release(in *incoming) {
 	if in.recorded && in.state != incomingDiscarded {
 		r.discards = append(r.discards, in.id)
@@ -255,7 +257,7 @@ func (r *Receiver) release(in *incoming) {
 	r.retire(in)
 }
 
-// retire is release for one that is no longer in the table.
+// retire is release for an exchange that is no longer in the table.
 func (r *Receiver) retire(in *incoming) {
 	if in.listed {
 		r.arrived.remove(in)

@@ -1,10 +1,10 @@
 package session
 
-// elsewhere keeps what the receiver remembers of the sessions of other servers than
-// the one of this connection, so that a message that one of them repeats when the
-// client comes back is not delivered twice.
+// elsewhere keeps what the receiver remembers of the sessions of other servers. If
+// the client returns to one of them, a message that it repeats is not delivered
+// twice.
 type elsewhere struct {
-	server string // whose session the receiver has
+	server string // the server whose session the receiver has now
 	tables map[string]incomingTable
 	order  []string // of tables, the one left longest ago first
 }
@@ -12,7 +12,7 @@ type elsewhere struct {
 // mostElsewhere bounds how many sessions of other servers are remembered.
 const mostElsewhere = 8
 
-// moveTo makes the receiver go on with the session of server.
+// moveTo continues with the session of server.
 func (r *Receiver) moveTo(server string) {
 	at := &r.at
 	if server == at.server {

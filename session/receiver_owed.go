@@ -3,17 +3,18 @@ package session
 import "github.com/seed65a45251/mqtt/wire"
 
 // Leave says that a message was not taken because there was no space for it. It gets no
-// answer, and none that came after it does unless answers are unordered: the peer keeps
-// all of them. When a later connection of the session brings it again, it is delivered as
-// a message that nobody has had. It does nothing for a stale token.
+// answer. Unless answers are unordered, no later message gets one either. The peer
+// therefore keeps all of them. When a later connection of the session brings the message
+// again, it is delivered as a new message. Leave does nothing if t is stale.
 func (r *Receiver) Leave(t Token) {
 	if in := t.in; in != nil && in.generation == t.generation && in.state == incomingDelivered {
 		in.state = incomingLeft
 	}
 }
 
-// Renounce acknowledges a message that was left on this connection and that no later
-// one has to bring again: otherwise it would hold up all that came after it.
+// Renounce acknowledges a message of this connection that was passed to Leave and
+// that no later connection has to bring again. Otherwise it would hold up the answers
+// to all later messages.
 func (r *Receiver) Renounce(t Token) {
 	if in := t.in; in != nil && in.generation == t.generation && in.state == incomingLeft {
 		in.state = incomingAcknowledged
@@ -26,11 +27,11 @@ func (r *Receiver) Stale(t Token) bool {
 	return t.in != nil && t.in.generation != t.generation
 }
 
-// Owed returns how many exchanges are not over although the application has done
-// its part: answers that could not be sent yet, because there is no connection or
-// the peer has not repeated the message on this one, and QoS 2 messages of this
-// connection between PUBREC and PUBREL. What waits behind a message that the
-// application still has is not among them.
+// Owed returns how many exchanges are not finished although the application has
+// acknowledged the message. These are answers that could not be sent yet, because
+// there is no connection or because the peer has not repeated the message on this
+// one, and QoS 2 messages of this connection between PUBREC and PUBREL. Answers that
+// wait for a message that the application still has do not count.
 func (r *Receiver) Owed() int {
 	n := 0
 	for in := range r.byID.all {

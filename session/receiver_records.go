@@ -2,17 +2,17 @@ package session
 
 import "iter"
 
-// What a Receiver must not forget in a crash are the identifiers of QoS 2 messages
-// between PUBREC and PUBREL. Their owner records them before Ack, says so with
-// Remember, and removes the record before PUBCOMP goes out: otherwise a new message
-// under the same identifier would be taken for a repeat.
+// The identifiers of QoS 2 messages between PUBREC and PUBREL must survive a crash.
+// The owner of a Receiver records them before Ack and says so with Remember. It
+// removes the record before PUBCOMP goes out: otherwise a new message under the same
+// identifier would be taken for a repeat.
 
-// Remember says that the identifier of a message is recorded, or will be before Ack.
-// At QoS 1 it does nothing. It returns false if the message is no longer known, and the
-// record not needed.
+// Remember says that the identifier of a message is recorded, or will be before Ack. At
+// QoS 1 it does nothing. It returns false if the message is no longer known, so that no
+// record is needed.
 //
-// A record that holds the [DigestOf] the message, too, tells its repeat from another
-// message under the same identifier in the next process: see [Receiver.RestoreDigest].
+// If the record also holds the [DigestOf] the message, the next process can tell a
+// repeat from another message under the same identifier: see [Receiver.RestoreDigest].
 func (r *Receiver) Remember(t Token) bool {
 	in := t.in
 	if in == nil || in.generation != t.generation || in.qos < 2 {
@@ -22,8 +22,8 @@ func (r *Receiver) Remember(t Token) bool {
 	return true
 }
 
-// Discards appends the identifiers to dst whose records are to be removed, each
-// once. PUBCOMP waits for Discarded.
+// Discards appends to dst the identifiers whose records are to be removed, each once.
+// PUBCOMP waits for Discarded.
 func (r *Receiver) Discards(dst []uint16) []uint16 {
 	if len(r.discards) == 0 {
 		return dst
@@ -33,9 +33,9 @@ func (r *Receiver) Discards(dst []uint16) []uint16 {
 	return dst
 }
 
-// Discarded says that the record of an identifier is removed. PUBCOMP goes out if
-// the connection is still the one on which PUBREL came; on another one PUBREL is
-// repeated.
+// Discarded says that the record of an identifier is removed. PUBCOMP goes out if the
+// connection is still the one on which PUBREL came. On another connection the peer
+// repeats PUBREL.
 func (r *Receiver) Discarded(id uint16) {
 	in := r.byID.get(id)
 	if in == nil || in.state != incomingDiscarded {
@@ -48,12 +48,12 @@ func (r *Receiver) Discarded(id uint16) {
 	}
 }
 
-// Restore takes back an identifier that an earlier process had recorded without a
-// digest. Until PUBREL every QoS 2 message under it is a repeat.
+// Restore restores an identifier that an earlier process has recorded without a
+// digest. Until PUBREL every QoS 2 message under it counts as a repeat.
 func (r *Receiver) Restore(id uint16) { r.RestoreDigest(id, Digest{}) }
 
-// RestoreDigest takes back an identifier that an earlier process had recorded with the
-// [DigestOf] its message. The zero Digest stands for an unknown one.
+// RestoreDigest restores an identifier that an earlier process has recorded with the
+// [DigestOf] its message. The zero Digest means that the digest is not known.
 func (r *Receiver) RestoreDigest(id uint16, d Digest) {
 	if r.byID.get(id) == nil {
 		r.byID.put(&incoming{id: id, qos: 2, state: incomingReceived, recorded: true, digest: d, restored: true})
@@ -72,11 +72,11 @@ func (r *Receiver) Remembered() iter.Seq[uint16] {
 	}
 }
 
-// discard makes PUBCOMP wait until the record is removed.
+// discard delays PUBCOMP until the record is removed.
 func (r *Receiver) discard(in *incoming) {
 	in.epoch = r.epoch
 	if in.state == incomingDiscarded {
-		return // repeated by the peer
+		return // the peer has repeated PUBREL
 	}
 	if in.listed {
 		r.arrived.remove(in)
@@ -85,8 +85,8 @@ func (r *Receiver) discard(in *incoming) {
 	r.discards = append(r.discards, in.id)
 }
 
-// Drop forgets a message that could not be accepted, without an answer. When it is
-// sent again it is a new one.
+// Drop forgets a message that could not be accepted and sends no answer. If the peer
+// sends it again, it counts as a new message.
 func (r *Receiver) Drop(t Token) {
 	if in := t.in; in != nil && in.generation == t.generation && in.state == incomingDelivered {
 		r.release(in)

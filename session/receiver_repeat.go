@@ -2,31 +2,33 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// isRepeat says whether p, whose identifier is in use, brings the message of in
-// again.
+// isRepeat reports whether p, whose identifier is in use, is a repeat of the message of
+// in.
 //
-// Within one connection, and with DUP set, that is a matter of the protocol: between
-// PUBREC and PUBREL only the identifier counts [MQTT-4.3.3-10], and before the
-// acknowledgement a repeat has DUP set [MQTT-3.3.1-1]. The content is compared then,
-// too: the peer may have given up the first message and failed to get another one
-// through under the same identifier.
+// Within one connection, and whenever DUP is set, the protocol decides. Between PUBREC
+// and PUBREL only the identifier counts [MQTT-4.3.3-10]. Before the acknowledgement a
+// repeat has DUP set [MQTT-3.3.1-1]; then the content is compared, too, because the
+// peer may have given up the first message and failed to send another one under the
+// same identifier.
 //
-// On a later connection of the same session DUP clear means that the peer sends the
-// message for the first time. Two kinds of peers say so. One has lost its state, as a
-// process has that was started again, and begins with its identifiers anew. Its message
-// must not vanish in the exchange of another one, so with other content it is new, and
-// the old exchange is over. The other kind repeats and forgets the flag.
+// If DUP is clear on a later connection of the same session, the peer says that it
+// sends the message for the first time. Two kinds of peers do so. One has lost its
+// state, for example because its process was restarted, and counts its identifiers from
+// the beginning. Its message must not be taken for a repeat of another one, so a
+// message with other content is new, and the old exchange is over. The other kind
+// repeats a message and forgets the flag.
 //
-//   - At QoS 2 the same content counts as a repeat, since "once" is what the session
-//     was made for. A peer without state that publishes the very message that is open
-//     loses one of the two.
-//   - At QoS 1 it counts as new, since a duplicate is allowed and a loss is not.
+//   - At QoS 2 the same content counts as a repeat, because exactly once is what the
+//     session is for. If a peer without state publishes exactly the message that is
+//     open, one of the two is lost.
+//   - At QoS 1 the same content counts as new, because a duplicate is allowed and a
+//     loss is not.
 //
-// Where the session may be another one than that of the exchange, content decides
+// If the session may be another one than that of the exchange, the content decides
 // whatever DUP says: the first transmission may have got lost with a connection.
 //
-// A record of an earlier release of this package has no digest; its identifier alone
-// counts.
+// A record of an earlier release of this package has no digest. Then only the
+// identifier counts.
 func (r *Receiver) isRepeat(in *incoming, p *wire.Publish) bool {
 	switch {
 	case in.qos != p.QoS:
@@ -51,20 +53,20 @@ func (r *Receiver) resembles(in *incoming, p *wire.Publish) bool {
 	return r.digest(p, r.link.Version).same(in.digest)
 }
 
-// learnDigest learns the digest of a message that was restored from its repeat.
+// learnDigest sets the digest of a restored message from its repeat.
 func (r *Receiver) learnDigest(in *incoming, p *wire.Publish) {
 	if in.restored && r.resembles(in, p) {
 		in.digest, in.restored = r.digest(p, r.link.Version), false
 	}
 }
 
-// releaseEarly takes a PUBREL for an exchange of an earlier connection that has not
-// come as far as PUBREC. A peer without state clears the way like this for an
-// identifier that it is going to use.
+// releaseEarly handles a PUBREL for an exchange of an earlier connection that has not
+// reached PUBREC. A peer without state sends it to free an identifier that it is
+// about to use.
 func (r *Receiver) releaseEarly(in *incoming) {
 	switch {
 	case in.qos == wire.AtLeastOnce:
-		// The message stays: PUBREL is about another one.
+		// The message stays: the PUBREL is about another one.
 		r.link.pubcomp(in.id, wire.PacketIdentifierNotFound)
 	case in.recorded:
 		r.discard(in)
@@ -83,7 +85,7 @@ func (r *Receiver) doubt() {
 	}
 }
 
-// digest is inMemory.digest, which does not hash again what was hashed in advance.
+// digest is inMemory.digest, but uses the payload hash that was computed in advance.
 func (r *Receiver) digest(p *wire.Publish, v wire.Version) Digest {
 	return inMemory.digestWith(p, r.sums.of(p.Payload), v)
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Request is a SUBSCRIBE or UNSUBSCRIBE on its way. Exactly one of the two is
-// set; its PacketID is the engine's. Requests belong to the connection: when it
-// is lost they end with ErrConnectionLost.
+// Request is a SUBSCRIBE or UNSUBSCRIBE under way. Exactly one of the two is set; the
+// engine sets its PacketID. A Request belongs to its connection: when that is lost,
+// the Request ends with ErrConnectionLost.
 type Request struct {
 	Subscribe   *wire.Subscribe
 	Unsubscribe *wire.Unsubscribe
@@ -21,13 +21,13 @@ type Request struct {
 	UserProperties []wire.UserProperty
 	Err            error // the request got no valid answer
 
-	sender     requester // gets it back when it has ended; nil: Client.Answered does
-	begin, end uint64    // where on the connection it is
+	sender     requester // gets it back when it has ended; nil: Client.Answered returns it
+	begin, end uint64    // its position on the connection
 }
 
-// filterKeys yields a key for each filter of r. Requests are made anew for each
-// connection, with other identifiers and often with other neighbours, so what is held
-// against them is held against their filters.
+// filterKeys yields a key for each filter of r. Blame is kept by filter, because
+// every connection has new requests, with other identifiers and often with other
+// combinations of filters.
 func (r *Request) filterKeys(yield func(string) bool) {
 	if r.Subscribe != nil {
 		for _, f := range r.Subscribe.Filters {
@@ -44,16 +44,16 @@ func (r *Request) filterKeys(yield func(string) bool) {
 	}
 }
 
-// requester is what sends requests of its own: Subscriptions.
+// requester sends requests of its own, as Subscriptions does.
 type requester interface {
-	// requestEnded takes back a request that was answered, or that failed. Those that end
-	// with their connection do not come back: what they asked for is sent anew.
+	// requestEnded takes back a request that was answered or failed. A request that ends
+	// with its connection does not come back: its filters are asked for anew.
 	requestEnded(r *Request)
 }
 
 var errNoRequest = errors.New("request is not exactly one of SUBSCRIBE and UNSUBSCRIBE")
 
-// check returns which limit of the server r breaks, if any.
+// check returns the limit of the server that r breaks, or nil.
 func (r *Request) check(l *Limits) error {
 	if (r.Subscribe == nil) == (r.Unsubscribe == nil) {
 		return errNoRequest

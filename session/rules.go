@@ -8,16 +8,16 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// The rules by which a server judges what a client sends, as far as they need no more
-// than the packet and what the two have announced to each other. They stand here once,
-// for [Server] and for servers that are built on [Sender] and [Receiver].
+// These are the rules by which a server judges packets of a client, as far as they
+// depend only on the packet and on what both sides have announced. [Server] uses them,
+// and so do servers that are built on [Sender] and [Receiver].
 //
 // The functions that begin with Refuse return nil, or a [*wire.Error] with the reason
-// for the refusal. It ends the connection: with CONNACK where it is about CONNECT, and
-// with DISCONNECT later.
+// for the refusal. The server then ends the connection: with CONNACK if the packet is
+// CONNECT, and with DISCONNECT otherwise.
 
-// RefuseWill returns why a server refuses CONNECT because of its will w, which may be
-// nil. announced is what the server allows, as CONNACK would say it.
+// RefuseWill returns why a server refuses CONNECT because of its will w, or nil. w
+// may be nil. announced are the limits that CONNACK would announce.
 func RefuseWill(w *wire.Will, announced Limits) error {
 	switch {
 	case w == nil:
@@ -32,7 +32,8 @@ func RefuseWill(w *wire.Will, announced Limits) error {
 	return nil
 }
 
-// RefusePublish returns why a server refuses p. announced is what CONNACK has said.
+// RefusePublish returns why a server refuses p, or nil. announced are the limits that
+// CONNACK has announced.
 func RefusePublish(p *wire.Publish, announced Limits) error {
 	switch {
 	case p.QoS > announced.MaximumQoS:
@@ -48,9 +49,9 @@ func RefusePublish(p *wire.Publish, announced Limits) error {
 	return nil
 }
 
-// RefuseSubscribe returns why a server refuses p as a whole. announced is what CONNACK
-// has said. Clients before 5.0 have not heard of it: their filters are refused one by
-// one, in SUBACK, which is up to the caller ([MQTT-3.8.3-2] of 3.1.1).
+// RefuseSubscribe returns why a server refuses p as a whole, or nil. announced are the
+// limits that CONNACK has announced. Clients before 5.0 were not told the limits: the
+// caller refuses their filters one by one in SUBACK ([MQTT-3.8.3-2] of 3.1.1).
 func RefuseSubscribe(p *wire.Subscribe, v wire.Version, announced Limits) error {
 	if v < wire.V5 {
 		return nil
@@ -76,8 +77,8 @@ func RefuseSubscribe(p *wire.Subscribe, v wire.Version, announced Limits) error 
 	return nil
 }
 
-// RefuseDisconnect returns why p is no valid goodbye. asked is the session expiry
-// interval of CONNECT; see [ConnectExpiry].
+// RefuseDisconnect returns why p is not a valid DISCONNECT, or nil. asked is the
+// session expiry interval of CONNECT; see [ConnectExpiry].
 func RefuseDisconnect(p *wire.Disconnect, asked uint32) error {
 	// Section 3.14.2.2.2: a session that was to end with its connection cannot be kept.
 	if interval := p.SessionExpiryInterval; interval != nil && *interval > 0 && asked == 0 {
@@ -86,10 +87,10 @@ func RefuseDisconnect(p *wire.Disconnect, asked uint32) error {
 	return nil
 }
 
-// RefusalVersion returns in the shape of which version CONNACK refuses a CONNECT whose
-// protocol level the server does not speak. body is that of the packet. 0 means that
-// there is no CONNACK: the connection is closed. Nobody knows the CONNACK of a level
-// above 5.0, whose own is the best guess. [MQTT-3.1.2-2]
+// RefusalVersion returns the version whose CONNACK refuses a CONNECT with a protocol
+// level that the server does not speak. body is that of the packet. 0 means that there
+// is no CONNACK and the connection is closed. For a level above 5.0, whose CONNACK is
+// not known, it returns 5.0. [MQTT-3.1.2-2]
 func RefusalVersion(body []byte) wire.Version {
 	for _, name := range []string{"\x00\x04MQTT", "\x00\x06MQIsdp"} {
 		level, ours := bytes.CutPrefix(body, []byte(name))
@@ -104,7 +105,7 @@ func RefusalVersion(body []byte) wire.Version {
 	return 0 // [MQTT-3.1.2-1] another protocol
 }
 
-// ConnectLimits returns what the client announces in p.
+// ConnectLimits returns the limits that the client announces in p.
 func ConnectLimits(p *wire.Connect) Limits {
 	l := NoLimits()
 	if p.Version < wire.V5 {
@@ -122,7 +123,8 @@ func ConnectLimits(p *wire.Connect) Limits {
 const forever = math.MaxUint32
 
 // ConnectExpiry returns for how many seconds the client wants its session to outlive
-// the connection that p begins; 4,294,967,295 is forever. Before 5.0 it is that or 0.
+// the connection that p begins. 4,294,967,295 means forever. Before 5.0 it is that or
+// 0.
 func ConnectExpiry(p *wire.Connect) uint32 {
 	switch {
 	case p.Version == wire.V5:

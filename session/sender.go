@@ -21,14 +21,14 @@ type Sender struct {
 	published outgoingList // PUBLISH sent, in the order of the first sending
 	released  outgoingList // PUBREL sent, in the order of the PUBRECs
 	streaming *Outgoing    // at QoS 0, with a payload that is still needed
-	resend    *Outgoing    // the next of published that this connection has yet to repeat
-	rerelease *Outgoing    // likewise of released; they go first
-	probeDue  bool         // the probe goes behind them
+	resend    *Outgoing    // the next message of published to repeat on this connection
+	rerelease *Outgoing    // the next message of released to repeat; these go first
+	probeDue  bool         // the probe follows behind them
 
 	quota       quota
 	suspicion   suspicion
 	queuedBytes int
-	unsent      [2]load           // of queue, what was never sent: at QoS 0, and above
+	unsent      [2]load           // the part of queue that was never sent: at QoS 0, and above
 	lost        uint64            // see Lost
 	tolerate    func(*wire.Error) // see ClientSettings.Tolerate
 	seq         uint64
@@ -51,24 +51,26 @@ type quota struct {
 
 func (q *quota) free() bool { return q.used < q.limit }
 
-// takes says whether o may be open besides the others. One alone always may.
+// takes reports whether o may be open besides the others. A single message always
+// may.
 func (q *quota) takes(o *Outgoing) bool {
 	return q.free() && (q.maxBytes == 0 || q.bytes == 0 || q.bytes+o.size() <= q.maxBytes)
 }
 
-// NewSender returns a sender that writes to link and keeps at most inflight
-// QoS 1 and 2 messages open, whatever the peer allows. Zero inflight means no
-// limit but the peer's.
+// NewSender returns a sender that writes to link. It keeps at most inflight QoS 1 and
+// 2 messages open, whatever the peer allows. Zero means that only the peer limits
+// them.
 func NewSender(link *Link, inflight int) *Sender {
 	return &Sender{link: link, quota: quota{max: inflight}}
 }
 
-// Submit takes charge of o and sends it as soon as order, quota and the buffer
-// allow. now may be zero when o does not expire.
+// Submit takes over o and sends it as soon as order, quota and the buffer allow. now
+// may be zero if o does not expire.
 func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	s.seq++
 	o.seq = s.seq
-	// [MQTT-4.3.2-2], [MQTT-4.3.3-2] a new message, even if o or its PUBLISH was used before.
+	// [MQTT-4.3.2-2], [MQTT-4.3.3-2] this is a new message, even if o or its PUBLISH was
+	// used before.
 	if s.endReservation(o) != outgoingReserved {
 		o.Publish.PacketID, o.recorded = 0, false
 	}
@@ -82,7 +84,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	s.Pump(now)
 }
 
-// Withdraw takes o back if it was never sent.
+// Withdraw takes o back if it was never sent, and reports whether it did.
 func (s *Sender) Withdraw(o *Outgoing) bool {
 	if o.state != outgoingQueued || o.sent {
 		return false
@@ -132,8 +134,8 @@ func (s *Sender) Outstanding(seq uint64) int {
 	return n
 }
 
-// Stop ends the connection. byPeer says that the peer closed it on its own,
-// which makes the messages suspicious that it had got and not answered.
+// Stop ends the connection. byPeer says that the peer closed it. The messages that
+// the peer had got and not answered then become suspicious.
 func (s *Sender) Stop(byPeer bool) {
 	if byPeer {
 		s.judge(errHungUp, time.Time{})
@@ -156,8 +158,8 @@ func (s *Sender) Stop(byPeer bool) {
 // were written.
 func (s *Sender) Lost() uint64 { return s.lost }
 
-// Pump sends what order, quota and the buffer allow: first what has to be repeated,
-// then the queue. Call it after bytes were taken from the link.
+// Pump sends what order, quota and the buffer allow: first the repeats, then the
+// queue. Call it after bytes were taken from the link.
 func (s *Sender) Pump(now time.Time) {
 	if !now.IsZero() {
 		s.now = now
@@ -189,15 +191,15 @@ func (s *Sender) mayPublish(o *Outgoing) bool {
 	return s.quota.takes(o) && !s.link.full() && s.mayBegin(o)
 }
 
-// mayBegin says whether a packet of o may be sent although there are suspects.
+// mayBegin reports whether a packet of o may be sent, considering the suspects.
 func (s *Sender) mayBegin(o *Outgoing) bool {
 	c := &s.suspicion
 	return !c.pending() || c.mayBegin(o.suspect()) && (c.lenient || !c.asked)
 }
 
-// publish sends the message at the head of the queue for the first time. It
-// returns false when that has to wait for a packet identifier, for its record, or
-// for the peer to release the identifier.
+// publish sends the message at the head of the queue for the first time. It returns
+// false if the message has to wait: for a packet identifier, for its record, or for
+// the peer to release the identifier.
 func (s *Sender) publish(o *Outgoing) bool {
 	if err := s.ready(o); err != nil {
 		s.dequeue(o)
@@ -209,7 +211,7 @@ func (s *Sender) publish(o *Outgoing) bool {
 		err := s.sendPublish(o, true)
 		o.sent = err == nil
 		if o.sent && s.link.stream.owner == o {
-			s.streaming = o // until its payload is not needed any more
+			s.streaming = o // until its payload is no longer needed
 			o.end = s.link.position()
 			return true
 		}
@@ -249,8 +251,8 @@ func (s *Sender) publish(o *Outgoing) bool {
 	return true
 }
 
-// ready checks what may have changed while o waited: its age and the limits of
-// the connection. The message expiry interval becomes what is left of it.
+// ready checks what may have changed while o waited: its age and the limits of the
+// connection. It sets the message expiry interval to the remaining time.
 func (s *Sender) ready(o *Outgoing) error {
 	if !o.Expires.IsZero() && !s.now.IsZero() {
 		left := o.Expires.Sub(s.now)
@@ -267,9 +269,9 @@ func (s *Sender) ready(o *Outgoing) error {
 	return s.link.Limits.CheckPublish(&o.Publish, s.link.Version)
 }
 
-// publishAgain repeats a PUBLISH of an earlier connection with its identifier
-// and DUP. [MQTT-4.3.3-7] its age no longer matters, but a limit of the new
-// connection does: what the peer cannot take any more fails alone.
+// publishAgain repeats a PUBLISH of an earlier connection with its identifier and
+// DUP. [MQTT-4.3.3-7] its age no longer matters, but a limit of the new connection
+// does: a message that the peer can no longer take fails alone.
 func (s *Sender) publishAgain(o *Outgoing) {
 	err := s.link.Limits.CheckPublish(&o.Publish, s.link.Version)
 	if err == nil {
@@ -283,8 +285,9 @@ func (s *Sender) publishAgain(o *Outgoing) {
 	s.markSent(o)
 }
 
-// giveUp ends an exchange without the peer. The peer may know the identifier
-// of a QoS 2 message, and would take another message under it for a repeat.
+// giveUp ends an exchange without an answer of the peer. The peer may know the
+// identifier of a QoS 2 message. The identifier then stays taken, because the peer
+// would take another message under it for a repeat.
 func (s *Sender) giveUp(o *Outgoing, err error) {
 	if o.state == outgoingReleased {
 		s.released.remove(o)
@@ -323,7 +326,7 @@ func (s *Sender) dequeue(o *Outgoing) {
 	}
 }
 
-// finish ends an exchange: identifier and quota are free again.
+// finish ends an exchange and frees its identifier and its quota.
 func (s *Sender) finish(o *Outgoing, from *outgoingList, r Result) {
 	if s.resend == o {
 		s.resend = o.next
@@ -341,7 +344,7 @@ func (s *Sender) finish(o *Outgoing, from *outgoingList, r Result) {
 
 func (s *Sender) complete(o *Outgoing, r Result) {
 	if o.Publish.PacketID != 0 {
-		s.ids.freeMessage(o) // of one that was never sent
+		s.ids.freeMessage(o) // the message was never sent
 	}
 	s.clearUnanswered(o)
 	o.state = outgoingIdle

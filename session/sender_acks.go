@@ -2,16 +2,16 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// Puback takes a PUBACK. One for an identifier that is not in use changes
-// nothing; one for a QoS 2 message is a protocol error.
+// Puback handles a PUBACK. If the identifier is not in use, nothing changes. A PUBACK
+// for a QoS 2 message is a protocol error.
 func (s *Sender) Puback(p *wire.Puback) error {
 	o := s.ids.message(p.PacketID)
 	if o == nil {
 		return s.unknown(wire.TypePuback, p.PacketID)
 	}
 	if o.Publish.QoS != wire.AtLeastOnce {
-		// A server before 5.0 that takes QoS 2 for QoS 1 has the message, and knows nothing
-		// of PUBREL. In 5.0 it would have said what its maximum is.
+		// A server before 5.0 that treats QoS 2 as QoS 1 has the message and does not
+		// know PUBREL. On 5.0 it would have announced its maximum QoS.
 		err := protocolError(wire.TypePuback, wire.ProtocolError, "PUBACK for packet %d, which is QoS 2", p.PacketID)
 		if s.link.Version == wire.V5 || o.state != outgoingPublished || !overlook(s.tolerate, err) {
 			return err
@@ -22,8 +22,8 @@ func (s *Sender) Puback(p *wire.Puback) error {
 	return nil
 }
 
-// Pubrec takes a PUBREC and answers it with PUBREL, or ends the exchange when
-// it brings a failure.
+// Pubrec handles a PUBREC. It answers with PUBREL, or ends the exchange if the code
+// is a failure.
 func (s *Sender) Pubrec(p *wire.Pubrec) error {
 	o := s.ids.message(p.PacketID)
 	switch {
@@ -36,7 +36,8 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 		}
 		return nil
 	case o.Publish.QoS != wire.ExactlyOnce:
-		// A server that takes QoS 1 for QoS 2 has to be released like one that may.
+		// A server that treats QoS 1 as QoS 2 gets its PUBREL, like one that may do
+		// so.
 		err := protocolError(wire.TypePubrec, wire.ProtocolError, "PUBREC for packet %d, which is QoS 1", p.PacketID)
 		if !overlook(s.tolerate, err) {
 			return err
@@ -56,7 +57,7 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 		if s.resend == o {
 			s.resend = o.next
 		}
-		// [MQTT-4.3.3-6] from now on PUBREL is repeated, never PUBLISH.
+		// [MQTT-4.3.3-6] from now on PUBREL is repeated and PUBLISH never is.
 		s.published.remove(o)
 		s.markReceived(o)
 		o.state = outgoingReleased
@@ -68,7 +69,7 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 		}
 	}
 	if o.Durable && !o.recorded {
-		return nil // Recorded answers
+		return nil // Recorded sends the PUBREL
 	}
 	s.releaseMessage(o)
 	if pending {
@@ -77,7 +78,7 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 	return nil
 }
 
-// Pubcomp takes a PUBCOMP, which ends a QoS 2 exchange whatever its code.
+// Pubcomp handles a PUBCOMP. It ends a QoS 2 exchange whatever its code.
 func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
 	if s.inherited.releasing(p.PacketID) {
 		s.inherited.free(p.PacketID)
@@ -96,7 +97,7 @@ func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
 	if o.state != outgoingReleased {
 		return protocolError(wire.TypePubcomp, wire.ProtocolError, "PUBCOMP for packet %d before its PUBREL", p.PacketID)
 	}
-	r := o.Result() // PUBREC said whether somebody was listening
+	r := o.Result() // PUBREC said whether there were subscribers
 	if p.ReasonCode.Failed() && p.ReasonCode != wire.PacketIdentifierNotFound {
 		r = resultOf(wire.TypePubcomp, p.ReasonCode, p.ReasonString, p.UserProperties)
 	}
@@ -109,8 +110,9 @@ func (s *Sender) Pubcomp(p *wire.Pubcomp) error {
 	return nil
 }
 
-// unknown judges an acknowledgement whose identifier stands for no message:
-// harmless if it is free, wrong if it is a SUBSCRIBE or UNSUBSCRIBE.
+// unknown judges an acknowledgement whose identifier stands for no message. It is
+// harmless if the identifier is free, and an error if it belongs to a SUBSCRIBE or
+// UNSUBSCRIBE.
 func (s *Sender) unknown(t wire.PacketType, id uint16) error {
 	if s.ids.requests[id] != nil {
 		return protocolError(t, wire.ProtocolError, "%v for packet %d, which is no PUBLISH", t, id)

@@ -9,18 +9,18 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// sentPacket is a packet that the server has not answered on this connection.
+// sentPacket is a packet of this connection that the server has not answered.
 type sentPacket struct {
-	begin, end uint64 // which bytes of the connection it is
+	begin, end uint64 // its position on the connection
 	message    *Outgoing
 	request    *Request
 }
 
-// sentPackets yields what is without an answer.
+// sentPackets yields the packets without an answer.
 func (s *Sender) sentPackets(yield func(sentPacket) bool) {
 	for _, l := range []*outgoingList{&s.published, &s.released} {
 		for o := l.head; o != nil; o = o.next {
-			size := 4 // of PUBREL
+			size := 4 // the size of PUBREL
 			if o.state == outgoingPublished {
 				size = o.Publish.Size(s.link.Version)
 			}
@@ -36,8 +36,8 @@ func (s *Sender) sentPackets(yield func(sentPacket) bool) {
 	}
 }
 
-// blames returns what is held against f, to add to it: for each of its filters, if it
-// is a request.
+// blames returns the blames of f, for the caller to update. A request has one for
+// each of its filters.
 func (s *Sender) blames(f sentPacket) (list []*blame) {
 	if f.message != nil {
 		return []*blame{f.message.present()}
@@ -48,10 +48,10 @@ func (s *Sender) blames(f sentPacket) (list []*blame) {
 	return list
 }
 
-// judge draws the conclusions from the end of a connection that the server had
-// accepted. cause is how the server ended it; nil: it did not. It comes before the
-// link is closed, and before Stop. now may be zero, which means that it is not known;
-// then there is no control.
+// judge updates the blames at the end of a connection that the server had accepted.
+// cause says how the server ended it; nil: the server did not. judge is called before
+// the link is closed, and before Stop. now may be zero if the time is not known; then
+// there is no control.
 func (s *Sender) judge(cause error, now time.Time) {
 	c := &s.suspicion
 	switch {
@@ -59,11 +59,11 @@ func (s *Sender) judge(cause error, now time.Time) {
 		return
 	case !maybeForPacket(cause):
 		if _, said := errors.AsType[*ServerError](cause); said {
-			s.clearSuspicion() // it has reasons of its own, and may not always find the time to say so
+			s.clearSuspicion() // it has a reason of its own, which it may not say every time
 		}
 		return
 	case c.control:
-		s.clearSuspicion() // it hangs up without any of them as well
+		s.clearSuspicion() // it also hangs up without any of the suspects
 		return
 	}
 	var got []sentPacket
@@ -72,13 +72,13 @@ func (s *Sender) judge(cause error, now time.Time) {
 		switch written := s.link.account.written; {
 		case f.begin >= written:
 			continue
-		case f.end > written && !saidTooLarge(cause): // for which the header is enough
+		case f.end > written && !saidTooLarge(cause): // the header shows the size
 			whole = false
 		}
 		got = append(got, f)
 	}
 	if c.controlled && len(got) == 0 {
-		s.clearSuspicion() // the control was over, but nothing had left yet
+		s.clearSuspicion() // the control was over, and no packet had been sent yet
 		return
 	}
 	alone := len(got) == 1 && c.unanswered == 1 && whole && !s.link.unanswerable
@@ -87,7 +87,8 @@ func (s *Sender) judge(cause error, now time.Time) {
 	}
 	for _, f := range got {
 		list := s.blames(f)
-		// What is to be tried out filter by filter is not judged as a whole before.
+		// A request whose filters are still to be tried one by one is not blamed as a
+		// whole.
 		single := len(list) == 1 || s.suspicion.isSuspect(orNone(f.request).filterKeys)
 		for _, b := range list {
 			b.seen = min(b.seen+1, undeliverableAfter)
@@ -112,7 +113,7 @@ func orNone(r *Request) *Request {
 	return r
 }
 
-// noteDuration notes how long a connection has lasted on which a suspect was alone.
+// noteDuration notes how long the connection lasted while a suspect was alone on it.
 func (s *Sender) noteDuration(b *blame, now time.Time) {
 	c := &s.suspicion
 	if b.suspect() && !now.IsZero() && !c.began.IsZero() {
@@ -120,7 +121,8 @@ func (s *Sender) noteDuration(b *blame, now time.Time) {
 	}
 }
 
-// giveUpSuspect gives up what f is. The others may go together again.
+// giveUpSuspect gives up the message or request of f. The other packets may be sent
+// together again.
 func (s *Sender) giveUpSuspect(f sentPacket, err error) {
 	if f.message != nil {
 		s.giveUp(f.message, err)
@@ -134,7 +136,7 @@ func (s *Sender) giveUpSuspect(f sentPacket, err error) {
 	s.suspicion.longest, s.suspicion.said = 0, nil
 }
 
-// clearSuspicion forgets everything that is held against anything.
+// clearSuspicion resets all blames.
 func (s *Sender) clearSuspicion() {
 	for b := range s.allBlames {
 		*b = blame{}
@@ -144,7 +146,8 @@ func (s *Sender) clearSuspicion() {
 	s.countSuspects()
 }
 
-// countSuspects looks for what is left to try out.
+// countSuspects counts the suspects, and finds out whether one of them has its last
+// chance.
 func (s *Sender) countSuspects() {
 	c := &s.suspicion
 	c.suspects, c.due = 0, false
@@ -181,14 +184,15 @@ func (s *Sender) allBlames(yield func(*blame) bool) {
 	}
 }
 
-// beginSuspicion begins a connection for the suspicion, before anything is sent on it.
+// beginSuspicion prepares the suspicion for a new connection, before anything is sent
+// on it.
 func (s *Sender) beginSuspicion(now time.Time) {
 	s.countSuspects()
 	s.suspicion.beginConnection(now)
 	s.link.holdQoS0 = s.suspicion.suspects > 0
 }
 
-// markSent notes that a packet of o is on its way.
+// markSent notes that a packet of o was sent.
 func (s *Sender) markSent(o *Outgoing) {
 	o.end = s.link.position()
 	if o.unanswered {
@@ -199,7 +203,7 @@ func (s *Sender) markSent(o *Outgoing) {
 	s.link.holdQoS0 = s.link.holdQoS0 || s.suspicion.alone
 }
 
-// markAnswered notes that o was answered, which clears it, or is given up.
+// markAnswered notes that o was answered, which resets its blame, or was given up.
 func (s *Sender) markAnswered(o *Outgoing) {
 	suspect := o.suspect()
 	s.clearBlame(o)
@@ -212,7 +216,7 @@ func (s *Sender) markAnswered(o *Outgoing) {
 	}
 }
 
-// markReceived notes that the PUBLISH of o was answered, and PUBREL is next.
+// markReceived notes that the PUBLISH of o was answered and PUBREL is next.
 func (s *Sender) markReceived(o *Outgoing) {
 	if !o.blames[1].suspect() {
 		release := o.blames[1]
@@ -221,13 +225,13 @@ func (s *Sender) markReceived(o *Outgoing) {
 		return
 	}
 	o.blames[0] = blame{}
-	if o.unanswered { // and goes on alone
+	if o.unanswered { // PUBREL is sent alone, too
 		o.unanswered = false
 		s.suspicion.unanswered--
 	}
 }
 
-// markUnsent notes that o begins anew, with what is held against it.
+// markUnsent notes that o starts anew. It keeps its blame.
 func (s *Sender) markUnsent(o *Outgoing) {
 	if o.unanswered {
 		o.unanswered = false
@@ -235,7 +239,7 @@ func (s *Sender) markUnsent(o *Outgoing) {
 	}
 }
 
-// answered notes that a packet was answered. What was held back because of a suspect
+// answered notes that a packet was answered. Packets that waited because of a suspect
 // may follow.
 func (s *Sender) answered(suspect bool) {
 	s.suspicion.answered(suspect, s.now)
@@ -244,7 +248,7 @@ func (s *Sender) answered(suspect bool) {
 	}
 }
 
-// clearUnanswered forgets what is held against o, which is completed without an answer.
+// clearUnanswered resets the blame of o, which is completed without an answer.
 func (s *Sender) clearUnanswered(o *Outgoing) {
 	if o.blames == (blames{}) {
 		return
@@ -255,20 +259,20 @@ func (s *Sender) clearUnanswered(o *Outgoing) {
 	}
 }
 
-// maybeForPacket says whether a server that ends a connection like this may do it
-// because of a packet that it got.
+// maybeForPacket reports whether a server that ends a connection with this cause may
+// do so because of a packet that it got.
 func maybeForPacket(cause error) bool {
 	if said, ok := errors.AsType[*ServerError](cause); ok {
 		switch said.ReasonCode {
 		case wire.ServerBusy, wire.ServerUnavailable, wire.ServerShuttingDown, wire.KeepAliveTimeout, wire.SessionTakenOver,
 			wire.AdministrativeAction, wire.UseAnotherServer, wire.ServerMoved, wire.ConnectionRateExceeded, wire.MaximumConnectTime,
 			wire.MessageRateTooHigh, wire.Banned, wire.BadAuthenticationMethod:
-			return false // about itself, about us or about all packets
+			return false // the reason is the server, this client or no particular packet
 		}
 		return true
 	}
 	if fault, ok := errors.AsType[*wire.Error](cause); ok {
-		// What begins an exchange of its own is no answer.
+		// A packet that begins an exchange of the server's own is not an answer.
 		return fault.Packet != wire.TypePublish && fault.Packet != wire.TypePubrel
 	}
 	return true
@@ -279,10 +283,10 @@ func saidTooLarge(cause error) bool {
 	return ok && said.ReasonCode == wire.PacketTooLarge
 }
 
-// errHungUp is the cause of an end of which only that is known.
+// errHungUp is the cause of a connection's end of which nothing further is known.
 var errHungUp = errors.New("server closed the connection")
 
-// clearBlame forgets what is held against a message.
+// clearBlame resets the blame of a message.
 func (s *Sender) clearBlame(o *Outgoing) {
 	if o.suspect() {
 		s.suspicion.suspects--

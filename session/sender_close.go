@@ -1,7 +1,7 @@
 package session
 
-// Fail completes every message that is not completed with err and forgets the
-// session. It is the end of the sender's life: every message gets a result.
+// Fail completes all messages with err and forgets the session. The sender must not
+// be used afterwards. Every message gets a result.
 func (s *Sender) Fail(err error) {
 	s.cutStream(err)
 	s.Renew()
@@ -12,9 +12,10 @@ func (s *Sender) Fail(err error) {
 	}
 }
 
-// Incomplete appends to dst what was submitted and is not completed, in the order of
-// Submit, for an owner that has to decide what becomes of it: see [Outgoing.Sent] and
-// [Outgoing.Released]. A QoS 0 message whose payload is being written is left out.
+// Incomplete appends to dst the messages that were submitted and are not completed,
+// in the order of Submit. It is for an owner that decides what to do with them: see
+// [Outgoing.Sent] and [Outgoing.Released]. A QoS 0 message whose payload is being
+// written is left out.
 func (s *Sender) Incomplete(dst []*Outgoing) []*Outgoing {
 	first := len(dst)
 	for _, l := range []*outgoingList{&s.released, &s.published, &s.queue} {

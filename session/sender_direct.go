@@ -2,8 +2,8 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// SendAtMostOnce writes a QoS 0 message at once if nothing is in its way.
-// Otherwise it does nothing and returns false: the message has to be submitted.
+// SendAtMostOnce writes a QoS 0 message at once if no other message has to go first.
+// Otherwise it does nothing and returns false, and the message has to be submitted.
 func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
 	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.link.holdQoS0 || len(p.Payload) >= streamed || s.lastPassable() < GateOpen {
 		return false, nil
@@ -24,8 +24,8 @@ func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
 }
 
 // SendEncoded is [Sender.SendAtMostOnce] for a QoS 0 PUBLISH that the caller has
-// checked and encoded for the version of the link, so that the work is done once
-// for many receivers. The bytes are copied.
+// checked and encoded for the version of the link, so that the work is done once for
+// many receivers. It copies b.
 func (s *Sender) SendEncoded(b []byte) (sent bool, err error) {
 	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.lastPassable() < GateOpen {
 		return false, nil

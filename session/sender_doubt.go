@@ -6,26 +6,28 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// In a doubtful session a PUBLISH can be repeated: a server that has the message
-// knows its identifier, and to one that has lost it the message is new. A PUBREL cannot:
-// a server that has lost the message may answer it like one that has finished
-// it. Before 5.0 all do, so the PUBLISH goes out again, which may deliver a message
-// twice rather than never. In 5.0 a server should say Packet Identifier Not Found
-// [MQTT-4.13.1-1], but not all do (Mosquitto 2.0). So behind the PUBRELs goes one for
-// an identifier that no session can know: the answer to it tells what the answers to
-// the others are worth.
+// In a doubtful session a PUBLISH can be repeated: a server that has the message knows
+// its identifier, and for a server that has lost it the message is new. A PUBREL cannot
+// be repeated safely: a server that has lost the message may answer it like one that has
+// finished it.
 //
-// A server that tells the truth and has finished one of the messages is proven to have
-// the session of before: then it has finished those that it does not find on an earlier
-// connection. Where none proves it, nobody can know.
+// Before 5.0 all servers do, so the PUBLISH goes out again. The message may then be
+// delivered twice, but it is not lost. On 5.0 a server should answer Packet Identifier
+// Not Found [MQTT-4.13.1-1], but not all do (Mosquitto 2.0). So after the PUBRELs a
+// probe follows: a PUBREL for an identifier that no session can know. Its answer shows
+// whether the other answers can be trusted.
+//
+// If a server that can be trusted has finished one of the messages, it has the former
+// session. Messages that it does not find were then finished on an earlier connection.
+// If no answer proves the former session, the fate of the others is unknown.
 type doubt struct {
 	tells   tells
-	probe   uint16      // identifier of the PUBREL that asks; 0: none is under way
-	held    []*Outgoing // that PUBCOMP said to be complete, before the answer to the probe
-	missing []*Outgoing // that PUBCOMP said not to be found, while others may prove the session
+	probe   uint16      // identifier of the probe; 0: none is under way
+	held    []*Outgoing // messages that PUBCOMP completed before the answer to the probe
+	missing []*Outgoing // messages that PUBCOMP did not find, while other answers may prove the session
 }
 
-// tells says whether the server answers PUBREL for an unknown identifier with
+// tells says whether the server answers a PUBREL for an unknown identifier with
 // Packet Identifier Not Found.
 type tells uint8
 
@@ -35,7 +37,7 @@ const (
 	tellsNothing
 )
 
-// probing stands in the table of identifiers for the probe.
+// probing stands for the probe in the table of identifiers.
 var probing = new(Outgoing)
 
 // beginDoubt marks the messages whose PUBREC may have come from a session that is
@@ -49,8 +51,9 @@ func (s *Sender) beginDoubt() {
 	}
 }
 
-// failDoubtful ends QoS 2 messages whose PUBREC has not come: a server that has
-// forgotten them would take their repeat for new messages, and nothing would show it.
+// failDoubtful ends QoS 2 messages whose PUBREC has not come. A server that has
+// forgotten them would take their repeats for new messages, and no answer would show
+// it.
 func (s *Sender) failDoubtful() {
 	for o := s.published.head; o != nil; {
 		next := o.next
@@ -61,8 +64,8 @@ func (s *Sender) failDoubtful() {
 	}
 }
 
-// publishDoubtful makes doubtful messages go out as PUBLISH again where the answer
-// to PUBREL would prove nothing.
+// publishDoubtful sends doubtful messages as PUBLISH again if the answer to PUBREL
+// would prove nothing.
 func (s *Sender) publishDoubtful() {
 	if s.link.Version == wire.V5 && s.doubt.tells != tellsNothing {
 		return
@@ -88,7 +91,7 @@ func (s *Sender) publishDoubtful() {
 	}
 }
 
-// merge adds list and puts all in the order in which they were submitted.
+// merge adds list and sorts all messages in the order in which they were submitted.
 func (l *outgoingList) merge(list []*Outgoing) {
 	for l.head != nil {
 		o := l.head
@@ -101,14 +104,14 @@ func (l *outgoingList) merge(list []*Outgoing) {
 	}
 }
 
-// probe asks, behind all PUBRELs, whether the server tells, if it matters.
+// probe sends the probe behind all PUBRELs, if its answer matters.
 func (s *Sender) probe() {
 	if s.doubt.tells != tellsUnknown || !s.anyDoubtful() {
 		return
 	}
 	id := s.ids.take()
 	if id == 0 {
-		s.doubt.tells = tellsNothing // there is none to ask with
+		s.doubt.tells = tellsNothing // no identifier is free for the probe
 		return
 	}
 	s.ids.messages[id] = probing
@@ -117,7 +120,7 @@ func (s *Sender) probe() {
 	s.suspicion.sent(false)
 }
 
-// probed takes the answer to the probe.
+// probed handles the answer to the probe.
 func (s *Sender) probed(code wire.ReasonCode) {
 	id := s.doubt.probe
 	s.freeProbe()
@@ -139,17 +142,17 @@ func (s *Sender) freeProbe() {
 	}
 }
 
-// endProbe forgets the probe and what its answer would have decided: it is repeated on
-// the next connection.
+// endProbe forgets the probe and the messages that its answer would have decided. The
+// next connection repeats it.
 func (s *Sender) endProbe() {
 	s.freeProbe()
 	s.doubt.held, s.doubt.missing = nil, nil
 }
 
-// doubtfulPubcomp takes PUBCOMP for a doubtful message, which r would complete.
+// doubtfulPubcomp handles a PUBCOMP for a doubtful message, which r would complete.
 func (s *Sender) doubtfulPubcomp(o *Outgoing, p *wire.Pubcomp, r Result) {
 	if slices.Contains(s.doubt.held, o) || slices.Contains(s.doubt.missing, o) {
-		return // said again
+		return // the server has sent it again
 	}
 	s.markAnswered(o)
 	if p.ReasonCode == wire.PacketIdentifierNotFound {
@@ -164,7 +167,7 @@ func (s *Sender) doubtfulPubcomp(o *Outgoing, p *wire.Pubcomp, r Result) {
 	s.Pump(s.now)
 }
 
-// decideDoubtful completes what the answers so far say enough about.
+// decideDoubtful completes the messages for which the answers so far suffice.
 func (s *Sender) decideDoubtful() {
 	d := &s.doubt
 	if d.tells == tellsUnknown {
@@ -187,14 +190,14 @@ func (s *Sender) decideDoubtful() {
 		s.proveSession()
 	}
 	if !s.anyDoubtful() {
-		for _, o := range d.missing { // none is left that could prove it
+		for _, o := range d.missing { // no answer is left that could prove the session
 			s.finish(o, &s.released, o.Result())
 		}
 		d.missing = nil
 	}
 }
 
-// proveSession notes that the session is that of before.
+// proveSession notes that the server has the former session.
 func (s *Sender) proveSession() {
 	for _, o := range s.doubt.missing {
 		s.finish(o, &s.released, Result{})
@@ -205,7 +208,7 @@ func (s *Sender) proveSession() {
 	}
 }
 
-// anyDoubtful says whether an answer about a doubtful message is still to come.
+// anyDoubtful reports whether an answer about a doubtful message is still to come.
 func (s *Sender) anyDoubtful() bool {
 	missing := 0
 	for o := s.released.head; o != nil; o = o.next {

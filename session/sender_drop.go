@@ -6,8 +6,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// DropProperties takes the 5.0 properties off every message that is not
-// completed, for a session that goes on with an older version.
+// DropProperties removes the 5.0 properties from every message that is not completed.
+// It is for a session that continues with an older version.
 func (s *Sender) DropProperties() {
 	for _, l := range []*outgoingList{&s.queue, &s.published, &s.released} {
 		for o := l.head; o != nil; o = o.next {
@@ -16,8 +16,8 @@ func (s *Sender) DropProperties() {
 	}
 }
 
-// DropExpired completes with [ErrExpired] every message that got too old while it
-// waited for its first transmission, so that its place can be used.
+// DropExpired completes with [ErrExpired] every message that has expired while it
+// waited for its first transmission, and so frees its place in the queue.
 func (s *Sender) DropExpired(now time.Time) {
 	for o := s.queue.head; o != nil; {
 		next := o.next
@@ -30,7 +30,7 @@ func (s *Sender) DropExpired(now time.Time) {
 }
 
 // DropOldest completes with err the message that has waited longest for its first
-// transmission, of those above QoS 0 or of those at QoS 0. It reports whether
+// transmission, among those above QoS 0 or among those at QoS 0. It reports whether
 // there was one.
 func (s *Sender) DropOldest(acknowledged bool, err error) bool {
 	for o := s.queue.head; o != nil; o = o.next {
@@ -54,7 +54,7 @@ func (s *Sender) Droppable(acknowledged bool) (messages, bytes int) {
 	return l.messages, l.bytes
 }
 
-// load is how much there is of messages.
+// load is a number of messages and their size in bytes.
 type load struct{ messages, bytes int }
 
 func (l *load) add(o *Outgoing, sign int) {

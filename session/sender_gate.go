@@ -2,14 +2,14 @@ package session
 
 import "math"
 
-// GateOpen is what a gate returns that holds back nothing.
+// GateOpen is the result of a gate that holds back nothing.
 const GateOpen = math.MaxUint64
 
-// SetGate makes the sender ask gate before it sends application messages. gate returns
-// the number, see [Outgoing.Seq], of the last one that may be sent now, also as a
-// repeat; those with higher numbers wait, and all that follow with them. The caller
-// that opens the gate calls [Sender.Pump]. PUBREL is sent in any case, as it has no content. gate
-// is called by most methods of the sender, and must not call any.
+// SetGate makes the sender call gate before it sends application messages. gate returns
+// the number, see [Outgoing.Seq], of the last message that may be sent now, first or
+// again. Messages with higher numbers wait. After opening the gate the caller calls
+// [Sender.Pump]. PUBREL has no content and is always sent. Most methods of the sender
+// call gate, so gate must not call the sender.
 func (s *Sender) SetGate(gate func() uint64) { s.gate = gate }
 
 // lastPassable returns the number of the last message that may be sent.
@@ -20,11 +20,11 @@ func (s *Sender) lastPassable() uint64 {
 	return s.gate()
 }
 
-// Withheld appends to dst, in the order in which they are sent, up to limit messages
-// that wait to be sent or to be sent again and have numbers above seq.
+// Withheld appends to dst up to limit messages with numbers above seq that wait to be
+// sent or to be sent again, in the order in which they are sent.
 func (s *Sender) Withheld(dst []*Outgoing, seq uint64, limit int) []*Outgoing {
-	// The latest are at the end of the queue, and what the gate has let through may be
-	// long: it waits for the peer.
+	// The search begins at the end of the queue: the part that the gate has let
+	// through may be long, because it waits for the peer.
 	first := s.queue.tail
 	for first != nil && first.prev != nil && first.prev.seq > seq {
 		first = first.prev

@@ -2,18 +2,19 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// inherited knows which packet identifiers the peer may hold for QoS 2 messages
-// that this sender knows nothing of: those of an earlier process, or of an earlier
-// visit. A new message under one of them would be taken for a repeat
-// [MQTT-4.3.3-10]. So each is released with PUBREL, once, and is used when the
-// answer has come: only then is it certain in which order the peer saw the two.
+// inherited tracks which packet identifiers the peer may hold for QoS 2 messages that
+// this sender does not know: those of an earlier process or of an earlier visit. The
+// peer would take a new message under such an identifier for a repeat
+// [MQTT-4.3.3-10]. So each identifier is released once with PUBREL. It is used only
+// after the answer, because only then the order in which the peer saw the two is
+// certain.
 type inherited struct {
-	any  bool                // there may be some
-	gone []uint64            // by identifier: a bit says that the peer holds it no more
+	any  bool                // the peer may hold identifiers
+	gone []uint64            // one bit per identifier: the peer no longer holds it
 	open map[uint16]struct{} // PUBREL was sent on this connection, PUBCOMP has not come
 }
 
-// holds says that the peer may hold id.
+// holds reports whether the peer may hold id.
 func (in *inherited) holds(id uint16) bool {
 	if !in.any {
 		return false
@@ -22,13 +23,13 @@ func (in *inherited) holds(id uint16) bool {
 	return i >= len(in.gone) || in.gone[i]&(1<<(id%64)) == 0
 }
 
-// releasing says that PUBREL was sent for id to release it.
+// releasing reports whether PUBREL was sent to release id.
 func (in *inherited) releasing(id uint16) bool {
 	_, open := in.open[id]
 	return open
 }
 
-// free notes that the peer holds id no more.
+// free notes that the peer no longer holds id.
 func (in *inherited) free(id uint16) {
 	delete(in.open, id)
 	for i := int(id / 64); i >= len(in.gone); {
@@ -37,7 +38,7 @@ func (in *inherited) free(id uint16) {
 	in.gone[id/64] |= 1 << (id % 64)
 }
 
-// releaseMost is for how many messages identifiers are released together.
+// releaseMost is how many identifiers are released together.
 const releaseMost = 256
 
 // releaseAhead gives identifiers to the messages at the head of the queue and
@@ -74,8 +75,8 @@ func (s *Sender) releaseID(id uint16) {
 	s.suspicion.sent(false)
 }
 
-// stopReleasing ends what waits for PUBCOMP: it may never come, and the next
-// connection releases again.
+// stopReleasing forgets which identifiers wait for PUBCOMP. It may never come, and
+// the next connection releases them again.
 func (s *Sender) stopReleasing() {
 	s.inherited.open = nil
 	if !s.inherited.any {

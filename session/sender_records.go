@@ -4,10 +4,10 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// A session can outlive its process if its owner keeps records of it. Durable
-// messages wait at the two steps that must not be forgotten: a PUBLISH until its
-// packet identifier is recorded, or the message would be sent under another one
-// after a crash, and a PUBREL until its PUBREC is, or a message that the peer has
+// A session can outlive its process if its owner keeps records of it. A durable
+// message waits twice for its record. PUBLISH waits until the packet identifier is
+// recorded: otherwise the message would be sent under another one after a crash.
+// PUBREL waits until the PUBREC is recorded: otherwise a message that the peer has
 // released would be sent again. [MQTT-4.3.3-6], [MQTT-4.4.0-1]
 //
 //	for _, o := range sender.Unrecorded(nil) {
@@ -17,27 +17,28 @@ import (
 //	sender.Recorded(o)
 //	sender.Pump(now)
 //
-// What is completed needs no record any more, but nothing waits for its removal:
-// if that gets lost, the message is repeated under its identifier. The record of a
-// message has to be removed before the next one with the same identifier is made.
+// A completed message needs no record any more, but nothing waits for the removal. If
+// the removal is lost, the message is repeated under its identifier. The record of a
+// message has to be removed before the record of the next message with the same
+// identifier is made.
 
 // unrecorded holds the messages that wait for their records.
 type unrecorded struct {
 	messages []*Outgoing
-	reserved int // messages that are not submitted yet and have their identifiers
+	reserved int // messages that are not submitted yet and have identifiers
 	awaited  int // and those that have none
 }
 
-// recordAhead is how many messages of the queue get their identifiers together, as
-// one write to the disk serves them all.
+// recordAhead is how many messages of the queue get their identifiers together, so
+// that one write to the disk serves them all.
 const recordAhead = 256
 
 // Reserve takes a packet identifier for a durable message that will be submitted
-// soon, so that it can be recorded together with the message. It returns false
-// if the message would have to wait after Submit, or stands behind one that has to:
-// after a crash those with identifiers go first. It gets its identifier later then.
-// In either case the message is submitted or given up, and all in the order of
-// Reserve.
+// soon, so that the identifier can be recorded together with the message. It returns
+// false if the message would have to wait after Submit, or comes behind one that has
+// to: after a crash messages with identifiers go first. Such a message gets its
+// identifier later. In either case the message has to be submitted or given up, in
+// the order of the calls of Reserve.
 func (s *Sender) Reserve(o *Outgoing) bool {
 	w := s.recordQueue()
 	free := s.link.open && s.queue.len == 0 && !s.repeating() && w.awaited == 0 && s.quota.used+w.reserved < s.quota.limit
@@ -57,7 +58,7 @@ func (s *Sender) Reserve(o *Outgoing) bool {
 	return true
 }
 
-// GiveUp takes back what Reserve did for a message that is not submitted after all.
+// GiveUp undoes Reserve for a message that is not submitted after all.
 func (s *Sender) GiveUp(o *Outgoing) {
 	if s.endReservation(o) == outgoingReserved {
 		s.ids.freeMessage(o)
@@ -65,8 +66,8 @@ func (s *Sender) GiveUp(o *Outgoing) {
 	o.state, o.recorded = outgoingIdle, false
 }
 
-// endReservation ends the waiting for a message that is not submitted yet. It returns the
-// state that the message had.
+// endReservation ends the reservation of a message that is not submitted yet. It returns
+// the former state of the message.
 func (s *Sender) endReservation(o *Outgoing) outgoingState {
 	switch o.state {
 	case outgoingReserved:
@@ -77,7 +78,7 @@ func (s *Sender) endReservation(o *Outgoing) outgoingState {
 	return o.state
 }
 
-// Unrecorded appends the messages whose records are out of date to dst, each once.
+// Unrecorded appends to dst the messages whose records are out of date, each once.
 // They wait for Recorded.
 func (s *Sender) Unrecorded(dst []*Outgoing) []*Outgoing {
 	if s.records == nil || len(s.records.messages) == 0 {
@@ -90,7 +91,8 @@ func (s *Sender) Unrecorded(dst []*Outgoing) []*Outgoing {
 }
 
 // Recorded says that the record of o is up to date. A PUBREL goes out at once, a
-// PUBLISH with the next Pump. What was completed meanwhile stays so.
+// PUBLISH with the next Pump. For a message that was completed meanwhile it does
+// nothing.
 func (s *Sender) Recorded(o *Outgoing) {
 	if o.recorded || o.Publish.PacketID == 0 {
 		return
@@ -101,11 +103,11 @@ func (s *Sender) Recorded(o *Outgoing) {
 	}
 }
 
-// Restore takes back a durable message that an earlier process had: with the
-// packet identifier in its Publish, if it had one, it may have been sent, and
-// released says that its PUBREC had come. Messages come in the order in which they
-// were submitted, released ones in the order of their PUBRECs, before any
-// connection. It reports false if the identifier is in use.
+// Restore adds a durable message of an earlier process. If its Publish has a packet
+// identifier, it may have been sent. released says that its PUBREC had come. Call
+// Restore before any connection, for the messages in the order in which they were
+// submitted, and for released ones in the order of their PUBRECs. It returns false if
+// the identifier is in use.
 func (s *Sender) Restore(o *Outgoing, released bool) bool {
 	id := o.Publish.PacketID
 	if id != 0 && !s.ids.claim(id, o) {
@@ -131,7 +133,7 @@ func (s *Sender) Restore(o *Outgoing, released bool) bool {
 	return true
 }
 
-// Released reports whether PUBREC has come, so that PUBLISH is not repeated.
+// Released reports whether PUBREC has come. PUBLISH is then no longer repeated.
 func (o *Outgoing) Released() bool { return o.state == outgoingReleased }
 
 func (s *Sender) recordQueue() *unrecorded {
@@ -141,11 +143,11 @@ func (s *Sender) recordQueue() *unrecorded {
 	return s.records
 }
 
-// requestRecords gives identifiers to the durable messages that are sent next, o the
-// first, and asks for their records.
+// requestRecords gives identifiers to the next durable messages to be sent, beginning
+// with o, and asks for their records.
 func (s *Sender) requestRecords(o *Outgoing) {
 	if o.Publish.PacketID != 0 {
-		return // is asked for
+		return // the record has been asked for
 	}
 	w := s.recordQueue()
 	for n := 0; o != nil && n < recordAhead; o, n = o.next, n+1 {
@@ -162,7 +164,7 @@ func (s *Sender) requestRecords(o *Outgoing) {
 	}
 }
 
-// claim takes a certain identifier.
+// claim takes the identifier id for o. It returns false if id is in use.
 func (t *idTable) claim(id uint16, o *Outgoing) bool {
 	if t.requests[id] != nil {
 		return false

@@ -8,9 +8,9 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Start begins a connection. With resumed the peer still has the session:
-// what it did not acknowledge is sent again under the same identifiers.
-// Otherwise it is sent as new, before everything queued.
+// Start begins a connection. If resumed is true, the peer still has the session, and
+// messages that it did not acknowledge are sent again under the same identifiers.
+// Otherwise they are sent as new messages, before the queue.
 func (s *Sender) Start(resumed bool, now time.Time) {
 	kind := Fresh
 	if resumed {
@@ -19,7 +19,7 @@ func (s *Sender) Start(resumed bool, now time.Time) {
 	s.start(kind, now)
 }
 
-// start begins a connection on which the peer has the session that kind says.
+// start begins a connection with a session of this kind.
 func (s *Sender) start(kind Continuity, now time.Time) {
 	s.quota.used, s.quota.bytes = 0, 0
 	s.quota.limit = int(s.link.Limits.ReceiveMaximum)
@@ -42,8 +42,8 @@ func (s *Sender) start(kind Continuity, now time.Time) {
 	s.Pump(now)
 }
 
-// repeat obeys [MQTT-4.4.0-1]. PUBRELs go first and take no quota: they finish
-// what the peer already has.
+// repeat obeys [MQTT-4.4.0-1]. PUBRELs go first and take no quota, because they
+// finish messages that the peer already has.
 func (s *Sender) repeat() {
 	s.publishDoubtful()
 	for o := s.published.head; o != nil; o = o.next {
@@ -60,7 +60,7 @@ func (s *Sender) repeat() {
 // releaseAgain repeats PUBRELs, [MQTT-4.6.0-4] in the order in which the PUBRECs came.
 func (s *Sender) releaseAgain() {
 	for o := s.rerelease; o != nil; o = s.rerelease {
-		// Recorded sends those that wait for it.
+		// Recorded sends the PUBRELs that wait for their records.
 		if !o.unanswered && (!o.Durable || o.recorded) {
 			if !s.mayBegin(o) {
 				return
@@ -81,10 +81,10 @@ func (s *Sender) releaseMessage(o *Outgoing) {
 	s.markSent(o)
 }
 
-// repeating says that something is yet to be sent again.
+// repeating reports whether messages are still to be sent again.
 func (s *Sender) repeating() bool { return s.resend != nil || s.rerelease != nil }
 
-// sessionLost ends the exchanges of a session that is not continued.
+// sessionLost ends the exchanges of a session that the server does not continue.
 func (s *Sender) sessionLost() {
 	if s.failLost {
 		for _, l := range []*outgoingList{&s.published, &s.released} {
@@ -96,7 +96,7 @@ func (s *Sender) sessionLost() {
 	s.Renew()
 }
 
-// Renew forgets the session: what was sent and not completed becomes new
+// Renew forgets the session. Messages that were sent and not completed become new
 // messages at the head of the queue, in the order of their first sending.
 func (s *Sender) Renew() {
 	s.requeue(func(*Outgoing) bool { return true })
@@ -104,8 +104,7 @@ func (s *Sender) Renew() {
 	s.resend, s.rerelease, s.probeDue, s.quota.used, s.quota.bytes = nil, nil, false, 0, 0
 }
 
-// requeue makes new messages of those that were sent, were not completed and
-// match.
+// requeue makes new messages of the sent and uncompleted ones that match.
 func (s *Sender) requeue(match func(*Outgoing) bool) {
 	var open []*Outgoing
 	for _, l := range []*outgoingList{&s.published, &s.released} {

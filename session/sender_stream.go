@@ -8,12 +8,12 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Streams reports whether the payload of o is on its way piece by piece.
+// Streams reports whether the payload of o is being sent piece by piece.
 func (s *Sender) Streams(o *Outgoing) bool { return s.link.stream.owner == o && s.link.stream.active() }
 
-// TakePayload returns what is left of the payload of o, to be written from where it is,
-// without a copy. It returns nil if something else is to be written before. The caller
-// then calls WrotePayload; until that Take must not be called.
+// TakePayload returns the rest of the payload of o for the caller to write without a
+// copy. It returns nil if other bytes have to be written first. Otherwise the caller
+// then calls WrotePayload, and must not call Take before.
 func (s *Sender) TakePayload(o *Outgoing) []byte {
 	st := &s.link.stream
 	if !s.Streams(o) || len(s.link.buf) > 0 {
@@ -23,8 +23,8 @@ func (s *Sender) TakePayload(o *Outgoing) []byte {
 	return st.rest
 }
 
-// WrotePayload says that n bytes of what TakePayload returned are written. What is left is copied
-// as usual. It does nothing if the connection has ended meanwhile.
+// WrotePayload says that n bytes of the result of TakePayload have been written. The rest
+// is copied as usual. It does nothing if the connection has ended meanwhile.
 func (s *Sender) WrotePayload(o *Outgoing, n int, now time.Time) {
 	st := &s.link.stream
 	if st.writing != o {
@@ -35,7 +35,8 @@ func (s *Sender) WrotePayload(o *Outgoing, n int, now time.Time) {
 	s.link.account.wrote(s.link.account.taken)
 	s.link.streamOn(n)
 	if st.active() && st.owner == nil {
-		// A server that has acknowledged half of a message gets the other half.
+		// The server has acknowledged the message before its end. It still gets the
+		// rest.
 		st.rest = bytes.Clone(st.rest)
 	}
 	s.link.refill()
@@ -53,8 +54,8 @@ func (s *Sender) sendPublish(o *Outgoing, first bool) error {
 	return s.link.Append(&o.Publish)
 }
 
-// streamCopied completes a QoS 0 message of which everything is in the buffer: the
-// payload is the caller's again.
+// streamCopied completes a QoS 0 message whose payload has been copied to the buffer.
+// The payload belongs to the caller again.
 func (s *Sender) streamCopied() {
 	o := s.link.stream.copied
 	s.link.stream.copied = nil
@@ -65,7 +66,7 @@ func (s *Sender) streamCopied() {
 	}
 }
 
-// cutStream completes with err a QoS 0 message that was cut in the middle.
+// cutStream completes with err a QoS 0 message that was sent only in part.
 func (s *Sender) cutStream(err error) {
 	if o := s.streaming; o != nil {
 		s.streaming = nil
@@ -74,8 +75,8 @@ func (s *Sender) cutStream(err error) {
 	}
 }
 
-// Own makes o independent of the caller's memory: of the payload, and of the
-// properties that can be changed. It is for callers that stop waiting.
+// Own makes o independent of the caller's memory: the payload, and the properties
+// that the caller may change. It is for callers that stop waiting.
 func (s *Sender) Own(o *Outgoing) {
 	p := &o.Publish
 	p.Payload = bytes.Clone(p.Payload)
@@ -90,7 +91,8 @@ func (s *Sender) Own(o *Outgoing) {
 	}
 }
 
-// detachStream lets the stream of o go on without its caller, whose memory is free again.
+// detachStream copies the rest of the stream of o, so that the caller's memory is free
+// again.
 func (s *Sender) detachStream(o *Outgoing) {
 	if st := &s.link.stream; st.active() && st.owner == o {
 		if st.writing == nil {

@@ -10,23 +10,23 @@ import (
 // Server is the server side of MQTT towards one client. One value serves any
 // number of its connections, one after the other:
 //
-//	Open, Handle for every packet received, … , Lost
+//	Open, then Handle for every packet received, then Lost
 //
-// What the packets ask for is collected in Events until the caller takes it.
-// The caller decides: it answers CONNECT with Accept or Refuse, SUBSCRIBE with
-// Suback, UNSUBSCRIBE with Unsuback, AUTH with Auth, and acknowledges messages
-// by Receiver.Ack. What it has for the client goes to Publish or Sender. Bytes
-// come out (Take), and Tick is called at Deadline. PINGREQ and the
-// acknowledgements of the client are dealt with inside.
+// Requests of the packets are collected in Events until the caller takes them. The
+// caller decides. It answers CONNECT with Accept or Refuse, SUBSCRIBE with Suback,
+// UNSUBSCRIBE with Unsuback and AUTH with Auth, and it acknowledges messages with
+// Receiver.Ack. Messages for the client go to Publish or Sender. Bytes come out
+// (Take), and Tick is called at Deadline. The Server itself handles PINGREQ and the
+// acknowledgements of the client.
 //
-// Server is for servers, gateways and test peers that others write. The broker of this
-// module does not use it: a message goes to many clients there, so it is built on Sender
-// and Receiver, which Server has as well, and on the same rules: [RefuseWill],
-// [RefusePublish], [RefuseSubscribe], [RefuseDisconnect].
+// Server is for servers, gateways and test peers. The broker of this module does not use
+// it, because it sends a message to many clients. It is built on Sender and Receiver,
+// which Server contains as well, and on the same rules: [RefuseWill], [RefusePublish],
+// [RefuseSubscribe], [RefuseDisconnect].
 //
-// A server with many clients begins each connection with a new Server, since it
-// does not know yet whose it is, and hands it the session that it finds under
-// the client identifier of CONNECT: see Adopt.
+// A server with many clients begins each connection with a new Server, because it
+// does not know yet which client it is. It then gives the new Server the session of
+// the client identifier in CONNECT: see [Server.Adopt].
 type Server struct {
 	Sender   *Sender
 	Receiver *Receiver
@@ -48,17 +48,17 @@ type Server struct {
 
 // ServerSettings are what a Server needs to know besides its CONNACK packets.
 type ServerSettings struct {
-	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send,
-	// within the client's Receive Maximum. Zero means no limit of ours.
+	// Inflight limits the unacknowledged QoS 1 and 2 messages that we send, within
+	// the client's Receive Maximum. Zero means that only the client limits them.
 	Inflight int
-	// TopicAliases is how many topic aliases are used towards the client, which are
-	// chosen automatically, within what it allows (5.0). Zero means none; messages
-	// may then bring their own.
+	// TopicAliases is how many automatically chosen topic aliases are used towards
+	// the client, within what it allows (5.0). Zero means none; messages may then
+	// bring their own.
 	TopicAliases uint16
 	// ConnectTimeout is how long a client may take from Open until it is accepted.
 	// Zero means 10 seconds.
 	ConnectTimeout time.Duration
-	// HasSession says that there is a session from before, although this Server
+	// HasSession says that the client has a session from before, although this Server
 	// is new: the caller has kept the subscriptions.
 	HasSession bool
 }
@@ -67,7 +67,7 @@ type ServerSettings struct {
 //
 //	*wire.Connect      answer with Accept, Refuse, or Auth if it names a method
 //	*wire.Auth         answer with Auth, or with Accept or Refuse before CONNACK
-//	*wire.Publish      Receiver.Ack(Token, …) if Token is not zero
+//	*wire.Publish      Receiver.Ack with Token, if that is not zero
 //	*wire.Subscribe    answer with Suback
 //	*wire.Unsubscribe  answer with Unsuback
 //	*wire.Disconnect   the last one: write what Take returns, close, call Lost
@@ -81,12 +81,12 @@ type Event struct {
 
 // Errors of the server side.
 var (
-	// ErrOutOfTurn is the answer to an answer for which the client did not ask.
+	// ErrOutOfTurn is the error of an answer that the client has not asked for.
 	ErrOutOfTurn = errors.New("the client has not asked for this answer")
-	// ErrUndecided says that a packet was handled while CONNECT waits for the
-	// caller's answer. It may be handled again after that.
+	// ErrUndecided says that a packet came while CONNECT waits for the caller's
+	// answer. The packet may be handled again after that.
 	ErrUndecided = errors.New("CONNECT is not answered yet")
-	// ErrConnectTimeout says that the client did not get as far as CONNACK in time.
+	// ErrConnectTimeout says that the client was not accepted in time.
 	ErrConnectTimeout = errors.New("client took too long to connect")
 	// ErrSilent says that the client sent nothing for one and a half keep-alive
 	// intervals.
@@ -99,10 +99,10 @@ type serverPhase uint8
 
 const (
 	serverIdle      serverPhase = iota
-	serverWaiting               // for CONNECT
+	serverWaiting               // waits for CONNECT
 	serverDeciding              // CONNECT came; CONNACK is not sent
 	serverConnected             // CONNACK accepted it
-	serverEnded                 // by an error, a refusal, DISCONNECT in either direction
+	serverEnded                 // ended by an error, a refusal, or DISCONNECT in either direction
 )
 
 // NewServer returns an engine without a connection.
@@ -116,8 +116,8 @@ func NewServer(settings ServerSettings) *Server {
 	return s
 }
 
-// Open begins a connection, whose first packet has to be CONNECT. One that is
-// still there is lost.
+// Open begins a connection, whose first packet has to be CONNECT. If there is another
+// connection, Open calls Lost first.
 func (s *Server) Open(now time.Time) {
 	s.Lost()
 	s.phase, s.connect = serverWaiting, nil
@@ -125,9 +125,9 @@ func (s *Server) Open(now time.Time) {
 	s.silence = silence{limit: s.settings.ConnectTimeout, last: now}
 }
 
-// Handle takes one packet. The returned error ends the connection, unless it is
-// ErrUndecided; it is a [*wire.Error]. A CONNACK or DISCONNECT that tells the
-// client why, if it is owed one, then waits in Take.
+// Handle handles one packet. The returned error ends the connection, unless it is
+// ErrUndecided. It is a [*wire.Error]. If the client is to be told why, a CONNACK or
+// DISCONNECT then waits in Take.
 func (s *Server) Handle(h wire.Header, body []byte, now time.Time) error {
 	if s.undecided() {
 		return ErrUndecided
@@ -139,9 +139,9 @@ func (s *Server) Handle(h wire.Header, body []byte, now time.Time) error {
 	return err
 }
 
-// HandleBuffered takes the packets that r has buffered, one after the other. It
-// stops when CONNECT has to be answered: call it again after that, before more
-// is read. It tells r, which begins with version 0, the version of CONNECT.
+// HandleBuffered handles the packets that r has buffered, one after the other. It
+// stops when CONNECT has to be answered: call it again after the answer, before more
+// is read. r begins with version 0; HandleBuffered sets the version of CONNECT.
 func (s *Server) HandleBuffered(r *wire.Reader, now time.Time) error {
 	for !s.undecided() {
 		h, body, ok, err := r.Next()
@@ -158,9 +158,9 @@ func (s *Server) HandleBuffered(r *wire.Reader, now time.Time) error {
 	return nil
 }
 
-// Fail ends the connection because of err, found by the caller, for example by
-// its [wire.Reader]. A 5.0 client is told if err is a [*wire.Error], or, when it
-// has not been accepted, refused.
+// Fail ends the connection because of err, which the caller found, for example with
+// its [wire.Reader]. If err is a [*wire.Error], a 5.0 client is told in a DISCONNECT,
+// and a client that is not accepted yet in a CONNACK.
 func (s *Server) Fail(err error) {
 	was := s.phase
 	s.shut()
@@ -179,10 +179,10 @@ func (s *Server) Fail(err error) {
 // Connect returns the CONNECT of the connection, or nil before it came.
 func (s *Server) Connect() *wire.Connect { return s.connect }
 
-// Connack returns the CONNACK that has accepted the connection, or nil.
+// Connack returns the CONNACK that has accepted the connection, or nil before that.
 func (s *Server) Connack() *wire.Connack { return s.connack }
 
-// Version returns the version of the connection; 0 before CONNECT.
+// Version returns the version of the connection. It is 0 before CONNECT.
 func (s *Server) Version() wire.Version { return s.link.Version }
 
 // Limits returns what the client allows on this connection.
@@ -203,7 +203,7 @@ func (s *Server) Take(spare []byte, now time.Time) []byte {
 	return b
 }
 
-// Trim gives back what busier times have left: the buffer of Take if it is empty
+// Trim frees memory that busier times have left: the buffer of Take, if it is empty
 // and larger than keep bytes, and the memory for received messages.
 func (s *Server) Trim(keep int) {
 	s.link.Trim(keep)
@@ -211,20 +211,21 @@ func (s *Server) Trim(keep int) {
 	s.inbox.trim()
 }
 
-// Events returns what packets asked for since the last Recycle, in their order.
+// Events returns the requests of the packets handled since the last Recycle, in
+// order.
 func (s *Server) Events() []Event { return s.inbox.events }
 
-// Recycle says that the caller is done with what Events returned.
+// Recycle says that the caller no longer uses what Events returned.
 func (s *Server) Recycle() {
 	s.inbox.recycle()
 	s.decoder.Recycle()
 }
 
 // undecided reports whether the caller has to answer CONNECT, or an AUTH before
-// CONNACK, before another packet is looked at.
+// CONNACK, before another packet is handled.
 func (s *Server) undecided() bool { return s.phase == serverDeciding && s.turn == turnServer }
 
-// shut stops the sending of anything further.
+// shut stops all further sending.
 func (s *Server) shut() {
 	s.phase = serverEnded
 	s.link.Shut()

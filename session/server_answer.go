@@ -8,12 +8,12 @@ import (
 )
 
 // Publish is Sender.Submit for a message that may come from a client of another
-// version: before 5.0 its properties are left out. Its QoS is the one to send
-// with, at most what was granted to the subscription [MQTT-3.8.4-8]. Without a
-// session it ends with ErrSessionEnded at once.
+// version: before 5.0 its properties are left out. Its QoS is the one to send with,
+// at most the one granted to the subscription [MQTT-3.8.4-8]. If there is no session,
+// the message ends at once with ErrSessionEnded.
 func (s *Server) Publish(o *Outgoing, now time.Time) {
 	if !s.session.exists {
-		o.Publish.PacketID = 0 // was never ours
+		o.Publish.PacketID = 0 // the identifier of another exchange
 		s.Sender.complete(o, Result{Err: ErrSessionEnded})
 		return
 	}
@@ -24,7 +24,7 @@ func (s *Server) Publish(o *Outgoing, now time.Time) {
 }
 
 // Suback answers a SUBSCRIBE, with one code per filter. Reason string and user
-// properties are left out where they do not fit, the version has none, or the
+// properties are left out if they do not fit, if the version has none, or if the
 // client does not want them. After an error nothing was sent.
 func (s *Server) Suback(p *wire.Suback) error {
 	if err := s.checkAnswer(wire.TypeSuback, p.PacketID, len(p.ReasonCodes)); err != nil {
@@ -37,8 +37,8 @@ func (s *Server) Suback(p *wire.Suback) error {
 	return s.answered(p.PacketID, s.appendFitting(p, &short))
 }
 
-// Unsuback answers an UNSUBSCRIBE, with one code per filter; before 5.0, where
-// none is sent, they may be missing. Otherwise it is like Suback.
+// Unsuback answers an UNSUBSCRIBE, with one code per filter. Before 5.0 no codes are
+// sent, and they may be missing. Otherwise it is like Suback.
 func (s *Server) Unsuback(p *wire.Unsuback) error {
 	if err := s.checkAnswer(wire.TypeUnsuback, p.PacketID, len(p.ReasonCodes)); err != nil {
 		return err
@@ -73,9 +73,9 @@ func (s *Server) answered(id uint16, err error) error {
 	return err
 }
 
-// Disconnect ends the connection. A 5.0 client is told why, without the reason
-// string and the user properties where they do not fit; before 5.0 closing the
-// connection says everything.
+// Disconnect ends the connection. A 5.0 client is told why, without the reason string
+// and the user properties if they do not fit. Before 5.0 there is no DISCONNECT from
+// the server; the caller closes the connection.
 func (s *Server) Disconnect(p *wire.Disconnect) error {
 	// [MQTT-3.14.0-1] not before CONNACK.
 	if s.phase != serverConnected {
@@ -101,7 +101,7 @@ func (s *Server) Disconnect(p *wire.Disconnect) error {
 	return nil
 }
 
-// appendFitting sends p, or short where p is too large for the client.
+// appendFitting sends p, or short if p is too large for the client.
 func (s *Server) appendFitting(p, short wire.Packet) error {
 	err := s.link.Append(p)
 	if errors.Is(err, wire.PacketTooLarge) {
@@ -110,7 +110,7 @@ func (s *Server) appendFitting(p, short wire.Packet) error {
 	return err
 }
 
-// problemInformation says whether answers other than CONNACK and DISCONNECT may
+// problemInformation reports whether answers other than CONNACK and DISCONNECT may
 // carry text [MQTT-3.1.2-29].
 func (s *Server) problemInformation() bool {
 	wanted := s.connect.RequestProblemInformation

@@ -6,8 +6,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// serverTurn says whose turn it is, in CONNECT with what follows it up to
-// CONNACK, and in a re-authentication.
+// serverTurn says which side has to go on: during CONNECT until CONNACK, and in a
+// re-authentication.
 type serverTurn uint8
 
 const (
@@ -16,11 +16,11 @@ const (
 	turnClient                   // an AUTH of ours has to be answered
 )
 
-// Auth answers a CONNECT or AUTH with a step of an enhanced authentication (5.0).
-// The method, which never changes, is filled in. Before CONNACK the code is
-// ContinueAuthentication; afterwards Success ends a re-authentication, and
-// [Server.Disconnect] refuses it. Reason string and user properties are left out
-// where they do not fit or the client does not want them.
+// Auth answers a CONNECT or AUTH with a step of an enhanced authentication (5.0). It
+// fills in the method, which never changes. Before CONNACK the code is
+// ContinueAuthentication. After CONNACK the code Success ends a re-authentication,
+// and [Server.Disconnect] refuses it. Reason string and user properties are left out
+// if they do not fit or the client does not want them.
 func (s *Server) Auth(p *wire.Auth) error {
 	if s.turn != turnServer || s.phase != serverDeciding && s.phase != serverConnected || s.connect.AuthenticationMethod == "" {
 		return ErrOutOfTurn
@@ -45,8 +45,8 @@ func (s *Server) Auth(p *wire.Auth) error {
 	return nil
 }
 
-// handleAuthenticating takes a packet between CONNECT and CONNACK, after an AUTH
-// of ours. [MQTT-3.1.2-30] It is AUTH or DISCONNECT.
+// handleAuthenticating handles a packet that comes after an AUTH of ours and before
+// CONNACK. [MQTT-3.1.2-30] It is AUTH or DISCONNECT.
 func (s *Server) handleAuthenticating(h wire.Header, body []byte) error {
 	packet, err := s.decoder.Decode(h, body)
 	if err != nil {
@@ -63,8 +63,8 @@ func (s *Server) handleAuthenticating(h wire.Header, body []byte) error {
 	return protocolError(h.Type, wire.ProtocolError, "%v in the middle of an authentication", h.Type)
 }
 
-// handleAuth takes an AUTH. A client begins a re-authentication by itself
-// [MQTT-4.12.1-1]; otherwise it answers.
+// handleAuth handles an AUTH, which begins a re-authentication [MQTT-4.12.1-1] or
+// answers an AUTH of ours.
 func (s *Server) handleAuth(p *wire.Auth) error {
 	want := wire.ContinueAuthentication
 	if s.turn == turnNone {

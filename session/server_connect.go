@@ -8,10 +8,11 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// handleFirst takes the first packet of a connection, which is CONNECT
-// [MQTT-3.1.0-1]: the decoder knows nothing else yet.
+// handleFirst handles the first packet of a connection, which is CONNECT
+// [MQTT-3.1.0-1]: the decoder accepts nothing else yet.
 func (s *Server) handleFirst(h wire.Header, body []byte) error {
-	// The packet stays, and with it password, will and authentication data.
+	// The caller keeps the packet, so password, will and authentication data need
+	// memory of their own.
 	body = bytes.Clone(body)
 	packet, err := s.decoder.Decode(h, body)
 	if err != nil {
@@ -20,7 +21,8 @@ func (s *Server) handleFirst(h wire.Header, body []byte) error {
 		if code == wire.UnsupportedProtocolVersion {
 			s.link.Version = RefusalVersion(body)
 		}
-		// [MQTT-3.1.4-1] a fault ends the connection, with CONNACK where it fits.
+		// [MQTT-3.1.4-1] a fault ends the connection, with a CONNACK if the version
+		// is known.
 		if s.link.Version != 0 {
 			s.sendRefusal(&wire.Connack{ReasonCode: code})
 		}
@@ -34,19 +36,19 @@ func (s *Server) handleFirst(h wire.Header, body []byte) error {
 	return nil
 }
 
-// Accept lets the client in with the packet ack, which it keeps. SessionPresent
-// and AuthenticationMethod are filled in. What ack announces binds a 5.0 client
-// from now on: receive maximum, maximum QoS and packet size, topic aliases, what
-// is not available, keep-alive, session expiry. The reason string and the user
-// properties are left out where they do not fit.
+// Accept lets the client in with the packet ack, which it keeps. It fills in
+// SessionPresent and AuthenticationMethod. The limits that ack announces bind a 5.0
+// client from now on: receive maximum, maximum QoS and packet size, topic aliases,
+// unavailable features, keep-alive, session expiry. The reason string and the user
+// properties are left out if they do not fit.
 //
-// What the session still has for the client follows the CONNACK. Without a
-// session, or when the client wants a clean start, earlier messages end with
-// ErrSessionEnded. The caller then drops the subscriptions, too: SessionPresent
-// says which it was.
+// Messages of the session follow the CONNACK. If there is no session, or the client
+// wants a clean start, earlier messages end with ErrSessionEnded. The caller then
+// drops the subscriptions, too; SessionPresent says whether the session continues.
 //
-// A will that ack does not allow is refused; the error, a [*wire.Error], ends the
-// connection. After any other nothing was sent, and the client can be refused.
+// If ack does not allow the client's will, the client is refused: the error, a
+// [*wire.Error], ends the connection. After any other error nothing was sent, and the
+// caller can refuse the client.
 func (s *Server) Accept(ack *wire.Connack, now time.Time) error {
 	if s.phase != serverDeciding {
 		return ErrOutOfTurn
@@ -79,9 +81,9 @@ func (s *Server) Accept(ack *wire.Connack, now time.Time) error {
 	return nil
 }
 
-// CheckAccept returns the error that Accept would return, and changes nothing. A server
-// that takes the session from another connection with [Server.Adopt] asks it before: a
-// client that is refused must not cost another one its connection.
+// CheckAccept returns the error that Accept would return, and changes nothing. Call it
+// before [Server.Adopt] takes the session from another connection: a client that is
+// refused must not end the connection of another one.
 func (s *Server) CheckAccept(ack *wire.Connack) error {
 	if s.phase != serverDeciding {
 		return ErrOutOfTurn
@@ -102,7 +104,7 @@ func (s *Server) CheckAccept(ack *wire.Connack) error {
 	return s.link.Limits.checkSize(len(b))
 }
 
-// shortened returns ack without what may be left out where it does not fit.
+// shortened returns ack without the parts that may be left out if they do not fit.
 func shortened(ack *wire.Connack) *wire.Connack {
 	short := *ack
 	short.ReasonString, short.UserProperties = "", nil
@@ -141,9 +143,9 @@ func checkAccept(ack *wire.Connack, p *wire.Connect) error {
 	return nil
 }
 
-// Refuse turns the client away with the packet ack. A reason that its version can
-// not express is not sent: closing the connection says it. [MQTT-3.1.4-6] What
-// the client sent after CONNECT is not looked at.
+// Refuse turns the client away with the packet ack. If the client's version has no
+// code for the reason, no CONNACK is sent and closing the connection says it.
+// [MQTT-3.1.4-6] packets that the client sent after CONNECT are not handled.
 func (s *Server) Refuse(ack *wire.Connack) error {
 	if s.phase != serverDeciding {
 		return ErrOutOfTurn
@@ -156,13 +158,13 @@ func (s *Server) Refuse(ack *wire.Connack) error {
 	return nil
 }
 
-// sendRefusal sends a CONNACK. [MQTT-3.2.2-6] Without session present; before 5.0 only
-// codes of that version [MQTT-3.2.2-8], which is up to the encoder.
+// sendRefusal sends a CONNACK. [MQTT-3.2.2-6] It has no session present. Before 5.0
+// only codes of that version are sent [MQTT-3.2.2-8]; the encoder refuses others.
 func (s *Server) sendRefusal(ack *wire.Connack) {
 	p := *ack
 	p.SessionPresent = false
 	if err := s.appendFitting(&p, &wire.Connack{ReasonCode: p.ReasonCode}); err != nil {
-		return // closing says enough
+		return // closing the connection says it
 	}
 }
 
@@ -174,8 +176,8 @@ func (s *Server) grantedExpiry() uint32 {
 	return ConnectExpiry(s.connect)
 }
 
-// KeepAlive returns the interval in force; 0: off, or before CONNECT.
-// [MQTT-3.2.2-21] the value of our CONNACK replaces the client's.
+// KeepAlive returns the interval in force. It is 0 if keep-alive is off, and before
+// CONNECT. [MQTT-3.2.2-21] the value of our CONNACK replaces the client's.
 func (s *Server) KeepAlive() time.Duration {
 	if s.connect == nil {
 		return 0

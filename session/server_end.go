@@ -6,21 +6,21 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// serverSession is what a Server knows of the session besides its messages.
+// serverSession is what a Server knows of the session apart from its messages.
 type serverSession struct {
 	exists bool
 	expiry uint32     // seconds from the end of the connection
-	will   *wire.Will // nil: none, or the client has said goodbye
+	will   *wire.Will // nil: none, or the client has sent DISCONNECT
 }
 
-// silence is how long nothing may come from the client.
+// silence bounds the time in which nothing comes from the client.
 type silence struct {
-	limit time.Duration // 0: forever
+	limit time.Duration // 0: no limit
 	last  time.Time     // when something came
 }
 
-// Deadline returns when Tick wants to be called; zero means never. Packets that
-// have arrived are to be handled before.
+// Deadline returns when Tick is to be called; zero means never. Handle the packets
+// that have arrived before calling Tick.
 func (s *Server) Deadline() time.Time {
 	if s.phase == serverIdle || s.phase == serverEnded || s.silence.limit == 0 {
 		return time.Time{}
@@ -47,11 +47,11 @@ func (s *Server) Tick(now time.Time) error {
 	return ErrSilent
 }
 
-// Lost says that the connection is gone. It returns the will that the client has
-// left for this case, once [MQTT-3.1.2-10], and nil if there is none. Whether its
-// delay holds it back is for the caller to see to: until then, or until the
-// session ends [MQTT-3.1.3-9]. A session without expiry interval has ended when
-// Lost returns; see HasSession.
+// Lost says that the connection is gone. It returns the will of the client, once
+// [MQTT-3.1.2-10], or nil if there is none to publish. The caller observes its delay:
+// it publishes the will when the delay is over or the session ends, whichever comes
+// first [MQTT-3.1.3-9]. A session without an expiry interval has ended when Lost
+// returns; see HasSession.
 func (s *Server) Lost() (will *wire.Will) {
 	wasUp := s.connack != nil
 	s.phase, s.turn = serverIdle, turnNone
@@ -70,17 +70,18 @@ func (s *Server) Lost() (will *wire.Will) {
 	return will
 }
 
-// HasSession reports whether there is a session. The caller keeps the
-// subscriptions as long as there is one.
+// HasSession reports whether there is a session. The caller keeps the subscriptions
+// as long as there is.
 func (s *Server) HasSession() bool { return s.session.exists }
 
 // SessionExpiryInterval returns for how many seconds the session outlives the
-// connection; 4,294,967,295 is forever.
+// connection. 4,294,967,295 means forever.
 func (s *Server) SessionExpiryInterval() uint32 { return s.session.expiry }
 
-// Forget ends the session of a client that is not connected: its expiry interval
-// has run out [MQTT-4.1.0-2], or its subscriptions got lost. Messages for it end
-// with ErrSessionEnded. While CONNECT waits to be answered it may be called, too.
+// Forget ends the session of a client that is not connected, because its expiry
+// interval has run out [MQTT-4.1.0-2] or its subscriptions were lost. Messages for
+// the client end with ErrSessionEnded. Forget may also be called while CONNECT waits
+// for its answer.
 func (s *Server) Forget() {
 	if s.phase == serverConnected || s.phase == serverEnded && s.connack != nil {
 		return
@@ -90,12 +91,12 @@ func (s *Server) Forget() {
 	s.session = serverSession{}
 }
 
-// Adopt takes over the session of old, another connection of the same client,
-// while CONNECT waits for Accept. What old still has to write, such as a
-// DISCONNECT with SessionTakenOver, is taken out of it before: Adopt ends its
-// connection like Lost, whose result it returns. old has no session then: Tokens of
-// its messages go to the Receiver of s. Ask [Server.CheckAccept] before, since nothing
-// brings the connection of old back when Accept fails.
+// Adopt takes over the session of old, another connection of the same client, while
+// CONNECT waits for Accept. Before that the caller takes out of old the bytes that it
+// still has to write, such as a DISCONNECT with SessionTakenOver. Adopt ends the
+// connection of old like Lost and returns the will. old then has no session; Tokens of
+// its messages belong to the Receiver of s. Call [Server.CheckAccept] first, because
+// the connection of old cannot be restored if Accept fails.
 func (s *Server) Adopt(old *Server) (will *wire.Will) {
 	if old == s || s.phase != serverDeciding {
 		return nil

@@ -20,7 +20,7 @@ func (s *Server) handle(h wire.Header, body []byte, now time.Time) error {
 		return s.handleAuthenticating(h, body)
 	case serverConnected:
 	default:
-		return nil // after DISCONNECT nothing matters any more
+		return nil // packets after DISCONNECT are ignored
 	}
 	// [MQTT-3.2.2-15] nothing larger than we announced.
 	if limit := s.limits.MaximumPacketSize; limit > 0 && uint32(h.Size) > limit {
@@ -56,7 +56,7 @@ func (s *Server) handle(h wire.Header, body []byte, now time.Time) error {
 	return s.handleRare(h, body)
 }
 
-// handleRare takes the packets that do not come often.
+// handleRare handles the less frequent packets.
 func (s *Server) handleRare(h wire.Header, body []byte) error {
 	packet, err := s.decoder.Decode(h, body)
 	if err != nil {
@@ -85,8 +85,8 @@ func (s *Server) handleRare(h wire.Header, body []byte) error {
 	return protocolError(h.Type, wire.ProtocolError, "%v from a client", h.Type)
 }
 
-// awaitAnswer hands a request to the caller. [MQTT-2.2.1-3] A client cannot tell the
-// answers of two requests with one identifier apart.
+// awaitAnswer passes a request to the caller. [MQTT-2.2.1-3] A client could not tell
+// apart the answers of two requests with one identifier.
 func (s *Server) awaitAnswer(p wire.Packet, id uint16, r serverRequest) error {
 	if _, used := s.requests[id]; used {
 		return protocolError(p.Type(), wire.ProtocolError, "packet identifier %d is still in use", id)
@@ -114,7 +114,7 @@ func (s *Server) handlePublish(h wire.Header, body []byte) error {
 	return err
 }
 
-// handleDisconnect takes the client's goodbye.
+// handleDisconnect handles the client's DISCONNECT.
 func (s *Server) handleDisconnect(p *wire.Disconnect) error {
 	if err := RefuseDisconnect(p, ConnectExpiry(s.connect)); err != nil {
 		return err

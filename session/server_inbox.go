@@ -2,8 +2,8 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// inbox holds what waits for the caller of a Server. The PUBLISHes of earlier
-// times are used again.
+// inbox holds the events for the caller of a Server. It reuses the memory of earlier
+// PUBLISHes.
 type inbox struct {
 	events    []Event
 	publishes []*wire.Publish
@@ -12,7 +12,7 @@ type inbox struct {
 
 func (b *inbox) add(p wire.Packet) { b.events = append(b.events, Event{Packet: p}) }
 
-// publish returns the memory for a PUBLISH, which keep then makes an event.
+// publish returns memory for a PUBLISH, which keep then makes an event.
 func (b *inbox) publish() *wire.Publish {
 	if b.used == len(b.publishes) {
 		b.publishes = append(b.publishes, new(wire.Publish))

@@ -6,11 +6,11 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Subscriptions makes the filters that a server has equal to those that are wanted.
-// It keeps both sets, and computes the difference on every change, every answer
-// and every new connection; what differs is sent with SUBSCRIBE and UNSUBSCRIBE.
-// So it does not matter in which order things happen: no filter that is wanted is
-// missing in the end, and none stays that nobody wants.
+// Subscriptions keeps the filters that a server has equal to the filters that are
+// wanted. It tracks both sets, and computes the difference on every change, every
+// answer and every new connection. SUBSCRIBE and UNSUBSCRIBE then send the
+// difference. The order of events therefore does not matter: in the end no wanted
+// filter is missing, and no unwanted filter stays.
 type Subscriptions struct {
 	client requestSender
 	link   *Link // of the client: what the server allows
@@ -28,28 +28,30 @@ type Subscriptions struct {
 
 	answers []InterestAnswer
 	left    []*Leave
-	failed  error // the client is at its end
+	failed  error // the client has ended
 }
 
-// requestSender is what Subscriptions needs of a client: see the methods of [Client].
+// requestSender is the part of a client that Subscriptions uses: see the methods of
+// [Client].
 type requestSender interface {
 	Request(r *Request) error
 	SplitSubscribe(p *wire.Subscribe, most int) []*wire.Subscribe
 	SplitUnsubscribe(p *wire.Unsubscribe, most int) []*wire.Unsubscribe
 }
 
-// Interest is what one subscriber wants of the server. The caller sets the exported
-// fields and leaves them alone from [Subscriptions.Add] on.
+// Interest is the filters that one subscriber wants. The caller sets the exported
+// fields and does not change them after [Subscriptions.Add].
 type Interest struct {
 	Filters []wire.SubscribeFilter // at least one, all different
-	// SubscriptionIDs are the identifiers to subscribe with, one for each filter, where
-	// the server has them. Interests in the same filter give the same one. If nil, there are none.
+	// SubscriptionIDs are the identifiers to subscribe with, one for each filter, if the
+	// server supports them. Interests in the same filter must have the same identifier
+	// for it. If nil, there are none.
 	SubscriptionIDs []uint32
 	UserProperties  []wire.UserProperty
 	Owner           any // the caller's own; the engine does not look at it
 
 	asks       []ask
-	sent       bool // to a connection at least once, in part at least
+	sent       bool // SUBSCRIBE was sent for at least one filter
 	due        bool // is in Subscriptions.due
 	unanswered int
 	listed[*Interest]
@@ -58,33 +60,33 @@ type Interest struct {
 // Sent reports whether SUBSCRIBE was sent for at least one of the filters.
 func (in *Interest) Sent() bool { return in.sent }
 
-// InterestAnswer is how the server has answered all filters of an Interest, which
-// happens again when they are renewed.
+// InterestAnswer is the server's answer for all filters of an Interest. It comes
+// again when the filters are renewed.
 type InterestAnswer struct {
 	Interest *Interest
 	Answers  []FilterAnswer // one for each filter; nil when Err is set
-	// Err says why the filters could not be asked for: the first limit of the server
-	// that they break. The Interest is removed then.
+	// Err is the first limit of the server that the filters break, so that they could
+	// not be asked for. The Interest is removed then.
 	Err error
 }
 
-// FilterAnswer is what the server said of one filter.
+// FilterAnswer is the server's answer for one filter.
 type FilterAnswer struct {
 	ReasonCode     wire.ReasonCode
 	ReasonString   string
 	UserProperties []wire.UserProperty
-	// Err is [ErrUndeliverable], with how it did so, if the server has not answered but
-	// ended the connection again and again. The filter is not asked for any more.
+	// Err is [ErrUndeliverable], with the cause, if the server has not answered but
+	// ended one connection after another. The filter is not asked for any more.
 	Err error
 }
 
 // ask is the interest of one subscriber in one filter.
 type ask struct {
 	interest *Interest
-	at       int // which of its filters
+	at       int // index of the filter in interest
 	filter   *subscribed
 	state    askState
-	granted  bool // at least once, so that its retained messages have come
+	granted  bool // at least once, so its retained messages have come
 	answer   FilterAnswer
 }
 
@@ -92,31 +94,31 @@ type askState uint8
 
 const (
 	askDue       askState = iota // SUBSCRIBE has to be sent
-	askSent                      // and has no answer yet
-	askGranted                   // by the session of this connection
-	askRefused                   // by it; the filter counts as not wanted
-	askWithdrawn                 // nor does it from now on
+	askSent                      // SUBSCRIBE was sent and has no answer yet
+	askGranted                   // granted by the session of this connection
+	askRefused                   // refused by it; the filter counts as not wanted
+	askWithdrawn                 // withdrawn; the filter counts as not wanted
 )
 
-// wants says that the filter is wanted, as far as this subscriber is concerned.
+// wants reports whether this subscriber wants the filter.
 func (a *ask) wants() bool { return a.state < askRefused }
 
 func (a *ask) want() *wire.SubscribeFilter { return &a.interest.Filters[a.at] }
 
-// subscribed is one filter: who wants it and what the server may have.
+// subscribed is one filter: its subscribers, and what the server may have.
 type subscribed struct {
 	name      string
 	asks      []*ask
 	has       standing
-	options   wire.SubscribeFilter // if the server has it: with these
-	steps     []step               // sent on this connection and not answered, in order
-	elsewhere []string             // servers that may have it besides that of this connection
-	leaves    []*Leave             // who waits for its end
+	options   wire.SubscribeFilter // the options with which the server has it, if so
+	steps     []step               // requests sent on this connection and not answered, in order
+	elsewhere []string             // other servers that may have it
+	leaves    []*Leave             // leaves that wait for its end
 	changed   bool                 // is in Subscriptions.changed
 	listed[*subscribed]
 }
 
-// standing is what a server has of a filter.
+// standing says whether a server has a filter.
 type standing uint8
 
 const (
@@ -125,10 +127,10 @@ const (
 	has
 )
 
-// step is one SUBSCRIBE or UNSUBSCRIBE that names a filter.
+// step is the part of one SUBSCRIBE or UNSUBSCRIBE that concerns one filter.
 type step struct {
 	request  *Request
-	asks     []*ask // that it answers; empty for UNSUBSCRIBE and for changed options
+	asks     []*ask // asks that it serves; empty for UNSUBSCRIBE and for changed options
 	options  wire.SubscribeFilter
 	leave    bool // UNSUBSCRIBE
 	follows  bool // changes the options only
@@ -136,13 +138,14 @@ type step struct {
 	refused  bool
 }
 
-// wanted says that somebody wants the filter whom the server has not refused.
+// wanted reports whether a subscriber wants the filter and the server has not refused
+// it.
 func (f *subscribed) wanted() bool {
 	return slices.ContainsFunc(f.asks, (*ask).wants)
 }
 
-// merged returns the options that serve all who want the filter: a server keeps one
-// set for each, the last one sent.
+// merged returns options that serve all subscribers of the filter: a server keeps
+// only one set for a filter, the last one sent.
 func (f *subscribed) merged() wire.SubscribeFilter {
 	m := wire.SubscribeFilter{Filter: f.name, NoLocal: true}
 	for _, a := range f.asks {
@@ -155,16 +158,15 @@ func (f *subscribed) merged() wire.SubscribeFilter {
 	return m
 }
 
-// merged returns the options that f is subscribed with on this connection. A server must
-// grant no more than its maximum, and take requests for more [MQTT-3.2.2-9], but some never
-// answer them.
+// merged returns the options for f on this connection. A server must accept requests
+// above its maximum QoS and grant the maximum [MQTT-3.2.2-9], but some never answer them.
 func (s *Subscriptions) merged(f *subscribed) wire.SubscribeFilter {
 	m := f.merged()
 	m.QoS = min(m.QoS, s.link.Limits.MaximumQoS)
 	return m
 }
 
-// expected returns what the server has when it has answered everything.
+// expected returns what the server will have when it has answered everything.
 func (f *subscribed) expected() (standing, wire.SubscribeFilter) {
 	if n := len(f.steps); n > 0 {
 		if last := f.steps[n-1]; last.leave {
@@ -176,8 +178,9 @@ func (f *subscribed) expected() (standing, wire.SubscribeFilter) {
 	return f.has, f.options
 }
 
-// Add begins an interest. SUBSCRIBE goes out at once on a connection, and again on
-// the next ones as continuity asks for; see [Subscriptions.Answers].
+// Add begins an interest. If there is a connection, SUBSCRIBE goes out at once. It
+// goes out again on later connections, depending on the [Continuity]. The answers
+// come from [Subscriptions.Answers].
 func (s *Subscriptions) Add(in *Interest) {
 	in.asks = make([]ask, len(in.Filters))
 	in.sent, in.unanswered = false, len(in.Filters)
@@ -192,11 +195,11 @@ func (s *Subscriptions) Add(in *Interest) {
 	s.Pump()
 }
 
-// Remove ends an interest. The filters that nobody wants any more are unsubscribed,
-// and the options of others follow. The result, nil if there is nothing to wait for,
-// comes back from [Subscriptions.Left] when the server has answered. With keep the
-// filters stay on the server for a later interest, in this process or the next.
-// Removing what is not there does nothing.
+// Remove ends an interest. Filters that are no longer wanted are unsubscribed, and
+// the options of others are adapted. The result comes back from [Subscriptions.Left]
+// when the server has answered; it is nil if there is nothing to wait for. If keep is
+// set, the filters stay on the server for a later interest, in this process or the
+// next. If in is not there, Remove does nothing.
 func (s *Subscriptions) Remove(in *Interest, keep bool) *Leave {
 	if !in.in || s.failed != nil {
 		return nil
@@ -226,7 +229,7 @@ func (s *Subscriptions) Remove(in *Interest, keep bool) *Leave {
 	return leave
 }
 
-// abandon forgets a filter that nobody wants, and leaves it to the server.
+// abandon forgets an unwanted filter without unsubscribing.
 func (s *Subscriptions) abandon(f *subscribed) {
 	if len(f.asks) == 0 && len(f.leaves) == 0 {
 		f.has, f.steps, f.elsewhere = hasNot, nil, nil
@@ -234,8 +237,8 @@ func (s *Subscriptions) abandon(f *subscribed) {
 	s.markChanged(f)
 }
 
-// Unsubscribe ends filters that the server may have although no interest does: those
-// of an earlier process. Those that an interest has are left out.
+// Unsubscribe ends filters that the server may have from an earlier process. Filters
+// that an interest wants are left out.
 func (s *Subscriptions) Unsubscribe(filters []string, properties []wire.UserProperty) *Leave {
 	leave := &Leave{UserProperties: properties, Err: s.failed}
 	for _, name := range filters {
@@ -271,8 +274,8 @@ func (s *Subscriptions) Left(dst []*Leave) []*Leave {
 	return dst
 }
 
-// Fail ends every leave, and those to come, with err, and forgets all filters: the
-// client is at its end.
+// Fail says that the client has ended. It ends all leaves, also future ones, with
+// err, and forgets all filters.
 func (s *Subscriptions) Fail(err error) {
 	for f := s.all.head; f != nil; f = f.next {
 		for _, l := range f.leaves {
@@ -284,7 +287,7 @@ func (s *Subscriptions) Fail(err error) {
 	*s = Subscriptions{client: s.client, link: s.link, always: s.always, most: s.most, answers: s.answers, left: s.left, failed: err}
 }
 
-// filter returns the entry of a filter, made if need be.
+// filter returns the entry of a filter, and makes it if there is none.
 func (s *Subscriptions) filter(name string) *subscribed {
 	f := s.filters[name]
 	if f == nil {
@@ -298,7 +301,7 @@ func (s *Subscriptions) filter(name string) *subscribed {
 	return f
 }
 
-// markChanged notes that the difference for f has to be computed.
+// markChanged notes that the server's state of f may have to be changed.
 func (s *Subscriptions) markChanged(f *subscribed) {
 	if !f.changed {
 		f.changed = true

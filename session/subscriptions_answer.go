@@ -7,8 +7,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// requestEnded takes the answer to one of our requests, which named filters, or the
-// error that it ended with.
+// requestEnded handles the end of a request of ours for filters: an answer or an
+// error.
 func (s *Subscriptions) requestEnded(r *Request, filters []*subscribed) {
 	s.open--
 	for i, f := range filters {
@@ -39,24 +39,24 @@ func (s *Subscriptions) requestEnded(r *Request, filters []*subscribed) {
 	s.Pump()
 }
 
-// advance applies the answers to f in the order of the requests.
+// advance applies the answers to f, in the order of the requests.
 func (s *Subscriptions) advance(f *subscribed) {
 	for len(f.steps) > 0 && f.steps[0].answered {
 		st := f.steps[0]
 		f.steps = f.steps[1:]
 		switch {
 		case st.leave:
-			// A server that refuses to end it would do so again.
+			// A server that refuses UNSUBSCRIBE would refuse it again.
 			f.has = hasNot
 		case !st.refused:
 			f.has, f.options = has, st.options
 		case st.follows:
-			f.options = st.options // a server that refuses to change them would do so again
+			f.options = st.options // a server that refuses to change them would refuse again
 		}
 	}
 }
 
-// answerAsk notes what became of a filter for one who asked for it.
+// answerAsk applies the answer for a filter to one subscriber of it.
 func (s *Subscriptions) answerAsk(k *ask, a FilterAnswer, err error) {
 	in := k.interest
 	if !in.in || k.state != askSent {
@@ -99,7 +99,8 @@ func (s *Subscriptions) leaveAnswered(f *subscribed, a FilterAnswer, err error) 
 	}
 }
 
-// undeliverableCode is the reason code of a filter that is undeliverable because of err.
+// undeliverableCode returns the reason code for a filter that is undeliverable because
+// of err.
 func undeliverableCode(err error) wire.ReasonCode {
 	if said, ok := errors.AsType[*ServerError](err); ok && said.ReasonCode.Failed() {
 		return said.ReasonCode
@@ -107,8 +108,8 @@ func undeliverableCode(err error) wire.ReasonCode {
 	return wire.UnspecifiedError
 }
 
-// checkInterest says which limit of the server in breaks, or what it asks for that
-// the version does not have, if anything.
+// checkInterest returns the limit of the server that in breaks, or the feature that
+// the version does not have, or nil.
 func (s *Subscriptions) checkInterest(in *Interest) error {
 	p := &wire.Subscribe{PacketID: 1, Filters: in.Filters, UserProperties: in.UserProperties}
 	if in.SubscriptionIDs != nil && !s.link.Limits.NoSubscriptionIDs {

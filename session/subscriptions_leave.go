@@ -2,13 +2,13 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// Leave is the end of filters on the server. It ends when the server has none of
-// them any more, or when somebody wants them again.
+// Leave is the end of filters on the server. It is over when the server has none of
+// them any more, or when they are wanted again.
 type Leave struct {
 	UserProperties []wire.UserProperty // go with UNSUBSCRIBE (5.0)
 	Owner          any                 // the caller's own; the engine does not look at it
 
-	Filters []string       // that the server was asked to end, in the order of its answers
+	Filters []string       // filters that the server was asked to end, in the order of its answers
 	Answers []FilterAnswer // what it said of each; Success before 5.0, where it says nothing
 	Err     error          // the request could not be sent, or the client ended
 
@@ -28,9 +28,8 @@ func (l *Leave) join(f *subscribed) {
 	f.leaves = append(f.leaves, l)
 }
 
-// Withdraw ends filters although interests have them, for good: those of a client
-// that is about to leave its session behind. The result is that of
-// [Subscriptions.Remove].
+// Withdraw ends filters for good, although interests have them. It is for a client
+// that is about to abandon its session. The result is that of [Subscriptions.Remove].
 func (s *Subscriptions) Withdraw(filters []string) *Leave {
 	if s.failed != nil {
 		return nil
@@ -57,7 +56,7 @@ func (s *Subscriptions) Withdraw(filters []string) *Leave {
 	return leave
 }
 
-// endLeave reports a leave that waits for nothing any more.
+// endLeave reports a leave that no longer waits for a filter.
 func (s *Subscriptions) endLeave(l *Leave) {
 	if l.open == 0 && !l.over {
 		l.over = true
@@ -65,7 +64,7 @@ func (s *Subscriptions) endLeave(l *Leave) {
 	}
 }
 
-// endLeaves ends the waiting for the end of f: it is wanted again, or gone.
+// endLeaves ends the leaves' wait for f: it is wanted again, or gone.
 func (s *Subscriptions) endLeaves(f *subscribed) {
 	leaves := f.leaves
 	f.leaves = nil
@@ -75,7 +74,7 @@ func (s *Subscriptions) endLeaves(f *subscribed) {
 	}
 }
 
-// filterLeft tells those who wait for the end of f how the server has answered.
+// filterLeft adds the server's answer for f to the leaves that wait for it.
 func (s *Subscriptions) filterLeft(f *subscribed, a FilterAnswer) {
 	for _, l := range f.leaves {
 		l.Filters = append(l.Filters, f.name)

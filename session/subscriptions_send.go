@@ -7,11 +7,10 @@ import (
 )
 
 // maxOpenRequests bounds how many SUBSCRIBEs and UNSUBSCRIBEs wait for an answer at a
-// time: a client with very many filters must not flood the server when it
-// reconnects.
+// time. A client with very many filters must not flood the server when it reconnects.
 const maxOpenRequests = 256
 
-// start begins a connection on which the server has the session that kind says.
+// start begins a connection with a session of this kind.
 func (s *Subscriptions) start(kind Continuity, server string) {
 	s.moveTo(server)
 	for _, in := range s.due {
@@ -44,7 +43,7 @@ func (s *Subscriptions) start(kind Continuity, server string) {
 	s.Pump()
 }
 
-// moveTo goes from the filters of the server of before to those of another.
+// moveTo continues with the filters of another server.
 func (s *Subscriptions) moveTo(server string) {
 	if server == s.server {
 		return
@@ -63,7 +62,7 @@ func (s *Subscriptions) moveTo(server string) {
 	s.server = server
 }
 
-// stop ends the connection: what has no answer is unknown.
+// stop ends the connection. The state of filters without an answer is unknown then.
 func (s *Subscriptions) stop() {
 	s.ready, s.open = false, 0
 	for f := s.all.head; f != nil; f = f.next {
@@ -79,7 +78,7 @@ func (s *Subscriptions) stop() {
 	}
 }
 
-// countUnanswered counts the filters of in without an answer.
+// countUnanswered counts the filters of in that have no answer.
 func (in *Interest) countUnanswered() {
 	in.unanswered = 0
 	for i := range in.asks {
@@ -89,7 +88,7 @@ func (in *Interest) countUnanswered() {
 	}
 }
 
-// Pump sends what the two sets differ in, as far as the window of requests allows.
+// Pump sends the difference between both sets, up to maxOpenRequests.
 func (s *Subscriptions) Pump() {
 	for s.ready && s.open < maxOpenRequests && len(s.due) > 0 {
 		s.subscribeDue()
@@ -102,7 +101,7 @@ func (s *Subscriptions) Pump() {
 	}
 }
 
-// dropGone forgets, without a connection, filters that are gone.
+// dropGone removes filters that are gone while there is no connection.
 func (s *Subscriptions) dropGone() {
 	s.changed = slices.DeleteFunc(s.changed, func(f *subscribed) bool {
 		gone := !f.wanted() && f.has == hasNot
@@ -114,16 +113,16 @@ func (s *Subscriptions) dropGone() {
 	})
 }
 
-// batch is what goes into one SUBSCRIBE, before it is divided.
+// batch is the content of one SUBSCRIBE before it is divided.
 type batch struct {
 	packet  wire.Subscribe
-	renewal bool // all of it was granted before
+	renewal bool // all its filters were granted before
 	steps   []step
 	index   map[string]int // of steps by filter, where several interests share the batch
 }
 
-// subscribeDue sends the SUBSCRIBEs of the next interest. Where the server has no
-// subscription identifiers, those of others go along.
+// subscribeDue sends the SUBSCRIBEs of the next interest. If the server has no
+// subscription identifiers, other interests may share the packets.
 func (s *Subscriptions) subscribeDue() {
 	var b batch
 	for len(s.due) > 0 && (b.steps == nil || s.mayShare(s.due[0], &b)) {
@@ -144,21 +143,21 @@ func (s *Subscriptions) subscribeDue() {
 	s.sendBatch(&b)
 }
 
-// mayShare says that in may share the packets of b. What was never granted goes
-// alone: its answer is waited for, and a server that dislikes it must not be taken to
-// dislike others.
+// mayShare reports whether in may share the packets of b. An interest that was never
+// granted has packets of its own: a caller waits for the answer, and if the server
+// rejects it, other filters must not be blamed.
 func (s *Subscriptions) mayShare(in *Interest, b *batch) bool {
 	return in.renewed() && b.renewal && s.link.Limits.NoSubscriptionIDs && in.UserProperties == nil && b.packet.UserProperties == nil &&
 		len(b.steps) < 4096
 }
 
-// renewed says that all that in asks for was granted before.
+// renewed reports whether all filters that in asks for were granted before.
 func (in *Interest) renewed() bool {
 	return !slices.ContainsFunc(in.asks, func(a ask) bool { return a.state == askDue && !a.granted })
 }
 
-// gather puts what in asks for into b. A packet has one identifier, so filters with
-// another go into a batch of their own.
+// gather adds the filters that in asks for to b. A packet has one subscription
+// identifier, so filters with another one go into a batch of their own.
 func (s *Subscriptions) gather(b *batch, in *Interest) {
 	ids := !s.link.Limits.NoSubscriptionIDs && in.SubscriptionIDs != nil
 	if !ids && b.index == nil {
@@ -198,7 +197,7 @@ func (s *Subscriptions) gather(b *batch, in *Interest) {
 	}
 }
 
-// add puts a into b.
+// add adds a to b.
 func (s *Subscriptions) add(b *batch, a *ask) {
 	a.state = askSent
 	a.interest.sent = true
@@ -209,7 +208,7 @@ func (s *Subscriptions) add(b *batch, a *ask) {
 	o := s.merged(a.filter)
 	o.RetainHandling = a.want().RetainHandling
 	if a.granted && s.link.Version == wire.V5 && o.RetainHandling == wire.SendRetained {
-		// A renewal brings retained messages only where the server had lost the filter.
+		// A renewal brings retained messages only if the server had lost the filter.
 		o.RetainHandling = wire.SendRetainedIfNew
 	}
 	if b.index != nil {
@@ -219,7 +218,7 @@ func (s *Subscriptions) add(b *batch, a *ask) {
 	b.steps = append(b.steps, step{asks: []*ask{a}, options: o})
 }
 
-// sendBatch sends b in as many packets as the limits ask for.
+// sendBatch sends b in as many packets as the limits require.
 func (s *Subscriptions) sendBatch(b *batch) {
 	steps := b.steps
 	if len(steps) == 0 {
@@ -258,8 +257,8 @@ func (s *Subscriptions) request(r *Request, steps []step) {
 	}
 }
 
-// sendChanges unsubscribes what nobody wants and subscribes again where the options
-// have to follow.
+// sendChanges unsubscribes unwanted filters and subscribes again to those whose
+// options have changed.
 func (s *Subscriptions) sendChanges() {
 	list := s.changed
 	s.changed = nil
@@ -280,7 +279,7 @@ func (s *Subscriptions) sendChanges() {
 	s.unsubscribe(gone)
 }
 
-// drop forgets a filter that nobody wants and the server does not have.
+// drop removes a filter that is not wanted and that the server does not have.
 func (s *Subscriptions) drop(f *subscribed) {
 	s.endLeaves(f)
 	if len(f.asks) == 0 && len(f.elsewhere) == 0 {
@@ -289,9 +288,9 @@ func (s *Subscriptions) drop(f *subscribed) {
 	}
 }
 
-// follow subscribes again with other options where those that share the filter have
-// changed. Before 5.0 that would bring retained messages again, and what is too much
-// is taken off by those who get the messages.
+// follow subscribes to f again if its merged options have changed. Before 5.0 that
+// would bring retained messages again, so the options stay, and the receivers of the
+// messages drop what is too much.
 func (s *Subscriptions) follow(f *subscribed, what standing, options wire.SubscribeFilter) {
 	want := s.merged(f)
 	want.RetainHandling = options.RetainHandling
@@ -310,8 +309,8 @@ func (s *Subscriptions) hasDue(f *subscribed) bool {
 	return slices.ContainsFunc(f.asks, func(a *ask) bool { return a.state == askDue })
 }
 
-// unsubscribe ends filters that nobody wants. Those that somebody ends with user
-// properties go by themselves.
+// unsubscribe ends unwanted filters. Filters that are ended with different user
+// properties go into separate packets.
 func (s *Subscriptions) unsubscribe(gone []*subscribed) {
 	for len(gone) > 0 {
 		properties := gone[0].leaveProperties()
@@ -327,7 +326,7 @@ func (s *Subscriptions) unsubscribe(gone []*subscribed) {
 	}
 }
 
-// leaveProperties returns the user properties of those who end f.
+// leaveProperties returns the user properties of the leaves that wait for f.
 func (f *subscribed) leaveProperties() []wire.UserProperty {
 	for _, l := range f.leaves {
 		if l.UserProperties != nil {

@@ -6,13 +6,15 @@ import (
 )
 
 // A server may end the connection whenever it gets a certain packet, on each
-// connection again. Found out is which one, so that it fails and the others do not.
+// connection again. The suspicion finds out which packet it is, so that it fails and
+// the others do not.
 //
-// Each connection that the server ended is held against the packets that it had got
-// and not answered. One that was among them suspectAfter times is a suspect, and is
-// from now on sent alone: when nothing else is without an answer, and nothing else
-// until it has one. A packet that was alone on undeliverableAfter connections that
-// ended is given up, unless the control says that it is innocent: before its last
+// When the server ends a connection, the packets that it had got and not answered are
+// blamed. A packet that was blamed suspectAfter times is a suspect. From then on it
+// is sent alone: only when no other packet is without an answer, and no other packet
+// follows until it has an answer. A packet that was alone on undeliverableAfter
+// connections that ended is given up, unless the control clears it: before its last
+// chance a connection has to last without the packet for longer than any did with it.
 // chance a connection has to last without it, longer than any did with it.
 const (
 	suspectAfter       = 3
@@ -21,49 +23,49 @@ const (
 	minControl = time.Second
 	maxControl = 30 * time.Second
 
-	// patience is how long a suspect may be without an answer until others are sent
-	// all the same: this server does not hang up because of it now.
+	// patience is how long a suspect may be without an answer until other packets are
+	// sent all the same. The server then does not seem to hang up because of it.
 	patience = 10 * time.Second
 )
 
-// blame is what is held against one packet.
+// blame counts what speaks against one packet.
 type blame struct {
 	seen  uint8 // connections that the server ended before it answered the packet
-	alone uint8 // of them, those on which nothing else can have been the cause
+	alone uint8 // of them, those on which no other packet can have been the cause
 }
 
 func (b *blame) suspect() bool { return b.seen >= suspectAfter }
 
-// due says that the next such connection is the last.
+// due reports whether the next such connection is the packet's last chance.
 func (b *blame) due() bool { return b.suspect() && b.alone >= undeliverableAfter-1 }
 
-// blames are what is held against the two packets of a message, PUBLISH and PUBREL.
+// blames are the blames of the two packets of a message, PUBLISH and PUBREL.
 type blames [2]blame
 
-// suspicion watches for packets that make the server end connections.
+// suspicion finds packets that make the server end connections.
 type suspicion struct {
-	filters  map[string]*blame // of SUBSCRIBE and UNSUBSCRIBE; see filterKeys
-	suspects int               // messages that are
+	filters  map[string]*blame // blames of filters in SUBSCRIBE and UNSUBSCRIBE; see filterKeys
+	suspects int               // number of messages that are suspects
 	due      bool              // one of them has its last chance
-	longest  time.Duration     // that a connection lasted with a suspect alone on it
+	longest  time.Duration     // the longest time that a connection lasted with a suspect alone on it
 	said     error             // what the server last said when it ended one; nil: it only hung up
 
 	watch
 }
 
-// watch is what suspicion knows of the present connection.
+// watch is the state of suspicion for the present connection.
 type watch struct {
 	began      time.Time
 	unanswered int       // packets without an answer
 	alone      bool      // one of them is a suspect, and nothing else is sent
-	control    bool      // nothing at all is sent: would the server hang up all the same?
-	controlled bool      // it was, and the server did not
+	control    bool      // nothing is sent, to see whether the server hangs up all the same
+	controlled bool      // the control is over, and the server did not hang up
 	lenient    bool      // the server took its time, and everything is sent
-	asked      bool      // a request waits for its turn, and messages wait behind it
-	until      time.Time // when control, or patience, is over; zero: never
+	asked      bool      // a request waits until it may be sent, and messages wait behind it
+	until      time.Time // when control or patience is over; zero: never
 }
 
-// pending says that there may be something to try out.
+// pending reports whether there may be a packet to try.
 func (s *suspicion) pending() bool { return s.suspects > 0 || len(s.filters) > 0 }
 
 // beginConnection begins a connection at now.
@@ -79,12 +81,12 @@ func (s *suspicion) beginConnection(now time.Time) {
 	}
 }
 
-// wait gives the server its time again.
+// wait starts the patience anew.
 func (s *suspicion) wait(now time.Time) {
 	s.until = now.Add(max(patience, min(2*s.longest, maxControl)))
 }
 
-// mayBegin says whether a packet may be sent now.
+// mayBegin reports whether a packet may be sent now.
 func (s *suspicion) mayBegin(suspect bool) bool {
 	switch {
 	case s.lenient:
@@ -95,13 +97,13 @@ func (s *suspicion) mayBegin(suspect bool) bool {
 	return !suspect || s.unanswered == 0
 }
 
-// sent notes that a packet which will be answered is on its way.
+// sent notes that a packet was sent that the server has to answer.
 func (s *suspicion) sent(suspect bool) {
 	s.unanswered++
 	s.alone = s.alone || suspect && !s.lenient
 }
 
-// answered notes that a packet was answered, or will not be any more.
+// answered notes that a packet was answered or was given up.
 func (s *suspicion) answered(suspect bool, now time.Time) {
 	s.unanswered--
 	if suspect {
@@ -112,8 +114,8 @@ func (s *suspicion) answered(suspect bool, now time.Time) {
 	}
 }
 
-// tick does what is due at now, and says whether something may be sent that could
-// not before.
+// tick handles the end of control or patience. It reports whether packets may be sent
+// now that had to wait before.
 func (s *suspicion) tick(now time.Time) bool {
 	if s.until.IsZero() || now.Before(s.until) {
 		return false
@@ -127,7 +129,7 @@ func (s *suspicion) tick(now time.Time) bool {
 	return true
 }
 
-// isSuspect says whether one of the filters is one.
+// isSuspect reports whether one of the filters is a suspect.
 func (s *suspicion) isSuspect(keys iter.Seq[string]) bool {
 	if len(s.filters) == 0 {
 		return false
@@ -140,7 +142,7 @@ func (s *suspicion) isSuspect(keys iter.Seq[string]) bool {
 	return false
 }
 
-// blameFor returns what is held against a filter, to add to it.
+// blameFor returns the blame of a filter, for the caller to update.
 func (s *suspicion) blameFor(key string) *blame {
 	b := s.filters[key]
 	if b == nil {
@@ -153,7 +155,7 @@ func (s *suspicion) blameFor(key string) *blame {
 	return b
 }
 
-// forget forgets what is held against the filters.
+// forget removes the blames of the filters.
 func (s *suspicion) forget(keys iter.Seq[string]) {
 	if len(s.filters) == 0 {
 		return

@@ -6,7 +6,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// overlook passes over the fault err, if tolerate says so, and reports whether it did.
+// overlook reports whether err is passed over: it is a [*wire.Error] and tolerate, which
+// is then called, is not nil.
 func overlook(tolerate func(*wire.Error), err error) bool {
 	fault, ok := errors.AsType[*wire.Error](err)
 	if !ok || tolerate == nil {

@@ -9,8 +9,8 @@ import (
 // than MaxKey.
 var ErrKey = errors.New("key is empty or too long")
 
-// Check returns the error with which a Commit refuses ops, or nil. Whoever
-// implements Store calls it first, so that all of them refuse the same.
+// Check returns the error with which a Commit refuses ops, or nil. Implementations of
+// Store call it first, so that all of them refuse the same operations.
 func Check(ops []Op) error {
 	for i, op := range ops {
 		if len(op.Key) == 0 || len(op.Key) > MaxKey {

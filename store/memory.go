@@ -13,20 +13,20 @@ import (
 // value is an empty Store.
 type Mem struct {
 	mu sync.RWMutex
-	// Values are replaced as a whole and never written into, so a Scan may keep them
-	// when it has let go of the lock.
+	// Values are replaced as a whole and never modified, so a Scan may use them after
+	// it has released the lock.
 	values map[string][]byte
 	closed bool
 }
 
 var _ Store = (*Mem)(nil)
 
-// Memory returns an empty Store in memory, for tests and for programs whose state
-// may end with them. Its Scan takes time and memory for each key with the prefix
-// before it yields the first; the loop may call whatever it likes.
+// Memory returns an empty Store in memory. It is for tests and for programs whose
+// state may end with them. Before Scan yields the first record, it takes time and
+// memory for every key with the prefix. The loop may call all methods of the Store.
 func Memory() *Mem { return new(Mem) }
 
-// Commit implements Store. It fails for an operation that Check refuses and after
+// Commit implements Store. It fails for operations that Check refuses, and after
 // Close.
 func (m *Mem) Commit(ops []Op) error {
 	if err := Check(ops); err != nil {
@@ -59,7 +59,7 @@ func (m *Mem) Scan(prefix []byte) iter.Seq2[Record, error] {
 			return
 		}
 		for _, key := range slices.Sorted(maps.Keys(found)) {
-			// The value is still the Store's own: a caller who writes into it has been told.
+			// The value belongs to the Store: callers of Scan must not change it.
 			if !yield(Record{Key: []byte(key), Value: found[key]}, nil) {
 				return
 			}
@@ -82,8 +82,8 @@ func (m *Mem) snapshot(prefix string) (map[string][]byte, error) {
 	return found, nil
 }
 
-// Close implements Store. What the Store held is gone; a Scan that has begun still
-// has all of it.
+// Close implements Store. The contents are dropped, but a Scan that has begun still
+// yields all of them.
 func (m *Mem) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -8,7 +8,7 @@ type ack struct {
 	UserProperties []UserProperty
 }
 
-// plain reports whether there is nothing behind the reason code.
+// plain reports whether the packet ends with the reason code.
 func (p *ack) plain(v Version) bool {
 	return v != V5 || p.ReasonString == "" && len(p.UserProperties) == 0
 }
@@ -41,7 +41,7 @@ func (p *ack) append(b []byte, v Version, t PacketType) ([]byte, error) {
 		return e.b, nil
 	case v != V5 || p.ReasonCode == Success:
 		return append(b, first, 2, byte(p.PacketID>>8), byte(p.PacketID)), nil
-	case !p.ReasonCode.permitted(t, FromServer): // what a client may send is a part of what a server may
+	case !p.ReasonCode.permitted(t, FromServer): // every code that a client may send a server may send, too
 		return b, &FieldError{Packet: t, Field: "ReasonCode", Problem: "is not for this packet: " + p.ReasonCode.Error()}
 	}
 	return append(b, first, 3, byte(p.PacketID>>8), byte(p.PacketID), byte(p.ReasonCode)), nil
@@ -72,7 +72,7 @@ func (p *ack) decode(d *Decoder, t PacketType, body []byte) error {
 func (p *ack) decodeLong(d *Decoder, t PacketType, body []byte) error {
 	c := d.cursor(body, t)
 	p.PacketID = c.packetID()
-	if d.Version != V5 { // before 5.0 there is nothing behind the identifier
+	if d.Version != V5 { // before 5.0 nothing follows the identifier
 		if code, ok := c.foreignReason(); ok && code.Failed() {
 			p.ReasonCode = code
 		}

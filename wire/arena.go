@@ -3,18 +3,18 @@ package wire
 const (
 	firstChunk   = 8
 	largestChunk = 256
-	// quietRecycles is after how many recyclings without a packet a large chunk goes: at QoS 2 reads with
-	// messages and reads with PUBRELs alternate.
+	// quietRecycles is how many recyclings without a packet it takes to free a large chunk. It is more
+	// than one, because at QoS 2 reads with messages and reads with PUBRELs alternate.
 	quietRecycles = 4
 )
 
 // propertyArena hands out the properties of decoded PUBLISH packets from chunks. Without recycling a
-// chunk lives as long as one of its entries is in use; with it, one chunk that has grown to fit what is
-// taken between two calls serves again and again.
+// chunk lives as long as one of its entries is in use. With recycling one chunk is used again and
+// again; it grows to the size that is needed between two recyclings.
 type propertyArena struct {
 	chunk []propertyEntry
-	used  int // of chunk
-	taken int // since the last recycling
+	used  int // entries of chunk that are used
+	taken int // entries taken since the last recycling
 	quiet int // recyclings in a row for which nothing was taken
 }
 

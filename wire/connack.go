@@ -31,8 +31,8 @@ func (p *Connack) Type() PacketType { return TypeConnack }
 // Size returns the size of the encoded packet.
 func (p *Connack) Size(v Version) int { return sizeOf(p, v) }
 
-// Append appends the packet to b. Before 5.0 it refuses reason codes that have no return
-// code: a server closes the connection without CONNACK then.
+// Append appends the packet to b. Before 5.0 it refuses reason codes that have no return code: a
+// server then closes the connection without CONNACK.
 func (p *Connack) Append(b []byte, v Version) ([]byte, error) { return appendPacket(b, v, 0, p) }
 
 func (p *Connack) encode(e *encoder) {

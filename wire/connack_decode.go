@@ -3,7 +3,8 @@ package wire
 func (p *Connack) decode(d *Decoder, _ Header, c *cursor) {
 	old := d.Version != V5
 	if string(c.b) == "\x00\x01" {
-		// A server that does not know 5.0 refuses in the old form: worth more than "malformed".
+		// A server that does not know 5.0 refuses in the old form. Its reason is worth more than
+		// "malformed".
 		old = true
 	}
 	flags := c.byte()
@@ -23,7 +24,7 @@ func (p *Connack) decode(d *Decoder, _ Header, c *cursor) {
 		}
 		p.decodeProperties(c)
 	}
-	// [MQTT-3.2.2-6]: a refusal has no session. What counts is the refusal, so the flag is only ignored.
+	// [MQTT-3.2.2-6]: a refusal has no session. The refusal matters, so the flag is ignored.
 	p.SessionPresent = flags == 1 && p.ReasonCode == Success && d.Version != V31
 }
 
@@ -35,8 +36,8 @@ func (p *Connack) decodeReturnCode(c *cursor) {
 	p.ReasonCode = oldReason(code)
 }
 
-// oldReason translates a return code of versions before 5.0. One that they do not
-// have is a refusal like the others, perhaps with a code of 5.0.
+// oldReason translates a return code of versions before 5.0. Other codes, which may be those of
+// 5.0, count as refusals, too.
 func oldReason(code byte) ReasonCode {
 	switch {
 	case int(code) < len(returnCodes):

@@ -101,7 +101,7 @@ func (p *Connect) flags() byte {
 	return flags
 }
 
-// check looks for what one version cannot say, or not in this combination.
+// check looks for fields that the version cannot express, or not in this combination.
 func (p *Connect) check(e *encoder) {
 	switch v := e.version; {
 	case v != V31 && v != V311 && v != V5:

@@ -6,9 +6,9 @@ func (p *Connect) decode(d *Decoder, h Header, c *cursor) {
 		return
 	}
 	if d.Version == 0 {
-		d.Version = p.Version // even when the rest is wrong: it says how to answer
+		d.Version = p.Version // even if the rest is wrong, because it decides how to answer
 	}
-	switch { // what the header could not be checked for before the version was known
+	switch { // checks of the header that need the version
 	case h.Flags != 0 && p.Version != V31:
 		c.malformed("reserved header bits")
 		return
@@ -86,7 +86,7 @@ func (p *Connect) decodeProperties(c *cursor) {
 	}
 }
 
-// decodePayload takes what the flags announce, in the order of [MQTT-3.1.3-1].
+// decodePayload decodes the fields that the flags announce, in the order of [MQTT-3.1.3-1].
 func (p *Connect) decodePayload(flags byte, c *cursor) {
 	p.ClientID = c.string() // [MQTT-3.1.3-3] [MQTT-3.1.3-4]
 	needed := p.Version == V31 || p.Version == V311 && !p.CleanStart
@@ -96,7 +96,7 @@ func (p *Connect) decodePayload(flags byte, c *cursor) {
 	if flags&flagWill != 0 {
 		p.Will = decodeWill(c, p.Version, flags)
 	}
-	// On 3.1 the remaining length wins over the flags.
+	// On 3.1 the remaining length takes precedence over the flags.
 	missing := func() bool { return p.Version == V31 && len(c.b) == 0 }
 	if flags&flagUsername != 0 && !missing() {
 		p.Username = new(c.string())

@@ -2,9 +2,9 @@ package wire
 
 import "unsafe"
 
-// Cost returns how many bytes of memory the message takes: its topic, its payload and its properties as they
-// lie in memory. Every limit in bytes counts by it, on both sides. What a message takes whatever it says,
-// the structs around it, is left out: limits in number bound that.
+// Cost returns how many bytes of memory the message takes: its topic, its payload and its properties as
+// they lie in memory. Every limit in bytes, of the client and of the broker, counts by it. The structs that
+// every message has are left out: limits of the number of messages bound them.
 func (p *Publish) Cost() int { return len(p.Topic) + len(p.Payload) + p.Properties.Cost() }
 
 // Cost returns how many bytes of memory the values of the properties take. It is 0 for nil.
@@ -19,11 +19,11 @@ func (p *PublishProperties) Cost() int {
 	return n
 }
 
-// fewIDs is how many subscription identifiers lie in the structs around a message.
+// fewIDs is how many subscription identifiers fit into the structs of a message.
 const fewIDs = 3
 
-// CostOf returns how many bytes of memory user properties take. Besides its text each has two strings, so many
-// short ones take more than their bytes on the wire.
+// CostOf returns how many bytes of memory user properties take. Each has two strings besides its text, so
+// many short ones take more than their bytes on the wire.
 func CostOf(properties []UserProperty) (n int) {
 	for i := range properties {
 		n += int(unsafe.Sizeof(properties[i])) + len(properties[i].Name) + len(properties[i].Value)

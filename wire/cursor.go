@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// cursor takes the fields of a packet's body one after the other. The first problem sticks: from then
-// on there are no bytes left and every field is zero, so that callers need to look only at the end.
+// cursor takes the fields of a packet's body one after the other. After the first problem there are
+// no bytes left and every field is zero, so callers have to check only at the end.
 type cursor struct {
 	b      []byte
 	packet PacketType
 	err    error
 
 	tolerate func(*Error)    // see Decoder.Tolerate
-	limits   limits          // not resolved
-	excess   error           // the properties of the PUBLISH are too many
-	words    strings.Builder // of user properties
+	limits   limits          // as configured, without defaults
+	excess   error           // the error if a PUBLISH has too many properties
+	words    strings.Builder // memory for the text of user properties
 
 	block    block // the property block that is being read
 	property received
@@ -36,7 +36,7 @@ func (c *cursor) fail(err error) {
 	c.b = nil
 }
 
-// end returns the first problem. Bytes left over are one.
+// end returns the first problem. Remaining bytes are a problem, too.
 func (c *cursor) end() error {
 	if len(c.b) > 0 {
 		c.malformed("bytes after the last field")
@@ -102,7 +102,7 @@ func (c *cursor) varint() uint32 {
 	return x
 }
 
-// binary takes a binary field. It is not nil unless the cursor has failed, and aliases the body.
+// binary takes a binary field. It is not nil unless the cursor has failed. It aliases the body.
 func (c *cursor) binary() []byte { return c.take(int(c.uint16())) }
 
 // text takes a string field without copying it.

@@ -45,7 +45,7 @@ func (d *Decoder) Decode(h Header, body []byte) (Packet, error) {
 	return nil, malformed(h.Type, "reserved packet type")
 }
 
-// decodable is a packet that takes its fields from a cursor, which keeps what is wrong with them.
+// decodable is a packet that takes its fields from a cursor, which records the first problem.
 type decodable interface {
 	Packet
 	decode(d *Decoder, h Header, c *cursor)
@@ -64,7 +64,7 @@ func result(p Packet, err error) (Packet, error) {
 	return p, nil
 }
 
-// checkDirection refuses what the sender may not send at all.
+// checkDirection refuses packets that the sender may not send at all.
 func (d *Decoder) checkDirection(t PacketType) error {
 	switch {
 	case d.Version == 0 && t != TypeConnect: // [MQTT-3.1.0-1]

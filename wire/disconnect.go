@@ -1,6 +1,6 @@
 package wire
 
-// Disconnect ends a connection. Before 5.0 only a client sends it, and it says nothing else.
+// Disconnect ends a connection. Before 5.0 only a client sends it, and it has no content.
 type Disconnect struct {
 	ReasonCode            ReasonCode
 	SessionExpiryInterval *uint32 // seconds; nil: unchanged; only a client sends it
@@ -15,8 +15,8 @@ func (p *Disconnect) Type() PacketType { return TypeDisconnect }
 // Size returns the size of the encoded packet.
 func (p *Disconnect) Size(v Version) int { return sizeOf(p, v) }
 
-// Append appends the packet to b. Before 5.0 it refuses a reason code, which cannot be
-// written: whoever has one closes the connection without DISCONNECT, so that the will is published.
+// Append appends the packet to b. Before 5.0 it refuses a reason code other than NormalDisconnection, which
+// cannot be written: to make the server publish the will, close the connection without DISCONNECT.
 func (p *Disconnect) Append(b []byte, v Version) ([]byte, error) { return appendPacket(b, v, 0, p) }
 
 func (p *Disconnect) encode(e *encoder) {

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// encoder runs over the fields of a packet twice: first to check and count, then to write. A packet
-// thus spells out its layout once.
+// encoder runs over the fields of a packet twice: first to check and count, then to write. Each
+// packet therefore spells out its layout only once.
 type encoder struct {
 	b       []byte
 	size    int // bytes counted or written so far
@@ -24,7 +24,8 @@ type layout interface {
 	encode(e *encoder)
 }
 
-// appendPacket appends p to b, or leaves b as it is and says why. flags are the lower bits of the first byte.
+// appendPacket appends p to b. If p cannot be encoded, it returns b unchanged and the error. flags are the
+// lower bits of the first byte.
 func appendPacket(b []byte, v Version, flags byte, p layout) ([]byte, error) {
 	e := encoder{packet: p.Type(), version: v}
 	p.encode(&e)
@@ -49,7 +50,7 @@ func (e *encoder) begin(b []byte, flags byte) error {
 	return nil
 }
 
-// sizeOf returns the size of p, which it does not check.
+// sizeOf returns the size of p. It does not check p.
 func sizeOf(p layout, v Version) int {
 	e := encoder{packet: p.Type(), version: v}
 	p.encode(&e)
@@ -62,8 +63,8 @@ func (e *encoder) fail(field, problem string) {
 	}
 }
 
-// only5 refuses a field that is present although versions before 5.0 do not have it, where leaving it
-// out would change what the packet means.
+// only5 refuses a field that versions before 5.0 do not have. It is for fields whose omission would
+// change the meaning of the packet.
 func (e *encoder) only5(present bool, field string) {
 	if present && e.version != V5 {
 		e.fail(field, "needs version 5.0")

@@ -4,7 +4,7 @@ import "fmt"
 
 // Error says why received bytes were refused.
 type Error struct {
-	Packet PacketType // 0: the bytes are no control packet at all
+	Packet PacketType // 0: the bytes are not a control packet
 	Reason ReasonCode // what to answer: MalformedPacket, ProtocolError or something more specific
 	Detail string
 }
@@ -17,7 +17,7 @@ func (e *Error) Error() string {
 // Unwrap returns the reason code, so that errors.Is(err, MalformedPacket) works.
 func (e *Error) Unwrap() error { return e.Reason }
 
-// FieldError says why a packet cannot be encoded. Nothing was appended when it is returned.
+// FieldError says why a packet cannot be encoded. Nothing was appended.
 type FieldError struct {
 	Packet  PacketType
 	Field   string

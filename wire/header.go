@@ -8,9 +8,9 @@ type Header struct {
 	Size   int // of the whole packet: header and remaining length
 }
 
-// ParseHeader reads the fixed header at the start of b as version v spells it; v may be zero before a
-// CONNECT was seen. n is the header's length, 2 to 5. n == 0 without an error means that b is
-// too short to tell; an error is reported from the first byte that shows it.
+// ParseHeader parses the fixed header at the start of b in version v, which may be zero before
+// CONNECT was seen. n is the length of the header, 2 to 5. If b is too short to tell, n is 0 and
+// there is no error. An error is reported from the first byte that shows it.
 func ParseHeader(b []byte, v Version) (h Header, n int, err error) {
 	if len(b) == 0 {
 		return Header{}, 0, nil

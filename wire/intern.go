@@ -3,15 +3,15 @@ package wire
 const (
 	maxTopics      = 16384 // names remembered per decoder
 	maxTopicLength = 256   // a longer name is not remembered
-	topicOverhead  = 96    // what the table takes for a name besides its text
+	topicOverhead  = 96    // bytes per name besides its text
 
-	// What the table may take in bytes. A server has many clients, a client one server.
+	// The size of the table in bytes. A server has many clients, but a client has one server.
 	maxTopicBytes       = 2 << 20 // enough for all the names
 	maxClientTopicBytes = 64 << 10
 )
 
-// topicTable remembers valid topic names, so that a name that comes again costs neither a check nor an
-// allocation. It is bounded: a full table starts anew.
+// topicTable remembers valid topic names, so that a repeated name needs neither a check nor an
+// allocation. It is bounded: when it is full, it starts anew.
 type topicTable struct {
 	names map[string]string
 	bytes int
@@ -52,7 +52,7 @@ func (d *Decoder) topic(name []byte) (string, error) {
 	return s, nil
 }
 
-// intern returns a topic name that was checked already as a string.
+// intern returns a checked topic name as a string.
 func (d *Decoder) intern(name []byte) string {
 	if s, ok := d.topics.names[string(name)]; ok {
 		return s
@@ -60,7 +60,7 @@ func (d *Decoder) intern(name []byte) string {
 	return d.topics.add(name, d.topicBytes())
 }
 
-// topicBytes is what the table of topics may take.
+// topicBytes returns the size limit of the topic table.
 func (d *Decoder) topicBytes() int {
 	if d.From == FromClient {
 		return maxClientTopicBytes

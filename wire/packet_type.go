@@ -50,7 +50,7 @@ func (t PacketType) String() string {
 	return fmt.Sprintf("packet type %d", byte(t))
 }
 
-// packetSet is a set of packet types. Bit 0 stands for the will inside a CONNECT, which has a property
+// packetSet is a set of packet types. Bit 0 stands for the will in a CONNECT, which has a property
 // block of its own.
 type packetSet uint16
 
@@ -80,7 +80,7 @@ const (
 	serverOnly = inConnack | inSuback | inUnsuback | 1<<TypePingresp
 )
 
-// willBlock is the place of the will's properties in a packetSet; as a packet type it is reserved.
+// willBlock stands for the will's properties in a packetSet. As a packet type it is reserved.
 const willBlock PacketType = 0
 
 func (s packetSet) has(t PacketType) bool { return s>>t&1 != 0 }

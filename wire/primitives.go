@@ -9,8 +9,8 @@ import (
 // maxField is the largest length of a string or binary field.
 const maxField = 65535
 
-// readVarint reads a variable byte integer. n is the number of bytes it takes; 0 means that b ends
-// inside it, a negative n that it does not end within four bytes.
+// readVarint reads a variable byte integer. n is the number of its bytes. 0 means that b ends
+// inside it, a negative n that it is longer than four bytes.
 func readVarint(b []byte) (x uint32, n int) {
 	for i := range 4 {
 		if i == len(b) {
@@ -24,7 +24,7 @@ func readVarint(b []byte) (x uint32, n int) {
 	return 0, -1
 }
 
-// varintSize returns how many bytes x takes at least. [MQTT-1.5.5-1]
+// varintSize returns the smallest number of bytes for x. [MQTT-1.5.5-1]
 func varintSize(x int) int {
 	switch {
 	case x < 1<<7:

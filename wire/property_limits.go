@@ -25,8 +25,9 @@ func (d *Decoder) cursor(b []byte, t PacketType) cursor {
 	return cursor{b: b, packet: t, tolerate: d.Tolerate, limits: limits{d.MaxPropertyBytes, d.MaxElements}}
 }
 
-// bound looks at the size of a block before anything of it is decoded. A PUBLISH goes on
-// without what repeats, so that it can be answered; any other packet is refused.
+// bound checks the size of a block before anything of it is decoded. A PUBLISH that exceeds the
+// limits continues without the repeatable properties, so that it can be answered. Any other packet
+// is refused.
 func (c *cursor) bound(content []byte) {
 	most := c.limits.resolved()
 	var detail string
@@ -47,15 +48,15 @@ func (c *cursor) bound(content []byte) {
 // smallestProperty is the size of the smallest property.
 const smallestProperty = 2
 
-// measures is what a property block holds of what may repeat.
+// measures count the repeatable parts of a property block.
 type measures struct {
 	repeated int // user properties and subscription identifiers
 	pairs    int // user properties
 	text     int // bytes of their names and values
 }
 
-// measure walks through the properties of b without looking at their values. It ends where
-// they make no sense.
+// measure walks through the properties of b without looking at their values. It stops at the first
+// malformed one.
 func measure(b []byte) (m measures) {
 	for len(b) > 0 && int(b[0]) < len(propertyTable) {
 		id := propertyID(b[0])
@@ -76,8 +77,8 @@ func measure(b []byte) (m measures) {
 	return m
 }
 
-// propertySize returns how many bytes the value takes that begins b, which may be shorter; 0 if that
-// cannot be told.
+// propertySize returns the size of the property value at the start of b, which may be incomplete. It
+// is 0 if the size cannot be told.
 func propertySize(kind propertyKind, b []byte) int {
 	switch kind {
 	case kindByte:
@@ -103,8 +104,8 @@ func propertySize(kind propertyKind, b []byte) int {
 	return 0
 }
 
-// fieldSize returns the size of the string or binary field that begins b, with its length; 0 if b ends
-// before that is known.
+// fieldSize returns the size of the string or binary field at the start of b, with its length. It is 0
+// if b ends before the size is known.
 func fieldSize(b []byte) int {
 	if len(b) < 2 {
 		return 0
@@ -112,8 +113,8 @@ func fieldSize(b []byte) int {
 	return 2 + (int(b[0])<<8 | int(b[1]))
 }
 
-// userProperty appends the property that was read to list. The list is made for all of the block,
-// and their text lies in one piece of memory.
+// userProperty appends the current property to list. The list is allocated once for the whole
+// block, and the texts share one piece of memory.
 func (c *cursor) userProperty(list []UserProperty) []UserProperty {
 	if c.excess != nil {
 		return list
@@ -127,14 +128,15 @@ func (c *cursor) userProperty(list []UserProperty) []UserProperty {
 	return append(list, UserProperty{Name: c.keep(c.property.data), Value: c.keep(c.property.value)})
 }
 
-// keep returns a copy of b behind those that it has made before.
+// keep returns a copy of b. All copies share one piece of memory.
 func (c *cursor) keep(b []byte) string {
 	begin := c.words.Len()
 	c.words.Write(b)
 	return c.words.String()[begin:]
 }
 
-// countFilters returns how many filters with so many bytes of options follow. Too many are refused.
+// countFilters returns how many filters follow, each with that many bytes of options. It refuses
+// too many.
 func (c *cursor) countFilters(options int) (n int) {
 	for b := c.b; len(b) >= 2; n++ {
 		b = b[min(fieldSize(b)+options, len(b)):]

@@ -7,7 +7,7 @@ type block struct {
 	after []byte // what follows the block
 }
 
-// received is one property: depending on its kind, number, data or data and value hold what it says.
+// received is one property. Its kind decides which of number, data and value hold its content.
 type received struct {
 	id     propertyID
 	number uint32
@@ -15,8 +15,8 @@ type received struct {
 	value  []byte // a user property's value
 }
 
-// properties enters a property block of the packet, or of the will when where is willBlock. Each call of
-// next then goes to the next property, until it returns false and the cursor stands behind the block.
+// properties begins a property block of the packet, or of the will if where is willBlock. Each call of
+// next then moves to the next property. When next returns false, the cursor is behind the block.
 func (c *cursor) properties(where PacketType) {
 	length := c.varint()
 	content := c.take(int(length))
@@ -27,7 +27,7 @@ func (c *cursor) properties(where PacketType) {
 	}
 }
 
-// smallBlock is which size of a property block the default limits cannot be below.
+// smallBlock is a size below which no block can exceed the default limits.
 const smallBlock = 256
 
 func (c *cursor) next() bool {
@@ -42,7 +42,7 @@ func (c *cursor) next() bool {
 	return false
 }
 
-// nextProperty takes a property and says whether it counts.
+// nextProperty reads a property and reports whether it counts.
 func (c *cursor) nextProperty() bool {
 	// Identifiers are variable byte integers, but all of them fit one byte.
 	id := propertyID(c.byte())
@@ -66,8 +66,8 @@ func (c *cursor) nextProperty() bool {
 	return c.readProperty(property) && c.err == nil && !stray
 }
 
-// readProperty takes the value. ok is false for a number that the property cannot
-// have: it counts as absent.
+// readProperty reads the value. ok is false for a number that the property cannot have and that is
+// tolerated: the property then counts as absent.
 func (c *cursor) readProperty(property *property) (ok bool) {
 	r := &c.property
 	switch property.kind {

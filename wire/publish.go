@@ -7,8 +7,8 @@ import (
 
 // Publish carries an application message.
 //
-// Append does not look for ill-formed UTF-8 or wildcards in Topic, since it runs for every message:
-// match.ValidateTopic is the caller's duty.
+// Append does not check Topic for ill-formed UTF-8 or wildcards, because it runs for every message:
+// the caller checks it with match.ValidateTopic.
 type Publish struct {
 	Topic      string             // may be empty together with a topic alias
 	Payload    []byte             // aliases the body when decoded
@@ -61,7 +61,7 @@ func (p *Publish) Append(b []byte, v Version) ([]byte, error) {
 // AppendHead appends all of the packet but its payload, which has to follow.
 func (p *Publish) AppendHead(b []byte, v Version) ([]byte, error) { return p.appendHead(b, v, 0) }
 
-// appendHead makes space for as many bytes of the payload.
+// appendHead is AppendHead that reserves capacity for payload more bytes.
 func (p *Publish) appendHead(b []byte, v Version, payload int) ([]byte, error) {
 	properties := 0
 	if v == V5 {
@@ -91,8 +91,9 @@ func (p *Publish) appendHead(b []byte, v Version, payload int) ([]byte, error) {
 	return b, nil
 }
 
-// AppendAliased appends the packet with a topic alias (5.0), in place of the topic if the peer knows it.
-// Its own properties name no alias. Like Append it does not allocate when b has the capacity.
+// AppendAliased appends the packet with a topic alias (5.0). If the peer knows the alias, the topic is
+// left out. The packet's own properties must not have an alias. Like Append it does not allocate when b
+// has the capacity.
 func (p *Publish) AppendAliased(b []byte, alias uint16, known bool) ([]byte, error) {
 	if p.Properties != nil {
 		return p.appendWithAlias(b, alias, known)
@@ -114,7 +115,7 @@ func (p *Publish) AppendAliased(b []byte, alias uint16, known bool) ([]byte, err
 	return append(b, p.Payload...), nil
 }
 
-// appendWithAlias is AppendAliased for a packet with other properties.
+// appendWithAlias is AppendAliased for a packet that has properties of its own.
 func (p *Publish) appendWithAlias(b []byte, alias uint16, known bool) ([]byte, error) {
 	q, properties := *p, *p.Properties
 	q.Properties, properties.TopicAlias = &properties, alias
@@ -124,7 +125,7 @@ func (p *Publish) appendWithAlias(b []byte, alias uint16, known bool) ([]byte, e
 	return q.Append(b, V5)
 }
 
-// appendStart appends what goes before the properties.
+// appendStart appends the part before the properties.
 func (p *Publish) appendStart(b []byte, remaining int, topic string) []byte {
 	first := byte(TypePublish)<<4 | byte(p.QoS)<<1
 	if p.Retain {
@@ -142,7 +143,7 @@ func (p *Publish) appendStart(b []byte, remaining int, topic string) []byte {
 	return b
 }
 
-// check looks for what keeps the packet from being encoded, apart from its properties.
+// check returns why the packet cannot be encoded, apart from its properties, or nil.
 func (p *Publish) check(remaining int) error {
 	fail := func(field, problem string) error {
 		return &FieldError{Packet: TypePublish, Field: field, Problem: problem}

@@ -1,9 +1,10 @@
 package wire
 
-// Publish decodes a PUBLISH into p, which it overwrites entirely; on error p means nothing, except that an
-// [*Error] with the reason [QuotaExceeded] leaves out only user properties and subscription identifiers,
-// of which there are too many: the packet can still be answered. p.Payload and the correlation data alias body. For a topic seen before, and without string properties, it does
-// not allocate beyond the arena. h is what [ParseHeader] returned.
+// Publish decodes a PUBLISH into p, which it overwrites entirely. After an error p is undefined, with one
+// exception: an [*Error] with the reason [QuotaExceeded] says that there are too many user properties and
+// subscription identifiers. Only these are left out of p, so the packet can still be answered. p.Payload
+// and the correlation data alias body. For a topic seen before, and without string properties, it does not
+// allocate beyond the arena. h is the result of [ParseHeader].
 func (d *Decoder) Publish(p *Publish, h Header, body []byte) error {
 	if len(body) < 2 {
 		return malformed(TypePublish, "ends before the topic")
@@ -106,8 +107,9 @@ func (d *Decoder) publishWithProperties(p *Publish, b []byte) error {
 	return nil
 }
 
-// loneSubscriptionID reads a property block that holds one subscription identifier and nothing else, as
-// most do that are not empty. n is the length of the block; it is 0 for any other block, good or bad.
+// loneSubscriptionID parses a property block that has one subscription identifier and nothing else, as
+// most blocks have that are not empty. n is the length of the block. It is 0 for any other block, valid
+// or not.
 func loneSubscriptionID(b []byte) (id uint32, n int) {
 	if len(b) < 3 || b[0] > 5 || b[1] != byte(propSubscriptionID) || len(b) <= int(b[0]) {
 		return 0, 0

@@ -11,23 +11,23 @@ const (
 	minStep     = 4 << 10
 )
 
-// largeBuffers holds the large buffers that no reader needs right now.
+// largeBuffers holds large buffers that no reader is using.
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
-// readBuffer holds what was read and not yet taken. It works in its own small buffer, a borrowed
-// large one, or one that was made for a packet that fits neither.
+// readBuffer holds the bytes that were read and not taken yet. It uses its own small buffer, a
+// borrowed large one, or one that was made for a packet that fits neither.
 type readBuffer struct {
 	b          []byte // the buffer in use
-	start, end int    // what is unread: b[start:end]
+	start, end int    // the unread bytes are b[start:end]
 	lastRead   int    // bytes that the last read returned
 	filled     bool   // the last read filled it
 
 	small    []byte
-	proven   int                // size of a large packet that came not long ago, completely
+	proven   int                // size of a large packet that has arrived completely not long ago
 	borrowed *[largeBuffer]byte // nil unless b is it
-	detached bool               // b belongs to somebody else; only unread may still be copied from it
+	detached bool               // b was given away; only its unread bytes may still be copied
 
-	returned atomic.Pointer[[largeBuffer]byte] // a buffer that was released: it is still warm
+	returned atomic.Pointer[[largeBuffer]byte] // a released buffer, to be used next
 	latest   atomic.Pointer[[largeBuffer]byte] // the buffer that was detached last
 }
 
@@ -43,14 +43,14 @@ func (r *readBuffer) take(n int) []byte {
 	return taken
 }
 
-// wrote says that the source has put n bytes into the space.
+// wrote says that the source has written n bytes into the result of space.
 func (r *readBuffer) wrote(n int) {
 	r.end += n
 	r.lastRead, r.filled = n, r.end == len(r.b)
 }
 
-// space returns memory to read into. size is the size of the packet that begins the unread bytes, or 0 if
-// it is not known yet.
+// space returns memory to read into. size is the size of the packet at the start of the unread bytes, or
+// 0 if it is not known yet.
 func (r *readBuffer) space(size int) []byte {
 	if r.detached {
 		r.moveOn()
@@ -71,8 +71,8 @@ func (r *readBuffer) space(size int) []byte {
 	return r.b[r.end:]
 }
 
-// reset begins again at the front, when nothing is unread. A large buffer that the last read had no
-// need of goes back, one that was made for a large packet is dropped.
+// reset starts at the front again when nothing is unread. It returns a large buffer that the last
+// read did not need, and drops a buffer that was made for a large packet.
 func (r *readBuffer) reset() {
 	r.start, r.end = 0, 0
 	if r.borrowed != nil && r.lastRead > smallBuffer {
@@ -85,7 +85,7 @@ func (r *readBuffer) reset() {
 	r.b = r.small
 }
 
-// detach gives the buffer away if it is a large one.
+// detach gives the buffer away if it is large.
 func (r *readBuffer) detach() (b Buffer, ok bool) {
 	if r.detached || len(r.b) < largeBuffer {
 		return Buffer{}, false
@@ -96,7 +96,7 @@ func (r *readBuffer) detach() (b Buffer, ok bool) {
 	return b, true
 }
 
-// moveOn takes what is unread from a buffer that was given away to another one.
+// moveOn copies the unread bytes from a buffer that was given away into another one.
 func (r *readBuffer) moveOn() {
 	r.detached = false
 	if len(r.unread()) > largeBuffer {
@@ -118,10 +118,10 @@ func (r *readBuffer) borrow() {
 	r.borrowed, r.b = borrowed, borrowed[:]
 }
 
-// grow makes space in a buffer that is full with one packet: up to as much again, or as
-// much as a packet before it has really filled, but not beyond the packet. The steps
-// are halves of halves of the packet, so that the last does not come soon after the one
-// before it: all of them together take twice the packet.
+// grow makes space in a buffer that is full with one packet. It roughly doubles the buffer, or
+// grows it to the size that an earlier packet has really filled, but never beyond the packet. The
+// steps are repeated halves of the packet, so that the last step does not come soon after the one
+// before it. All steps together allocate twice the packet.
 func (r *readBuffer) grow(size int) {
 	next := size
 	for next/2 >= len(r.b)+minStep {
@@ -145,9 +145,9 @@ func (r *readBuffer) giveBack() {
 	}
 }
 
-// release takes back a buffer that was detached. Anybody may call it. The buffer
-// that was detached last may still hold what is unread, so it waits for the reader
-// and no other connection gets it before.
+// release takes back a buffer that was detached. It is safe for concurrent use. The buffer that was
+// detached last may still hold unread bytes, so it is kept for this reader and no other connection
+// gets it.
 func (r *readBuffer) release(b *[largeBuffer]byte) {
 	if b == r.latest.Load() {
 		b = r.returned.Swap(b)

@@ -4,17 +4,17 @@ import "io"
 
 // Reader cuts a byte stream into packets.
 //
-// A reader begins with one small buffer. While a lot arrives it borrows a large one of 64 KiB, which it
-// keeps until a read brings little. A packet that is larger still gets a buffer that grows with the
-// bytes that really arrive, so that a length that is only claimed costs nothing.
+// A Reader begins with one small buffer. While much data arrives, it borrows a large one of 64 KiB and
+// keeps it until a read brings little. A packet that is larger gets a buffer that grows with the bytes
+// that really arrive, so a claimed length costs nothing.
 //
-// Call Fill, take what is there with Next until there is no more, and begin again. A Reader is for one
+// Call Fill, take the packets with Next until there are no more, and repeat. A Reader is for one
 // goroutine at a time.
 type Reader struct {
 	source  io.Reader
 	version Version
 	limit   int   // largest packet; 0: none
-	failed  error // came with the last bytes of the source
+	failed  error // the error that came with the last bytes of the source
 	buffer  readBuffer
 }
 
@@ -25,18 +25,18 @@ func NewReader(r io.Reader, v Version, maxPacketSize int) *Reader {
 	return &Reader{source: r, version: v, limit: maxPacketSize}
 }
 
-// SetVersion sets the version for the packets that are not yet taken. It may be 0 up to the CONNECT.
+// SetVersion sets the version for packets that are not taken yet. It may be 0 until CONNECT.
 func (r *Reader) SetVersion(v Version) { r.version = v }
 
-// SetMaxPacketSize sets the limit for the packets that are not yet taken. 0 means no limit.
+// SetMaxPacketSize sets the limit for packets that are not taken yet, in bytes. 0 means no limit.
 func (r *Reader) SetMaxPacketSize(n int) { r.limit = n }
 
-// Fill blocks until a whole packet is buffered, and returns at once if one is. The bodies handed out
-// before are no longer valid.
+// Fill blocks until a whole packet is buffered, and returns at once if there is one. It invalidates
+// the bodies that were handed out before.
 //
-// The error is io.EOF when the source ends between two packets, io.ErrUnexpectedEOF when it ends
-// inside one, an [*Error] when what comes next is no packet or one that is too large, and otherwise what
-// the source returned. After an error of the source it may be called again.
+// The error is io.EOF if the source ends between two packets, io.ErrUnexpectedEOF if it ends inside one,
+// and an [*Error] if the next bytes are not a packet or the packet is too large. Otherwise it is the
+// error of the source. Fill may be called again after an error of the source.
 func (r *Reader) Fill() error {
 	for {
 		h, n, err := r.peek()
@@ -49,11 +49,11 @@ func (r *Reader) Fill() error {
 	}
 }
 
-// maxEmptyReads is how often a source may return nothing and no error.
+// maxEmptyReads is how often in a row a source may return neither bytes nor an error.
 const maxEmptyReads = 100
 
-// Next takes the next whole packet that is buffered, without reading. ok is false if there is none.
-// body is valid until the next call of Fill. The error is that of a header that is no packet's or
+// Next takes the next whole packet from the buffer, without reading. ok is false if there is none.
+// body is valid until the next call of Fill. There is an error if the next header is malformed or
 // claims a packet that is too large.
 func (r *Reader) Next() (h Header, body []byte, ok bool, err error) {
 	h, n, err := r.peek()
@@ -63,14 +63,14 @@ func (r *Reader) Next() (h Header, body []byte, ok bool, err error) {
 	return h, r.buffer.take(h.Size)[n:], true, nil
 }
 
-// Buffered returns the bytes that were read and are not taken yet. They are valid until the next call of
+// Buffered returns the bytes that were read and not taken yet. They are valid until the next call of
 // Fill and must not be changed.
 func (r *Reader) Buffered() []byte { return r.buffer.unread() }
 
-// Detach gives away the buffer in which the bodies lie that were handed out since the last Fill: they stay
-// valid until the buffer is released, and the reader goes on in another one. ok is false if they lie in
-// the small buffer of an idle reader, which stays; then they are few and can be copied. It may be
-// called once between two calls of Fill.
+// Detach gives away the buffer that holds the bodies handed out since the last Fill. They stay valid until
+// the buffer is released, and the reader continues in another buffer. ok is false if the bodies are in the
+// small buffer, which stays with the reader; they are few then and can be copied. Call Detach at most once
+// between two calls of Fill.
 func (r *Reader) Detach() (b Buffer, ok bool) { return r.buffer.detach() }
 
 // Buffer is memory that a [Reader] has given away.
@@ -80,17 +80,17 @@ type Buffer struct {
 	size   int
 }
 
-// Size returns how many bytes of memory are kept from further use.
+// Size returns how many bytes of memory the buffer holds.
 func (b Buffer) Size() int { return b.size }
 
-// Release gives the memory back, once, when nobody looks at the bodies any more.
+// Release returns the memory, once, when the bodies are no longer used.
 func (b Buffer) Release() {
 	if b.pooled != nil {
 		b.owner.release(b.pooled)
 	}
 }
 
-// ReadPacket returns the next packet, for which it waits if need be. body is valid until the next call.
+// ReadPacket returns the next packet, and waits for it if necessary. body is valid until the next call.
 func (r *Reader) ReadPacket() (Header, []byte, error) {
 	if err := r.Fill(); err != nil {
 		return Header{}, nil, err
@@ -99,7 +99,7 @@ func (r *Reader) ReadPacket() (Header, []byte, error) {
 	return h, body, err
 }
 
-// peek parses the header of the next packet. n is 0 if it is not there yet.
+// peek parses the header of the next packet. n is 0 if it has not arrived yet.
 func (r *Reader) peek() (h Header, n int, err error) {
 	h, n, err = ParseHeader(r.buffer.unread(), r.version)
 	if err == nil && r.limit > 0 && h.Size > r.limit { // [MQTT-3.1.2-24]
@@ -108,7 +108,8 @@ func (r *Reader) peek() (h Header, n int, err error) {
 	return h, n, err
 }
 
-// sourceError returns the error of the source, once, in terms of packets.
+// sourceError returns the error of the source, once. Inside a packet io.EOF becomes
+// io.ErrUnexpectedEOF.
 func (r *Reader) sourceError() error {
 	err := r.failed
 	r.failed = nil

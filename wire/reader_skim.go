@@ -5,10 +5,9 @@ import (
 	"io"
 )
 
-// Skim takes the next packet whatever its size, waits for all of it and keeps only the
-// beginning: of a PUBLISH the topic and the packet identifier, of any other packet
-// nothing. head is what it kept of the body. It is for a packet that Fill or Next has
-// refused with [PacketTooLarge].
+// Skim takes the next packet, whatever its size. It waits for all of it and keeps only the
+// beginning in head: of a PUBLISH the topic and the packet identifier, of any other packet nothing.
+// It is for a packet that Fill or Next has refused with [PacketTooLarge].
 func (r *Reader) Skim() (h Header, head []byte, err error) {
 	limit := r.limit
 	r.limit = 0
@@ -32,8 +31,8 @@ func (r *Reader) Skim() (h Header, head []byte, err error) {
 	}
 }
 
-// headSize returns how much of a packet Skim keeps, header included; b is what is there
-// of it, and n the length of its header. known is false if more of b is needed to tell.
+// headSize returns how much of a packet Skim keeps, header included. b are the bytes that have
+// arrived, and n is the length of its header. known is false if more of b is needed to tell.
 func headSize(h Header, n int, b []byte) (size int, known bool) {
 	switch {
 	case h.Type != TypePublish:
@@ -51,7 +50,7 @@ func headSize(h Header, n int, b []byte) (size int, known bool) {
 	return n + min(h.Length, keep), true
 }
 
-// discard takes n bytes as they come and throws them away.
+// discard reads n bytes and drops them.
 func (r *Reader) discard(n int) error {
 	for {
 		there := min(n, len(r.buffer.unread()))
@@ -67,7 +66,7 @@ func (r *Reader) discard(n int) error {
 	}
 }
 
-// more reads what there is, for a packet of which size bytes are needed.
+// more reads what has arrived of a packet of size bytes.
 func (r *Reader) more(size int) error {
 	for range maxEmptyReads {
 		if r.failed != nil {

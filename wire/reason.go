@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// ReasonCode says how an operation ended. It is an error, so that
-// errors.Is(err, NotAuthorized) works; whether it is a failure says Failed.
+// ReasonCode says how an operation ended. It is an error, so errors.Is(err, NotAuthorized) works.
+// Failed reports whether it stands for a failure.
 type ReasonCode byte
 
 // The 43 reason codes of 5.0. Earlier versions have fewer; they are translated.
@@ -56,13 +56,13 @@ const (
 	WildcardSubscriptionsNotSupported   ReasonCode = 0xA2
 )
 
-// GrantedQoS0 and NormalDisconnection are what Success is called in SUBACK and DISCONNECT.
+// In SUBACK, Success is called GrantedQoS0, and in DISCONNECT NormalDisconnection.
 const (
 	GrantedQoS0         = Success
 	NormalDisconnection = Success
 )
 
-// String returns the specification's name, or "reason code 0x7B" for a number that it does not define.
+// String returns the specification's name, or "reason code 0x7B" for an undefined number.
 func (c ReasonCode) String() string {
 	if name := reasonTable[c].name; name != "" {
 		return name
@@ -91,8 +91,8 @@ func (c ReasonCode) permitted(t PacketType, from Sender) bool {
 	return reasonTable[c].server.has(t)
 }
 
-// returnCode translates the reason of a CONNACK to the return code that versions before 5.0 have for
-// it. Where they have none a server closes the connection without a CONNACK.
+// returnCode translates the reason of a CONNACK into a return code of versions before 5.0. ok is
+// false if they have none: a server then closes the connection without a CONNACK.
 func (c ReasonCode) returnCode() (code byte, ok bool) {
 	switch c {
 	case Success:

@@ -2,9 +2,9 @@ package wire
 
 // reasonTable lists the codes, their names, and in which packets the server and the client may send them.
 //
-// Two entries follow the text rather than its tables: BadAuthenticationMethod, which the table of
-// DISCONNECT leaves out although the list of all codes has it there, and QoSNotSupported in a
-// client's DISCONNECT, which section 3.3.4 asks for.
+// Two entries follow the text of the specification rather than its tables. The table of DISCONNECT
+// leaves out BadAuthenticationMethod, but the list of all codes has it there. Section 3.3.4 asks
+// for QoSNotSupported in a client's DISCONNECT.
 var reasonTable = [256]struct {
 	name           string
 	server, client packetSet

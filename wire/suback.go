@@ -48,7 +48,7 @@ func (p *Suback) decode(d *Decoder, _ Header, c *cursor) {
 			c.overlook(ProtocolError, "return code not known before version 5.0")
 		}
 		if code > GrantedQoS2 && !code.Failed() {
-			p.ReasonCodes[i] = UnspecifiedError // it grants nothing that anybody knows
+			p.ReasonCodes[i] = UnspecifiedError // it is no known grant
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package wire
 
-// overlook passes over a fault, if the decoder tolerates any, and reports whether it
-// did. Otherwise the packet is refused because of it.
+// overlook passes over a fault if the decoder tolerates faults, and reports whether it did.
+// Otherwise it refuses the packet.
 func (c *cursor) overlook(reason ReasonCode, detail string) bool {
 	if c.err != nil {
 		return false
@@ -15,9 +15,9 @@ func (c *cursor) overlook(reason ReasonCode, detail string) bool {
 	return true
 }
 
-// foreignReason passes over what servers that have learned 5.0 put behind an
-// identifier or a return code where older versions have nothing: a reason code, and
-// perhaps more. ok is false if there is none.
+// foreignReason handles servers that know 5.0 and, on an older version, add a reason code and
+// perhaps more behind an identifier or a return code. It skips the addition and returns the code.
+// ok is false if there is none.
 func (c *cursor) foreignReason() (code ReasonCode, ok bool) {
 	if len(c.b) == 0 {
 		return 0, false
@@ -30,16 +30,16 @@ func (c *cursor) foreignReason() (code ReasonCode, ok bool) {
 	return ReasonCode(rest[0]), true
 }
 
-// absent says whether a number out of range may count as a property that is left out:
-// a Maximum QoS of 2 and a Maximum Packet Size of 0 say what that would say. With others
-// it is not known what the server means.
+// absent reports whether a number out of range may count as an absent property. A Maximum QoS of 2
+// and a Maximum Packet Size of 0 mean the same as absence. For other properties the server's
+// intention is unknown.
 func (c *cursor) absent(r *received) bool {
 	limitless := r.id == propMaximumQoS && r.number == uint32(ExactlyOnce) || r.id == propMaximumPacketSize
 	return limitless && c.packet == TypeConnack && c.overlook(ProtocolError, propertyTable[r.id].name+" out of range")
 }
 
-// duplicateAtQoS0 judges a DUP flag where it has no meaning. [MQTT-3.3.1-2] forbids it, 3.1 does not.
-// From a client it is a protocol error; those of servers are ignored in any case.
+// duplicateAtQoS0 judges a DUP flag at QoS 0. [MQTT-3.3.1-2] forbids it, but 3.1 does not. From a
+// client it is a protocol error. From a server it is always ignored.
 func (d *Decoder) duplicateAtQoS0() error {
 	fault := &Error{Packet: TypePublish, Reason: ProtocolError, Detail: "DUP at QoS 0"}
 	switch {

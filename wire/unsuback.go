@@ -1,7 +1,7 @@
 package wire
 
-// Unsuback answers an UNSUBSCRIBE with one code per filter, in the order of the filters; before 5.0
-// without any.
+// Unsuback answers an UNSUBSCRIBE with one code per filter, in the order of the filters. Before 5.0
+// it has no codes.
 type Unsuback struct {
 	PacketID       uint16
 	ReasonCodes    []ReasonCode
@@ -42,7 +42,7 @@ func (p *Unsuback) decode(d *Decoder, _ Header, c *cursor) {
 		return
 	}
 	if c.err == nil && len(c.b) == 0 && c.overlook(MalformedPacket, "ends before the properties") {
-		return // in the shape of 3.1.1
+		return // in the form of 3.1.1
 	}
 	p.ReasonString, p.UserProperties = c.problemProperties(TypeUnsuback)
 	if c.err == nil && len(c.b) == 0 && c.overlook(ProtocolError, "no reason code") {

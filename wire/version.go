@@ -37,7 +37,8 @@ const (
 	ExactlyOnce
 )
 
-// Sender says whose packets are read: some packets, codes and properties are for one side only.
+// Sender says which side sends the packets: some packets, codes and properties are for one side
+// only.
 type Sender byte
 
 // The two sides of a connection.

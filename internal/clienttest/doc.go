@@ -1,8 +1,8 @@
 // Package clienttest tests the client in conversation with a scripted server, one
 // behaviour in each file: queues that fill, handlers that fail or are ended, filters
-// that are shared, consumers that stand still, connections that fall silent. What
-// each verb does on its own is tested beside its file in the root, in
-// publish_test.go, subscribe_test.go and so on. Files here begin with the same words:
+// that are shared, consumers that stop, connections that fall silent. The basic
+// behaviour of each verb is tested beside its file in the root, in publish_test.go,
+// subscribe_test.go and so on. The names of the files here begin with the same words:
 //
 //	conn_       the connection: keep-alive, the log of packets
 //	connect_    the way to a server: which one, as what, by which URL, proxy and WebSocket
@@ -11,9 +11,9 @@
 //	hooks_      what hooks see and hear
 //	once_       PublishOnce, ReceiveOnce
 //	panic_      panics of the caller's functions
-//	publish_    a full queue of publishes, and whoever waits for it
+//	publish_    a full queue of publishes, and the calls that wait for it
 //	receive_    messages that nobody takes: bounds, stalls, unclaimed ones
-//	reconnect_  Client.Reconnect, a session that was lost
+//	reconnect_  Client.Reconnect, and a session that was lost
 //	subscribe_  filters: their options, prefixes and identifiers, shared by Subscriptions
 //	subscription_ the ways to receive from one: Handle, Stream, lanes, its own connection
 //

@@ -24,7 +24,8 @@ func (c *Call) Wait() error {
 	return c.Err
 }
 
-// Over reports whether the call has returned when everything else waits.
+// Over reports whether the call has returned once everything else in the bubble
+// waits.
 func (c *Call) Over() bool {
 	synctest.Wait()
 	select {

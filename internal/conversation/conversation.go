@@ -11,12 +11,12 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Quiet is a configuration in which the client sends nothing on its own.
+// Quiet returns a configuration in which the client sends nothing on its own.
 func Quiet(srv *mqtttest.Server) mqtt.Config {
 	return mqtt.Config{ClientID: "c1", Version: srv.Version, KeepAlive: -1, Dial: srv.Dial}
 }
 
-// Open connects a client whose first connection is up.
+// Open returns a client whose first connection is up, and the server's end of it.
 func Open(t *testing.T, srv *mqtttest.Server, cfg mqtt.Config) (*mqtt.Client, *mqtttest.Conn) {
 	t.Helper()
 	return OpenWith(t, srv, cfg, &wire.Connack{})
@@ -30,13 +30,13 @@ func OpenWith(t *testing.T, srv *mqtttest.Server, cfg mqtt.Config, ack *wire.Con
 	return c.Client(t), conn
 }
 
-// Dialing is a Connect under way.
+// Dialing is a Connect that is under way.
 type Dialing struct {
 	Result *mqtt.Client // what Connect returned; set when Call is over
 	Call   *Call
 }
 
-// Dial is Connect to a server whose name does not matter.
+// Dial begins Connect to a server whose name does not matter.
 func Dial(t *testing.T, cfg mqtt.Config) *Dialing {
 	return Connect(t, "mqtt://server", cfg)
 }
@@ -68,7 +68,7 @@ func Each(t *testing.T, f func(t *testing.T, v wire.Version)) {
 	}
 }
 
-// Seen takes the events that are there, up to the first that it wants, and
+// Seen takes events up to the first that it accepts, as far as they have come, and
 // reports whether there was one.
 func Seen(events <-chan mqtt.Event, it func(mqtt.Event) bool) bool {
 	synctest.Wait()

@@ -11,8 +11,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Gateway is a WebSocket server in front of another one: what comes in frames
-// goes on as it is, in both directions.
+// Gateway is a WebSocket server in front of another server. It passes the content of
+// frames on unchanged, in both directions.
 func Gateway(t *testing.T, l net.Listener, dial func(context.Context, string, string) (net.Conn, error)) {
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"mqtt", "mqttv3.1"}})
@@ -34,7 +34,7 @@ func Gateway(t *testing.T, l net.Listener, dial func(context.Context, string, st
 	})
 }
 
-// Relay copies both ways until one side ends.
+// Relay copies in both directions until one side ends.
 func Relay(a, b net.Conn) {
 	var back sync.WaitGroup
 	back.Go(func() {

@@ -10,7 +10,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Obey answers everything that comes, until nothing more does.
+// Obey answers all packets until no more come.
 func Obey(conn *mqtttest.Conn) {
 	for {
 		p, ok := mqtttest.TakeWithin[wire.Packet](conn, 10*time.Second)
@@ -37,19 +37,19 @@ func Obey(conn *mqtttest.Conn) {
 	}
 }
 
-// Pub is a PUBLISH with topic t.
+// Pub returns a PUBLISH with topic t.
 func Pub(id uint16, qos wire.QoS, payload string) *wire.Publish {
 	return &wire.Publish{Topic: "t", Payload: []byte(payload), PacketID: id, QoS: qos}
 }
 
-// Dup is Pub sent again.
+// Dup returns a repeat of Pub.
 func Dup(id uint16, qos wire.QoS, payload string) *wire.Publish {
 	p := Pub(id, qos, payload)
 	p.Duplicate = true
 	return p
 }
 
-// To changes the topic of p.
+// To sets the topic of p.
 func To(topic string, p *wire.Publish) *wire.Publish {
 	p.Topic = topic
 	return p
@@ -61,22 +61,22 @@ func IDs(p *wire.Publish, ids ...uint32) *wire.Publish {
 	return p
 }
 
-// Puback is a PUBACK that says success.
+// Puback returns a PUBACK with success.
 func Puback(id uint16) *wire.Puback { return &wire.Puback{PacketID: id} }
 
-// Pubrec is a PUBREC that says success.
+// Pubrec returns a PUBREC with success.
 func Pubrec(id uint16) *wire.Pubrec { return &wire.Pubrec{PacketID: id} }
 
-// Pubrel is a PUBREL that says success.
+// Pubrel returns a PUBREL with success.
 func Pubrel(id uint16) *wire.Pubrel { return &wire.Pubrel{PacketID: id} }
 
-// Pubcomp is a PUBCOMP that says success.
+// Pubcomp returns a PUBCOMP with success.
 func Pubcomp(id uint16) *wire.Pubcomp { return &wire.Pubcomp{PacketID: id} }
 
-// Resumed is the CONNACK of a server that still has the session.
+// Resumed returns the CONNACK of a server that still has the session.
 func Resumed() *wire.Connack { return &wire.Connack{SessionPresent: true} }
 
-// Encoded are the bytes of packets in 5.0.
+// Encoded returns the bytes of packets in 5.0.
 func Encoded(t *testing.T, packets ...wire.Packet) (b []byte) {
 	for _, packet := range packets {
 		var err error

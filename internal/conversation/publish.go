@@ -22,7 +22,7 @@ func PublishAsync(t *testing.T, c *mqtt.Client, payload string, qos mqtt.QoS) *m
 	return d
 }
 
-// Settled reports whether d is done when everything else waits.
+// Settled reports whether d is done once everything else in the bubble waits.
 func Settled(d *mqtt.Delivery) bool {
 	synctest.Wait()
 	select {

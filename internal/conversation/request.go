@@ -9,7 +9,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Requesting is a Request under way.
+// Requesting is a Request that is under way.
 type Requesting struct {
 	Response *mqtt.Message // set when the call is over
 	*Call
@@ -25,7 +25,7 @@ func BeginRequest(ctx context.Context, c *mqtt.Client, m *mqtt.Message) *Request
 	return r
 }
 
-// Question is a request to the topic t.
+// Question returns a request to the topic t.
 func Question(payload string) *mqtt.Message {
 	return &mqtt.Message{Topic: "t", Payload: []byte(payload), QoS: mqtt.AtLeastOnce}
 }
@@ -37,16 +37,16 @@ func TakeRequest(conn *mqtttest.Conn) *wire.Publish {
 	return p
 }
 
-// ResponseTo is the PUBLISH that answers p.
+// ResponseTo returns the PUBLISH that answers p.
 func ResponseTo(p *wire.Publish, payload string) *wire.Publish {
 	return &wire.Publish{Topic: p.Properties.ResponseTopic, Payload: []byte(payload),
 		Properties: &wire.PublishProperties{CorrelationData: p.Properties.CorrelationData}}
 }
 
-// ResponderFunc is what Respond takes.
+// ResponderFunc is the type of the function for Respond.
 type ResponderFunc = func(context.Context, *mqtt.Message) (*mqtt.Message, error)
 
-// Responding is a Respond under way; Stop ends its context.
+// Responding is a Respond that is under way. Stop ends its context.
 type Responding struct {
 	Stop context.CancelFunc
 	*Call

@@ -12,7 +12,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Subscribe subscribes to filter; the server grants what is asked for.
+// Subscribe subscribes to filter. The server grants what the client asks for.
 func Subscribe(t *testing.T, c *mqtt.Client, conn *mqtttest.Conn, filter string, qos mqtt.QoS) *mqtt.Subscription {
 	t.Helper()
 	return SubscribeWith(t, c, conn, mqtt.SubscribeOptions{Filters: []mqtt.Filter{{Filter: filter, QoS: qos}}})
@@ -38,7 +38,7 @@ func Grant(conn *mqtttest.Conn) *wire.Subscribe {
 	return p
 }
 
-// Suback grants what p asks for.
+// Suback returns a SUBACK that grants what p asks for.
 func Suback(p *wire.Subscribe) *wire.Suback {
 	ack := &wire.Suback{PacketID: p.PacketID}
 	for _, f := range p.Filters {
@@ -47,7 +47,7 @@ func Suback(p *wire.Subscribe) *wire.Suback {
 	return ack
 }
 
-// Next takes the next message, which has to be there.
+// Next returns the next message, which must be there already.
 func Next(t *testing.T, sub *mqtt.Subscription) *mqtt.Message {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -57,7 +57,7 @@ func Next(t *testing.T, sub *mqtt.Subscription) *mqtt.Message {
 	return m
 }
 
-// WantMessages takes these messages and sees that there is no other.
+// WantMessages takes these messages and checks that there are no others.
 func WantMessages(t *testing.T, sub *mqtt.Subscription, payloads ...string) {
 	t.Helper()
 	for _, want := range payloads {
@@ -69,7 +69,7 @@ func WantMessages(t *testing.T, sub *mqtt.Subscription, payloads ...string) {
 	require.ErrorIs(t, err, context.DeadlineExceeded, "%v", m)
 }
 
-// Renewed takes and grants the SUBSCRIBE that every connection of 5.0 repeats.
+// Renewed takes and grants the SUBSCRIBE that is repeated on every connection of 5.0.
 func Renewed(t *testing.T, conn *mqtttest.Conn) {
 	t.Helper()
 	conn.Send(Suback(mqtttest.Take[*wire.Subscribe](conn)))
@@ -83,7 +83,7 @@ func WantUnsubscribe(t *testing.T, conn *mqtttest.Conn, filters ...string) {
 	conn.Send(&wire.Unsuback{PacketID: u.PacketID, ReasonCodes: make([]wire.ReasonCode, len(filters))})
 }
 
-// Filters are filters of QoS 2.
+// Filters returns filters with QoS 2.
 func Filters(filters ...string) (list []mqtt.Filter) {
 	for _, f := range filters {
 		list = append(list, mqtt.Filter{Filter: f, QoS: 2})
@@ -91,7 +91,7 @@ func Filters(filters ...string) (list []mqtt.Filter) {
 	return list
 }
 
-// Subscribing is a Subscribe under way.
+// Subscribing is a Subscribe that is under way.
 type Subscribing struct {
 	Sub *mqtt.Subscription // set when the call is over
 	*Call

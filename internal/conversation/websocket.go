@@ -50,7 +50,7 @@ func NewWebServer(t *testing.T) *WebServer {
 	return s
 }
 
-// Config is a configuration for a client of s that sends nothing on its own.
+// Config returns a configuration for a client of s that sends nothing on its own.
 func (s *WebServer) Config() mqtt.Config {
 	return mqtt.Config{ClientID: "c1", Version: mqtt.V5, KeepAlive: -1,
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return s.Listener.Dial(ctx) }}
@@ -68,7 +68,7 @@ func (s *WebServer) Accept() *WebPeer {
 	return p
 }
 
-// Switched takes a connection and agrees to speak WebSocket.
+// Switched takes a connection and accepts the upgrade to WebSocket.
 func (s *WebServer) Switched() *WebPeer {
 	s.t.Helper()
 	p := s.Accept()
@@ -85,7 +85,7 @@ func (s *WebServer) Connected() *WebPeer {
 	return p
 }
 
-// Agree answers the request; an empty subprotocol means none.
+// Agree accepts the upgrade. An empty subprotocol means none.
 func (p *WebPeer) Agree(subprotocol string) {
 	sum := sha1.Sum([]byte(p.Request.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	text := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
@@ -109,7 +109,7 @@ func (p *WebPeer) Frame(final bool, opcode byte, payload []byte) {
 	require.NoError(p.t, err)
 }
 
-// FrameHeader is the header of a frame that is not masked.
+// FrameHeader returns the header of a frame that is not masked.
 func FrameHeader(final bool, opcode byte, size int) []byte {
 	if final {
 		opcode |= 0x80
@@ -130,7 +130,7 @@ func (p *WebPeer) Send(packets ...wire.Packet) {
 	p.Frame(true, OpBinary, Encoded(p.t, packets...))
 }
 
-// Want takes a frame, which has to be whole, masked and of this kind.
+// Want takes a frame, which must be whole, masked and of this kind.
 func (p *WebPeer) Want(opcode byte) []byte {
 	p.t.Helper()
 	require.NoError(p.t, p.Conn.SetReadDeadline(time.Now().Add(10*time.Second)))
@@ -168,13 +168,13 @@ func (p *WebPeer) WantPackets(packets ...wire.Packet) {
 	require.Equal(p.t, Encoded(p.t, packets...), p.Want(OpBinary))
 }
 
-// WantClose takes a close frame with this status, and nothing after it.
+// WantClose takes a close frame with this status and checks that nothing follows it.
 func (p *WebPeer) WantClose(status uint16) {
 	p.t.Helper()
 	require.Equal(p.t, binary.BigEndian.AppendUint16(nil, status), p.Want(OpClose))
 }
 
-// WantEnd wants the end of the connection and nothing else.
+// WantEnd checks that the connection ends and nothing else comes.
 func (p *WebPeer) WantEnd() {
 	p.t.Helper()
 	b, err := io.ReadAll(p.Reader)

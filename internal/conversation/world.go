@@ -14,12 +14,13 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// ErrUnreachable is what dialling says where World has no server.
+// ErrUnreachable is the error of dialling an address at which World has no server.
 var ErrUnreachable = errors.New("unreachable")
 
-// World is a network with servers in memory. It notes what is dialled.
+// World is a network with servers in memory. It records the addresses that are
+// dialled.
 type World struct {
-	Servers map[string]*mqtttest.Server // by address; nil: never answers
+	Servers map[string]*mqtttest.Server // by address; nil: dialling waits for the end of its context
 
 	mu      sync.Mutex
 	dialled []string
@@ -41,7 +42,7 @@ func (w *World) DialContext(ctx context.Context, network, address string) (net.C
 	return srv.Dial(ctx, network, address)
 }
 
-// Took returns what was dialled since it was last called.
+// Took returns the addresses dialled since the last call.
 func (w *World) Took() []string {
 	synctest.Wait()
 	w.mu.Lock()
@@ -50,12 +51,13 @@ func (w *World) Took() []string {
 	return w.dialled
 }
 
-// Config is a configuration for a client in w that sends nothing on its own.
+// Config returns a configuration for a client in w that sends nothing on its own.
 func (w *World) Config() mqtt.Config {
 	return mqtt.Config{ClientID: "c1", Version: mqtt.V5, KeepAlive: -1, Dial: w.DialContext}
 }
 
-// Cluster is a world of servers with the addresses 10.0.0.1 and up, port 1883.
+// Cluster returns a World of servers with the addresses 10.0.0.1 and up, port 1883,
+// and the servers.
 func Cluster(t *testing.T, n int) (*World, []*mqtttest.Server) {
 	w := &World{Servers: map[string]*mqtttest.Server{}}
 	var servers []*mqtttest.Server
@@ -67,12 +69,12 @@ func Cluster(t *testing.T, n int) (*World, []*mqtttest.Server) {
 	return w, servers
 }
 
-// Use is a CONNACK that names other servers to use for now.
+// Use returns a CONNACK that names other servers to use for now.
 func Use(reference string) *wire.Connack {
 	return &wire.Connack{ReasonCode: wire.UseAnotherServer, ServerReference: reference}
 }
 
-// Moved is a CONNACK that names the servers to use from now on.
+// Moved returns a CONNACK that names the servers to use from now on.
 func Moved(reference string) *wire.Connack {
 	return &wire.Connack{ReasonCode: wire.ServerMoved, ServerReference: reference}
 }

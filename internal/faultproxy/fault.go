@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// faults is what is set at the moment.
+// faults are the faults that are set at the moment.
 type faults struct {
 	blackhole Direction
 	refuse    bool
@@ -20,7 +20,7 @@ type faults struct {
 	atLeast, atMost int
 }
 
-// cut says after how many bytes a connection ends; negative is never.
+// cut says after how many bytes a connection ends. Negative means never.
 type cut struct {
 	up, down int64
 	reset    bool
@@ -41,9 +41,9 @@ func (f *faults) nextCut() cut {
 	return cut{up: draw(), down: draw(), reset: f.random.IntN(2) == 0}
 }
 
-// CutAfter ends the next connection as soon as up bytes have been handed to the
-// server or down bytes to the client, whichever comes first, and hands over not
-// one more. Negative means never. Further calls are for the connections after it.
+// CutAfter ends the next connection as soon as up bytes have been passed to the
+// server or down bytes to the client, whichever comes first. Not one byte more is
+// passed on. Negative means never. Further calls are for the connections after it.
 func (p *Proxy) CutAfter(up, down int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,8 +51,8 @@ func (p *Proxy) CutAfter(up, down int) {
 }
 
 // RandomCuts ends every connection accepted from now on after a random number of
-// bytes from atLeast to atMost in either direction, by RST or by FIN. The same
-// seed gives the same cuts; it is logged. With atMost zero there are none.
+// bytes from atLeast to atMost in either direction, by RST or by FIN. The seed is
+// logged; the same seed gives the same cuts. If atMost is zero, there are no cuts.
 func (p *Proxy) RandomCuts(seed uint64, atLeast, atMost int) {
 	if atMost > 0 {
 		p.t.Logf("faultproxy: random cuts after %d to %d bytes, seed %d", atLeast, atMost, seed)
@@ -65,8 +65,8 @@ func (p *Proxy) RandomCuts(seed uint64, atLeast, atMost int) {
 	}
 }
 
-// Drop ends all connections at once with a TCP reset, and returns when they are
-// gone with how many there were. What was on its way is lost.
+// Drop ends all connections at once with a TCP reset. It returns how many there were
+// when they are gone. Bytes on their way are lost.
 func (p *Proxy) Drop() int { return p.endAll(true) }
 
 // Hangup is [Proxy.Drop] with an orderly FIN. (The operating system makes it a
@@ -90,10 +90,10 @@ func (p *Proxy) snapshot() []*link {
 	return slices.Collect(maps.Keys(p.links))
 }
 
-// Blackhole makes the link half-open in the given directions: sockets stay open,
-// new connections are accepted, but neither bytes nor the end of a connection
-// get through any more once it has returned. What is held back flows when the
-// direction is opened again; Blackhole(None) opens both.
+// Blackhole makes the link half-open in the given directions. Sockets stay open and
+// new connections are accepted, but after it has returned neither bytes nor the end
+// of a connection get through. The data that is held back flows when the direction is
+// opened again. Blackhole(None) opens both directions.
 func (p *Proxy) Blackhole(d Direction) {
 	p.mu.Lock()
 	p.faults.blackhole = d
@@ -108,28 +108,28 @@ func (p *Proxy) Blackhole(d Direction) {
 	}
 }
 
-// Refuse makes the proxy close new connections right after accepting them.
-// Existing ones live on.
+// Refuse makes the proxy close new connections right after accepting them. Existing
+// connections stay open.
 func (p *Proxy) Refuse(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.faults.refuse = on
 }
 
-// Delay passes every piece that is read on after d, in both directions. A piece
-// is at most 64 KiB, so it also bounds the throughput.
+// Delay passes every piece of data on after d, in both directions. A piece has at
+// most 64 KiB, so Delay also bounds the throughput.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.faults.delay = d
 }
 
-// HoldDown calls commit before each piece that goes down and passes the piece on
-// only when commit returns nil; on an error the piece is thrown away and the
-// connection reset. In front of a server that answers before it has saved, with
-// a commit that saves, clients see only answers that survive a crash. Several
-// connections call commit at the same time; its context ends with the connection.
-// A nil commit ends it.
+// HoldDown calls commit before each piece that goes down, and passes the piece on
+// only if commit returns nil. After an error it drops the piece and resets the
+// connection. If commit saves the state of a server that answers before it has saved,
+// clients see only answers that survive a crash. Several connections call commit
+// concurrently. Its context ends with the connection. If commit is nil, HoldDown
+// ends.
 func (p *Proxy) HoldDown(commit func(context.Context) error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// pieceSize is how much a link reads at once, per direction.
+// pieceSize is how much a link reads at once in each direction.
 const pieceSize = 64 << 10
 
-// link is one client's connection and the one to the server that belongs to it.
+// link is a client's connection together with its connection to the server.
 type link struct {
 	proxy  *Proxy
 	client net.Conn
@@ -24,8 +24,8 @@ type link struct {
 	// Guarded by proxy.mu.
 	server  net.Conn // nil until dialled
 	ended   bool
-	reset   bool      // how it ended
-	cut     cut       // what is left of it
+	reset   bool      // it ended with a reset
+	cut     cut       // the remaining bytes of its cut
 	wasCut  bool      // counted; both directions may reach their cut at once
 	writing Direction // directions with a Write under way
 }
@@ -39,7 +39,7 @@ func (l *link) run() {
 	defer close(l.done)
 	server, err := l.proxy.dial(l.ctx)
 	if err != nil {
-		l.end(false) // not a reset, which could fail the client's dialling already
+		l.end(false) // no reset, which could already fail the client's dial
 		return
 	}
 	if !l.attach(server) {
@@ -52,8 +52,8 @@ func (l *link) run() {
 	l.end(false)
 }
 
-// attach takes the server's connection, and closes it and returns false when the
-// link has ended meanwhile.
+// attach stores the server's connection. If the link has ended meanwhile, it closes
+// the connection and returns false.
 func (l *link) attach(server net.Conn) bool {
 	l.proxy.mu.Lock()
 	if l.ended {
@@ -83,7 +83,7 @@ func (l *link) pump(dir Direction, src, dst net.Conn) {
 		if err == nil {
 			continue
 		}
-		// The end of a connection gets lost in a black hole like everything else.
+		// In a black hole the end of a connection gets lost, too.
 		if _, ok := l.enter(dir, 0); !ok {
 			return
 		}
@@ -99,8 +99,8 @@ func (l *link) pump(dir Direction, src, dst net.Conn) {
 	}
 }
 
-// forward passes b on, through whatever is set against it, and reports whether
-// the link goes on.
+// forward passes b on, subject to the faults that are set, and reports whether the
+// link continues.
 func (l *link) forward(dir Direction, dst net.Conn, b []byte) bool {
 	l.proxy.mu.Lock()
 	delay, hold := l.proxy.faults.delay, l.proxy.faults.hold
@@ -125,7 +125,7 @@ func (l *link) forward(dir Direction, dst net.Conn, b []byte) bool {
 			l.endCut()
 			return false
 		}
-		// A black hole interrupts a Write with a deadline; the rest waits in enter.
+		// A black hole interrupts a Write with a deadline. The rest waits in enter.
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			l.end(true)
 			return false
@@ -146,8 +146,8 @@ func (l *link) pause(d time.Duration) bool {
 }
 
 // enter waits until the direction is open and reserves it for a Write of up to n
-// bytes; it returns how many may be written before the cut, and false when the
-// link has ended. After true, leave must follow.
+// bytes. It returns how many bytes may be written before the cut, and false if the
+// link has ended. After true the caller must call leave.
 func (l *link) enter(dir Direction, n int) (int, bool) {
 	p := l.proxy
 	for {
@@ -170,8 +170,8 @@ func (l *link) enter(dir Direction, n int) (int, bool) {
 	}
 }
 
-// leave counts the n bytes that were written and reports whether the connection
-// is to be cut here.
+// leave records that n bytes were written, and reports whether the connection is to
+// be cut here.
 func (l *link) leave(dir Direction, n int) bool {
 	p := l.proxy
 	p.mu.Lock()
@@ -198,8 +198,8 @@ func (l *link) left(dir Direction) *int64 {
 	return &l.cut.down
 }
 
-// interrupt ends a Write that is under way in a direction which has just been
-// closed, and returns when it has ended.
+// interrupt ends a Write under way in a direction that has just been closed, and
+// returns when the Write has ended.
 func (l *link) interrupt(dir Direction) {
 	p := l.proxy
 	p.mu.Lock()
@@ -236,8 +236,8 @@ func (l *link) endCut() {
 	l.end(reset)
 }
 
-// end closes both connections, once. It does not wait for the pumps, which call
-// it themselves.
+// end closes both connections, once. It does not wait for the goroutines that run
+// pump, because they call it themselves.
 func (l *link) end(reset bool) {
 	p := l.proxy
 	p.mu.Lock()
@@ -252,7 +252,8 @@ func (l *link) end(reset bool) {
 	p.notify()
 	p.mu.Unlock()
 
-	// First, because whoever is woken closes them too.
+	// This comes first, because the goroutines that are woken close the connections,
+	// too.
 	linger(l.client, reset)
 	linger(server, reset)
 	l.cancel()

@@ -4,8 +4,8 @@
 //
 // Up is the direction from client to server, Down the way back. Every setting may be
 // changed at any time and from any goroutine. A proxy and all its goroutines end with
-// the test. Made inside a testing/synctest bubble on a
-// [github.com/seed65a45251/mqtt/internal/pipe] listener, it works in fake time.
+// the test. A proxy that is made inside a testing/synctest bubble, on a
+// [github.com/seed65a45251/mqtt/internal/pipe] listener, works in fake time.
 package faultproxy
 
 import (
@@ -30,8 +30,7 @@ const (
 // DialFunc opens a connection to the server.
 type DialFunc func(context.Context) (net.Conn, error)
 
-// Proxy accepts connections and passes their bytes on, except where a fault is
-// set.
+// Proxy accepts connections and passes their bytes on, except where a fault is set.
 type Proxy struct {
 	t        testing.TB
 	listener net.Listener
@@ -46,7 +45,7 @@ type Proxy struct {
 	stats   Stats
 }
 
-// Stats counts what went through a proxy since it was made.
+// Stats are the counts of a proxy since it was made.
 type Stats struct {
 	Open     int   // connections that are open now
 	Accepted int   // connections accepted, without the refused ones
@@ -73,8 +72,8 @@ func NewDial(t testing.TB, dial DialFunc) *Proxy {
 	return NewListener(t, listener, dial)
 }
 
-// NewListener is [NewDial] on a listener of the caller's, which the proxy owns
-// from now on.
+// NewListener is [NewDial] on a listener of the caller's, which the proxy owns from
+// now on.
 func NewListener(t testing.TB, listener net.Listener, dial DialFunc) *Proxy {
 	p := &Proxy{t: t, listener: listener, dial: dial, links: map[*link]struct{}{}}
 	p.running.Go(p.accept)
@@ -82,13 +81,13 @@ func NewListener(t testing.TB, listener net.Listener, dial DialFunc) *Proxy {
 	return p
 }
 
-// Addr returns the address that the proxy listens on, "127.0.0.1:54321".
+// Addr returns the address that the proxy listens on, such as "127.0.0.1:54321".
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // URL returns [Proxy.Addr] as an mqtt URL.
 func (p *Proxy) URL() string { return "mqtt://" + p.Addr() }
 
-// Stats returns the counts of this moment.
+// Stats returns the current counts.
 func (p *Proxy) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,9 +103,9 @@ func (p *Proxy) BytesUp() int64 { return p.Stats().Up }
 // BytesDown returns the number of bytes handed to the client.
 func (p *Proxy) BytesDown() int64 { return p.Stats().Down }
 
-// Wait returns when enough is true of the counts, which it looks at whenever one
-// of them changes, or with an error when ctx ends first. The function must not
-// call the proxy.
+// Wait returns when enough returns true. It calls enough with the counts whenever one
+// of them changes. If ctx ends first, it returns an error. The function must not call
+// the proxy.
 func (p *Proxy) Wait(ctx context.Context, enough func(Stats) bool) error {
 	for {
 		p.mu.Lock()
@@ -134,8 +133,8 @@ func (p *Proxy) WaitAccepted(ctx context.Context, n int) error {
 	return p.Wait(ctx, func(s Stats) bool { return s.Accepted >= n })
 }
 
-// WaitBytes waits until so many bytes have been handed to the server and to the
-// client.
+// WaitBytes waits until at least that many bytes have been passed to the server and
+// to the client.
 func (p *Proxy) WaitBytes(ctx context.Context, up, down int64) error {
 	return p.Wait(ctx, func(s Stats) bool { return s.Up >= up && s.Down >= down })
 }
@@ -148,9 +147,9 @@ func (p *Proxy) watch() <-chan struct{} {
 	return p.changed
 }
 
-// notify wakes everybody who watches. The caller holds p.mu and has changed
-// something. There is a channel only while somebody waits, so bytes flow without
-// allocations.
+// notify wakes all goroutines that wait. The caller holds p.mu and has changed a
+// count. There is a channel only while a goroutine waits, so passing bytes on
+// allocates nothing.
 func (p *Proxy) notify() {
 	if p.changed != nil {
 		close(p.changed)
@@ -172,7 +171,8 @@ func (p *Proxy) accept() {
 	}
 }
 
-// admit returns the link for a new connection, nil when it is to be closed.
+// admit returns the link for a new connection, or nil if the connection is to be
+// closed.
 func (p *Proxy) admit(client net.Conn) *link {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -2,10 +2,10 @@ package hostile
 
 import "encoding/binary"
 
-// Publishes of the shapes that cost their receiver most. All of them are for 5.0.
+// These are PUBLISHes that cost their receiver most. All of them are for 5.0.
 
 // userProperty is the shortest user property, without name and value. A receiver that
-// takes it apart has two strings for it.
+// decodes it stores two strings.
 var userProperty = []byte{0x26, 0, 0, 0, 0}
 
 // EmptyProperties returns n user properties with their length in front.
@@ -35,7 +35,7 @@ func publish(topic string, qos byte, id uint16, properties, payload []byte) []by
 	return Packet(0x30|qos<<1, body, properties, payload)
 }
 
-// Packet returns a packet with that first byte and the parts as its body.
+// Packet returns a packet with this first byte and with the parts as its body.
 func Packet(first byte, parts ...[]byte) []byte {
 	n := 0
 	for _, part := range parts {
@@ -48,7 +48,7 @@ func Packet(first byte, parts ...[]byte) []byte {
 	return b
 }
 
-// Claim returns the beginning of a packet that says it has n bytes.
+// Claim returns the beginning of a packet that claims to have n bytes.
 func Claim(first byte, n int) []byte { return variable([]byte{first}, n) }
 
 // variable appends n as a variable byte integer.

@@ -9,8 +9,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Peer is one end of a connection that follows no rules but its caller's. It is for one
-// goroutine at a time, but one may write while another reads.
+// Peer is one end of a connection. It follows only the rules of its caller. It is for
+// one goroutine at a time, except that one may write while another reads.
 type Peer struct {
 	net.Conn
 	Version wire.Version
@@ -19,7 +19,7 @@ type Peer struct {
 	decoder wire.Decoder
 }
 
-// NewPeer returns a peer on nc. from says which side sends what the peer reads.
+// NewPeer returns a peer on nc. from is the side whose packets the peer reads.
 func NewPeer(nc net.Conn, v wire.Version, from wire.Sender) *Peer {
 	return &Peer{
 		Conn: nc, Version: v,
@@ -28,8 +28,8 @@ func NewPeer(nc net.Conn, v wire.Version, from wire.Sender) *Peer {
 	}
 }
 
-// Dial connects to the server at address from the local IP address, which makes it one
-// of many: any of 127.0.0.0/8 will do on Linux. Empty means the usual one.
+// Dial connects to the server at address from the local IP address. On Linux any
+// address of 127.0.0.0/8 will do, so a test can have many. Empty means the usual one.
 func Dial(ctx context.Context, address, local string) (net.Conn, error) {
 	d := net.Dialer{KeepAlive: -1}
 	if local != "" {
@@ -38,7 +38,7 @@ func Dial(ctx context.Context, address, local string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", address)
 }
 
-// Send writes packets as one piece.
+// Send writes all packets in one piece.
 func (p *Peer) Send(packets ...wire.Packet) error {
 	var b []byte
 	for _, packet := range packets {
@@ -51,7 +51,7 @@ func (p *Peer) Send(packets ...wire.Packet) error {
 	return err
 }
 
-// Receive returns the next packet. It belongs to the caller until the next one.
+// Receive returns the next packet. It is valid until the next call.
 func (p *Peer) Receive() (wire.Packet, error) {
 	h, body, err := p.reader.ReadPacket()
 	if err != nil {
@@ -65,7 +65,7 @@ func (p *Peer) Receive() (wire.Packet, error) {
 	return packet, err
 }
 
-// Await returns the next packet of type P and ignores others.
+// Await returns the next packet of type P and skips others.
 func Await[P wire.Packet](p *Peer) (P, error) {
 	for {
 		packet, err := p.Receive()
@@ -90,8 +90,8 @@ func (p *Peer) Join(connect *wire.Connect) (*wire.Connack, error) {
 	return ack, err
 }
 
-// Sync returns when the other side has handled everything before: a client's PINGREQ
-// is answered in its turn.
+// Sync returns when the other side has handled everything sent before: it answers a
+// PINGREQ in order.
 func (p *Peer) Sync() error {
 	if err := p.Send(&wire.Pingreq{}); err != nil {
 		return err
@@ -100,11 +100,11 @@ func (p *Peer) Sync() error {
 	return err
 }
 
-// Drain reads and forgets whatever comes until the connection ends.
+// Drain reads and drops all bytes until the connection ends.
 func (p *Peer) Drain() { _, _ = io.Copy(io.Discard, p.Conn) }
 
-// Flood writes b again and again, n times, or until the other side has taken nothing of it
-// for patience. It returns how many bytes went.
+// Flood writes b n times, or until the other side has accepted nothing for patience. It
+// returns how many bytes were written.
 func (p *Peer) Flood(b []byte, n int, patience time.Duration) (written int) {
 	for range n {
 		if p.SetWriteDeadline(time.Now().Add(patience)) != nil {
@@ -120,8 +120,8 @@ func (p *Peer) Flood(b []byte, n int, patience time.Duration) (written int) {
 	return written
 }
 
-// Pour is Flood by a client that reads the answers, and returns when the server has
-// handled everything or the connection is over.
+// Pour is Flood by a client that reads the answers. It returns when the server has
+// handled everything or the connection has ended.
 func (p *Peer) Pour(b []byte, n int, patience time.Duration) (written int) {
 	done := make(chan int, 1)
 	go func() {

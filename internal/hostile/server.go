@@ -8,16 +8,16 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Server accepts clients and does to each what its script says.
+// Server accepts clients and does to each of them what its script says.
 type Server struct {
-	// Connack answers CONNECT. Nil means a plain one.
+	// Connack answers CONNECT. If nil, it is a plain one.
 	Connack *wire.Connack
-	// Raw goes out in place of the CONNACK. Nil means that there is none.
+	// Raw is sent in place of the CONNACK. If nil, the CONNACK is sent.
 	Raw []byte
-	// Greet is called in place of any CONNACK. Nil means that the others hold.
+	// Greet is called in place of any CONNACK. If nil, Connack or Raw is sent.
 	Greet func(*Peer, *wire.Connect) error
-	// Script is what happens once the client is connected; the connection ends with it.
-	// Nil means that the server obeys.
+	// Script runs once the client is connected. The connection ends with it. If nil,
+	// the server obeys.
 	Script func(*Peer)
 
 	Accepted atomic.Int64 // connections so far
@@ -43,7 +43,7 @@ func (s *Server) Listen() error {
 // Addr returns where the server listens.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Close ends the server and its connections, and returns when all is over.
+// Close ends the server and its connections, and returns when they have ended.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -106,7 +106,7 @@ func (s *Server) greet(p *Peer, connect *wire.Connect) error {
 	return p.Send(&wire.Connack{})
 }
 
-// Obey answers what comes as a server should, and sends nothing of its own.
+// Obey answers all packets as a server should, and sends nothing of its own.
 func Obey(p *Peer) {
 	for {
 		packet, err := p.Receive()
@@ -127,7 +127,7 @@ func (p *Peer) Reply(packet wire.Packet) error {
 	return nil
 }
 
-// Answer returns what a server says to a packet, or nil.
+// Answer returns a server's answer to a packet, or nil.
 func Answer(packet wire.Packet) wire.Packet {
 	switch packet := packet.(type) {
 	case *wire.Subscribe:

@@ -23,8 +23,9 @@ type authority struct {
 	serial int64
 }
 
-// writeCertificates makes an authority, puts it and a server certificate into dir
-// (ca.crt, server.crt, server.key), and returns the client's side.
+// writeCertificates makes an authority, writes its certificate and a server
+// certificate to dir (ca.crt, server.crt, server.key), and returns the client's
+// configuration.
 func writeCertificates(dir string) (*tls.Config, error) {
 	ca, err := newAuthority()
 	if err != nil {

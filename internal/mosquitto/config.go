@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// programs are the places to find the server at. Debian installs it where the
-// search path of an ordinary user does not lead.
+// programs are the places to look for the server. Debian installs it outside the
+// search path of ordinary users.
 var programs = []string{"mosquitto", "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"}
 
 func find() (string, error) {
@@ -39,7 +39,7 @@ func (s *Server) writeConfig() error {
 		line("password_file %s", s.path("passwords"))
 	}
 	if os.Getuid() == 0 {
-		// It would become the user mosquitto, who can neither read the
+		// Otherwise it would run as the user mosquitto, which can neither read the
 		// certificates nor write the database in our directory.
 		line("user root")
 	}
@@ -48,8 +48,8 @@ func (s *Server) writeConfig() error {
 	for _, kind := range []string{"error", "warning", "notice"} {
 		line("log_type %s", kind)
 	}
-	// A save that nothing else hastens is hastened by a connection, which would
-	// fill the log.
+	// If a save is not hastened by anything else, it is hastened by a connection, and
+	// these would fill the log.
 	line("connection_messages %t", !s.opts.Durable)
 	line("set_tcp_nodelay true")
 	line("max_inflight_messages %d", s.opts.MaxInflight)
@@ -83,7 +83,7 @@ func (s *Server) writeConfig() error {
 	return os.WriteFile(s.path("mosquitto.conf"), []byte(conf.String()), 0o600)
 }
 
-// writePasswords writes Mosquitto's password file: PBKDF2 with SHA-512, named $7$.
+// writePasswords writes a password file of Mosquitto: PBKDF2 with SHA-512, named $7$.
 func writePasswords(path string, users map[string]string) error {
 	const rounds = 101
 	var file strings.Builder
@@ -101,8 +101,8 @@ func writePasswords(path string, users map[string]string) error {
 }
 
 // freePort finds a port that nothing listens on. It lies below the ports that the
-// operating system hands to outgoing connections, one of which could take it
-// while the server is down between Kill and Restart.
+// operating system gives to outgoing connections. One of those could otherwise take
+// it while the server is down between Kill and Restart.
 func freePort() (int, error) {
 	for range 100 {
 		port := 10240 + mathrand.IntN(32768-10240)

@@ -3,11 +3,11 @@
 //
 // # What survives a SIGKILL
 //
-// Mosquitto (2.0.11 was measured) keeps everything in memory. It writes all of it
-// to a new file, and renames that over the old one, when it is told to end
-// (SIGTERM), on SIGUSR1, and every so many seconds or changes. A file is
-// therefore never half written, but an acknowledgement is sent before the message
-// behind it is in a file:
+// Mosquitto (2.0.11 was measured) keeps everything in memory. It writes all of it to
+// a new file, which it then renames over the old one: when it is told to end
+// (SIGTERM), on SIGUSR1, and after a number of seconds or changes. A file is
+// therefore never half written. But Mosquitto acknowledges a message before the
+// message is in a file:
 //
 //   - without [Options.Autosave], a SIGKILL loses all since the last [Server.Save];
 //   - with it, one save follows each round of the event loop that changed
@@ -45,15 +45,15 @@ import (
 	"github.com/seed65a45251/mqtt/internal/faultproxy"
 )
 
-// Options says what to run. The zero value is a server without persistence on
-// which everybody may connect over TCP.
+// Options says what to run. The zero value is a server without persistence that every
+// client may connect to over TCP.
 type Options struct {
 	// Persistence keeps the state in a file, which is read at the start and
 	// written by Stop and Save.
 	Persistence bool
 
-	// Autosave also writes the file after every change; see the package comment
-	// for what that is worth. It implies Persistence.
+	// Autosave also writes the file after every change; the package comment says what
+	// that is worth. It implies Persistence.
 	Autosave bool
 
 	// Durable makes Addr and URL lead through a proxy that holds back what the
@@ -68,8 +68,7 @@ type Options struct {
 	// MaxQueued bounds the messages waiting for one client. Zero means no limit.
 	MaxQueued int
 
-	// Users are the names and passwords that may connect; nobody else may then.
-	// Nil means everybody may.
+	// Users are the names and passwords that may connect. If nil, every client may.
 	Users map[string]string
 
 	// TLS adds a listener that demands a client certificate; see ClientTLS.
@@ -78,14 +77,14 @@ type Options struct {
 	// Unix adds a listener on a Unix socket.
 	Unix bool
 
-	// Config are further lines of mosquitto.conf. They come last, so that the
-	// options of a listener are for the plain TCP one.
+	// Config are further lines of mosquitto.conf. They come last, so options of a
+	// listener apply to the plain TCP one.
 	Config []string
 }
 
-// Server is a running, or just killed, Mosquitto. Its methods are safe for
+// Server is a Mosquitto that is running, or was just killed. Its methods are safe for
 // concurrent use, except that Kill, Stop, Restart, Pause and Resume belong to one
-// goroutine at a time. What fails there is reported as an error of the test.
+// goroutine at a time. Their failures are reported as errors of the test.
 type Server struct {
 	t       testing.TB
 	opts    Options
@@ -103,8 +102,8 @@ type Server struct {
 	saving saving
 }
 
-// Start runs a Mosquitto and returns when it answers. Without one installed the
-// test is skipped, or fails when MQTT_REQUIRE_SERVERS is set.
+// Start runs a Mosquitto and returns when it answers. If none is installed, the test
+// is skipped, or fails if MQTT_REQUIRE_SERVERS is set.
 func Start(t testing.TB, opts Options) *Server {
 	t.Helper()
 	binary, err := find()
@@ -130,7 +129,7 @@ func Start(t testing.TB, opts Options) *Server {
 	return s
 }
 
-// prepare makes what stays the same over restarts.
+// prepare makes everything that stays the same over restarts.
 func (s *Server) prepare() (err error) {
 	if s.opts.TLS {
 		if s.tls, err = writeCertificates(s.dir); err != nil {
@@ -155,8 +154,8 @@ func (s *Server) prepare() (err error) {
 	return nil
 }
 
-// Addr returns the TCP address for clients, "127.0.0.1:21883". It stays the same
-// over restarts.
+// Addr returns the TCP address for clients, such as "127.0.0.1:21883". It stays the
+// same over restarts.
 func (s *Server) Addr() string {
 	if s.barrier != nil {
 		return s.barrier.Addr()
@@ -167,7 +166,7 @@ func (s *Server) Addr() string {
 // URL returns [Server.Addr] as an mqtt URL.
 func (s *Server) URL() string { return "mqtt://" + s.Addr() }
 
-// TLSAddr returns the address of the TLS listener, empty without [Options.TLS].
+// TLSAddr returns the address of the TLS listener. It is empty without [Options.TLS].
 func (s *Server) TLSAddr() string {
 	if !s.opts.TLS {
 		return ""
@@ -175,7 +174,7 @@ func (s *Server) TLSAddr() string {
 	return loopback(s.tlsPort)
 }
 
-// TLSURL returns [Server.TLSAddr] as an mqtts URL, empty without [Options.TLS].
+// TLSURL returns [Server.TLSAddr] as an mqtts URL. It is empty without [Options.TLS].
 func (s *Server) TLSURL() string {
 	if !s.opts.TLS {
 		return ""
@@ -184,8 +183,8 @@ func (s *Server) TLSURL() string {
 }
 
 // ClientTLS returns a new configuration that trusts the server and has a client
-// certificate it accepts; nil without [Options.TLS]. Clear Certificates to be
-// refused.
+// certificate that the server accepts. It is nil without [Options.TLS]. To be
+// refused, clear its Certificates.
 func (s *Server) ClientTLS() *tls.Config {
 	if s.tls == nil {
 		return nil
@@ -193,10 +192,11 @@ func (s *Server) ClientTLS() *tls.Config {
 	return s.tls.Clone()
 }
 
-// UnixPath returns the path of the Unix socket, empty without [Options.Unix].
+// UnixPath returns the path of the Unix socket. It is empty without [Options.Unix].
 func (s *Server) UnixPath() string { return s.unix }
 
-// UnixURL returns [Server.UnixPath] as a unix URL, empty without [Options.Unix].
+// UnixURL returns [Server.UnixPath] as a unix URL. It is empty without
+// [Options.Unix].
 func (s *Server) UnixURL() string {
 	if s.unix == "" {
 		return ""
@@ -214,7 +214,7 @@ func (s *Server) Log() string {
 	return string(log)
 }
 
-// direct is the address of the server itself.
+// direct returns the address of the server itself.
 func (s *Server) direct() string { return loopback(s.port) }
 
 func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }

@@ -17,19 +17,19 @@ const patience = 20 * time.Second
 // process is one run of the program.
 type process struct {
 	cmd    *exec.Cmd
-	exited chan struct{} // closed when it has ended and been waited for
+	exited chan struct{} // closed when the process has ended and was waited for
 }
 
-// Kill ends the server with SIGKILL and returns when it is gone. It does nothing
-// when the server is not running.
+// Kill ends the server with SIGKILL and returns when it has ended. If the server is
+// not running, it does nothing.
 func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 
-// Stop ends the server with SIGTERM, upon which it saves, and returns when it is
-// gone. It does nothing when the server is not running.
+// Stop ends the server with SIGTERM, so that it saves, and returns when it has ended.
+// If the server is not running, it does nothing.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 
 // Restart starts the server again, with the same addresses and files, and returns
-// when it answers. A running one is stopped first.
+// when it answers. It first stops a server that is running.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Stop()
@@ -79,8 +79,8 @@ func (s *Server) end(sig os.Signal) {
 		s.t.Errorf("mosquitto: %v", err)
 	}
 	if s.barrier != nil {
-		// What the dead server said last was never saved. It must be gone before
-		// a new one runs, whose saves would release it.
+		// The last answers of the dead server were never saved. They must be dropped
+		// before a new server runs, whose saves would release them.
 		s.barrier.Drop()
 	}
 }
@@ -122,7 +122,8 @@ func (s *Server) launchOnFreePort() (err error) {
 	return fmt.Errorf("%w\n%s", err, s.Log())
 }
 
-// launch starts the process and waits until it answers. On an error nothing runs.
+// launch starts the process and waits until it answers. After an error no process
+// runs.
 func (s *Server) launch() error {
 	if err := s.writeConfig(); err != nil {
 		return err
@@ -152,7 +153,7 @@ func (s *Server) launch() error {
 }
 
 // run starts the process and waits for its end. It keeps its thread, because the
-// process is bound to the life of the thread that started it.
+// process is killed when the thread that started it ends.
 func (p *process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -184,8 +185,8 @@ func (s *Server) awaitAnswer(p *process) error {
 	}
 }
 
-// greet sends a CONNECT and wants a CONNACK, whatever it says: then the listener
-// is ours and the event loop runs.
+// greet sends a CONNECT and waits for a CONNACK with any code: then the listener is
+// ours and the event loop runs.
 func greet(addr string) error {
 	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {

@@ -12,29 +12,28 @@ import (
 // database is the name of the file that holds the server's state.
 const database = "mosquitto.db"
 
-// ErrNotSaved is what [Server.Save] returns when the server ended, or was not
-// running, before the file was complete.
+// ErrNotSaved is the error of [Server.Save] if the server ended, or was not running,
+// before the file was complete.
 var ErrNotSaved = errors.New("mosquitto: not saved: the server is not running")
 
-// saving lets callers of Save share what they wait for.
+// saving lets concurrent calls of Save share a save.
 type saving struct {
 	rounds sync.WaitGroup
 
 	mu     sync.Mutex
-	next   *round // the one that has not begun yet, nil if nobody waits for it
+	next   *round // the round that has not begun yet; nil: no call waits for one
 	active bool   // a goroutine runs rounds
 }
 
-// round is one save; err is set before done is closed.
+// round is one save. err is set before done is closed.
 type round struct {
 	done chan struct{}
 	err  error
 }
 
 // Save makes the server write its state to the file and returns when the file is
-// complete: everything that the server has sent to anybody before the call then
-// survives Kill. Calls at the same time share a save. It needs
-// [Options.Persistence].
+// complete. Everything that the server has sent before the call then survives Kill.
+// Concurrent calls share a save. It needs [Options.Persistence].
 func (s *Server) Save(ctx context.Context) error {
 	if !s.opts.Persistence {
 		return errors.New("mosquitto: saving needs Options.Persistence")
@@ -80,8 +79,9 @@ func (s *Server) runRounds() {
 }
 
 // save returns when the file has been replaced. The server has one thread, which
-// sends nothing while it saves: a file that appears after this call holds
-// all that was sent before it, even when its save was under way already.
+// sends nothing while it saves. A file that appears after this call therefore
+// contains everything that was sent before it, even if the save was already under
+// way.
 func (s *Server) save() error {
 	p := s.current()
 	if p == nil {
@@ -116,10 +116,11 @@ func (s *Server) save() error {
 	}
 }
 
-// nudge hastens a save that has not begun. The signal again, because the server
-// forgets one that comes between its renaming the file and its clearing the flag,
-// which is just when the next round begins. A connection, because signals are
-// looked at only when the event loop turns, on a quiet server every 100 ms.
+// nudge hastens a save that has not begun. It repeats the signal, because the server
+// loses a signal that comes after it has renamed the file and before it clears its
+// flag, which is exactly when the next round begins. It also makes a connection,
+// because the server checks for signals only once per round of its event loop: on a
+// quiet server every 100 ms.
 func (s *Server) nudge(p *process) {
 	if _, err := os.Stat(s.path(database + ".new")); err == nil {
 		return

@@ -13,8 +13,8 @@ const (
 	sigResume = syscall.SIGCONT
 )
 
-// endWithParent has the process killed with the thread that starts it: a test
-// binary that dies, at its time limit for one, runs no cleanup.
+// endWithParent makes the process end with the thread that starts it: a test binary
+// that is killed, for example at its time limit, runs no cleanup.
 func endWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

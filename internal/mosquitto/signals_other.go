@@ -7,7 +7,8 @@ import (
 	"os/exec"
 )
 
-// Tests are skipped where the signals do not exist or were not tried.
+// Tests are skipped on systems that do not have the signals, or on which they were
+// not tried.
 const supported = false
 
 var sigSave, sigPause, sigResume os.Signal = os.Kill, os.Kill, os.Kill

@@ -7,12 +7,11 @@ import (
 	"sync"
 )
 
-// ErrRefused is what Dial returns, inside a [net.OpError], when the listener is
-// closed.
+// ErrRefused is the error of Dial, inside a [net.OpError], if the listener is closed.
 var ErrRefused = errors.New("connection refused")
 
-// backlog is the number of connections that may wait to be accepted, as in an
-// operating system: one goroutine can dial and then accept.
+// backlog is the number of connections that may wait to be accepted. As with an
+// operating system, one goroutine can dial and then accept.
 const backlog = 128
 
 // Listener is a [net.Listener] in memory. Its methods are safe for concurrent
@@ -26,8 +25,8 @@ type Listener struct {
 
 var _ net.Listener = (*Listener)(nil)
 
-// Listen returns a listener whose connections buffer that many bytes per
-// direction; zero or less means [DefaultBuffer].
+// Listen returns a listener whose connections buffer up to buffer bytes in each
+// direction. Zero or less means [DefaultBuffer].
 func Listen(buffer int) *Listener {
 	return &Listener{
 		buffer:   buffer,
@@ -36,8 +35,8 @@ func Listen(buffer int) *Listener {
 	}
 }
 
-// Dial returns the client's end of a new connection. It waits under ctx only
-// while very many connections wait to be accepted.
+// Dial returns the client's end of a new connection. It waits, until ctx ends, only
+// if the backlog is full.
 func (l *Listener) Dial(ctx context.Context) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, opError("dial", err)
@@ -74,8 +73,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends the listener and every connection that nobody has accepted.
-// Accepted connections live on.
+// Close ends the listener and every connection that was not accepted. Accepted
+// connections stay open.
 func (l *Listener) Close() error {
 	l.closing.Do(func() { close(l.closed) })
 	l.abandon()

@@ -1,10 +1,10 @@
-// Package pipe is a network in memory: buffered duplex connections and a
-// listener that hands them out.
+// Package pipe is a network in memory: buffered duplex connections, and a listener
+// for them.
 //
-// A connection behaves like a TCP connection on one machine: writes return once
-// the bytes fit the buffer, reads return what is there, deadlines and Close work
-// from any goroutine. Unlike [net.Pipe] it does not make the writer meet the
-// reader, and several writers may wait at once, so both sides of a protocol can
+// A connection behaves like a TCP connection on one machine. Writes return once the
+// bytes fit the buffer, reads return the bytes that are there, and deadlines and
+// Close work from any goroutine. Unlike with [net.Pipe] a write does not wait for a
+// read, and several writers may wait at once. Both sides of a protocol can therefore
 // write first without a deadlock.
 //
 // Everything blocks on sync.Cond, channels and timers only. Inside a
@@ -19,17 +19,17 @@ import (
 	"time"
 )
 
-// DefaultBuffer is the room in bytes of each direction when none is asked for.
+// DefaultBuffer is the default capacity of each direction, in bytes.
 const DefaultBuffer = 64 << 10
 
-// New returns the two ends of a connection. Each direction holds up to buffer
-// bytes that are written and not yet read; zero or less means [DefaultBuffer].
-// Memory grows with the bytes that wait, an idle connection has none reserved.
+// New returns the two ends of a connection. Each direction holds up to buffer bytes
+// that are written and not yet read. Zero or less means [DefaultBuffer]. Memory grows
+// with the bytes that wait; an idle connection has none.
 //
-// After Close the peer still reads what was written before, then io.EOF.
-// Operations on a closed end fail with [net.ErrClosed], writes to an end whose
-// peer has closed with [io.ErrClosedPipe], both inside a [net.OpError]. Both ends
-// also have CloseWrite, which ends only the direction away from them.
+// After Close the peer still reads the bytes that were written before, then io.EOF.
+// Operations on a closed end fail with [net.ErrClosed]. Writes to an end whose peer
+// has closed fail with [io.ErrClosedPipe]. Both errors are inside a [net.OpError].
+// Both ends also have CloseWrite, which ends only the direction to the peer.
 func New(buffer int) (a, b net.Conn) {
 	return newPair(buffer)
 }
@@ -48,30 +48,31 @@ type Conn struct {
 	in, out *stream
 }
 
-// Read waits until something is there.
+// Read waits until there is at least one byte.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.in.read(p)
 	return n, opError("read", err)
 }
 
-// Write blocks until all of p is in the buffer. Writes of several goroutines are
-// not mixed. When it fails, n says how much the peer can still read.
+// Write blocks until all of p is in the buffer. Concurrent writes are not mixed. If
+// it fails, n is how many bytes the peer can still read.
 func (c *Conn) Write(p []byte) (int, error) {
 	n, err := c.out.write(p, false)
 	return n, opError("write", err)
 }
 
-// WriteSome waits only until there is room for anything, and writes that much.
+// WriteSome waits only until there is space for at least one byte, and writes as much
+// as fits.
 func (c *Conn) WriteSome(p []byte) (int, error) {
 	n, err := c.out.write(p, true)
 	return n, opError("write", err)
 }
 
-// Unread returns how many bytes were written that the peer has not read.
+// Unread returns how many written bytes the peer has not read.
 func (c *Conn) Unread() int { return c.out.unread() }
 
 // Arrived returns how many bytes the peer has written so far, and how many of them
-// are not read.
+// have not been read.
 func (c *Conn) Arrived() (bytes int64, unread int) { return c.in.arrived() }
 
 // Close ends both directions.
@@ -81,7 +82,7 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// CloseWrite tells the peer that nothing more comes; reading goes on.
+// CloseWrite ends the direction to the peer. Reading continues.
 func (c *Conn) CloseWrite() error {
 	c.out.closeWriter()
 	return nil
@@ -101,18 +102,18 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// SetReadDeadline is also for a Read that is under way.
+// SetReadDeadline sets the deadline of Reads, also of one under way.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	return opError("set", c.in.setReadDeadline(t))
 }
 
-// SetWriteDeadline is also for a Write that is under way, which says how far it came.
+// SetWriteDeadline sets the deadline of Writes, also of one under way, which returns
+// how many bytes it has written.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return opError("set", c.out.setWriteDeadline(t))
 }
 
-// Addr is the address of every end and listener; there is nothing to tell them
-// apart by.
+// Addr is the address of every end and listener. They cannot be told apart by it.
 type Addr struct{}
 
 // Network returns "memory".
@@ -121,8 +122,8 @@ func (Addr) Network() string { return "memory" }
 // String returns "memory".
 func (Addr) String() string { return "memory" }
 
-// opError dresses err as the net package does, so that callers find what they
-// know from sockets: Timeout, errors.Is, and a bare io.EOF.
+// opError wraps err as the net package does, so that callers find the same as with
+// sockets: Timeout, errors.Is, and a bare io.EOF.
 func opError(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err

@@ -5,14 +5,14 @@ import (
 	"sync"
 )
 
-// chunkSize is small enough that a connection carrying small packets holds one
-// page, and large enough that copying dominates bookkeeping.
+// chunkSize is small enough that a connection with small packets holds one page, and
+// large enough that copying takes most of the time.
 const chunkSize = 4 << 10
 
 type chunk [chunkSize]byte
 
-// chunks is shared by all connections, so memory follows the bytes that wait and
-// not the number of connections or their busiest moment.
+// chunks is shared by all connections, so memory depends on the bytes that wait and
+// not on the number of connections or their peak.
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
 
 // queue is a first-in first-out sequence of bytes in chunks. The zero value is
@@ -38,7 +38,7 @@ func (q *queue) write(p []byte) {
 	}
 }
 
-// read takes up to len(p) bytes off the front.
+// read removes up to len(p) bytes from the front and copies them to p.
 func (q *queue) read(p []byte) int {
 	total, done := 0, 0
 	for total < len(p) && q.size > 0 {

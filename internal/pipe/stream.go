@@ -18,7 +18,7 @@ type stream struct {
 	limit int
 	total int64 // bytes that were written
 
-	writing      bool // a Write is under way, the next one waits its turn
+	writing      bool // a Write is under way; the next one waits
 	writerClosed bool
 	readerClosed bool
 
@@ -55,8 +55,8 @@ func (s *stream) read(p []byte) (int, error) {
 	}
 }
 
-// write writes all of p, or with some set what there is room for as soon as there is
-// any.
+// write writes all of p. If some is set, it writes as much as fits as soon as there
+// is space for one byte.
 func (s *stream) write(p []byte, some bool) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,8 +66,8 @@ func (s *stream) write(p []byte, some bool) (int, error) {
 		}
 		s.writable.Wait()
 	}
-	// A flag and not a second mutex keeps the turn: waiting for a mutex is not
-	// durable blocking, and could not end at a deadline either.
+	// This is a flag and not a second mutex, because waiting for a mutex is not
+	// durable blocking and cannot end at a deadline.
 	s.writing = true
 	defer func() {
 		s.writing = false
@@ -93,7 +93,7 @@ func (s *stream) write(p []byte, some bool) (int, error) {
 	}
 }
 
-// writeError says why the writer cannot go on, nil if it can.
+// writeError returns why the writer cannot continue, or nil.
 func (s *stream) writeError() error {
 	switch {
 	case s.writerClosed:
@@ -160,8 +160,8 @@ func (s *stream) wake() {
 	s.writable.Broadcast()
 }
 
-// deadline turns a point in time into a flag that the waiting loops look at. It
-// is guarded by the mutex of its stream.
+// deadline turns a point in time into a flag that the waiting loops check. The mutex
+// of its stream guards it.
 type deadline struct {
 	at      time.Time
 	expired bool
@@ -193,8 +193,8 @@ func (d *deadline) stop() {
 	}
 }
 
-// fire runs in the timer's goroutine. Stop does not recall a call that is already
-// on its way, so the deadline may have moved since.
+// fire runs on the timer's goroutine. Stop does not cancel a call that has already
+// begun, so the deadline may have moved since.
 func (d *deadline) fire(s *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

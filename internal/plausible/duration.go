@@ -1,5 +1,5 @@
-// Package plausible guesses what was meant by a setting whose value makes no sense, such
-// as a duration of 60 nanoseconds where seconds are meant.
+// Package plausible finds settings whose values make no sense, and suggests what was
+// meant. An example is a duration of 60 nanoseconds where seconds are meant.
 package plausible
 
 import (
@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Seconds returns what is wrong with a duration that MQTT counts in seconds: a
-// [time.Duration] counts nanoseconds, so 60 is not a minute. It returns "" for zero,
-// what is negative and what can be meant.
+// Seconds returns why a duration that MQTT counts in seconds makes no sense, such as
+// 60, which is 60 nanoseconds and not a minute. It returns "" for zero, for negative
+// durations and for plausible ones.
 func Seconds(d time.Duration) string {
 	switch {
 	case d <= 0 || d >= time.Second:
@@ -20,8 +20,8 @@ func Seconds(d time.Duration) string {
 	return fmt.Sprintf("%v is less than a second; did you mean %d * time.Second?", d, d)
 }
 
-// Timeout is Seconds for a duration in which something has to happen, for which less
-// than a millisecond is too short.
+// Timeout is Seconds for a duration in which something has to happen. Less than a
+// millisecond makes no sense for it.
 func Timeout(d time.Duration) string {
 	unit := "time.Second"
 	switch {

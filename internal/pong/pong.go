@@ -1,7 +1,7 @@
-// Package pong answers the pings of a WebSocket. Package websocket would do it in the
-// reader, which stands still meanwhile, and would end the connection when the writer is
-// busy for five seconds. On a slow line a single frame keeps it busy for longer. Here
-// the answer waits for its turn between two frames, as long as that takes.
+// Package pong answers the pings of a WebSocket. Package websocket would answer them in
+// the reader, which stops meanwhile, and would end the connection if the writer is busy
+// for five seconds. On a slow line a single frame can take longer. Here the answer
+// waits between two frames for as long as necessary.
 package pong
 
 import (
@@ -11,11 +11,11 @@ import (
 	"sync"
 )
 
-// Answers sends the answers of one connection.
+// Answers sends the pongs of one connection.
 type Answers struct {
 	to     io.Writer
 	masked bool
-	turn   chan struct{} // whoever writes to the connection has put something in
+	turn   chan struct{} // holds one value while a goroutine writes to the connection
 
 	mu      sync.Mutex // guards what follows
 	pending []byte     // the frame to send next; nil: none
@@ -25,19 +25,21 @@ type Answers struct {
 	sender sync.WaitGroup
 }
 
-// New returns Answers that write whole frames to w, those of a client if masked.
+// New returns Answers that write whole frames to w, masked like those of a client if
+// masked is set.
 func New(w io.Writer, masked bool) *Answers {
 	return &Answers{to: w, masked: masked, turn: make(chan struct{}, 1)}
 }
 
-// Begin waits until nobody else writes a frame. End has to follow when it is written.
+// Begin waits until no other goroutine writes a frame. Call End when the frame is
+// written.
 func (a *Answers) Begin() { a.turn <- struct{}{} }
 
-// End lets others write.
+// End allows other goroutines to write.
 func (a *Answers) End() { <-a.turn }
 
-// Received is to be called for each ping. It does not wait. Its result tells package
-// websocket not to answer as well.
+// Received is called for each ping. It does not wait. Its result tells package
+// websocket not to answer the ping, too.
 func (a *Answers) Received(_ context.Context, payload []byte) bool {
 	frame := a.frame(payload)
 	a.mu.Lock()
@@ -50,7 +52,7 @@ func (a *Answers) Received(_ context.Context, payload []byte) bool {
 	return false
 }
 
-// Close returns when nothing is sent any more. The connection is closed already.
+// Close returns when no more pongs are sent. The connection must be closed already.
 func (a *Answers) Close() {
 	a.mu.Lock()
 	a.closed = true
@@ -58,7 +60,7 @@ func (a *Answers) Close() {
 	a.sender.Wait()
 }
 
-// send sends what is pending, and what comes meanwhile.
+// send sends the pending pong, and those that are added meanwhile.
 func (a *Answers) send() {
 	for {
 		a.Begin()
@@ -68,7 +70,7 @@ func (a *Answers) send() {
 		a.running = frame != nil
 		a.mu.Unlock()
 		if frame != nil {
-			_, _ = a.to.Write(frame) // whoever writes next has the same error
+			_, _ = a.to.Write(frame) // the next writer gets the same error
 		}
 		a.End()
 		if frame == nil {
@@ -77,7 +79,7 @@ func (a *Answers) send() {
 	}
 }
 
-// frame builds a pong frame.
+// frame returns a pong frame.
 func (a *Answers) frame(payload []byte) []byte {
 	const final, pong, mask = 0x80, 0x0a, 0x80
 	size := byte(len(payload)) // at most 125

@@ -1,22 +1,21 @@
 // Package bolt keeps a [store.Store] in one file, by way of go.etcd.io/bbolt.
 //
-// A Commit returns when the disk has what it wrote. The file is whole at every
-// instruction at which the process or the machine may stop. Commits that come together
-// share one transaction and its two writes to the disk; a Commit that comes alone begins
-// at once. The package has no goroutine of its own: the first Commit writes for those
-// that wait.
+// A Commit returns when its changes are on the disk. The file is consistent at every
+// instruction at which the process or the machine may stop. Concurrent Commits share one
+// transaction and its two writes to the disk; a single Commit begins at once. The
+// package has no goroutine of its own: the first Commit also writes for those that wait.
 //
 // # The file
 //
-// Open reads the structure of the whole file, values aside, and refuses a damaged one.
-// Values carry checksums, which Scan verifies. The file grows by pieces of 4 MiB; where
-// the file system knows holes, they take no space on the disk.
+// Open checks the structure of the whole file, except the values, and refuses a damaged
+// one. Values carry checksums, which Scan verifies. The file grows in steps of 4 MiB;
+// if the file system supports holes, these take no space on the disk.
 //
-// The file also shrinks. When most of it is free, it is copied to a new one beside it,
-// PATH.compact, which then takes its place. Open does so when half of 64 MiB or more is
-// free. A Commit does so when three quarters are free and what is left is at most
-// 16 MiB, as after a long queue has been worked off. On Windows, which does not replace
-// open files, the file does not shrink.
+// The file also shrinks. When most of it is free, it is copied to a new file beside it,
+// PATH.compact, which then replaces it. Open does so if at least half of a file of at
+// least 64 MiB is free. A Commit does so if at least three quarters are free and at
+// most 16 MiB remain, as after a long queue has been worked off. On Windows, which
+// cannot replace open files, the file does not shrink.
 //
 // On 64-bit systems other than Windows the file is mapped into 16 GiB of address space.
 // Monitoring shows that as virtual size; only what was read takes memory. Below that
@@ -25,16 +24,16 @@
 //
 // # When things go wrong
 //
-// On a full disk the Commits that do not fit fail. The file stays usable, and Commits
-// that fit go on. Deleting needs some space, too, before it frees any: Config.MaxSize
-// keeps a store away from the end of its disk.
+// On a full disk Commits that do not fit fail. The file stays usable, and Commits
+// that fit succeed. Deleting also needs some space before it frees any:
+// Config.MaxSize keeps a store away from the end of its disk.
 //
-// When the disk fails in a way that leaves unknown what it has kept, the File cannot be
-// used any more: everything fails with the same error until the program opens the file
-// again. Damage that is found while the File is open, such as a file that was cut off,
-// makes Commit and Scan fail with ErrDamaged. One case is left that ends the process:
-// damage that happens after Open and is met by the clean-up after a failed write to the
-// disk, because bbolt looks through the file on a goroutine of its own then.
+// When the disk fails in a way that leaves it unknown what was written, the File can no
+// longer be used: all calls fail with the same error until the program opens the file
+// again. If damage is found while the File is open, for example because the file was
+// truncated, Commit and Scan fail with ErrDamaged. One case still ends the process:
+// damage that happens after Open and is found by the clean-up after a failed write.
+// bbolt then reads the file on a goroutine of its own.
 package bolt
 
 import (
@@ -52,7 +51,7 @@ var (
 	ErrLocked = errors.New("in use by another process")
 
 	// ErrForeign is wrapped by the error of an Open that found a file of another
-	// kind. It was not changed.
+	// kind. Open has not changed that file.
 	ErrForeign = errors.New("not a store of this package")
 
 	// ErrDamaged is wrapped by the errors about a file whose contents make no sense.
@@ -71,24 +70,24 @@ var (
 // a quarter of it.
 const MaxValue = 1 << 30
 
-// Config says how a file is kept. Its zero value is right for most.
+// Config says how a file is kept. The zero value suits most programs.
 type Config struct {
-	// NoSync makes Commit return without waiting for the disk. What was committed
-	// still survives the end of the process in every way, but not a crash of the
-	// machine: that may lose the last seconds, and it may leave a file that Open
-	// refuses as damaged. Close waits for the disk all the same. Zero means that every
-	// Commit waits.
+	// NoSync makes Commit return without waiting for the disk. Committed changes then
+	// still survive every end of the process, but not a crash of the machine. Such a
+	// crash may lose the last seconds, and it may leave a file that Open refuses as
+	// damaged. Close waits for the disk in any case. If false, every Commit waits.
 	NoSync bool
 
 	// LockTimeout is how long Open waits for another process to close the file. Zero
-	// means one second, less than zero that it does not wait.
+	// means one second, a negative duration that it does not wait.
 	LockTimeout time.Duration
 
-	// MaxSize limits the file, in bytes: a Commit for which there is no room left
-	// fails with ErrFull. One that only deletes may exceed it for a moment, so that a
-	// full store can be emptied; nothing helps like that when the disk itself is full.
-	// A file that has grown further stays usable within itself. While it is copied to
-	// shrink it, the copy takes room beside it. Zero means that only the disk limits it.
+	// MaxSize limits the file, in bytes. A Commit that would exceed it fails with
+	// ErrFull. A Commit that only deletes may exceed it for a moment, so that a full
+	// store can be emptied; if the disk itself is full, that is not possible. A file
+	// that is already larger stays usable within its size. While a file is copied to
+	// shrink it, the copy takes space besides. Zero means that only the disk limits the
+	// file.
 	MaxSize int64
 }
 

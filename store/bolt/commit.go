@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// maxGroup limits what is written at a time for those who come together, in bytes.
-	// A Commit that is larger is written alone.
+	// maxGroup limits what is written together for concurrent Commits, in bytes. A
+	// larger Commit is written alone.
 	maxGroup = 4 << 20
-	// opCost is what an operation counts beside its key and value: its share of a page
-	// that has to be read and written again.
+	// opCost is what an operation counts besides its key and value: its share of a
+	// page that has to be read and rewritten.
 	opCost = 128
 )
 
@@ -35,10 +35,11 @@ type request struct {
 }
 
 // Commit implements store.Store. It also refuses values longer than MaxValue, with
-// ErrValue. Commits that arrive while one is being written are written together
-// afterwards, up to 4 MiB at a time, and each has its own result: when all of them
-// do not fit on the disk, those go in that do, at first those that only delete, then
-// small ones. Config.MaxSize does not hold up deleting; a disk without any room may.
+// ErrValue. Commits that arrive during a write are then written together, up to 4 MiB
+// at a time, and each has its own result. If not all of them fit on the disk, those
+// that fit are written: first those that only delete, then the others from the
+// smallest on. Config.MaxSize does not stop deletions, but a disk without any free
+// space may.
 func (f *File) Commit(ops []store.Op) error {
 	if err := check(ops); err != nil {
 		return err
@@ -68,15 +69,16 @@ func (f *File) Commit(ops []store.Op) error {
 	return r.err
 }
 
-// lead writes the first group of the queue, in which the caller is, tells those who
-// wait and leaves the lead to the next. So nobody works for longer than one group
-// takes.
+// lead writes the first group of the queue, which contains the caller's Commit, and
+// answers it. It then passes the lead to the next waiting Commit, so that no caller
+// works for longer than one group takes.
 func (f *File) lead() {
-	// Those who were just answered, or are about to come, can join: it costs nothing
-	// when nobody else can run and makes groups of those whose turns would alternate.
+	// This lets Commits that are about to come join. It costs nothing if no other
+	// goroutine can run. Without it two callers would alternate instead of sharing a
+	// group.
 	runtime.Gosched()
 	f.mu.Lock()
-	group := firstGroup(f.queue) // only we remove from the queue
+	group := firstGroup(f.queue) // only the leader removes from the queue
 	err := f.broken
 	f.mu.Unlock()
 
@@ -110,7 +112,7 @@ func (f *File) lead() {
 	}
 }
 
-// firstGroup returns those at the head of the queue who are written together.
+// firstGroup returns the requests at the head of the queue that are written together.
 func firstGroup(queue []*request) []*request {
 	size := queue[0].size
 	for i, r := range queue[1:] {
@@ -130,11 +132,12 @@ func answer(group []*request, err error) {
 	}
 }
 
-// write writes a group in one transaction and answers it. When it fails because of
-// what one of them wants, the others are not to suffer: then they are written one at
-// a time, deletions first, which make room, then from the smallest on. When one
-// fails, those after it need no less room and fail with it, because each attempt may
-// be expensive. It returns an error only when the File is of no use any more.
+// write writes a group in one transaction and answers it. If that fails because of
+// one request, the others should not suffer. They are then written one at a time:
+// first those that only delete, which frees space, then the others from the smallest
+// on. When one fails, all later ones fail with it, because they need at least as much
+// space and each attempt may be expensive. An error of write itself means that the
+// File can no longer be used.
 func (f *File) write(group []*request) error {
 	err := f.transact(group)
 	if fatal := onlyFatal(err); err == nil || fatal != nil || len(group) == 1 {
@@ -154,8 +157,8 @@ func (f *File) write(group []*request) error {
 	return nil
 }
 
-// fatalError says that a File is of no use any more, because it is damaged or it is
-// not known what is in it.
+// fatalError says that a File can no longer be used, because it is damaged or its
+// contents are unknown.
 type fatalError struct{ error }
 
 func (e *fatalError) Unwrap() error { return e.error }
@@ -170,8 +173,8 @@ func onlyFatal(err error) error {
 // transact writes a group in one transaction. After an error nothing has changed,
 // unless it is fatal.
 func (f *File) transact(group []*request) error {
-	d := f.db // only who leads the queue replaces it
-	// Deleting writes pages before it frees others. If it could fail for the limit, a
+	d := f.db // only the leader replaces it
+	// Deleting writes pages before it frees others. If the limit could stop it, a
 	// full store would stay full.
 	d.MaxSize = 0
 	if slices.ContainsFunc(group, func(r *request) bool { return r.sets != 0 }) {
@@ -179,14 +182,14 @@ func (f *File) transact(group []*request) error {
 	}
 	id := 0
 	err := guard(func() error {
-		// Until there is a transaction to roll back, a panic leaves locks behind.
+		// Until there is a transaction to roll back, a panic leaves locks held.
 		d.stuck = true
 		tx, err := d.Begin(true)
 		if err != nil {
 			d.stuck = false
 			return err
 		}
-		// This does nothing after bbolt's own Commit, be it with an error. After a panic
+		// This does nothing after bbolt's own Commit, even a failed one. After a panic
 		// it releases what bbolt holds, unless it panics, too.
 		defer func() {
 			_ = tx.Rollback()
@@ -231,9 +234,10 @@ func apply(tx *bbolt.Tx, group []*request) error {
 	return nil
 }
 
-// mayBeVisible reports whether readers see the transaction id although it failed:
-// its last page was written, but whether that page has reached the disk is open. The
-// system may say so once and forget it, so that waiting again proves nothing.
+// mayBeVisible reports whether readers see the transaction id although it failed. In
+// that case its last page was written, but it is not known whether the page is on the
+// disk. The system may report the failure once and forget it, so another sync proves
+// nothing.
 func (f *File) mayBeVisible(d *database, id int) bool {
 	seen := true
 	err := guard(func() error {

@@ -16,8 +16,8 @@ import (
 const (
 	// growth is how much a file grows at a time. Each time costs one more fsync.
 	growth = 4 << 20
-	// mapped is the address space for a file, where that costs nothing. A larger file
-	// is mapped anew when it grows, which has to wait for those who read it.
+	// mapped is the address space for a file, on systems where that costs nothing. A
+	// larger file is mapped anew when it grows, which has to wait for the readers.
 	mapped = 16 << 30
 )
 
@@ -25,17 +25,17 @@ const (
 type database struct {
 	*bbolt.DB
 	file *os.File
-	// scans counts those who read; retired says that another database has taken the
-	// place, so that the last of them closes this one. Both belong to File.mu.
+	// scans counts the readers. retired says that another database has replaced this
+	// one, so the last reader closes it. File.mu guards both.
 	scans   int
 	retired bool
-	// stuck says that bbolt panicked and holds its locks forever.
+	// stuck says that bbolt has panicked and holds its locks forever.
 	stuck bool
 }
 
 func openDatabase(path string, config Config, wait time.Duration) (*database, error) {
 	d, err := tryDatabase(path, config, wait, mapping())
-	if errors.Is(err, syscall.ENOMEM) { // the process may not have that much address space
+	if errors.Is(err, syscall.ENOMEM) { // the process may have less address space
 		d, err = tryDatabase(path, config, wait, 0)
 	}
 	return d, err
@@ -53,8 +53,8 @@ func tryDatabase(path string, config Config, wait time.Duration, mapping int) (*
 	options := bbolt.Options{
 		Timeout: wait,
 		NoSync:  config.NoSync,
-		// A list of what is free in a file that was large once is large itself, and would
-		// be written with every Commit. Open finds out what is free by looking.
+		// The list of free pages of a file that was large once is large itself, and would
+		// be written with every Commit. Without it Open finds the free pages by looking.
 		NoFreelistSync:  true,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: mapping,
@@ -71,7 +71,7 @@ func tryDatabase(path string, config Config, wait time.Duration, mapping int) (*
 		return nil, describe(err)
 	}
 	d.AllocSize = growth
-	if limit := config.maxSize(); limit > 0 { // the last piece is not to be most of it
+	if limit := config.maxSize(); limit > 0 { // the last step should not be most of the file
 		d.AllocSize = min(growth, limit/16)
 	}
 	return d, nil
@@ -82,7 +82,7 @@ func (d *database) openFile(path string, flag int, mode os.FileMode) (file *os.F
 	return d.file, err
 }
 
-// describe finds our words for errors of bbolt.
+// describe translates errors of bbolt.
 func describe(err error) error {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
@@ -133,7 +133,7 @@ func (d *database) size() int64 {
 
 func (d *database) close() error {
 	if d.stuck {
-		// Closing bbolt would wait forever. The mapped file, and on some systems its lock,
+		// Closing bbolt would wait forever. The mapping, and on some systems the lock,
 		// stays until the process ends.
 		return d.file.Close()
 	}

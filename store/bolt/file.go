@@ -14,23 +14,24 @@ type File struct {
 	path   string
 	config Config
 
-	// What tests replace.
+	// Tests replace these.
 	commit    func(*bbolt.Tx) error
 	shrinking limits
 
-	// ended is closed when the first Close has done everything.
+	// ended is closed when the first Close has finished.
 	ended chan struct{}
-	// scans counts those under way in all databases. It grows under mu before closed.
+	// scans counts the Scans under way in all databases. It is only increased under
+	// mu, before closed is set.
 	scans sync.WaitGroup
 
 	// mu guards what follows. It is not held while the file is read or written.
 	mu sync.Mutex
-	// db changes when the file was shrunk. Only who leads the queue does so.
+	// db is replaced when the file was shrunk. Only the leader of the queue does so.
 	db *database
-	// queue has the Commits that nobody has answered yet, in the order in which they
-	// came. The first leads: it writes for those that follow.
+	// queue holds the Commits without an answer, in the order in which they came. The
+	// first one leads: it also writes for those that follow.
 	queue []*request
-	// broken is why nothing works any more.
+	// broken is the error of all calls once the File can no longer be used.
 	broken error
 	closed bool
 	// drained, if not nil, is closed when the queue has become empty.
@@ -42,9 +43,9 @@ var _ store.Store = (*File)(nil)
 // Path returns the path of the file, without symbolic links.
 func (f *File) Path() string { return f.path }
 
-// Close waits for the Commits and Scans that have begun and closes the file, which
-// then is on the disk even with NoSync. Others fail with store.ErrClosed from then
-// on. A second Close waits for the first and does nothing.
+// Close waits for the Commits and Scans that have begun, and closes the file.
+// Everything is then on the disk, even with NoSync. Later calls fail with
+// store.ErrClosed. A second Close waits for the first and does nothing else.
 func (f *File) Close() error {
 	f.mu.Lock()
 	if f.closed {
@@ -77,7 +78,7 @@ func (f *File) Close() error {
 	return nil
 }
 
-// usable returns why the File is not, if so. The caller holds f.mu.
+// usable returns nil, or why the File cannot be used. The caller holds f.mu.
 func (f *File) usable() error {
 	if f.closed {
 		return store.ErrClosed

@@ -5,9 +5,8 @@ import (
 	"runtime/debug"
 )
 
-// guard calls f and makes errors of the panics with which bbolt meets a damaged
-// file, and of the faults with which the processor meets one that has become too
-// short for where it is mapped.
+// guard calls f and turns panics into errors: those of bbolt on a damaged file, and
+// memory faults on a file that has become shorter than its mapping.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -13,17 +13,17 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// bucketName is the bucket that has all records. It marks a file as ours and tells
-// the version of what is in it.
+// bucketName is the bucket that has all records. It marks a file as one of this
+// package, and contains the version of its format.
 var bucketName = []byte("github.com/seed65a45251/mqtt/store 1")
 
-// smallest is the size of a file that has nothing in it yet: four pages.
+// smallest is the size of an empty store: four pages.
 const smallest = 4 * 4096
 
-// Open opens the store at path, or creates one that only its user may read, in a
-// directory that exists. It fails when the file is in use (ErrLocked), of another
-// kind (ErrForeign) or damaged (ErrDamaged), and with the error of the system
-// otherwise.
+// Open opens the store at path. If there is none, it creates one that only its user
+// may read; the directory has to exist. It fails if the file is in use (ErrLocked),
+// of another kind (ErrForeign) or damaged (ErrDamaged), and otherwise with the error
+// of the system.
 func Open(path string, config Config) (*File, error) {
 	f := newFile(path, config, shrinking)
 	if err := f.open(); err != nil {
@@ -46,8 +46,8 @@ func (f *File) open() (err error) {
 		if err != nil {
 			return err
 		}
-		// Whoever had the file open may have replaced it by a smaller one while we waited
-		// for the lock on the old one, which nobody will find any more.
+		// While this waited for the lock, the process that held it may have replaced the
+		// file by a smaller one. The lock is then on a file that has no name any more.
 		if d.isAt(f.path) {
 			return f.begin(d, used)
 		}
@@ -58,8 +58,9 @@ func (f *File) open() (err error) {
 	}
 }
 
-// resolve returns the path that leads to the same file when the program changes its
-// directory, and that can be renamed to: not a symbolic link.
+// resolve returns an absolute path to the same file that is not a symbolic link. It
+// stays right if the program changes its directory, and it can be the target of a
+// rename.
 func resolve(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -71,14 +72,14 @@ func resolve(path string) (string, error) {
 	return path, nil
 }
 
-// until returns how long bbolt may wait for a lock. Less than nothing makes it try
-// once, nothing would make it wait forever.
+// until returns how long bbolt may wait for a lock. A negative duration makes bbolt
+// try once, whereas zero would make it wait forever.
 func until(deadline time.Time) time.Duration {
 	return cmp.Or(time.Until(deadline), -1)
 }
 
-// openOnce opens the file that is at path when it comes to that, and returns how
-// much of it is in use.
+// openOnce opens the file that is at path at that moment, and returns how much of it
+// is in use.
 func openOnce(path string, config Config, deadline time.Time) (*database, int64, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,17 +108,17 @@ func openOnce(path string, config Config, deadline time.Time) (*database, int64,
 	return d, used, err
 }
 
-// begin makes d the file's database, when it has its bucket and is not too large for
-// what is in it.
+// begin makes d the file's database. It ensures that d has its bucket, and shrinks the
+// file if it is too large for its contents.
 func (f *File) begin(d *database, used int64) error {
 	f.db = d
 	if err := guard(d.ensureBucket); err != nil {
 		d.close()
 		return err
 	}
-	// The file is as good as before if that fails, for want of room or of the right to
-	// write into the directory. It fails for good only when nobody can tell which of
-	// the two files will be there after a crash.
+	// If shrinking fails, for lack of space or of the right to write into the
+	// directory, the file is as good as before. It is fatal only if it is unknown
+	// which of the two files will be there after a crash.
 	if f.shrinking.atOpen(d.size(), used) {
 		if err := f.shrink(); err != nil {
 			f.db.close()
@@ -127,9 +128,9 @@ func (f *File) begin(d *database, used int64) error {
 	return nil
 }
 
-// create makes an empty store and puts it at path when it is complete: a crash in
-// between leaves no file that cannot be opened. When two do so at a time, the first
-// wins and both go on with its file.
+// create makes an empty store under another name and moves it to path when it is
+// complete, so that a crash leaves no file that cannot be opened. If two processes do
+// so at a time, the first wins and both use its file.
 func create(path string, maxSize int64) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new*")
 	if err != nil {
@@ -153,7 +154,8 @@ func create(path string, maxSize int64) error {
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case err != nil:
-		// A file system without links: bbolt makes the database out of an empty file.
+		// The file system has no links. bbolt then makes the database out of an empty
+		// file.
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return err
@@ -165,9 +167,10 @@ func create(path string, maxSize int64) error {
 	return syncDirectory(path)
 }
 
-// syncDirectory makes the name of a file durable; its own fsync does not.
+// syncDirectory makes the name of a file durable. The fsync of the file itself does
+// not.
 func syncDirectory(path string) error {
-	if runtime.GOOS == "windows" { // there directories can not be synced
+	if runtime.GOOS == "windows" { // Windows cannot sync directories
 		return nil
 	}
 	dir, err := os.Open(filepath.Dir(path))

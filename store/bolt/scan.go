@@ -10,9 +10,10 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// Scan implements store.Store. The file keeps what a Scan may still come to, so a
-// loop that takes long while others commit makes it grow. Where Commits and Scans do
-// not wait for each other, the loop may call Commit and Scan.
+// Scan implements store.Store. The file keeps all records that a Scan may still
+// reach, so a long loop makes it grow if there are Commits meanwhile. On systems
+// where Commits and Scans do not wait for each other, the loop may call Commit and
+// Scan.
 func (f *File) Scan(prefix []byte) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		if err := f.scan(bytes.Clone(prefix), yield); err != nil {
@@ -44,7 +45,7 @@ func (f *File) scan(prefix []byte, yield func(store.Record, error) bool) error {
 	}
 }
 
-// acquire returns the database with one more who reads it.
+// acquire returns the database and counts one more reader of it.
 func (f *File) acquire() (*database, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -65,14 +66,14 @@ func (f *File) release(d *database) {
 	last := d.retired && d.scans == 0
 	f.mu.Unlock()
 	if last {
-		_ = d.close() // nothing can be lost with a file that has no name any more
+		_ = d.close() // the file has no name any more, so nothing can be lost
 	}
 	f.scans.Done()
 }
 
-// scanner walks over the records with a prefix. It copies each: what bbolt returns
-// lies in the mapped file, where writing, or reading when the file was cut off, ends
-// the process.
+// scanner walks over the records with a prefix. It copies each of them: the memory
+// that bbolt returns is the mapped file. A write to it ends the process, and so does
+// a read after the file was truncated.
 type scanner struct {
 	tx     *bbolt.Tx
 	prefix []byte
@@ -80,7 +81,8 @@ type scanner struct {
 	record store.Record
 }
 
-// next makes the next record the current one; after the last there is no cursor.
+// next makes the next record the current one. After the last record there is no
+// cursor.
 func (s *scanner) next() error {
 	var key, sealed []byte
 	if s.cursor == nil {

@@ -6,12 +6,12 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// limits say when a file is worth copying to make it smaller.
+// limits say when it is worth copying a file to make it smaller.
 type limits struct {
 	// from is the size from which a file may be shrunk.
 	from int64
-	// quick is how much may be in use for a Commit to shrink it. Others wait for that
-	// long.
+	// quick is how many bytes may be in use for a Commit to shrink the file. Other
+	// Commits wait during the copy.
 	quick int64
 }
 
@@ -25,12 +25,12 @@ func (l limits) whileOpen(size, used int64) bool {
 	return size >= l.from && used <= size/4 && used <= l.quick
 }
 
-// shrinkIfEmpty shrinks a file that is nearly empty. Only who leads the queue calls
-// it.
+// shrinkIfEmpty shrinks a file that is nearly empty. Only the leader of the queue
+// calls it.
 func (f *File) shrinkIfEmpty() error {
 	stats := f.db.Stats()
 	free := int64(stats.FreePageN+stats.PendingPageN) * int64(f.db.Info().PageSize)
-	if free < f.shrinking.from/2 { // nearly always; it saves the system call
+	if free < f.shrinking.from/2 { // this is nearly always so, and saves the system call
 		return nil
 	}
 	var inPages int64 // the file is up to growth larger
@@ -41,15 +41,14 @@ func (f *File) shrinkIfEmpty() error {
 		})
 	})
 	if err != nil || !f.shrinking.whileOpen(f.db.size(), inPages-free) {
-		return nil // if that fails the next Commit does, too
+		return nil // if that fails, the next Commit does, too
 	}
 	return f.shrink()
 }
 
-// shrink copies the records into a new file, which then takes the place of the old
-// one. Those who scan the old one finish there. If it cannot be done it is not
-// tried again before the file has doubled; an error says that the File is of no use
-// any more.
+// shrink copies the records into a new file, which then replaces the old one. Scans
+// of the old file continue there. If shrinking fails, it is tried again only when the
+// file has doubled. An error means that the File can no longer be used.
 func (f *File) shrink() error {
 	old := f.db
 	name := f.path + ".compact"
@@ -72,15 +71,15 @@ func (f *File) shrink() error {
 		_ = old.close()
 	}
 	// Until the directory is on the disk, a crash of the machine may bring the old file
-	// back, without what will be committed to the new one.
+	// back, without later Commits.
 	if err := syncDirectory(f.path); err != nil && !f.config.NoSync {
 		return &fatalError{err}
 	}
 	return nil
 }
 
-// copyTo copies all records into a new file. What an interrupted copy left there is
-// removed: whoever has the lock on the store's file owns this name, too.
+// copyTo copies all records into a new file. It removes the rest of an interrupted
+// copy: the process that has the lock on the store's file owns this name, too.
 func (f *File) copyTo(name string) (*database, error) {
 	if err := os.Remove(name); err != nil && !os.IsNotExist(err) {
 		return nil, err

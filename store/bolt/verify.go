@@ -11,10 +11,10 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// verifyFile reads the structure of the file at path, which is not empty, and
-// returns how many bytes are in use. bbolt itself trusts what it reads: wrong page
-// numbers or lengths would make it panic, on goroutines of its own too, or go round
-// in circles. So it gets only files in which every page is where it should be.
+// verifyFile checks the structure of the file at path, which is not empty, and
+// returns how many bytes are in use. bbolt trusts what it reads: wrong page numbers
+// or lengths would make it panic, also on goroutines of its own, or loop forever. It
+// therefore gets only files in which every page is where it should be.
 func verifyFile(path string, wait time.Duration) (used int64, err error) {
 	var file *os.File
 	options := bbolt.Options{
@@ -59,7 +59,7 @@ func verifyFile(path string, wait time.Duration) (used int64, err error) {
 	return v.used * v.pageSize, nil
 }
 
-// maxDepth is far beyond the depth of any tree that fits on a disk.
+// maxDepth is far more than the depth of any tree that fits on a disk.
 const maxDepth = 64
 
 // A page begins with its number (8 bytes), its kind (2), the count of its elements
@@ -77,19 +77,19 @@ var order = binary.NativeEndian
 type verifier struct {
 	file     io.ReaderAt
 	pageSize int64
-	pages    uint64 // how many the file has, first two included
+	pages    uint64 // number of pages in the file, the first two included
 	seen     []uint64
 	used     int64
 }
 
-// span says which keys may be in a part of the tree: from low on and below high, if
-// not nil.
+// span is the range of keys in a part of the tree: from low on and below high. A nil
+// bound does not limit.
 type span struct {
 	low, high []byte
 	depth     int
 }
 
-// element is what a leaf has: a record, or a bucket if it has that flag.
+// element is an entry of a leaf: a record, or a bucket if it has that flag.
 type element struct {
 	key    []byte
 	bucket bool
@@ -201,15 +201,16 @@ func (v *verifier) leaf(n *node, count int64, visit func(element) error, keys sp
 	return nil
 }
 
-// ascending reports whether key may stand between low and high. It has to be above
-// low where strictly is set, or may be the same.
+// ascending reports whether key may stand between low and high. If strictly is set,
+// it must be above low; otherwise it may equal low.
 func ascending(low, key, high []byte, strictly bool) bool {
 	c := bytes.Compare(low, key)
 	return (c < 0 || c == 0 && !strictly) && (high == nil || bytes.Compare(key, high) < 0)
 }
 
 // bucket verifies an element at the root of the file: the bucket with all records.
-// Its value is a page number and a counter, and if that number is 0 the page itself.
+// Its value is a page number and a counter. If the number is 0, the page itself
+// follows.
 func (v *verifier) bucket(e element) error {
 	if !bytes.Equal(e.key, bucketName) {
 		return fmt.Errorf("%w: it has a bucket %q", ErrForeign, e.key)
@@ -243,7 +244,7 @@ func (v *verifier) damaged(page uint64, what string) error {
 	return fmt.Errorf("%w: page %d %s", ErrDamaged, page, what)
 }
 
-// node is a page with those that continue it, or one inside a value.
+// node is a page with its continuation pages, or a page inside a value.
 type node struct {
 	id     uint64
 	at     io.ReaderAt
@@ -261,7 +262,7 @@ func (n *node) read(head int64) error {
 	return err
 }
 
-// bytes returns a part of the node. It belongs to the caller to read only.
+// bytes returns a part of the node. The caller must not change it.
 func (n *node) bytes(at, length int64) ([]byte, error) {
 	if at+length > n.size {
 		return nil, fmt.Errorf("%w: page %d points beyond itself", ErrDamaged, n.id)

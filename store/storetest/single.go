@@ -17,7 +17,7 @@ func testEmpty(t *testing.T, s store.Store) {
 }
 
 func testOrder(t *testing.T, s store.Store) {
-	// Bytes count, not letters, and what is shorter comes first.
+	// Keys are ordered by bytes, not letters, and a prefix comes first.
 	keys := []string{"\xff\xff", "b", "\x00", "a\x00", "é", "a", "A", "\xff", "aa", "\x00\x00", "a\xff"}
 	for _, key := range keys {
 		commit(t, s, set(key, "v"))
@@ -37,7 +37,7 @@ func testPrefix(t *testing.T, s store.Store) {
 	want(t, s, "a/b/")
 	want(t, s, "0")
 	want(t, s, "b")
-	// No key is the first beyond these prefixes.
+	// Every key above one of these prefixes begins with it, so none is the first behind them.
 	want(t, s, "\xff", "\xff=5", "\xff\xff\x01=6")
 	want(t, s, "\xff\xff", "\xff\xff\x01=6")
 	want(t, s, "\xff\xff\xff")
@@ -150,7 +150,7 @@ func testAliasing(t *testing.T, s store.Store) {
 	prefix := []byte("k")
 	records := s.Scan(prefix)
 	for r, err := range records {
-		prefix[0] = 'x' // it is the caller's once the loop runs
+		prefix[0] = 'x' // it belongs to the caller once the loop runs
 		if err != nil || string(r.Key) != "key" {
 			t.Errorf("Scan yields %q, error %v", r.Key, err)
 		}
@@ -167,7 +167,7 @@ func testBreak(t *testing.T, s store.Store) {
 			break
 		}
 	}
-	// A loop that was left holds nothing up.
+	// A loop that was left does not delay the Commit.
 	commit(t, s, set("a", "4"))
 	want(t, s, "", "a=4", "b=2", "c=3")
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// Run tests Stores. Function open returns a new, empty one for each subtest, and
-// reopen another one that must have what was in closed, which was closed; nil stands
-// for a Store that ends with Close. Run closes the Stores. It is best run with the
-// race detector, too.
+// Run tests an implementation of Store. open returns a new, empty Store for each
+// subtest. reopen returns another Store that must have the contents of closed, which
+// was closed; if nil, the contents end with Close. Run closes the Stores. Run it with
+// the race detector, too.
 func Run(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testing.T, closed store.Store) store.Store) {
 	for _, test := range []struct {
 		name string
@@ -77,7 +77,7 @@ func closeStore(t *testing.T, s store.Store) {
 	}
 }
 
-// scan returns the records with a prefix as key=value.
+// scan returns the records with a prefix, as key=value.
 func scan(t *testing.T, s store.Store, prefix string) []string {
 	t.Helper()
 	var found []string
@@ -97,7 +97,7 @@ func want(t *testing.T, s store.Store, prefix string, records ...string) {
 	}
 }
 
-// wantScanError fails unless Scan yields exactly one thing, an error that matches.
+// wantScanError fails unless Scan yields exactly one result, an error that matches.
 func wantScanError(t *testing.T, s store.Store, matches func(error) bool) {
 	t.Helper()
 	n := 0
@@ -112,7 +112,7 @@ func wantScanError(t *testing.T, s store.Store, matches func(error) bool) {
 	}
 }
 
-// pattern returns n bytes that tell i from others.
+// pattern returns n bytes that differ for each i.
 func pattern(i, n int) []byte {
 	seed := fmt.Appendf(nil, "<%d>", i)
 	return bytes.Repeat(seed, n/len(seed)+1)[:n]

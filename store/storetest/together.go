@@ -9,8 +9,9 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// testSnapshot commits from another goroutine while a loop runs, which is what
-// Scan allows. The loop waits for nobody: a Commit may have to wait for it.
+// testSnapshot commits from another goroutine during a loop, which Scan allows. The
+// loop does not wait for the Commit, because the Commit may have to wait for the
+// loop.
 func testSnapshot(t *testing.T, s store.Store) {
 	var records []string
 	for i := range 500 {
@@ -157,8 +158,8 @@ func testClosed(t *testing.T, s store.Store) {
 	}
 }
 
-// testCloseBeside closes while others use the Store: each call succeeds as a whole
-// or fails with ErrClosed.
+// testCloseBeside calls Close while other goroutines use the Store: each call either
+// succeeds as a whole or fails with ErrClosed.
 func testCloseBeside(t *testing.T, s store.Store) {
 	var running sync.WaitGroup
 	var started sync.WaitGroup

@@ -14,7 +14,7 @@ import (
 )
 
 // A browser lets every web page open WebSockets to every host, and says in Origin where
-// the page came from. Host can be wrong: if a name of somebody else leads to a loopback
+// the page came from. Host can be wrong: if a foreign name leads to a loopback
 // address (DNS rebinding), Origin and Host are the same. A request that arrives over
 // loopback must therefore name this machine, or a configured name, in Host.
 

@@ -90,15 +90,17 @@ func newConn(o connOptions, nc *transport.Conn, h hello) *conn {
 }
 
 // serve runs the connection until it ends and returns why: because of the first of its
-// goroutines that fails, unless we are leaving.
-func (k *conn) serve(ctx context.Context) error {
+// goroutines that fails, unless we are leaving. A client that ends leaves its connection,
+// so there is no other way to end this one.
+func (k *conn) serve() error {
 	k.nc.SetWriteLimit(k.writeTimeout)
-	g, ctx := errgroup.WithContext(ctx)
-	// What ends one of them, or the client, ends the others by way of the socket.
-	defer context.AfterFunc(ctx, func() { k.nc.Close() })()
+	g, ctx := errgroup.WithContext(context.Background())
 	g.Go(func() error { return k.readLoop(ctx) })
 	g.Go(func() error { return k.writeLoop(ctx) })
 	g.Go(func() error { return k.keepAlive(ctx) })
+	<-ctx.Done() // one of them has failed, which ends the others by way of the socket
+	k.nc.Close()
+	k.outbox.wakeWriter()
 	err := g.Wait()
 	k.engine.mu.Lock()
 	defer k.engine.mu.Unlock()

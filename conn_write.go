@@ -25,13 +25,12 @@ func (k *conn) writeLoop(ctx context.Context) error {
 			}
 			continue
 		}
-		select {
-		case <-k.outbox.wake:
-			// Let publishers that are ready to run add their packets first.
-			runtime.Gosched()
-		case <-ctx.Done():
+		<-k.outbox.wake // the end of ctx wakes us, too
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		// Let publishers that are ready to run add their packets first.
+		runtime.Gosched()
 	}
 }
 

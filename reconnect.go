@@ -11,7 +11,7 @@ import (
 // returns why. The first is k.
 func (c *Client) run(k *conn) error {
 	for {
-		err := k.serve(c.ctx)
+		err := k.serve()
 		ended := lost{cause: err, fromPacket: c.forget(k, err)}
 		if k, err = c.connector.next(c.ctx, ended); err != nil {
 			return err

@@ -25,12 +25,11 @@ type conn struct {
 	decoder session.Decoder // of the reader
 	log     *packetLog      // nil: packets are not logged
 
-	leaving  error   // why we are leaving; the writer ends when all is written; guarded by engine.mu
-	clientID string  // of CONNECT, or what the server has assigned
-	fallback error   // why it is not a connection of 5.0, with Auto
-	outbox   outbox  // guarded by engine.mu
-	ping     ping    // guarded by engine.mu
-	notices  notices // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
+	leaving  error  // why we are leaving; the writer ends when all is written; guarded by engine.mu
+	clientID string // of CONNECT, or what the server has assigned
+	fallback error  // why it is not a connection of 5.0, with Auto
+	outbox   outbox // guarded by engine.mu
+	ping     ping   // guarded by engine.mu
 
 	start   time.Time
 	leaveBy atomic.Int64  // when a farewell has to be over, in nanoseconds since start; 0: not leaving
@@ -81,7 +80,7 @@ var errServerClosed = fmt.Errorf("server closed the connection: %w", io.EOF)
 
 func newConn(o connOptions, nc *transport.Conn, h hello) *conn {
 	k := &conn{connOptions: o, nc: nc, clientID: h.clientID, fallback: h.fallback, start: time.Now()}
-	k.reader = wire.NewReader(arrivals{k}, h.version, o.maxPacketSize)
+	k.reader = wire.NewReader((*arrivals)(k), h.version, o.maxPacketSize)
 	k.log = newPacketLog(o.logger, h.version)
 	hinted := nc.Poll(o.receiver.wakeConsumers)
 	k.outbox = outbox{wake: make(chan struct{}, 1), writerOnly: !nc.Direct() || k.log != nil}

@@ -162,6 +162,7 @@ func (k *conn) takeConnack(confirmed bool) (done bool, step *session.AuthStep, e
 			step = &s
 		}
 		if done {
+			k.decoder = engine.Decoder()
 			announce, err = k.established(k)
 		}
 	})

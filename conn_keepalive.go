@@ -29,7 +29,6 @@ func (k *conn) keepAlive(ctx context.Context) error {
 
 // tick queues a ping if one is due, which wakes the writer, and says when to come again.
 func (k *conn) tick() (wait time.Duration, err error) {
-	var n notices
 	taken, known := k.nc.Taken()
 	now := time.Now()
 	heard := k.nc.Heard()
@@ -45,7 +44,7 @@ func (k *conn) tick() (wait time.Duration, err error) {
 	due := k.engine.Deadline()
 	look := known && k.ping.look(k.engine.Client)
 	k.trimLocked()
-	k.engine.unlock(&n)
+	k.engine.unlockPooled()
 	wait = trimInterval
 	if !due.IsZero() {
 		wait = min(wait, time.Until(due))

@@ -43,6 +43,17 @@ func (e *engine) unlock(n *notices) {
 	n.send()
 }
 
+// noticesPool has notices for goroutines that live as long as a connection: what they
+// need for a moment is to stay off their stacks, which never shrink below what they grew to.
+var noticesPool = sync.Pool{New: func() any { return new(notices) }}
+
+// unlockPooled is unlock with notices from noticesPool.
+func (e *engine) unlockPooled() {
+	n := noticesPool.Get().(*notices)
+	e.unlock(n)
+	noticesPool.Put(n)
+}
+
 // endLocked says that no more requests are taken because of err, unless there is another
 // cause already. It returns the cause.
 func (e *engine) endLocked(err error) error {

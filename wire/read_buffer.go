@@ -6,6 +6,7 @@ import (
 )
 
 const (
+	firstBuffer = 64 // holds what an idle connection brings
 	smallBuffer = 512
 	largeBuffer = 64 << 10
 	minStep     = 4 << 10
@@ -15,7 +16,8 @@ const (
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
 // readBuffer holds what was read and not yet taken. It works in its own small buffer, a borrowed
-// large one, or one that was made for a packet that fits neither.
+// large one, or one that was made for a packet that fits neither. Its own is of firstBuffer bytes until a
+// read has filled that.
 type readBuffer struct {
 	b          []byte // the buffer in use
 	start, end int    // what is unread: b[start:end]
@@ -78,10 +80,13 @@ func (r *readBuffer) reset() {
 	if r.borrowed != nil && r.lastRead > smallBuffer {
 		return
 	}
-	r.giveBack()
-	if r.small == nil {
-		r.small = make([]byte, smallBuffer)
+	switch {
+	case r.small == nil:
+		r.small = make([]byte, firstBuffer)
+	case len(r.small) < smallBuffer && (r.filled || r.borrowed != nil):
+		r.small, r.filled = make([]byte, smallBuffer), false
 	}
+	r.giveBack()
 	r.b = r.small
 }
 

@@ -4,7 +4,7 @@ import "io"
 
 // Reader cuts a byte stream into packets.
 //
-// A reader begins with one small buffer. While a lot arrives it borrows a large one of 64 KiB, which it
+// A reader begins with a tiny buffer, and has a small one once that was too tiny. While a lot arrives it borrows a large one of 64 KiB, which it
 // keeps until a read brings little. A packet that is larger still gets a buffer that grows with the
 // bytes that really arrive, so that a length that is only claimed costs nothing.
 //

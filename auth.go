@@ -94,7 +94,7 @@ func (x authExchange) step(ctx context.Context, s session.AuthStep) ([]byte, err
 
 // reauthentication is the Reauthenticate under way.
 type reauthentication struct {
-	lock  chan struct{}   // has space for one: the call that has its turn
+	lock  chan struct{}   // has space for one: the call that has its turn; nil: there is no Authenticator
 	steps chan reauthStep // has space for the step that is not answered, and the end; guarded by engine.mu
 }
 

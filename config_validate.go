@@ -28,10 +28,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.UserProperties = slices.Clone(c.UserProperties)
 	c.Header = c.Header.Clone()
+	c.FilterPrefixes = slices.Clone(c.FilterPrefixes)
 	if c.FilterPrefixes == nil {
 		c.FilterPrefixes = defaultFilterPrefixes
 	}
-	c.FilterPrefixes = slices.Clone(c.FilterPrefixes)
 	if c.Will != nil {
 		will := *c.Will
 		will.Payload = bytes.Clone(will.Payload)
@@ -51,10 +51,13 @@ func (c Config) withDefaults() (Config, error) {
 	c.QueueMessages = defaultTo(c.QueueMessages, 10_000)
 	c.QueueBytes = defaultTo(c.QueueBytes, 64<<20)
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = silent
 	}
 	return c, nil
 }
+
+// silent is the Logger of those who set none.
+var silent = slog.New(slog.DiscardHandler)
 
 func defaultTo[T comparable](v, def T) T {
 	var zero T

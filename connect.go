@@ -50,8 +50,8 @@ type connectCalls struct {
 	tell func(Event)
 	// ending returns why no connection is wanted any more; nil: one is.
 	ending func() error
-	// atOnce has a token when the back-off is to be skipped.
-	atOnce <-chan struct{}
+	// atOnce returns a channel that has a token when the back-off is to be skipped.
+	atOnce func() <-chan struct{}
 	// tolerate lets the server have so many messages in flight.
 	tolerate func(receiveMaximum int)
 }
@@ -170,7 +170,7 @@ func (c *connector) pause(ctx context.Context, number int, cause error) error {
 	select {
 	case <-timer.C:
 		return nil
-	case <-c.client.atOnce:
+	case <-c.client.atOnce():
 		c.backoff.Reset()
 		return nil
 	case <-ctx.Done():

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -54,21 +53,20 @@ func refusesCredentials(err error) bool {
 	return false
 }
 
-// note takes the outcome of a visit with p.
-func (r *refusals) note(p *plan, e transport.Endpoint, err error) {
-	key := p.server.String() + " " + e.Address
+// note takes the outcome of a visit of server with p.
+func (r *refusals) note(server string, p *plan, err error) {
 	if !refusesCredentials(err) {
-		delete(r.counts, key)
+		delete(r.counts, server)
 		return
 	}
 	sum := p.fingerprint()
-	count := r.counts[key]
+	count := r.counts[server]
 	if count == nil || count.sum != sum {
 		if r.counts == nil || len(r.counts) >= maxKnownServers {
 			r.counts = make(map[string]*refusalCount)
 		}
 		count = &refusalCount{sum: sum}
-		r.counts[key] = count
+		r.counts[server] = count
 	}
 	count.n++
 	r.most = count.n

@@ -139,7 +139,8 @@ func (c *connector) tryAddresses(ctx context.Context, p *plan, e transport.Endpo
 	if err != nil {
 		return nil, nil, because(ctx, err)
 	}
-	known := c.versions.of(p, e)
+	server := p.at(e)
+	known := c.versions.of(server)
 	chosen := c.versions.first(known)
 	k, err := c.handshake(ctx, nc, p, e, chosen)
 	if err != nil {
@@ -148,14 +149,14 @@ func (c *connector) tryAddresses(ctx context.Context, p *plan, e transport.Endpo
 			chosen = other
 		}
 	}
-	c.refusals.note(p, e, err)
+	c.refusals.note(server, p, err)
 	if err != nil {
 		return nil, rest, err
 	}
 	known.accepted(chosen)
 	c.accepted = true
 	c.assigned = k.clientID
-	c.evictions.connected(p, e)
+	c.evictions.connected(server, p)
 	return k, nil, nil
 }
 

@@ -113,18 +113,19 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	if c.hooks, err = sortHooks(cfg.Hooks); err != nil {
 		return nil, err
 	}
-	c.reconnectNow.token = make(chan struct{}, 1)
 	c.connector, err = newConnector(&c.cfg, servers, connectCalls{
 		handshake: c.shakeHands,
 		tell:      c.setState,
 		ending:    c.engine.endingCause,
-		atOnce:    c.reconnectNow.token,
+		atOnce:    c.atOnce,
 		tolerate:  c.tolerate,
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.reauth.lock = make(chan struct{}, 1)
+	if cfg.Authenticator != nil {
+		c.reauth.lock = make(chan struct{}, 1)
+	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine.Client = session.NewClient(session.ClientSettings{
 		Inflight:            cfg.Inflight,

@@ -55,8 +55,23 @@ func (c *Client) tolerate(receiveMaximum int) {
 
 // reconnectNow is how Reconnect and the goroutine that makes connections meet.
 type reconnectNow struct {
-	token   chan struct{} // one: do not wait for the next attempt
+	token   chan struct{} // one: do not wait for the next attempt; nil: nobody has looked since the last connection
 	waiting []chan struct{}
+}
+
+// tokenLocked returns the channel with the token.
+func (r *reconnectNow) tokenLocked() chan struct{} {
+	if r.token == nil {
+		r.token = make(chan struct{}, 1)
+	}
+	return r.token
+}
+
+// atOnce returns a channel that has a token when the next attempt is not to wait.
+func (c *Client) atOnce() <-chan struct{} {
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	return c.reconnectNow.tokenLocked()
 }
 
 // Reconnect drops the connection, if there is one, and returns when the next is
@@ -80,7 +95,7 @@ func (c *Client) Reconnect(ctx context.Context) error {
 	}
 	c.reconnectNow.waiting = append(c.reconnectNow.waiting, established)
 	select {
-	case c.reconnectNow.token <- struct{}{}:
+	case c.reconnectNow.tokenLocked() <- struct{}{}:
 	default:
 	}
 	k := c.drop()
@@ -144,11 +159,7 @@ func (r *reconnectNow) done() {
 	for _, established := range r.waiting {
 		close(established)
 	}
-	r.waiting = nil
-	select {
-	case <-r.token:
-	default:
-	}
+	r.waiting, r.token = nil, nil
 }
 
 func (r *reconnectNow) forget(established chan struct{}) {

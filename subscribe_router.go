@@ -61,8 +61,6 @@ type group struct {
 const maxSubscriptionID = wire.MaxRemainingLength
 
 func (r *router) init(prefixes []string, resume bool) {
-	r.routes = make(map[string]*route)
-	r.groups = make(map[uint32]*group)
 	r.prefixes = prefixes
 	if resume { // the session may have the identifiers of an earlier process
 		r.lastID = rand.Uint32N(maxSubscriptionID)
@@ -76,6 +74,9 @@ func (r *router) addLocked(s *Subscription) error {
 	}
 	if err := r.conflictLocked(s); err != nil {
 		return err
+	}
+	if r.routes == nil {
+		r.routes, r.groups = make(map[string]*route), make(map[uint32]*group)
 	}
 	r.last = shortcut{}
 	r.added++

@@ -138,8 +138,11 @@ func (c *Client) disconnectOwn(ctx context.Context, o DisconnectOptions) (wait f
 // ownStats returns what the clients behind Subscriptions have counted.
 func (c *Client) ownStats() Stats {
 	clients := c.own.all(nil)
+	var sum Stats
 	c.own.mu.Lock()
-	sum := c.own.past
+	if c.own.past != nil {
+		sum = *c.own.past
+	}
 	c.own.mu.Unlock()
 	for _, own := range clients {
 		sum.add(own.client.Stats())
@@ -154,7 +157,7 @@ type ownClients[C comparable] struct {
 	mu      sync.Mutex // never held while a client is called
 	clients map[string]ownClient[C]
 	ended   error          // why there will be no further ones
-	past    Stats          // of those that have ended
+	past    *Stats         // of those that have ended; nil: none has
 	closing sync.WaitGroup // those that end with their Subscription
 }
 
@@ -244,6 +247,9 @@ func (oc *ownClients[C]) retire(id string, client C, park bool, goOut func() Sta
 		stats := goOut()
 		oc.mu.Lock()
 		defer oc.mu.Unlock()
+		if oc.past == nil {
+			oc.past = new(Stats)
+		}
 		oc.past.add(stats)
 		close(gone)
 		delete(oc.clients, id)

@@ -67,7 +67,7 @@ func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
 			return err
 		}
 		// Most servers that say so have none. In case they do, it has seen nothing of ours.
-		c.continuity.current().generation = 0
+		c.continuity.current.generation = 0
 	case present && !c.continuity.mayHaveSession():
 		// [MQTT-3.2.2-4]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "session present, but this client has none")
@@ -93,7 +93,7 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 	c.link.Limits = limitsOf(p, v)
 	c.settings.restrict(&c.link.Limits)
 	c.continuity.held = c.keepsSession(p)
-	if c.continuity.server != c.Receiver.at.server {
+	if c.continuity.current.server != c.Receiver.at.server {
 		c.Sender.doubt.tells = tellsUnknown // of another server
 	}
 	kind := c.continuity.classify(present)
@@ -105,14 +105,14 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 			receiveMax = max(receiveMax, c.excess)
 		}
 	}
-	c.Receiver.moveTo(c.continuity.server)
+	c.Receiver.moveTo(c.continuity.current.server)
 	c.Receiver.Start(present, receiveMax, c.connect.TopicAliasMaximum)
 	if kind < Proven {
 		c.Receiver.doubt()
 	}
 	c.Sender.quota.max = c.inflightLimit(v)
 	c.Sender.beginSuspicion(now)
-	c.Subscriptions.start(kind, c.continuity.server) // before any message is sent
+	c.Subscriptions.start(kind, c.continuity.current.server) // before any message is sent
 	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
 	// Only now, so that SUBSCRIBEs go first.
 	c.link.Open(v, c.link.Limits)

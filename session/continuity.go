@@ -1,5 +1,7 @@
 package session
 
+import "slices"
+
 // Continuity is what a Client knows of the session that a server has for it, when
 // the server has accepted a connection. What is subscribed again, what is repeated
 // and how packet identifiers are first used follow from it.
@@ -32,15 +34,16 @@ type continuity struct {
 	// generation numbers what this Client remembers. A session that was not there, or
 	// that cannot have seen it, begins the next one.
 	generation uint64
-	servers    map[string]*sessionAt
+	servers    []*sessionAt
 	visits     uint64
-	server     string     // the name of the server of this connection
+	current    *sessionAt // the server of this connection; nil: there was none yet
 	answered   bool       // CONNACK came on this connection
 	here       Continuity // of this connection, once it is open
 }
 
 // sessionAt is what one server is known to have seen.
 type sessionAt struct {
+	server     string
 	generation uint64
 	doubt      bool   // a CONNECT since the last CONNACK was not answered
 	ghost      bool   // a CONNECT was not answered, and the server may yet come to it
@@ -53,40 +56,38 @@ const mostServers = 64
 
 // beginConnection begins a connection to server.
 func (k *continuity) beginConnection(server string) {
-	k.server, k.answered = server, false
-	if k.current() != nil {
-		return
+	k.answered = false
+	for _, s := range k.servers {
+		if s.server == server {
+			k.current = s
+			return
+		}
 	}
 	if len(k.servers) >= mostServers {
 		k.forgetOldest()
 	}
-	if k.servers == nil {
-		k.servers = make(map[string]*sessionAt)
-	}
-	k.servers[server] = new(sessionAt)
+	k.current = &sessionAt{server: server}
+	k.servers = append(k.servers, k.current)
 }
 
-// current returns what the server of this connection has seen.
-func (k *continuity) current() *sessionAt { return k.servers[k.server] }
-
 func (k *continuity) forgetOldest() {
-	oldest := ""
-	for name, s := range k.servers {
-		if o := k.servers[oldest]; o == nil || s.visit < o.visit {
-			oldest = name
+	oldest := 0
+	for i, s := range k.servers {
+		if s.visit < k.servers[oldest].visit {
+			oldest = i
 		}
 	}
-	delete(k.servers, oldest)
+	k.servers = slices.Delete(k.servers, oldest, oldest+1)
 }
 
 // mayHaveSession says that the server of this connection may have a session: one of before, or
 // one that it began for a CONNECT whose answer got lost.
-func (k *continuity) mayHaveSession() bool { return k.held || k.current().doubt }
+func (k *continuity) mayHaveSession() bool { return k.held || k.current.doubt }
 
 // connectionEnded notes the end of a connection: without CONNACK the server may have begun a
 // session that nobody told us of.
 func (k *continuity) connectionEnded() {
-	if at := k.current(); at != nil && !k.answered {
+	if at := k.current; at != nil && !k.answered {
 		at.doubt, at.ghost = true, true
 	}
 }
@@ -95,7 +96,7 @@ func (k *continuity) connectionEnded() {
 // CONNECT of ours to which the server came late, the session is the same or an empty one.
 // Otherwise somebody else has used it: it is like one of an earlier process.
 func (k *continuity) takenOver() {
-	at := k.current()
+	at := k.current
 	if at == nil {
 		return
 	}
@@ -109,7 +110,7 @@ func (k *continuity) takenOver() {
 // classify says what the session is that the server has, if it is present, and
 // notes that this server has answered.
 func (k *continuity) classify(present bool) Continuity {
-	s := k.current()
+	s := k.current
 	switch {
 	case !present:
 		k.here = Fresh

@@ -34,9 +34,9 @@ type versions struct {
 // knownVersion is what is known of one server.
 type knownVersion struct {
 	server  string // see plan.at
-	pinned  error // its refusal of 5.0; nil: it has not refused
-	fluent  bool  // it has accepted 5.0
-	hangups int   // CONNECTs of 5.0 in a row without an answer
+	pinned  error  // its refusal of 5.0; nil: it has not refused
+	fluent  bool   // it has accepted 5.0
+	hangups int    // CONNECTs of 5.0 in a row without an answer
 }
 
 // maxKnownServers bounds what is remembered: servers may name others without end.

@@ -14,7 +14,13 @@ func (c *Client) State() State {
 func (c *Client) ServerInfo() ServerInfo {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	return c.status.info
+	switch {
+	case c.conn != nil:
+		return c.serverInfoLocked(c.conn)
+	case c.status.last != nil:
+		return *c.status.last
+	}
+	return ServerInfo{}
 }
 
 // Stats returns the client's counters. It is cheap.

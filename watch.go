@@ -169,5 +169,5 @@ type ServerInfo struct {
 // status is what is known of a client. Guarded by engine.mu.
 type status struct {
 	state State
-	info  ServerInfo
+	last  *ServerInfo // of the connection before, while there is none; nil: there was none
 }

@@ -60,7 +60,7 @@ func connackError(p *wire.Connack) error {
 func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
 	present := c.presumedSession(p)
 	switch {
-	case present && c.connect.CleanStart:
+	case present && c.announced.cleanStart:
 		// [MQTT-3.2.2-2]
 		err := protocolError(wire.TypeConnack, wire.ProtocolError, "session present after a clean start")
 		if !overlook(c.settings.Tolerate, err) {
@@ -72,7 +72,7 @@ func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
 		// [MQTT-3.2.2-4]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "session present, but this client has none")
 	}
-	if p.AuthenticationMethod != c.connect.AuthenticationMethod {
+	if p.AuthenticationMethod != c.announced.method {
 		// [MQTT-4.12.0-5], [MQTT-4.12.0-6]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "authentication method differs from that of CONNECT")
 	}
@@ -100,13 +100,13 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 	c.keepAlive = newKeepAlive(c.KeepAlive(), c.settings.PingTimeout, now)
 	receiveMax := 0
 	if v == wire.V5 {
-		receiveMax = int(c.connect.ReceiveMaximum)
+		receiveMax = int(c.announced.receiveMaximum)
 		if receiveMax > 0 {
 			receiveMax = max(receiveMax, c.excess)
 		}
 	}
 	c.Receiver.moveTo(c.continuity.current.server)
-	c.Receiver.Start(present, receiveMax, c.connect.TopicAliasMaximum)
+	c.Receiver.Start(present, receiveMax, c.announced.topicAliasMaximum)
 	if kind < Proven {
 		c.Receiver.doubt()
 	}
@@ -122,7 +122,7 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 // keepsSession says whether the session outlives this connection.
 func (c *Client) keepsSession(p *wire.Connack) bool {
 	if c.link.Version < wire.V5 {
-		return !c.connect.CleanStart
+		return !c.announced.cleanStart
 	}
 	return c.SessionExpiryInterval() > 0
 }
@@ -133,19 +133,13 @@ func (c *Client) SessionExpiryInterval() uint32 {
 	if c.connack != nil && c.connack.SessionExpiryInterval != nil {
 		return *c.connack.SessionExpiryInterval
 	}
-	if c.connect == nil {
-		return 0
-	}
-	return c.connect.SessionExpiryInterval
+	return c.announced.sessionExpiry
 }
 
 // KeepAlive returns the interval in force; 0: off, or before Connect.
 // [MQTT-3.2.2-21] the server's value replaces ours.
 func (c *Client) KeepAlive() time.Duration {
-	if c.connect == nil {
-		return 0
-	}
-	seconds := c.connect.KeepAlive
+	seconds := c.announced.keepAlive
 	if c.connack != nil && c.connack.ServerKeepAlive != nil {
 		seconds = *c.connack.ServerKeepAlive
 	}
@@ -168,7 +162,7 @@ func (c *Client) secondConnack(h wire.Header, body []byte) error {
 // clean session the server may have one.
 func (c *Client) presumedSession(p *wire.Connack) bool {
 	if c.link.Version == wire.V31 {
-		return !c.connect.CleanStart && c.continuity.held
+		return !c.announced.cleanStart && c.continuity.held
 	}
 	return p.SessionPresent
 }

@@ -17,7 +17,7 @@ type Link struct {
 	ping    bool // buf has a PINGREQ
 	pinged  bool // what was last taken has one
 	stream  stream
-	aliases topicAliases // of what we send
+	aliases *topicAliases // of what we send; nil: none are used
 
 	account      account
 	holdQoS0     bool // a suspect is under way or about to be: QoS 0 messages wait

@@ -67,7 +67,7 @@ func (c *connector) tryRound(ctx context.Context, r round) (*conn, error) {
 // tryServer tries one server at all of its endpoints. The plan is nil if it came to
 // none.
 func (c *connector) tryServer(ctx context.Context, r round, t target) (*conn, *plan, error) {
-	c.client.tell(Event{State: Connecting, Attempt: r.number, Server: t.server.Address})
+	c.client.setState(Event{State: Connecting, Attempt: r.number, Server: t.server.Address})
 	limited, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errConnectTimeout)
 	defer cancel()
 	p, err := c.plan(limited, r, t)
@@ -198,7 +198,7 @@ func (c *connector) handshake(ctx context.Context, nc *transport.Conn, p *plan, 
 	if !c.cfg.SharedSessions {
 		h.server = e.Address // each server has a session of its own
 	}
-	k, err := c.client.handshake(ctx, nc, h)
+	k, err := c.client.shakeHands(ctx, nc, h)
 	if err != nil {
 		if err = nc.Recognise(&p.server.Server, err); k.unanswered(err) {
 			c.evictions.gaveUp(time.Now())

@@ -67,6 +67,9 @@ func (l *serverList) inOrder(order ServerOrder) []int {
 
 // connected notes the server of a new connection.
 func (l *serverList) connected(t target, from referrer) {
+	if i := slices.Index(l.own, *from.server); i >= 0 {
+		from.server = &l.own[i] // one copy is enough
+	}
 	l.present, l.failing = from, false
 	l.last = -1
 	if !t.redirected {
@@ -94,16 +97,16 @@ func redirection(err error) (*ServerError, bool) {
 
 // referrer is a server that may send us elsewhere.
 type referrer struct {
-	server    server // which Config.Attempt may have chosen
-	secretive bool   // it got what proves who we are
+	server    *server // which Config.Attempt may have chosen
+	secretive bool    // it got what proves who we are
 }
 
 func (p *plan) referrer(t target) referrer {
-	s := referrer{p.server, p.secretive()}
-	if s.server.username == "" && s.server.password == "" {
-		s.server.username, s.server.password = t.server.username, t.server.password
+	s := p.server
+	if s.username == "" && s.password == "" {
+		s.username, s.password = t.server.username, t.server.password
 	}
-	return s
+	return referrer{&s, p.secretive()}
 }
 
 // follow returns where the server from sends us, or an error that says why we do

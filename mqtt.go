@@ -113,13 +113,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	if c.hooks, err = sortHooks(cfg.Hooks); err != nil {
 		return nil, err
 	}
-	c.connector, err = newConnector(&c.cfg, servers, connectCalls{
-		handshake: c.shakeHands,
-		tell:      c.setState,
-		ending:    c.engine.endingCause,
-		atOnce:    c.atOnce,
-		tolerate:  c.tolerate,
-	})
+	c.connector, err = newConnector(&c.cfg, servers, c)
 	if err != nil {
 		return nil, err
 	}

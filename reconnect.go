@@ -29,6 +29,9 @@ func (c *Client) shakeHands(ctx context.Context, nc *transport.Conn, h hello) (*
 	return k, err
 }
 
+// endingCause returns why no more connections are wanted; nil: they are.
+func (c *Client) endingCause() error { return c.engine.endingCause() }
+
 // connectPacket builds the CONNECT of the next attempt. It starts clean unless
 // a server may hold our session: that would delete what waits in it.
 func (c *Client) connectPacket(h hello) *wire.Connect {

@@ -5,12 +5,14 @@ import (
 	"fmt"
 )
 
-// Flush waits until everything that was accepted for publishing before the
-// call is written to the network and, above AtMostOnce, acknowledged. It does
-// not wait for what is published meanwhile. When QoS 0 messages were lost since the
-// last Flush, because their connection ended before they were written, it returns
-// ErrConnectionLost with their number, after it has waited for the rest. Messages
-// that the server refused do not fail Flush; their Delivery says so.
+// Flush waits until everything that was accepted for publishing before the call is
+// written to the network and, above AtMostOnce, acknowledged. It does not wait for what
+// is published meanwhile.
+//
+// When connections ended before QoS 0 messages were written, Flush returns
+// ErrConnectionLost with the number of messages lost since the last Flush, after it has
+// waited for the rest. Messages that the server refused do not fail Flush; their
+// Delivery has the error.
 func (c *Client) Flush(ctx context.Context) error {
 	if ending := c.engine.endingCause(); ending != nil {
 		return &requestError{"flush", "", true, ending}

@@ -6,11 +6,11 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// Held is what was delivered at QoS 1 and 2 and is not acknowledged yet.
+// Held counts messages that were delivered at QoS 1 and 2 and are not acknowledged yet.
 type Held struct {
 	Messages int
 	Bytes    int // of memory: their topics, payloads and properties as they lie there
-	// Age is how long the oldest of them is held.
+	// Age is how long the oldest of them has been held.
 	Age time.Duration
 }
 

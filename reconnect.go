@@ -60,13 +60,12 @@ type reconnectNow struct {
 }
 
 // Reconnect drops the connection, if there is one, and returns when the next is
-// established. What the back-off would have waited is skipped, also when there
-// is no connection; an attempt that is under way is given its time. The server
-// gets a DISCONNECT that leaves the session as it is, and does not publish the
-// will.
+// established. It skips the wait of the back-off, also when there is no connection. An
+// attempt that is under way continues. The server gets a DISCONNECT that leaves the
+// session as it is, and does not publish the will.
 //
-// It is for when the network is known to have changed, or credentials have. When
-// ctx ends, only the wait ends.
+// Use it when the network has changed, or credentials have. When ctx ends, only the
+// wait ends.
 func (c *Client) Reconnect(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return &requestError{"reconnect", "", false, context.Cause(ctx)}

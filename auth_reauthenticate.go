@@ -98,6 +98,6 @@ func (c *Client) abandonAuth(k *conn, err error) {
 		}
 	})
 	if present {
-		k.limitFarewell()
+		k.limitLeaving()
 	}
 }

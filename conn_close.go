@@ -12,9 +12,9 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// farewell bounds how long a closing connection may still write and wait for
+// leaveTimeout bounds how long a closing connection may still write and wait for
 // the server to close its side.
-const farewell = time.Second
+const leaveTimeout = time.Second
 
 // errOnDemand ends a connection that is to be replaced by a new one.
 var errOnDemand = errors.New("Reconnect was called")
@@ -26,23 +26,23 @@ func (k *conn) breakOff(ctx context.Context, err error) error {
 		engine.Fail(err)
 		k.leaveLocked(err)
 	})
-	k.limitFarewell()
+	k.limitLeaving()
 	<-ctx.Done()
 	return err
 }
 
 // leaveLocked makes the writer end the connection because of cause.
-// limitFarewell has to follow without the lock.
+// limitLeaving has to follow without the lock.
 func (k *conn) leaveLocked(cause error) {
 	if k.leaving == nil {
 		k.leaving = cause
-		k.leaveBy.Store(int64(time.Since(k.start) + farewell))
+		k.leaveBy.Store(int64(time.Since(k.start) + leaveTimeout))
 		k.outbox.reserveLocked()
 	}
 }
 
-// limitFarewell bounds what a leaving connection still does, even a write under way.
-func (k *conn) limitFarewell() {
+// limitLeaving bounds what a leaving connection still does, even a write under way.
+func (k *conn) limitLeaving() {
 	k.nc.Finish(k.farewellEnd())
 	k.outbox.wakeWriter()
 }

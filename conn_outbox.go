@@ -49,9 +49,9 @@ func (o *outbox) wakeWriter() {
 	}
 }
 
-// rouseLocked reports whether the writer has to be woken for what has been added: it
+// needsWakeLocked reports whether the writer has to be woken for what has been added: it
 // sleeps, and nobody else has the right to write.
-func (o *outbox) rouseLocked() bool {
+func (o *outbox) needsWakeLocked() bool {
 	if !o.asleep || o.held {
 		return false
 	}

@@ -54,7 +54,7 @@ func refusesCredentials(err error) bool {
 	return false
 }
 
-// note takes the outcome of a visit with p.
+// note takes the outcome of an attempt with p.
 func (r *refusals) note(p *plan, e transport.Endpoint, err error) {
 	key := p.server.String() + " " + e.Address
 	if !refusesCredentials(err) {

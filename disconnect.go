@@ -87,7 +87,7 @@ func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error 
 		err = late
 	}
 	c.inbox.cut(ErrClosed)
-	c.inbox.handlers.wait(ctx, farewell)
+	c.inbox.handlers.wait(ctx, leaveTimeout)
 	if err == nil {
 		err = c.flush(ctx) // what consumers have published meanwhile
 	}
@@ -150,7 +150,7 @@ func (c *Client) leave(p *wire.Disconnect, err error) {
 		c.engine.endLocked(err)
 		if k = c.conn; k != nil {
 			c.holds.handLocked(engine)
-			c.farewellLocked(p)
+			c.bufferDisconnectLocked(p)
 			k.leaveLocked(ErrClosed)
 		}
 	})
@@ -158,11 +158,11 @@ func (c *Client) leave(p *wire.Disconnect, err error) {
 		c.cancel(ErrClosed)
 		return
 	}
-	k.limitFarewell()
+	k.limitLeaving()
 }
 
-// farewellLocked puts DISCONNECT behind what waits to be written.
-func (c *Client) farewellLocked(p *wire.Disconnect) {
+// bufferDisconnectLocked puts DISCONNECT behind what waits to be written.
+func (c *Client) bufferDisconnectLocked(p *wire.Disconnect) {
 	v := c.engine.Version()
 	if v < V5 {
 		*p = wire.Disconnect{ReasonCode: p.ReasonCode}
@@ -170,7 +170,7 @@ func (c *Client) farewellLocked(p *wire.Disconnect) {
 		// Nothing of this client is left behind.
 		p.SessionExpiryInterval = new(uint32(0))
 	}
-	if c.keepsSession(p) {
+	if c.keepsSessionLocked(p) {
 		c.inbox.leaveResponseTopicsLocked()
 		c.inbox.withdrawLocked()
 	}
@@ -195,7 +195,7 @@ func (c *Client) leaveShared(ctx context.Context, p *wire.Disconnect) error {
 	var k *conn
 	u := &leaving{done: make(chan struct{})}
 	c.engine.do(func(*session.Client) {
-		if c.engine.ending != nil || c.conn == nil || !c.keepsSession(p) {
+		if c.engine.ending != nil || c.conn == nil || !c.keepsSessionLocked(p) {
 			return
 		}
 		if leave := c.inbox.withdrawLocked(); leave != nil {
@@ -221,9 +221,9 @@ func (c *Client) leaveShared(ctx context.Context, p *wire.Disconnect) error {
 	return nil
 }
 
-// keepsSession says whether the session outlives the DISCONNECT p. Called with engine.mu
+// keepsSessionLocked says whether the session outlives the DISCONNECT p. Called with engine.mu
 // held.
-func (c *Client) keepsSession(p *wire.Disconnect) bool {
+func (c *Client) keepsSessionLocked(p *wire.Disconnect) bool {
 	if c.engine.Version() < V5 || p.SessionExpiryInterval == nil {
 		return c.cfg.Resume
 	}
@@ -239,7 +239,7 @@ func (c *Client) awaitReleased(ctx context.Context, p *wire.Disconnect) error {
 	stays := false
 	c.engine.do(func(engine *session.Client) {
 		c.holds.handLocked(engine)
-		if stays = c.keepsSession(p); stays {
+		if stays = c.keepsSessionLocked(p); stays {
 			c.engine.owed = append(c.engine.owed, done)
 		}
 	})

@@ -106,7 +106,7 @@ func (e *engine) collectLocked(n *notices) {
 	if len(e.owed) > 0 && e.Receiver.Owed() == 0 {
 		n.released, e.owed = append(n.released, e.owed...), nil
 	}
-	if o := e.outbox; o != nil && e.Pending() > 0 && o.rouseLocked() {
+	if o := e.outbox; o != nil && e.Pending() > 0 && o.needsWakeLocked() {
 		n.writer = o
 	}
 }

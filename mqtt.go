@@ -24,13 +24,13 @@ type Client struct {
 	life   errgroup.Group // of run, which connects, serves and connects again
 	done   chan struct{}  // closed when life is over
 
-	engine    engine
-	conn      *conn        // the established connection; nil: there is none; guarded by engine.mu
-	status    status       // likewise
-	counters  counters     // likewise, except what is atomic
-	lossTold  uint64       // of Sender.Lost, what Flush has told; likewise
-	logger    *slog.Logger // names the client
-	tolerance tolerance
+	engine       engine
+	conn         *conn        // the established connection; nil: there is none; guarded by engine.mu
+	status       status       // likewise
+	counters     counters     // likewise, except what is atomic
+	lossReported uint64       // of Sender.Lost, what Flush has told; likewise
+	logger       *slog.Logger // names the client
+	tolerance    tolerance
 
 	connector    *connector
 	reconnectNow reconnectNow // guarded by engine.mu
@@ -114,7 +114,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	}
 	c.reconnectNow.token = make(chan struct{}, 1)
 	c.connector, err = newConnector(&c.cfg, servers, connectCalls{
-		handshake: c.shakeHands,
+		handshake: c.openConn,
 		tell:      c.setState,
 		ending:    c.engine.endingCause,
 		atOnce:    c.reconnectNow.token,

@@ -49,7 +49,7 @@ func (c *Client) publishAll(ctx context.Context, msgs []*Message) error {
 		select {
 		case <-d.Done():
 		case <-ctx.Done():
-			c.Close() // which settles what became of the rest
+			c.Close() // which ends the rest
 			<-d.Done()
 		}
 		_, err := d.result()

@@ -104,10 +104,10 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 			return err
 		}
 	}
-	d := c.deliveries.take()
+	d := c.deliveries.get()
 	d.out = session.Outgoing{Publish: *p, Expires: expires, Owner: d}
 	if err := c.submit(ctx, d, true); err != nil {
-		c.deliveries.giveBack(d)
+		c.deliveries.put(d)
 		return &requestError{"publish", p.Topic, false, err}
 	}
 	if ended := ctx.Done(); ended == nil {
@@ -123,7 +123,7 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 		}
 	}
 	_, err := d.result()
-	c.deliveries.giveBack(d)
+	c.deliveries.put(d)
 	return err
 }
 
@@ -200,7 +200,7 @@ func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 	if sent {
 		c.counters.published++
 		o.addedLossyLocked()
-		wake = o.rouseLocked()
+		wake = o.needsWakeLocked()
 	}
 	c.engine.mu.Unlock() // nothing else follows: no notices
 	if wake {

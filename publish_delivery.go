@@ -85,8 +85,8 @@ func (d *Delivery) result() (Ack, error) {
 // bubble in which it was made.
 type deliveries struct{ pool sync.Pool }
 
-// take returns a Delivery that is not completed.
-func (p *deliveries) take() *Delivery {
+// get returns a Delivery that is not completed.
+func (p *deliveries) get() *Delivery {
 	if d, ok := p.pool.Get().(*Delivery); ok {
 		d.completed = false
 		return d
@@ -94,7 +94,7 @@ func (p *deliveries) take() *Delivery {
 	return &Delivery{wake: make(chan struct{}, 1)}
 }
 
-func (p *deliveries) giveBack(d *Delivery) {
+func (p *deliveries) put(d *Delivery) {
 	d.out = session.Outgoing{}
 	p.pool.Put(d)
 }

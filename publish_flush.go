@@ -22,7 +22,7 @@ func (c *Client) Flush(ctx context.Context) error {
 
 func (c *Client) flush(ctx context.Context) error {
 	c.engine.mu.Lock()
-	told := c.lossTold
+	told := c.lossReported
 	c.engine.mu.Unlock()
 	if err := c.awaitOutstanding(ctx); err != nil {
 		return &requestError{"flush", "", true, err}
@@ -30,19 +30,19 @@ func (c *Client) flush(ctx context.Context) error {
 	if err := c.awaitWritten(ctx); err != nil {
 		return &requestError{"flush", "", true, err}
 	}
-	if n := c.tellLoss(told); n > 0 {
+	if n := c.takeLoss(told); n > 0 {
 		return &requestError{"flush", "", true, fmt.Errorf("%d QoS 0 messages were not written: %w", n, ErrConnectionLost)}
 	}
 	return nil
 }
 
-// tellLoss returns how many QoS 0 messages were lost beyond those that had been told
+// takeLoss returns how many QoS 0 messages were lost beyond those that had been told
 // before, and counts them as told.
-func (c *Client) tellLoss(told uint64) (lost uint64) {
+func (c *Client) takeLoss(told uint64) (lost uint64) {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	c.lossTold = c.engine.Sender.Lost()
-	return c.lossTold - told
+	c.lossReported = c.engine.Sender.Lost()
+	return c.lossReported - told
 }
 
 func (c *Client) awaitOutstanding(ctx context.Context) error {

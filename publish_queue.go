@@ -73,7 +73,7 @@ type capacity struct {
 
 func (c *capacity) fits(size int) bool { return c.empty || c.messages > 0 && size <= c.bytes }
 
-func (c *capacity) take(size int) {
+func (c *capacity) reserve(size int) {
 	c.empty = false
 	c.messages--
 	c.bytes -= size
@@ -146,7 +146,7 @@ func (q *capacityWaiters) offer(dst []chan struct{}, free *capacity) []chan stru
 			left = append(left, w)
 			continue
 		}
-		free.take(w.size)
+		free.reserve(w.size)
 		admitted = append(admitted, w)
 		for _, l := range left {
 			l.passed++

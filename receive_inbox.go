@@ -113,7 +113,7 @@ func (b *inbox) reconnected() {
 	b.router.mu.Lock()
 	defer b.router.mu.Unlock()
 	b.router.renewedLocked()
-	for _, s := range b.router.everybodyLocked() {
+	for _, s := range b.router.allLocked() {
 		s.queue.reconnected()
 	}
 	b.unclaimed.reconnected()
@@ -149,13 +149,13 @@ func (b *inbox) dropUnwanted(unwanted []*Message) {
 	for _, m := range unwanted {
 		m.acknowledger.acknowledge(Success)
 	}
-	b.tellUnclaimed(unwanted[0].Topic)
+	b.reportUnclaimed(unwanted[0].Topic)
 }
 
-// tellUnclaimed tells of messages that an earlier process, or the server, wanted and
+// reportUnclaimed tells of messages that an earlier process, or the server, wanted and
 // this process does not.
-func (b *inbox) tellUnclaimed(topic string) {
-	n := b.unclaimed.takeUntold()
+func (b *inbox) reportUnclaimed(topic string) {
+	n := b.unclaimed.takeUnreported()
 	if n == 0 {
 		return
 	}
@@ -171,7 +171,7 @@ func (b *inbox) cut(err error) {
 	if b.router.closed == nil {
 		b.router.closed = err
 	}
-	subs := b.router.everybodyLocked()
+	subs := b.router.allLocked()
 	b.unclaimed.stop()
 	b.router.mu.Unlock()
 	for _, s := range subs {
@@ -185,7 +185,7 @@ func (b *inbox) close(err error) {
 	r := b.router
 	r.mu.Lock()
 	r.closed = err
-	subs := r.everybodyLocked()
+	subs := r.allLocked()
 	r.subs, r.emptying = nil, nil
 	b.unclaimed.stop()
 	b.unclaimed.forget()

@@ -239,7 +239,7 @@ func (c *Client) newResponses(ctx context.Context) (*responses, error) {
 	before := c.requests.current
 	c.requests.current = r
 	c.requests.mu.Unlock()
-	if before != nil && before.retire() {
+	if before != nil && before.supersede() {
 		before.sub.unsubscribeLater()
 	}
 	return r, nil

@@ -118,11 +118,11 @@ func (c *Client) Handle(ctx context.Context, o SubscribeOptions, f func(context.
 // giveUp ends a Subscription whose SUBACK was not waited for.
 func (s *Subscription) giveUp(cause error) error {
 	handled := s.kind == kindHandled
-	s.neverBegan(cause, handled && s.inbox.resume)
+	s.discardUnbegun(cause, handled && s.inbox.resume)
 	if handled {
 		s.inbox.engine.do(s.leaveHandled)
 	} else {
-		s.unwant()
+		s.dropInterest()
 	}
 	return &requestError{"subscribe", s.name(), s.wasSent(), cause}
 }
@@ -131,7 +131,7 @@ func (s *Subscription) giveUp(cause error) error {
 // when they were renewed. A Subscription of which nothing is granted ends.
 func (s *Subscription) answered(a session.InterestAnswer) {
 	b := s.inbox
-	acks, err, partly := s.judge(a)
+	acks, err, partly := s.outcome(a)
 	if acks != nil {
 		b.granted(s, acks)
 	}
@@ -143,7 +143,7 @@ func (s *Subscription) answered(a session.InterestAnswer) {
 	first := s.first.begun()
 	if isOver {
 		s.refused(err, first)
-		s.unwant()
+		s.dropInterest()
 		if !first {
 			b.subscriptionEnded(true)
 		}
@@ -159,7 +159,7 @@ func (s *Subscription) answered(a session.InterestAnswer) {
 func (s *Subscription) refused(err error, first bool) {
 	switch {
 	case first:
-		s.neverBegan(err, false)
+		s.discardUnbegun(err, false)
 	case s.kind == kindHandled:
 		s.queue.cutAndKeep(err) // Client.Handle looks after what is left
 	default:
@@ -167,10 +167,10 @@ func (s *Subscription) refused(err error, first bool) {
 	}
 }
 
-// neverBegan takes out a Subscription that nobody has received from. What had
+// discardUnbegun takes out a Subscription that nobody has received from. What had
 // waited for it goes on waiting for another. With resume the server keeps the filters
 // of a handler.
-func (s *Subscription) neverBegan(err error, resume bool) {
+func (s *Subscription) discardUnbegun(err error, resume bool) {
 	b := s.inbox
 	left := s.queue.cutOff(err)
 	claimed := min(s.claimed, len(left))
@@ -183,9 +183,9 @@ func (s *Subscription) neverBegan(err error, resume bool) {
 	b.remove(s)
 }
 
-// judge makes of an answer what the caller sees: acks for each filter, and an error
+// outcome makes of an answer what the caller sees: acks for each filter, and an error
 // about the first that was refused; partly says that others were granted.
-func (s *Subscription) judge(a session.InterestAnswer) (acks []Ack, err error, partly bool) {
+func (s *Subscription) outcome(a session.InterestAnswer) (acks []Ack, err error, partly bool) {
 	if a.Err != nil {
 		return nil, a.Err, false
 	}

@@ -57,8 +57,8 @@ func (s *Subscription) unsubscribe(ctx context.Context) error {
 	return err
 }
 
-// unwant ends what s wants of the server, and does not wait for its answer.
-func (s *Subscription) unwant() {
+// dropInterest ends what s wants of the server, and does not wait for its answer.
+func (s *Subscription) dropInterest() {
 	if s.interest != nil {
 		s.inbox.engine.do(func(engine *session.Client) { engine.Subscriptions.Remove(s.interest, false) })
 	}
@@ -68,7 +68,7 @@ func (s *Subscription) unwant() {
 func (s *Subscription) unsubscribeLater() {
 	s.discard(ErrUnsubscribed)
 	s.inbox.remove(s)
-	s.unwant()
+	s.dropInterest()
 	s.inbox.subscriptionEnded(true)
 }
 

@@ -13,9 +13,10 @@ import (
 // they know the inbox and not the client.
 //
 // Locks are taken in this order: engine.mu, router.mu, unclaimed.mu, then those of a
-// queue and of holds, which are leaves. The methods of inbox take these locks
-// themselves, so the caller must hold none of them, except for methods that end in
-// Locked. The functions in inboxSettings are called without any of them.
+// queue and of holds, which are leaves. The methods of inbox take the locks that they
+// need. A caller may hold engine.mu only where a method says so or ends in Locked, and
+// none of the others. The functions in inboxSettings are called without any of these
+// locks.
 type inbox struct {
 	engine    *engine
 	counters  *counters

@@ -52,17 +52,17 @@ func dismiss(items []item) {
 }
 
 // queue holds the messages of one Subscription between the reader, which adds them, and
-// its consumers. mu guards all fields but the channels. It is a leaf: no other lock but
-// that of holds is taken inside it, and channels are signalled after unlocking.
+// its consumers. mu guards all fields but the channels. Inside it only the lock of
+// holds is taken. Signals to the channels never wait.
 //
-// The reader is the only caller of push, and does not wait in it: pushFull asks it to
+// The reader is the only caller of push. It does not wait in there: pushFull asks it to
 // wait for space and try again. Consumers call pop. One that found nothing waits for a
 // token in ready and then calls woken. Each token wakes one consumer, which passes it
 // on while there is more to take, or when the queue is closed.
 //
-// A message that pop returned belongs to the consumer. One that has registered with
-// addConsumer takes messages ahead and says with the next pop how many it has handed
-// over; what it has not begun can go back to the queue.
+// A message that pop returned belongs to the consumer. A consumer registered with
+// addConsumer may take messages ahead, and says with its next pop how many it has
+// handed over. What it has not begun can go back to the queue.
 type queue struct {
 	mu      sync.Mutex
 	items   []item

@@ -43,18 +43,18 @@ func (k *conn) leaveLocked(cause error) {
 
 // limitLeaving bounds what a leaving connection still does, even a write under way.
 func (k *conn) limitLeaving() {
-	k.nc.Finish(k.farewellEnd())
+	k.nc.Finish(k.leaveDeadline())
 	k.outbox.wakeWriter()
 }
 
-// farewellEnd is when a leaving connection has to be over.
-func (k *conn) farewellEnd() time.Time { return k.start.Add(time.Duration(k.leaveBy.Load())) }
+// leaveDeadline is when a leaving connection has to be over.
+func (k *conn) leaveDeadline() time.Time { return k.start.Add(time.Duration(k.leaveBy.Load())) }
 
-// sayGoodbye gives the server the chance to read the last bytes: closing a
+// awaitServerClose gives the server the chance to read the last bytes: closing a
 // socket with unread input would reset the connection and could destroy them.
-func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
+func (k *conn) awaitServerClose(ctx context.Context, cause error) error {
 	k.nc.CloseWrite()
-	timer := time.NewTimer(time.Until(k.farewellEnd()))
+	timer := time.NewTimer(time.Until(k.leaveDeadline()))
 	defer timer.Stop()
 	if errors.Is(cause, ErrClosed) || errors.Is(cause, errOnDemand) {
 		select {

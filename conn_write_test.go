@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
@@ -337,3 +338,10 @@ func TestIdleConnectionGivesLargeBuffersBack(t *testing.T) {
 	k.trimLocked()
 	require.NotNil(t, k.outbox.spare, "a small one stays")
 }
+
+// Network is what SetNetwork takes.
+type Network = transport.Network
+
+// SetNetwork puts n in the place of the operating system: that is how tests have names
+// and SRV records of their own in fake time.
+func SetNetwork(c *Config, n Network) { c.network = n }

@@ -297,7 +297,7 @@ func TestPublisherWhoseMessageIsRefusedDoesNotKeepOthersFromWriting(t *testing.T
 	k := c.conn
 	until(t, c, func() bool { return k.outbox.asleep && !k.outbox.held })
 	c.engine.mu.Lock()
-	require.NoError(t, c.engine.Request(&session.Request{Unsubscribe: &wire.Unsubscribe{Filters: []string{"f"}}, Owner: nobody{}})) // the writer does not know of it yet
+	require.NoError(t, c.engine.Request(&session.Request{Unsubscribe: &wire.Unsubscribe{Filters: []string{"f"}}, Owner: noOwner{}})) // the writer does not know of it yet
 	k.outbox.asleep = false
 	c.engine.mu.Unlock()
 	for range provenAlone {

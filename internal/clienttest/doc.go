@@ -4,7 +4,7 @@
 // each verb does on its own is tested beside its file in the root, in
 // publish_test.go, subscribe_test.go and so on. Files here begin with the same words:
 //
-//	conn_       the connection: keep-alive, the log of packets
+//	conn_       the connection: keep-alive, its close, the log of packets
 //	disconnect_ what is still done before DISCONNECT
 //	handle_     Client.Handle
 //	hooks_      what hooks see and hear

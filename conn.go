@@ -95,11 +95,16 @@ func (k *conn) serve(ctx context.Context) error {
 	k.nc.SetWriteLimit(k.writeTimeout)
 	g, ctx := errgroup.WithContext(ctx)
 	// What ends one of them, or the client, ends the others by way of the socket.
-	defer context.AfterFunc(ctx, func() { k.nc.Close() })()
+	closed := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(closed)
+		k.nc.Close()
+	})
 	g.Go(func() error { return k.readLoop(ctx) })
 	g.Go(func() error { return k.writeLoop(ctx) })
 	g.Go(func() error { return k.keepAlive(ctx) })
 	err := g.Wait()
+	<-closed // nothing of it is left to the next connection, or behind Done
 	k.engine.mu.Lock()
 	defer k.engine.mu.Unlock()
 	if k.leaving != nil {

@@ -4,12 +4,8 @@
 // each verb does on its own is tested beside its file in the root, in
 // publish_test.go, subscribe_test.go and so on. Files here begin with the same words:
 //
-<<<<<<< HEAD
-//	conn_       the connection: keep-alive, the log of packets
-//	connect_    the way to a server: which one, as what, by which URL, proxy and WebSocket
-=======
 //	conn_       the connection: keep-alive, its close, the log of packets
->>>>>>> wt-attack
+//	connect_    the way to a server: which one, as what, by which URL, proxy and WebSocket
 //	disconnect_ what is still done before DISCONNECT
 //	handle_     Client.Handle
 //	hooks_      what hooks see and hear

@@ -32,7 +32,7 @@ type conn struct {
 	ping     ping   // guarded by engine.mu
 
 	start   time.Time
-	leaveBy atomic.Int64  // when a farewell has to be over, in nanoseconds since start; 0: not leaving
+	leaveBy atomic.Int64  // when a leaving connection has to be over, in nanoseconds since start; 0: not leaving
 	written atomic.Uint64 // bytes, in all
 }
 

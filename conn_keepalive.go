@@ -83,10 +83,10 @@ func (p *ping) moves(engine *session.Client, taken int64) bool {
 		return false
 	}
 	before := *p
-	p.taken = taken
-	p.waiting = taken < p.end
+	p.taken = max(taken, before.taken) // what is just being written may not be counted yet
+	p.waiting = p.taken < p.end
 	p.left = !p.waiting
-	return before.waiting && taken > before.taken
+	return before.waiting && p.taken > before.taken
 }
 
 // look reports whether moves is to be called soon.

@@ -22,7 +22,7 @@ var ErrRetriesExhausted = errors.New("no more attempts to reconnect")
 // next. One goroutine at a time uses it: at first that of Connect, then the one that
 // reconnects.
 //
-// An attempt goes down these levels, each in a method of its own: a round visits servers;
+// An attempt goes down these levels, each in a method of its own: a round tries servers;
 // a server has endpoints, several where SRV records name them; an endpoint has addresses;
 // on an address a network connection is made and shakes hands.
 type connector struct {
@@ -43,9 +43,9 @@ type connector struct {
 
 // connecting is the client that a connector connects.
 type connecting interface {
-	// shakeHands leads from a network connection to an MQTT connection. If it fails, the
+	// openConn leads from a network connection to an MQTT connection. If it fails, the
 	// connection is closed; the result says what was written and read.
-	shakeHands(context.Context, *transport.Conn, hello) (*conn, error)
+	openConn(context.Context, *transport.Conn, hello) (*conn, error)
 	// setState tells of a state without a connection.
 	setState(Event)
 	// endingCause returns why no connection is wanted any more; nil: one is.

@@ -27,7 +27,7 @@ type roundError struct {
 func (e *roundError) Error() string { return e.err.Error() }
 func (e *roundError) Unwrap() error { return e.err }
 
-// tryRound visits one server after the other, until one accepts.
+// tryRound tries one server after the other, until one accepts.
 func (c *connector) tryRound(ctx context.Context, r round) (*conn, error) {
 	todo := c.servers.round(c.cfg.ServerOrder)
 	alone := len(todo) == 1
@@ -198,7 +198,7 @@ func (c *connector) handshake(ctx context.Context, nc *transport.Conn, p *plan, 
 	if !c.cfg.SharedSessions {
 		h.server = e.Address // each server has a session of its own
 	}
-	k, err := c.client.shakeHands(ctx, nc, h)
+	k, err := c.client.openConn(ctx, nc, h)
 	if err != nil {
 		if err = nc.Recognise(&p.server.Server, err); k.unanswered(err) {
 			c.evictions.gaveUp(time.Now())

@@ -33,7 +33,7 @@ type conn struct {
 	notices  notices // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
 
 	start   time.Time
-	leaveBy atomic.Int64  // when a farewell has to be over, in nanoseconds since start; 0: not leaving
+	leaveBy atomic.Int64  // when a leaving connection has to be over, in nanoseconds since start; 0: not leaving
 	written atomic.Uint64 // bytes, in all
 }
 

@@ -71,7 +71,7 @@ func (k *conn) tellFault(err error) {
 	if failed != nil {
 		return // a code that a client cannot give
 	}
-	k.nc.SetWriteDeadline(time.Now().Add(farewell))
+	k.nc.SetWriteDeadline(time.Now().Add(leaveTimeout))
 	if k.writeHandshake(words) != nil {
 		return // the connection is over anyway
 	}

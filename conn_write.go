@@ -17,7 +17,7 @@ func (k *conn) writeLoop(ctx context.Context) error {
 	for {
 		b, leaving := k.exchange(n, wrote)
 		if leaving != nil {
-			return k.sayGoodbye(ctx, leaving)
+			return k.awaitServerClose(ctx, leaving)
 		}
 		if wrote = b != nil; wrote {
 			if err := k.write(b); err != nil {

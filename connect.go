@@ -22,7 +22,7 @@ var ErrRetriesExhausted = errors.New("no more attempts to reconnect")
 // next. One goroutine at a time uses it: at first that of Connect, then the one that
 // reconnects.
 //
-// An attempt goes down these levels, each in a method of its own: a round visits servers;
+// An attempt goes down these levels, each in a method of its own: a round tries servers;
 // a server has endpoints, several where SRV records name them; an endpoint has addresses;
 // on an address a network connection is made and shakes hands.
 type connector struct {

@@ -22,7 +22,7 @@ type plan struct {
 	authenticator Authenticator
 }
 
-// plan makes the plan for a visit of t, with the help of Config.Attempt.
+// plan makes the plan for an attempt at t, with the help of Config.Attempt.
 func (c *connector) plan(ctx context.Context, r round, t target) (*plan, error) {
 	a := &Attempt{
 		Number:         r.number,

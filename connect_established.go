@@ -36,7 +36,7 @@ func (c *Client) establishedLocked(k *conn) (announce func(), err error) {
 	c.conn, c.engine.outbox = k, &k.outbox
 	c.holds.serve(&k.outbox)
 	c.holds.handLocked(c.engine.Client)
-	c.reconnectNow.done()
+	c.reconnectNow.connectedLocked()
 	c.counters.connections++
 	c.status.state, c.status.info = Connected, c.serverInfoLocked(k)
 	return func() { c.watchers.send(event) }, nil

@@ -27,7 +27,7 @@ type roundError struct {
 func (e *roundError) Error() string { return e.err.Error() }
 func (e *roundError) Unwrap() error { return e.err }
 
-// tryRound visits one server after the other, until one accepts.
+// tryRound tries one server after the other, until one accepts.
 func (c *connector) tryRound(ctx context.Context, r round) (*conn, error) {
 	todo := c.servers.round(c.cfg.ServerOrder)
 	alone := len(todo) == 1

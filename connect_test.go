@@ -11,8 +11,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,105 +93,6 @@ func TestConfigMayChangeAfterConnect(t *testing.T) {
 		require.Equal(t, "w", p.Will.Topic)
 		require.Equal(t, "good", string(p.Will.Payload))
 		require.Equal(t, "good", p.UserProperties[0].Value)
-	})
-}
-
-func TestOlderVersionsHaveNoProperties(t *testing.T) {
-	Each(t, func(t *testing.T, v wire.Version) {
-		if v == wire.V5 {
-			return
-		}
-		srv := mqtttest.NewServer(t, v)
-		cfg := Quiet(srv)
-		cfg.SessionExpiry, cfg.TopicAliasMaximum = time.Hour, 5
-		cfg.Will = &mqtt.Will{Message: mqtt.Message{Topic: "w"}}
-		d := Dial(t, cfg)
-		conn := srv.Accept()
-		conn.Want(&wire.Connect{ClientID: "c1", CleanStart: true, Will: &wire.Will{Topic: "w"}})
-		conn.Send(&wire.Connack{})
-		d.Client(t)
-	})
-}
-
-func TestAutoFallsBackTo311(t *testing.T) {
-	for name, test := range map[string]struct {
-		refuse func(*mqtttest.Conn)
-		why    func(*testing.T, error)
-		kept   bool // 3.1.1 comes first from then on
-	}{
-		"reason code 0x84": {
-			func(c *mqtttest.Conn) { c.Send(&wire.Connack{ReasonCode: wire.UnsupportedProtocolVersion}) },
-			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.UnsupportedProtocolVersion) }, true},
-		"return code 1": {
-			func(c *mqtttest.Conn) { c.SendRaw("20 02 00 01") },
-			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.UnsupportedProtocolVersion) }, true},
-		"hangs up": {
-			func(*mqtttest.Conn) {},
-			func(t *testing.T, err error) { require.ErrorContains(t, err, "server closed the connection") }, false},
-		"DISCONNECT without a reason": {
-			func(c *mqtttest.Conn) { c.SendRaw("e0 00") },
-			func(t *testing.T, err error) { require.ErrorContains(t, err, "DISCONNECT") }, false},
-		"accepts as 3.1.1 does": {
-			func(c *mqtttest.Conn) { c.SendRaw("20 02 00 00") },
-			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.MalformedPacket) }, false},
-		"answers with something else": {
-			func(c *mqtttest.Conn) { c.SendRaw("d0 00") },
-			func(t *testing.T, err error) { require.ErrorIs(t, err, mqtt.ProtocolError) }, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				srv := mqtttest.NewServer(t, wire.V5)
-				cfg := Quiet(srv)
-				cfg.Version = mqtt.Auto
-				d := Dial(t, cfg)
-				conn := srv.Accept()
-				require.Equal(t, wire.V5, conn.WantConnect().Version)
-				test.refuse(conn)
-				conn.Close()
-				srv.Version = wire.V311
-				conn = srv.Connected(&wire.Connack{})
-				client := d.Client(t)
-				info := client.ServerInfo()
-				require.Equal(t, mqtt.V311, info.Version)
-				test.why(t, info.Fallback)
-
-				conn.Close()
-				if !test.kept {
-					srv.Version = wire.V5
-				}
-				require.Equal(t, srv.Version, srv.Accept().WantConnect().Version, "only what the server said is kept")
-			})
-		})
-	}
-}
-
-func TestAutoDoesNotFallBackOnceAServerHasSpoken5(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := Quiet(srv)
-		cfg.Version = mqtt.Auto
-		_, conn := Open(t, srv, cfg)
-		conn.Close()
-		for range 3 {
-			conn = srv.Accept()
-			require.Equal(t, wire.V5, conn.WantConnect().Version)
-			conn.Close()
-		}
-	})
-}
-
-func TestAutoReturnsWhatTheOlderVersionSaid(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := Quiet(srv)
-		cfg.Version = mqtt.Auto
-		d := Dial(t, cfg)
-		conn := srv.Accept()
-		conn.WantConnect()
-		conn.Close()
-		srv.Version = wire.V311
-		srv.Connected(&wire.Connack{ReasonCode: wire.BadUserNameOrPassword})
-		require.ErrorIs(t, d.Call.Wait(), mqtt.BadUserNameOrPassword)
 	})
 }
 
@@ -613,74 +516,187 @@ func TestURLErrorsShowNoPassword(t *testing.T) {
 	}
 }
 
-func TestClientIDOf31HasUpTo23Characters(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := mqtttest.NewServer(t, wire.V31)
-		cfg := Quiet(srv)
-		cfg.ClientID = strings.Repeat("ä", 24)
-		_, err := mqtt.Connect(t.Context(), "mqtt://server", cfg)
-		require.ErrorIs(t, err, mqtt.ErrInvalid)
-		require.ErrorContains(t, err, "Config.ClientID: has 24 characters; MQTT 3.1 allows 1 to 23")
-
-		cfg.ClientID = strings.Repeat("ä", 23) // 46 bytes
-		d := Dial(t, cfg)
-		conn := srv.Accept()
-		require.Equal(t, cfg.ClientID, conn.WantConnect().ClientID)
-		conn.Send(&wire.Connack{})
-		d.Client(t)
-	})
+// named is a World with names. Config.Dial would resolve them itself, so it takes the
+// place of the operating system.
+type named struct {
+	*World
+	mu      sync.Mutex
+	hosts   map[string][]string
+	records map[string][]*net.SRV
 }
 
-func TestGeneratedClientIDSuitsEveryVersion(t *testing.T) {
-	Each(t, func(t *testing.T, v wire.Version) {
-		srv := mqtttest.NewServer(t, v)
-		cfg := Quiet(srv)
-		cfg.ClientID = ""
-		d := Dial(t, cfg)
-		conn := srv.Accept()
-		// What every server has to accept [MQTT-3.1.3-5].
-		require.Regexp(t, "^[0-9a-zA-Z]{1,23}$", conn.WantConnect().ClientID)
-		conn.Send(&wire.Connack{})
-		d.Client(t)
-	})
-}
-
-func TestReturnCodesBecomeReasonCodes(t *testing.T) {
-	for code, want := range map[string]mqtt.ReasonCode{
-		"01": mqtt.UnsupportedProtocolVersion, "02": mqtt.ClientIdentifierNotValid, "03": mqtt.ServerUnavailable,
-		"04": mqtt.BadUserNameOrPassword, "05": mqtt.NotAuthorized,
-	} {
-		for _, v := range []wire.Version{wire.V31, wire.V311} {
-			synctest.Test(t, func(t *testing.T) {
-				srv := mqtttest.NewServer(t, v)
-				d := Dial(t, Quiet(srv))
-				conn := srv.Accept()
-				conn.WantConnect()
-				conn.SendRaw("20 02 00 " + code)
-				err := d.Call.Wait()
-				require.ErrorIs(t, err, want)
-				require.Equal(t, want != mqtt.ServerUnavailable, mqtt.IsPermanent(err))
-			})
-		}
+func (n *named) LookupNetIP(_ context.Context, _, host string) (found []netip.Addr, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, a := range n.hosts[host] {
+		found = append(found, netip.MustParseAddr(a))
 	}
+	if found == nil {
+		err = &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	return found, err
 }
 
-func TestBridgeSetsTheTopBit(t *testing.T) {
-	for _, v := range []wire.Version{wire.V31, wire.V311} {
+func (n *named) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	key := "_" + service + "._" + proto + "." + name
+	records, ok := n.records[key]
+	if !ok {
+		return "", nil, &net.DNSError{Err: "no such host", Name: key, IsNotFound: true}
+	}
+	return key, records, nil
+}
+
+func (n *named) config() mqtt.Config {
+	cfg := n.Config()
+	cfg.Dial = nil
+	mqtt.SetNetwork(&cfg, n)
+	return cfg
+}
+
+func TestFailureOfARoundTellsAllServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &named{World: new(World)}
+		cfg := w.config()
+		cfg.Servers = []string{"mqtt://b:7"}
+		err := Connect(t, "mqtt://10.0.0.1", cfg).Call.Wait()
+		require.EqualError(t, err, "mqtt: connect: 10.0.0.1:1883: 10.0.0.1:1883 unreachable; b:7: lookup b: no such host")
+		require.ErrorIs(t, err, ErrUnreachable)
+		var dns *net.DNSError
+		require.ErrorAs(t, err, &dns)
+	})
+}
+
+func TestAddressesAreLookedUpAgainInEachRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		w := &named{hosts: map[string][]string{"h": {"10.0.0.1"}},
+			World: &World{Servers: map[string]*mqtttest.Server{"10.0.0.1:1883": srv, "10.0.0.2:1883": srv}}}
+		d := Connect(t, "mqtt://h", w.config())
+		conn := srv.Connected(&wire.Connack{})
+		d.Client(t)
+		w.mu.Lock()
+		w.hosts["h"] = []string{"10.0.0.2"}
+		w.mu.Unlock()
+		conn.Close()
+		srv.Connected(&wire.Connack{})
+		require.Equal(t, []string{"10.0.0.1:1883", "10.0.0.2:1883"}, w.Took())
+	})
+}
+
+func TestAllAddressesAreTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deaf, good := mqtttest.NewServer(t, wire.V5), mqtttest.NewServer(t, wire.V5)
+		w := &named{
+			hosts: map[string][]string{"h": {"10.0.0.1", "10.0.0.2", "10.0.0.3", "fe80::1"}},
+			World: &World{Servers: map[string]*mqtttest.Server{
+				"10.0.0.1:1883":  nil,  // swallows packets
+				"[fe80::1]:1883": deaf, // accepts and says nothing
+				"10.0.0.3:1883":  good,
+			}}}
+		cfg := w.config()
+		cfg.ConnectTimeout = 10 * time.Second
+		begun := time.Now()
+		d := Connect(t, "mqtt://h", cfg)
+		conn := deaf.Accept()
+		conn.WantConnect()
+		conn.WantClosed()
+		require.Equal(t, 10*time.Second, time.Since(begun))
+		// The first had a head start, the second was then of no use, the third
+		// refuses, and the first still does not answer when the fourth is dialled.
+		good.Connected(&wire.Connack{})
+		d.Client(t)
+		require.Equal(t, []string{"10.0.0.1:1883", "[fe80::1]:1883", "10.0.0.1:1883", "10.0.0.2:1883", "10.0.0.3:1883"}, w.Took())
+		require.Equal(t, 10*time.Second+250*time.Millisecond, time.Since(begun))
+	})
+}
+
+func TestOtherAddressesAreNotAskedWhatTheServerHasAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		w := &named{hosts: map[string][]string{"h": {"10.0.0.1", "10.0.0.2"}},
+			World: &World{Servers: map[string]*mqtttest.Server{"10.0.0.1:1883": srv, "10.0.0.2:1883": srv}}}
+		d := Connect(t, "mqtt://h", w.config())
+		srv.Connected(&wire.Connack{ReasonCode: wire.ServerBusy})
+		require.EqualError(t, d.Call.Wait(), "mqtt: connect to h:1883: server answered CONNACK: server busy (0x89)")
+		require.Equal(t, []string{"10.0.0.1:1883"}, w.Took())
+	})
+}
+
+func TestLongListsOfAddressesAreCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &named{World: new(World), hosts: map[string][]string{}}
+		for i := range 200 {
+			w.hosts["h"] = append(w.hosts["h"], fmt.Sprintf("10.0.0.%d", i))
+		}
+		err := Connect(t, "mqtt://h", w.config()).Call.Wait()
+		require.ErrorIs(t, err, ErrUnreachable)
+		require.Len(t, w.Took(), 16)
+		require.Less(t, len(err.Error()), 400)
+	})
+}
+
+func TestLocalAddrLeavesOutTheOtherFamily(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &named{World: new(World), hosts: map[string][]string{"h": {"fe80::1", "10.0.0.1", "fe80::2", "10.0.0.2"}}}
+		cfg := w.config()
+		cfg.LocalAddr = "192.0.2.1"
+		require.Error(t, Connect(t, "mqtt://h", cfg).Call.Wait())
+		require.Equal(t, []string{"10.0.0.1:1883", "10.0.0.2:1883"}, w.Took())
+		w.hosts["h"] = []string{"fe80::1"}
+		require.ErrorContains(t, Connect(t, "mqtt://h", cfg).Call.Wait(), "no address that Config.LocalAddr can reach")
+	})
+}
+
+func TestSRVRecords(t *testing.T) {
+	for scheme, service := range map[string]string{"mqtt+srv": "_mqtt", "mqtts+srv": "_secure-mqtt"} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := mqtttest.NewServer(t, v)
-			cfg := Quiet(srv)
-			cfg.Bridge = true
-			d := Dial(t, cfg)
-			conn := srv.Accept()
-			conn.Want(&wire.Connect{Bridge: true, ClientID: "c1", CleanStart: true})
-			conn.Send(&wire.Connack{})
-			d.Client(t)
+			w := &named{World: new(World),
+				hosts: map[string][]string{"a.example": {"10.0.0.1"}, "b.example": {"10.0.0.2"}},
+				records: map[string][]*net.SRV{service + "._tcp.example.com": {
+					{Target: "b.example.", Port: 2, Priority: 20},
+					{Target: "a.example.", Port: 1, Priority: 10},
+					{Target: "gone.example.", Port: 3, Priority: 15},
+				}}}
+			err := Connect(t, scheme+"://example.com", w.config()).Call.Wait()
+			require.ErrorContains(t, err, "connect to example.com: 10.0.0.1:1 unreachable; lookup gone.example: no such host; 10.0.0.2:2 unreachable")
+			require.Equal(t, []string{"10.0.0.1:1", "10.0.0.2:2"}, w.Took())
 		})
 	}
-	for _, v := range []mqtt.Version{mqtt.Auto, mqtt.V5} {
-		_, err := mqtt.Connect(t.Context(), "mqtt://server", mqtt.Config{Version: v, Bridge: true})
-		require.ErrorIs(t, err, mqtt.ErrInvalid)
-		require.ErrorContains(t, err, "Config.Bridge: needs Version V311 or V31")
-	}
+}
+
+func TestSRVWithoutServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &named{World: new(World), records: map[string][]*net.SRV{"_mqtt._tcp.none.example": {{Target: "."}}}}
+		err := Connect(t, "mqtt+srv://none.example", w.config()).Call.Wait()
+		require.ErrorContains(t, err, "_mqtt._tcp.none.example offers no server")
+		err = Connect(t, "mqtt+srv://missing.example", w.config()).Call.Wait()
+		require.ErrorContains(t, err, "no such host")
+		require.Empty(t, w.Took())
+	})
+}
+
+func TestSRVTargetThatIsBusySendsUsToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := mqtttest.NewServer(t, wire.V5), mqtttest.NewServer(t, wire.V5)
+		w := &named{World: &World{Servers: map[string]*mqtttest.Server{"10.0.0.1:1": a, "10.0.0.2:2": b}},
+			records: map[string][]*net.SRV{"_mqtt._tcp.example.com": {
+				{Target: "10.0.0.1", Port: 1, Priority: 1}, {Target: "10.0.0.2", Port: 2, Priority: 2}}}}
+		d := Connect(t, "mqtt+srv://example.com", w.config())
+		a.Connected(&wire.Connack{ReasonCode: wire.ServerBusy})
+		b.Connected(&wire.Connack{})
+		d.Client(t)
+	})
+}
+
+func TestReferenceIsAList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, s := Cluster(t, 3)
+		cluster.Servers["[fe80::1]:1884"] = s[2]
+		w := &named{World: cluster, hosts: map[string][]string{"b.example": {"10.0.0.9"}}}
+		d := Connect(t, "mqtt://10.0.0.1", w.config())
+		s[0].Connected(Use(" 10.0.0.7 b.example:99  [fe80::1]:1884 10.0.0.2"))
+		s[2].Connected(&wire.Connack{})
+		d.Client(t)
+		require.Equal(t, []string{"10.0.0.1:1883", "10.0.0.7:1883", "10.0.0.9:99", "[fe80::1]:1884"}, w.Took())
+	})
 }

@@ -227,9 +227,9 @@ func (r *router) ungroupLocked(t *route) {
 	t.groups = nil
 }
 
-// heirsLocked returns the Subscriptions with higher numbers than last that want some of
+// successorsLocked returns the Subscriptions with higher numbers than last that want some of
 // messages, in their order.
-func (r *router) heirsLocked(last uint64, messages []*Message) (subs []*Subscription) {
+func (r *router) successorsLocked(last uint64, messages []*Message) (subs []*Subscription) {
 	for _, m := range messages {
 		r.scratch = r.tree.Append(r.scratch[:0], m.Topic)
 		for _, t := range r.scratch {
@@ -244,9 +244,9 @@ func (r *router) heirsLocked(last uint64, messages []*Message) (subs []*Subscrip
 	return slices.Compact(subs)
 }
 
-// everybodyLocked returns all Subscriptions, those whose consumers only take what is
+// allLocked returns all Subscriptions, those whose consumers only take what is
 // left last.
-func (r *router) everybodyLocked() []*Subscription {
+func (r *router) allLocked() []*Subscription {
 	return append(inOrder(r.subs), inOrder(r.emptying)...)
 }
 

@@ -2,31 +2,30 @@ package mqtt
 
 import (
 	"context"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// Handle calls f for every message until ctx or the Subscription ends, or f fails.
-// It waits for the last f before it returns. Without SubscribeOptions.Concurrency f
-// runs for one message at a time, in the caller's goroutine.
+// Handle calls f for every message until ctx or the Subscription ends, or f fails. It
+// waits for the last call of f before it returns. Without SubscribeOptions.Concurrency
+// f runs for one message at a time, in the caller's goroutine.
 //
-// A message is acknowledged when f returns nil, unless ManualAck is set. By
-// returning a ReasonCode as it is, not wrapped, f refuses a message for good: the
-// server is told why (before 5.0 it takes it for acknowledged), and Handle goes on.
-// Every other error ends Handle, which returns it. The end of ctx is returned as its
-// cause, that of the Subscription as Next returns it. The error is never nil.
+// A message is acknowledged when f returns nil, unless ManualAck is set. If f returns a
+// ReasonCode as it is, not wrapped, it refuses the message for good: the server gets
+// the code (before 5.0 an acknowledgement), and Handle continues. Every other error
+// ends Handle, which returns it. If ctx ends, Handle returns its cause. If the
+// Subscription ends, it returns what Next returns. The error is never nil.
 //
-// The Subscription lives on when ctx ends and when f fails. What f has not
-// finished is the next consumer's, before all that came later, beginning with the
-// message that f failed for, and until then it is not acknowledged: that holds up
-// the acknowledgements behind it. The same goes for a panic in the caller's
-// goroutine. After Unsubscribe nothing more is handled; what is left is dropped and
-// acknowledged. Drain waits until f has returned for all messages.
+// When ctx ends or f fails, the Subscription lives on. The next consumer gets what f
+// has not finished, before all later messages, beginning with the message that f failed
+// for. Until then these messages are not acknowledged and hold up the acknowledgements
+// behind them. The same goes for a panic in the caller's goroutine. After Unsubscribe
+// nothing more is handled; the rest is dropped and acknowledged. Drain waits until f
+// has returned for all messages.
 //
-// Several calls may run at once, also beside other consumers: each message goes to
-// one of them, and the order is kept within each. With Concurrency a call takes up
-// to 16 messages for each of its workers ahead.
+// Several calls of Handle may run at once, also beside other consumers: each message
+// goes to one of them, and each gets its messages in order. With Concurrency a call
+// takes up to 16 messages ahead for each of its workers.
 func (s *Subscription) Handle(ctx context.Context, f func(context.Context, *Message) error) error {
 	if f == nil {
 		return errNoFunction(&s.options)
@@ -220,92 +219,4 @@ func (h *handler) work(ctx context.Context, l *lanes) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// lanes hand messages to several workers at once so that those with the same key
-// are still handled one after the other, in their order. A key has a lane as long
-// as it has messages; a worker takes one message of a lane and then serves other
-// lanes.
-type lanes struct {
-	ready chan *lane    // lanes with a message and no worker; has space for all
-	slots chan struct{} // a token for every message that is taken and not done
-
-	mu    sync.Mutex
-	byKey map[string]*lane
-	spare []*lane // empty
-	idle  int     // messages for which those have space
-}
-
-type lane struct {
-	key   string
-	items []item
-	head  int // items[:head] are done
-}
-
-// newLanes returns lanes for so many messages at a time.
-func newLanes(most int) *lanes {
-	return &lanes{
-		ready: make(chan *lane, most),
-		slots: make(chan struct{}, most),
-		byKey: make(map[string]*lane),
-	}
-}
-
-func (l *lanes) add(key string, m item) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if busy := l.byKey[key]; busy != nil {
-		busy.add(m)
-		return
-	}
-	fresh := new(lane)
-	if n := len(l.spare); n > 0 {
-		fresh, l.spare = l.spare[n-1], l.spare[:n-1]
-		l.idle -= cap(fresh.items)
-	}
-	fresh.key = key
-	fresh.add(m)
-	l.byKey[key] = fresh
-	l.ready <- fresh // has space for it
-}
-
-func (n *lane) add(m item) {
-	if n.head > 0 && len(n.items) == cap(n.items) {
-		kept := copy(n.items, n.items[n.head:])
-		clear(n.items[kept:])
-		n.items, n.head = n.items[:kept], 0
-	}
-	n.items = append(n.items, m)
-}
-
-func (l *lanes) first(n *lane) item {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return n.items[n.head]
-}
-
-// done takes the first message out of n, whose worker is done with it.
-func (l *lanes) done(n *lane) {
-	l.mu.Lock()
-	n.items[n.head] = item{}
-	n.head++
-	if n.head == len(n.items) {
-		delete(l.byKey, n.key)
-		n.key, n.items, n.head = "", n.items[:0], 0
-		if idle := l.idle + cap(n.items); idle <= 2*cap(l.slots) {
-			l.spare, l.idle = append(l.spare, n), idle
-		}
-	} else {
-		l.ready <- n // has space for it
-	}
-	l.mu.Unlock()
-	<-l.slots
-}
-
-// left returns what is not done when no worker is left.
-func (l *lanes) left() (items []item) {
-	for _, n := range l.byKey {
-		items = append(items, n.items[n.head:]...)
-	}
-	return items
 }

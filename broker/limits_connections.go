@@ -16,24 +16,24 @@ type doors struct {
 	limit int // of clients; as many may wait, and be silent, but a few in any case
 
 	mu      sync.Mutex // guards the rest; a leaf
-	silent  *census.Census[netip.Addr, visitor]
+	silent  *census.Census[netip.Addr, evictable]
 	waiting int
-	bulky   *census.Census[netip.Addr, visitor] // of the silent and those who wait
-	clients *census.Census[string, visitor]     // by their tenants
+	bulky   *census.Census[netip.Addr, evictable] // of the silent and those who wait
+	clients *census.Census[string, evictable]     // by their tenants
 }
 
-// visitor is a connection that doors may end for the sake of another.
-type visitor interface {
+// evictable is a connection that doors may end for the sake of another.
+type evictable interface {
 	cut()   // at once
 	evict() // as a client, which is told
 }
 
 // standing is what a connection counts as; doors.mu guards it.
 type standing struct {
-	silent *census.Member[netip.Addr, visitor]
+	silent *census.Member[netip.Addr, evictable]
 	waits  bool
-	bulky  *census.Member[netip.Addr, visitor]
-	client *census.Member[string, visitor]
+	bulky  *census.Member[netip.Addr, evictable]
+	client *census.Member[string, evictable]
 }
 
 const (
@@ -49,7 +49,7 @@ const (
 )
 
 func newDoors(limit int) doors {
-	return doors{limit: limit, silent: census.New[netip.Addr, visitor](), bulky: census.New[netip.Addr, visitor](), clients: census.New[string, visitor]()}
+	return doors{limit: limit, silent: census.New[netip.Addr, evictable](), bulky: census.New[netip.Addr, evictable](), clients: census.New[string, evictable]()}
 }
 
 // excess is how many connections may be silent, and how many may wait.
@@ -58,7 +58,7 @@ func (d *doors) excess() int { return max(d.limit, excessMaximum) }
 // arrive counts a new connection. When too many are silent, the one that has been
 // so for the longest time loses its place, of the address that has most of them. It
 // reports whether there is space.
-func (d *doors) arrive(v visitor, s *standing, addr netip.Addr) (loser *census.Member[netip.Addr, visitor], fits bool) {
+func (d *doors) arrive(v evictable, s *standing, addr netip.Addr) (loser *census.Member[netip.Addr, evictable], fits bool) {
 	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -110,7 +110,7 @@ func (d *doors) isFull(tenant string) bool {
 // placeLocked returns who has to go for another client of a tenant, nil if nobody has
 // to, and whether there is space at all. It is the last that came of the tenant with
 // most clients. Called with doors.mu held.
-func (d *doors) placeLocked(tenant string) (loser *census.Member[string, visitor], fits bool) {
+func (d *doors) placeLocked(tenant string) (loser *census.Member[string, evictable], fits bool) {
 	if d.clients.Len() < d.limit {
 		return nil, true
 	}
@@ -124,7 +124,7 @@ func (d *doors) placeLocked(tenant string) (loser *census.Member[string, visitor
 // enter counts a connection among the clients of a tenant; instead says that another
 // connection of the same client goes, so that there is space in any case. It reports
 // whether there is.
-func (d *doors) enter(v visitor, s *standing, tenant string, instead bool) bool {
+func (d *doors) enter(v evictable, s *standing, tenant string, instead bool) bool {
 	d.mu.Lock()
 	loser, fits := d.placeLocked(tenant)
 	if fits && !instead && loser != nil {
@@ -167,8 +167,8 @@ func (d *doors) answered(s *standing) {
 
 // bulk says that a connection has begun a CONNECT that needs a large buffer. If too
 // many have, one of them ends.
-func (d *doors) bulk(v visitor, s *standing, addr netip.Addr) {
-	var loser *census.Member[netip.Addr, visitor]
+func (d *doors) bulk(v evictable, s *standing, addr netip.Addr) {
+	var loser *census.Member[netip.Addr, evictable]
 	d.mu.Lock()
 	if s.bulky == nil {
 		now := time.Now()

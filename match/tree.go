@@ -219,7 +219,7 @@ func (n *node[V]) uses() int {
 
 // Append appends the values of all filters that match topic to dst and returns
 // the result, in no particular order. A value that stands under several of them
-// comes once for each. It allocates only when dst has no room.
+// comes once for each. It allocates only when dst has no space.
 func (t *Tree[V]) Append(dst []V, topic string) []V {
 	t.walk(topic, func(values []V) bool {
 		dst = append(dst, values...)

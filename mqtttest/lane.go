@@ -37,8 +37,8 @@ type lane struct {
 	decoder   wire.Decoder
 	broken    bool // of the writer: the receiver has closed
 
-	wake chan struct{} // has room for one: the writer has to look again
-	room chan struct{} // has room for one: the queue has shrunk
+	wake  chan struct{} // has space for one: the writer has to look again
+	space chan struct{} // has space for one: the queue has shrunk
 
 	mu    sync.Mutex // guards what follows
 	queue []*item
@@ -51,7 +51,7 @@ func newLane(l *link, d Direction, src, dst net.Conn) *lane {
 		link: l, direction: d, src: src, dst: dst,
 		framer: framer{src: src},
 		wake:   make(chan struct{}, 1),
-		room:   make(chan struct{}, 1),
+		space:  make(chan struct{}, 1),
 		cut:    -1,
 	}
 	if d == Up {
@@ -85,7 +85,7 @@ func (a *lane) awaitRoom() bool {
 			return !a.link.isOver()
 		}
 		select {
-		case <-a.room:
+		case <-a.space:
 		case <-a.link.ctx.Done():
 			return false
 		}
@@ -139,7 +139,7 @@ func (a *lane) release(h *hold) {
 	}
 }
 
-// signal wakes who waits on c, which has room for one.
+// signal wakes who waits on c, which has space for one.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

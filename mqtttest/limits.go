@@ -92,7 +92,7 @@ func (l *link) enforce(p *Packet) {
 // judge follows the packets of a connection and returns what is wrong with p.
 func (m *limits) judge(p *Packet) wire.ReasonCode {
 	if p.Direction == Down {
-		m.settle(p.Packet)
+		m.acknowledged(p.Packet)
 		return wire.Success
 	}
 	if most := m.ack.MaximumPacketSize; most > 0 && len(p.raw) > int(most) {
@@ -140,8 +140,8 @@ func (m *limits) judgeSubscribe(p *wire.Subscribe) wire.ReasonCode {
 	return wire.Success
 }
 
-// settle takes an acknowledgement of the broker, which gives back a place.
-func (m *limits) settle(p wire.Packet) {
+// acknowledged takes an acknowledgement of the broker, which gives back a place.
+func (m *limits) acknowledged(p wire.Packet) {
 	switch p := p.(type) {
 	case *wire.Puback:
 		delete(m.open, p.PacketID)

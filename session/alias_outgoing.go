@@ -13,7 +13,7 @@ const aliasCost = 3
 // topicAliases choose topic aliases for what we send on one connection (5.0).
 //
 // A topic gets an alias when it is seen again: the second time while there is
-// room, later only if it is worth clearly more than another that has one. So a
+// space, later only if it is worth clearly more than another that has one. So a
 // scan over many topics, each seen once, changes nothing. Worth is how often a
 // topic was seen lately times the bytes that its alias saves. The zero value
 // chooses none.
@@ -189,7 +189,7 @@ func (a *topicAliases) grow() {
 		if s.count == 0 && s.alias == 0 {
 			continue
 		}
-		set := a.set4(s.hash) // takes entries of one old set only, so there is room
+		set := a.set4(s.hash) // takes entries of one old set only, so there is space
 		for i := range set {
 			if set[i].count == 0 && set[i].alias == 0 {
 				set[i] = s

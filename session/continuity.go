@@ -10,7 +10,7 @@ const (
 	// not acknowledged is published again as new messages.
 	Fresh Continuity = iota
 	// Inherited: the server has a session that has not seen what this Client
-	// remembers: that of an earlier process, or that of an earlier visit to this
+	// remembers: that of an earlier process, or that of an earlier connection to this
 	// server with another in between. What was not acknowledged is published as new
 	// messages, filters are subscribed again, and packet identifiers are released
 	// before QoS 2 uses them, because the server may hold messages under them.
@@ -31,24 +31,24 @@ type continuity struct {
 	held bool
 	// generation numbers what this Client remembers. A session that was not there, or
 	// that cannot have seen it, begins the next one.
-	generation uint64
-	servers    map[string]*sessionAt
-	visits     uint64
-	server     string     // the name of the server of this connection
-	answered   bool       // CONNACK came on this connection
-	here       Continuity // of this connection, once it is open
+	generation  uint64
+	servers     map[string]*sessionAt
+	connections uint64
+	server      string     // the name of the server of this connection
+	answered    bool       // CONNACK came on this connection
+	here        Continuity // of this connection, once it is open
 }
 
 // sessionAt is what one server is known to have seen.
 type sessionAt struct {
 	generation uint64
 	doubt      bool   // a CONNECT since the last CONNACK was not answered
-	ghost      bool   // a CONNECT was not answered, and the server may yet come to it
-	visit      uint64 // numbers visits, so that the server of the oldest is forgotten
+	unanswered bool   // a CONNECT was not answered, and the server may yet come to it
+	lastUse    uint64 // numbers connections, so that the server of the oldest is forgotten
 }
 
 // mostServers bounds how many servers are remembered. Redirections can name any
-// number of them; one that is forgotten counts as never visited.
+// number of them; one that is forgotten counts as never used.
 const mostServers = 64
 
 // beginConnection begins a connection to server.
@@ -72,7 +72,7 @@ func (k *continuity) current() *sessionAt { return k.servers[k.server] }
 func (k *continuity) forgetOldest() {
 	oldest := ""
 	for name, s := range k.servers {
-		if o := k.servers[oldest]; o == nil || s.visit < o.visit {
+		if o := k.servers[oldest]; o == nil || s.lastUse < o.lastUse {
 			oldest = name
 		}
 	}
@@ -87,7 +87,7 @@ func (k *continuity) mayHaveSession() bool { return k.held || k.current().doubt 
 // session that nobody told us of.
 func (k *continuity) connectionEnded() {
 	if at := k.current(); at != nil && !k.answered {
-		at.doubt, at.ghost = true, true
+		at.doubt, at.unanswered = true, true
 	}
 }
 
@@ -99,8 +99,8 @@ func (k *continuity) takenOver() {
 	if at == nil {
 		return
 	}
-	if at.ghost {
-		at.doubt, at.ghost = true, false
+	if at.unanswered {
+		at.doubt, at.unanswered = true, false
 		return
 	}
 	at.generation = 0
@@ -123,7 +123,7 @@ func (k *continuity) classify(present bool) Continuity {
 	if k.here < Doubtful {
 		k.generation++
 	}
-	k.visits++
-	s.generation, s.doubt, s.visit = k.generation, false, k.visits
+	k.connections++
+	s.generation, s.doubt, s.lastUse = k.generation, false, k.connections
 	return k.here
 }

@@ -77,6 +77,10 @@ func (s *Sender) judge(cause error, now time.Time) {
 		}
 		got = append(got, f)
 	}
+	if c.controlled && len(got) == 0 {
+		s.clearSuspicion() // the control was over, but nothing had left yet
+		return
+	}
 	alone := len(got) == 1 && c.unanswered == 1 && whole && !s.link.unanswerable
 	if _, said := errors.AsType[*ServerError](cause); said && alone {
 		c.said = cause

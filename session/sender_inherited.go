@@ -4,7 +4,7 @@ import "github.com/seed65a45251/mqtt/wire"
 
 // inherited knows which packet identifiers the peer may hold for QoS 2 messages
 // that this sender knows nothing of: those of an earlier process, or of an earlier
-// visit. A new message under one of them would be taken for a repeat
+// connection. A new message under one of them would be taken for a repeat
 // [MQTT-4.3.3-10]. So each is released with PUBREL, once, and is used when the
 // answer has come: only then is it certain in which order the peer saw the two.
 type inherited struct {

@@ -57,6 +57,7 @@ type watch struct {
 	unanswered int       // packets without an answer
 	alone      bool      // one of them is a suspect, and nothing else is sent
 	control    bool      // nothing at all is sent: would the server hang up all the same?
+	controlled bool      // it was, and the server did not
 	lenient    bool      // the server took its time, and everything is sent
 	asked      bool      // a request waits for its turn, and messages wait behind it
 	until      time.Time // when control, or patience, is over; zero: never
@@ -118,7 +119,7 @@ func (s *suspicion) tick(now time.Time) bool {
 		return false
 	}
 	if s.control {
-		s.control = false
+		s.control, s.controlled = false, true
 		s.wait(now)
 		return true
 	}

@@ -218,6 +218,30 @@ func TestControlComesBeforeTheLastChance(t *testing.T) {
 	require.ErrorIs(t, o.Result().Err, ErrUndeliverable)
 }
 
+// The suspect is on its way when the server hangs up, but has not left. Were that no
+// sign, every connection could end in this moment, and nothing would be sent again.
+func TestServerThatHangsUpAtTheEndOfTheControlClearsTheSuspect(t *testing.T) {
+	s := newScript(t, wire.V5, ClientSettings{})
+	o := s.publish("poison?", 1)
+	for range undeliverableAfter - 1 {
+		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSession()})
+		s.take()
+		s.c.LostBecause(io.EOF, s.now)
+		s.check()
+	}
+	s.up(keeping(s.v), &wire.Connack{SessionPresent: true})
+	s.wantIdle()
+	connect := s.c.link.account.written
+	s.now = s.c.Deadline()
+	require.NoError(t, s.c.Tick(s.now))
+	require.NotEmpty(t, s.c.Take(nil, s.now))
+	s.c.WroteBytes(connect)
+	s.c.LostBecause(io.EOF, s.now)
+	require.False(t, o.suspect())
+	s.up(keeping(s.v), &wire.Connack{SessionPresent: true})
+	s.want(dup(1, 1, "poison?"))
+}
+
 func TestServerThatTakesItsTimeForASuspectGetsTheOthersToo(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{})
 	a, b := s.publish("a", 1), s.publish("b", 1)

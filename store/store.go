@@ -15,7 +15,7 @@ import (
 // ErrClosed is the error of a Store that was closed.
 var ErrClosed = errors.New("store: closed")
 
-// ErrFull is wrapped by the error of a Commit for which a Store has no room of its own
+// ErrFull is wrapped by the error of a Commit for which a Store has no space of its own
 // left. A full disk has the error of the system.
 var ErrFull = errors.New("store: full")
 

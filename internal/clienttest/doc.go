@@ -5,6 +5,7 @@
 // publish_test.go, subscribe_test.go and so on. Files here begin with the same words:
 //
 //	conn_       the connection: keep-alive, its close, the log of packets
+//	connect_    the way to a server: which one, as what, by which URL, proxy and WebSocket
 //	disconnect_ what is still done before DISCONNECT
 //	handle_     Client.Handle
 //	hooks_      what hooks see and hear
@@ -12,7 +13,7 @@
 //	panic_      panics of the caller's functions
 //	publish_    a full queue of publishes, and whoever waits for it
 //	receive_    messages that nobody takes: bounds, stalls, unclaimed ones
-//	reconnect_  a session that was lost
+//	reconnect_  Client.Reconnect, a session that was lost
 //	subscribe_  filters: their options, prefixes and identifiers, shared by Subscriptions
 //	subscription_ the ways to receive from one: Handle, Stream, lanes, its own connection
 //

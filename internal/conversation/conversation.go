@@ -36,12 +36,16 @@ type Dialing struct {
 	Call   *Call
 }
 
-// Dial begins Connect. The context of the client ends with the test.
+// Dial is Connect to a server whose name does not matter.
 func Dial(t *testing.T, cfg mqtt.Config) *Dialing {
-	t.Helper()
+	return Connect(t, "mqtt://server", cfg)
+}
+
+// Connect begins Connect to url. The context of the client ends with the test.
+func Connect(t *testing.T, url string, cfg mqtt.Config) *Dialing {
 	d := new(Dialing)
 	d.Call = Begin(func() (err error) {
-		d.Result, err = mqtt.Connect(t.Context(), "mqtt://server", cfg)
+		d.Result, err = mqtt.Connect(t.Context(), url, cfg)
 		return err
 	})
 	return d

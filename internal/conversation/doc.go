@@ -1,6 +1,7 @@
 // Package conversation has the words in which the tests of the client speak with
 // a scripted server (mqtttest.Server): connect, publish and subscribe while the
-// server answers, the packets of both sides, and calls that run beside the script.
+// server answers, the packets of both sides, and calls that run beside the script. World
+// is a network of several servers, and WebServer speaks WebSocket frame by frame.
 //
 //	srv := mqtttest.NewServer(t, wire.V5)
 //	client, conn := Open(t, srv, Quiet(srv))

@@ -11,7 +11,7 @@ import (
 
 // socket is a connection of the operating system that does not only wait. It tells its
 // reader when it is about to: when a read has found nothing. What the reader has put
-// off until there is time for it is done then. And it writes what there is room for,
+// off until there is time for it is done then. And it writes what there is space for,
 // for those who must not wait.
 type socket struct {
 	nc    net.Conn

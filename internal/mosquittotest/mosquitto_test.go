@@ -133,7 +133,7 @@ func awaitSession(t *testing.T, events <-chan mqtt.Event, want mqtt.SessionState
 }
 
 // libraryFrame is a function of the library in the trace of a goroutine.
-var libraryFrame = regexp.MustCompile(`(?m)^(created by )?github\.com/seed65a45251/mqtt(/session|/wire|/match)?\.`)
+var libraryFrame = regexp.MustCompile(`(?m)^(created by )?github\.com/seed65a45251/mqtt(/session|/wire|/match|/internal/transport)?\.`)
 
 // requireNoGoroutines fails if a goroutine of the library runs. The
 // last ones may need a moment to return after what they have announced.

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// DefaultBuffer is the room in bytes of each direction when none is asked for.
+// DefaultBuffer is the space in bytes of each direction when none is asked for.
 const DefaultBuffer = 64 << 10
 
 // New returns the two ends of a connection. Each direction holds up to buffer
@@ -61,7 +61,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, opError("write", err)
 }
 
-// WriteSome waits only until there is room for anything, and writes that much.
+// WriteSome waits only until there is space for anything, and writes that much.
 func (c *Conn) WriteSome(p []byte) (int, error) {
 	n, err := c.out.write(p, true)
 	return n, opError("write", err)
@@ -121,7 +121,7 @@ func (Addr) Network() string { return "memory" }
 // String returns "memory".
 func (Addr) String() string { return "memory" }
 
-// opError dresses err as the net package does, so that callers find what they
+// opError wraps err as the net package does, so that callers find what they
 // know from sockets: Timeout, errors.Is, and a bare io.EOF.
 func opError(op string, err error) error {
 	if err == nil || err == io.EOF {

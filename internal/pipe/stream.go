@@ -55,7 +55,7 @@ func (s *stream) read(p []byte) (int, error) {
 	}
 }
 
-// write writes all of p, or with some set what there is room for as soon as there is
+// write writes all of p, or with some set what there is space for as soon as there is
 // any.
 func (s *stream) write(p []byte, some bool) (int, error) {
 	s.mu.Lock()
@@ -79,8 +79,8 @@ func (s *stream) write(p []byte, some bool) (int, error) {
 		if err := s.writeError(); err != nil {
 			return written, err
 		}
-		if room := s.limit - s.queue.len(); room > 0 {
-			n := min(room, len(p)-written)
+		if space := s.limit - s.queue.len(); space > 0 {
+			n := min(space, len(p)-written)
 			s.queue.write(p[written : written+n])
 			written += n
 			s.total += int64(n)

@@ -84,11 +84,11 @@ type Config struct {
 	// means one second, less than zero that it does not wait.
 	LockTimeout time.Duration
 
-	// MaxSize limits the file, in bytes: a Commit for which there is no room left
+	// MaxSize limits the file, in bytes: a Commit for which there is no space left
 	// fails with ErrFull. One that only deletes may exceed it for a moment, so that a
 	// full store can be emptied; nothing helps like that when the disk itself is full.
 	// A file that has grown further stays usable within itself. While it is copied to
-	// shrink it, the copy takes room beside it. Zero means that only the disk limits it.
+	// shrink it, the copy takes space beside it. Zero means that only the disk limits it.
 	MaxSize int64
 }
 

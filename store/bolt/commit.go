@@ -38,7 +38,7 @@ type request struct {
 // ErrValue. Commits that arrive while one is being written are written together
 // afterwards, up to 4 MiB at a time, and each has its own result: when all of them
 // do not fit on the disk, those go in that do, at first those that only delete, then
-// small ones. Config.MaxSize does not hold up deleting; a disk without any room may.
+// small ones. Config.MaxSize does not hold up deleting; a disk without any space may.
 func (f *File) Commit(ops []store.Op) error {
 	if err := check(ops); err != nil {
 		return err
@@ -132,8 +132,8 @@ func answer(group []*request, err error) {
 
 // write writes a group in one transaction and answers it. When it fails because of
 // what one of them wants, the others are not to suffer: then they are written one at
-// a time, deletions first, which make room, then from the smallest on. When one
-// fails, those after it need no less room and fail with it, because each attempt may
+// a time, deletions first, which make space, then from the smallest on. When one
+// fails, those after it need no less space and fail with it, because each attempt may
 // be expensive. It returns an error only when the File is of no use any more.
 func (f *File) write(group []*request) error {
 	err := f.transact(group)

@@ -115,7 +115,7 @@ func (f *File) begin(d *database, used int64) error {
 		d.close()
 		return err
 	}
-	// The file is as good as before if that fails, for want of room or of the right to
+	// The file is as good as before if that fails, for want of space or of the right to
 	// write into the directory. It fails for good only when nobody can tell which of
 	// the two files will be there after a crash.
 	if f.shrinking.atOpen(d.size(), used) {

@@ -3,7 +3,7 @@
 // a function, a method, a field, a constant or a variable. The largest circle is
 // the largest set of files that all reach each other that way.
 //
-//	go -C tools run ./rooms [-edges] [-functions N] [DIR...]
+//	go -C tools run ./rooms [-edges] [-functions N] [-most PERCENT] [-layers PAGE] [DIR...]
 //
 // Directories are relative to the root of the repository; without any, all
 // packages of the root module are measured. Test files do not count.
@@ -11,6 +11,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -25,8 +26,10 @@ import (
 )
 
 func main() {
-	edges := flag.Bool("edges", false, "print the references between files of the largest circle")
+	edges := flag.Bool("edges", false, "print the references between files")
 	longest := flag.Int("functions", 0, "print the `number` of longest functions of each package")
+	most := flag.Int("most", 100, "fail when the largest circle of a package has more than this `percentage` of its files and more than 4 files")
+	layers := flag.String("layers", "", "fail when a file names what is declared in a lower layer of the table on this `page`, or has no place there")
 	root := flag.String("root", "..", "the root of the repository")
 	flag.Parse()
 	patterns := []string{"./..."}
@@ -36,28 +39,42 @@ func main() {
 			patterns = append(patterns, "./"+filepath.Clean(dir))
 		}
 	}
-	if err := run(*root, patterns, *edges, *longest); err != nil {
+	if err := run(*root, patterns, *layers, *edges, *longest, *most); err != nil {
 		fmt.Fprintln(os.Stderr, "rooms:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root string, patterns []string, edges bool, longest int) error {
+func run(root string, patterns []string, page string, edges bool, longest, most int) error {
 	loaded, err := load(root, patterns...)
 	if err != nil {
 		return err
 	}
+	var faults []string
 	for _, pkg := range loaded {
 		h := measure(pkg)
+		if page != "" {
+			text, err := os.ReadFile(page)
+			if err != nil {
+				return err
+			}
+			faults = append(faults, h.outOfOrder(layersOf(string(text)))...)
+		}
 		circle := h.largestCircle()
 		fmt.Printf("%-60s %3d files, circle of %3d (%2d %%), longest function %3d lines\n",
 			pkg.PkgPath, len(h.files), len(circle), 100*len(circle)/max(1, len(h.files)), h.longestFunction())
-		if len(patterns) == 1 || edges {
+		if share := 100 * len(circle) / max(1, len(h.files)); share > most && len(circle) > 4 {
+			faults = append(faults, fmt.Sprintf("%s: %d %% of the files are in a circle", pkg.PkgPath, share))
+		}
+		if page == "" && (len(patterns) == 1 && patterns[0] != "./..." || edges) {
 			h.describe(circle, edges)
 		}
 		for _, f := range h.functions[:min(longest, len(h.functions))] {
 			fmt.Printf("    %3d lines  %s  %s\n", f.lines, f.file, f.name)
 		}
+	}
+	if len(faults) > 0 {
+		return errors.New(strings.Join(faults, "\n"))
 	}
 	return nil
 }
@@ -78,6 +95,44 @@ func load(dir string, patterns ...string) ([]*packages.Package, error) {
 	}
 	slices.SortFunc(loaded, func(a, b *packages.Package) int { return cmp.Compare(a.PkgPath, b.PkgPath) })
 	return loaded, nil
+}
+
+// layersOf reads a table of files: a row in bold begins a layer, a row with the names of
+// files puts them there. The result is the number of the layer for each file, 1 for the
+// highest.
+func layersOf(page string) map[string]int {
+	layers := map[string]int{}
+	layer := 0
+	for line := range strings.Lines(page) {
+		cell, isRow := strings.CutPrefix(line, "| ")
+		cell, _, _ = strings.Cut(cell, " |")
+		switch {
+		case !isRow:
+		case strings.HasPrefix(cell, "**"):
+			layer++
+		case strings.HasPrefix(cell, "`"):
+			for name := range strings.SplitSeq(cell, ", ") {
+				layers[strings.Trim(name, "`")] = layer
+			}
+		}
+	}
+	return layers
+}
+
+// outOfOrder says which files have no layer or name what a lower one declares.
+func (h *house) outOfOrder(layers map[string]int) (faults []string) {
+	for _, from := range h.files {
+		if layers[from] == 0 {
+			faults = append(faults, from+" has no layer")
+			continue
+		}
+		for _, to := range slices.Sorted(maps.Keys(h.knows[from])) {
+			if layers[to] > layers[from] {
+				faults = append(faults, fmt.Sprintf("%s names what %s declares, in a lower layer: %s", from, to, strings.Join(h.knows[from][to], " ")))
+			}
+		}
+	}
+	return faults
 }
 
 // house is a package, seen as files that know each other.
@@ -196,8 +251,8 @@ func (h *house) describe(circle []string, edges bool) {
 	if !edges {
 		return
 	}
-	for _, from := range circle {
-		for _, to := range circle {
+	for _, from := range h.files {
+		for _, to := range h.files {
 			if names := h.knows[from][to]; len(names) > 0 {
 				fmt.Printf("  %s -> %s: %s\n", from, to, strings.Join(names, " "))
 			}

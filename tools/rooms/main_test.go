@@ -44,3 +44,21 @@ func TestCircle(t *testing.T) {
 		t.Errorf("longest function %d lines, want 4", got)
 	}
 }
+
+func TestLayers(t *testing.T) {
+	loaded, err := load(".", "./testdata/circle")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := measure(loaded[0])
+	page := "| file | what it holds |\n|---|---|\n| **Top** | |\n| `leaf.go` | a leaf |\n| **Middle** | |\n| `first.go`, `second.go` | two |\n" +
+		"| `third.go`, `left.go`, `right.go` | three |\n| **Bottom** | |\n| `user.go` | the user |\n"
+	if faults := h.outOfOrder(layersOf(page)); len(faults) > 0 {
+		t.Errorf("in order, but: %v", faults)
+	}
+	page = "| **Top** | |\n| `user.go` | the user |\n| **Bottom** | |\n| `first.go`, `second.go`, `third.go`, `left.go`, `right.go` | all |\n"
+	want := []string{"leaf.go has no layer", "user.go names what first.go declares, in a lower layer: begin"}
+	if faults := h.outOfOrder(layersOf(page)); !slices.Equal(faults, want) {
+		t.Errorf("faults %v, want %v", faults, want)
+	}
+}

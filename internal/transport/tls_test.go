@@ -1,4 +1,4 @@
-package mqtt_test
+package transport_test
 
 import (
 	"context"
@@ -6,49 +6,67 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/internal/pipe"
+	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
 // hello connects to url and returns what the client's hello said to a TLS server
 // with the certificate of example.com.
-func hello(t *testing.T, url string, cfg mqtt.Config, change func(*tls.Config)) (*tls.ClientHelloInfo, error) {
+func hello(t *testing.T, url string, conf *tls.Config, change func(*tls.Config)) (*tls.ClientHelloInfo, error) {
 	https := httptest.NewUnstartedServer(nil)
 	https.StartTLS()
 	defer https.Close()
 	var said *tls.ClientHelloInfo
-	conf := &tls.Config{Certificates: https.TLS.Certificates, GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	server := &tls.Config{Certificates: https.TLS.Certificates, GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		said = h
 		return nil, nil
 	}}
 	if change != nil {
-		change(conf)
+		change(server)
 	}
-	cfg.Version = mqtt.V5 // or it would dial once more
-	if cfg.TLS == nil {
-		cfg.TLS = &tls.Config{}
+	if conf == nil {
+		conf = &tls.Config{}
 	}
-	cfg.TLS.RootCAs = x509.NewCertPool()
-	cfg.TLS.RootCAs.AddCert(https.Certificate())
+	conf.RootCAs = x509.NewCertPool()
+	conf.RootCAs.AddCert(https.Certificate())
 	l := pipe.Listen(0)
 	defer l.Close()
-	cfg.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return l.Dial(ctx) }
-	serving := begin(func() error {
+	var serving sync.WaitGroup
+	serving.Go(func() {
 		nc, err := l.Accept()
 		if err != nil {
-			return err
+			return
 		}
 		defer nc.Close()
-		return tls.Server(nc, conf).HandshakeContext(t.Context())
+		tls.Server(nc, server).HandshakeContext(t.Context())
 	})
-	_, err := mqtt.Connect(t.Context(), url, cfg)
+	err := connect(t, url, conf, func(ctx context.Context, _, _ string) (net.Conn, error) { return l.Dial(ctx) })
 	require.Error(t, err, "the server hangs up")
-	serving.wait()
+	serving.Wait()
 	return said, err
+}
+
+// connect goes from url to a connection that dial begins, and reads from it.
+func connect(t *testing.T, url string, conf *tls.Config, dial func(context.Context, string, string) (net.Conn, error)) error {
+	server, _, err := transport.Parse(url)
+	require.NoError(t, err)
+	d, err := transport.New(transport.Options{Dial: dial})
+	require.NoError(t, err)
+	found, err := d.Endpoints(t.Context(), server)
+	require.NoError(t, err)
+	c, err := d.Dial(t.Context(), found[0], found[0].Address)
+	require.NoError(t, err)
+	if err := c.Upgrade(t.Context(), found[0].Host, transport.Upgrade{Server: server, TLS: conf}); err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Read(make([]byte, 1))
+	return err
 }
 
 func TestTLSHello(t *testing.T) {
@@ -66,7 +84,7 @@ func TestTLSHello(t *testing.T) {
 		"wss+unix:///run/s:/ws?a=b":  {&tls.Config{ServerName: "example.com"}, "example.com", []string{"http/1.1"}},
 		"mqtts://u:p@example.com:12": {nil, "example.com", nil},
 	} {
-		said, err := hello(t, url, mqtt.Config{TLS: test.conf}, nil)
+		said, err := hello(t, url, test.conf, nil)
 		require.NotNil(t, said, "%s: %v", url, err)
 		require.Equal(t, test.name, said.ServerName, url)
 		require.Equal(t, test.protos, said.SupportedProtos, url)
@@ -76,13 +94,18 @@ func TestTLSHello(t *testing.T) {
 
 func TestTLSIsAtLeast12UnlessAskedFor(t *testing.T) {
 	old := func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }
-	_, err := hello(t, "mqtts://example.com", mqtt.Config{}, old)
+	_, err := hello(t, "mqtts://example.com", nil, old)
 	require.ErrorContains(t, err, "protocol version not supported")
-	_, err = hello(t, "mqtts://example.com", mqtt.Config{TLS: &tls.Config{MinVersion: tls.VersionTLS10}}, old)
+	_, err = hello(t, "mqtts://example.com", &tls.Config{MinVersion: tls.VersionTLS10}, old)
 	require.NotContains(t, err.Error(), "protocol version")
 }
 
 func TestCertificateHasToFitTheHost(t *testing.T) {
-	_, err := hello(t, "mqtts://elsewhere.example", mqtt.Config{}, nil)
+	_, err := hello(t, "mqtts://elsewhere.example", nil, nil)
 	require.ErrorContains(t, err, "not elsewhere.example")
+}
+
+func TestCertificateIsCheckedWithoutTheZone(t *testing.T) {
+	_, err := hello(t, "mqtts://[fe80::1%25eth0]", nil, nil)
+	require.ErrorContains(t, err, "certificate is valid for 127.0.0.1, ::1, not fe80::1")
 }

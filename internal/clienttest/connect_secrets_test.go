@@ -1,4 +1,4 @@
-package mqtt_test
+package clienttest
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/internal/pipe"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
@@ -131,9 +132,9 @@ func TestFailuresOnTheWayTellNoSecrets(t *testing.T) {
 					return l.Dial(ctx)
 				}
 				text := logged(&cfg)
-				d := connect(t, url, cfg)
+				d := Connect(t, url, cfg)
 				go answerAll(l, says)
-				err := d.call.wait()
+				err := d.Call.Wait()
 				require.ErrorIs(t, err, mqtt.ErrRetriesExhausted, name)
 				require.NotEmpty(t, text.String())
 				requireNoSecret(t, name, err, text.String())
@@ -164,20 +165,20 @@ func TestRefusalsTellNoSecrets(t *testing.T) {
 	for name, ack := range map[string]*wire.Connack{
 		"permanent":  {ReasonCode: wire.BadUserNameOrPassword},
 		"temporary":  {ReasonCode: wire.ServerBusy},
-		"redirected": use("other.example"),
-		"nonsense":   use("://"),
+		"redirected": Use("other.example"),
+		"nonsense":   Use("://"),
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			web := newWebServer(t)
+			web := NewWebServer(t)
 			cfg := secretive(1)
 			cfg.Proxy, cfg.RetryFirst = "", false
-			cfg.Dial = web.config().Dial
+			cfg.Dial = web.Config().Dial
 			text := logged(&cfg)
-			d := web.dial("ws://u:"+secret+"@host/mqtt?signature="+secret, cfg)
-			p := web.switched()
-			p.want(opBinary)
-			p.send(ack)
-			err := d.call.wait()
+			d := Connect(t, "ws://u:"+secret+"@host/mqtt?signature="+secret, cfg)
+			p := web.Switched()
+			p.Want(OpBinary)
+			p.Send(ack)
+			err := d.Call.Wait()
 			require.ErrorIs(t, err, ack.ReasonCode)
 			requireNoSecret(t, name, err, text.String())
 		})
@@ -186,10 +187,10 @@ func TestRefusalsTellNoSecrets(t *testing.T) {
 
 func TestLifeOfAClientTellsNoSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		web := newWebServer(t)
+		web := NewWebServer(t)
 		cfg := secretive(0)
 		cfg.Proxy, cfg.Attempt = "", nil
-		cfg.Dial = web.config().Dial
+		cfg.Dial = web.Config().Dial
 		seen := 0
 		cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
 			seen++
@@ -197,17 +198,17 @@ func TestLifeOfAClientTellsNoSecrets(t *testing.T) {
 			return nil
 		}
 		text := logged(&cfg)
-		d := web.dial("ws://u:"+secret+"@host/mqtt?signature="+secret, cfg)
-		p := web.connected()
-		client := d.client(t)
+		d := Connect(t, "ws://u:"+secret+"@host/mqtt?signature="+secret, cfg)
+		p := web.Connected()
+		client := d.Client(t)
 		events := client.Watch(t.Context())
 		requireNoSecret(t, "Client", client, client.ServerInfo(), client.Stats())
-		p.conn.Close()
-		web.accept().say("HTTP/1.1 401 No\r\n\r\n")
-		p = web.connected()
-		p.send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: "evil:1"})
-		p.conn.Close()
-		web.connected()
+		p.Conn.Close()
+		web.Accept().Say("HTTP/1.1 401 No\r\n\r\n")
+		p = web.Connected()
+		p.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: "evil:1"})
+		p.Conn.Close()
+		web.Connected()
 		require.NoError(t, client.Close())
 		for e := range events {
 			requireNoSecret(t, "Event", e)

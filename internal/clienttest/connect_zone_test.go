@@ -1,4 +1,4 @@
-package mqtt_test
+package clienttest
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/broker"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -75,20 +76,15 @@ func TestZoneStaysAtHome(t *testing.T) {
 	}
 }
 
-func TestCertificateIsCheckedWithoutTheZone(t *testing.T) {
-	_, err := hello(t, "mqtts://[fe80::1%25eth0]", mqtt.Config{}, nil)
-	require.ErrorContains(t, err, "certificate is valid for 127.0.0.1, ::1, not fe80::1")
-}
-
 func TestURLOfAnAttemptCanBeGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		for _, server := range []string{"mqtt://[fe80::1%25eth0]:1", "unix:///run/a b%2Fc/100%25", "ws+unix:///run/50%25:/mqtt"} {
-			cfg := quiet(srv)
+			cfg := Quiet(srv)
 			var dialled []string
 			cfg.Dial = func(_ context.Context, _, address string) (net.Conn, error) {
 				dialled = append(dialled, address)
-				return nil, errUnreachable
+				return nil, ErrUnreachable
 			}
 			given := ""
 			cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
@@ -96,10 +92,10 @@ func TestURLOfAnAttemptCanBeGivenBack(t *testing.T) {
 				return nil
 			}
 			_, err := mqtt.Connect(t.Context(), server, cfg)
-			require.ErrorIs(t, err, errUnreachable)
+			require.ErrorIs(t, err, ErrUnreachable)
 			cfg.Attempt = nil
 			_, err = mqtt.Connect(t.Context(), given, cfg)
-			require.ErrorIs(t, err, errUnreachable, given)
+			require.ErrorIs(t, err, ErrUnreachable, given)
 			require.Equal(t, dialled[0], dialled[1])
 		}
 	})
@@ -108,31 +104,31 @@ func TestURLOfAnAttemptCanBeGivenBack(t *testing.T) {
 func TestZoneIsNotToldToAProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := make(chan *http.Request, 1)
-		s := newWebServer(t)
-		cfg := s.config()
+		s := NewWebServer(t)
+		cfg := s.Config()
 		cfg.Proxy = "http://[fe80::2%25eth0]:3128"
 		dial := cfg.Dial
 		cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			require.Equal(t, "[fe80::2%eth0]:3128", address)
 			return dial(ctx, network, address)
 		}
-		d := s.dial("mqtt://[fe80::1%25eth0]", cfg)
-		asked <- s.accept().request
+		d := Connect(t, "mqtt://[fe80::1%25eth0]", cfg)
+		asked <- s.Accept().Request
 		require.Equal(t, "[fe80::1]:1883", (<-asked).Host)
-		s.listener.Close()
-		d.call.wait()
+		s.Listener.Close()
+		d.Call.Wait()
 	})
 }
 
 func TestNeighbourThatIsNamedSharesTheZone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := mqtttest.NewServer(t, wire.V5), mqtttest.NewServer(t, wire.V5)
-		w := &world{servers: map[string]*mqtttest.Server{"[fe80::1%eth0]:1883": a, "[fe80::2%eth0]:1883": b}}
-		d := connect(t, "mqtt://[fe80::1%25eth0]", w.config())
-		a.Connected(use("[fe80::2]"))
+		w := &World{Servers: map[string]*mqtttest.Server{"[fe80::1%eth0]:1883": a, "[fe80::2%eth0]:1883": b}}
+		d := Connect(t, "mqtt://[fe80::1%25eth0]", w.Config())
+		a.Connected(Use("[fe80::2]"))
 		b.Connected(&wire.Connack{})
-		d.client(t)
-		require.Equal(t, []string{"[fe80::1%eth0]:1883", "[fe80::2%eth0]:1883"}, w.took())
+		d.Client(t)
+		require.Equal(t, []string{"[fe80::1%eth0]:1883", "[fe80::2%eth0]:1883"}, w.Took())
 	})
 }
 

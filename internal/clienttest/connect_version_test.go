@@ -1,4 +1,4 @@
-package mqtt_test
+package clienttest
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -78,11 +79,11 @@ func TestAutoReturnsTo5AfterAHangUp(t *testing.T) {
 func TestAutoDoesNotTakeSilenceForAnOldServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Version, cfg.ConnectTimeout = mqtt.Auto, time.Second
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		srv.Accept().WantConnect()
-		require.ErrorContains(t, d.call.wait(), "timeout")
+		require.ErrorContains(t, d.Call.Wait(), "timeout")
 		srv.WantNone(time.Hour)
 	})
 }
@@ -91,14 +92,14 @@ func TestAutoDoesNotTakeSilenceForAnOldServer(t *testing.T) {
 // that speaks it.
 func TestOldServerDoesNotBindTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 2)
-		cfg := w.config()
+		w, s := Cluster(t, 2)
+		cfg := w.Config()
 		cfg.Version, cfg.Servers = mqtt.Auto, []string{"mqtt://10.0.0.2"}
-		d := connect(t, "mqtt://10.0.0.1", cfg)
+		d := Connect(t, "mqtt://10.0.0.1", cfg)
 		s[0].Connected(&wire.Connack{ReasonCode: wire.UnsupportedProtocolVersion})
 		s[0].Version = wire.V311
 		conn := s[0].Connected(&wire.Connack{})
-		client := d.client(t)
+		client := d.Client(t)
 		require.ErrorIs(t, client.ServerInfo().Fallback, mqtt.UnsupportedProtocolVersion)
 		for range 2 {
 			conn.Close() // too soon: the other comes first
@@ -118,17 +119,17 @@ func TestOldServerDoesNotBindTheOthers(t *testing.T) {
 // about the one that it names.
 func TestRedirectedServerIsAskedForItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 2)
-		cfg := w.config()
+		w, s := Cluster(t, 2)
+		cfg := w.Config()
 		cfg.Version = mqtt.Auto
-		d := connect(t, "mqtt://10.0.0.1", cfg)
-		s[0].Connected(moved("10.0.0.2"))
+		d := Connect(t, "mqtt://10.0.0.1", cfg)
+		s[0].Connected(Moved("10.0.0.2"))
 		conn := s[1].Accept()
 		require.Equal(t, wire.V5, conn.WantConnect().Version)
 		conn.Close()
 		s[1].Version = wire.V311
 		conn = s[1].Connected(&wire.Connack{})
-		client := d.client(t)
+		client := d.Client(t)
 		require.Equal(t, mqtt.V311, client.ServerInfo().Version)
 		s[1].Version = wire.V5
 		conn.Close()
@@ -142,13 +143,13 @@ func TestRedirectedServerIsAskedForItself(t *testing.T) {
 func TestServerThatHasLearned5(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Version = mqtt.Auto
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		srv.Connected(&wire.Connack{ReasonCode: wire.UnsupportedProtocolVersion})
 		srv.Version = wire.V311
 		conn := srv.Connected(&wire.Connack{})
-		client := d.client(t)
+		client := d.Client(t)
 		conn.Close()
 		conn = srv.Connected(&wire.Connack{ReasonCode: wire.UnsupportedProtocolVersion})
 		conn.Close()
@@ -157,7 +158,7 @@ func TestServerThatHasLearned5(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, mqtt.V5, client.ServerInfo().Version)
 		conn.Close()
-		srv.Connected(resumed())
+		srv.Connected(Resumed())
 	})
 }
 
@@ -166,9 +167,9 @@ func TestServerThatHasLearned5(t *testing.T) {
 func TestServerThatHasForgotten5(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Version = mqtt.Auto
-		client, conn := open(t, srv, cfg)
+		client, conn := Open(t, srv, cfg)
 		for range 5 {
 			conn.Close()
 			conn = srv.Accept()
@@ -186,19 +187,19 @@ func TestServerThatHasForgotten5(t *testing.T) {
 func TestMessagesWithPropertiesWaitFor5(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Version = mqtt.Auto
-		client, conn := open(t, srv, cfg)
+		client, conn := Open(t, srv, cfg)
 		conn.Close()
 		d, err := client.PublishAsync(t.Context(), &mqtt.Message{Topic: "t", QoS: 1, ContentType: "text/plain"})
 		require.NoError(t, err)
 		for range 4 {
 			srv.Accept().Close()
 		}
-		conn = srv.Connected(resumed())
+		conn = srv.Connected(Resumed())
 		p := mqtttest.Take[*wire.Publish](conn)
 		require.Equal(t, "text/plain", p.Properties.ContentType)
-		conn.Send(puback(p.PacketID))
-		require.True(t, settled(d))
+		conn.Send(Puback(p.PacketID))
+		require.True(t, Settled(d))
 	})
 }

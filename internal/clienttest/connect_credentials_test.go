@@ -1,4 +1,4 @@
-package mqtt_test
+package clienttest
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -23,32 +24,32 @@ func credentialCodes(v wire.Version) []wire.ReasonCode {
 }
 
 func TestRefusalOfCredentialsThatWorkedIsTriedAgain(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		for _, code := range credentialCodes(v) {
 			srv := mqtttest.NewServer(t, v)
-			client, conn := open(t, srv, quiet(srv))
-			waiting := publish(t, client, "x", 1)
+			client, conn := Open(t, srv, Quiet(srv))
+			waiting := Publish(t, client, "x", 1)
 			conn.Close()
 			for range 20 {
 				srv.Connected(&wire.Connack{ReasonCode: code})
 			}
 			conn = srv.Connected(&wire.Connack{})
-			conn.Send(puback(mqtttest.Take[*wire.Publish](conn).PacketID))
-			require.NoError(t, waiting.wait())
+			conn.Send(Puback(mqtttest.Take[*wire.Publish](conn).PacketID))
+			require.NoError(t, waiting.Wait())
 			client.Close()
 		}
 	})
 }
 
 func TestRefusalOfCredentialsAtFirstIsPermanent(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		for _, code := range credentialCodes(v) {
 			srv := mqtttest.NewServer(t, v)
-			cfg := quiet(srv)
+			cfg := Quiet(srv)
 			cfg.RetryFirst = true
-			d := dial(t, cfg)
+			d := Dial(t, cfg)
 			srv.Connected(&wire.Connack{ReasonCode: code})
-			require.ErrorIs(t, d.call.wait(), code)
+			require.ErrorIs(t, d.Call.Wait(), code)
 			srv.WantNone(time.Hour)
 		}
 	})
@@ -57,9 +58,9 @@ func TestRefusalOfCredentialsAtFirstIsPermanent(t *testing.T) {
 func TestPermanentHasTheLastWordOnCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Permanent = mqtt.IsPermanent
-		client, conn := open(t, srv, cfg)
+		client, conn := Open(t, srv, cfg)
 		conn.Close()
 		srv.Connected(&wire.Connack{ReasonCode: wire.NotAuthorized})
 		<-client.Done()
@@ -70,9 +71,9 @@ func TestPermanentHasTheLastWordOnCredentials(t *testing.T) {
 // TestAttemptIsAskedForOtherCredentials refuses a client that has never been
 // connected, which ends when its Attempt has nothing better.
 func TestAttemptIsAskedForOtherCredentials(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Username, cfg.RetryFirst = "u", true
 		tokens := []string{"1", "2", "2", "3", "3", "3", "4"}
 		calls := 0
@@ -81,13 +82,13 @@ func TestAttemptIsAskedForOtherCredentials(t *testing.T) {
 			calls++
 			return nil
 		}
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		for range 5 {
 			srv.Connected(&wire.Connack{ReasonCode: wire.NotAuthorized})
-			require.False(t, d.call.over())
+			require.False(t, d.Call.Over())
 		}
 		srv.Connected(&wire.Connack{ReasonCode: wire.NotAuthorized})
-		require.ErrorIs(t, d.call.wait(), mqtt.NotAuthorized)
+		require.ErrorIs(t, d.Call.Wait(), mqtt.NotAuthorized)
 		require.Equal(t, 6, calls)
 	})
 }
@@ -95,19 +96,19 @@ func TestAttemptIsAskedForOtherCredentials(t *testing.T) {
 // TestRefusedCredentialsAreCountedPerServer has two servers that refuse in turn.
 func TestRefusedCredentialsAreCountedPerServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 2)
-		cfg := w.config()
+		w, s := Cluster(t, 2)
+		cfg := w.Config()
 		cfg.RetryFirst, cfg.Servers = true, []string{"mqtt://10.0.0.2"}
 		cfg.Attempt = func(context.Context, *mqtt.Attempt) error { return nil }
-		d := connect(t, "mqtt://10.0.0.1", cfg)
+		d := Connect(t, "mqtt://10.0.0.1", cfg)
 		for range 2 {
 			s[0].Connected(&wire.Connack{ReasonCode: wire.NotAuthorized})
 			s[1].Connected(&wire.Connack{ReasonCode: wire.NotAuthorized})
 		}
-		require.False(t, d.call.over())
+		require.False(t, d.Call.Over())
 		s[0].Connected(&wire.Connack{ReasonCode: wire.ServerBusy})
 		s[1].Connected(&wire.Connack{})
-		d.client(t)
+		d.Client(t)
 	})
 }
 
@@ -120,7 +121,7 @@ func TestFingerprintOfCredentials(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
-			cfg := quiet(srv)
+			cfg := Quiet(srv)
 			cfg.RetryFirst = true
 			calls := 0
 			cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
@@ -128,13 +129,13 @@ func TestFingerprintOfCredentials(t *testing.T) {
 				change(a, calls)
 				return nil
 			}
-			d := dial(t, cfg)
+			d := Dial(t, cfg)
 			for range 10 {
 				srv.Connected(&wire.Connack{ReasonCode: wire.BadUserNameOrPassword})
 			}
-			require.False(t, d.call.over(), "change %d", i)
+			require.False(t, d.Call.Over(), "change %d", i)
 			srv.Connected(&wire.Connack{})
-			d.client(t)
+			d.Client(t)
 		})
 	}
 }

@@ -1,4 +1,4 @@
-package mqtt_test
+package clienttest
 
 import (
 	"context"
@@ -14,38 +14,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// cluster is a world of servers with the addresses 10.0.0.1 and up, port 1883.
-func cluster(t *testing.T, n int) (*world, []*mqtttest.Server) {
-	w := &world{servers: map[string]*mqtttest.Server{}}
-	var servers []*mqtttest.Server
-	for i := range n {
-		s := mqtttest.NewServer(t, wire.V5)
-		w.servers[fmt.Sprintf("10.0.0.%d:1883", i+1)] = s
-		servers = append(servers, s)
-	}
-	return w, servers
-}
-
-func use(reference string) *wire.Connack {
-	return &wire.Connack{ReasonCode: wire.UseAnotherServer, ServerReference: reference}
-}
-
-func moved(reference string) *wire.Connack {
-	return &wire.Connack{ReasonCode: wire.ServerMoved, ServerReference: reference}
-}
-
 func TestAnotherServerIsUsedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 2)
+		w, s := Cluster(t, 2)
 		begun := time.Now()
-		d := connect(t, "mqtt://10.0.0.1", w.config())
-		s[0].Connected(use("10.0.0.2"))
+		d := Connect(t, "mqtt://10.0.0.1", w.Config())
+		s[0].Connected(Use("10.0.0.2"))
 		conn := s[1].Connected(&wire.Connack{})
-		d.client(t)
+		d.Client(t)
 		require.Zero(t, time.Since(begun))
 		conn.Close()
 		s[0].Connected(&wire.Connack{})
@@ -54,11 +35,11 @@ func TestAnotherServerIsUsedOnce(t *testing.T) {
 
 func TestMovedServerIsUsedFromNowOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 2)
-		d := connect(t, "mqtt://10.0.0.1", w.config())
-		s[0].Connected(moved("10.0.0.2:1883"))
+		w, s := Cluster(t, 2)
+		d := Connect(t, "mqtt://10.0.0.1", w.Config())
+		s[0].Connected(Moved("10.0.0.2:1883"))
 		conn := s[1].Connected(&wire.Connack{})
-		d.client(t)
+		d.Client(t)
 		for range 3 {
 			conn.Close()
 			conn = s[1].Connected(&wire.Connack{})
@@ -71,45 +52,32 @@ func TestMovedServerIsUsedFromNowOn(t *testing.T) {
 
 func TestRedirectionByDisconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 3)
-		d := connect(t, "mqtt://10.0.0.1", w.config())
+		w, s := Cluster(t, 3)
+		d := Connect(t, "mqtt://10.0.0.1", w.Config())
 		conn := s[0].Connected(&wire.Connack{})
-		client := d.client(t)
-		call := publish(t, client, "x", 1)
-		conn.Want(pub(1, 1, "x"))
+		client := d.Client(t)
+		call := Publish(t, client, "x", 1)
+		conn.Want(Pub(1, 1, "x"))
 		begun := time.Now()
 		conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: "10.0.0.3 10.0.0.2"})
 		conn = s[2].Connected(&wire.Connack{})
 		require.Zero(t, time.Since(begun))
 		p := mqtttest.Take[*wire.Publish](conn)
-		conn.Send(puback(p.PacketID))
-		require.NoError(t, call.wait())
+		conn.Send(Puback(p.PacketID))
+		require.NoError(t, call.Wait())
 	})
 }
 
 func TestMoveByDisconnectIsTriedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 1)
-		d := connect(t, "mqtt://10.0.0.1", w.config())
+		w, s := Cluster(t, 1)
+		d := Connect(t, "mqtt://10.0.0.1", w.Config())
 		conn := s[0].Connected(&wire.Connack{})
-		d.client(t)
-		w.took()
+		d.Client(t)
+		w.Took()
 		conn.Send(&wire.Disconnect{ReasonCode: wire.ServerMoved, ServerReference: "10.0.0.7"})
 		s[0].Connected(&wire.Connack{}) // better than nothing
-		require.Equal(t, []string{"10.0.0.7:1883", "10.0.0.1:1883"}, w.took())
-	})
-}
-
-func TestReferenceIsAList(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 3)
-		w.servers["[fe80::1]:1884"] = s[2]
-		w.hosts = map[string][]string{"b.example": {"10.0.0.9"}}
-		d := connect(t, "mqtt://10.0.0.1", w.config())
-		s[0].Connected(use(" 10.0.0.7 b.example:99  [fe80::1]:1884 10.0.0.2"))
-		s[2].Connected(&wire.Connack{})
-		d.client(t)
-		require.Equal(t, []string{"10.0.0.1:1883", "10.0.0.7:1883", "10.0.0.9:99", "[fe80::1]:1884"}, w.took())
+		require.Equal(t, []string{"10.0.0.7:1883", "10.0.0.1:1883"}, w.Took())
 	})
 }
 
@@ -135,43 +103,43 @@ func TestBadReferencesAreNotFollowed(t *testing.T) {
 		strings.Repeat("x", 60_000): "more than 1024 bytes",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w, s := cluster(t, 2)
-			d := connect(t, "mqtt://10.0.0.1", w.config())
-			s[0].Connected(use(reference))
-			err := d.call.wait()
+			w, s := Cluster(t, 2)
+			d := Connect(t, "mqtt://10.0.0.1", w.Config())
+			s[0].Connected(Use(reference))
+			err := d.Call.Wait()
 			require.ErrorIs(t, err, mqtt.UseAnotherServer)
 			require.ErrorContains(t, err, "(not followed: ")
 			require.ErrorContains(t, err, text, "%.40q", reference)
 			require.Less(t, len(err.Error()), 350)
-			require.Equal(t, []string{"10.0.0.1:1883"}, w.took())
+			require.Equal(t, []string{"10.0.0.1:1883"}, w.Took())
 		})
 	}
 }
 
 func TestServersThatSendUsInCirclesAreLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 2)
-		d := connect(t, "mqtt://10.0.0.1", w.config())
+		w, s := Cluster(t, 2)
+		d := Connect(t, "mqtt://10.0.0.1", w.Config())
 		for range 3 {
-			s[0].Connected(use("10.0.0.2"))
-			s[1].Connected(use("10.0.0.1"))
+			s[0].Connected(Use("10.0.0.2"))
+			s[1].Connected(Use("10.0.0.1"))
 		}
-		err := d.call.wait()
+		err := d.Call.Wait()
 		require.ErrorContains(t, err, "5 redirections in a row")
 		require.False(t, mqtt.IsPermanent(err))
-		require.Len(t, w.took(), 6)
+		require.Len(t, w.Took(), 6)
 	})
 }
 
 func TestCirclesByDisconnectAreSlowedDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 2)
-		d := connect(t, "mqtt://10.0.0.1", w.config())
+		w, s := Cluster(t, 2)
+		d := Connect(t, "mqtt://10.0.0.1", w.Config())
 		begun := time.Now()
 		for i := range 120 {
 			conn := s[i%2].Connected(&wire.Connack{})
 			if i == 0 {
-				d.client(t)
+				d.Client(t)
 			}
 			conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: fmt.Sprintf("10.0.0.%d", 2-i%2)})
 			conn.Close()
@@ -190,13 +158,13 @@ func TestCredentialsAreForOurOwnServers(t *testing.T) {
 		"function":        func(c *mqtt.Config) { c.Attempt = func(context.Context, *mqtt.Attempt) error { return nil } },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w, s := cluster(t, 2)
-			cfg := w.config()
+			w, s := Cluster(t, 2)
+			cfg := w.Config()
 			give(&cfg)
-			d := connect(t, "mqtt://10.0.0.1", cfg)
-			s[0].Connected(use("10.0.0.2"))
-			require.ErrorContains(t, d.call.wait(), "credentials are not sent to another host unless Config.Redirect allows it", name)
-			require.Equal(t, []string{"10.0.0.1:1883"}, w.took())
+			d := Connect(t, "mqtt://10.0.0.1", cfg)
+			s[0].Connected(Use("10.0.0.2"))
+			require.ErrorContains(t, d.Call.Wait(), "credentials are not sent to another host unless Config.Redirect allows it", name)
+			require.Equal(t, []string{"10.0.0.1:1883"}, w.Took())
 		})
 	}
 }
@@ -212,12 +180,12 @@ func TestCredentialsAreForOurOwnServersAlsoAfterADisconnect(t *testing.T) {
 	}
 	for name, give := range secrets {
 		synctest.Test(t, func(t *testing.T) {
-			w, s := cluster(t, 2)
-			cfg := w.config()
+			w, s := Cluster(t, 2)
+			cfg := w.Config()
 			give(&cfg)
-			d := connect(t, "mqtt://10.0.0.1", cfg)
+			d := Connect(t, "mqtt://10.0.0.1", cfg)
 			conn := s[0].Connected(&wire.Connack{})
-			d.client(t)
+			d.Client(t)
 			conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: "10.0.0.2"})
 			next := s[0]
 			if name == "none" {
@@ -231,12 +199,12 @@ func TestCredentialsAreForOurOwnServersAlsoAfterADisconnect(t *testing.T) {
 func TestServerOfADisconnectGetsTheCredentialsOfTheURLIfItMay(t *testing.T) {
 	for action, want := range map[mqtt.RedirectAction]string{mqtt.FollowWithCredentials: "p", mqtt.FollowWithoutCredentials: ""} {
 		synctest.Test(t, func(t *testing.T) {
-			w, s := cluster(t, 3)
-			cfg := w.config()
+			w, s := Cluster(t, 3)
+			cfg := w.Config()
 			cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return action }
-			d := connect(t, "mqtt://u:p@10.0.0.1", cfg)
+			d := Connect(t, "mqtt://u:p@10.0.0.1", cfg)
 			conn := s[0].Connected(&wire.Connack{})
-			d.client(t)
+			d.Client(t)
 			for _, hop := range []int{2, 3} { // the second from a server that was named itself
 				conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: fmt.Sprint("10.0.0.", hop)})
 				conn = s[hop-1].Accept()
@@ -249,18 +217,18 @@ func TestServerOfADisconnectGetsTheCredentialsOfTheURLIfItMay(t *testing.T) {
 
 func TestConfiguredHostsGetCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 2)
-		w.servers["10.0.0.2:7"] = s[1]
-		cfg := w.config()
+		w, s := Cluster(t, 2)
+		w.Servers["10.0.0.2:7"] = s[1]
+		cfg := w.Config()
 		cfg.Username, cfg.Password = "u", "p"
 		cfg.Servers = []string{"mqtt://10.0.0.2"}
-		d := connect(t, "mqtt://10.0.0.1", cfg)
-		s[0].Connected(use("10.0.0.2:7"))
+		d := Connect(t, "mqtt://10.0.0.1", cfg)
+		s[0].Connected(Use("10.0.0.2:7"))
 		conn := s[1].Accept()
 		require.Equal(t, "p", string(conn.WantConnect().Password))
 		conn.Send(&wire.Connack{})
-		d.client(t)
-		require.Equal(t, []string{"10.0.0.1:1883", "10.0.0.2:7"}, w.took())
+		d.Client(t)
+		require.Equal(t, []string{"10.0.0.1:1883", "10.0.0.2:7"}, w.Took())
 	})
 }
 
@@ -270,8 +238,8 @@ func TestRedirectDecides(t *testing.T) {
 		mqtt.FollowWithoutCredentials: {},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w, s := cluster(t, 3)
-			cfg := w.config()
+			w, s := Cluster(t, 3)
+			cfg := w.Config()
 			cfg.UserProperties = []mqtt.UserProperty{{Name: "a"}}
 			var asked []mqtt.Redirection
 			cfg.Redirect = func(r mqtt.Redirection) mqtt.RedirectAction {
@@ -287,8 +255,8 @@ func TestRedirectDecides(t *testing.T) {
 				a.Password = "from the function" // which does not look where it goes
 				return nil
 			}
-			d := connect(t, "mqtt://u:p@10.0.0.1", cfg)
-			s[0].Connected(moved("10.0.0.2 10.0.0.3"))
+			d := Connect(t, "mqtt://u:p@10.0.0.1", cfg)
+			s[0].Connected(Moved("10.0.0.2 10.0.0.3"))
 			conn := s[2].Accept()
 			p := conn.WantConnect()
 			user, property := "", ""
@@ -304,19 +272,19 @@ func TestRedirectDecides(t *testing.T) {
 				{From: "10.0.0.1:1883", To: "10.0.0.3:1883", Moved: true}}, asked)
 			require.True(t, redirected)
 			conn.Send(&wire.Connack{})
-			d.client(t)
+			d.Client(t)
 		})
 	}
 }
 
 func TestRedirectionCanBeSwitchedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 2)
-		cfg := w.config()
+		w, s := Cluster(t, 2)
+		cfg := w.Config()
 		cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return mqtt.StayAway }
-		d := connect(t, "mqtt://10.0.0.1", cfg)
-		s[0].Connected(use("10.0.0.2"))
-		err := d.call.wait()
+		d := Connect(t, "mqtt://10.0.0.1", cfg)
+		s[0].Connected(Use("10.0.0.2"))
+		err := d.Call.Wait()
 		require.ErrorContains(t, err, "Config.Redirect did not allow it")
 		var said *mqtt.ServerError
 		require.ErrorAs(t, err, &said)
@@ -326,26 +294,26 @@ func TestRedirectionCanBeSwitchedOff(t *testing.T) {
 
 func TestUnknownRedirectActionIsNoConsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 2)
-		cfg := w.config()
+		w, s := Cluster(t, 2)
+		cfg := w.Config()
 		cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return mqtt.FollowWithCredentials + 1 }
-		d := connect(t, "mqtt://u:p@10.0.0.1", cfg)
-		s[0].Connected(use("10.0.0.2"))
-		require.ErrorContains(t, d.call.wait(), "Config.Redirect did not allow it")
-		require.Equal(t, []string{"10.0.0.1:1883"}, w.took())
+		d := Connect(t, "mqtt://u:p@10.0.0.1", cfg)
+		s[0].Connected(Use("10.0.0.2"))
+		require.ErrorContains(t, d.Call.Wait(), "Config.Redirect did not allow it")
+		require.Equal(t, []string{"10.0.0.1:1883"}, w.Took())
 	})
 }
 
 func TestServerNamedByAnotherCanNotEndTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := cluster(t, 2)
-		cfg := w.config()
+		w, s := Cluster(t, 2)
+		cfg := w.Config()
 		cfg.RetryFirst = true
-		d := connect(t, "mqtt://10.0.0.1", cfg)
-		s[0].Connected(use("10.0.0.2"))
+		d := Connect(t, "mqtt://10.0.0.1", cfg)
+		s[0].Connected(Use("10.0.0.2"))
 		s[1].Connected(&wire.Connack{ReasonCode: wire.NotAuthorized})
 		s[0].Connected(&wire.Connack{})
-		d.client(t)
+		d.Client(t)
 	})
 }
 
@@ -355,21 +323,21 @@ func TestRedirectedWebSocketKeepsItsPathButNotItsQuery(t *testing.T) {
 		mqtt.FollowWithoutCredentials: "/ws",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			web := newWebServer(t)
-			cfg := web.config()
+			web := NewWebServer(t)
+			cfg := web.Config()
 			cfg.Header = http.Header{"Authorization": {"hidden"}}
 			cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return action }
-			d := web.dial("ws://host/ws?sig=hidden", cfg)
-			p := web.switched()
-			p.want(opBinary)
-			p.send(use("other.example"))
-			p.conn.Close()
-			p = web.accept()
-			require.Equal(t, "other.example", p.request.Host)
-			require.Equal(t, want, p.request.RequestURI)
-			require.Equal(t, action == mqtt.FollowWithCredentials, p.request.Header.Get("Authorization") != "")
-			p.conn.Close()
-			require.Error(t, d.call.wait())
+			d := Connect(t, "ws://host/ws?sig=hidden", cfg)
+			p := web.Switched()
+			p.Want(OpBinary)
+			p.Send(Use("other.example"))
+			p.Conn.Close()
+			p = web.Accept()
+			require.Equal(t, "other.example", p.Request.Host)
+			require.Equal(t, want, p.Request.RequestURI)
+			require.Equal(t, action == mqtt.FollowWithCredentials, p.Request.Header.Get("Authorization") != "")
+			p.Conn.Close()
+			require.Error(t, d.Call.Wait())
 		})
 	}
 }
@@ -378,17 +346,17 @@ func TestWithheldCredentialsStayInTheCallersTLSConfig(t *testing.T) {
 	shared := &tls.Config{Certificates: []tls.Certificate{{}}}
 	for name, conf := range map[string]*tls.Config{"the caller's own": shared, "none": nil} {
 		synctest.Test(t, func(t *testing.T) {
-			w, s := cluster(t, 2)
-			cfg := w.config()
+			w, s := Cluster(t, 2)
+			cfg := w.Config()
 			cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction { return mqtt.FollowWithoutCredentials }
 			cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
 				a.TLS = conf
 				return nil
 			}
-			d := connect(t, "mqtt://10.0.0.1", cfg)
-			s[0].Connected(use("10.0.0.2"))
+			d := Connect(t, "mqtt://10.0.0.1", cfg)
+			s[0].Connected(Use("10.0.0.2"))
 			s[1].Connected(&wire.Connack{})
-			d.client(t)
+			d.Client(t)
 			require.Len(t, shared.Certificates, 1, name)
 		})
 	}
@@ -396,8 +364,8 @@ func TestWithheldCredentialsStayInTheCallersTLSConfig(t *testing.T) {
 
 func TestRedirectionFromAServerThatAttemptHasChosen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		web := newWebServer(t)
-		cfg := web.config()
+		web := NewWebServer(t)
+		cfg := web.Config()
 		var asked mqtt.Redirection
 		cfg.Redirect = func(r mqtt.Redirection) mqtt.RedirectAction {
 			asked = r
@@ -409,33 +377,33 @@ func TestRedirectionFromAServerThatAttemptHasChosen(t *testing.T) {
 			}
 			return nil
 		}
-		d := web.dial("mqtt://us3r:p@configured", cfg)
-		p := web.switched()
-		p.want(opBinary)
-		p.send(use("other.example"))
-		p.conn.Close()
-		p = web.accept() // in the same way, and not over plain TCP
-		require.Equal(t, "other.example", p.request.Host)
-		require.Equal(t, "/ws?sig=hidden", p.request.RequestURI)
+		d := Connect(t, "mqtt://us3r:p@configured", cfg)
+		p := web.Switched()
+		p.Want(OpBinary)
+		p.Send(Use("other.example"))
+		p.Conn.Close()
+		p = web.Accept() // in the same way, and not over plain TCP
+		require.Equal(t, "other.example", p.Request.Host)
+		require.Equal(t, "/ws?sig=hidden", p.Request.RequestURI)
 		require.Equal(t, mqtt.Redirection{From: "host:80", To: "other.example:80"}, asked)
-		p.agree("mqtt")
-		require.Contains(t, string(p.want(opBinary)), "us3r")
-		p.conn.Close()
-		require.Error(t, d.call.wait())
+		p.Agree("mqtt")
+		require.Contains(t, string(p.Want(OpBinary)), "us3r")
+		p.Conn.Close()
+		require.Error(t, d.Call.Wait())
 	})
 }
 
 func TestCloseDoesNotWaitForRedirect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 100})
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		var asked atomic.Bool
 		cfg.Redirect = func(mqtt.Redirection) mqtt.RedirectAction {
 			asked.Store(true)
 			return mqtt.StayAway
 		}
-		client, conn := open(t, srv, cfg)
-		publishAsync(t, client, strings.Repeat("x", 1000), 1) // the server does not read it
+		client, conn := Open(t, srv, cfg)
+		PublishAsync(t, client, strings.Repeat("x", 1000), 1) // the server does not read it
 		synctest.Wait()
 		conn.Send(&wire.Disconnect{ReasonCode: wire.UseAnotherServer, ServerReference: "other.example"})
 		synctest.Wait()

@@ -1,4 +1,4 @@
-package mqtt_test
+package clienttest
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -15,16 +16,16 @@ import (
 // connectOf returns the CONNECT that a client with cfg sends to url.
 func connectOf(t *testing.T, srv *mqtttest.Server, url string, cfg mqtt.Config) *wire.Connect {
 	t.Helper()
-	d := connect(t, url, cfg)
+	d := Connect(t, url, cfg)
 	conn := srv.Accept()
 	p := conn.WantConnect()
 	conn.Send(&wire.Connack{})
-	require.NoError(t, d.client(t).Close())
+	require.NoError(t, d.Client(t).Close())
 	return p
 }
 
 func TestEmptyCredentialsAreSent(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
 		type credentials struct {
 			username *string
@@ -43,7 +44,7 @@ func TestEmptyCredentialsAreSent(t *testing.T) {
 			"URL":               {"mqtt://a:@server", "", "", credentials{new("a"), []byte{}}},
 			"URL without":       {"mqtt://a@server", "", "", credentials{new("a"), nil}},
 		} {
-			cfg := quiet(srv)
+			cfg := Quiet(srv)
 			cfg.Username, cfg.Password = test.username, mqtt.Secret(test.password)
 			p := connectOf(t, srv, test.url, cfg)
 			require.Equal(t, test.want, credentials{p.Username, p.Password}, name)
@@ -63,7 +64,7 @@ func TestEmptyCredentialsAreSent(t *testing.T) {
 func TestPasswordWithoutAUserName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Password = mqtt.Empty
 		p := connectOf(t, srv, "mqtt://server", cfg)
 		require.Nil(t, p.Username)
@@ -77,22 +78,22 @@ func TestPasswordWithoutAUserName(t *testing.T) {
 func TestServerAssignsTheIdentifier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.ClientID = mqtt.Empty
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		p := conn.WantConnect()
 		require.Empty(t, p.ClientID)
 		require.True(t, p.CleanStart)
 		conn.Send(&wire.Connack{AssignedClientID: "you"})
-		client := d.client(t)
+		client := d.Client(t)
 		require.Equal(t, "you", client.ServerInfo().ClientID)
 		conn.Close()
 		conn = srv.Accept()
 		p = conn.WantConnect()
 		require.Equal(t, "you", p.ClientID)
 		require.False(t, p.CleanStart)
-		conn.Send(resumed())
+		conn.Send(Resumed())
 		synctest.Wait()
 		require.Equal(t, "you", client.ServerInfo().ClientID)
 	})
@@ -103,11 +104,11 @@ func TestServerWithoutIdentifiersToAssign(t *testing.T) {
 	for _, v := range []wire.Version{wire.V311, wire.V5} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, v)
-			cfg := quiet(srv)
+			cfg := Quiet(srv)
 			cfg.ClientID = mqtt.Empty
-			d := dial(t, cfg)
+			d := Dial(t, cfg)
 			conn := srv.Connected(&wire.Connack{})
-			d.client(t)
+			d.Client(t)
 			conn.Close()
 			p := srv.Accept().WantConnect()
 			require.Empty(t, p.ClientID)

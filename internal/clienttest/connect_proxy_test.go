@@ -1,4 +1,4 @@
-package mqtt_test
+package clienttest
 
 import (
 	"bufio"
@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/internal/pipe"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
@@ -46,7 +47,7 @@ func tunnelled(t *testing.T, nc net.Conn, srv *mqtttest.Server, early string) *h
 	require.NoError(t, err)
 	_, err = io.WriteString(nc, "HTTP/1.1 200 Connection established\r\nX-Via: test\r\n\r\n"+early)
 	require.NoError(t, err)
-	go relay(nc, back)
+	go Relay(nc, back)
 	return r
 }
 
@@ -59,7 +60,7 @@ func TestHTTPProxy(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
 			cfg, l := proxied(t, "http://us%20er:p%40ss@proxy.example:3128")
-			d := connect(t, url, cfg)
+			d := Connect(t, url, cfg)
 			nc, err := l.Accept()
 			require.NoError(t, err)
 			r := tunnelled(t, nc, srv, "")
@@ -68,7 +69,7 @@ func TestHTTPProxy(t *testing.T) {
 			require.Equal(t, want, r.Host)
 			require.Equal(t, "Basic dXMgZXI6cEBzcw==", r.Header.Get("Proxy-Authorization"))
 			srv.Connected(&wire.Connack{})
-			d.client(t)
+			d.Client(t)
 		})
 	}
 }
@@ -78,12 +79,12 @@ func TestBytesBehindTheAnswerOfAProxyAreNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		cfg, l := proxied(t, "http://proxy.example:3128")
-		d := connect(t, "mqtt://host", cfg)
+		d := Connect(t, "mqtt://host", cfg)
 		nc, err := l.Accept()
 		require.NoError(t, err)
 		require.Empty(t, tunnelled(t, nc, srv, "\x20\x03\x00\x00\x00").Header.Get("Proxy-Authorization"))
 		srv.Accept().WantConnect()
-		d.client(t)
+		d.Client(t)
 	})
 }
 
@@ -91,9 +92,9 @@ func TestWebSocketThroughAnHTTPProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		web := pipe.Listen(0)
-		gateway(t, web, srv.Dial)
+		Gateway(t, web, srv.Dial)
 		cfg, l := proxied(t, "http://proxy.example:3128")
-		d := connect(t, "ws://host/mqtt", cfg)
+		d := Connect(t, "ws://host/mqtt", cfg)
 		nc, err := l.Accept()
 		require.NoError(t, err)
 		r, err := http.ReadRequest(bufio.NewReader(nc))
@@ -102,9 +103,9 @@ func TestWebSocketThroughAnHTTPProxy(t *testing.T) {
 		back, err := web.Dial(t.Context())
 		require.NoError(t, err)
 		io.WriteString(nc, "HTTP/1.0 200 OK\r\n\r\n")
-		go relay(nc, back)
+		go Relay(nc, back)
 		srv.Connected(&wire.Connack{})
-		d.client(t)
+		d.Client(t)
 	})
 }
 
@@ -119,16 +120,16 @@ func TestHTTPProxyThatDoesNotHelp(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			cfg, l := proxied(t, "http://user:hidden@proxy.example:3128")
 			cfg.Version = mqtt.Auto
-			d := connect(t, "mqtt://host", cfg)
+			d := Connect(t, "mqtt://host", cfg)
 			nc, err := l.Accept()
 			require.NoError(t, err)
 			_, err = http.ReadRequest(bufio.NewReader(nc))
 			require.NoError(t, err)
-			begin(func() error {
+			Begin(func() error {
 				io.WriteString(nc, answer)
 				return nc.(interface{ CloseWrite() error }).CloseWrite()
 			})
-			err = d.call.wait()
+			err = d.Call.Wait()
 			require.ErrorContains(t, err, "proxy: ")
 			require.ErrorContains(t, err, text)
 			require.NotContains(t, err.Error(), "hidden")
@@ -144,10 +145,10 @@ func TestConnectTimeoutCoversTheProxy(t *testing.T) {
 			cfg, l := proxied(t, proxy)
 			cfg.ConnectTimeout = 3 * time.Second
 			begun := time.Now()
-			d := connect(t, "mqtt://host", cfg)
+			d := Connect(t, "mqtt://host", cfg)
 			_, err := l.Accept()
 			require.NoError(t, err)
-			require.ErrorContains(t, d.call.wait(), "connect timeout")
+			require.ErrorContains(t, d.Call.Wait(), "connect timeout")
 			require.Equal(t, 3*time.Second, time.Since(begun))
 		})
 	}
@@ -166,7 +167,7 @@ func TestProxyThatSpeaksTLS(t *testing.T) {
 		cfg.TLS = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "server.example",
 			VerifyConnection: func(tls.ConnectionState) error { verified++; return nil }}
 		cfg.TLS.RootCAs.AddCert(https.Certificate())
-		d := connect(t, "mqtt://host", cfg)
+		d := Connect(t, "mqtt://host", cfg)
 		nc, err := l.Accept()
 		require.NoError(t, err)
 		var name string
@@ -176,7 +177,7 @@ func TestProxyThatSpeaksTLS(t *testing.T) {
 		}})
 		require.Equal(t, "host:1883", tunnelled(t, tc, srv, "").RequestURI)
 		srv.Connected(&wire.Connack{})
-		d.client(t)
+		d.Client(t)
 		require.Equal(t, "example.com", name)
 		require.Zero(t, verified)
 	})
@@ -188,7 +189,7 @@ func TestSOCKS5Proxy(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
 			cfg, l := proxied(t, scheme+"://user:pass@proxy.example:3128")
-			d := connect(t, "mqtt://broker.example", cfg)
+			d := Connect(t, "mqtt://broker.example", cfg)
 			nc, err := l.Accept()
 			require.NoError(t, err)
 			talk(t, nc, "\x05\x02\x00\x02", "\x05\x02")
@@ -196,9 +197,9 @@ func TestSOCKS5Proxy(t *testing.T) {
 			talk(t, nc, "\x05\x01\x00\x03\x0ebroker.example\x07\x5b", "\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
 			back, err := srv.Dial(t.Context(), "", "")
 			require.NoError(t, err)
-			go relay(nc, back)
+			go Relay(nc, back)
 			srv.Connected(&wire.Connack{})
-			d.client(t)
+			d.Client(t)
 		})
 	}
 }
@@ -216,12 +217,12 @@ func talk(t *testing.T, nc net.Conn, want, answer string) {
 func TestSOCKS5ProxyThatRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg, l := proxied(t, "socks5://user:hidden@proxy.example:3128")
-		d := connect(t, "mqtt://host", cfg)
+		d := Connect(t, "mqtt://host", cfg)
 		nc, err := l.Accept()
 		require.NoError(t, err)
 		talk(t, nc, "\x05\x02\x00\x02", "\x05\x02")
 		talk(t, nc, "\x01\x04user\x06hidden", "\x01\x01")
-		err = d.call.wait()
+		err = d.Call.Wait()
 		require.ErrorContains(t, err, "authentication failed")
 		require.NotContains(t, err.Error(), "hidden")
 	})
@@ -230,11 +231,11 @@ func TestSOCKS5ProxyThatRefuses(t *testing.T) {
 func TestUnixSocketsNeedNoProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Proxy = "http://proxy.example"
-		d := connect(t, "unix:///run/mqtt.sock", cfg)
+		d := Connect(t, "unix:///run/mqtt.sock", cfg)
 		srv.Connected(&wire.Connack{})
-		d.client(t)
+		d.Client(t)
 	})
 }
 
@@ -285,7 +286,7 @@ func TestLocalAddrIsWhereConnectionsComeFrom(t *testing.T) {
 	fixed := free.Addr().String()
 	require.NoError(t, free.Close())
 	for _, local := range []string{"127.0.0.1", "127.0.0.1:0", fixed, fixed} {
-		d := connect(t, "mqtt://"+l.Addr().String(), mqtt.Config{LocalAddr: local, Version: mqtt.V5})
+		d := Connect(t, "mqtt://"+l.Addr().String(), mqtt.Config{LocalAddr: local, Version: mqtt.V5})
 		nc, err := l.Accept()
 		require.NoError(t, err)
 		from := nc.RemoteAddr().String()
@@ -294,6 +295,6 @@ func TestLocalAddrIsWhereConnectionsComeFrom(t *testing.T) {
 			require.Equal(t, fixed, from)
 		}
 		nc.Close()
-		require.Error(t, d.call.wait())
+		require.Error(t, d.Call.Wait())
 	}
 }

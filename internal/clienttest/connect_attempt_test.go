@@ -1,4 +1,4 @@
-package mqtt_test
+package clienttest
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,15 +15,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 func TestCredentialsOfEachAttempt(t *testing.T) {
-	each(t, func(t *testing.T, v wire.Version) {
+	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Username = "user"
 		calls := 0
 		cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
@@ -31,11 +33,11 @@ func TestCredentialsOfEachAttempt(t *testing.T) {
 			a.Password = mqtt.Secret(fmt.Sprint("token ", calls))
 			return nil
 		}
-		d := dial(t, cfg)
+		d := Dial(t, cfg)
 		conn := srv.Accept()
 		require.Equal(t, "token 1", string(conn.WantConnect().Password))
 		conn.Send(&wire.Connack{})
-		d.client(t)
+		d.Client(t)
 		conn.Close()
 		conn = srv.Accept()
 		p := conn.WantConnect()
@@ -47,7 +49,7 @@ func TestCredentialsOfEachAttempt(t *testing.T) {
 func TestAttemptSeesAndChangesEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.UserProperties = []mqtt.UserProperty{{Name: "a", Value: "1"}}
 		var seen []mqtt.Attempt
 		cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
@@ -58,12 +60,12 @@ func TestAttemptSeesAndChangesEverything(t *testing.T) {
 			a.TLS.ServerName = "changed"
 			return nil
 		}
-		client, conn := open(t, srv, cfg)
+		client, conn := Open(t, srv, cfg)
 		conn.Close()
 		conn = srv.Accept()
 		p := conn.WantConnect()
 		require.Equal(t, []mqtt.UserProperty{{Name: "a", Value: "2"}, {Name: "b"}}, p.UserProperties)
-		conn.Send(resumed())
+		conn.Send(Resumed())
 		synctest.Wait()
 		require.Len(t, seen, 2)
 		require.Equal(t, "mqtt://server:1883", seen[0].Server)
@@ -77,8 +79,8 @@ func TestAttemptSeesAndChangesEverything(t *testing.T) {
 
 func TestAttemptSignsTheURL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		web := newWebServer(t)
-		cfg := web.config()
+		web := NewWebServer(t)
+		cfg := web.Config()
 		n := 0
 		cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
 			n++
@@ -87,21 +89,21 @@ func TestAttemptSignsTheURL(t *testing.T) {
 			a.Header.Set("Authorization", fmt.Sprint("Bearer ", n))
 			return nil
 		}
-		d := web.dial("ws://host", cfg)
-		p := web.connected()
-		require.Equal(t, "/mqtt?signature=1", p.request.RequestURI)
-		d.client(t)
-		p.conn.Close()
-		p = web.accept()
-		require.Equal(t, "/mqtt?signature=2", p.request.RequestURI)
-		require.Equal(t, "Bearer 2", p.request.Header.Get("Authorization"))
+		d := Connect(t, "ws://host", cfg)
+		p := web.Connected()
+		require.Equal(t, "/mqtt?signature=1", p.Request.RequestURI)
+		d.Client(t)
+		p.Conn.Close()
+		p = web.Accept()
+		require.Equal(t, "/mqtt?signature=2", p.Request.RequestURI)
+		require.Equal(t, "Bearer 2", p.Request.Header.Get("Authorization"))
 	})
 }
 
 func TestAttemptChoosesAnotherServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			require.Equal(t, "other:7", address)
 			return srv.Dial(ctx, network, address)
@@ -110,7 +112,7 @@ func TestAttemptChoosesAnotherServer(t *testing.T) {
 			a.Server = "tcp://u:p@other:7"
 			return nil
 		}
-		dial(t, cfg)
+		Dial(t, cfg)
 		conn := srv.Accept()
 		p := conn.WantConnect()
 		require.Equal(t, "u", *p.Username)
@@ -123,7 +125,7 @@ func TestFailureOfAttemptIsAFailedAttempt(t *testing.T) {
 	noToken := errors.New("no token")
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.RetryFirst = true
 		calls := 0
 		cfg.Attempt = func(context.Context, *mqtt.Attempt) error {
@@ -132,17 +134,17 @@ func TestFailureOfAttemptIsAFailedAttempt(t *testing.T) {
 			}
 			return nil
 		}
-		_, conn := open(t, srv, cfg)
+		_, conn := Open(t, srv, cfg)
 		conn.Close()
 		require.Equal(t, 3, calls)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.RetryFirst = true
 		cfg.Attempt = func(context.Context, *mqtt.Attempt) error { return noToken }
 		cfg.Permanent = func(err error) bool { return errors.Is(err, noToken) }
-		require.ErrorIs(t, dial(t, cfg).call.wait(), noToken)
+		require.ErrorIs(t, Dial(t, cfg).Call.Wait(), noToken)
 		srv.WantNone(time.Hour)
 	})
 }
@@ -151,7 +153,7 @@ func TestBadAttemptSendsNothing(t *testing.T) {
 	for name, spoil := range map[string]func(*mqtt.Attempt){
 		"Attempt.Server":         func(a *mqtt.Attempt) { a.Server = "nonsense" },
 		"Attempt.Username":       func(a *mqtt.Attempt) { a.Username = "\xff" },
-		"Attempt.Password":       func(a *mqtt.Attempt) { a.Password = mqtt.Secret(long) },
+		"Attempt.Password":       func(a *mqtt.Attempt) { a.Password = mqtt.Secret(strings.Repeat("x", 65536)) },
 		"Attempt.UserProperties": func(a *mqtt.Attempt) { a.UserProperties = []mqtt.UserProperty{{Name: "\xff"}} },
 		"Attempt.Header":         func(a *mqtt.Attempt) { a.Header = http.Header{"Upgrade": {"h2"}} },
 		"Attempt.TLS":            func(a *mqtt.Attempt) { a.Server, a.TLS = "mqtts+unix:///run/s", nil },
@@ -167,7 +169,7 @@ func TestBadAttemptSendsNothing(t *testing.T) {
 					return nil, net.ErrClosed
 				},
 			}
-			err := dial(t, cfg).call.wait()
+			err := Dial(t, cfg).Call.Wait()
 			require.ErrorIs(t, err, mqtt.ErrInvalid)
 			require.ErrorContains(t, err, name+": ")
 		})
@@ -183,7 +185,7 @@ func TestAttemptThatTakesTooLongIsLeftBehind(t *testing.T) {
 			return nil
 		}}
 		begun := time.Now()
-		require.ErrorContains(t, dial(t, cfg).call.wait(), "connect timeout")
+		require.ErrorContains(t, Dial(t, cfg).Call.Wait(), "connect timeout")
 		require.Equal(t, 2*time.Second, time.Since(begun))
 		close(release)
 	})
@@ -192,7 +194,7 @@ func TestAttemptThatTakesTooLongIsLeftBehind(t *testing.T) {
 func TestCloseFromAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		var client *mqtt.Client
 		cfg.Attempt = func(context.Context, *mqtt.Attempt) error {
 			if client != nil {
@@ -200,7 +202,7 @@ func TestCloseFromAttempt(t *testing.T) {
 			}
 			return nil
 		}
-		client, conn := open(t, srv, cfg)
+		client, conn := Open(t, srv, cfg)
 		_ = client
 		conn.Close()
 		<-client.Done()
@@ -211,7 +213,7 @@ func TestCloseFromAttempt(t *testing.T) {
 func TestClientCertificateOfEachAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := quiet(srv)
+		cfg := Quiet(srv)
 		cfg.Reconnect = reconnect.Policy{Min: time.Millisecond}
 		cfg.TLS = &tls.Config{NextProtos: []string{"x-amzn-mqtt-ca"}}
 		cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
@@ -220,9 +222,9 @@ func TestClientCertificateOfEachAttempt(t *testing.T) {
 			a.TLS.Certificates = []tls.Certificate{{}}
 			return nil
 		}
-		_, conn := open(t, srv, cfg)
+		_, conn := Open(t, srv, cfg)
 		conn.Close()
-		srv.Connected(resumed())
+		srv.Connected(Resumed())
 		require.Empty(t, cfg.TLS.Certificates)
 	})
 }

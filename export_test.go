@@ -1,9 +1,0 @@
-package mqtt
-
-import "github.com/seed65a45251/mqtt/internal/transport"
-
-// Network is what SetNetwork takes.
-type Network = transport.Network
-
-// SetNetwork puts n in the place of the operating system.
-func SetNetwork(c *Config, n Network) { c.network = n }

@@ -1,0 +1,91 @@
+package mqtt
+
+import "sync"
+
+// lanes hand messages to several workers at once so that those with the same key
+// are still handled one after the other, in their order. A key has a lane as long
+// as it has messages; a worker takes one message of a lane and then serves other
+// lanes.
+type lanes struct {
+	ready chan *lane    // lanes with a message and no worker; has space for all
+	slots chan struct{} // a token for every message that is taken and not done
+
+	mu    sync.Mutex
+	byKey map[string]*lane
+	spare []*lane // empty
+	idle  int     // messages for which those have space
+}
+
+type lane struct {
+	key   string
+	items []item
+	head  int // items[:head] are done
+}
+
+// newLanes returns lanes for so many messages at a time.
+func newLanes(most int) *lanes {
+	return &lanes{
+		ready: make(chan *lane, most),
+		slots: make(chan struct{}, most),
+		byKey: make(map[string]*lane),
+	}
+}
+
+func (l *lanes) add(key string, m item) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if busy := l.byKey[key]; busy != nil {
+		busy.add(m)
+		return
+	}
+	fresh := new(lane)
+	if n := len(l.spare); n > 0 {
+		fresh, l.spare = l.spare[n-1], l.spare[:n-1]
+		l.idle -= cap(fresh.items)
+	}
+	fresh.key = key
+	fresh.add(m)
+	l.byKey[key] = fresh
+	l.ready <- fresh // has space for it
+}
+
+func (n *lane) add(m item) {
+	if n.head > 0 && len(n.items) == cap(n.items) {
+		kept := copy(n.items, n.items[n.head:])
+		clear(n.items[kept:])
+		n.items, n.head = n.items[:kept], 0
+	}
+	n.items = append(n.items, m)
+}
+
+func (l *lanes) first(n *lane) item {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return n.items[n.head]
+}
+
+// done takes the first message out of n, whose worker is done with it.
+func (l *lanes) done(n *lane) {
+	l.mu.Lock()
+	n.items[n.head] = item{}
+	n.head++
+	if n.head == len(n.items) {
+		delete(l.byKey, n.key)
+		n.key, n.items, n.head = "", n.items[:0], 0
+		if idle := l.idle + cap(n.items); idle <= 2*cap(l.slots) {
+			l.spare, l.idle = append(l.spare, n), idle
+		}
+	} else {
+		l.ready <- n // has space for it
+	}
+	l.mu.Unlock()
+	<-l.slots
+}
+
+// left returns what is not done when no worker is left.
+func (l *lanes) left() (items []item) {
+	for _, n := range l.byKey {
+		items = append(items, n.items[n.head:]...)
+	}
+	return items
+}

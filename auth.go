@@ -8,35 +8,36 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// ErrAuthenticator is in the error of a connection that the client's own
-// Authenticator ended: it failed, or it did not accept what the server said.
+// ErrAuthenticator is in the error of a connection that the client's own Authenticator
+// ended: it failed, or it did not accept what the server sent.
 var ErrAuthenticator = errors.New("enhanced authentication")
 
 var errAuthTimeout = errors.New("no end of the authentication within the connect timeout")
 
-// Authenticator conducts the client's part of an enhanced authentication (5.0):
-// a challenge and response of one or more rounds, such as SCRAM. It is asked for
-// a new exchange by every connection and every Reauthenticate, perhaps while an
-// earlier one has not returned yet.
+// Authenticator conducts the client's part of an enhanced authentication (5.0): a
+// challenge and response of one or more rounds, such as SCRAM. Every connection and
+// every Reauthenticate starts a new exchange, perhaps before an earlier one has
+// returned.
 //
-// Neither it nor the exchange is called with a lock held or on a goroutine that
-// serves the connection; ctx ends with Config.ConnectTimeout. A
-// function that ignores ctx holds up nobody.
+// The Authenticator and the exchange are called without a lock held, on a goroutine
+// that serves no connection. ctx ends with Config.ConnectTimeout. A function that
+// ignores ctx holds up nothing else.
 type Authenticator interface {
 	// Method names the method of authentication, such as "SCRAM-SHA-256". It is
 	// always the same.
 	Method() string
-	// Start begins an exchange with the data that go first; nil means none.
+	// Start begins an exchange. initial is the data for CONNECT or the first AUTH; nil
+	// means none.
 	Start(ctx context.Context) (exchange AuthExchange, initial []byte, err error)
 }
 
 // AuthExchange is one authentication. Its methods are called one after the other.
 type AuthExchange interface {
-	// Continue answers a challenge of the server; nil means without data.
+	// Continue answers a challenge of the server. A nil answer is sent without data.
 	Continue(ctx context.Context, challenge []byte) (answer []byte, err error)
-	// Finish gets what the server sent with its success, nil if nothing, and
-	// returns an error if that does not prove who the server is. Nothing is sent
-	// or delivered on a new connection before it returns.
+	// Finish gets the data that the server sent with its success, nil if none. It
+	// returns an error if they do not prove the server's identity. On a new connection
+	// nothing is sent or delivered before it returns.
 	Finish(ctx context.Context, final []byte) error
 }
 
@@ -94,7 +95,7 @@ func (x authExchange) step(ctx context.Context, s session.AuthStep) ([]byte, err
 
 // reauthentication is the Reauthenticate under way.
 type reauthentication struct {
-	lock  chan struct{}   // has space for one: the call that has its turn
+	lock  chan struct{}   // has space for one: the call that has its turn; nil: there is no Authenticator
 	steps chan reauthStep // has space for the step that is not answered, and the end; guarded by engine.mu
 }
 

@@ -9,15 +9,14 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Reauthenticate authenticates once more on the present connection, for example
-// because credentials are about to expire. Other traffic goes on meanwhile. It
-// needs a Config.Authenticator and a connection: a new one authenticates anyway.
-// One at a time, others wait for their turn.
+// Reauthenticate authenticates once more on the present connection, for example because
+// credentials are about to expire. Other traffic continues meanwhile. It needs a
+// Config.Authenticator and a connection; a new connection authenticates anyway. Calls
+// run one at a time.
 //
-// The exchange is bounded by ctx and Config.ConnectTimeout. If it fails, or ends
-// half way, the connection ends with it, as the specification demands, and the
-// client connects again with a fresh authentication. A refusal by the server is
-// a *ServerError.
+// ctx and Config.ConnectTimeout bound the exchange. If it fails or ends half way, the
+// connection ends with it, as the specification demands, and the client connects again
+// with a fresh authentication. A refusal by the server is a *ServerError.
 func (c *Client) Reauthenticate(ctx context.Context) error {
 	fail := func(err error, sent bool) error {
 		return &requestError{"reauthenticate", "", sent, err}
@@ -99,6 +98,6 @@ func (c *Client) abandonAuth(k *conn, err error) {
 		}
 	})
 	if present {
-		k.limitFarewell()
+		k.limitLeaving()
 	}
 }

@@ -11,21 +11,21 @@ import (
 	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
-// ServerOrder says in which order a round of attempts walks over several
-// servers. In every order a server whose last connection did not stay up for
-// Reconnect.HealthyAfter comes last.
+// ServerOrder is the order in which a round of attempts tries several servers. In every
+// order, a server whose last connection did not stay up for Reconnect.HealthyAfter
+// comes last.
 type ServerOrder uint8
 
 // The orders of servers.
 const (
-	// StayWithServer begins with the server of the last connection, which holds
-	// the session, and goes on in the order of the list.
+	// StayWithServer begins with the server of the last connection, which holds the
+	// session, and continues in the order of the list.
 	StayWithServer ServerOrder = iota
-	// FirstServerFirst begins with the first server, which the others only
-	// stand in for. A connection that works is never given up for it.
+	// FirstServerFirst begins with the first server; the others stand in for it. A
+	// connection that works is never given up for the first server.
 	FirstServerFirst
-	// RandomServer draws a new order for each round, so that many clients
-	// spread over the servers.
+	// RandomServer draws a new order for each round, so that many clients spread over
+	// the servers.
 	RandomServer
 )
 
@@ -119,29 +119,30 @@ func invalidOption(err error) error {
 	return invalid("Config."+wrong.Option, "%w", wrong.Err)
 }
 
-// Attempt is what one attempt to connect to one server uses. Config.Attempt may
-// change it, so that credentials, certificates and signed URLs can expire.
+// Attempt is what one attempt to connect to one server uses. Config.Attempt may change
+// it, so that expired credentials, certificates and signed URLs can be replaced.
 type Attempt struct {
-	// Number counts the rounds over the servers since the connection was lost,
-	// from 1, and Cause is why the last connection or attempt failed; nil at
-	// first. Redirected says that another server has named this one. ClientID is
-	// the client identifier: that of Config, or of a SubscribeOptions.OwnConnection.
-	// Changing these four has no effect.
+	// Number counts the rounds over the servers since the connection was lost, from 1.
+	// Cause is why the last connection or attempt failed, nil at first. Redirected says
+	// that another server has named this one. ClientID is the client identifier: that
+	// of Config, or of a SubscribeOptions.OwnConnection. Changing these four has no
+	// effect.
 	Number     int
 	Cause      error
 	Redirected bool
 	ClientID   string
 
-	// Server is the URL of the server, without user name and password. Those of
-	// another URL that is put here count if Username and Password are empty.
+	// Server is the URL of the server, without user name and password. If it is
+	// replaced, the user name and password of the new URL count if Username and
+	// Password are empty.
 	Server string
 	// Header goes with the WebSocket request. It is a copy and never nil.
 	Header http.Header
-	// TLS is a copy of Config.TLS and never nil: its fields may be set, another
-	// client certificate for example.
+	// TLS is a copy of Config.TLS and never nil. Its fields may be set, for example to
+	// another client certificate.
 	TLS *tls.Config
-	// Username and Password go with CONNECT, each if it is not "". Empty is one without a
-	// character.
+	// Username and Password go with CONNECT. If one is "", it is left out. Empty sends
+	// an empty one.
 	Username string
 	Password Secret
 	// UserProperties go with CONNECT (5.0). The slice is a copy.
@@ -174,12 +175,12 @@ type RedirectAction uint8
 
 // What can be done about a Redirection.
 const (
-	// StayAway does not follow: it counts as a failed attempt.
+	// StayAway does not follow. The redirection counts as a failed attempt.
 	StayAway RedirectAction = iota
 	// FollowWithoutCredentials leaves out user name, password, headers, client
 	// certificates, the query of the URL and the user properties of CONNECT.
 	FollowWithoutCredentials
-	// FollowWithCredentials treats the other server like our own.
+	// FollowWithCredentials treats the other server like a configured one.
 	FollowWithCredentials
 )
 

@@ -28,10 +28,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.UserProperties = slices.Clone(c.UserProperties)
 	c.Header = c.Header.Clone()
+	c.FilterPrefixes = slices.Clone(c.FilterPrefixes)
 	if c.FilterPrefixes == nil {
 		c.FilterPrefixes = defaultFilterPrefixes
 	}
-	c.FilterPrefixes = slices.Clone(c.FilterPrefixes)
 	if c.Will != nil {
 		will := *c.Will
 		will.Payload = bytes.Clone(will.Payload)
@@ -51,10 +51,13 @@ func (c Config) withDefaults() (Config, error) {
 	c.QueueMessages = defaultTo(c.QueueMessages, 10_000)
 	c.QueueBytes = defaultTo(c.QueueBytes, 64<<20)
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = silent
 	}
 	return c, nil
 }
+
+// silent is the Logger of those who set none.
+var silent = slog.New(slog.DiscardHandler)
 
 func defaultTo[T comparable](v, def T) T {
 	var zero T
@@ -64,42 +67,39 @@ func defaultTo[T comparable](v, def T) T {
 	return v
 }
 
+// validate refuses what cannot work. It checks one subject after the other.
 func (c *Config) validate() error {
+	for _, check := range []func() error{
+		c.validateProtocol, c.validateIdentity, c.validateDurations, c.validateQueues,
+		c.validateAuthenticator, c.validateConnections, c.validateProperties, c.validateWill,
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// validateProtocol checks what the client speaks and how it subscribes.
+func (c *Config) validateProtocol() error {
 	if c.Version != Auto && (c.Version < V31 || c.Version > V5) {
 		return invalid("Config.Version", "%d is not Auto, V31, V311 or V5", c.Version)
 	}
 	if c.MaximumQoS != nil && *c.MaximumQoS > ExactlyOnce {
 		return invalid("Config.MaximumQoS", "%d is not 0, 1 or 2", *c.MaximumQoS)
 	}
+	if c.FiltersPerSubscribe < 0 {
+		return invalid("Config.FiltersPerSubscribe", "%d is negative", c.FiltersPerSubscribe)
+	}
 	if err := validateFilterPrefixes(c.FilterPrefixes); err != nil {
 		return err
 	}
-	if err := c.validateIdentity(); err != nil {
-		return err
-	}
-	for _, d := range []struct {
-		name  string
-		value time.Duration
-		max   time.Duration
-	}{
-		{"KeepAlive", c.KeepAlive, math.MaxUint16 * time.Second},
-		{"SessionExpiry", c.SessionExpiry, math.MaxUint32 * time.Second},
-	} {
-		if d.value > d.max {
-			return invalid("Config."+d.name, "%v is more than %v", d.value, d.max)
-		}
-	}
-	for name, d := range map[string]time.Duration{
-		"PingTimeout": c.PingTimeout, "ConnectTimeout": c.ConnectTimeout, "WriteTimeout": c.WriteTimeout,
-	} {
-		if d < 0 {
-			return invalid("Config."+name, "%v is negative", d)
-		}
-	}
-	if err := c.validateDurations(); err != nil {
-		return err
-	}
-	for name, n := range map[string]int{"Inflight": c.Inflight, "FiltersPerSubscribe": c.FiltersPerSubscribe, "QueueMessages": c.QueueMessages, "QueueBytes": c.QueueBytes} {
+	return validateResponsePrefix(c.ResponsePrefix)
+}
+
+// validateQueues checks the limits of what waits to be sent.
+func (c *Config) validateQueues() error {
+	for name, n := range map[string]int{"Inflight": c.Inflight, "QueueMessages": c.QueueMessages, "QueueBytes": c.QueueBytes} {
 		if n < 0 {
 			return invalid("Config."+name, "%d is negative", n)
 		}
@@ -109,20 +109,13 @@ func (c *Config) validate() error {
 			return invalid("Config.WhenFull."+name, "unknown policy %d", p)
 		}
 	}
-	if err := validateResponsePrefix(c.ResponsePrefix); err != nil {
-		return err
-	}
-	if err := c.validateAuthenticator(); err != nil {
-		return err
-	}
+	return nil
+}
+
+// validateConnections checks how the client connects, and to which server first.
+func (c *Config) validateConnections() error {
 	if err := c.Reconnect.Validate(); err != nil {
 		return invalid("Config.Reconnect", "%w", err)
-	}
-	if err := validateUserProperties(c.UserProperties); err != nil {
-		return invalid("Config.UserProperties", "%w", err)
-	}
-	if len(c.UserProperties) > 0 && (c.Version == V31 || c.Version == V311) {
-		return invalid("Config.UserProperties", "MQTT %v has none", c.Version)
 	}
 	if c.ServerOrder > RandomServer {
 		return invalid("Config.ServerOrder", "%d is not StayWithServer, FirstServerFirst or RandomServer", c.ServerOrder)
@@ -130,7 +123,18 @@ func (c *Config) validate() error {
 	if err := transport.ValidateHeader(c.Header); err != nil {
 		return invalid("Config.Header", "%w", err)
 	}
-	return c.validateWill()
+	return nil
+}
+
+// validateProperties checks the user properties of CONNECT.
+func (c *Config) validateProperties() error {
+	if err := validateUserProperties(c.UserProperties); err != nil {
+		return invalid("Config.UserProperties", "%w", err)
+	}
+	if len(c.UserProperties) > 0 && (c.Version == V31 || c.Version == V311) {
+		return invalid("Config.UserProperties", "MQTT %v has none", c.Version)
+	}
+	return nil
 }
 
 func (c *Config) validateIdentity() error {
@@ -214,8 +218,28 @@ func (c *Config) validateAuthenticator() error {
 	return validateText("Config.Authenticator: method", method)
 }
 
-// validateDurations refuses what was probably meant in another unit.
+// validateDurations refuses what the protocol cannot express, and what was probably
+// meant in another unit.
 func (c *Config) validateDurations() error {
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+		max   time.Duration
+	}{
+		{"KeepAlive", c.KeepAlive, math.MaxUint16 * time.Second},
+		{"SessionExpiry", c.SessionExpiry, math.MaxUint32 * time.Second},
+	} {
+		if d.value > d.max {
+			return invalid("Config."+d.name, "%v is more than %v", d.value, d.max)
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"PingTimeout": c.PingTimeout, "ConnectTimeout": c.ConnectTimeout, "WriteTimeout": c.WriteTimeout,
+	} {
+		if d < 0 {
+			return invalid("Config."+name, "%v is negative", d)
+		}
+	}
 	for name, d := range map[string]time.Duration{"KeepAlive": c.KeepAlive, "SessionExpiry": c.SessionExpiry} {
 		if err := checkSeconds("Config."+name, d); err != nil {
 			return err

@@ -25,15 +25,14 @@ type conn struct {
 	decoder session.Decoder // of the reader
 	log     *packetLog      // nil: packets are not logged
 
-	leaving  error   // why we are leaving; the writer ends when all is written; guarded by engine.mu
-	clientID string  // of CONNECT, or what the server has assigned
-	fallback error   // why it is not a connection of 5.0, with Auto
-	outbox   outbox  // guarded by engine.mu
-	ping     ping    // guarded by engine.mu
-	notices  notices // of the writer; here, because a goroutine that waits should fit 2 KiB of stack
+	leaving  error  // why we are leaving; the writer ends when all is written; guarded by engine.mu
+	clientID string // of CONNECT, or what the server has assigned
+	fallback error  // why it is not a connection of 5.0, with Auto
+	outbox   outbox // guarded by engine.mu
+	ping     ping   // guarded by engine.mu
 
 	start   time.Time
-	leaveBy atomic.Int64  // when a farewell has to be over, in nanoseconds since start; 0: not leaving
+	leaveBy atomic.Int64  // when a leaving connection has to be over, in nanoseconds since start; 0: not leaving
 	written atomic.Uint64 // bytes, in all
 }
 
@@ -81,7 +80,7 @@ var errServerClosed = fmt.Errorf("server closed the connection: %w", io.EOF)
 
 func newConn(o connOptions, nc *transport.Conn, h hello) *conn {
 	k := &conn{connOptions: o, nc: nc, clientID: h.clientID, fallback: h.fallback, start: time.Now()}
-	k.reader = wire.NewReader(arrivals{k}, h.version, o.maxPacketSize)
+	k.reader = wire.NewReader((*arrivals)(k), h.version, o.maxPacketSize)
 	k.log = newPacketLog(o.logger, h.version)
 	hinted := nc.Poll(o.receiver.wakeConsumers)
 	k.outbox = outbox{wake: make(chan struct{}, 1), writerOnly: !nc.Direct() || k.log != nil}
@@ -90,15 +89,17 @@ func newConn(o connOptions, nc *transport.Conn, h hello) *conn {
 }
 
 // serve runs the connection until it ends and returns why: because of the first of its
-// goroutines that fails, unless we are leaving.
-func (k *conn) serve(ctx context.Context) error {
+// goroutines that fails, unless we are leaving. A client that ends leaves its connection,
+// so there is no other way to end this one.
+func (k *conn) serve() error {
 	k.nc.SetWriteLimit(k.writeTimeout)
-	g, ctx := errgroup.WithContext(ctx)
-	// What ends one of them, or the client, ends the others by way of the socket.
-	defer context.AfterFunc(ctx, func() { k.nc.Close() })()
+	g, ctx := errgroup.WithContext(context.Background())
 	g.Go(func() error { return k.readLoop(ctx) })
 	g.Go(func() error { return k.writeLoop(ctx) })
 	g.Go(func() error { return k.keepAlive(ctx) })
+	<-ctx.Done() // one of them has failed, which ends the others by way of the socket
+	k.nc.Close()
+	k.outbox.wakeWriter()
 	err := g.Wait()
 	k.engine.mu.Lock()
 	defer k.engine.mu.Unlock()

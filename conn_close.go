@@ -12,9 +12,9 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// farewell bounds how long a closing connection may still write and wait for
+// leaveTimeout bounds how long a closing connection may still write and wait for
 // the server to close its side.
-const farewell = time.Second
+const leaveTimeout = time.Second
 
 // errOnDemand ends a connection that is to be replaced by a new one.
 var errOnDemand = errors.New("Reconnect was called")
@@ -26,35 +26,35 @@ func (k *conn) breakOff(ctx context.Context, err error) error {
 		engine.Fail(err)
 		k.leaveLocked(err)
 	})
-	k.limitFarewell()
+	k.limitLeaving()
 	<-ctx.Done()
 	return err
 }
 
 // leaveLocked makes the writer end the connection because of cause.
-// limitFarewell has to follow without the lock.
+// limitLeaving has to follow without the lock.
 func (k *conn) leaveLocked(cause error) {
 	if k.leaving == nil {
 		k.leaving = cause
-		k.leaveBy.Store(int64(time.Since(k.start) + farewell))
+		k.leaveBy.Store(int64(time.Since(k.start) + leaveTimeout))
 		k.outbox.reserveLocked()
 	}
 }
 
-// limitFarewell bounds what a leaving connection still does, even a write under way.
-func (k *conn) limitFarewell() {
-	k.nc.Finish(k.farewellEnd())
+// limitLeaving bounds what a leaving connection still does, even a write under way.
+func (k *conn) limitLeaving() {
+	k.nc.Finish(k.leaveDeadline())
 	k.outbox.wakeWriter()
 }
 
-// farewellEnd is when a leaving connection has to be over.
-func (k *conn) farewellEnd() time.Time { return k.start.Add(time.Duration(k.leaveBy.Load())) }
+// leaveDeadline is when a leaving connection has to be over.
+func (k *conn) leaveDeadline() time.Time { return k.start.Add(time.Duration(k.leaveBy.Load())) }
 
-// sayGoodbye gives the server the chance to read the last bytes: closing a
+// awaitServerClose gives the server the chance to read the last bytes: closing a
 // socket with unread input would reset the connection and could destroy them.
-func (k *conn) sayGoodbye(ctx context.Context, cause error) error {
+func (k *conn) awaitServerClose(ctx context.Context, cause error) error {
 	k.nc.CloseWrite()
-	timer := time.NewTimer(time.Until(k.farewellEnd()))
+	timer := time.NewTimer(time.Until(k.leaveDeadline()))
 	defer timer.Stop()
 	if errors.Is(cause, ErrClosed) || errors.Is(cause, errOnDemand) {
 		select {

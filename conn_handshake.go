@@ -71,7 +71,7 @@ func (k *conn) tellFault(err error) {
 	if failed != nil {
 		return // a code that a client cannot give
 	}
-	k.nc.SetWriteDeadline(time.Now().Add(farewell))
+	k.nc.SetWriteDeadline(time.Now().Add(leaveTimeout))
 	if k.writeHandshake(words) != nil {
 		return // the connection is over anyway
 	}
@@ -162,6 +162,7 @@ func (k *conn) takeConnack(confirmed bool) (done bool, step *session.AuthStep, e
 			step = &s
 		}
 		if done {
+			k.decoder = engine.Decoder()
 			announce, err = k.established(k)
 		}
 	})

@@ -29,7 +29,6 @@ func (k *conn) keepAlive(ctx context.Context) error {
 
 // tick queues a ping if one is due, which wakes the writer, and says when to come again.
 func (k *conn) tick() (wait time.Duration, err error) {
-	var n notices
 	taken, known := k.nc.Taken()
 	now := time.Now()
 	heard := k.nc.Heard()
@@ -45,7 +44,7 @@ func (k *conn) tick() (wait time.Duration, err error) {
 	due := k.engine.Deadline()
 	look := known && k.ping.look(k.engine.Client)
 	k.trimLocked()
-	k.engine.unlock(&n)
+	k.engine.unlockPooled()
 	wait = trimInterval
 	if !due.IsZero() {
 		wait = min(wait, time.Until(due))
@@ -84,10 +83,10 @@ func (p *ping) moves(engine *session.Client, taken int64) bool {
 		return false
 	}
 	before := *p
-	p.taken = taken
-	p.waiting = taken < p.end
+	p.taken = max(taken, before.taken) // what is just being written may not be counted yet
+	p.waiting = p.taken < p.end
 	p.left = !p.waiting
-	return before.waiting && taken > before.taken
+	return before.waiting && p.taken > before.taken
 }
 
 // look reports whether moves is to be called soon.

@@ -7,11 +7,10 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// LevelPacket is the level at which Config.Logger gets every control packet, sent
-// and received: its type, size, identifier, topic or filters, flags and reason
-// codes, never payloads, user names or passwords. The handler then runs on the
-// goroutines that read and write; whether it wants packets is asked once for
-// each connection.
+// LevelPacket is the level at which Config.Logger gets every control packet, sent and
+// received: its type, size, identifier, topic or filters, flags and reason codes, but
+// no payloads, user names or passwords. The handler then runs on the goroutines that
+// read and write. It is asked once for each connection whether it wants packets.
 const LevelPacket = slog.LevelDebug - 4
 
 const (

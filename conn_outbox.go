@@ -6,20 +6,25 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// outbox is the right to write to a connection, and what those who write know of each
-// other. The right has one holder at a time. The holder takes what has gathered in the
-// engine, writes it without any lock, and says so. Whoever adds packets meanwhile
-// leaves them to the holder.
+// outbox is the right to write to a connection and the record of what was written. The
+// right has one holder at a time. The hand-over is always the same: the holder takes
+// the bytes that have gathered in the engine (takeLocked), writes them without any
+// lock, and gives the right back (wroteLocked). Goroutines that add packets meanwhile
+// leave them to the holder.
 //
-// The holder is the writer, which is a goroutine of the connection, or, on a socket,
-// a publisher or the reader; see conn_direct.go.
+// The holder is the writer, which is a goroutine of the connection. On a socket it may
+// also be a publisher or the reader: it acquires the right under the lock
+// (acquireLocked) and must then call writeDirect, which takes, writes and gives back,
+// or leaves the rest to the writer (leaveRestLocked).
 //
-// All is guarded by engine.mu, apart from wake.
+// engine.mu guards all fields except wake. Any goroutine may call a method while it
+// holds that lock; takeLocked, leaveRestLocked and wroteLocked are for the holder,
+// resumeLocked and sleepLocked for the writer.
 type outbox struct {
 	wake       chan struct{} // one token: there is something for the writer
-	writerOnly bool          // nobody but the writer may have the right
+	writerOnly bool          // only the writer may have the right
 
-	held     bool          // somebody has the right
+	held     bool          // the right has a holder
 	asleep   bool          // the writer waits for wake
 	alone    uint8         // messages in a row that were the only one in flight
 	buffer   []byte        // what the holder writes
@@ -29,7 +34,7 @@ type outbox struct {
 	written  uint64        // of them, written
 	lossy    uint64        // the last of them that has, or will have, a QoS 0 message
 	trimmed  uint64        // taken when trimLocked was last called
-	progress chan struct{} // closed when written advances; nil: nobody waits
+	progress chan struct{} // closed when written advances; nil: no goroutine waits
 }
 
 const (
@@ -41,7 +46,7 @@ const (
 	idleBuffer = 4 << 10 // the largest that an idle connection keeps
 )
 
-// wakeWriter tells the writer that there is something to do. It needs no lock.
+// wakeWriter wakes the writer. It needs no lock.
 func (o *outbox) wakeWriter() {
 	select {
 	case o.wake <- struct{}{}:
@@ -49,9 +54,10 @@ func (o *outbox) wakeWriter() {
 	}
 }
 
-// rouseLocked reports whether the writer has to be woken for what has been added: it
-// sleeps, and nobody else has the right to write.
-func (o *outbox) rouseLocked() bool {
+// needsWakeLocked reports whether the caller has to wake the writer for what was added,
+// by wakeWriter after unlocking. That is so if the writer sleeps and the right has no
+// holder. It answers true once: the writer then counts as awake.
+func (o *outbox) needsWakeLocked() bool {
 	if !o.asleep || o.held {
 		return false
 	}
@@ -62,8 +68,8 @@ func (o *outbox) rouseLocked() bool {
 // reserveLocked reserves the right to write for the writer from now on.
 func (o *outbox) reserveLocked() { o.writerOnly = true }
 
-// acquireLocked gives the right to write to somebody else than the writer, and reports
-// whether it could. The caller has to follow it up with writeDirect, without the lock.
+// acquireLocked gives the right to a goroutine other than the writer, and reports
+// whether it could. After true the caller has to unlock and call writeDirect.
 func (o *outbox) acquireLocked() bool {
 	if o.writerOnly || o.held {
 		return false
@@ -89,9 +95,10 @@ func (o *outbox) acquireForLocked(engine *session.Client, m *session.Outgoing) b
 // releaseLocked gives the right back when nothing was taken.
 func (o *outbox) releaseLocked() { o.held = false }
 
-// resumeLocked is for the writer. It returns what a direct write has left, or reports
-// that the writer may take from the engine. Otherwise somebody else has the right and
-// looks after what is there, and the writer counts as asleep.
+// resumeLocked is called by the writer when it wakes. It returns what a direct write
+// has left to write, or free if the writer may take from the engine. Otherwise another
+// goroutine has the right and will write what is there; the writer then counts as
+// asleep.
 func (o *outbox) resumeLocked() (rest []byte, free bool) {
 	o.asleep = false
 	switch {
@@ -142,7 +149,7 @@ func (o *outbox) progressLocked() <-chan struct{} {
 	return o.progress
 }
 
-// endProgressLocked tells those who wait for a write that one has ended, or the
+// endProgressLocked wakes the goroutines that wait for a write: one has ended, or the
 // connection has.
 func (o *outbox) endProgressLocked() {
 	if o.progress != nil {
@@ -169,8 +176,8 @@ func (o *outbox) lossyLocked() uint64 { return o.lossy }
 // writtenLocked reports whether the buffer with that number is written.
 func (o *outbox) writtenLocked(buffer uint64) bool { return o.written >= buffer }
 
-// trimLocked gives a large buffer back if nothing was written since it was last called,
-// and reports that.
+// trimLocked frees a large buffer if nothing was written since it was last called. It
+// reports whether nothing was.
 func (o *outbox) trimLocked() (idle bool) {
 	if o.taken != o.trimmed {
 		o.trimmed = o.taken

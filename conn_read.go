@@ -13,13 +13,13 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// arrivals counts what arrives.
-type arrivals struct{ k *conn }
+// arrivals is a conn that counts what arrives.
+type arrivals conn
 
-func (a arrivals) Read(b []byte) (int, error) {
-	n, err := a.k.nc.Read(b)
+func (a *arrivals) Read(b []byte) (int, error) {
+	n, err := a.nc.Read(b)
 	if n > 0 {
-		a.k.traffic.received.Add(uint64(n))
+		a.traffic.received.Add(uint64(n))
 	}
 	return n, err
 }
@@ -28,11 +28,7 @@ func (a arrivals) Read(b []byte) (int, error) {
 // messages to the receiver. It never waits for whoever consumes them, except under the
 // Block policy.
 func (k *conn) readLoop(ctx context.Context) error {
-	var n notices
 	defer k.receiver.wakeConsumers()
-	k.engine.mu.Lock()
-	k.decoder = k.engine.Decoder()
-	k.engine.mu.Unlock()
 	for {
 		if err := k.reader.Fill(); err != nil {
 			if !isFault(err) {
@@ -42,7 +38,7 @@ func (k *conn) readLoop(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := k.takeBatch(ctx, &n); err != nil {
+		if err := k.takeBatch(ctx); err != nil {
 			if err := k.refuse(ctx, err); err != nil {
 				return err
 			}
@@ -50,12 +46,20 @@ func (k *conn) readLoop(ctx context.Context) error {
 	}
 }
 
-// batches holds what decoded packets lie in while no reader needs it.
-var batches = sync.Pool{New: func() any { return new(session.Batch) }}
+// batch is what a reader needs while it does not wait: decoded packets lie in it, and
+// what follows from them.
+type batch struct {
+	session.Batch
+	notices notices
+}
+
+// batches holds those that no reader needs.
+var batches = sync.Pool{New: func() any { return new(batch) }}
 
 // takeBatch takes a part of what is buffered. What is left follows with the next call.
-func (k *conn) takeBatch(ctx context.Context, n *notices) error {
-	b := batches.Get().(*session.Batch)
+func (k *conn) takeBatch(ctx context.Context) error {
+	b := batches.Get().(*batch)
+	n := &b.notices
 	defer batches.Put(b)
 	defer k.decoder.Recycle() // whoever waits for the next read keeps nothing of this one
 	defer b.Recycle()
@@ -69,7 +73,7 @@ func (k *conn) takeBatch(ctx context.Context, n *notices) error {
 	now := time.Now()
 	k.engine.mu.Lock()
 	waiting := k.engine.Pending() > 0
-	err := k.engine.HandleBatch(b, now)
+	err := k.engine.HandleBatch(&b.Batch, now)
 	received, refused := b.Received(), k.engine.Refused(nil)
 	flooded := k.engine.Backlog() > maxAnswers
 	direct := !waiting && k.engine.Pending() > 0 && k.outbox.acquireLocked()

@@ -12,12 +12,11 @@ import (
 // writeLoop writes what has gathered in the engine while the last write was
 // under way: the busier the connection, the fewer the writes.
 func (k *conn) writeLoop(ctx context.Context) error {
-	n := &k.notices
 	wrote := false
 	for {
-		b, leaving := k.exchange(n, wrote)
+		b, leaving := k.exchange(wrote)
 		if leaving != nil {
-			return k.sayGoodbye(ctx, leaving)
+			return k.awaitServerClose(ctx, leaving)
 		}
 		if wrote = b != nil; wrote {
 			if err := k.write(b); err != nil {
@@ -25,20 +24,19 @@ func (k *conn) writeLoop(ctx context.Context) error {
 			}
 			continue
 		}
-		select {
-		case <-k.outbox.wake:
-			// Let publishers that are ready to run add their packets first.
-			runtime.Gosched()
-		case <-ctx.Done():
+		<-k.outbox.wake // the end of ctx wakes us, too
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		// Let publishers that are ready to run add their packets first.
+		runtime.Gosched()
 	}
 }
 
 // exchange ends the writer's last write, if there was one, and returns what there
 // is to write now. If there is nothing, it returns nil and the writer counts as
 // asleep, or why the connection is to be left.
-func (k *conn) exchange(n *notices, wrote bool) (b []byte, leaving error) {
+func (k *conn) exchange(wrote bool) (b []byte, leaving error) {
 	now := time.Now()
 	k.engine.mu.Lock()
 	if wrote {
@@ -56,7 +54,7 @@ func (k *conn) exchange(n *notices, wrote bool) (b []byte, leaving error) {
 			k.outbox.sleepLocked()
 		}
 	}
-	k.engine.unlock(n)
+	k.engine.unlockPooled()
 	if free && k.log != nil {
 		k.log.wrote(b)
 	}

@@ -22,12 +22,12 @@ var ErrRetriesExhausted = errors.New("no more attempts to reconnect")
 // next. One goroutine at a time uses it: at first that of Connect, then the one that
 // reconnects.
 //
-// An attempt goes down these levels, each in a method of its own: a round visits servers;
+// An attempt goes down these levels, each in a method of its own: a round tries servers;
 // a server has endpoints, several where SRV records name them; an endpoint has addresses;
 // on an address a network connection is made and shakes hands.
 type connector struct {
 	cfg    *Config
-	client connectCalls
+	client connecting
 	dialer *transport.Dialer
 
 	servers   serverList
@@ -41,19 +41,19 @@ type connector struct {
 	tolerated int
 }
 
-// connectCalls are what a connector asks of the client that it connects.
-type connectCalls struct {
-	// handshake leads from a network connection to an MQTT connection. If it fails, the
+// connecting is the client that a connector connects.
+type connecting interface {
+	// openConn leads from a network connection to an MQTT connection. If it fails, the
 	// connection is closed; the result says what was written and read.
-	handshake func(context.Context, *transport.Conn, hello) (*conn, error)
-	// tell tells those who watch of a state without a connection.
-	tell func(Event)
-	// ending returns why no connection is wanted any more; nil: one is.
-	ending func() error
-	// atOnce has a token when the back-off is to be skipped.
-	atOnce <-chan struct{}
+	openConn(context.Context, *transport.Conn, hello) (*conn, error)
+	// setState tells of a state without a connection.
+	setState(Event)
+	// endingCause returns why no connection is wanted any more; nil: one is.
+	endingCause() error
+	// atOnce returns a channel that has a token when the back-off is to be skipped.
+	atOnce() <-chan struct{}
 	// tolerate lets the server have so many messages in flight.
-	tolerate func(receiveMaximum int)
+	tolerate(receiveMaximum int)
 }
 
 // lost is how a connection ended.
@@ -63,7 +63,7 @@ type lost struct {
 }
 
 // newConnector returns one for servers. cfg is validated.
-func newConnector(cfg *Config, servers []server, client connectCalls) (*connector, error) {
+func newConnector(cfg *Config, servers []server, client connecting) (*connector, error) {
 	dialer, err := cfg.newDialer(servers)
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (c *connector) first(ctx context.Context) (*conn, error) {
 func (c *connector) next(ctx context.Context, l lost) (*conn, error) {
 	cause := c.learn(l)
 	// Close, which began when the connection had a second left, waits for nobody.
-	if ending := c.client.ending(); ending != nil {
+	if ending := c.client.endingCause(); ending != nil {
 		return nil, ending
 	}
 	if asked, ok := redirection(cause); ok {
@@ -110,7 +110,7 @@ func (c *connector) next(ctx context.Context, l lost) (*conn, error) {
 		}
 	}
 	for number := 1; ; number++ {
-		ending := c.client.ending()
+		ending := c.client.endingCause()
 		switch {
 		case ending != nil:
 			return nil, ending
@@ -164,13 +164,13 @@ func (c *connector) pause(ctx context.Context, number int, cause error) error {
 	if !ok {
 		return fmt.Errorf("mqtt: %w: %w", ErrRetriesExhausted, cause)
 	}
-	c.client.tell(Event{State: Reconnecting, Err: cause, Attempt: number, Delay: delay})
+	c.client.setState(Event{State: Reconnecting, Err: cause, Attempt: number, Delay: delay})
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
-	case <-c.client.atOnce:
+	case <-c.client.atOnce():
 		c.backoff.Reset()
 		return nil
 	case <-ctx.Done():

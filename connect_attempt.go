@@ -22,7 +22,10 @@ type plan struct {
 	authenticator Authenticator
 }
 
-// plan makes the plan for a visit of t, with the help of Config.Attempt.
+// at names the server that an attempt with p finds at e, for what is remembered of servers.
+func (p *plan) at(e transport.Endpoint) string { return p.server.String() + " " + e.Address }
+
+// plan makes the plan for an attempt at t, with the help of Config.Attempt.
 func (c *connector) plan(ctx context.Context, r round, t target) (*plan, error) {
 	a := &Attempt{
 		Number:         r.number,

@@ -36,9 +36,9 @@ func (c *Client) establishedLocked(k *conn) (announce func(), err error) {
 	c.conn, c.engine.outbox = k, &k.outbox
 	c.holds.serve(&k.outbox)
 	c.holds.handLocked(c.engine.Client)
-	c.reconnectNow.done()
+	c.reconnectNow.connectedLocked()
 	c.counters.connections++
-	c.status.state, c.status.info = Connected, c.serverInfoLocked(k)
+	c.status.state, c.status.last = Connected, nil
 	return func() { c.watchers.send(event) }, nil
 }
 
@@ -89,6 +89,9 @@ func (c *Client) forget(k *conn, err error) (fromPacket bool) {
 	cause := k.endedBy(err)
 	c.holds.serve(nil)
 	c.engine.do(func(engine *session.Client) {
+		if c.conn == k {
+			c.status.last = new(c.serverInfoLocked(k))
+		}
 		engine.WroteBytes(k.written.Load())
 		fromPacket = engine.MayAnswer(cause)
 		engine.LostBecause(cause, time.Now())

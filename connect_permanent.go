@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -54,21 +53,20 @@ func refusesCredentials(err error) bool {
 	return false
 }
 
-// note takes the outcome of a visit with p.
-func (r *refusals) note(p *plan, e transport.Endpoint, err error) {
-	key := p.server.String() + " " + e.Address
+// note takes the outcome of an attempt at server with p.
+func (r *refusals) note(server string, p *plan, err error) {
 	if !refusesCredentials(err) {
-		delete(r.counts, key)
+		delete(r.counts, server)
 		return
 	}
 	sum := p.fingerprint()
-	count := r.counts[key]
+	count := r.counts[server]
 	if count == nil || count.sum != sum {
 		if r.counts == nil || len(r.counts) >= maxKnownServers {
 			r.counts = make(map[string]*refusalCount)
 		}
 		count = &refusalCount{sum: sum}
-		r.counts[key] = count
+		r.counts[server] = count
 	}
 	count.n++
 	r.most = count.n
@@ -104,12 +102,11 @@ func (p *plan) fingerprint() uint64 {
 	return h.Sum64()
 }
 
-// IsPermanent reports whether trying to connect again is pointless because of
-// err: the server refused the credentials, the identifier, the version or the
-// kind of client, or CONNECT as such, or another client has taken over the
-// session. With Config.Permanent unset a refusal of credentials is the end only
-// if nothing could change it, and a session that is taken over only if it is the
-// second time; see there.
+// IsPermanent reports whether err makes further attempts to connect pointless: the
+// server refused the credentials, the identifier, the version, the kind of client, or
+// CONNECT as such, or another client has taken over the session. If Config.Permanent is
+// nil, the client ends only if nothing could change the refused credentials, or if its
+// session is taken over for the second time; see there.
 func IsPermanent(err error) bool {
 	if r, ok := errors.AsType[*roundError](err); ok {
 		return r.final

@@ -23,16 +23,16 @@ func redirection(err error) (*ServerError, bool) {
 
 // referrer is a server that may send us elsewhere.
 type referrer struct {
-	server    server // which Config.Attempt may have chosen
-	secretive bool   // it got what proves who we are
+	server         *server // which Config.Attempt may have chosen
+	hasCredentials bool    // it got what proves who we are
 }
 
 func (p *plan) referrer(t target) referrer {
-	s := referrer{p.server, p.secretive()}
-	if s.server.username == "" && s.server.password == "" {
-		s.server.username, s.server.password = t.server.username, t.server.password
+	s := p.server
+	if s.username == "" && s.password == "" {
+		s.username, s.password = t.server.username, t.server.password
 	}
-	return s
+	return referrer{&s, p.hasCredentials()}
 }
 
 // follow returns where the server from sends us, or an error that says why we do
@@ -76,7 +76,7 @@ func (c *connector) follow(ctx context.Context, from referrer, asked *ServerErro
 
 // consent asks the caller's function, or decides in its place: credentials stay
 // with the hosts that were configured, and a host that would get none is not
-// worth a visit unless there are none.
+// worth trying unless there are none.
 func (c *connector) consent(ctx context.Context, from referrer, to transport.Server, moved bool) RedirectAction {
 	if ask := c.cfg.Redirect; ask != nil {
 		r := Redirection{From: from.server.Address, To: to.Address, Moved: moved}
@@ -89,14 +89,14 @@ func (c *connector) consent(ctx context.Context, from referrer, to transport.Ser
 	switch {
 	case c.servers.knows(to.Host):
 		return FollowWithCredentials
-	case c.cfg.Attempt != nil || from.secretive:
+	case c.cfg.Attempt != nil || from.hasCredentials:
 		return StayAway
 	}
 	return FollowWithoutCredentials
 }
 
-// secretive reports whether p has what proves who we are.
-func (p *plan) secretive() bool {
+// hasCredentials reports whether p has what proves who we are.
+func (p *plan) hasCredentials() bool {
 	return p.username != "" || p.password != "" || len(p.header) > 0 || p.server.Query != "" ||
 		p.tls != nil && (len(p.tls.Certificates) > 0 || p.tls.GetClientCertificate != nil) ||
 		len(p.properties) > 0 || p.authenticator != nil

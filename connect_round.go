@@ -27,7 +27,7 @@ type roundError struct {
 func (e *roundError) Error() string { return e.err.Error() }
 func (e *roundError) Unwrap() error { return e.err }
 
-// tryRound visits one server after the other, until one accepts.
+// tryRound tries one server after the other, until one accepts.
 func (c *connector) tryRound(ctx context.Context, r round) (*conn, error) {
 	todo := c.servers.round(c.cfg.ServerOrder)
 	alone := len(todo) == 1
@@ -67,7 +67,7 @@ func (c *connector) tryRound(ctx context.Context, r round) (*conn, error) {
 // tryServer tries one server at all of its endpoints. The plan is nil if it came to
 // none.
 func (c *connector) tryServer(ctx context.Context, r round, t target) (*conn, *plan, error) {
-	c.client.tell(Event{State: Connecting, Attempt: r.number, Server: t.server.Address})
+	c.client.setState(Event{State: Connecting, Attempt: r.number, Server: t.server.Address})
 	limited, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errConnectTimeout)
 	defer cancel()
 	p, err := c.plan(limited, r, t)
@@ -139,7 +139,8 @@ func (c *connector) tryAddresses(ctx context.Context, p *plan, e transport.Endpo
 	if err != nil {
 		return nil, nil, because(ctx, err)
 	}
-	known := c.versions.of(p, e)
+	server := p.at(e)
+	known := c.versions.of(server)
 	chosen := c.versions.first(known)
 	k, err := c.handshake(ctx, nc, p, e, chosen)
 	if err != nil {
@@ -148,14 +149,14 @@ func (c *connector) tryAddresses(ctx context.Context, p *plan, e transport.Endpo
 			chosen = other
 		}
 	}
-	c.refusals.note(p, e, err)
+	c.refusals.note(server, p, err)
 	if err != nil {
 		return nil, rest, err
 	}
 	known.accepted(chosen)
 	c.accepted = true
 	c.assigned = k.clientID
-	c.evictions.connected(p, e)
+	c.evictions.connected(server, p)
 	return k, nil, nil
 }
 
@@ -197,7 +198,7 @@ func (c *connector) handshake(ctx context.Context, nc *transport.Conn, p *plan, 
 	if !c.cfg.SharedSessions {
 		h.server = e.Address // each server has a session of its own
 	}
-	k, err := c.client.handshake(ctx, nc, h)
+	k, err := c.client.openConn(ctx, nc, h)
 	if err != nil {
 		if err = nc.Recognise(&p.server.Server, err); k.unanswered(err) {
 			c.evictions.gaveUp(time.Now())

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// target is a server to visit.
+// target is a server to try.
 type target struct {
 	server     server
 	redirected bool // another server has named it
@@ -24,7 +24,7 @@ type serverList struct {
 	hops    int      // redirections followed since the last pause
 }
 
-// round returns the servers to visit, in order.
+// round returns the servers to try, in order.
 func (l *serverList) round(order ServerOrder) []target {
 	once := l.once
 	l.once = nil
@@ -62,6 +62,9 @@ func (l *serverList) inOrder(order ServerOrder) []int {
 
 // connected notes the server of a new connection.
 func (l *serverList) connected(t target, from referrer) {
+	if i := slices.Index(l.own, *from.server); i >= 0 {
+		from.server = &l.own[i] // one copy is enough
+	}
 	l.present, l.failing = from, false
 	l.last = -1
 	if !t.redirected {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -59,9 +58,9 @@ type evicted struct {
 
 func (e *evicted) Unwrap() error { return e.error }
 
-// connected notes with what the connection was made that is up now.
-func (v *evictions) connected(p *plan, e transport.Endpoint) {
-	v.present.server, v.present.credentials = p.server.String()+" "+e.Address, p.fingerprint()
+// connected notes with what the connection to server was made that is up now.
+func (v *evictions) connected(server string, p *plan) {
+	v.present.server, v.present.credentials = server, p.fingerprint()
 }
 
 // gaveUp notes that a CONNECT was given up to which the server may come yet.

@@ -28,33 +28,33 @@ const patience = 5
 // versions are those that the servers were found to speak.
 type versions struct {
 	fixed Version // Auto: to be found out
-	known map[string]*knownVersion
+	known []*knownVersion
 }
 
 // knownVersion is what is known of one server.
 type knownVersion struct {
-	pinned  error // its refusal of 5.0; nil: it has not refused
-	fluent  bool  // it has accepted 5.0
-	hangups int   // CONNECTs of 5.0 in a row without an answer
+	server  string // see plan.at
+	pinned  error  // its refusal of 5.0; nil: it has not refused
+	fluent  bool   // it has accepted 5.0
+	hangups int    // CONNECTs of 5.0 in a row without an answer
 }
 
 // maxKnownServers bounds what is remembered: servers may name others without end.
 const maxKnownServers = 256
 
-// of returns what is known of the server at e.
-func (s *versions) of(p *plan, e transport.Endpoint) *knownVersion {
-	key := p.server.String() + " " + e.Address
-	if found := s.known[key]; found != nil {
-		return found
+// of returns what is known of server.
+func (s *versions) of(server string) *knownVersion {
+	for _, k := range s.known {
+		if k.server == server {
+			return k
+		}
 	}
 	if len(s.known) >= maxKnownServers {
-		clear(s.known)
+		s.known = nil
 	}
-	if s.known == nil {
-		s.known = make(map[string]*knownVersion)
-	}
-	s.known[key] = new(knownVersion)
-	return s.known[key]
+	k := &knownVersion{server: server}
+	s.known = append(s.known, k)
+	return k
 }
 
 // versionChoice is the version of one connection, and why it is not 5.0 with Auto.
@@ -77,9 +77,9 @@ func (s *versions) first(known *knownVersion) versionChoice {
 // accepted notes that the server has accepted v.
 func (k *knownVersion) accepted(v versionChoice) {
 	if v.version == V5 {
-		*k = knownVersion{fluent: true}
+		*k = knownVersion{server: k.server, fluent: true}
 	} else if refusesVersion(v.because) {
-		*k = knownVersion{pinned: v.because}
+		*k = knownVersion{server: k.server, pinned: v.because}
 	}
 }
 

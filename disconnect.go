@@ -10,11 +10,12 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Close ends the client without waiting for what is in flight: it ends the
-// Subscriptions, acknowledges what consumers have taken, says DISCONNECT if it can
-// within a second, ends every wait with ErrClosed, and returns when no goroutine of
-// the client is left. Further calls do nothing. Where the server keeps the session,
-// shared filters are unsubscribed before DISCONNECT; see SubscribeOptions.KeepShared.
+// Close ends the client without waiting for what is in flight. It ends the
+// Subscriptions, acknowledges what consumers have taken, sends DISCONNECT if that takes
+// no longer than a second, and ends every wait with ErrClosed. It returns when no
+// goroutine of the client is left. Further calls do nothing. Where the server keeps the
+// session, shared filters are unsubscribed before DISCONNECT; see
+// SubscribeOptions.KeepShared.
 func (c *Client) Close() error {
 	c.closeFor(ErrClosed)
 	return nil
@@ -29,26 +30,27 @@ func (c *Client) closeFor(err error) {
 	wait()
 }
 
-// Disconnect ends the client in order: it waits until everything accepted for
-// publishing is acknowledged and, where the server keeps the session, until it has
-// unsubscribed shared filters or the connection is lost; then it ends the
-// Subscriptions, says DISCONNECT and closes like Close.
+// Disconnect ends the client in order. It waits until everything accepted for
+// publishing is acknowledged. Where the server keeps the session, it unsubscribes
+// shared filters and waits for the answer or the end of the connection. Then it ends
+// the Subscriptions, sends DISCONNECT and closes like Close.
 //
 // A message that Stream, Messages or Next has handed over is acknowledged before that.
-// Where the session stays (Config.Resume), Disconnect waits until the server has every
-// acknowledgement, with a new connection if it takes one, and has ended the exchanges
-// of QoS 2, at most for Config.WriteTimeout: then the next process gets none of these
-// messages. What nobody has taken stays with the server. So does what a loop over All,
-// or a holder of a ManualAck message, is still busy with; functions of Handle have a
-// second to return.
+// Where the session stays (Config.Resume), Disconnect also waits until the server has
+// every acknowledgement and has ended the exchanges of QoS 2. It makes a new connection
+// if need be, and waits at most for Config.WriteTimeout. Then the next process gets
+// none of these messages. Messages that no consumer has taken stay with the server. So
+// do those that a loop over All, or a holder of a ManualAck message, is still busy
+// with. Functions of Handle have a second to return.
 //
-// The reason is Success unless one is given; DisconnectWithWill asks the server to
-// publish the will all the same. (Before 5.0 DISCONNECT has no reason: with any
-// but Success the connection is closed without it, and the server publishes the
-// will.) When ctx ends first, the client is closed nevertheless, and the error
-// says what was left, or, like that of Flush, how many QoS 0 messages were lost. A
-// reason that a client cannot give is refused with
-// ErrInvalid, and the client goes on.
+// The reason is Success unless one is given. DisconnectWithWill asks the server to
+// publish the will all the same. (Before 5.0 DISCONNECT has no reason. With any but
+// Success the connection is then closed without DISCONNECT, and the server publishes
+// the will.) A reason that a client cannot give is refused with ErrInvalid, and the
+// client lives on.
+//
+// When ctx ends first, the client is closed nevertheless. The error says what was left
+// or, like that of Flush, how many QoS 0 messages were lost.
 func (c *Client) Disconnect(ctx context.Context, reason ...ReasonCode) error {
 	o := DisconnectOptions{}
 	if len(reason) > 0 {
@@ -57,15 +59,15 @@ func (c *Client) Disconnect(ctx context.Context, reason ...ReasonCode) error {
 	return c.DisconnectWith(ctx, o)
 }
 
-// DisconnectOptions describe the DISCONNECT at the end of a client in full.
-// What follows ReasonCode exists in 5.0 only, and is left out before.
+// DisconnectOptions describe the DISCONNECT at the end of a client in full. The fields
+// below ReasonCode exist in 5.0 only and are left out before.
 type DisconnectOptions struct {
 	// ReasonCode is why the client leaves. Zero means Success.
 	ReasonCode ReasonCode
 	// SessionExpiry is how long the server keeps the session from now on, in whole
-	// seconds; zero ends it, negative keeps it forever. Nil means what Config.Resume
-	// says: SessionExpiry with it, an end without. It can only be more than zero
-	// when Config.SessionExpiry is not negative.
+	// seconds. Zero ends the session; negative keeps it forever. It can be other than
+	// zero only if Config.SessionExpiry is not negative. If nil, the session stays for
+	// Config.SessionExpiry with Config.Resume, and ends without.
 	SessionExpiry *time.Duration
 	// ReasonString is text for people, for diagnosis only.
 	ReasonString string
@@ -85,7 +87,7 @@ func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error 
 		err = late
 	}
 	c.inbox.cut(ErrClosed)
-	c.inbox.handlers.wait(ctx, farewell)
+	c.inbox.handlers.wait(ctx, leaveTimeout)
 	if err == nil {
 		err = c.flush(ctx) // what consumers have published meanwhile
 	}
@@ -148,7 +150,7 @@ func (c *Client) leave(p *wire.Disconnect, err error) {
 		c.engine.endLocked(err)
 		if k = c.conn; k != nil {
 			c.holds.handLocked(engine)
-			c.farewellLocked(p)
+			c.bufferDisconnectLocked(p)
 			k.leaveLocked(ErrClosed)
 		}
 	})
@@ -156,11 +158,11 @@ func (c *Client) leave(p *wire.Disconnect, err error) {
 		c.cancel(ErrClosed)
 		return
 	}
-	k.limitFarewell()
+	k.limitLeaving()
 }
 
-// farewellLocked puts DISCONNECT behind what waits to be written.
-func (c *Client) farewellLocked(p *wire.Disconnect) {
+// bufferDisconnectLocked puts DISCONNECT behind what waits to be written.
+func (c *Client) bufferDisconnectLocked(p *wire.Disconnect) {
 	v := c.engine.Version()
 	if v < V5 {
 		*p = wire.Disconnect{ReasonCode: p.ReasonCode}
@@ -168,7 +170,7 @@ func (c *Client) farewellLocked(p *wire.Disconnect) {
 		// Nothing of this client is left behind.
 		p.SessionExpiryInterval = new(uint32(0))
 	}
-	if c.keepsSession(p) {
+	if c.keepsSessionLocked(p) {
 		c.inbox.leaveResponseTopicsLocked()
 		c.inbox.withdrawLocked()
 	}
@@ -193,7 +195,7 @@ func (c *Client) leaveShared(ctx context.Context, p *wire.Disconnect) error {
 	var k *conn
 	u := &leaving{done: make(chan struct{})}
 	c.engine.do(func(*session.Client) {
-		if c.engine.ending != nil || c.conn == nil || !c.keepsSession(p) {
+		if c.engine.ending != nil || c.conn == nil || !c.keepsSessionLocked(p) {
 			return
 		}
 		if leave := c.inbox.withdrawLocked(); leave != nil {
@@ -219,9 +221,9 @@ func (c *Client) leaveShared(ctx context.Context, p *wire.Disconnect) error {
 	return nil
 }
 
-// keepsSession says whether the session outlives the DISCONNECT p. Called with engine.mu
+// keepsSessionLocked says whether the session outlives the DISCONNECT p. Called with engine.mu
 // held.
-func (c *Client) keepsSession(p *wire.Disconnect) bool {
+func (c *Client) keepsSessionLocked(p *wire.Disconnect) bool {
 	if c.engine.Version() < V5 || p.SessionExpiryInterval == nil {
 		return c.cfg.Resume
 	}
@@ -237,7 +239,7 @@ func (c *Client) awaitReleased(ctx context.Context, p *wire.Disconnect) error {
 	stays := false
 	c.engine.do(func(engine *session.Client) {
 		c.holds.handLocked(engine)
-		if stays = c.keepsSession(p); stays {
+		if stays = c.keepsSessionLocked(p); stays {
 			c.engine.owed = append(c.engine.owed, done)
 		}
 	})

@@ -31,33 +31,33 @@
 //
 // # What is guaranteed
 //
-// A QoS 1 or 2 message that was accepted reaches the server at least once, or its
-// error says why not. Messages of one goroutine reach the server in the order in which
-// it published them, however often the connection breaks.
+// A QoS 1 or 2 message that was accepted reaches the server at least once, or its error
+// says why not. Messages of one goroutine reach the server in the order in which it
+// published them, however often the connection breaks.
 //
-// QoS 2 is exactly once while the session is proven: the server has it, and it has
-// seen everything that the client remembers. A session is not proven when the server
-// has lost it, when another server has taken over, or when the process has restarted
-// with Config.Resume. Then the client subscribes again and publishes again what was
-// not acknowledged. Nothing is lost, but a message may arrive twice, also at QoS 2.
-// Watch tells when that may have happened, and docs/continuity.md has every case.
-// Config.FailOnSessionLoss is for programs that prefer an error.
+// QoS 2 is exactly once while the session is proven: the server has the session, and
+// has received in it everything that the client remembers. A session is not proven when
+// the server has lost it, when another server has taken over, or when the process has
+// restarted with Config.Resume. Then the client subscribes again and publishes again
+// what was not acknowledged. Nothing is lost, but a message may arrive twice, also at
+// QoS 2. Watch reports when that may have happened, and docs/continuity.md has every
+// case. Config.FailOnSessionLoss is for programs that prefer an error.
 //
 // A slow consumer stops no publish, no QoS 0 message of another Subscription and no
 // Close. The goroutine that reads from the network waits for a consumer in two cases
 // only: under the Block policy, and for about a second when QoS 1 and 2 messages fill
-// the buffer of a Subscription (ten seconds where the session ends with the
-// connection; see SubscribeOptions.BufferBytes). What waits for consumers is bounded:
+// the buffer of a Subscription (ten seconds where the session ends with the connection;
+// see SubscribeOptions.BufferBytes). The messages that wait for consumers are bounded:
 // beyond the limits QoS 0 messages are dropped, and QoS 1 and 2 messages stay with the
 // server.
 //
-// MQTT wants acknowledgements in order. A QoS 1 or 2 message that a consumer holds
+// MQTT demands acknowledgements in order. A QoS 1 or 2 message that a consumer holds
 // therefore holds up the acknowledgements of all later messages on its connection,
 // whichever Subscription they belong to. When Config.ReceiveMaximum of them wait, the
-// server sends nothing more at these QoS. Watch names the Subscription after
-// Config.StallAfter; Subscription.Held and Stats count what is held. Two options avoid
-// it: SubscribeOptions.OwnConnection gives a consumer a connection of its own, and
-// Config.AcknowledgeOutOfOrder is for servers that accept acknowledgements out of
+// server sends no further QoS 1 and 2 messages. Watch names the Subscription after
+// Config.StallAfter; Subscription.Held and Stats count the messages held. Two options
+// avoid it: SubscribeOptions.OwnConnection gives a consumer a connection of its own,
+// and Config.AcknowledgeOutOfOrder is for servers that accept acknowledgements out of
 // order.
 //
 // All methods are safe for concurrent use and may be called from anywhere, also from
@@ -66,30 +66,30 @@
 //
 // # Panics
 //
-// The library recovers no panic in a function of the program: not in Handle and
-// Respond, in Attempt, Redirect, Permanent and Dial, in an Authenticator, in hooks or
-// in the handler of a Logger. Some of these functions run in the goroutine of a caller:
-// Handle without Concurrency, the loop over All, the hooks of a blocking call. There the
-// caller may recover. No lock is held then, no goroutine is left behind, and a message
-// that was being handled counts as unfinished. In all other cases the program ends, as
-// Go does it.
+// The library recovers no panic of the program's functions: those given to Handle and
+// Respond; Attempt, Redirect, Permanent and Dial; an Authenticator; hooks; the handler
+// of a Logger. Some of them run in the goroutine of a caller: Handle without
+// Concurrency, the loop over All, the hooks of a blocking call. There the caller may
+// recover. Then no lock is held, no goroutine is left behind, and a message that was
+// being handled counts as unfinished. In any other goroutine a panic ends the program.
 //
 // # Servers
 //
-// Three things depend on the server; they are known of Mosquitto 2.0. It keeps a 5.0
-// session over its own restart only if the session was not opened with a clean start,
-// that is with Config.Resume. Before 5.0 it loses QoS 2 messages over a reconnect when
-// more than its max_inflight_messages are in flight (see Config.Inflight). When a
-// connection breaks while it repeats PUBRELs, it delivers those messages again.
+// Mosquitto 2.0 does three things that a program should know. It keeps a 5.0 session
+// over its own restart only if the session was opened without a clean start, that is
+// with Config.Resume. Before 5.0 it loses QoS 2 messages over a reconnect when more
+// than its max_inflight_messages are in flight (see Config.Inflight). When a connection
+// breaks while it repeats PUBRELs, it delivers those messages again.
 //
 // # Errors
 //
-// [NotSent] says whether it is certain that the request has not reached the server.
-// What the server said is a [*ServerError]. A limit of the server that a request breaks
-// is a [*LimitError]. Both unwrap to a [ReasonCode], so that
-// errors.Is(err, mqtt.NotAuthorized) works. What can never work matches [ErrInvalid], or
-// is a *wire.FieldError for what the version of the connection does not have. In the
-// table ErrClosed stands for whatever ended the client, which [Client.Err] returns.
+// [NotSent] reports whether the request certainly has not reached the server. What the
+// server said is a [*ServerError]. A request beyond a limit of the server is a
+// [*LimitError]. Both unwrap to a [ReasonCode], so that errors.Is(err,
+// mqtt.NotAuthorized) works. A request that can never work matches [ErrInvalid]; a
+// field that the version of the connection does not have is a *wire.FieldError. In the
+// table ErrClosed stands for the error that ended the client, which [Client.Err]
+// returns.
 //
 //	method                 error                                  NotSent
 //	Connect                *ServerError, *HTTPError: refused;     n/a

@@ -10,11 +10,11 @@ import (
 // collect what follows, unlock, notify. The lock is never held across I/O, a channel
 // operation that may wait, or a call of the user's code.
 //
-// do is that shape, and unlock is its end for functions whose middle is longer. Two do
-// not notify at once. The reader of a connection tells those who wait for a SUBACK or
-// UNSUBACK after it has delivered what came before it. The end of a client is told to
-// its context first. What nothing follows from, such as reading a value, takes the lock
-// alone.
+// do is that shape; unlock is its end for functions whose middle is longer. Two callers
+// notify later. The reader of a connection notifies the waiters for a SUBACK or
+// UNSUBACK after it has delivered the messages that came before it. The end of a client
+// first cancels the client's context. A caller that changes nothing in the engine, such
+// as one that reads a value, takes the lock alone.
 type engine struct {
 	mu sync.Mutex // guards all below, and what says so elsewhere
 	*session.Client
@@ -27,7 +27,8 @@ type engine struct {
 	owed    []chan struct{} // closed when the server is owed nothing
 }
 
-// do calls f under the lock and notifies whom it concerns.
+// do calls f under the lock, and notifies the owners after unlocking. f must neither
+// wait nor lock engine.mu.
 func (e *engine) do(f func(*session.Client)) {
 	var n notices
 	e.mu.Lock()
@@ -35,16 +36,27 @@ func (e *engine) do(f func(*session.Client)) {
 	e.unlock(&n)
 }
 
-// unlock ends what began with locking mu: it collects what follows, unlocks and
-// notifies.
+// unlock ends what began with locking mu: it collects into n what follows, unlocks and
+// notifies. n is the caller's and may be reused.
 func (e *engine) unlock(n *notices) {
 	e.collectLocked(n)
 	e.mu.Unlock()
 	n.send()
 }
 
-// endLocked says that no more requests are taken because of err, unless there is another
-// cause already. It returns the cause.
+// noticesPool has notices for goroutines that live as long as a connection: what they
+// need for a moment is to stay off their stacks, which do not shrink to the first 2 KiB again.
+var noticesPool = sync.Pool{New: func() any { return new(notices) }}
+
+// unlockPooled is unlock with notices from noticesPool.
+func (e *engine) unlockPooled() {
+	n := noticesPool.Get().(*notices)
+	e.unlock(n)
+	noticesPool.Put(n)
+}
+
+// endLocked says that no more requests are taken because of err, unless there is
+// another cause already. It returns the cause in force.
 func (e *engine) endLocked(err error) error {
 	if e.ending == nil {
 		e.ending = err
@@ -71,9 +83,10 @@ type (
 	leaveOwner    interface{ conclude(*session.Leave) }
 )
 
-// notices are what a call into the engine has left to do once the lock is
-// released: waiters to wake, requests to finish, the writer to wake. Nobody is
-// told anything while the lock is held.
+// notices are what a call into the engine leaves to do after unlocking: waiters to
+// wake, requests to finish, the writer to wake. collectLocked fills them; send carries
+// them out and must be called without a lock, because owners take locks of their own.
+// One goroutine at a time uses a notices.
 type notices struct {
 	completed []*session.Outgoing
 	answered  []*session.Request
@@ -85,7 +98,8 @@ type notices struct {
 	writer    *outbox
 }
 
-// collectLocked collects what follows from what was just done to the engine.
+// collectLocked collects into n what follows from the last calls into the engine. What
+// it has collected has left the engine: the caller has to call send.
 func (e *engine) collectLocked(n *notices) {
 	n.completed = e.Sender.Completed(n.completed)
 	n.answered = e.Answered(n.answered)
@@ -106,19 +120,19 @@ func (e *engine) collectLocked(n *notices) {
 	if len(e.owed) > 0 && e.Receiver.Owed() == 0 {
 		n.released, e.owed = append(n.released, e.owed...), nil
 	}
-	if o := e.outbox; o != nil && e.Pending() > 0 && o.rouseLocked() {
+	if o := e.outbox; o != nil && e.Pending() > 0 && o.needsWakeLocked() {
 		n.writer = o
 	}
 }
 
-// send notifies whom collectLocked has found, without the lock, and leaves n empty
+// send notifies all that collectLocked has found, without the lock, and leaves n empty
 // for reuse.
 func (n *notices) send() {
 	n.sendOutgoing()
 	n.sendAnswers()
 }
 
-// sendOutgoing notifies those who wait for what is written or acknowledged.
+// sendOutgoing notifies the waiters for messages, capacity, flushes and the writer.
 func (n *notices) sendOutgoing() {
 	if n.writer != nil {
 		n.writer.wakeWriter()
@@ -143,7 +157,7 @@ func (n *notices) sendOutgoing() {
 	n.released = nil
 }
 
-// sendAnswers notifies those who wait for a SUBACK or UNSUBACK.
+// sendAnswers notifies the waiters for a SUBACK or UNSUBACK.
 func (n *notices) sendAnswers() {
 	for i, r := range n.answered {
 		n.answered[i] = nil

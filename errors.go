@@ -16,33 +16,39 @@ var (
 	// ErrConnectionLost says that the answer to a request can no longer come
 	// because its connection ended.
 	ErrConnectionLost = session.ErrConnectionLost
-	// ErrNotConnected says that a request needs a connection and does not wait for one.
+	// ErrNotConnected says that a request needs a connection, does not wait for one,
+	// and found none.
 	ErrNotConnected = session.ErrNotConnected
-	// ErrExpired says that a message's expiry interval ran out in the queue.
+	// ErrExpired says that a message's expiry interval ended while the message was in
+	// the queue.
 	ErrExpired = session.ErrExpired
-	// ErrStale says that a message can no longer be acknowledged: the server has
-	// lost the session, or has given the message's packet identifier to another.
+	// ErrStale says that a message can no longer be acknowledged: the server has lost
+	// the session, or has given the packet identifier to another message.
 	ErrStale = session.ErrStale
-	// ErrUndeliverable says that the server ended the connection whenever it got this
-	// message or filter, ten times with nothing else that can have been the cause. How
-	// it did it is in the same error: a *ServerError if it said why, otherwise the end
-	// of the connection. A QoS 2 message may have been delivered by then.
+	// ErrUndeliverable says that the server ended the connection each time it got this
+	// message or filter: ten times in which nothing else can have been the cause. The
+	// error also wraps how the server ended it: a *ServerError if the server gave a
+	// reason, otherwise the end of the connection. A QoS 2 message may have been
+	// delivered by then.
 	ErrUndeliverable = session.ErrUndeliverable
 	// ErrSessionLost says that a message was sent, and that the session was not
-	// continued before the server acknowledged it. It may have been delivered. Only
-	// with Config.FailOnSessionLoss.
+	// continued before the server acknowledged the message. The message may have been
+	// delivered. Only Config.FailOnSessionLoss brings this error.
 	ErrSessionLost = session.ErrSessionLost
 	// ErrKeepAlive says that the server stopped answering.
 	ErrKeepAlive = session.ErrKeepAlive
-	// ErrUnsubscribed is what Next says after Unsubscribe.
+	// ErrUnsubscribed is what Next returns after Unsubscribe or Drain.
 	ErrUnsubscribed = errors.New("unsubscribed")
-	// ErrQueueFull says that a message or filter found no room within its context.
+	// ErrQueueFull says that a queue had no space: for a message or filter within its
+	// context, or for a message at once if Config.WhenFull says so. In Watch it is
+	// about the queue of a Subscription.
 	ErrQueueFull = errors.New("queue full")
-	// ErrStalled says that a message is held so long that it may hold up the
-	// acknowledgements behind it. Watch tells it; see Config.StallAfter.
+	// ErrStalled says that a message has been held so long that it may hold up the
+	// acknowledgements behind it. Watch reports it; see Config.StallAfter.
 	ErrStalled = errors.New("acknowledgements held up")
-	// ErrUnclaimed says that messages of a session from an earlier process, or such that
-	// the server has sent on its own, matched no Subscription. Watch tells it; see Config.HoldUnclaimedFor.
+	// ErrUnclaimed says that messages matched no Subscription. They belong to the
+	// session of an earlier process, or the server sent them on its own. Watch reports
+	// it; see Config.HoldUnclaimedFor.
 	ErrUnclaimed = errors.New("messages unclaimed")
 	// ErrInvalid is in every error about an argument or a Config that cannot work.
 	ErrInvalid = errors.New("invalid argument")
@@ -64,7 +70,7 @@ var (
 //	Unwrap() error // the ReasonCode
 type ServerError = session.ServerError
 
-// LimitError says that a request breaks a limit that the server announced. It
+// LimitError says that a request exceeds a limit that the server announced. The request
 // was not sent. Errors have a pointer to it: find it with
 // errors.AsType[*mqtt.LimitError](err). Its fields are:
 //
@@ -77,22 +83,22 @@ type ServerError = session.ServerError
 //	Unwrap() error // the ReasonCode
 type LimitError = session.LimitError
 
-// HTTPError is the answer of a server to the WebSocket handshake, or of an HTTP
-// proxy to CONNECT, that is not the one needed. Redirections are not followed:
-// the headers and the query of the request may be secret. Errors have a pointer to
-// it: find it with errors.AsType[*mqtt.HTTPError](err). Its fields are:
+// HTTPError is an unexpected answer to an HTTP request: the answer of a server to the
+// WebSocket handshake, or of an HTTP proxy to CONNECT. Redirections are not followed,
+// because the headers and the query of the request may be secret. Errors have a pointer
+// to it: find it with errors.AsType[*mqtt.HTTPError](err). Its fields are:
 //
-//	Proxy      bool // a proxy said it
+//	Proxy      bool // the answer is the proxy's
 //	StatusCode int  // of the answer
 //
 // It has one method:
 //
-//	Error() string // who said it, the status code and its text
+//	Error() string // server or proxy, the status code and its text
 type HTTPError = transport.HTTPError
 
-// NotSent reports whether err, returned by a method of Client, guarantees that
-// the request never reached the server: doing it again cannot do it twice.
-// False means that the server may have seen it.
+// NotSent reports whether err, returned by a method of Client, guarantees that the
+// request never reached the server. Repeating the request then cannot carry it out
+// twice. If false, the server may have received it.
 func NotSent(err error) bool {
 	e, ok := errors.AsType[*requestError](err)
 	return ok && !e.sent

@@ -5,22 +5,22 @@ import (
 	"slices"
 )
 
-// PublishHook sees every message that the application publishes, for example to
-// put the context of a trace into its user properties.
+// PublishHook sees every message that the application publishes. It can put the context
+// of a trace into the user properties, for example.
 type PublishHook interface {
-	// Publish is called in the publisher's goroutine before the message is accepted.
-	// m is a copy whose fields the hook may set; what slices and pointers in it lead to
-	// is the caller's, and must not be changed. done is called once, with what became
-	// of the message: in the same goroutine, or with PublishAsync in one of its own.
-	// Nil means that the hook does not want to know.
+	// Publish is called in the publisher's goroutine before the message is accepted. m
+	// is a copy whose fields the hook may set. Slices in m and what its pointers refer
+	// to belong to the caller and must not be changed. done is called once, with the
+	// result of publishing: in the same goroutine, or with PublishAsync in a goroutine
+	// of its own. If done is nil, the hook is not called again.
 	Publish(ctx context.Context, m *Message) (done func(error))
 }
 
 // HandleHook sees every message that a function given to Handle or Respond gets.
 type HandleHook interface {
 	// Handle is called in the goroutine of the function, which gets the context that
-	// it returns. done is called with the function's error when it has returned; nil
-	// means that the hook does not want to know.
+	// Handle returns. done is called with the function's error after the function has
+	// returned. If done is nil, the hook is not called again.
 	Handle(ctx context.Context, m *Message) (handling context.Context, done func(error))
 }
 

@@ -2,8 +2,8 @@ package mqtt
 
 import "context"
 
-// State returns what the client is doing now. It may have changed before the
-// caller looks at it: to act on a change use Watch, to publish just publish.
+// State returns what the client is doing now. It may change before the caller looks at
+// it. To act on a change use Watch; to publish, publish without asking.
 func (c *Client) State() State {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
@@ -14,7 +14,13 @@ func (c *Client) State() State {
 func (c *Client) ServerInfo() ServerInfo {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	return c.status.info
+	switch {
+	case c.conn != nil:
+		return c.serverInfoLocked(c.conn)
+	case c.status.last != nil:
+		return *c.status.last
+	}
+	return ServerInfo{}
 }
 
 // Stats returns the client's counters. It is cheap.
@@ -52,9 +58,9 @@ func (c *Client) stats() Stats {
 	return s
 }
 
-// Watch returns a channel of what happens to the client from now on. It is
-// closed after the event of the client's end, or when ctx ends. A watcher that
-// does not keep up loses the oldest events, never the newest.
+// Watch returns a channel of what happens to the client from now on. The channel is
+// closed after the event of the client's end, or when ctx ends. A watcher that does not
+// keep up loses the oldest events, never the newest.
 func (c *Client) Watch(ctx context.Context) <-chan Event {
 	w := &watcher{ch: make(chan Event, 64)}
 	if ctx.Err() != nil || !c.watchers.add(ctx, w) {

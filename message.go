@@ -14,16 +14,17 @@ import (
 
 // Message is an Application Message, received or to be published.
 //
-// A received message belongs to whoever received it: nothing is written into it and
-// nothing of it is used again for another, unless SubscribeOptions.Lend asks for that.
-// It may be copied by value at any time; copies share their acknowledgement. A message
-// to be published is only read, and must not be changed until the call that publishes
-// it has returned or, with PublishAsync, its Delivery is done. A received message can
-// be published as it is; what only the server may set (Duplicate, SubscriptionIDs) is
-// left out.
+// A received message belongs to its receiver. The library neither writes into it nor
+// uses any part of it for another message, unless SubscribeOptions.Lend is set. It may
+// be copied by value at any time; copies share their acknowledgement.
 //
-// The fields below Duplicate exist in 5.0 only; publishing a message that has
-// one of them set fails on an older connection.
+// Publishing only reads a message. The message must not be changed until the call that
+// publishes it has returned or, with PublishAsync, its Delivery is done. A received
+// message can be published as it is; what only the server may set (Duplicate,
+// SubscriptionIDs) is left out.
+//
+// The fields below Duplicate exist in 5.0 only. Publishing a message that has one of
+// them set fails on an older connection.
 type Message struct {
 	Topic     string
 	Payload   []byte
@@ -37,39 +38,42 @@ type Message struct {
 	firstID [1]uint32 // space for SubscriptionIDs: it is almost always one
 
 	// MessageExpiryInterval is how long the message is worth delivering, in whole
-	// seconds, rounded up; less than one, but not zero, is refused. Nil means forever. In a received message it is what was
-	// left. A message that waits to be sent ages. If its time is up when its turn
-	// comes, it fails with ErrExpired and is not sent. While there is no connection
-	// nobody's turn comes: until the next one it keeps its place in the queue, and
-	// Publish waits. Zero is sent as it is.
+	// seconds, rounded up. Zero is sent as it is; a value between zero and a second is
+	// refused. If nil, the message never expires. In a received message it is the time
+	// that was left.
+	//
+	// The interval runs while a message waits to be sent. If it has ended when the
+	// message reaches the head of the queue, the message is not sent and fails with
+	// ErrExpired. Without a connection nothing leaves the queue: an expired message
+	// keeps its place until the next connection, and Publish waits.
 	MessageExpiryInterval *time.Duration
 	// ContentType describes the payload, for example as a MIME type.
 	ContentType string
-	// ResponseTopic is where an answer is expected; empty means none is.
+	// ResponseTopic is where a response is expected. If it is "", none is expected.
 	ResponseTopic string
-	// CorrelationData is for the sender of a request to recognise the answer. Nil means absent.
+	// CorrelationData is how the sender of a request recognises the response. If nil,
+	// there is none.
 	CorrelationData []byte
 	// UserProperties go to the receiver in this order.
 	UserProperties []UserProperty
-	// SubscriptionIDs are the identifiers of the subscriptions that the server
-	// matched; read only.
+	// SubscriptionIDs are the identifiers of the subscriptions that the server matched;
+	// read only.
 	SubscriptionIDs []uint32
 
 	acknowledger acknowledger // never written once somebody has the message
 }
 
-// Ack acknowledges a received message; it is needed with ManualAck only.
-// Acknowledgements reach the server in the order in which the messages came,
-// whatever the order of the Ack calls, unless Config.AcknowledgeOutOfOrder says
-// otherwise. A QoS 0 message needs none. When several Subscriptions got the message,
-// the last Ack counts.
+// Ack acknowledges a received message. Only ManualAck needs it, and a QoS 0 message
+// needs none. Acknowledgements reach the server in the order in which the messages
+// came, whatever the order of the Ack calls, unless Config.AcknowledgeOutOfOrder is
+// set. When several Subscriptions got the message, the last Ack counts. Further calls,
+// also on copies of the message, do nothing.
 //
-// Ack survives reconnects: without a connection it is remembered, and the
-// message is not delivered again when the server repeats it. (A QoS 1 message
-// comes again when the PUBACK was sent and got lost on its way.) ErrStale says
-// that the server lost the session meanwhile; it may send the message as a new
-// one. After the end of the client Ack returns why it ended. Further calls, also
-// on copies of the message, do nothing.
+// Ack survives reconnects. Without a connection the client remembers it, and does not
+// deliver the message again when the server repeats it. (A QoS 1 message comes again
+// when the PUBACK was sent and got lost.) ErrStale says that the server lost the
+// session meanwhile; the server may send the message as a new one. After the end of the
+// client Ack returns why the client ended.
 func (m *Message) Ack() error {
 	return m.acknowledger.acknowledgeNow()
 }
@@ -84,9 +88,8 @@ func (m *Message) weight() int {
 	return p.Cost()
 }
 
-// Clone returns a copy that shares nothing with m and that nothing is done with
-// later: it is what to keep of a lent message. The copy can be published; its Ack
-// does nothing.
+// Clone returns a copy that shares nothing with m. A handler that is lent a message
+// keeps the copy. The copy can be published; its Ack does nothing.
 func (m *Message) Clone() *Message {
 	c := *m
 	c.acknowledger = acknowledger{}
@@ -206,7 +209,7 @@ func validateText(what, s string) error {
 }
 
 // UserProperty returns the value of the first of m.UserProperties with that name. ok
-// says whether there is one.
+// reports whether there is one.
 func (m *Message) UserProperty(name string) (value string, ok bool) {
 	for _, p := range m.UserProperties {
 		if p.Name == name {

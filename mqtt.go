@@ -11,10 +11,9 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// Client is a connection to a server that heals itself: it outlives network
-// connections until Disconnect, Close, a permanent refusal, or the end of the
-// reconnect policy. All methods are safe for concurrent use, also from inside
-// loops over messages.
+// Client is a connection to a server that outlives network connections. It ends with
+// Disconnect, Close, a permanent refusal, or the end of the reconnect policy. All
+// methods are safe for concurrent use, also from inside loops over messages.
 type Client struct {
 	cfg   Config
 	url   string // of the server
@@ -25,13 +24,13 @@ type Client struct {
 	life   errgroup.Group // of run, which connects, serves and connects again
 	done   chan struct{}  // closed when life is over
 
-	engine    engine
-	conn      *conn        // the established connection; nil: there is none; guarded by engine.mu
-	status    status       // likewise
-	counters  counters     // likewise, except what is atomic
-	lossTold  uint64       // of Sender.Lost, what Flush has told; likewise
-	logger    *slog.Logger // names the client
-	tolerance tolerance
+	engine       engine
+	conn         *conn        // the established connection; nil: there is none; guarded by engine.mu
+	status       status       // likewise
+	counters     counters     // likewise, except what is atomic
+	lossReported uint64       // of Sender.Lost, what Flush has told; likewise
+	logger       *slog.Logger // names the client
+	tolerance    tolerance
 
 	connector    *connector
 	reconnectNow reconnectNow // guarded by engine.mu
@@ -52,8 +51,8 @@ type Client struct {
 	served atomic.Pointer[Subscription] // nil: none yet
 }
 
-// Connect connects to server and returns when the server has accepted the
-// connection. The URL of a server is one of
+// Connect connects to server and returns when the server has accepted the connection.
+// The URL of a server is one of
 //
 //	mqtt://host:1883             TCP; also tcp://
 //	mqtts://host:8883            TLS; also tls:// and ssl://
@@ -61,20 +60,20 @@ type Client struct {
 //	wss://host:443/mqtt?query    WebSocket over TLS
 //	unix:///path                 Unix socket; also mqtt+unix://
 //	mqtts+unix:///path           TLS over it, with the ServerName of Config.TLS
-//	ws+unix:///path:/mqtt        WebSocket over it; what follows the colon is the path of the request
+//	ws+unix:///path:/mqtt        WebSocket over it; the path of the request follows the colon
 //	wss+unix:///path:/mqtt       both
 //	mqtt+srv://domain            the servers that DNS names under _mqtt._tcp.domain
 //	mqtts+srv://domain           those under _secure-mqtt._tcp.domain, with TLS
 //
-// where ports, the path /mqtt and queries may be left out. User and password
-// before the host are those of MQTT. With mqtts+srv the certificate has to be for
-// the domain: a target comes from DNS, where anyone could have put it. Those who
-// trust their name servers set the ServerName of Config.TLS.
+// where ports, the path /mqtt and queries may be left out. A user and a password before
+// the host are those of MQTT. With mqtts+srv the certificate has to be for the domain,
+// because anyone could have put the target into DNS. A program that trusts its name
+// servers sets the ServerName of Config.TLS.
 //
-// ctx bounds only this first connection; the client then lives
-// until Disconnect or Close and reconnects by itself.
+// ctx bounds only this first connection. The client then lives until Disconnect or
+// Close and reconnects by itself.
 //
-// The first failure is returned unless cfg.RetryFirst is set. A refusal by the
+// Connect returns the first failure unless cfg.RetryFirst is set. A refusal by the
 // server is a *ServerError.
 func Connect(ctx context.Context, server string, cfg Config) (*Client, error) {
 	c, err := newClient(server, cfg)
@@ -113,18 +112,13 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	if c.hooks, err = sortHooks(cfg.Hooks); err != nil {
 		return nil, err
 	}
-	c.reconnectNow.token = make(chan struct{}, 1)
-	c.connector, err = newConnector(&c.cfg, servers, connectCalls{
-		handshake: c.shakeHands,
-		tell:      c.setState,
-		ending:    c.engine.endingCause,
-		atOnce:    c.reconnectNow.token,
-		tolerate:  c.tolerate,
-	})
+	c.connector, err = newConnector(&c.cfg, servers, c)
 	if err != nil {
 		return nil, err
 	}
-	c.reauth.lock = make(chan struct{}, 1)
+	if cfg.Authenticator != nil {
+		c.reauth.lock = make(chan struct{}, 1)
+	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine.Client = session.NewClient(session.ClientSettings{
 		Inflight:            cfg.Inflight,
@@ -191,19 +185,19 @@ func (c *Client) end(err error) {
 	c.cfg.Logger.Info("mqtt client ended", "client_id", c.cfg.ClientID, "cause", err)
 }
 
-// Done returns a channel that is closed when the client has ended and none of
-// its goroutines is left.
+// Done returns a channel that is closed when the client has ended and all its
+// goroutines have returned.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err returns why the client has ended: ErrClosed after Close and Disconnect;
-// nil while it has not.
+// Err returns why the client has ended: ErrClosed after Close and Disconnect, nil
+// before the end.
 func (c *Client) Err() error {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
 	return c.engine.ended
 }
 
-// String names the client, without what its configuration has to hide.
+// String names the client without the secrets of its configuration.
 func (c *Client) String() string {
 	return fmt.Sprintf("mqtt.Client{ID: %q, Server: %q}", c.cfg.ClientID, c.connector.servers.own[0].Address)
 }

@@ -6,12 +6,11 @@ import (
 	"fmt"
 )
 
-// PublishOnce connects, publishes msgs in their order, and disconnects when the
-// server has taken them all. It reconnects where it has to, under ctx. Without
-// msgs it does nothing.
+// PublishOnce connects, publishes msgs in their order, and disconnects when the server
+// has them all. It reconnects if it has to, under ctx. Without msgs it does nothing.
 //
-// When messages fail, the others are sent all the same, and the error holds all
-// failures. NotSent(err) is true if no message reached the server.
+// When some messages fail, the others are still sent, and the error joins all failures.
+// NotSent(err) is true if no message reached the server.
 func PublishOnce(ctx context.Context, server string, cfg Config, msgs ...*Message) error {
 	for _, m := range msgs {
 		if _, _, err := packetOf(m); err != nil {
@@ -50,7 +49,7 @@ func (c *Client) publishAll(ctx context.Context, msgs []*Message) error {
 		select {
 		case <-d.Done():
 		case <-ctx.Done():
-			c.Close() // which settles what became of the rest
+			c.Close() // which ends the rest
 			<-d.Done()
 		}
 		_, err := d.result()
@@ -68,10 +67,10 @@ func (c *Client) publishAll(ctx context.Context, msgs []*Message) error {
 	return nil
 }
 
-// ReceiveOnce connects, subscribes to filter, takes n messages and disconnects.
-// With cfg.Resume what came beyond them at QoS 1 and 2 stays on the server for
-// the next connection of this client. When ctx or the client ends first, the
-// messages that came until then are returned with the reason.
+// ReceiveOnce connects, subscribes to filter, takes n messages and disconnects. With
+// cfg.Resume, further messages at QoS 1 and 2 stay on the server for the next
+// connection of this client. When ctx or the client ends first, it returns the messages
+// that have come, with the reason.
 func ReceiveOnce(ctx context.Context, server string, cfg Config, filter string, n int) ([]*Message, error) {
 	fail := func(err error) ([]*Message, error) {
 		return nil, &requestError{"receive once", filter, false, err}

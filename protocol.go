@@ -23,8 +23,8 @@ type Version = wire.Version
 
 // The versions a client can speak.
 const (
-	// Auto, the zero value, tries 5.0 with each server and falls back to 3.1.1 when
-	// that refuses it or hangs up. ServerInfo tells which it became, and why.
+	// Auto, the zero value, tries 5.0 with each server and falls back to 3.1.1 when the
+	// server refuses 5.0 or hangs up. ServerInfo has the version in use and the reason.
 	Auto Version = 0
 	V5           = wire.V5
 	V311         = wire.V311
@@ -37,7 +37,7 @@ const (
 //
 //	Failed() bool   // whether it stands for a failure: 0x80 and above
 //	Error() string  // the name and the number, such as "not authorized (0x87)"
-//	String() string // the name that the specification gives it
+//	String() string // the name in the specification
 type ReasonCode = wire.ReasonCode
 
 // UserProperty is a name and a value that travel with a packet (5.0). Order

@@ -9,19 +9,21 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Publish sends a message and waits until the server has taken it: for PUBACK
-// with AtLeastOnce, for PUBCOMP with ExactlyOnce, across as many reconnects as
-// it takes. With AtMostOnce it waits until the packet is in the connection's
-// write buffer. A payload of 256 KiB or more is written from where it is, or copied
-// piece by piece as the network takes it; when the connection breaks in the middle
-// of one, Publish returns ErrConnectionLost with AtMostOnce.
+// Publish sends a message and waits until the server has it: for PUBACK with
+// AtLeastOnce, for PUBCOMP with ExactlyOnce, across as many reconnects as that takes.
+// With AtMostOnce it waits until the packet is in the connection's write buffer.
 //
-// Without a connection Publish waits for one. When ctx ends first, a message
-// that was not sent yet is withdrawn, and NotSent(err) is true; otherwise only
-// the wait ends and the exchange goes on in the background. The payload is the
-// caller's again when Publish returns.
+// Without a connection Publish waits for one. When ctx ends first, a message that was
+// not sent yet is withdrawn, and NotSent(err) is true. A message that was sent stays
+// under way in the background; only the wait ends. The payload is the caller's again
+// when Publish returns.
 //
-// A refusal by the server is a *ServerError, one of its limits a *LimitError.
+// A payload of 256 KiB or more is written from the caller's memory, or copied piece by
+// piece as the network takes it. With AtMostOnce, Publish returns ErrConnectionLost
+// when the connection breaks in the middle of such a payload.
+//
+// A refusal by the server is a *ServerError. A request beyond one of its limits is a
+// *LimitError.
 func (c *Client) Publish(ctx context.Context, topic string, payload []byte, qos QoS) error {
 	if err := validatePublish(topic, payload, qos); err != nil {
 		return &requestError{"publish", topic, false, err}
@@ -33,8 +35,7 @@ func (c *Client) Publish(ctx context.Context, topic string, payload []byte, qos 
 	return c.publish(ctx, &p, time.Time{})
 }
 
-// PublishMessage is Publish for a message with everything that a message can
-// have.
+// PublishMessage is Publish for a message with any of the fields of Message.
 func (c *Client) PublishMessage(ctx context.Context, m *Message) error {
 	if len(c.hooks.publish) > 0 && m != nil {
 		return c.publishHooked(ctx, m)
@@ -50,10 +51,10 @@ func (c *Client) publishMessage(ctx context.Context, m *Message) error {
 	return c.publish(ctx, &p, expires)
 }
 
-// PublishAsync accepts a message for delivery and returns at once; ctx bounds
-// only the wait for space in the queue (see Config.QueueMessages). The message
-// must not be changed until the Delivery is done. Messages reach the wire in the
-// order in which one goroutine published them, whichever method it used.
+// PublishAsync accepts a message for delivery and returns at once. ctx bounds only the
+// wait for space in the queue (see Config.QueueMessages). The message must not be
+// changed until the Delivery is done. Messages of one goroutine reach the wire in the
+// order in which it published them, by whichever method.
 func (c *Client) PublishAsync(ctx context.Context, m *Message) (*Delivery, error) {
 	if len(c.hooks.publish) > 0 && m != nil {
 		return c.publishAsyncHooked(ctx, m)
@@ -103,10 +104,10 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 			return err
 		}
 	}
-	d := c.deliveries.take()
+	d := c.deliveries.get()
 	d.out = session.Outgoing{Publish: *p, Expires: expires, Owner: d}
 	if err := c.submit(ctx, d, true); err != nil {
-		c.deliveries.giveBack(d)
+		c.deliveries.put(d)
 		return &requestError{"publish", p.Topic, false, err}
 	}
 	if ended := ctx.Done(); ended == nil {
@@ -122,7 +123,7 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 		}
 	}
 	_, err := d.result()
-	c.deliveries.giveBack(d)
+	c.deliveries.put(d)
 	return err
 }
 
@@ -199,7 +200,7 @@ func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 	if sent {
 		c.counters.published++
 		o.addedLossyLocked()
-		wake = o.rouseLocked()
+		wake = o.needsWakeLocked()
 	}
 	c.engine.mu.Unlock() // nothing else follows: no notices
 	if wake {

@@ -8,9 +8,9 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// Ack is what the server said in an acknowledgement. For a published message its
-// ReasonCode is Success or NoMatchingSubscribers, for a filter what was granted or
-// why it was refused.
+// Ack is the server's answer in an acknowledgement. For a published message ReasonCode
+// is Success or NoMatchingSubscribers. For a filter it is what was granted, or why the
+// filter was refused.
 type Ack struct {
 	ReasonCode     ReasonCode
 	ReasonString   string
@@ -28,8 +28,9 @@ type Delivery struct {
 	closed atomic.Bool
 }
 
-// Done returns a channel that is closed when the server has acknowledged the
-// message (AtMostOnce: when it is in the write buffer) or it has failed.
+// Done returns a channel that is closed when the message has failed or the server has
+// acknowledged it. With AtMostOnce it is closed when the message is in the write
+// buffer.
 func (d *Delivery) Done() <-chan struct{} {
 	if d.done.Load() == nil {
 		ch := make(chan struct{})
@@ -41,7 +42,8 @@ func (d *Delivery) Done() <-chan struct{} {
 	return *d.done.Load()
 }
 
-// Wait waits for Done or the end of ctx, which ends only the wait.
+// Wait waits for Done or the end of ctx. It returns the server's acknowledgement or why
+// the message failed. The end of ctx ends only the wait.
 func (d *Delivery) Wait(ctx context.Context) (Ack, error) {
 	select {
 	case <-d.Done():
@@ -83,8 +85,8 @@ func (d *Delivery) result() (Ack, error) {
 // bubble in which it was made.
 type deliveries struct{ pool sync.Pool }
 
-// take returns a Delivery that is not completed.
-func (p *deliveries) take() *Delivery {
+// get returns a Delivery that is not completed.
+func (p *deliveries) get() *Delivery {
 	if d, ok := p.pool.Get().(*Delivery); ok {
 		d.completed = false
 		return d
@@ -92,7 +94,7 @@ func (p *deliveries) take() *Delivery {
 	return &Delivery{wake: make(chan struct{}, 1)}
 }
 
-func (p *deliveries) giveBack(d *Delivery) {
+func (p *deliveries) put(d *Delivery) {
 	d.out = session.Outgoing{}
 	p.pool.Put(d)
 }

@@ -5,12 +5,14 @@ import (
 	"fmt"
 )
 
-// Flush waits until everything that was accepted for publishing before the
-// call is written to the network and, above AtMostOnce, acknowledged. It does
-// not wait for what is published meanwhile. When QoS 0 messages were lost since the
-// last Flush, because their connection ended before they were written, it returns
-// ErrConnectionLost with their number, after it has waited for the rest. Messages
-// that the server refused do not fail Flush; their Delivery says so.
+// Flush waits until everything that was accepted for publishing before the call is
+// written to the network and, above AtMostOnce, acknowledged. It does not wait for what
+// is published meanwhile.
+//
+// When connections ended before QoS 0 messages were written, Flush returns
+// ErrConnectionLost with the number of messages lost since the last Flush, after it has
+// waited for the rest. Messages that the server refused do not fail Flush; their
+// Delivery has the error.
 func (c *Client) Flush(ctx context.Context) error {
 	if ending := c.engine.endingCause(); ending != nil {
 		return &requestError{"flush", "", true, ending}
@@ -20,7 +22,7 @@ func (c *Client) Flush(ctx context.Context) error {
 
 func (c *Client) flush(ctx context.Context) error {
 	c.engine.mu.Lock()
-	told := c.lossTold
+	told := c.lossReported
 	c.engine.mu.Unlock()
 	if err := c.awaitOutstanding(ctx); err != nil {
 		return &requestError{"flush", "", true, err}
@@ -28,19 +30,19 @@ func (c *Client) flush(ctx context.Context) error {
 	if err := c.awaitWritten(ctx); err != nil {
 		return &requestError{"flush", "", true, err}
 	}
-	if n := c.tellLoss(told); n > 0 {
+	if n := c.takeLoss(told); n > 0 {
 		return &requestError{"flush", "", true, fmt.Errorf("%d QoS 0 messages were not written: %w", n, ErrConnectionLost)}
 	}
 	return nil
 }
 
-// tellLoss returns how many QoS 0 messages were lost beyond those that had been told
+// takeLoss returns how many QoS 0 messages were lost beyond those that had been told
 // before, and counts them as told.
-func (c *Client) tellLoss(told uint64) (lost uint64) {
+func (c *Client) takeLoss(told uint64) (lost uint64) {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	c.lossTold = c.engine.Sender.Lost()
-	return c.lossTold - told
+	c.lossReported = c.engine.Sender.Lost()
+	return c.lossReported - told
 }
 
 func (c *Client) awaitOutstanding(ctx context.Context) error {

@@ -73,7 +73,7 @@ type capacity struct {
 
 func (c *capacity) fits(size int) bool { return c.empty || c.messages > 0 && size <= c.bytes }
 
-func (c *capacity) take(size int) {
+func (c *capacity) reserve(size int) {
 	c.empty = false
 	c.messages--
 	c.bytes -= size
@@ -146,7 +146,7 @@ func (q *capacityWaiters) offer(dst []chan struct{}, free *capacity) []chan stru
 			left = append(left, w)
 			continue
 		}
-		free.take(w.size)
+		free.reserve(w.size)
 		admitted = append(admitted, w)
 		for _, l := range left {
 			l.passed++
@@ -248,21 +248,24 @@ func (r *ranking[E]) all() iter.Seq[E] {
 	}
 }
 
-// FullPolicy says what becomes of a message to be published for which the queue
-// of messages that wait to be sent has no space.
+// FullPolicy decides about a message to be published for which the queue of messages
+// that wait to be sent has no space.
 type FullPolicy uint8
 
 // What to do when the queue is full. Only messages that were never sent are
 // dropped. A dropped message fails with ErrQueueFull: its Publish or its Delivery
 // says so, and Stats counts it.
 const (
+	// What to do when the queue is full. Only messages that were never sent are
+	// dropped. A dropped message fails with ErrQueueFull, which its Publish or its
+	// Delivery returns, and Stats counts it.
 	FullBlock      FullPolicy = iota // wait for space under the context of the call
 	FullFail                         // return ErrQueueFull at once
 	FullDropOldest                   // drop the message of the same class that has waited longest; fail if there is none
 	FullDropNewest                   // drop this message: PublishAsync returns a Delivery that has failed
 )
 
-// WhenFull has a policy for each class of messages. They share the queue.
+// WhenFull has a policy for each class of messages. The classes share the queue.
 type WhenFull struct {
 	AtMostOnce   FullPolicy // QoS 0
 	Acknowledged FullPolicy // QoS 1 and 2

@@ -19,6 +19,14 @@ type receiver struct {
 	reader *wire.Reader
 	paused atomic.Bool // it waits for space; nothing that the server sends is noticed
 
+	hinted  bool // it hears when it is about to wait; see line.Conn.Poll
+	refused int  // messages that were dropped because they had to be refused
+
+	*handover // nil: no message has come yet
+}
+
+// handover is what a receiver has of the messages on their way.
+type handover struct {
 	subs  []*Subscription // of all messages of one read
 	ends  []int           // those of message i end at ends[i]
 	holds []holdID        // one for each of subs
@@ -28,8 +36,6 @@ type receiver struct {
 	run      []item          // messages in a row for one Subscription
 	asleep   []*Subscription // consumers that wait and are not woken yet
 	put      int             // messages queued since consumers were woken
-	refused  int             // messages that were dropped because they had to be refused
-	hinted   bool            // it hears when it is about to wait; see line.Conn.Poll
 	lender   lender
 }
 
@@ -45,6 +51,9 @@ func (d *receiver) waiting() bool { return d.paused.Load() }
 func (d *receiver) deliver(ctx context.Context, received []session.Received) {
 	if len(received) == 0 {
 		return
+	}
+	if d.handover == nil {
+		d.handover = new(handover)
 	}
 	h := d.inbox.holds
 	unwanted := d.findAll(received)
@@ -209,6 +218,9 @@ const manyPut = 512
 // wakeConsumers wakes those that were left asleep. The reader does it before it
 // waits for anything.
 func (d *receiver) wakeConsumers() {
+	if d.handover == nil {
+		return
+	}
 	for i, s := range d.asleep {
 		d.asleep[i] = nil
 		s.queue.wake()

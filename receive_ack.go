@@ -9,25 +9,29 @@ import (
 )
 
 // holds owns every QoS 1 and 2 message that was delivered and is not acknowledged. A
-// Message only names its hold. So nothing is ever written into a message that somebody
-// has, and copies of one are acknowledged once.
+// Message only names its hold. So the library writes nothing into a message that a
+// consumer has, and copies of one message are acknowledged once.
 //
-// It also gathers acknowledgements until the writer comes for them, so that
-// consumers do not queue for the engine's lock.
+// holds also gathers acknowledgements, so that consumers do not wait for the engine's
+// lock. The hand-over has two steps. A consumer ends its hold and appends to due under
+// holds.mu, without engine.mu, and wakes the writer. The writer, or another goroutine
+// that has engine.mu, then gives all of due to the engine by handLocked. So mu is taken
+// inside engine.mu, never the other way round.
 type holds struct {
-	// acknowledge tells the engine, under its lock, and says what became of it.
+	// acknowledge acknowledges a message in the engine at once, under its lock. It is
+	// called without holds.mu. The error says why the server will not learn of it.
 	acknowledge func(session.Token) error
 	start       time.Time
 
 	mu        sync.Mutex // a leaf, apart from the token for the writer
 	holdTable            // guarded by mu
 	due       []acknowledgement
-	writer    waker // of the established connection; nil: the next one comes for what is due
+	writer    waker // of the established connection; nil: the next one fetches what is due
 
-	spare []acknowledgement // due and it are used by turns; guarded by engine.mu
+	spare []acknowledgement // due and spare swap in handLocked; guarded by engine.mu
 }
 
-// waker is what comes for acknowledgements when it is woken.
+// waker fetches the acknowledgements that are due when it is woken.
 type waker interface{ wakeWriter() }
 
 // acknowledgement is what is due to the server for one message.
@@ -36,15 +40,17 @@ type acknowledgement struct {
 	code  ReasonCode
 }
 
-// init makes h ready: tell acknowledges a message at once, look is called when a
-// message may have been held for so long that it is a stall.
-func (h *holds) init(tell func(session.Token) error, stall time.Duration, look func()) {
-	h.acknowledge, h.start = tell, time.Now()
+// init makes h ready. acknowledge acknowledges a message at once. look is called,
+// without a lock and on a goroutine of its own, when a message may have been held for
+// stall.
+func (h *holds) init(acknowledge func(session.Token) error, stall time.Duration, look func()) {
+	h.acknowledge, h.start = acknowledge, time.Now()
 	h.timer.after, h.timer.look = stall, look
 }
 
-// acknowledger ends a hold. A message carries it. The zero acknowledger is that of a
-// message which needs no acknowledgement.
+// acknowledger ends a hold. A message carries one, and any goroutine may use it, any
+// number of times: only the first use has an effect. The zero acknowledger is that of a
+// message that needs no acknowledgement.
 type acknowledger struct {
 	holds *holds
 	holdID
@@ -82,7 +88,8 @@ func (a acknowledger) moveTo(s *holdList) {
 	}
 }
 
-// acknowledgeNow ends the hold and says what became of the acknowledgement.
+// acknowledgeNow ends the hold and gives the acknowledgement to the engine at once. The
+// error says why the server will not learn of it. The caller must not hold engine.mu.
 func (a acknowledger) acknowledgeNow() error {
 	h := a.holds
 	if h == nil {
@@ -97,8 +104,9 @@ func (a acknowledger) acknowledgeNow() error {
 	return h.acknowledge(token)
 }
 
-// acknowledge ends the hold: the writer takes the acknowledgement along. A code other
-// than Success refuses the message.
+// acknowledge ends the hold and leaves the acknowledgement to the writer. A code other
+// than Success refuses the message. It takes only holds.mu, so a consumer never waits
+// for the engine.
 func (a acknowledger) acknowledge(code ReasonCode) {
 	h := a.holds
 	if h == nil {
@@ -118,8 +126,9 @@ func (a acknowledger) acknowledge(code ReasonCode) {
 	}
 }
 
-// leaveOnServer ends the hold on a message that nobody takes: the server keeps it. It
-// returns the token to leave, unless others have the message.
+// leaveOnServer ends the hold on a message that no consumer takes: the server keeps the
+// message. It returns the token to leave, or a zero one while other Subscriptions have
+// the message.
 func (a acknowledger) leaveOnServer() (token session.Token) {
 	h := a.holds
 	if h == nil {
@@ -133,17 +142,18 @@ func (a acknowledger) leaveOnServer() (token session.Token) {
 	return token
 }
 
-// serve says what to wake for what gathers from now on; nil: nothing.
+// serve sets what to wake for acknowledgements from now on. If writer is nil, they wait
+// for the next connection.
 func (h *holds) serve(writer waker) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.writer = writer
 }
 
-// sessionLostLocked says that the server has lost the session: what it had sent cannot be
-// acknowledged any more, and holds nothing up. So that consumers that never
-// acknowledge cost no more with every lost session, each keeps at most most such
-// holds. Called with engine.mu held.
+// sessionLostLocked says that the server has lost the session. Messages that it had
+// sent can no longer be acknowledged and hold nothing up. Each list keeps at most most
+// such holds, so that consumers that never acknowledge cost no more with every lost
+// session. engine.mu is held.
 func (h *holds) sessionLostLocked(engine *session.Client, most int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -154,7 +164,7 @@ func (h *holds) sessionLostLocked(engine *session.Client, most int) {
 	}
 }
 
-// handLocked gives what has gathered to the engine. Called with engine.mu held.
+// handLocked gives the acknowledgements that are due to the engine. engine.mu is held.
 func (h *holds) handLocked(engine *session.Client) {
 	h.mu.Lock()
 	due := h.due
@@ -171,7 +181,7 @@ func (h *holds) handLocked(engine *session.Client) {
 	h.spare = due[:0]
 }
 
-// trimLocked gives back the memory of busier times. Called with engine.mu held.
+// trimLocked frees the memory of busier times. engine.mu is held.
 func (h *holds) trimLocked() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -182,7 +192,7 @@ func (h *holds) trimLocked() {
 	h.shrink()
 }
 
-// stop ends the look-out for stalls, with the client.
+// stop ends the search for stalls, with the client.
 func (h *holds) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -209,12 +219,12 @@ func (h *holds) total() (all Held) {
 	return all
 }
 
-// lookForStall tells of the Subscription whose message is held longest, once for each
-// time that this passes the limit: the acknowledgements of all that came after it wait
-// for its own.
+// lookForStall reports the Subscription whose message is held longest, once for each
+// time that its age passes the limit: the acknowledgements of all later messages wait
+// for its own. The timer of holds calls it.
 func (b *inbox) lookForStall() {
 	b.engine.mu.Lock()
-	// Out of order one message holds up nobody, until the server may send no more.
+	// Out of order one message holds up no other, until the server may send no more.
 	harmless := b.outOfOrder && !b.engine.Receiver.Full()
 	b.engine.mu.Unlock()
 	owner, held, ok := b.holds.findStall(harmless)
@@ -232,8 +242,8 @@ func (b *inbox) lookForStall() {
 	b.report(s, fmt.Errorf("%w by %s: %d messages held, the oldest for %v", ErrStalled, what, held.Messages, age), held.Age)
 }
 
-// findStall forgets lists without a hold, sets the timer for the next look, and
-// returns what is to be told: what is held, and the owner of the list.
+// findStall forgets lists without a hold, sets the timer for the next look, and returns
+// what to report: the owner of a list and what it holds.
 func (h *holds) findStall(harmless bool) (owner any, held Held, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -6,11 +6,11 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// Held is what was delivered at QoS 1 and 2 and is not acknowledged yet.
+// Held counts messages that were delivered at QoS 1 and 2 and are not acknowledged yet.
 type Held struct {
 	Messages int
 	Bytes    int // of memory: their topics, payloads and properties as they lie there
-	// Age is how long the oldest of them is held.
+	// Age is how long the oldest of them has been held.
 	Age time.Duration
 }
 
@@ -22,8 +22,9 @@ func (h *Held) add(o Held) {
 }
 
 // holdTable has a hold for every QoS 1 and 2 message that was delivered and is not
-// acknowledged: which Subscription has it, since when, how large it is, and what it takes to
-// acknowledge it. It has no lock: holds.mu guards all of it.
+// acknowledged: which Subscription has it, since when, how large it is, and the token
+// that acknowledges it. It has no lock. holds.mu guards all of it, and callers of its
+// methods hold holds.mu.
 type holdTable struct {
 	all        []hold // by number; 0 is none. Without pointers: there is one for each message
 	tokens     []session.Token
@@ -36,13 +37,14 @@ type holdTable struct {
 	timer      holdTimer
 }
 
-// hold is the hold of one Subscription, or of nobody yet, on one message. Its place is
-// used again; the generation tells the messages of earlier uses.
+// hold is the hold of one Subscription on one message, or that of the unclaimed
+// messages. Its place in the table is used again; the generation tells it from holds of
+// earlier uses.
 type hold struct {
 	generation uint32 // 0: not in use
 	stale      bool   // the session is lost
 	list       uint32
-	share      uint32 // 0: nobody else has the message
+	share      uint32 // 0: no other Subscription has the message
 	prev, next uint32
 	bytes      int
 	since      time.Duration // after holds.start
@@ -51,10 +53,10 @@ type hold struct {
 // holdID names a hold. The zero holdID names none.
 type holdID struct{ number, generation uint32 }
 
-// holdList has the holds of one Subscription, or those of nobody, in the order of
-// arrival. Guarded by holds.mu.
+// holdList has the holds of one Subscription, or those on unclaimed messages, in the
+// order of arrival. Guarded by holds.mu.
 type holdList struct {
-	owner      any    // the *Subscription; nil: nobody's
+	owner      any    // the *Subscription; nil: the unclaimed messages
 	number     uint32 // in holdTable.lists; 0: it had no hold lately
 	head, tail uint32
 	held       Held
@@ -167,7 +169,8 @@ func (h *holdTable) has(id holdID) bool {
 	return int(id.number) < len(h.all) && id.generation != 0 && h.all[id.number].generation == id.generation
 }
 
-// remove ends a hold. It says, once, that the server has to be told.
+// remove ends a hold. due is true once for each message: the caller then has to
+// acknowledge token.
 func (h *holdTable) remove(id holdID) (token session.Token, due bool) {
 	if !h.has(id) {
 		return session.Token{}, false
@@ -241,14 +244,15 @@ func (h *holdTable) shrink() {
 // holdTimer runs while anything is held, to look for what is held so long that it
 // holds up others. Guarded by holds.mu.
 type holdTimer struct {
-	after   time.Duration // which age is a stall; negative: nobody is told
-	look    func()        // called without the lock; nil: nobody looks
+	after   time.Duration // which age is a stall; negative: stalls are not reported
+	look    func()        // called without the lock; nil: stalls are not looked for
 	timer   *time.Timer
 	running bool
 	stopped bool
 }
 
-// idleSweep is how often what is held is looked at where nobody is told of stalls.
+// idleSweep is how often lists without a hold are forgotten where stalls are not
+// reported.
 const idleSweep = time.Minute
 
 // start starts the timer unless it runs.

@@ -9,12 +9,14 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// inbox is the side of a client that receives: it has what Subscriptions need, and they
-// know it and not the client.
+// inbox is the side of a client that receives. It has what Subscriptions need, so that
+// they know the inbox and not the client.
 //
 // Locks are taken in this order: engine.mu, router.mu, unclaimed.mu, then those of a
-// queue and of holds, which are leaves. Nothing that an inbox was given to call is
-// called with one of them held.
+// queue and of holds, which are leaves. The methods of inbox take the locks that they
+// need. A caller may hold engine.mu only where a method says so or ends in Locked, and
+// none of the others. The functions in inboxSettings are called without any of these
+// locks.
 type inbox struct {
 	engine    *engine
 	counters  *counters
@@ -36,8 +38,8 @@ type inboxSettings struct {
 
 	// hooked returns a function for Handle with the hooks around it.
 	hooked func(func(context.Context, *Message) error) func(context.Context, *Message) error
-	// report tells Watch of s, or of no Subscription if it is nil. age is that of a
-	// stall.
+	// report sends an event about s to Watch. If s is nil, it is about no Subscription.
+	// age is that of a stall.
 	report func(s *Subscription, err error, age time.Duration)
 	// connected says whether there is a connection.
 	connected func() bool
@@ -48,11 +50,12 @@ type inboxSettings struct {
 	subscriptionEnded func(forget bool)
 }
 
-// acknowledge acknowledges a received message, and says what became of that.
+// acknowledge acknowledges a received message. The error says why the server will not
+// get the acknowledgement.
 func (b *inbox) acknowledge(t session.Token) (err error) {
 	b.engine.do(func(engine *session.Client) {
 		if err = engine.Receiver.Ack(t, Success); err == nil {
-			err = b.engine.ended // nobody will tell the server any more
+			err = b.engine.ended // nothing is sent any more
 		}
 	})
 	return err
@@ -65,7 +68,9 @@ func (b *inbox) outlivesConnection() bool {
 	return b.engine.HasSession()
 }
 
-// leaveMessage leaves the message of a for s with the server.
+// leaveMessage ends the hold a of s on a message and leaves the message with the
+// server. The first message that s leaves is reported, and may make the client announce
+// a smaller receive maximum. The reader calls it.
 func (b *inbox) leaveMessage(s *Subscription, a acknowledger) {
 	t := a.leaveOnServer()
 	lost := false
@@ -95,8 +100,7 @@ func (b *inbox) leaveMessage(s *Subscription, a acknowledger) {
 	b.report(s, fmt.Errorf("%w: subscription %.80q %s", ErrQueueFull, s.name(), what), 0)
 }
 
-// leaveOnServer tells the engine what stays with the server because nobody has
-// claimed it and there is no space.
+// leaveOnServer leaves unclaimed messages with the server for which there is no space.
 func (b *inbox) leaveOnServer(tokens []session.Token) {
 	if len(tokens) == 0 {
 		return
@@ -108,12 +112,13 @@ func (b *inbox) leaveOnServer(tokens []session.Token) {
 	})
 }
 
-// reconnected forgets what was left with the server: a new connection brings it.
+// reconnected forgets which messages were left with the server: it sends them again on
+// a new connection. establishedLocked calls it with engine.mu held.
 func (b *inbox) reconnected() {
 	b.router.mu.Lock()
 	defer b.router.mu.Unlock()
 	b.router.renewedLocked()
-	for _, s := range b.router.everybodyLocked() {
+	for _, s := range b.router.allLocked() {
 		s.queue.reconnected()
 	}
 	b.unclaimed.reconnected()
@@ -129,10 +134,11 @@ func (b *inbox) resumed() {
 	b.unclaimed.startWaiting(false, b.expireUnclaimed)
 }
 
-// catchAll lets everything wait that comes before somebody could ask for it.
+// catchAll lets all messages wait that come before a Subscription could ask for them.
 func (b *inbox) catchAll() { b.unclaimed.startWaiting(true, b.expireUnclaimed) }
 
-// expireUnclaimed drops what an earlier process has left and nobody has come for.
+// expireUnclaimed drops messages that an earlier process has left and that no
+// Subscription has claimed in time. A timer calls it.
 func (b *inbox) expireUnclaimed() {
 	b.dropUnwanted(b.unclaimed.expired())
 	if b.unclaimed.hasSpaceAgain() {
@@ -140,7 +146,8 @@ func (b *inbox) expireUnclaimed() {
 	}
 }
 
-// dropUnwanted acknowledges what nobody wants [MQTT-4.5.0-2].
+// dropUnwanted acknowledges and counts messages that match no Subscription
+// [MQTT-4.5.0-2].
 func (b *inbox) dropUnwanted(unwanted []*Message) {
 	if len(unwanted) == 0 {
 		return
@@ -149,13 +156,13 @@ func (b *inbox) dropUnwanted(unwanted []*Message) {
 	for _, m := range unwanted {
 		m.acknowledger.acknowledge(Success)
 	}
-	b.tellUnclaimed(unwanted[0].Topic)
+	b.reportUnclaimed(unwanted[0].Topic)
 }
 
-// tellUnclaimed tells of messages that an earlier process, or the server, wanted and
-// this process does not.
-func (b *inbox) tellUnclaimed(topic string) {
-	n := b.unclaimed.takeUntold()
+// reportUnclaimed reports to the log and to Watch messages that an earlier process, or
+// the server, wanted and this process does not.
+func (b *inbox) reportUnclaimed(topic string) {
+	n := b.unclaimed.takeUnreported()
 	if n == 0 {
 		return
 	}
@@ -164,14 +171,15 @@ func (b *inbox) tellUnclaimed(topic string) {
 }
 
 // cut closes the queues of all Subscriptions because of err and waits for the
-// goroutines behind their channels. It comes before the end of the client: what nobody
-// has taken is not acknowledged and stays with the server, as does what still comes.
+// goroutines behind their channels. It comes before the end of the client. Messages
+// that no consumer has taken are not acknowledged and stay with the server, as do those
+// that still come.
 func (b *inbox) cut(err error) {
 	b.router.mu.Lock()
 	if b.router.closed == nil {
 		b.router.closed = err
 	}
-	subs := b.router.everybodyLocked()
+	subs := b.router.allLocked()
 	b.unclaimed.stop()
 	b.router.mu.Unlock()
 	for _, s := range subs {
@@ -180,12 +188,13 @@ func (b *inbox) cut(err error) {
 	b.workers.stop()
 }
 
-// close ends all Subscriptions because of err, with the client.
+// close ends all Subscriptions because of err. It is the last call, after the
+// connection has ended, and waits for the goroutines behind channels.
 func (b *inbox) close(err error) {
 	r := b.router
 	r.mu.Lock()
 	r.closed = err
-	subs := r.everybodyLocked()
+	subs := r.allLocked()
 	r.subs, r.emptying = nil, nil
 	b.unclaimed.stop()
 	b.unclaimed.forget()
@@ -198,7 +207,9 @@ func (b *inbox) close(err error) {
 	b.holds.stop()
 }
 
-// afterEnd looks after messages that were read for a Subscription that has ended.
+// afterEnd disposes of messages that were read for a Subscription that has ended
+// meanwhile: they stay with the server, wait for the next Subscription, or are
+// acknowledged. The reader calls it.
 func (b *inbox) afterEnd(s *Subscription, run []item) {
 	switch {
 	case b.router.isClosed():

@@ -22,12 +22,14 @@ type lease struct {
 
 // lender makes the leases of one connection. Only the reader takes from it.
 type lender struct {
-	pool    sync.Pool
 	out     atomic.Int64 // bytes that are lent
 	current *lease       // of this read; nil: none yet
 	taken   int          // messages of it that holders does not count yet
 	refused bool         // this read is copied
 }
+
+// leases holds those that are not in use.
+var leases = sync.Pool{New: func() any { return new(lease) }}
 
 // maxLent is how many bytes of read buffers, and of the messages around them, may be
 // lent at a time. A single small message may keep a whole buffer; beyond, messages
@@ -67,10 +69,8 @@ func (l *lender) startLease(r *wire.Reader, messages int) bool {
 		l.refused = true
 		return false
 	}
-	le, ok := l.pool.Get().(*lease)
-	if !ok {
-		le = &lease{lender: l}
-	}
+	le := leases.Get().(*lease)
+	le.lender = l
 	if cap(le.messages) < messages {
 		le.messages = make([]Message, 0, messages)
 	}
@@ -110,6 +110,6 @@ func (le *lease) release(n int) {
 	l := le.lender
 	l.out.Add(-le.weight)
 	le.buffer.Release()
-	le.buffer, le.messages, le.weight = wire.Buffer{}, le.messages[:0], 0
-	l.pool.Put(le)
+	le.lender, le.buffer, le.messages, le.weight = nil, wire.Buffer{}, le.messages[:0], 0
+	leases.Put(le)
 }

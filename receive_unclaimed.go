@@ -33,10 +33,10 @@ type unclaimed struct {
 	expected map[string]bool // filters that were left: the next Subscription that wants them is to get what comes
 	stopped  bool
 
-	until    time.Time // then nobody comes any more for what was inherited
-	deadline *time.Timer
-	told     time.Time // when Watch was last told
-	untold   int       // messages dropped since
+	until      time.Time // then nobody comes any more for what was inherited
+	deadline   *time.Timer
+	told       time.Time // when Watch was last told
+	unreported int       // messages dropped since
 }
 
 // waiting is a message that nobody has claimed.
@@ -80,7 +80,7 @@ func (u *unclaimed) offer(in *session.Received) (unwanted *Message, leave bool) 
 		u.addLocked(m, false)
 		return nil, false
 	case unwantedLate:
-		u.untold++
+		u.unreported++
 	}
 	return m, false
 }
@@ -273,7 +273,7 @@ func (u *unclaimed) expired() (dropped []*Message) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	dropped = u.takeIfLocked(func(w waiting) bool { return !w.kept && !matches(u.expected, w.Topic) })
-	u.untold += len(dropped)
+	u.unreported += len(dropped)
 	return dropped
 }
 
@@ -294,18 +294,18 @@ func (u *unclaimed) forget() {
 	u.messages = nil
 }
 
-// untoldInterval is how long Watch hears nothing of further messages that are
+// unreportedInterval is how long Watch hears nothing of further messages that are
 // dropped.
-const untoldInterval = time.Minute
+const unreportedInterval = time.Minute
 
-// takeUntold returns how many messages were dropped that Watch is to be told of now.
-func (u *unclaimed) takeUntold() (n int) {
+// takeUnreported returns how many messages were dropped that Watch is to be told of now.
+func (u *unclaimed) takeUnreported() (n int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now := time.Now()
-	if u.untold == 0 || now.Sub(u.told) < untoldInterval {
+	if u.unreported == 0 || now.Sub(u.told) < unreportedInterval {
 		return 0
 	}
-	n, u.untold, u.told = u.untold, 0, now
+	n, u.unreported, u.told = u.unreported, 0, now
 	return n
 }

@@ -11,7 +11,7 @@ import (
 // returns why. The first is k.
 func (c *Client) run(k *conn) error {
 	for {
-		err := k.serve(c.ctx)
+		err := k.serve()
 		ended := lost{cause: err, fromPacket: c.forget(k, err)}
 		if k, err = c.connector.next(c.ctx, ended); err != nil {
 			return err
@@ -19,8 +19,8 @@ func (c *Client) run(k *conn) error {
 	}
 }
 
-// shakeHands leads from nc to an MQTT connection, which is the client's from then on.
-func (c *Client) shakeHands(ctx context.Context, nc *transport.Conn, h hello) (*conn, error) {
+// openConn leads from nc to an MQTT connection, which is the client's from then on.
+func (c *Client) openConn(ctx context.Context, nc *transport.Conn, h hello) (*conn, error) {
 	k := newConn(c.connOptions(), nc, h)
 	err := k.handshake(ctx, h, c.connectPacket(h))
 	if err != nil {
@@ -28,6 +28,9 @@ func (c *Client) shakeHands(ctx context.Context, nc *transport.Conn, h hello) (*
 	}
 	return k, err
 }
+
+// endingCause returns why no more connections are wanted; nil: they are.
+func (c *Client) endingCause() error { return c.engine.endingCause() }
 
 // connectPacket builds the CONNECT of the next attempt. It starts clean unless
 // a server may hold our session: that would delete what waits in it.
@@ -55,18 +58,32 @@ func (c *Client) tolerate(receiveMaximum int) {
 
 // reconnectNow is how Reconnect and the goroutine that makes connections meet.
 type reconnectNow struct {
-	token   chan struct{} // one: do not wait for the next attempt
+	token   chan struct{} // one: do not wait for the next attempt; nil: nobody has looked since the last connection
 	waiting []chan struct{}
 }
 
+// tokenLocked returns the channel with the token.
+func (r *reconnectNow) tokenLocked() chan struct{} {
+	if r.token == nil {
+		r.token = make(chan struct{}, 1)
+	}
+	return r.token
+}
+
+// atOnce returns a channel that has a token when the next attempt is not to wait.
+func (c *Client) atOnce() <-chan struct{} {
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	return c.reconnectNow.tokenLocked()
+}
+
 // Reconnect drops the connection, if there is one, and returns when the next is
-// established. What the back-off would have waited is skipped, also when there
-// is no connection; an attempt that is under way is given its time. The server
-// gets a DISCONNECT that leaves the session as it is, and does not publish the
-// will.
+// established. It skips the wait of the back-off, also when there is no connection. An
+// attempt that is under way continues. The server gets a DISCONNECT that leaves the
+// session as it is, and does not publish the will.
 //
-// It is for when the network is known to have changed, or credentials have. When
-// ctx ends, only the wait ends.
+// Use it when the network has changed, or credentials have. When ctx ends, only the
+// wait ends.
 func (c *Client) Reconnect(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return &requestError{"reconnect", "", false, context.Cause(ctx)}
@@ -80,20 +97,20 @@ func (c *Client) Reconnect(ctx context.Context) error {
 	}
 	c.reconnectNow.waiting = append(c.reconnectNow.waiting, established)
 	select {
-	case c.reconnectNow.token <- struct{}{}:
+	case c.reconnectNow.tokenLocked() <- struct{}{}:
 	default:
 	}
-	k := c.drop()
+	k := c.dropLocked()
 	c.engine.mu.Unlock()
 	if k != nil {
-		k.limitFarewell()
+		k.limitLeaving()
 	}
 	select {
 	case <-established:
 		return nil
 	case <-ctx.Done():
 		c.engine.mu.Lock()
-		c.reconnectNow.forget(established)
+		c.reconnectNow.forgetLocked(established)
 		c.engine.mu.Unlock()
 		return &requestError{"reconnect", "", true, context.Cause(ctx)}
 	case <-c.ctx.Done():
@@ -107,51 +124,47 @@ func (c *Client) renew() {
 	c.engine.mu.Lock()
 	var k *conn
 	if c.engine.ending == nil {
-		k = c.drop()
+		k = c.dropLocked()
 	}
 	c.engine.mu.Unlock()
 	if k != nil {
-		k.limitFarewell()
+		k.limitLeaving()
 	}
 }
 
-// drop begins the end of the connection, whose limitFarewell has to follow without the lock.
+// dropLocked begins the end of the connection, whose limitLeaving has to follow without the lock.
 // Called with engine.mu held.
-func (c *Client) drop() *conn {
+func (c *Client) dropLocked() *conn {
 	k := c.conn
 	if k == nil {
 		return nil
 	}
 	if k.leaving == nil {
-		c.detach()
+		c.detachLocked()
 	}
 	k.leaveLocked(errOnDemand)
 	return k
 }
 
-// detach puts a DISCONNECT that keeps the session behind what waits to be
+// detachLocked puts a DISCONNECT that keeps the session behind what waits to be
 // written, acknowledgements among it. Called with engine.mu held.
-func (c *Client) detach() {
+func (c *Client) detachLocked() {
 	c.holds.handLocked(c.engine.Client)
 	if err := c.engine.Disconnect(&wire.Disconnect{}); err != nil {
 		c.engine.Fail(err)
 	}
 }
 
-// done answers all calls of Reconnect: there is a connection that is newer than
+// connectedLocked answers all calls of Reconnect: there is a connection that is newer than
 // they are. Called with engine.mu held.
-func (r *reconnectNow) done() {
+func (r *reconnectNow) connectedLocked() {
 	for _, established := range r.waiting {
 		close(established)
 	}
-	r.waiting = nil
-	select {
-	case <-r.token:
-	default:
-	}
+	r.waiting, r.token = nil, nil
 }
 
-func (r *reconnectNow) forget(established chan struct{}) {
+func (r *reconnectNow) forgetLocked(established chan struct{}) {
 	for i, ch := range r.waiting {
 		if ch == established {
 			r.waiting = append(r.waiting[:i], r.waiting[i+1:]...)

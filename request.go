@@ -9,28 +9,28 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Request publishes m and waits for the response. Any number of Requests may be
-// under way; they share one response topic and one Subscription, which the
-// first of them makes, and both survive reconnects and lost sessions. The request itself is
-// as safe as its QoS: with AtMostOnce it may get lost, and the wait with it.
+// Request publishes m and waits for the response. Any number of Requests may run at
+// once. They share one response topic and one Subscription, which the first of them
+// makes; both survive reconnects and lost sessions. The request itself is as safe as
+// its QoS: with AtMostOnce it may get lost, and then no response comes.
 //
-// A *ResponseError is what a function given to Respond returned instead of a
-// response. A *ServerError with NoMatchingSubscribers says that nobody can
-// answer. When ctx ends first, a response that comes later is dropped and
-// counted in Stats, like every response that nobody waits for.
+// A *ResponseError is the error of the function given to Respond. A *ServerError with
+// NoMatchingSubscribers says that no responder is there. When ctx ends first, a later
+// response is dropped and counted in Stats, like every response without a Request that
+// waits for it.
 //
-// The response topic lies below Config.ResponsePrefix, or below the server's
-// response information if Config.RequestResponseInformation got any. The
-// correlation data are the library's.
+// The response topic lies below Config.ResponsePrefix, or below the server's response
+// information if Config.RequestResponseInformation got any. The library sets the
+// correlation data.
 //
-// A ResponseTopic in m is for responders that do not speak 5.0 or know by
-// convention where to respond: the first message that the server sends on that
-// topic after the request is the response, whatever it answers. (If m has
-// CorrelationData, only a message with the same.) Requests with the same
-// ResponseTopic therefore wait for one another, those of other clients cannot
-// be told apart, and a response that comes too late for one Request may be taken
-// for that of the next. It cannot be the topic of the request itself. Before 5.0
-// Request needs a ResponseTopic, and the server does not pass it on.
+// Set ResponseTopic in m for responders that do not speak 5.0 or know by convention
+// where to respond. The response is then the first message that the server sends on
+// that topic after the request, whatever it answers. (If m has CorrelationData, it is
+// the first with the same.) Requests with the same ResponseTopic therefore wait for one
+// another. Those of other clients cannot be told apart, and a response that comes too
+// late for one Request may be taken for that of the next. ResponseTopic must differ
+// from the topic of the request. Before 5.0 Request needs a ResponseTopic, and the
+// server does not pass it on.
 func (c *Client) Request(ctx context.Context, m *Message) (*Message, error) {
 	if m == nil {
 		return nil, &requestError{"request", "", false, invalid("message", "is nil")}
@@ -239,7 +239,7 @@ func (c *Client) newResponses(ctx context.Context) (*responses, error) {
 	before := c.requests.current
 	c.requests.current = r
 	c.requests.mu.Unlock()
-	if before != nil && before.retire() {
+	if before != nil && before.supersede() {
 		before.sub.unsubscribeLater()
 	}
 	return r, nil

@@ -27,7 +27,7 @@ type responses struct {
 	mu           sync.Mutex // a leaf as well
 	correlations correlations
 	waiting      map[string]*asked // by correlation data
-	retired      bool              // another one is current: it ends with its last Request
+	superseded   bool              // another one is current: it ends with its last Request
 	ended        error             // why sub ended
 }
 
@@ -70,7 +70,7 @@ func (r *responses) add() *asked {
 	a := &asked{response: make(chan response, 1)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.retired || r.ended != nil {
+	if r.superseded || r.ended != nil {
 		return nil
 	}
 	a.correlation = r.correlations.next()
@@ -102,11 +102,11 @@ func (r *responses) fail(err error) {
 	clear(r.waiting)
 }
 
-// retire takes no more Requests and reports whether none is left.
-func (r *responses) retire() bool {
+// supersede takes no more Requests and reports whether none is left.
+func (r *responses) supersede() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.retired = true
+	r.superseded = true
 	return len(r.waiting) == 0
 }
 
@@ -116,7 +116,7 @@ func (r *responses) remove(a *asked) (over bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.waiting, a.correlation)
-	return r.retired && len(r.waiting) == 0
+	return r.superseded && len(r.waiting) == 0
 }
 
 // correlations numbers the requests of one response topic, behind bytes that

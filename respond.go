@@ -10,42 +10,46 @@ import (
 
 // RespondOptions describe a responder in full.
 type RespondOptions struct {
-	// SubscribeOptions say where requests come from. ManualAck has no meaning:
-	// Respond acknowledges. What is for Handle (Lend, OrderBy, Concurrency in here) is
-	// refused with ErrInvalid.
+	// SubscribeOptions say where requests come from. ManualAck has no effect, because
+	// Respond acknowledges. The options for Handle (Lend, OrderBy, and the Concurrency
+	// in here) are refused with ErrInvalid.
 	SubscribeOptions
-	// Concurrency is how many calls of the function may run at once, as it is for
-	// Handle in SubscribeOptions. With 1 requests are answered in their order. Zero
-	// means 16. It is this field that counts, also in a RespondOptions called o as
-	// o.Concurrency.
+	// Concurrency is how many calls of the function may run at once. With 1, requests
+	// are answered in their order. Zero means 16. In a RespondOptions called o,
+	// o.Concurrency is this field, not that of SubscribeOptions.
 	Concurrency int
 }
 
-// Respond subscribes to filter and calls f for every message, up to 16 at a time,
-// until ctx ends. What f returns is published to the response topic of the
-// request with its correlation data, at the QoS of the request or a higher one
-// that f gives. A request that names no response topic is answered on the Topic
-// of f's message, where requester and responder have agreed on one other than that
-// of the request; otherwise that Topic is not looked at. With nil and no error there is no response.
+// Respond subscribes to filter and calls f for every message, up to 16 at a time, until
+// ctx ends. It publishes what f returns to the response topic of the request, with its
+// correlation data, at the QoS of the request or a higher one that f gives. If f
+// returns nil and no error, there is no response.
 //
-// An error of f becomes the response: Request returns its text to the caller as
-// a *ResponseError. Before 5.0 it cannot, and the caller waits in vain. A panic
-// of f is not caught.
+// Some requests name no response topic, because both sides have agreed on one. Then the
+// response goes to the Topic of f's message, which must not be that of the request. For
+// other requests that Topic is ignored.
 //
-// A request is acknowledged only when the server has taken the response, so at
-// QoS 1 and 2 it survives a reconnect; when the server loses the session, f may
-// be called again for it. What could not be answered is logged, and counted in
-// Stats, and acknowledged all the same.
+// An error of f becomes the response: Request returns its text to the caller as a
+// *ResponseError. Before 5.0 a response cannot report an error, and the caller gets
+// none. A panic of f is not recovered.
 //
-// The end of ctx drains Respond, and no request fails for it: Respond unsubscribes, and
-// the calls under way and the requests that are there already go on, with a context
-// that has the values of ctx and not its end. That ends after Config.WriteTimeout, or
-// when the client does, and so does Respond, a second later at most. What has no answer by then
-// goes back to the server unacknowledged if another responder can take it: where filters
-// are shared or the session stays (Config.Resume), at QoS 1 and 2. Like what a Handle has
-// not finished it holds up the acknowledgements behind it until the session ends, or until
-// somebody else here wants it. Other requests are told that the responder has stopped. The
-// error says why Respond ended and is never nil. A call that is still busy is left to itself.
+// A request is acknowledged only when the server has the response, so at QoS 1 and 2 it
+// survives a reconnect. When the server loses the session, f may be called again for
+// it. A request that could not be answered is logged, counted in Stats, and
+// acknowledged all the same.
+//
+// When ctx ends, Respond drains: it unsubscribes and still answers the requests that
+// have come. Their calls get a context with the values of ctx and without its end. That
+// context ends after Config.WriteTimeout, or when the client ends; Respond returns at
+// most a second later, even if a call of f is still busy. The error says why Respond
+// ended and is never nil.
+//
+// A request at QoS 1 or 2 that has no answer by then goes back to the server
+// unacknowledged if another responder can take it: where filters are shared or the
+// session stays (Config.Resume). Like a message that a Handle has not finished, it
+// holds up the acknowledgements behind it until the session ends, or until another
+// consumer of this client takes it. The response to every other request says that the
+// responder has stopped.
 func (c *Client) Respond(ctx context.Context, filter string, f func(context.Context, *Message) (*Message, error)) error {
 	// The server lowers the QoS to what the request came with.
 	return c.RespondWith(ctx, RespondOptions{

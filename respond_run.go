@@ -74,7 +74,7 @@ func (r *responder) stop(stop, giveUp context.CancelCauseFunc, err error) {
 		giveUp(err)
 		return
 	}
-	time.AfterFunc(farewell, func() { giveUp(err) })
+	time.AfterFunc(leaveTimeout, func() { giveUp(err) })
 }
 
 // drain makes the server send no more requests; the queue ends behind those that are there.
@@ -88,7 +88,7 @@ func (r *responder) drain(working context.Context) {
 		_ = s.Drain(working)
 		return
 	case b.startDrain(s): // no more can come
-		s.unwant()
+		s.dropInterest()
 		b.remove(s)
 		s.queue.finishWhenEmpty()
 	}

@@ -2,8 +2,8 @@ package mqtt
 
 import "sync/atomic"
 
-// Stats are counts since Connect and the present fill of the queues. What comes on
-// the connections of SubscribeOptions.OwnConnection is included.
+// Stats counts events since Connect and the present contents of the queues. It includes
+// the connections of SubscribeOptions.OwnConnection.
 type Stats struct {
 	Connections uint64 // established so far
 	Lost        uint64 // of them, ended

@@ -9,9 +9,9 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Subscribe subscribes to one filter and returns after the server's SUBACK.
-// The Subscription already receives by then: what the server sends before the
-// SUBACK is not lost. Without a connection it waits for one under ctx.
+// Subscribe subscribes to one filter and returns after the server's SUBACK. The
+// Subscription already receives by then: a message that comes before the SUBACK is not
+// lost. Without a connection Subscribe waits for one under ctx.
 func (c *Client) Subscribe(ctx context.Context, filter string, qos QoS) (*Subscription, error) {
 	return c.SubscribeWith(ctx, SubscribeOptions{Filters: []Filter{{Filter: filter, QoS: qos}}})
 }
@@ -66,11 +66,11 @@ func (s *Subscription) wasSent() bool {
 	return s.interest.Sent()
 }
 
-// Route returns a Subscription for messages that the server sends without
-// having been asked by this client: those of subscriptions that an earlier
-// process left in a resumed session, or that the server makes on its own. It
-// sends nothing, now or after a reconnect, and gets what arrives on the filter
-// and no subscription identifier assigns to another Subscription.
+// Route returns a Subscription for messages that the server sends without a SUBSCRIBE
+// of this client: because of subscriptions that an earlier process left in a resumed
+// session, or on its own. Route sends nothing, now or after a reconnect. Its
+// Subscription gets the messages that match filter and that no subscription identifier
+// assigns to another Subscription.
 func (c *Client) Route(filter string) (*Subscription, error) {
 	o := SubscribeOptions{Filters: []Filter{{Filter: filter, QoS: ExactlyOnce}}}
 	if err := o.validate(); err != nil {
@@ -84,19 +84,20 @@ func (c *Client) Route(filter string) (*Subscription, error) {
 }
 
 // Handle subscribes and calls f for every message like Subscription.Handle, until ctx
-// or the Subscription ends, or f fails. Its Subscription ends with it: SubscribeWith
-// and Subscription.Handle are for those who want to know when it has begun, and to
-// go on with it afterwards.
+// or the Subscription ends, or f fails. Then its Subscription ends. To know when it has
+// begun, or to use the Subscription afterwards, call SubscribeWith and
+// Subscription.Handle.
 //
-// What f has not finished by then stays unacknowledged, above AtMostOnce: the
-// next Handle, Subscription or Route of this client whose filter matches gets it
-// first, and as long as none does, it holds up the acknowledgements behind it. The
-// same goes for a panic in the caller's goroutine.
-// With Config.Resume the server keeps the subscription too, so that nothing is
-// lost between two processes; Client.Unsubscribe ends it. Filters that are shared
-// it does not keep, unless SubscribeOptions.KeepShared is set: other workers are to
-// have what comes. Otherwise Handle unsubscribes when it ends, without waiting for
-// the answer.
+// Above AtMostOnce, messages that f has not finished by then stay unacknowledged. The
+// next Handle, Subscription or Route of this client whose filter matches gets them
+// first. Until then they hold up the acknowledgements behind them. The same goes for a
+// panic in the caller's goroutine.
+//
+// With Config.Resume the server keeps the subscription too, so that nothing is lost
+// between two processes; Client.Unsubscribe ends it. It does not keep shared filters
+// unless SubscribeOptions.KeepShared is set, so that other workers get the messages.
+// Without Config.Resume, Handle unsubscribes when it ends, without waiting for the
+// answer.
 //
 // If the server refuses one of the filters, Handle returns that *ServerError.
 func (c *Client) Handle(ctx context.Context, o SubscribeOptions, f func(context.Context, *Message) error) error {
@@ -117,11 +118,11 @@ func (c *Client) Handle(ctx context.Context, o SubscribeOptions, f func(context.
 // giveUp ends a Subscription whose SUBACK was not waited for.
 func (s *Subscription) giveUp(cause error) error {
 	handled := s.kind == kindHandled
-	s.neverBegan(cause, handled && s.inbox.resume)
+	s.discardUnbegun(cause, handled && s.inbox.resume)
 	if handled {
 		s.inbox.engine.do(s.leaveHandled)
 	} else {
-		s.unwant()
+		s.dropInterest()
 	}
 	return &requestError{"subscribe", s.name(), s.wasSent(), cause}
 }
@@ -130,7 +131,7 @@ func (s *Subscription) giveUp(cause error) error {
 // when they were renewed. A Subscription of which nothing is granted ends.
 func (s *Subscription) answered(a session.InterestAnswer) {
 	b := s.inbox
-	acks, err, partly := s.judge(a)
+	acks, err, partly := s.outcome(a)
 	if acks != nil {
 		b.granted(s, acks)
 	}
@@ -142,7 +143,7 @@ func (s *Subscription) answered(a session.InterestAnswer) {
 	first := s.first.begun()
 	if isOver {
 		s.refused(err, first)
-		s.unwant()
+		s.dropInterest()
 		if !first {
 			b.subscriptionEnded(true)
 		}
@@ -158,7 +159,7 @@ func (s *Subscription) answered(a session.InterestAnswer) {
 func (s *Subscription) refused(err error, first bool) {
 	switch {
 	case first:
-		s.neverBegan(err, false)
+		s.discardUnbegun(err, false)
 	case s.kind == kindHandled:
 		s.queue.cutAndKeep(err) // Client.Handle looks after what is left
 	default:
@@ -166,10 +167,10 @@ func (s *Subscription) refused(err error, first bool) {
 	}
 }
 
-// neverBegan takes out a Subscription that nobody has received from. What had
+// discardUnbegun takes out a Subscription that nobody has received from. What had
 // waited for it goes on waiting for another. With resume the server keeps the filters
 // of a handler.
-func (s *Subscription) neverBegan(err error, resume bool) {
+func (s *Subscription) discardUnbegun(err error, resume bool) {
 	b := s.inbox
 	left := s.queue.cutOff(err)
 	claimed := min(s.claimed, len(left))
@@ -182,9 +183,9 @@ func (s *Subscription) neverBegan(err error, resume bool) {
 	b.remove(s)
 }
 
-// judge makes of an answer what the caller sees: acks for each filter, and an error
+// outcome makes of an answer what the caller sees: acks for each filter, and an error
 // about the first that was refused; partly says that others were granted.
-func (s *Subscription) judge(a session.InterestAnswer) (acks []Ack, err error, partly bool) {
+func (s *Subscription) outcome(a session.InterestAnswer) (acks []Ack, err error, partly bool) {
 	if a.Err != nil {
 		return nil, a.Err, false
 	}

@@ -4,93 +4,100 @@ import "github.com/seed65a45251/mqtt/match"
 
 // SubscribeOptions describe a Subscription in full.
 type SubscribeOptions struct {
-	// Filters are what to subscribe to, at least one. $share/group/filter is a
-	// shared subscription. Filters of one Subscription should not overlap: a
-	// server may send a message once for each that it matches, as Mosquitto does
-	// on 5.0. Filters of different Subscriptions may overlap where the server has
-	// subscription identifiers: each gets the message once. Without them, before 5.0
-	// for example, nothing tells the copies of a server that sends several (NATS does)
-	// from different messages with the same content, so each Subscription gets all of
-	// them; OwnConnection for all but one avoids it.
+	// Filters are what to subscribe to, at least one. $share/group/filter is a shared
+	// subscription. Filters of one Subscription should not overlap: a server may send a
+	// message once for each filter that it matches, as Mosquitto does on 5.0.
+	//
+	// Filters of different Subscriptions may overlap where the server has subscription
+	// identifiers: each Subscription gets the message once. Without them, before 5.0
+	// for example, a server may send several copies (NATS does), which look like
+	// different messages with the same content. Each Subscription then gets all of
+	// them. OwnConnection for all but one Subscription avoids that.
 	Filters []Filter
-	// ManualAck leaves the acknowledgement of QoS 1 and 2 messages to
-	// Message.Ack. Otherwise a message is acknowledged when it is handed over:
-	// by Stream, Messages and Next when the consumer has it, by All when the loop
-	// body is done with it, by Handle when the function has returned nil.
+	// ManualAck leaves the acknowledgement of QoS 1 and 2 messages to Message.Ack. Zero
+	// means that a message is acknowledged when it is handed over: by Stream, Messages
+	// and Next when the consumer has it, by All after the loop body, by Handle when the
+	// function has returned nil.
 	ManualAck bool
 
-	// BufferMessages and BufferBytes bound the QoS 0 messages that wait for a consumer;
-	// Overflow says what happens beyond. Bytes are those of memory: topic, payload and
-	// properties as they lie there. Zero means 4,096 messages and 16 MiB. An empty buffer
-	// takes a message of any size.
+	// BufferMessages and BufferBytes bound the QoS 0 messages that wait for a consumer.
+	// Overflow decides about messages beyond that. Bytes are those of memory: topic,
+	// payload and properties as they are stored. Zero means 4,096 messages and 16 MiB.
+	// An empty buffer takes a message of any size.
 	//
-	// At QoS 1 and 2 Config.ReceiveMaximum messages and once more BufferBytes may wait,
-	// over reconnects and lost sessions too. What finds no space stays with the server:
-	// for up to a second nothing is read, until a consumer takes something; after that
-	// further messages are left without an acknowledgement, and with them those that
-	// come behind. Watch tells (ErrQueueFull). When half of the space is free, the
-	// client reconnects by itself and gets what it has left; if it was for the bytes,
-	// it announces a smaller receive maximum (5.0) for the next connections. A
-	// consumer that waits for the server, in Publish for example, has to expect that
-	// second. Where the session ends with the connection (before 5.0 without
-	// Config.Resume, or with a negative SessionExpiry) the client waits up to ten
-	// seconds instead, and what it leaves then is lost: it counts as Dropped.
+	// At QoS 1 and 2, Config.ReceiveMaximum messages and another BufferBytes may wait,
+	// over reconnects and lost sessions too. A message that finds no space stays with
+	// the server. The client first stops reading for up to a second, until a consumer
+	// takes something. Then it leaves that message and those behind it without an
+	// acknowledgement, and Watch reports ErrQueueFull. When half of the space is free,
+	// the client reconnects by itself and gets the messages that it has left. If bytes
+	// were short, it announces a smaller receive maximum (5.0) for the next
+	// connections. A consumer that waits for the server, in Publish for example, may
+	// have to wait for that second too.
+	//
+	// Where the session ends with the connection (before 5.0 without Config.Resume, or
+	// with a negative SessionExpiry), the client stops reading for up to ten seconds
+	// instead. Messages that it leaves then are lost and count as Dropped.
 	BufferMessages int
 	BufferBytes    int
 	Overflow       Overflow
 
-	// OwnConnection gives the Subscription a connection of its own, for a consumer
-	// that may be slow or stuck: on one connection a message that is held holds up
-	// the acknowledgements of all that came later, whichever Subscription wants them, and after
-	// Config.ReceiveMaximum of them the server sends nothing more at QoS 1 and 2.
+	// OwnConnection gives the Subscription a connection of its own, for a consumer that
+	// may be slow or stuck. On one connection, a message that is held holds up the
+	// acknowledgements of all later messages, whichever Subscription they belong to.
+	// After Config.ReceiveMaximum of them the server sends nothing more at QoS 1 and 2.
 	//
-	// The connection is made as Config says, by Subscribe, under its context, and
-	// lives as long as the Subscription and the client. Its client identifier is
-	// Config.ClientID with "-" and eight letters and digits that depend on the filters
-	// only, so that a session that stays (Config.Resume) is found again; with "-2" and
-	// so on for further ones at the same time. The server has to allow it all that
-	// this client may do. Without a ClientID it gets one made by the library. It has
-	// no will. Config.Attempt (which gets its ClientID), Permanent and Redirect are
-	// called for it too, perhaps at the same time. It walks over Servers by itself and
-	// may be on another one. ServerInfo, State, Flush and Reconnect do not know of it.
-	// Watch tells of it what concerns the Subscription: with that set, why the
-	// connection was lost, a lost session, and the end. If it ends for good, the
-	// Subscription ends with the reason, and the client goes on. Unsubscribe and Drain
-	// end the session too (before 5.0 with Config.Resume the server keeps an empty
-	// one). What a Handle has not finished waits for the next Handle of the same
-	// filters. Client.Unsubscribe does not reach it. Zero means that the Subscription
-	// shares the client's connection.
+	// Subscribe makes the connection, as Config says and under its context. The
+	// connection lives as long as the Subscription and the client. It has no will. Its
+	// client identifier is Config.ClientID with "-" and eight letters and digits that
+	// depend on the filters only, so that a session that stays (Config.Resume) is found
+	// again. Further ones at the same time end in "-2" and so on. Without a ClientID,
+	// the library makes the identifier. The server has to allow this identifier all
+	// that it allows the client.
+	//
+	// Config.Attempt (which gets this ClientID), Permanent and Redirect are called for
+	// this connection too, perhaps at the same time as for the client's. It goes
+	// through Servers by itself and may be on another one. ServerInfo, State, Flush and
+	// Reconnect do not include it, and Client.Unsubscribe does not reach it. Watch
+	// reports what concerns the Subscription, with Event.Subscription set: why the
+	// connection was lost, a lost session, and the end. If the connection ends for
+	// good, the Subscription ends with the reason, and the client continues.
+	//
+	// Unsubscribe and Drain end the session too (before 5.0 with Config.Resume the
+	// server keeps an empty one). Messages that a Handle has not finished wait for the
+	// next Handle of the same filters. Zero means that the Subscription shares the
+	// client's connection.
 	OwnConnection bool
 
 	// UserProperties go with SUBSCRIBE (5.0).
 	UserProperties []UserProperty
 
 	// KeepShared leaves shared filters subscribed where the server keeps the session
-	// (Config.Resume). Zero means that they are unsubscribed when their worker ends,
-	// in order: by Client.Handle's return, or by Close, Disconnect or DisconnectWith.
-	// Otherwise the server would go on to give the absent worker its share of the
-	// messages, which others are there to handle. What the worker has received and
-	// not acknowledged by then, the server keeps for it or gives to the others, as it
-	// likes: Drain before the end leaves as little of that as possible.
+	// (Config.Resume). Zero means that they are unsubscribed when their worker ends in
+	// order: when Client.Handle returns, or with Close, Disconnect or DisconnectWith. A
+	// filter that stays subscribed makes the server give the absent worker its share of
+	// the messages, which others could handle. The server keeps messages that the
+	// worker has received and not acknowledged, or gives them to the others, as it
+	// likes. Drain before the end leaves as few of them as possible.
 	KeepShared bool
 
 	// What follows is for Handle.
 
-	// Lend makes messages valid only until the function returns, with all that they
-	// point to: on a busy connection they are not copied and cost no allocation.
-	// Message.Clone is for those that are kept. Zero means that messages are the
-	// function's own. Without Handle messages are always their receiver's own.
+	// Lend makes messages valid, with all that they point to, only until the function
+	// returns. On a busy connection they are then not copied and cost no allocation.
+	// Message.Clone returns a copy to keep. Zero means that messages belong to the
+	// function. Without Handle, messages always belong to their receiver.
 	Lend bool
-	// Concurrency is how many calls of the function may run at once. Messages with
-	// the same key are still handled one after the other, in their order. Zero
-	// means one. (Respond has the same setting in RespondOptions.Concurrency.)
+	// Concurrency is how many calls of the function may run at once. Messages with the
+	// same key are still handled one after the other, in their order. Zero means one.
+	// (For Respond use RespondOptions.Concurrency.)
 	Concurrency int
 	// OrderBy returns the key of a message, with Concurrency. If nil, it is the topic.
 	OrderBy func(*Message) string
 }
 
-// Overflow says what a Subscription does with a QoS 0 message for which its
-// buffer has no space. QoS 1 and 2 messages stay with the server then; see
+// Overflow decides about a QoS 0 message for which the buffer of a Subscription has no
+// space. QoS 1 and 2 messages stay with the server then; see
 // SubscribeOptions.BufferBytes.
 type Overflow uint8
 

@@ -61,8 +61,6 @@ type group struct {
 const maxSubscriptionID = wire.MaxRemainingLength
 
 func (r *router) init(prefixes []string, resume bool) {
-	r.routes = make(map[string]*route)
-	r.groups = make(map[uint32]*group)
 	r.prefixes = prefixes
 	if resume { // the session may have the identifiers of an earlier process
 		r.lastID = rand.Uint32N(maxSubscriptionID)
@@ -76,6 +74,9 @@ func (r *router) addLocked(s *Subscription) error {
 	}
 	if err := r.conflictLocked(s); err != nil {
 		return err
+	}
+	if r.routes == nil {
+		r.routes, r.groups = make(map[string]*route), make(map[uint32]*group)
 	}
 	r.last = shortcut{}
 	r.added++
@@ -227,9 +228,9 @@ func (r *router) ungroupLocked(t *route) {
 	t.groups = nil
 }
 
-// heirsLocked returns the Subscriptions with higher numbers than last that want some of
+// successorsLocked returns the Subscriptions with higher numbers than last that want some of
 // messages, in their order.
-func (r *router) heirsLocked(last uint64, messages []*Message) (subs []*Subscription) {
+func (r *router) successorsLocked(last uint64, messages []*Message) (subs []*Subscription) {
 	for _, m := range messages {
 		r.scratch = r.tree.Append(r.scratch[:0], m.Topic)
 		for _, t := range r.scratch {
@@ -244,9 +245,9 @@ func (r *router) heirsLocked(last uint64, messages []*Message) (subs []*Subscrip
 	return slices.Compact(subs)
 }
 
-// everybodyLocked returns all Subscriptions, those whose consumers only take what is
+// allLocked returns all Subscriptions, those whose consumers only take what is
 // left last.
-func (r *router) everybodyLocked() []*Subscription {
+func (r *router) allLocked() []*Subscription {
 	return append(inOrder(r.subs), inOrder(r.emptying)...)
 }
 

@@ -21,14 +21,14 @@ func (b *inbox) leaveResponseTopicsLocked() {
 	for _, filter := range b.router.responseTopics() {
 		// Where it finds no space the session keeps the subscription, and the
 		// responses that come for nobody are dropped.
-		_ = b.engine.Request(&session.Request{Unsubscribe: &wire.Unsubscribe{Filters: []string{filter}}, Owner: nobody{}})
+		_ = b.engine.Request(&session.Request{Unsubscribe: &wire.Unsubscribe{Filters: []string{filter}}, Owner: noOwner{}})
 	}
 }
 
-// nobody waits for an answer.
-type nobody struct{}
+// noOwner owns a request whose answer is ignored.
+type noOwner struct{}
 
-func (nobody) answer(*session.Request) {}
+func (noOwner) answer(*session.Request) {}
 
 // responseTopics returns the filters of Subscriptions that mean nothing to a later
 // process, and that the server has granted.

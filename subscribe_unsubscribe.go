@@ -10,12 +10,11 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// Unsubscribe ends subscriptions that the server holds for this client and
-// that belong to no Subscription: those of an earlier process in a resumed
-// session. Filters that a Subscription has are left out; messages that wait for
-// somebody to claim them are acknowledged and dropped where filters match them.
-// It waits for the server's answer, and without a connection for the next one.
-// When ctx ends first, the request goes on.
+// Unsubscribe ends subscriptions that the server holds for this client and that belong
+// to no Subscription, such as those of an earlier process in a resumed session. Filters
+// that a Subscription has are left out. Messages that match filters and wait to be
+// claimed are acknowledged and dropped. Unsubscribe waits for the server's answer, and
+// without a connection for the next one. The request stays under way when ctx ends.
 func (c *Client) Unsubscribe(ctx context.Context, filters ...string) error {
 	_, err := c.UnsubscribeWith(ctx, UnsubscribeOptions{Filters: filters})
 	return err
@@ -23,14 +22,14 @@ func (c *Client) Unsubscribe(ctx context.Context, filters ...string) error {
 
 // UnsubscribeOptions describe an UNSUBSCRIBE in full.
 type UnsubscribeOptions struct {
-	// Filters are what to end, at least one.
+	// Filters are the filters to unsubscribe from, at least one.
 	Filters []string
-	// UserProperties go with UNSUBSCRIBE (5.0), with each if it takes several.
+	// UserProperties go with UNSUBSCRIBE (5.0), with each packet if there are several.
 	UserProperties []UserProperty
 }
 
-// UnsubscribeWith is Unsubscribe with all options. It returns what the server said
-// of each filter that was sent, in their order.
+// UnsubscribeWith is Unsubscribe with all options. It returns the server's answer for
+// each filter that was sent, in their order.
 func (c *Client) UnsubscribeWith(ctx context.Context, o UnsubscribeOptions) ([]Ack, error) {
 	filters := o.Filters
 	if len(filters) == 0 {

@@ -10,15 +10,15 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// Subscription is a stream of messages. It lives, across reconnects and lost
-// sessions, until Unsubscribe, Drain, the end of the client, or until the
-// server refuses to renew it.
+// Subscription is a stream of messages. It lives, across reconnects and lost sessions,
+// until Unsubscribe, Drain, the end of the client, or until the server refuses to renew
+// it.
 //
 // Stream, Messages, Next, All and Handle receive. They may follow each other, and
-// several goroutines may receive at once: each message goes to one of them. What one
-// has taken and not handed over when it ends is the next one's. (While a Stream or
-// Messages is open, one message is always on its way to the channel, where Next
-// would not see it.)
+// several goroutines may receive at once: each message goes to one of them. A consumer
+// that ends leaves the messages that it has taken and not handed over to the next one.
+// (While a Stream or Messages is open, one message is always on its way to the channel,
+// where Next would not see it.)
 type Subscription struct {
 	inbox   *inbox
 	kind    kind
@@ -81,8 +81,9 @@ func (s *Subscription) pop(ctx context.Context, c *consumer, handedOver int, dst
 	}
 }
 
-// Next waits for the next message. After the end of the Subscription it
-// returns what Err returns, or ErrUnsubscribed.
+// Next waits for the next message. After the end of the Subscription it returns what
+// Err returns, or ErrUnsubscribed where that is nil. The end of ctx is returned as its
+// cause.
 func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 	var next [1]item
 	if _, err := s.pop(ctx, nil, 0, next[:], !s.options.ManualAck); err != nil {
@@ -91,10 +92,10 @@ func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 	return next[0].owned(), nil
 }
 
-// All returns an iterator over the messages. Each is acknowledged after the
-// loop body, unless ManualAck is set. The loop ends silently with Unsubscribe
-// and Drain; when ctx or the Subscription ends otherwise, the last step yields
-// a nil message and the reason.
+// All returns an iterator over the messages. Each is acknowledged after the loop body,
+// unless ManualAck is set. The loop ends without an error after Unsubscribe and Drain.
+// When ctx or the Subscription ends otherwise, the last step yields a nil message and
+// the reason.
 func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		for {
@@ -117,8 +118,8 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 	}
 }
 
-// Err returns why the Subscription ended: nil while it lives and after
-// Unsubscribe and Drain.
+// Err returns why the Subscription ended. It is nil while the Subscription lives, and
+// after Unsubscribe and Drain.
 func (s *Subscription) Err() error {
 	if err := s.queue.err(); !errors.Is(err, ErrUnsubscribed) {
 		return err
@@ -138,19 +139,19 @@ func (s *Subscription) Granted() []ReasonCode {
 	return codes
 }
 
-// Answers returns what Granted returns with what else the server said: the reason
-// string and the user properties of the SUBACK that has the filter.
+// Answers returns what Granted returns, with the reason string and the user properties
+// of the SUBACK for each filter.
 func (s *Subscription) Answers() []Ack {
 	s.inbox.router.mu.Lock()
 	defer s.inbox.router.mu.Unlock()
 	return slices.Clone(s.granted)
 }
 
-// Held returns what the Subscription has got at QoS 1 and 2 and is not acknowledged:
-// what waits for a consumer, and what consumers have not acknowledged.
+// Held counts the QoS 1 and 2 messages that the Subscription has got and not
+// acknowledged: those that wait for a consumer, and those that consumers hold.
 func (s *Subscription) Held() Held { return s.inbox.holds.held(&s.holds) }
 
-// Dropped returns how many messages for this Subscription were dropped: at QoS 0 because
-// they found no space in the buffer, and at any QoS because they were malformed or larger
-// than Config.MaximumPacketSize and the server sent them again and again.
+// Dropped returns how many messages for this Subscription were dropped: QoS 0 messages
+// that found no space in the buffer, and messages of any QoS that the server sent again
+// and again although they were malformed or larger than Config.MaximumPacketSize.
 func (s *Subscription) Dropped() uint64 { return s.queue.lost() }

@@ -5,22 +5,22 @@ import (
 	"slices"
 )
 
-// Stream returns a channel on which messages arrive until ctx or the Subscription
-// ends, which closes it. ctx ends the channel only: the Subscription lives on, and
-// what comes meanwhile waits for the next consumer. After the loop ctx.Err says
-// whether ctx has ended, and Err why the Subscription has: nil while it lives and
-// after Unsubscribe and Drain. A nil ctx never ends.
+// Stream returns a channel on which messages arrive until ctx or the Subscription ends.
+// Their end closes the channel. The end of ctx leaves the Subscription alive, and later
+// messages wait for the next consumer. After the loop ctx.Err says whether ctx has
+// ended, and Err why the Subscription has: nil while it lives and after Unsubscribe and
+// Drain. If ctx is nil, it never ends.
 //
-// A message is handed over, and acknowledged unless ManualAck is set, when it was
-// received from the channel, which has no buffer. What was not received when ctx
-// ends is the next consumer's, before all that came later: that of another Stream,
-// Next, All, Handle or Messages. (A consumer that receives while ctx ends may still
-// get a message; it has it, and nobody else does.)
+// The channel has no buffer. A message is handed over when it is received from the
+// channel, and is acknowledged then unless ManualAck is set. A message that was not
+// received when ctx ends goes to the next consumer, before all later messages: to
+// another Stream, Next, All, Handle or Messages. (A consumer that receives while ctx
+// ends may still get a message. It is then the only one that has it.)
 //
-// Each call has a channel and a goroutine of its own, which ends with ctx, the
-// Subscription or the client, also if nobody receives. Until then it holds one
-// message ready: a loop that is left early has to end ctx, and several goroutines
-// that receive from one channel share messages better than several Streams do.
+// Each call has a channel and a goroutine of its own. The goroutine ends with ctx, the
+// Subscription or the client, also if the program does not receive. Until then it holds
+// one message ready. So end ctx after leaving a loop early, and prefer several
+// goroutines on one channel to several Streams: they share messages better.
 func (s *Subscription) Stream(ctx context.Context) <-chan *Message {
 	if ctx == nil {
 		ctx = context.Background()
@@ -28,12 +28,12 @@ func (s *Subscription) Stream(ctx context.Context) <-chan *Message {
 	return s.stream(ctx, 0)
 }
 
-// Messages is Stream without a context: its channel, the same at every call, is
-// closed when the Subscription ends; Err then says why. Messages that were not
-// taken by then are gone, unless it ends by Drain.
+// Messages is Stream without a context. Every call returns the same channel, which is
+// closed when the Subscription ends; Err then says why. Messages that were not taken by
+// then are dropped, unless the Subscription ends by Drain.
 //
-// Where all filters are AtMostOnce the channel is buffered and may hold up to 32
-// messages beyond the limits of the Subscription, which is faster. Above AtMostOnce
+// Where all filters are AtMostOnce the channel is buffered, which is faster, and may
+// hold up to 32 messages beyond the limits of the Subscription. Above AtMostOnce
 // Messages and Stream cost the same.
 func (s *Subscription) Messages() <-chan *Message {
 	s.channel.once.Do(func() { s.channel.ch = s.stream(context.Background(), s.ahead()) })

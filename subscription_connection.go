@@ -30,7 +30,7 @@ func (c *Client) subscribeOwn(ctx context.Context, o SubscribeOptions, k kind) (
 	o.OwnConnection = false
 	s, err := own.subscribe(ctx, o, k)
 	if s == nil {
-		own.retire(true)
+		own.endOrPark(true)
 		return nil, err
 	}
 	own.served.Store(s)
@@ -53,7 +53,7 @@ func (c *Client) openOwn(ctx context.Context, filters []Filter) (*Client, error)
 	if err == nil {
 		own.parent = c
 		own.watchers.relay = own.relay
-		own.inbox.subscriptionEnded = own.retire
+		own.inbox.subscriptionEnded = own.endOrPark
 		_, err = own.begin(ctx)
 	}
 	ended := c.own.connected(id, own, func(err error) { own.closeFor(err) }, err)
@@ -102,18 +102,18 @@ func (c *Client) relay(e Event) {
 		Unproven: e.Unproven, Subscription: s, Age: e.Age})
 }
 
-// retire ends the client of a Subscription that has ended, without waiting. With
+// endOrPark ends the client of a Subscription that has ended, without waiting. With
 // forget the server forgets the session. A client of whose last handler messages are
 // left stays for the next one of the same filters.
-func (c *Client) retire(forget bool) {
+func (c *Client) endOrPark(forget bool) {
 	park := c.inbox.unclaimed.any() && !forget
-	c.parent.own.retire(c.cfg.ClientID, c, park, func() Stats { return c.goOut(forget) })
+	c.parent.own.endOrPark(c.cfg.ClientID, c, park, func() Stats { return c.endNow(forget) })
 }
 
-// goOut ends the client of a Subscription that has ended, and returns what it has
+// endNow ends the client of a Subscription that has ended, and returns what it has
 // counted.
-func (c *Client) goOut(forget bool) Stats {
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+func (c *Client) endNow(forget bool) Stats {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	o := DisconnectOptions{}
 	if forget {
@@ -138,8 +138,11 @@ func (c *Client) disconnectOwn(ctx context.Context, o DisconnectOptions) (wait f
 // ownStats returns what the clients behind Subscriptions have counted.
 func (c *Client) ownStats() Stats {
 	clients := c.own.all(nil)
+	var sum Stats
 	c.own.mu.Lock()
-	sum := c.own.past
+	if c.own.past != nil {
+		sum = *c.own.past
+	}
 	c.own.mu.Unlock()
 	for _, own := range clients {
 		sum.add(own.client.Stats())
@@ -154,7 +157,7 @@ type ownClients[C comparable] struct {
 	mu      sync.Mutex // never held while a client is called
 	clients map[string]ownClient[C]
 	ended   error          // why there will be no further ones
-	past    Stats          // of those that have ended
+	past    *Stats         // of those that have ended; nil: none has
 	closing sync.WaitGroup // those that end with their Subscription
 }
 
@@ -224,9 +227,9 @@ func (oc *ownClients[C]) connected(id string, client C, end func(error), err err
 	return oc.ended
 }
 
-// retire calls goOut, which ends client for good, on a goroutine of its own. With park
+// endOrPark calls endNow, which ends client for good, on a goroutine of its own. With park
 // the client is parked instead. If it is not in the list any more nothing happens.
-func (oc *ownClients[C]) retire(id string, client C, park bool, goOut func() Stats) {
+func (oc *ownClients[C]) endOrPark(id string, client C, park bool, endNow func() Stats) {
 	oc.mu.Lock()
 	defer oc.mu.Unlock()
 	e := oc.clients[id]
@@ -241,9 +244,12 @@ func (oc *ownClients[C]) retire(id string, client C, park bool, goOut func() Sta
 	gone := make(chan struct{})
 	oc.clients[id] = ownClient[C]{gone: gone}
 	oc.closing.Go(func() {
-		stats := goOut()
+		stats := endNow()
 		oc.mu.Lock()
 		defer oc.mu.Unlock()
+		if oc.past == nil {
+			oc.past = new(Stats)
+		}
 		oc.past.add(stats)
 		close(gone)
 		delete(oc.clients, id)

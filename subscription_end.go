@@ -7,11 +7,11 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// Unsubscribe ends the Subscription at once. Messages that nobody has taken
-// are dropped, acknowledged so that they do not come again. It then waits for
-// the server's answer, unless another Subscription still needs the filters; an
-// error says that the server did not agree or that the answer did not come, so
-// that it may go on sending. The request goes on when ctx ends.
+// Unsubscribe ends the Subscription at once. Messages that no consumer has taken are
+// dropped, and acknowledged so that they do not come again. Unsubscribe then waits for
+// the server's answer, unless another Subscription still needs the filters. An error
+// says that the server did not agree or that its answer did not come, so that it may go
+// on sending. The request stays under way when ctx ends.
 func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	s.discard(ErrUnsubscribed)
 	s.inbox.remove(s)
@@ -21,10 +21,10 @@ func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	return err
 }
 
-// Drain unsubscribes and lets the consumers take what the server sends before
-// its answer; then the Subscription ends. Drain returns when they have, or with
-// ctx, which leaves what is still there to the consumers, or to Unsubscribe to
-// drop. What lies in the buffered channel of Messages counts as taken.
+// Drain unsubscribes and lets the consumers take what the server sends before its
+// answer. Then the Subscription ends. Drain returns when the consumers have taken all,
+// or when ctx ends. The end of ctx leaves the rest to the consumers, or to Unsubscribe
+// to drop. A message in the buffered channel of Messages counts as taken.
 func (s *Subscription) Drain(ctx context.Context) error {
 	var err error
 	if s.inbox.startDrain(s) {
@@ -57,8 +57,8 @@ func (s *Subscription) unsubscribe(ctx context.Context) error {
 	return err
 }
 
-// unwant ends what s wants of the server, and does not wait for its answer.
-func (s *Subscription) unwant() {
+// dropInterest ends what s wants of the server, and does not wait for its answer.
+func (s *Subscription) dropInterest() {
 	if s.interest != nil {
 		s.inbox.engine.do(func(engine *session.Client) { engine.Subscriptions.Remove(s.interest, false) })
 	}
@@ -68,7 +68,7 @@ func (s *Subscription) unwant() {
 func (s *Subscription) unsubscribeLater() {
 	s.discard(ErrUnsubscribed)
 	s.inbox.remove(s)
-	s.unwant()
+	s.dropInterest()
 	s.inbox.subscriptionEnded(true)
 }
 

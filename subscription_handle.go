@@ -6,26 +6,26 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Handle calls f for every message until ctx or the Subscription ends, or f fails.
-// It waits for the last f before it returns. Without SubscribeOptions.Concurrency f
-// runs for one message at a time, in the caller's goroutine.
+// Handle calls f for every message until ctx or the Subscription ends, or f fails. It
+// waits for the last call of f before it returns. Without SubscribeOptions.Concurrency
+// f runs for one message at a time, in the caller's goroutine.
 //
-// A message is acknowledged when f returns nil, unless ManualAck is set. By
-// returning a ReasonCode as it is, not wrapped, f refuses a message for good: the
-// server is told why (before 5.0 it takes it for acknowledged), and Handle goes on.
-// Every other error ends Handle, which returns it. The end of ctx is returned as its
-// cause, that of the Subscription as Next returns it. The error is never nil.
+// A message is acknowledged when f returns nil, unless ManualAck is set. If f returns a
+// ReasonCode as it is, not wrapped, it refuses the message for good: the server gets
+// the code (before 5.0 an acknowledgement), and Handle continues. Every other error
+// ends Handle, which returns it. If ctx ends, Handle returns its cause. If the
+// Subscription ends, it returns what Next returns. The error is never nil.
 //
-// The Subscription lives on when ctx ends and when f fails. What f has not
-// finished is the next consumer's, before all that came later, beginning with the
-// message that f failed for, and until then it is not acknowledged: that holds up
-// the acknowledgements behind it. The same goes for a panic in the caller's
-// goroutine. After Unsubscribe nothing more is handled; what is left is dropped and
-// acknowledged. Drain waits until f has returned for all messages.
+// When ctx ends or f fails, the Subscription lives on. The next consumer gets what f
+// has not finished, before all later messages, beginning with the message that f failed
+// for. Until then these messages are not acknowledged and hold up the acknowledgements
+// behind them. The same goes for a panic in the caller's goroutine. After Unsubscribe
+// nothing more is handled; the rest is dropped and acknowledged. Drain waits until f
+// has returned for all messages.
 //
-// Several calls may run at once, also beside other consumers: each message goes to
-// one of them, and the order is kept within each. With Concurrency a call takes up
-// to 16 messages for each of its workers ahead.
+// Several calls of Handle may run at once, also beside other consumers: each message
+// goes to one of them, and each gets its messages in order. With Concurrency a call
+// takes up to 16 messages ahead for each of its workers.
 func (s *Subscription) Handle(ctx context.Context, f func(context.Context, *Message) error) error {
 	if f == nil {
 		return errNoFunction(&s.options)

@@ -134,7 +134,7 @@ func (b *inbox) giveBack(last uint64, items []item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	messages := ownedFirm(items)
-	for _, next := range r.heirsLocked(last, messages) {
+	for _, next := range r.successorsLocked(last, messages) {
 		b.unclaimed.want(next.topicsLocked())
 		messages = slices.DeleteFunc(messages, func(m *Message) bool {
 			if !slices.ContainsFunc(next.routes, func(t *route) bool { return t.matches(m.Topic) }) || !next.queue.pushHeld(m) {

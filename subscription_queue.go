@@ -35,15 +35,15 @@ func (m *item) owned() *Message {
 	return m.Message
 }
 
-// releaseAll gives back what was lent of items that nobody gets.
+// releaseAll gives back the leases of items that no consumer gets, and leaves the
+// messages unacknowledged.
 func releaseAll(items []item) {
 	for _, it := range items {
 		it.lease.release(1)
 	}
 }
 
-// dismiss acknowledges messages that nobody wants, which must not hold up
-// others.
+// dismiss acknowledges messages that no consumer wants, so that they hold up no others.
 func dismiss(items []item) {
 	for _, m := range items {
 		m.Ack()
@@ -51,8 +51,18 @@ func dismiss(items []item) {
 	}
 }
 
-// queue holds the messages of one Subscription between the reader, which never
-// waits for a consumer, and its consumers.
+// queue holds the messages of one Subscription between the reader, which adds them, and
+// its consumers. mu guards all fields but the channels. Inside it only the lock of
+// holds is taken. Signals to the channels never wait.
+//
+// The reader is the only caller of push. It does not wait in there: pushFull asks it to
+// wait for space and try again. Consumers call pop. One that found nothing waits for a
+// token in ready and then calls woken. Each token wakes one consumer, which passes it
+// on while there is more to take, or when the queue is closed.
+//
+// A message that pop returned belongs to the consumer. A consumer registered with
+// addConsumer may take messages ahead, and says with its next pop how many it has
+// handed over. What it has not begun can go back to the queue.
 type queue struct {
 	mu      sync.Mutex
 	items   []item
@@ -77,7 +87,7 @@ type queue struct {
 
 	waiting int  // consumers that found the queue empty and wait for ready
 	blocked bool // the reader found it full and waits until it is half empty
-	early   bool // there is more space, for nobody can receive before Subscribe returns
+	early   bool // there is more space, because no consumer can receive before Subscribe returns
 
 	ready chan struct{} // one token: there is something to take, or the end
 	space chan struct{} // one token: something was taken
@@ -112,13 +122,13 @@ const (
 	pushLeft           // the server has to keep it, and all that follow it
 	pushDropped        // the message or older ones were dropped
 	pushEpisode        // likewise, for the first time since there was space
-	pushClosed         // nobody wants it any more
+	pushClosed         // the queue is closed
 )
 
-// push queues items in order. It says how many of them it has dealt with, what
-// became of the next if that is not all, and whether an episode of drops has
-// begun. A caller that puts off waking consumers has to wake them soon if they are still
-// asleep.
+// push queues items in order. n is how many of them are dealt with, and result is what
+// became of the next if there is one. episode reports whether an episode of drops has
+// begun. With putOff the caller puts off waking consumers: if asleep is returned true,
+// it has to call wake soon.
 func (q *queue) push(items []item, putOff bool) (n int, result pushed, episode, asleep bool) {
 	q.mu.Lock()
 	n = q.addAllLocked(items)
@@ -139,8 +149,8 @@ func (q *queue) push(items []item, putOff bool) (n int, result pushed, episode, 
 	return n, result, episode, asleep
 }
 
-// pushHeld queues a message that is held already, whatever the limits. It says whether
-// somebody may still take it.
+// pushHeld queues a message that is held already, whatever the limits. It reports
+// whether a consumer may still take it.
 func (q *queue) pushHeld(m *Message) bool {
 	q.mu.Lock()
 	if q.closed != nil || q.final {
@@ -162,8 +172,7 @@ func (q *queue) pushHeld(m *Message) bool {
 // wake wakes a consumer that waits, which wakes the next if there is more to take.
 func (q *queue) wake() { signal(q.ready) }
 
-// addAllLocked queues items if there is space for all of them, which it says by their
-// number.
+// addAllLocked queues all of items or none. It returns how many it has queued.
 func (q *queue) addAllLocked(items []item) int {
 	if q.closed != nil || q.final {
 		return 0
@@ -301,13 +310,13 @@ func (q *queue) tidyLocked() (moved int) {
 	return moved
 }
 
-// pop takes messages into dst, as many as there are and fit. Without any, err says
-// whether there will never be one; if there may be, the caller counts as waiting until
-// it calls woken.
+// pop takes messages into dst, as many as there are and fit. If it takes none and err
+// is nil, the caller counts as waiting: it has to wait for ready and then call woken.
+// err says why no message will come any more.
 //
-// c has handed over so many of the messages that it took before. If c is nil, a message
-// counts as handed over at once. With acknowledge they are acknowledged before the
-// queue can end, and nobody has one that is not.
+// c has handed over handedOver of the messages that it took before. If c is nil, a
+// message counts as handed over at once. With acknowledge the messages are acknowledged
+// before the queue can end, so that no consumer has one that is not.
 func (q *queue) pop(c *consumer, handedOver int, dst []item, acknowledge bool) (n int, err error) {
 	q.mu.Lock()
 	if c != nil {
@@ -397,13 +406,13 @@ func (q *queue) woken() {
 	q.waiting--
 }
 
-// The end of a queue has three ways. finishWhenEmpty is that of Drain: nothing is added
+// A queue ends in one of three ways. finishWhenEmpty is that of Drain: nothing is added
 // any more, and the queue closes when consumers have handed over what is there. cutOff
-// and cutAndKeep are at once: consumers give up what they have not begun. What nobody
-// took is returned by cutOff, and stays for it after cutAndKeep.
+// and cutAndKeep are at once: consumers give up what they have not begun. cutOff
+// returns the messages that no consumer took; cutAndKeep keeps them for cutOff.
 
-// cutOff closes the queue because of err, at once, and returns the messages that nobody
-// took.
+// cutOff closes the queue because of err, at once, and returns the messages that no
+// consumer took. The caller has to release or dismiss them.
 func (q *queue) cutOff(err error) []item {
 	q.mu.Lock()
 	rest := q.items[q.head:]
@@ -415,8 +424,8 @@ func (q *queue) cutOff(err error) []item {
 	return rest
 }
 
-// cutAndKeep closes the queue because of err, at once. What nobody took, and what comes
-// back, stays for cutOff to return.
+// cutAndKeep closes the queue because of err, at once. Messages that no consumer took,
+// and those that consumers give back, stay for cutOff to return.
 func (q *queue) cutAndKeep(err error) {
 	q.mu.Lock()
 	q.kept = q.closed == nil
@@ -466,7 +475,7 @@ func (q *queue) err() error {
 	return q.closed
 }
 
-// countRefused counts a message that came and cannot be handed to anybody.
+// countRefused counts a message that came and cannot be handed over.
 func (q *queue) countRefused() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/seed65a45251/mqtt/session"
 )
 
-// SessionState says what became of the session with a new connection.
+// SessionState is what became of the session with a new connection.
 type SessionState uint8
 
 // What can become of a session.
@@ -24,27 +24,28 @@ type Event struct {
 	Time  time.Time
 	State State
 	// Err is why the connection or the client ended, why a Subscription could not be
-	// renewed, or what happens to messages: ErrQueueFull says that a Subscription has
-	// no space, ErrStalled that a message is held long, ErrUnclaimed that messages of an
-	// earlier session were dropped.
+	// renewed, or what happens to messages. ErrQueueFull says that a Subscription has
+	// no space, ErrStalled that a message has been held long, ErrUnclaimed that
+	// messages of an earlier session were dropped.
 	Err error
-	// Attempt counts the attempts since the connection was lost, from 1; Delay
-	// is how long the client waits before it. With Connecting and Reconnecting.
+	// Attempt counts the attempts since the connection was lost, from 1. Delay is how
+	// long the client waits before the attempt. Both are set with Connecting and
+	// Reconnecting.
 	Attempt int
 	Delay   time.Duration
-	// Server is the address of the server that is tried. With Connecting.
+	// Server is the address of the server that is tried. It is set with Connecting.
 	Server string
-	// Session says what became of the session. With Connected.
+	// Session says what became of the session. It is set with Connected.
 	Session SessionState
-	// Unproven says that the session that the server had need not be the one of the
-	// last connection: it may be that of an earlier visit to this server, with another
-	// in between, or an empty one, begun for a CONNECT whose answer got lost. Filters
-	// are subscribed again and what was not acknowledged is published again, so that
-	// messages may arrive twice. With SessionResumed.
+	// Unproven says that the server's session may differ from that of the last
+	// connection: it may be older, from before a connection to another server, or an
+	// empty one, begun for a CONNECT whose answer got lost. The client subscribes again
+	// and publishes again what was not acknowledged, so messages may arrive twice. It
+	// is set with SessionResumed.
 	Unproven bool
-	// Subscription is the one that Err is about, if any.
+	// Subscription is the one that Err is about. If nil, Err is about none.
 	Subscription *Subscription
-	// Age is how long the oldest message is held. With ErrStalled.
+	// Age is how long the oldest message has been held. It is set with ErrStalled.
 	Age time.Duration
 }
 
@@ -150,8 +151,7 @@ func (s State) String() string {
 	return "closed"
 }
 
-// ServerInfo is what is known of the server and agreed with it, as of the last
-// connection.
+// ServerInfo is what the last connection learned of the server and agreed on with it.
 type ServerInfo struct {
 	Version        Version
 	Fallback       error // why Version is not 5.0, with Auto; nil: it is, or was chosen
@@ -169,5 +169,5 @@ type ServerInfo struct {
 // status is what is known of a client. Guarded by engine.mu.
 type status struct {
 	state State
-	info  ServerInfo
+	last  *ServerInfo // of the connection before, while there is none; nil: there was none
 }

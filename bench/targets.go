@@ -122,10 +122,10 @@ func costTargets(client, anyOwned []string) []target {
 		{"allocations, receive, Messages", "recv0-256", client, allocations, one, "per message", true},
 		{"allocations, receive, All or Handle", "recv0-256", anyOwned, allocations, one, "per message", true},
 		{"1 MiB copied at most once", "pub0-1M", client, allocated, 1.01 * (1 << 20), "B per message", true},
-		{"idle, 2,000 clients", "idle-2000", client, goroutines, 4, "goroutines", true},
-		{"idle, 2,000 clients", "idle-2000", client, memory, 14, "KiB", true},
-		{"idle, 10,000 clients", "idle-10000", client, goroutines, 4, "goroutines", true},
-		{"idle, 10,000 clients", "idle-10000", client, memory, 14, "KiB", true},
+		{"idle, 2,000 clients", "idle-2000", client, goroutines, 5, "goroutines", true},
+		{"idle, 2,000 clients", "idle-2000", client, memory, 20, "KiB", true},
+		{"idle, 10,000 clients", "idle-10000", client, goroutines, 5, "goroutines", true},
+		{"idle, 10,000 clients", "idle-10000", client, memory, 20, "KiB", true},
 	}
 }
 

@@ -16,24 +16,24 @@ type doors struct {
 	limit int // of clients; as many may be silent, and as many may wait, see excess
 
 	mu      sync.Mutex // guards the rest; a leaf
-	silent  *census.Census[netip.Addr, visitor]
+	silent  *census.Census[netip.Addr, evictable]
 	waiting int
-	bulky   *census.Census[netip.Addr, visitor] // connections whose CONNECT needs a large buffer
-	clients *census.Census[string, visitor]     // by their tenants
+	bulky   *census.Census[netip.Addr, evictable] // connections whose CONNECT needs a large buffer
+	clients *census.Census[string, evictable]     // by their tenants
 }
 
-// visitor is a connection that doors may end in favour of another.
-type visitor interface {
+// evictable is a connection that doors may end in favour of another.
+type evictable interface {
 	cut()   // ends it at once
 	evict() // ends it as a client, which is told why
 }
 
 // standing is what a connection counts as. doors.mu guards it.
 type standing struct {
-	silent *census.Member[netip.Addr, visitor]
+	silent *census.Member[netip.Addr, evictable]
 	waits  bool
-	bulky  *census.Member[netip.Addr, visitor]
-	client *census.Member[string, visitor]
+	bulky  *census.Member[netip.Addr, evictable]
+	client *census.Member[string, evictable]
 }
 
 const (
@@ -49,7 +49,7 @@ const (
 )
 
 func newDoors(limit int) doors {
-	return doors{limit: limit, silent: census.New[netip.Addr, visitor](), bulky: census.New[netip.Addr, visitor](), clients: census.New[string, visitor]()}
+	return doors{limit: limit, silent: census.New[netip.Addr, evictable](), bulky: census.New[netip.Addr, evictable](), clients: census.New[string, evictable]()}
 }
 
 // excess returns how many connections may be silent, and how many may wait.
@@ -58,7 +58,7 @@ func (d *doors) excess() int { return max(d.limit, excessMaximum) }
 // arrive counts a new connection. If too many are silent, the one that has been
 // silent longest, of the address that has most of them, loses its place. It reports
 // whether there is space.
-func (d *doors) arrive(v visitor, s *standing, addr netip.Addr) (loser *census.Member[netip.Addr, visitor], fits bool) {
+func (d *doors) arrive(v evictable, s *standing, addr netip.Addr) (loser *census.Member[netip.Addr, evictable], fits bool) {
 	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -109,7 +109,7 @@ func (d *doors) isFull(tenant string) bool {
 // placeLocked returns the client that has to go for another client of a tenant, nil
 // if none has to, and whether there is a place at all. The client that has to go is
 // the latest of the tenant with most clients. Called with doors.mu held.
-func (d *doors) placeLocked(tenant string) (loser *census.Member[string, visitor], fits bool) {
+func (d *doors) placeLocked(tenant string) (loser *census.Member[string, evictable], fits bool) {
 	if d.clients.Len() < d.limit {
 		return nil, true
 	}
@@ -123,7 +123,7 @@ func (d *doors) placeLocked(tenant string) (loser *census.Member[string, visitor
 // enter counts a connection among the clients of a tenant. If instead is set, it
 // replaces another connection of the same client, so there is a place in any case. It
 // reports whether there is a place.
-func (d *doors) enter(v visitor, s *standing, tenant string, instead bool) bool {
+func (d *doors) enter(v evictable, s *standing, tenant string, instead bool) bool {
 	d.mu.Lock()
 	loser, fits := d.placeLocked(tenant)
 	if fits && !instead && loser != nil {
@@ -166,8 +166,8 @@ func (d *doors) answered(s *standing) {
 
 // bulk says that a connection has begun a CONNECT that needs a large buffer. If too
 // many connections have, one of them is cut.
-func (d *doors) bulk(v visitor, s *standing, addr netip.Addr) {
-	var loser *census.Member[netip.Addr, visitor]
+func (d *doors) bulk(v evictable, s *standing, addr netip.Addr) {
+	var loser *census.Member[netip.Addr, evictable]
 	d.mu.Lock()
 	if s.bulky == nil {
 		now := time.Now()

@@ -1,8 +1,12 @@
 package broker
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -10,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -90,6 +95,98 @@ func oneLife(t *testing.T, b *Broker, random *rand.Rand) error {
 		if err != nil {
 			return nil
 		}
+	}
+	return nil
+}
+
+// TestNobodyCountsWhoHasGone lets users fight for identifiers and for too few places,
+// with connections that are refused, evicted, taken over, cut and given up in the middle
+// of CONNECT. Afterwards nothing may be left of them, and nothing given back twice.
+func TestNobodyCountsWhoHasGone(t *testing.T) {
+	for name, s := range map[string]store.Store{"no store": nil, "store": store.Memory()} {
+		t.Run(name, func(t *testing.T) {
+			pick := func(_ context.Context, l *Login) Decision {
+				switch l.Username {
+				case "panics":
+					panic("no such user")
+				case "denied":
+					return Deny(wire.NotAuthorized, "no")
+				}
+				return Allow()
+			}
+			b := New(Config{Connections: 4, Sessions: 12, Store: s, SessionExpiryMaximum: time.Minute, Logger: slog.New(slog.DiscardHandler),
+				Authenticators: []Authenticator{AuthenticatorFunc(pick)}})
+			var clients sync.WaitGroup
+			for seed := range uint64(12) {
+				clients.Go(func() {
+					random := rand.New(rand.NewPCG(seed, 2))
+					for range 100 {
+						if err := oneLogin(t, b, random); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			clients.Go(func() {
+				for i := range 200 {
+					b.Disconnect(fmt.Sprint("c", i%6), wire.AdministrativeAction)
+					if i%50 == 0 {
+						b.DropConnections()
+					}
+				}
+			})
+			clients.Wait()
+			b.DropConnections()
+			require.Eventually(t, func() bool { return b.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
+			d := &b.doors
+			require.Equal(t, make([]int, 4), []int{d.silent.Len(), d.waiting, d.bulky.Len(), d.clients.Len()})
+			require.Zero(t, b.counts.lingering.Load())
+			require.Zero(t, b.connects.used.Load())
+			require.Zero(t, b.packets.used.Load())
+			b.mu.RLock()
+			require.EqualValues(t, len(b.clients), b.sessionQuota.used.Load())
+			b.mu.RUnlock()
+			require.NoError(t, b.Close())
+		})
+	}
+}
+
+// oneLogin connects as one of a few users, as one of a few clients, or begins to.
+func oneLogin(t *testing.T, b *Broker, random *rand.Rand) error {
+	nc, err := b.Dial(t.Context())
+	if errors.Is(err, ErrTooMany) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	user := []string{"alice", "bob", "mallory", "mallory", "panics", "denied"}[random.IntN(6)]
+	id := fmt.Sprint("c", random.IntN(6))
+	if random.IntN(3) == 0 {
+		id = user + id
+	}
+	connect := &wire.Connect{ClientID: id, Username: &user, CleanStart: random.IntN(2) == 0, SessionExpiryInterval: uint32(random.IntN(2) * 60)}
+	if random.IntN(4) == 0 {
+		connect.Password = bytes.Repeat([]byte("x"), 40<<10) // needs a large buffer
+	}
+	text, err := connect.Append(nil, wire.V5)
+	if err != nil {
+		return err
+	}
+	switch random.IntN(6) {
+	case 0:
+		text = text[:random.IntN(len(text))]
+	case 1:
+		text = append(text, text...) // a second one
+	}
+	if _, err := nc.Write(text); err != nil {
+		return nil // somebody else got the place
+	}
+	if random.IntN(4) > 0 {
+		_ = nc.SetReadDeadline(time.Now().Add(time.Duration(random.IntN(20)) * time.Millisecond))
+		_, _ = io.Copy(io.Discard, nc)
 	}
 	return nil
 }

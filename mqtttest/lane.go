@@ -37,8 +37,8 @@ type lane struct {
 	decoder   wire.Decoder
 	broken    bool // used by the writer: the receiver has closed
 
-	wake chan struct{} // holds one signal: the writer has to check again
-	room chan struct{} // holds one signal: the queue has shrunk
+	wake  chan struct{} // holds one signal: the writer has to check again
+	space chan struct{} // holds one signal: the queue has shrunk
 
 	mu    sync.Mutex // guards what follows
 	queue []*item
@@ -51,7 +51,7 @@ func newLane(l *link, d Direction, src, dst net.Conn) *lane {
 		link: l, direction: d, src: src, dst: dst,
 		framer: framer{src: src},
 		wake:   make(chan struct{}, 1),
-		room:   make(chan struct{}, 1),
+		space:  make(chan struct{}, 1),
 		cut:    -1,
 	}
 	if d == Up {
@@ -85,7 +85,7 @@ func (a *lane) awaitRoom() bool {
 			return !a.link.isOver()
 		}
 		select {
-		case <-a.room:
+		case <-a.space:
 		case <-a.link.ctx.Done():
 			return false
 		}

@@ -68,7 +68,7 @@ func (a *lane) first() (it *item, wait time.Duration) {
 		}
 		a.queue = slices.Delete(a.queue, i, i+1)
 		a.size -= len(waiting.raw)
-		signal(a.room)
+		signal(a.space)
 		return waiting, 0
 	}
 	return nil, 0

@@ -93,7 +93,7 @@ func (l *link) enforce(p *Packet) {
 // judge tracks the packets of a connection and returns the reason to refuse p, or Success.
 func (m *limits) judge(p *Packet) wire.ReasonCode {
 	if p.Direction == Down {
-		m.settle(p.Packet)
+		m.acknowledged(p.Packet)
 		return wire.Success
 	}
 	if most := m.ack.MaximumPacketSize; most > 0 && len(p.raw) > int(most) {
@@ -141,9 +141,9 @@ func (m *limits) judgeSubscribe(p *wire.Subscribe) wire.ReasonCode {
 	return wire.Success
 }
 
-// settle handles an acknowledgement of the broker, which ends an exchange of the
+// acknowledged handles an acknowledgement of the broker, which ends an exchange of the
 // client.
-func (m *limits) settle(p wire.Packet) {
+func (m *limits) acknowledged(p wire.Packet) {
 	switch p := p.(type) {
 	case *wire.Puback:
 		delete(m.open, p.PacketID)

@@ -16,7 +16,7 @@ type state struct {
 type clientState struct {
 	conn          int  // 0: not connected
 	clean         bool // CONNECT asked for a clean start
-	lasting       bool // the session outlives the connection
+	durable       bool // the session outlives the connection
 	subscriptions map[string]wire.QoS
 	requests      map[uint16]wire.Packet // SUBSCRIBEs and UNSUBSCRIBEs without an answer
 }
@@ -52,9 +52,9 @@ func (s *state) sent(e *Event) {
 	case *wire.Connect:
 		c := s.client(e.ClientID)
 		c.clean = p.CleanStart
-		c.lasting = p.SessionExpiryInterval > 0
+		c.durable = p.SessionExpiryInterval > 0
 		if e.Version < wire.V5 {
-			c.lasting = !p.CleanStart
+			c.durable = !p.CleanStart
 		}
 	case *wire.Publish:
 		if p.QoS > wire.AtMostOnce {
@@ -66,7 +66,7 @@ func (s *state) sent(e *Event) {
 		s.client(e.ClientID).requests[p.PacketID] = p
 	case *wire.Disconnect:
 		if p.SessionExpiryInterval != nil {
-			s.client(e.ClientID).lasting = *p.SessionExpiryInterval > 0
+			s.client(e.ClientID).durable = *p.SessionExpiryInterval > 0
 		}
 	}
 }
@@ -95,7 +95,7 @@ func (s *state) accepted(e *Event, p *wire.Connack) {
 	c.conn = e.Conn
 	if p.AssignedClientID != "" {
 		unnamed := s.client("")
-		c.clean, c.lasting = unnamed.clean, unnamed.lasting
+		c.clean, c.durable = unnamed.clean, unnamed.durable
 	}
 	// CONNACK of 3.1 does not say whether there was a session.
 	if p.SessionPresent || e.Version == wire.V31 && !c.clean {
@@ -153,7 +153,7 @@ func (s *state) gone(conn int) {
 		return
 	}
 	c.conn = 0
-	if !c.lasting {
+	if !c.durable {
 		clear(c.subscriptions)
 	}
 }

@@ -52,12 +52,17 @@ const (
 
 // UseAliases allows up to n automatically chosen topic aliases for the messages of
 // this connection. If n is not positive, there are none. [Client] calls it itself.
-func (l *Link) UseAliases(n int) { l.aliases = topicAliases{max: min(max(n, 0), maxAlias)} }
+func (l *Link) UseAliases(n int) {
+	l.aliases = nil
+	if n > 0 {
+		l.aliases = &topicAliases{max: min(n, maxAlias)}
+	}
+}
 
 // Aliases reports whether the first transmission of a message may use an alias,
 // so that it has to be encoded for this connection alone.
 func (l *Link) Aliases(topic string) bool {
-	return l.aliases.max > 0 && len(topic) > aliasCost
+	return l.aliases != nil && len(topic) > aliasCost
 }
 
 // allocate allocates the tables when the first topic comes.
@@ -220,7 +225,7 @@ func (a *topicAliases) halve() {
 // a topic alias. A repeat never does: [MQTT-3.3.2-7] aliases belong to their
 // connection.
 func (l *Link) appendPublish(p *wire.Publish) error {
-	if l.aliases.max == 0 {
+	if l.aliases == nil {
 		return l.appendPlain(p)
 	}
 	return l.appendAliased(p)
@@ -239,7 +244,7 @@ func (l *Link) appendPlain(p *wire.Publish) error {
 }
 
 func (l *Link) appendAliased(p *wire.Publish) error {
-	a := &l.aliases
+	a := l.aliases
 	if p.Properties != nil && p.Properties.TopicAlias != 0 {
 		return &wire.FieldError{Packet: wire.TypePublish, Field: "TopicAlias", Problem: "is set although aliases are chosen automatically"}
 	}

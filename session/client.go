@@ -22,7 +22,7 @@ type Client struct {
 
 	link       Link
 	phase      phase
-	connect    *wire.Connect // of this connection
+	announced  announced // of this connection
 	connack    *wire.Connack
 	decoder    wire.Decoder
 	keepAlive  keepAlive
@@ -56,13 +56,40 @@ const (
 	ended // by an error, DISCONNECT in either direction
 )
 
-// scratch keeps the packets of the hot path off the heap.
-type scratch struct {
-	puback  wire.Puback
-	pubrec  wire.Pubrec
-	pubrel  wire.Pubrel
-	pubcomp wire.Pubcomp
+// announced is the part of CONNECT that is needed after it was sent. The packet itself,
+// with password and will, is not kept.
+type announced struct {
+	method            string // the authentication method; empty: none
+	maximumPacketSize uint32
+	sessionExpiry     uint32
+	receiveMaximum    uint16
+	topicAliasMaximum uint16
+	keepAlive         uint16
+	cleanStart        bool
+	noProblems        bool // problem information is not requested
 }
+
+func announcedBy(p *wire.Connect) announced {
+	return announced{
+		method:            p.AuthenticationMethod,
+		maximumPacketSize: p.MaximumPacketSize,
+		sessionExpiry:     p.SessionExpiryInterval,
+		receiveMaximum:    p.ReceiveMaximum,
+		topicAliasMaximum: p.TopicAliasMaximum,
+		keepAlive:         p.KeepAlive,
+		cleanStart:        p.CleanStart,
+		noProblems:        p.RequestProblemInformation != nil && !*p.RequestProblemInformation,
+	}
+}
+
+// scratch keeps an acknowledgement off the heap while it is handled. All four kinds have
+// the same fields.
+type scratch struct{ ack wire.Puback }
+
+func (s *scratch) puback() *wire.Puback   { return &s.ack }
+func (s *scratch) pubrec() *wire.Pubrec   { return (*wire.Pubrec)(&s.ack) }
+func (s *scratch) pubrel() *wire.Pubrel   { return (*wire.Pubrel)(&s.ack) }
+func (s *scratch) pubcomp() *wire.Pubcomp { return (*wire.Pubcomp)(&s.ack) }
 
 // NewClient returns an engine without a connection.
 func NewClient(s ClientSettings) *Client {
@@ -77,7 +104,7 @@ func NewClient(s ClientSettings) *Client {
 	return c
 }
 
-// Connect begins a connection of version v with the packet p, which it keeps. It is
+// Connect begins a connection of version v with the packet p. It is
 // [Client.ConnectTo] for a client that knows one server.
 func (c *Client) Connect(v wire.Version, p *wire.Connect, now time.Time) error {
 	return c.ConnectTo("", v, p, now)
@@ -98,7 +125,7 @@ func (c *Client) ConnectTo(server string, v wire.Version, p *wire.Connect, now t
 	c.fault = nil
 	c.refusals.beginConnection()
 	c.decoder.Version = v
-	c.phase, c.connect, c.connack = connecting, p, nil
+	c.phase, c.announced, c.connack = connecting, announcedBy(p), nil
 	c.keepAlive = keepAlive{}
 	c.authentication = authentication{}
 	if p.AuthenticationMethod != "" {

@@ -36,8 +36,8 @@ type AuthStep struct {
 // CONNECT names a method.
 type authentication struct {
 	turn    authTurn
-	again   bool // a re-authentication
-	step    AuthStep
+	again   bool          // a re-authentication
+	step    *AuthStep     // set in authAnswered
 	connack *wire.Connack // the CONNACK that waits until the caller has confirmed its step
 }
 
@@ -52,7 +52,10 @@ const (
 // AuthStep returns the step that is to be answered, if there is one. On a new
 // connection no packet may be handled until it is answered.
 func (c *Client) AuthStep() (step AuthStep, ok bool) {
-	return c.authentication.step, c.authentication.turn == authAnswered
+	if c.authentication.turn != authAnswered {
+		return AuthStep{}, false
+	}
+	return *c.authentication.step, true
 }
 
 // Authenticate answers a step: a challenge with data, the Final step by accepting it.
@@ -68,7 +71,7 @@ func (c *Client) Authenticate(data []byte, now time.Time) error {
 		if err := c.sendAuth(wire.ContinueAuthentication, data); err != nil {
 			return err
 		}
-		a.turn, a.step = authServer, AuthStep{}
+		a.turn, a.step = authServer, nil
 		return nil
 	}
 	ack := a.connack
@@ -86,7 +89,7 @@ func (c *Client) Reauthenticate(data []byte) error {
 	switch {
 	case c.phase != connected: // [MQTT-4.12.1-1]
 		return ErrNotConnected
-	case c.connect.AuthenticationMethod == "": // [MQTT-4.12.0-7]
+	case c.announced.method == "": // [MQTT-4.12.0-7]
 		return ErrNoAuthentication
 	case c.authentication.turn != authOver:
 		return ErrAuthenticating
@@ -100,16 +103,16 @@ func (c *Client) Reauthenticate(data []byte) error {
 
 func (c *Client) sendAuth(code wire.ReasonCode, data []byte) error {
 	// [MQTT-4.12.0-5] the method never changes.
-	return c.link.Append(&wire.Auth{ReasonCode: code, AuthenticationMethod: c.connect.AuthenticationMethod, AuthenticationData: data})
+	return c.link.Append(&wire.Auth{ReasonCode: code, AuthenticationMethod: c.announced.method, AuthenticationData: data})
 }
 
 // handleAuth handles an AUTH, before CONNACK or after it.
 func (c *Client) handleAuth(p *wire.Auth) error {
 	a := &c.authentication
 	switch {
-	case c.connect.AuthenticationMethod == "": // [MQTT-4.12.0-6]
+	case c.announced.method == "": // [MQTT-4.12.0-6]
 		return protocolError(wire.TypeAuth, wire.ProtocolError, "AUTH without an authentication method")
-	case p.AuthenticationMethod != c.connect.AuthenticationMethod: // [MQTT-4.12.0-5]
+	case p.AuthenticationMethod != c.announced.method: // [MQTT-4.12.0-5]
 		return protocolError(wire.TypeAuth, wire.ProtocolError, "authentication method differs from that of CONNECT")
 	case a.turn != authServer:
 		return protocolError(wire.TypeAuth, wire.ProtocolError, "AUTH out of turn")
@@ -120,10 +123,10 @@ func (c *Client) handleAuth(p *wire.Auth) error {
 		return err
 	}
 	a.turn = authAnswered
-	a.step = AuthStep{Data: bytes.Clone(p.AuthenticationData), Final: p.ReasonCode == wire.Success,
+	a.step = &AuthStep{Data: bytes.Clone(p.AuthenticationData), Final: p.ReasonCode == wire.Success,
 		ReasonString: p.ReasonString, UserProperties: p.UserProperties}
 	if a.again && c.settings.Reauthentication != nil {
-		c.settings.Reauthentication(a.step, nil)
+		c.settings.Reauthentication(*a.step, nil)
 	}
 	return nil
 }
@@ -132,7 +135,7 @@ func (c *Client) handleAuth(p *wire.Auth) error {
 func (c *Client) confirm(ack *wire.Connack) {
 	c.phase = confirming
 	c.authentication = authentication{turn: authAnswered, connack: ack,
-		step: AuthStep{Data: bytes.Clone(ack.AuthenticationData), Final: true}}
+		step: &AuthStep{Data: bytes.Clone(ack.AuthenticationData), Final: true}}
 }
 
 // endAuthentication ends an exchange with its connection.

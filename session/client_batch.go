@@ -49,7 +49,7 @@ type Decoder struct {
 // [Client.Connect] has begun.
 func (c *Client) Decoder() Decoder {
 	d := Decoder{wire: wire.Decoder{Version: c.link.Version, Tolerate: c.settings.Tolerate}, limit: math.MaxInt}
-	if most := c.connect.MaximumPacketSize; most > 0 {
+	if most := c.announced.maximumPacketSize; most > 0 {
 		d.limit = int(most)
 	}
 	return d

@@ -61,7 +61,7 @@ func connackError(p *wire.Connack) error {
 func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
 	present := c.presumedSession(p)
 	switch {
-	case present && c.connect.CleanStart:
+	case present && c.announced.cleanStart:
 		// [MQTT-3.2.2-2]
 		err := protocolError(wire.TypeConnack, wire.ProtocolError, "session present after a clean start")
 		if !overlook(c.settings.Tolerate, err) {
@@ -69,12 +69,12 @@ func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
 		}
 		// Most servers that say so have no session. If this one has, its session has seen
 		// nothing of ours.
-		c.continuity.current().generation = 0
+		c.continuity.current.generation = 0
 	case present && !c.continuity.mayHaveSession():
 		// [MQTT-3.2.2-4]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "session present, but this client has none")
 	}
-	if p.AuthenticationMethod != c.connect.AuthenticationMethod {
+	if p.AuthenticationMethod != c.announced.method {
 		// [MQTT-4.12.0-5], [MQTT-4.12.0-6]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "authentication method differs from that of CONNECT")
 	}
@@ -95,26 +95,26 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 	c.link.Limits = limitsOf(p, v)
 	c.settings.restrict(&c.link.Limits)
 	c.continuity.held = c.keepsSession(p)
-	if c.continuity.server != c.Receiver.at.server {
+	if c.continuity.current.server != c.Receiver.at.server {
 		c.Sender.doubt.tells = tellsUnknown // the answer of another server says nothing
 	}
 	kind := c.continuity.classify(present)
 	c.keepAlive = newKeepAlive(c.KeepAlive(), c.settings.PingTimeout, now)
 	receiveMax := 0
 	if v == wire.V5 {
-		receiveMax = int(c.connect.ReceiveMaximum)
+		receiveMax = int(c.announced.receiveMaximum)
 		if receiveMax > 0 {
 			receiveMax = max(receiveMax, c.excess)
 		}
 	}
-	c.Receiver.moveTo(c.continuity.server)
-	c.Receiver.Start(present, receiveMax, c.connect.TopicAliasMaximum)
+	c.Receiver.moveTo(c.continuity.current.server)
+	c.Receiver.Start(present, receiveMax, c.announced.topicAliasMaximum)
 	if kind < Proven {
 		c.Receiver.doubt()
 	}
 	c.Sender.quota.max = c.inflightLimit(v)
 	c.Sender.beginSuspicion(now)
-	c.Subscriptions.start(kind, c.continuity.server) // before any message is sent
+	c.Subscriptions.start(kind, c.continuity.current.server) // before any message is sent
 	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
 	// Only now, so that SUBSCRIBEs go first.
 	c.link.Open(v, c.link.Limits)
@@ -124,7 +124,7 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 // keepsSession reports whether the session outlives this connection.
 func (c *Client) keepsSession(p *wire.Connack) bool {
 	if c.link.Version < wire.V5 {
-		return !c.connect.CleanStart
+		return !c.announced.cleanStart
 	}
 	return c.SessionExpiryInterval() > 0
 }
@@ -135,19 +135,13 @@ func (c *Client) SessionExpiryInterval() uint32 {
 	if c.connack != nil && c.connack.SessionExpiryInterval != nil {
 		return *c.connack.SessionExpiryInterval
 	}
-	if c.connect == nil {
-		return 0
-	}
-	return c.connect.SessionExpiryInterval
+	return c.announced.sessionExpiry
 }
 
 // KeepAlive returns the interval in force. It is 0 if keep-alive is off, and before
 // Connect. [MQTT-3.2.2-21] the server's value replaces ours.
 func (c *Client) KeepAlive() time.Duration {
-	if c.connect == nil {
-		return 0
-	}
-	seconds := c.connect.KeepAlive
+	seconds := c.announced.keepAlive
 	if c.connack != nil && c.connack.ServerKeepAlive != nil {
 		seconds = *c.connack.ServerKeepAlive
 	}
@@ -170,7 +164,7 @@ func (c *Client) secondConnack(h wire.Header, body []byte) error {
 // CONNECT did not ask for a clean session, the server may have one.
 func (c *Client) presumedSession(p *wire.Connack) bool {
 	if c.link.Version == wire.V31 {
-		return !c.connect.CleanStart && c.continuity.held
+		return !c.announced.cleanStart && c.continuity.held
 	}
 	return p.SessionPresent
 }

@@ -14,7 +14,7 @@ func (c *Client) Disconnect(p *wire.Disconnect) error {
 		return ErrNotConnected
 	}
 	expiry := p.SessionExpiryInterval
-	if expiry != nil && *expiry > 0 && c.connect.SessionExpiryInterval == 0 {
+	if expiry != nil && *expiry > 0 && c.announced.sessionExpiry == 0 {
 		return &wire.FieldError{Packet: wire.TypeDisconnect, Field: "SessionExpiryInterval", Problem: "must be 0 after 0 in CONNECT"}
 	}
 	c.link.unholdQoS0()

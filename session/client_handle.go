@@ -29,25 +29,25 @@ func (c *Client) handle(h wire.Header, body []byte, now time.Time) error {
 	case wire.TypePublish:
 		return c.handlePublish(h, body)
 	case wire.TypePuback:
-		if err := c.decoder.Puback(&s.puback, h, body); err != nil {
+		if err := c.decoder.Puback(s.puback(), h, body); err != nil {
 			return err
 		}
-		return c.takePuback(&s.puback)
+		return c.takePuback(s.puback())
 	case wire.TypePubrec:
-		if err := c.decoder.Pubrec(&s.pubrec, h, body); err != nil {
+		if err := c.decoder.Pubrec(s.pubrec(), h, body); err != nil {
 			return err
 		}
-		return c.takePubrec(&s.pubrec)
+		return c.takePubrec(s.pubrec())
 	case wire.TypePubrel:
-		if err := c.decoder.Pubrel(&s.pubrel, h, body); err != nil {
+		if err := c.decoder.Pubrel(s.pubrel(), h, body); err != nil {
 			return err
 		}
-		return c.takePubrel(&s.pubrel)
+		return c.takePubrel(s.pubrel())
 	case wire.TypePubcomp:
-		if err := c.decoder.Pubcomp(&s.pubcomp, h, body); err != nil {
+		if err := c.decoder.Pubcomp(s.pubcomp(), h, body); err != nil {
 			return err
 		}
-		return c.takePubcomp(&s.pubcomp)
+		return c.takePubcomp(s.pubcomp())
 	}
 	return c.handleRare(h, body)
 }
@@ -82,7 +82,7 @@ func (c *Client) takePubcomp(p *wire.Pubcomp) error {
 
 // checkSize obeys [MQTT-3.1.2-24]: nothing larger than we announced.
 func (c *Client) checkSize(h wire.Header) error {
-	if limit := c.connect.MaximumPacketSize; limit > 0 && uint32(h.Size) > limit {
+	if limit := c.announced.maximumPacketSize; limit > 0 && uint32(h.Size) > limit {
 		return protocolError(h.Type, wire.PacketTooLarge, "packet of %d bytes, more than our maximum of %d", h.Size, limit)
 	}
 	return nil
@@ -147,7 +147,7 @@ func (c *Client) takePacket(packet wire.Packet) error {
 
 // checkProblemInformation obeys [MQTT-3.1.2-29].
 func (c *Client) checkProblemInformation(t wire.PacketType, text string, props []wire.UserProperty) error {
-	if wanted := c.connect.RequestProblemInformation; wanted == nil || *wanted || text == "" && len(props) == 0 {
+	if !c.announced.noProblems || text == "" && len(props) == 0 {
 		return nil
 	}
 	return protocolError(t, wire.ProtocolError, "problem information although we asked for none")

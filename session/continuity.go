@@ -1,5 +1,7 @@
 package session
 
+import "slices"
+
 // Continuity is what a Client knows about the session that a server has for it, when
 // the server has accepted a connection. It decides what is subscribed again, what is
 // repeated and how packet identifiers are first used.
@@ -10,8 +12,8 @@ const (
 	// not acknowledged is published again as new messages.
 	Fresh Continuity = iota
 	// Inherited: the server has a session that has not seen what this Client
-	// remembers. It is from an earlier process, or from an earlier visit to this
-	// server with a visit to another server in between. What was not acknowledged is
+	// remembers. It is from an earlier process, or from an earlier connection to this
+	// server with a connection to another server in between. What was not acknowledged is
 	// published as new messages, and filters are subscribed again. Packet identifiers
 	// are released before QoS 2 uses them, because the server may hold messages under
 	// them.
@@ -33,63 +35,62 @@ type continuity struct {
 	held bool
 	// generation numbers what this Client remembers. A session that was not there, or
 	// that cannot have seen it, begins the next one.
-	generation uint64
-	servers    map[string]*sessionAt
-	visits     uint64
-	server     string     // the name of the server of this connection
-	answered   bool       // CONNACK came on this connection
-	here       Continuity // of this connection, once it is open
+	generation  uint64
+	servers     []*sessionAt
+	connections uint64
+	current     *sessionAt // the server of this connection; nil: there was none yet
+	answered    bool       // CONNACK came on this connection
+	here        Continuity // of this connection, once it is open
 }
 
 // sessionAt is what one server is known to have seen.
 type sessionAt struct {
+	server     string
 	generation uint64
 	doubt      bool   // a CONNECT since the last CONNACK was not answered
-	ghost      bool   // a CONNECT was not answered, and the server may still handle it
-	visit      uint64 // numbers the visits; the server with the oldest is forgotten first
+	unanswered bool   // a CONNECT was not answered, and the server may still handle it
+	lastUse    uint64 // numbers the connections; the server whose last one is oldest is forgotten first
 }
 
 // mostServers bounds how many servers are remembered, because redirections can name
-// any number. A forgotten server counts as never visited.
+// any number. A forgotten server counts as never used.
 const mostServers = 64
 
 // beginConnection begins a connection to server.
 func (k *continuity) beginConnection(server string) {
-	k.server, k.answered = server, false
-	if k.current() != nil {
-		return
+	k.answered = false
+	for _, s := range k.servers {
+		if s.server == server {
+			k.current = s
+			return
+		}
 	}
 	if len(k.servers) >= mostServers {
 		k.forgetOldest()
 	}
-	if k.servers == nil {
-		k.servers = make(map[string]*sessionAt)
-	}
-	k.servers[server] = new(sessionAt)
+	k.current = &sessionAt{server: server}
+	k.servers = append(k.servers, k.current)
 }
 
-// current returns the entry of the server of this connection.
-func (k *continuity) current() *sessionAt { return k.servers[k.server] }
-
 func (k *continuity) forgetOldest() {
-	oldest := ""
-	for name, s := range k.servers {
-		if o := k.servers[oldest]; o == nil || s.visit < o.visit {
-			oldest = name
+	oldest := 0
+	for i, s := range k.servers {
+		if s.lastUse < k.servers[oldest].lastUse {
+			oldest = i
 		}
 	}
-	delete(k.servers, oldest)
+	k.servers = slices.Delete(k.servers, oldest, oldest+1)
 }
 
 // mayHaveSession reports whether the server of this connection may have a session: an
 // earlier one, or one that it began for a CONNECT whose answer got lost.
-func (k *continuity) mayHaveSession() bool { return k.held || k.current().doubt }
+func (k *continuity) mayHaveSession() bool { return k.held || k.current.doubt }
 
 // connectionEnded notes the end of a connection. Without a CONNACK the server may have
 // begun a session that we were not told of.
 func (k *continuity) connectionEnded() {
-	if at := k.current(); at != nil && !k.answered {
-		at.doubt, at.ghost = true, true
+	if at := k.current; at != nil && !k.answered {
+		at.doubt, at.unanswered = true, true
 	}
 }
 
@@ -98,12 +99,12 @@ func (k *continuity) connectionEnded() {
 // one. Otherwise another client has used it, and it counts like one of an earlier
 // process.
 func (k *continuity) takenOver() {
-	at := k.current()
+	at := k.current
 	if at == nil {
 		return
 	}
-	if at.ghost {
-		at.doubt, at.ghost = true, false
+	if at.unanswered {
+		at.doubt, at.unanswered = true, false
 		return
 	}
 	at.generation = 0
@@ -112,7 +113,7 @@ func (k *continuity) takenOver() {
 // classify returns the continuity of this connection and notes that this server has
 // answered. present says that the server has a session.
 func (k *continuity) classify(present bool) Continuity {
-	s := k.current()
+	s := k.current
 	switch {
 	case !present:
 		k.here = Fresh
@@ -126,7 +127,7 @@ func (k *continuity) classify(present bool) Continuity {
 	if k.here < Doubtful {
 		k.generation++
 	}
-	k.visits++
-	s.generation, s.doubt, s.visit = k.generation, false, k.visits
+	k.connections++
+	s.generation, s.doubt, s.lastUse = k.generation, false, k.connections
 	return k.here
 }

@@ -17,7 +17,7 @@ type Link struct {
 	ping    bool // buf has a PINGREQ
 	pinged  bool // the bytes of the last Take have one
 	stream  stream
-	aliases topicAliases // aliases of the messages that we send
+	aliases *topicAliases // of the messages that we send; nil: none are used
 
 	account      account
 	holdQoS0     bool // a suspect is under way or about to be: QoS 0 messages wait

@@ -78,7 +78,7 @@ func (r *Receiver) Stop() {
 // Forget drops the session state.
 func (r *Receiver) Forget() {
 	for in := range r.byID.all {
-		r.retire(in)
+		r.freeExchange(in)
 	}
 	r.byID = incomingTable{}
 }
@@ -254,11 +254,11 @@ func (r *Receiver) release(in *incoming) {
 		r.discards = append(r.discards, in.id)
 	}
 	r.byID.remove(in)
-	r.retire(in)
+	r.freeExchange(in)
 }
 
-// retire is release for an exchange that is no longer in the table.
-func (r *Receiver) retire(in *incoming) {
+// freeExchange is release for an exchange that is no longer in the table.
+func (r *Receiver) freeExchange(in *incoming) {
 	if in.listed {
 		r.arrived.remove(in)
 	}

@@ -33,7 +33,7 @@ func (r *Receiver) moveTo(server string) {
 		gone := at.tables[at.order[0]]
 		at.forget(at.order[0])
 		for in := range gone.all {
-			r.retire(in)
+			r.freeExchange(in)
 		}
 	}
 }

@@ -11,7 +11,7 @@ func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
 	if err := s.link.Limits.CheckPublish(p, s.link.Version); err != nil {
 		return false, err
 	}
-	if s.link.aliases.max > 0 {
+	if s.link.aliases != nil {
 		err = s.link.appendAliased(p)
 	} else {
 		s.link.buf, err = p.Append(s.link.buf, s.link.Version)

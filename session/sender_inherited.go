@@ -3,7 +3,7 @@ package session
 import "github.com/seed65a45251/mqtt/wire"
 
 // inherited tracks which packet identifiers the peer may hold for QoS 2 messages that
-// this sender does not know: those of an earlier process or of an earlier visit. The
+// this sender does not know: those of an earlier process or connection. The
 // peer would take a new message under such an identifier for a repeat
 // [MQTT-4.3.3-10]. So each identifier is released once with PUBREL. It is used only
 // after the answer, because only then the order in which the peer saw the two is

@@ -33,25 +33,25 @@ func (s *Server) handle(h wire.Header, body []byte, now time.Time) error {
 	case wire.TypePublish:
 		return s.handlePublish(h, body)
 	case wire.TypePuback:
-		if err := s.decoder.Puback(&p.puback, h, body); err != nil {
+		if err := s.decoder.Puback(p.puback(), h, body); err != nil {
 			return err
 		}
-		return s.Sender.Puback(&p.puback)
+		return s.Sender.Puback(p.puback())
 	case wire.TypePubrec:
-		if err := s.decoder.Pubrec(&p.pubrec, h, body); err != nil {
+		if err := s.decoder.Pubrec(p.pubrec(), h, body); err != nil {
 			return err
 		}
-		return s.Sender.Pubrec(&p.pubrec)
+		return s.Sender.Pubrec(p.pubrec())
 	case wire.TypePubrel:
-		if err := s.decoder.Pubrel(&p.pubrel, h, body); err != nil {
+		if err := s.decoder.Pubrel(p.pubrel(), h, body); err != nil {
 			return err
 		}
-		return s.Receiver.Pubrel(&p.pubrel)
+		return s.Receiver.Pubrel(p.pubrel())
 	case wire.TypePubcomp:
-		if err := s.decoder.Pubcomp(&p.pubcomp, h, body); err != nil {
+		if err := s.decoder.Pubcomp(p.pubcomp(), h, body); err != nil {
 			return err
 		}
-		return s.Sender.Pubcomp(&p.pubcomp)
+		return s.Sender.Pubcomp(p.pubcomp())
 	}
 	return s.handleRare(h, body)
 }

@@ -70,9 +70,9 @@ const (
 	inDisconnect  packetSet = 1 << TypeDisconnect
 	inAuth        packetSet = 1 << TypeAuth
 
-	inReceipt     = inPuback | inPubrec
+	inFirstAck    = inPuback | inPubrec
 	inRelease     = inPubrel | inPubcomp
-	inPublishAcks = inReceipt | inRelease
+	inPublishAcks = inFirstAck | inRelease
 	inRequestAck  = inSuback | inUnsuback
 
 	// clientOnly and serverOnly flow in one direction; the rest in both.

@@ -6,6 +6,7 @@ import (
 )
 
 const (
+	firstBuffer = 64 // holds what an idle connection brings
 	smallBuffer = 512
 	largeBuffer = 64 << 10
 	minStep     = 4 << 10
@@ -15,7 +16,8 @@ const (
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
 // readBuffer holds the bytes that were read and not taken yet. It uses its own small buffer, a
-// borrowed large one, or one that was made for a packet that fits neither.
+// borrowed large one, or one that was made for a packet that fits neither. Its own buffer has
+// firstBuffer bytes until a read has filled it, and then smallBuffer.
 type readBuffer struct {
 	b          []byte // the buffer in use
 	start, end int    // the unread bytes are b[start:end]
@@ -78,10 +80,13 @@ func (r *readBuffer) reset() {
 	if r.borrowed != nil && r.lastRead > smallBuffer {
 		return
 	}
-	r.giveBack()
-	if r.small == nil {
-		r.small = make([]byte, smallBuffer)
+	switch {
+	case r.small == nil:
+		r.small = make([]byte, firstBuffer)
+	case len(r.small) < smallBuffer && (r.filled || r.borrowed != nil):
+		r.small, r.filled = make([]byte, smallBuffer), false
 	}
+	r.giveBack()
 	r.b = r.small
 }
 

@@ -4,8 +4,8 @@ import "io"
 
 // Reader cuts a byte stream into packets.
 //
-// A Reader begins with one small buffer. While much data arrives, it borrows a large one of 64 KiB and
-// keeps it until a read brings little. A packet that is larger gets a buffer that grows with the bytes
+// A Reader begins with a buffer of 64 bytes, which a small one replaces when a read has filled it. While
+// much data arrives, it borrows a large one of 64 KiB and keeps it until a read brings little. A packet that is larger gets a buffer that grows with the bytes
 // that really arrive, so a claimed length costs nothing.
 //
 // Call Fill, take the packets with Next until there are no more, and repeat. A Reader is for one

@@ -193,7 +193,7 @@ func TestReaderShrinksWhenLittleArrives(t *testing.T) {
 }
 
 func TestReaderReadsOncePerFill(t *testing.T) {
-	const all = smallBuffer/2 - 1 // in one read
+	const all = firstBuffer/2 - 1 // in one read
 	source := &countingReader{b: bytes.Repeat([]byte{0xd0, 0}, all)}
 	r := NewReader(source, V5, 0)
 	packets := 0

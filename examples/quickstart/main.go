@@ -177,9 +177,9 @@ func expected(count, qos int) int { return (count + 2 - qos) / 3 }
 
 func report(t tally, count int, s mqtt.Stats) error {
 	fmt.Println()
-	for qos, promise := range []string{"at most once", "at least once", "exactly once"} {
+	for qos, level := range []string{"at most once", "at least once", "exactly once"} {
 		fmt.Printf("QoS %d, %-13s  sent %3d  received %3d  repeated %d\n",
-			qos, promise, expected(count, qos), t.distinct[qos], t.repeated[qos])
+			qos, level, expected(count, qos), t.distinct[qos], t.repeated[qos])
 	}
 	fmt.Printf("connections: %d\n", s.Connections)
 	if t.repeated[2] > 0 {

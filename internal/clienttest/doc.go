@@ -4,7 +4,7 @@
 // behaviour of each verb is tested beside its file in the root, in publish_test.go,
 // subscribe_test.go and so on. The names of the files here begin with the same words:
 //
-//	conn_       the connection: keep-alive, the log of packets
+//	conn_       the connection: keep-alive, its close, the log of packets
 //	connect_    the way to a server: which one, as what, by which URL, proxy and WebSocket
 //	disconnect_ what is still done before DISCONNECT
 //	handle_     Client.Handle

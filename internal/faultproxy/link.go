@@ -45,10 +45,10 @@ func (l *link) run() {
 	if !l.attach(server) {
 		return
 	}
-	var pumps sync.WaitGroup
-	pumps.Go(func() { l.pump(Up, l.client, server) })
-	pumps.Go(func() { l.pump(Down, server, l.client) })
-	pumps.Wait()
+	var directions sync.WaitGroup
+	directions.Go(func() { l.copy(Up, l.client, server) })
+	directions.Go(func() { l.copy(Down, server, l.client) })
+	directions.Wait()
 	l.end(false)
 }
 
@@ -72,8 +72,8 @@ func (l *link) attach(server net.Conn) bool {
 	return true
 }
 
-// pump carries one direction until it or the link ends.
-func (l *link) pump(dir Direction, src, dst net.Conn) {
+// copy carries one direction until it or the link ends.
+func (l *link) copy(dir Direction, src, dst net.Conn) {
 	piece := make([]byte, pieceSize)
 	for {
 		n, err := src.Read(piece)

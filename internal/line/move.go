@@ -165,7 +165,7 @@ func (c *Conn) drains() bool {
 	return n < before
 }
 
-// TryWrite writes as much of b as there is room for, without waiting, and returns how
+// TryWrite writes as much of b as there is space for, without waiting, and returns how
 // much that was: nothing unless Poll has said true. Errors are left to the next Write.
 // It must not be called together with itself or Write.
 func (c *Conn) TryWrite(b []byte) int {

@@ -11,7 +11,7 @@ import (
 
 // socket is a connection of the operating system that does not only wait. It tells its
 // reader when it is about to: when a read has found nothing. What the reader has put
-// off until there is time for it is done then. And it writes what there is room for,
+// off until there is time for it is done then. And it writes what there is space for,
 // for those who must not wait.
 type socket struct {
 	nc    net.Conn
@@ -57,11 +57,16 @@ func (s *socket) read(b []byte) (int, error) {
 	case err != nil:
 		return 0, err
 	case s.err != nil:
-		return 0, &net.OpError{Op: "read", Net: s.nc.LocalAddr().Network(), Source: s.nc.LocalAddr(), Addr: s.nc.RemoteAddr(), Err: os.NewSyscallError("read", s.err)}
+		return 0, s.readError()
 	case s.n == 0:
 		return 0, io.EOF
 	}
 	return s.n, nil
+}
+
+// readError is the error of a read as package net would word it.
+func (s *socket) readError() error {
+	return &net.OpError{Op: "read", Net: s.nc.LocalAddr().Network(), Source: s.nc.LocalAddr(), Addr: s.nc.RemoteAddr(), Err: os.NewSyscallError("read", s.err)}
 }
 
 // attempt reads without waiting, and reports whether that is all.

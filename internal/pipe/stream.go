@@ -79,8 +79,8 @@ func (s *stream) write(p []byte, some bool) (int, error) {
 		if err := s.writeError(); err != nil {
 			return written, err
 		}
-		if room := s.limit - s.queue.len(); room > 0 {
-			n := min(room, len(p)-written)
+		if space := s.limit - s.queue.len(); space > 0 {
+			n := min(space, len(p)-written)
 			s.queue.write(p[written : written+n])
 			written += n
 			s.total += int64(n)

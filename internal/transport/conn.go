@@ -21,16 +21,16 @@ type Conn struct {
 	net.Conn // the top: what bytes are written to and read from
 	bottom   *line.Conn
 
-	direct    bool           // the top is the bottom, and is a socket
-	websocket *websocketConn // the top; nil: it is something else
-	greeting  greeting       // of the reader
+	direct     bool           // the top is the bottom, and is a socket
+	websocket  *websocketConn // the top; nil: it is something else
+	firstBytes firstBytes     // of the reader
 }
 
 // Read reads what has arrived.
 func (c *Conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
-		c.greeting.note(b[:n])
+		c.firstBytes.note(b[:n])
 	}
 	return n, err
 }
@@ -49,7 +49,7 @@ func (c *Conn) Poll(waits func()) bool {
 // Direct reports whether TryWrite can write anything. It is known after Poll.
 func (c *Conn) Direct() bool { return c.direct }
 
-// TryWrite writes as much of b as there is room for, without waiting, and returns how
+// TryWrite writes as much of b as there is space for, without waiting, and returns how
 // much that was. Errors are left to the next Write. It must not be called together with
 // itself or Write.
 func (c *Conn) TryWrite(b []byte) int {

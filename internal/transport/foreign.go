@@ -1,35 +1,35 @@
 package transport
 
-// greeting is the beginning of what a server sends.
-type greeting struct {
+// firstBytes is the beginning of what a server sends.
+type firstBytes struct {
 	b [5]byte
 	n uint8
 }
 
-func (g *greeting) note(b []byte) {
+func (g *firstBytes) note(b []byte) {
 	if int(g.n) < len(g.b) {
 		g.n += uint8(copy(g.b[g.n:], b))
 	}
 }
 
-func (g *greeting) isHTTP() bool { return g.begins("HTTP/") }
+func (g *firstBytes) isHTTP() bool { return g.begins("HTTP/") }
 
 // isAlert says that it is one of TLS.
-func (g *greeting) isAlert() bool { return g.begins("\x15\x03") }
+func (g *firstBytes) isAlert() bool { return g.begins("\x15\x03") }
 
 // begins says that what has come goes with text, at least its first byte.
-func (g *greeting) begins(text string) bool {
+func (g *firstBytes) begins(text string) bool {
 	n := min(int(g.n), len(text))
 	return n > 0 && string(g.b[:n]) == text[:n]
 }
 
 // Silent reports whether nothing was read yet. It belongs to whoever reads.
-func (c *Conn) Silent() bool { return c.greeting.n == 0 }
+func (c *Conn) Silent() bool { return c.firstBytes.n == 0 }
 
 // Foreign reports whether what the server has sent first is HTTP or TLS, and not MQTT.
 // Neither can be: they would be a PUBACK and a CONNECT with flags that these do not
 // have. It belongs to whoever reads.
-func (c *Conn) Foreign() bool { return c.greeting.isHTTP() || c.greeting.isAlert() }
+func (c *Conn) Foreign() bool { return c.firstBytes.isHTTP() || c.firstBytes.isAlert() }
 
 // Recognise returns a *ForeignError if speaking MQTT with s over c failed with err
 // because s speaks something else, and otherwise err. It belongs to whoever reads.
@@ -37,7 +37,7 @@ func (c *Conn) Recognise(s *Server, err error) error {
 	if s.WebSocket || s.Unix {
 		return err
 	}
-	switch g := &c.greeting; {
+	switch g := &c.firstBytes; {
 	case g.isHTTP() && s.TLS:
 		return &ForeignError{"HTTP", "wss://" + s.Address + webSocketPath, err}
 	case g.isHTTP():

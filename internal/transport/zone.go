@@ -54,9 +54,9 @@ func sharingZone(address, from string) string {
 	if err != nil || !addr.Is6() || !addr.IsLinkLocalUnicast() || addr.Zone() != "" {
 		return address
 	}
-	origin, err := netip.ParseAddrPort(from)
-	if err != nil || origin.Addr().Zone() == "" {
+	base, err := netip.ParseAddrPort(from)
+	if err != nil || base.Addr().Zone() == "" {
 		return address
 	}
-	return net.JoinHostPort(addr.WithZone(origin.Addr().Zone()).String(), port)
+	return net.JoinHostPort(addr.WithZone(base.Addr().Zone()).String(), port)
 }

@@ -81,6 +81,7 @@ func (k *conn) takeBatch(ctx context.Context) error {
 	// Those whose messages are acknowledged publish the next, all in one write.
 	several := !waiting && len(n.completed) > 1 && k.outbox.acquireLocked()
 	k.engine.mu.Unlock()
+	k.tolerance.report() // before anybody hears of what the mistakes were about
 	n.sendOutgoing()
 	if several {
 		runtime.Gosched()
@@ -88,7 +89,6 @@ func (k *conn) takeBatch(ctx context.Context) error {
 	if direct || several {
 		k.writeDirect(nil)
 	}
-	k.tolerance.report()
 	if len(received) > 0 || len(refused) > 0 {
 		k.traffic.messages.Add(uint64(len(received) + len(refused)))
 		k.receiver.deliver(ctx, received)

@@ -81,7 +81,7 @@ func (k *conn) takeBatch(ctx context.Context) error {
 	// Those whose messages are acknowledged publish the next, all in one write.
 	several := !waiting && len(n.completed) > 1 && k.outbox.acquireLocked()
 	k.engine.mu.Unlock()
-	k.tolerance.report() // whoever is told now finds what was passed over in the log, and counted
+	k.tolerance.report() // before anybody hears of what the mistakes were about
 	k.traffic.messages.Add(uint64(len(received) + len(refused)))
 	n.sendOutgoing()
 	if several {

@@ -69,8 +69,8 @@ type recipient interface {
 	waiting() bool
 }
 
-// gatheredAcks are the acknowledgements that consumers have given, and that whoever
-// writes next comes for. Both methods are called with engine.mu held.
+// gatheredAcks are the acknowledgements that consumers have given. The goroutine that
+// writes next collects them. Both methods are called with engine.mu held.
 type gatheredAcks interface {
 	handLocked(*session.Client)
 	trimLocked() // gives back the memory of busier times

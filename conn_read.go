@@ -25,8 +25,8 @@ func (a *arrivals) Read(b []byte) (int, error) {
 }
 
 // readLoop takes what arrives, one lock for most packets of a read, and hands
-// messages to the receiver. It never waits for whoever consumes them, except under the
-// Block policy.
+// messages to the receiver. It waits for a consumer only under the Block policy and, for
+// a bounded time, where a QoS 1 or 2 message finds a full queue.
 func (k *conn) readLoop(ctx context.Context) error {
 	defer k.receiver.wakeConsumers()
 	for {
@@ -61,7 +61,7 @@ func (k *conn) takeBatch(ctx context.Context) error {
 	b := batches.Get().(*batch)
 	n := &b.notices
 	defer batches.Put(b)
-	defer k.decoder.Recycle() // whoever waits for the next read keeps nothing of this one
+	defer k.decoder.Recycle() // nothing of this read is kept until the next
 	defer b.Recycle()
 	there := k.reader.Buffered()
 	if !b.Decode(&k.decoder, k.reader) { // as long as that takes: nobody waits for a lock
@@ -94,7 +94,7 @@ func (k *conn) takeBatch(ctx context.Context) error {
 		k.receiver.deliver(ctx, received)
 		k.receiver.tellRefused(refused)
 	}
-	n.sendAnswers() // whoever waits for them finds delivered what came before
+	n.sendAnswers() // what came before them is delivered by now
 	if flooded && err == nil {
 		k.receiver.wakeConsumers()
 		return k.awaitWriter(ctx)

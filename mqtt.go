@@ -3,10 +3,11 @@ package mqtt
 import (
 	"context"
 	"fmt"
-	"golang.org/x/sync/errgroup"
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seed65a45251/mqtt/session"
 )

@@ -46,7 +46,7 @@ func TestPanicOfAFunctionEndsTheProgram(t *testing.T) {
 		"Respond": func(ctx context.Context, url string, cfg mqtt.Config) {
 			c, _ := mqtt.Connect(ctx, url, cfg)
 			defer c.Close()
-			go c.Request(ctx, &mqtt.Message{Topic: "t", Retain: true})
+			go c.Request(ctx, &mqtt.Message{Topic: "t", Retain: true, Payload: []byte("x")}) // an empty one is not retained
 			c.Respond(ctx, "t", func(context.Context, *mqtt.Message) (*mqtt.Message, error) { panic("oh") })
 		},
 		"Handle with Concurrency": func(ctx context.Context, url string, cfg mqtt.Config) {

@@ -192,6 +192,7 @@ func TestObserversAreToldWhatHappens(t *testing.T) {
 		receive[*wire.Publish](s)
 		s.send(&wire.Unsubscribe{PacketID: 2, Filters: []string{"a", "b"}})
 		receive[*wire.Unsuback](s)
+		synctest.Wait() // the broker tells of it behind the answer, and of ours on this goroutine
 		require.NoError(t, b.Publish(message0("a", "y")))
 		s.send(&wire.Disconnect{ReasonCode: wire.DisconnectWithWill})
 		s.closed()

@@ -26,8 +26,8 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// acker is a server that allocates nothing once it is warm: it accepts whoever
-// connects, acknowledges QoS 1, grants every subscription, and tells acked of
+// acker is a server that allocates nothing once it is warm: it accepts all
+// connections, acknowledges QoS 1, grants every subscription, and tells acked of
 // each acknowledgement.
 func acker(t *testing.T, acked chan struct{}) (dial func(context.Context, string, string) (net.Conn, error), server func() net.Conn) {
 	var conns []net.Conn

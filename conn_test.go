@@ -266,7 +266,7 @@ func TestLargePayloadsFollowEachOther(t *testing.T) {
 		published <- err
 	}()
 	for range messages {
-		// An acknowledgement may be here before the publisher knows that he has written all.
+		// An acknowledgement may be here before the publisher knows that all is written.
 		p := mqtttest.Take[*wire.Publish](conn)
 		require.True(t, bytes.Equal(payload, p.Payload))
 		if p.QoS > 0 {

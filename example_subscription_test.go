@@ -434,7 +434,7 @@ func ExampleSubscription_Handle() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Subscribed: whoever waits for that can publish now.
+	// Subscribed: what waits for that can be published now.
 	for _, order := range []string{"nails", "hammer"} {
 		if err := client.Publish(ctx, "orders/"+order, nil, mqtt.AtLeastOnce); err != nil {
 			log.Fatal(err)

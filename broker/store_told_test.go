@@ -95,7 +95,7 @@ func TestWhatIsAnsweredHoldsWhereverTheBrokerCrashes(t *testing.T) {
 	})
 }
 
-// Of two publishers, a session that ends, and one that begins: whoever is answered
+// Of two publishers, a session that ends, and one that begins: the one that is answered
 // first is there after a crash, whatever shares the Commit.
 func TestTasksThatShareACommitSurviveTogether(t *testing.T) {
 	crashesAt(t, func(t *testing.T, c crash) bool {

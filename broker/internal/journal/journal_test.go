@@ -184,7 +184,7 @@ func TestWhoHasTooMuchWaits(t *testing.T) {
 	})
 }
 
-// What is held behind Done keeps others from adding more, but not whoever has to be told.
+// What is held behind Done keeps others from adding more, but not those that have to be told.
 func TestWhatIsHeldCounts(t *testing.T) {
 	run(t, func(t *testing.T, j *Journal, _ *disk, _ *owner) {
 		var s Share

@@ -159,6 +159,24 @@ func TestDecodedPropertiesStayUntilRecycled(t *testing.T) {
 	require.Empty(t, d.arena.chunk, "nothing was taken: no need for it now")
 }
 
+// The memory of a message with nothing but a subscription identifier is used again as it is.
+func TestSubscriptionIdentifiersAreNotThoseOfAnEarlierMessage(t *testing.T) {
+	d := Decoder{Version: V5}
+	var p Publish
+	for _, test := range []struct{ sent, want PublishProperties }{
+		{PublishProperties{ContentType: "t"}, PublishProperties{ContentType: "t"}},
+		{PublishProperties{ContentType: "t", SubscriptionIDs: []uint32{8}}, PublishProperties{ContentType: "t", SubscriptionIDs: []uint32{8}}},
+	} {
+		h, body := publishBytes(t, &Publish{Topic: "a", Properties: &PublishProperties{SubscriptionIDs: []uint32{7}}}, V5)
+		require.NoError(t, d.Publish(&p, h, body))
+		d.Recycle()
+		h, body = publishBytes(t, &Publish{Topic: "a", Properties: &test.sent}, V5)
+		require.NoError(t, d.Publish(&p, h, body))
+		require.Equal(t, test.want, *p.Properties)
+		d.Recycle()
+	}
+}
+
 func TestPayloadsAliasTheBodyAndCanNotBeAppendedInto(t *testing.T) {
 	sent := &Publish{Topic: "a", Payload: []byte("payload"), Properties: &PublishProperties{CorrelationData: []byte("data"), ContentType: "t"}}
 	h, body := publishBytes(t, sent, V5)

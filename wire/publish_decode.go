@@ -62,6 +62,7 @@ func (d *Decoder) publishWithProperties(p *Publish, b []byte) error {
 		return nil
 	}
 	entry.mixed = true
+	q.SubscriptionIDs = nil // recycle leaves the one of an earlier message
 	c := d.cursor(b, TypePublish)
 	c.properties(TypePublish)
 	for c.next() {

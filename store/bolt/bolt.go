@@ -8,8 +8,8 @@
 // # The file
 //
 // Open checks the structure of the whole file, except the values, and refuses a damaged
-// one. Values carry checksums, which Scan verifies. The file grows in steps of 4 MiB;
-// if the file system supports holes, these take no space on the disk.
+// one. Values carry checksums, which Scan verifies. The file grows in steps of 4 MiB.
+// On Linux these are set aside on the disk, as far as the file system can do that.
 //
 // The file also shrinks. When most of it is free, it is copied to a new file beside it,
 // PATH.compact, which then replaces it. Open does so if at least half of a file of at
@@ -50,8 +50,9 @@ var (
 	// another process or another File of this one.
 	ErrLocked = errors.New("in use by another process")
 
-	// ErrForeign is wrapped by the error of an Open that found a file of another
-	// kind. Open has not changed that file.
+	// ErrForeign is wrapped by the error of an Open that found something else, such as
+	// a directory, a file of another kind, or one of a newer version of this package.
+	// Open has not changed it.
 	ErrForeign = errors.New("not a store of this package")
 
 	// ErrDamaged is wrapped by the errors about a file whose contents make no sense.
@@ -79,7 +80,9 @@ type Config struct {
 	NoSync bool
 
 	// LockTimeout is how long Open waits for another process to close the file. Zero
-	// means one second, a negative duration that it does not wait.
+	// means one second. Open waits for at least 200 ms, also if LockTimeout is
+	// negative: the child that a killed process was just starting has its lock for a
+	// moment.
 	LockTimeout time.Duration
 
 	// MaxSize limits the file, in bytes. A Commit that would exceed it fails with
@@ -91,11 +94,14 @@ type Config struct {
 	MaxSize int64
 }
 
+// shortestWait is how long Open waits for a lock at least.
+const shortestWait = 200 * time.Millisecond
+
 func (c Config) lockTimeout() time.Duration {
 	if c.LockTimeout == 0 {
 		return time.Second
 	}
-	return c.LockTimeout
+	return max(c.LockTimeout, shortestWait)
 }
 
 func (c Config) maxSize() int { return int(min(c.MaxSize, math.MaxInt)) }

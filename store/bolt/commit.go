@@ -180,7 +180,8 @@ func (f *File) transact(group []*request) error {
 	if slices.ContainsFunc(group, func(r *request) bool { return r.sets != 0 }) {
 		d.MaxSize = f.config.maxSize()
 	}
-	id := 0
+	id, size := 0, d.size()
+	var noRoom error
 	err := guard(func() error {
 		// Until there is a transaction to roll back, a panic leaves locks held.
 		d.stuck = true
@@ -199,9 +200,12 @@ func (f *File) transact(group []*request) error {
 		if err := apply(tx, group); err != nil {
 			return err
 		}
+		noRoom = d.reserve(tx, group)
+		size = d.size()
 		return f.commit(tx)
 	})
 	if err == nil {
+		d.settle(size, false)
 		return nil
 	}
 	if _, panicked := errors.AsType[*panicError](err); panicked {
@@ -210,7 +214,11 @@ func (f *File) transact(group []*request) error {
 	if f.mayBeVisible(d, id) {
 		return &fatalError{fmt.Errorf("it is not known whether the last Commit is on the disk: %w", describe(err))}
 	}
-	return describe(err)
+	d.settle(size, true)
+	if err = describe(err); noRoom != nil && !errors.Is(err, ErrFull) {
+		err = fmt.Errorf("%w: %w", noRoom, err) // bbolt keeps only the text of some errors
+	}
+	return err
 }
 
 func apply(tx *bbolt.Tx, group []*request) error {

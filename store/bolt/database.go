@@ -13,13 +13,9 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-const (
-	// growth is how much a file grows at a time. Each time costs one more fsync.
-	growth = 4 << 20
-	// mapped is the address space for a file, on systems where that costs nothing. A
-	// larger file is mapped anew when it grows, which has to wait for the readers.
-	mapped = 16 << 30
-)
+// mapped is the address space for a file, on systems where that costs nothing. A
+// larger file is mapped anew when it grows, which has to wait for the readers.
+const mapped = 16 << 30
 
 // database is an open file of bbolt.
 type database struct {
@@ -31,6 +27,8 @@ type database struct {
 	retired bool
 	// stuck says that bbolt has panicked and holds its locks forever.
 	stuck bool
+	// The leader of the queue alone uses it.
+	reserving reserving
 }
 
 func openDatabase(path string, config Config, wait time.Duration) (*database, error) {
@@ -70,10 +68,11 @@ func tryDatabase(path string, config Config, wait time.Duration, mapping int) (*
 		}
 		return nil, describe(err)
 	}
-	d.AllocSize = growth
+	d.reserving.step = growth
 	if limit := config.maxSize(); limit > 0 { // the last step should not be most of the file
-		d.AllocSize = min(growth, limit/16)
+		d.reserving.step = min(growth, int64(limit/16))
 	}
+	d.AllocSize = 0 // what bbolt adds by itself is no more than it needs
 	return d, nil
 }
 

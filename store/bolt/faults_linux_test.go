@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -21,64 +21,36 @@ import (
 )
 
 func init() {
-	children["full disk"] = withFullDisk
+	children["another user"] = asAnotherUser
 	children["no sync"] = withoutSync
 	children["little address space"] = withLittleAddressSpace
 }
 
-func TestAFullDiskFailsWhatDoesNotFit(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "store")
-	runChild(t, "full disk", path)
-	f := open(t, path)
-	require.Equal(t, []string{"after=1", "before=1", "large=1000000"}, lengths(t, f))
-	require.NoError(t, f.Close())
+func TestOpenSaysWhatItMayNotWrite(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, open(t, filepath.Join(dir, "store")).Close())
+	require.NoError(t, os.Chmod(filepath.Join(dir, "store"), 0o444))
+	require.NoError(t, os.Chmod(dir, 0o555))
+	runChild(t, "another user", filepath.Join(dir, "store"))
+	require.NoError(t, os.Chmod(dir, 0o755))
+	require.Equal(t, []string{"store"}, names(t, dir))
 }
 
-// lengths returns the records with the lengths of long values in place of them.
-func lengths(t testing.TB, f *bolt.File) (found []string) {
-	for _, r := range records(t, f) {
-		if key, value, _ := strings.Cut(r, "="); len(value) > 100 {
-			r = fmt.Sprintf("%s=%d", key, len(value))
-		}
-		found = append(found, r)
-	}
-	return found
-}
-
-// withFullDisk limits the size of files, below and above what the file has reserved
-// already: in one case writing fails as it does on a full disk, in the other
-// growing.
-func withFullDisk(path string) error {
-	signal.Ignore(syscall.SIGXFSZ)
-	f, err := bolt.Open(path, bolt.Config{})
-	if err != nil {
-		return err
-	}
-	before, after := set("before", "1"), set("after", "1")
-	large := set("large", string(make([]byte, 1_000_000)))
-	huge := set("huge", string(make([]byte, 10_000_000)))
-	if err := errors.Join(f.Commit(before), f.Commit(set("small", "x")), f.Commit(del("small"))); err != nil {
-		return err
-	}
-	for range 3 {
-		err := limited(syscall.RLIMIT_FSIZE, 100_000, func() error { return f.Commit(large) })
-		if !errors.Is(err, syscall.EFBIG) {
-			return fmt.Errorf("large: %w", err)
-		}
-		// It goes into the room that there is.
-		err = limited(syscall.RLIMIT_FSIZE, 100_000, func() error { return f.Commit(set("before", "1")) })
-		if err != nil {
-			return fmt.Errorf("small: %w", err)
+// asAnotherUser opens a store, and makes one, where that is not allowed.
+func asAnotherUser(path string) error {
+	if os.Getuid() == 0 { // which may write everywhere
+		if err := syscall.Setuid(65534); err != nil {
+			return err
 		}
 	}
-	if err := f.Commit(large); err != nil {
-		return err
+	for _, path := range []string{path, filepath.Join(filepath.Dir(path), "new")} {
+		_, err := bolt.Open(path, bolt.Config{})
+		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), path) {
+			return fmt.Errorf("open %s: %w", path, err)
+		}
+		fmt.Println(err)
 	}
-	err = limited(syscall.RLIMIT_FSIZE, 5<<20, func() error { return f.Commit(huge) })
-	if err == nil || !strings.Contains(err.Error(), "file too large") { // bbolt keeps the text only
-		return fmt.Errorf("huge: %w", err)
-	}
-	return errors.Join(f.Commit(after), f.Close())
+	return nil
 }
 
 // limited calls f while the process has a lower limit of a resource.
@@ -111,7 +83,8 @@ func withoutSync(path string) error {
 	if err := errors.Join(synced.Commit(set("a", "1")), unsynced.Commit(set("a", "1"))); err != nil {
 		return err
 	}
-	if err := forbidSync(); err != nil {
+	// These calls wait for the disk.
+	if err := forbid(syscall.EIO, syscall.SYS_FSYNC, syscall.SYS_FDATASYNC); err != nil {
 		return err
 	}
 	for range 3 {
@@ -137,22 +110,21 @@ func withoutSync(path string) error {
 	return synced.Close()
 }
 
-// forbidSync makes the system calls that wait for the disk fail in this process from
-// now on, by a seccomp filter: a program of five instructions that looks at the
-// number of the call.
-func forbidSync() error {
+// forbid makes two system calls fail in this process from now on, by a seccomp filter:
+// a program of five instructions that looks at the number of the call.
+func forbid(failure syscall.Errno, a, b uint32) error {
 	const (
 		load, jumpIfEqual, answer = 0x20, 0x15, 0x06
-		allow, fail               = 0x7fff0000, 0x00050000 | uint32(syscall.EIO)
+		allow, fail               = 0x7fff0000, 0x00050000
 		setNoNewPrivileges        = 38
 		setModeFilter, allThreads = 1, 1
 	)
 	program := []syscall.SockFilter{
 		{Code: load, K: 0},
-		{Code: jumpIfEqual, Jt: 2, K: syscall.SYS_FSYNC},
-		{Code: jumpIfEqual, Jt: 1, K: syscall.SYS_FDATASYNC},
+		{Code: jumpIfEqual, Jt: 2, K: a},
+		{Code: jumpIfEqual, Jt: 1, K: b},
 		{Code: answer, K: allow},
-		{Code: answer, K: fail},
+		{Code: answer, K: fail | uint32(failure)},
 	}
 	number, known := map[string]uintptr{"amd64": 317, "386": 354, "arm64": 277, "arm": 383, "riscv64": 277, "loong64": 277, "ppc64le": 358, "s390x": 348}[runtime.GOARCH]
 	if !known {

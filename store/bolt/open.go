@@ -15,7 +15,9 @@ import (
 
 // bucketName is the bucket that has all records. It marks a file as one of this
 // package, and contains the version of its format.
-var bucketName = []byte("github.com/seed65a45251/mqtt/store 1")
+var bucketName = []byte(bucketPrefix + "1")
+
+const bucketPrefix = "github.com/seed65a45251/mqtt/store "
 
 // smallest is the size of an empty store: four pages.
 const smallest = 4 * 4096
@@ -23,7 +25,8 @@ const smallest = 4 * 4096
 // Open opens the store at path. If there is none, it creates one that only its user
 // may read; the directory has to exist. It fails if the file is in use (ErrLocked),
 // of another kind (ErrForeign) or damaged (ErrDamaged), and otherwise with the error
-// of the system.
+// of the system, such as fs.ErrPermission. A full disk stops it only from creating a
+// store.
 func Open(path string, config Config) (*File, error) {
 	f := newFile(path, config, shrinking)
 	if err := f.open(); err != nil {
@@ -83,13 +86,16 @@ func until(deadline time.Time) time.Duration {
 func openOnce(path string, config Config, deadline time.Time) (*database, int64, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = create(path, config.MaxSize)
-		if err == nil {
-			info, err = os.Stat(path)
+		if err = create(path, config.MaxSize); err != nil {
+			return nil, 0, fmt.Errorf("create it: %w", err)
 		}
+		info, err = os.Stat(path)
 	}
 	if err != nil {
 		return nil, 0, err
+	}
+	if info.IsDir() {
+		return nil, 0, fmt.Errorf("%w: it is a directory", ErrForeign)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, 0, fmt.Errorf("%w: %s", ErrForeign, info.Mode().Type())
@@ -116,6 +122,7 @@ func (f *File) begin(d *database, used int64) error {
 		d.close()
 		return err
 	}
+	d.fill() // earlier versions have left holes
 	// If shrinking fails, for lack of space or of the right to write into the
 	// directory, the file is as good as before. It is fatal only if it is unknown
 	// which of the two files will be there after a crash.

@@ -100,5 +100,6 @@ func (f *File) copyTo(name string) (*database, error) {
 		return nil, err
 	}
 	d.NoSync = f.config.NoSync
+	d.fill()
 	return d, nil
 }

@@ -212,6 +212,9 @@ func ascending(low, key, high []byte, strictly bool) bool {
 // Its value is a page number and a counter. If the number is 0, the page itself
 // follows.
 func (v *verifier) bucket(e element) error {
+	if version, ok := bytes.CutPrefix(e.key, []byte(bucketPrefix)); ok && e.bucket && !bytes.Equal(e.key, bucketName) {
+		return fmt.Errorf("%w: a newer version of this package has written it, in format %q", ErrForeign, version)
+	}
 	if !bytes.Equal(e.key, bucketName) {
 		return fmt.Errorf("%w: it has a bucket %q", ErrForeign, e.key)
 	}

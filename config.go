@@ -183,6 +183,10 @@ type Config struct {
 	// as they are stored. Zero means 10,000 messages and 64 MiB.
 	QueueMessages int
 	QueueBytes    int
+	// QueueAge is how long a message may wait to be sent for the first time. Then it fails
+	// with ErrExpired, connected or not. It bounds every message, beside the message's own
+	// MessageExpiryInterval, and the server is not told of it. Zero means no limit.
+	QueueAge time.Duration
 	// WhenFull decides about a message for which the queue has no space. Zero means
 	// that publishing waits.
 	WhenFull WhenFull

@@ -154,7 +154,6 @@ func TestPropertiesNeedVersion5(t *testing.T) {
 		client, conn := Open(t, srv, Quiet(srv))
 		for name, m := range map[string]mqtt.Message{
 			"payload format":   {PayloadFormatUTF8: true},
-			"expiry":           {MessageExpiryInterval: new(time.Minute)},
 			"content type":     {ContentType: "c"},
 			"response topic":   {ResponseTopic: "r"},
 			"correlation data": {CorrelationData: []byte{}},

@@ -104,6 +104,9 @@ func (c *Config) validateQueues() error {
 			return invalid("Config."+name, "%d is negative", n)
 		}
 	}
+	if c.QueueAge < 0 {
+		return invalid("Config.QueueAge", "%v is negative", c.QueueAge)
+	}
 	for name, p := range map[string]FullPolicy{"AtMostOnce": c.WhenFull.AtMostOnce, "Acknowledged": c.WhenFull.Acknowledged} {
 		if p > FullDropNewest {
 			return invalid("Config.WhenFull."+name, "unknown policy %d", p)

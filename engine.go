@@ -24,6 +24,7 @@ type engine struct {
 	outbox  *outbox // of the established connection; nil: there is none
 	queue   publishQueue
 	flushes flushes
+	alarm   alarm
 	owed    []chan struct{} // closed when the server is owed nothing
 }
 
@@ -113,6 +114,9 @@ func (e *engine) collectLocked(n *notices) {
 		if len(e.flushes) > 0 {
 			n.flushed = e.flushes.count(n.flushed, o.Seq())
 		}
+	}
+	if at := e.Sender.Deadline(); at != e.alarm.at {
+		e.setAlarmLocked(at)
 	}
 	if e.queue.contended() {
 		n.admitted = e.queue.offer(n.admitted, e.Sender)

@@ -19,8 +19,8 @@ var (
 	// ErrNotConnected says that a request needs a connection, does not wait for one,
 	// and found none.
 	ErrNotConnected = session.ErrNotConnected
-	// ErrExpired says that a message's expiry interval ended while the message was in
-	// the queue.
+	// ErrExpired says that a message's expiry interval, or Config.QueueAge, ended while
+	// the message was in the queue.
 	ErrExpired = session.ErrExpired
 	// ErrStale says that a message can no longer be acknowledged: the server has lost
 	// the session, or has given the packet identifier to another message.

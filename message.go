@@ -24,7 +24,7 @@ import (
 // SubscriptionIDs) is left out.
 //
 // The fields below Duplicate exist in 5.0 only. Publishing a message that has one of
-// them set fails on an older connection.
+// them set fails on an older connection, except for MessageExpiryInterval.
 type Message struct {
 	Topic     string
 	Payload   []byte
@@ -42,10 +42,9 @@ type Message struct {
 	// refused. If nil, the message never expires. In a received message it is the time
 	// that was left.
 	//
-	// The interval runs while a message waits to be sent. If it has ended when the
-	// message reaches the head of the queue, the message is not sent and fails with
-	// ErrExpired. Without a connection nothing leaves the queue: an expired message
-	// keeps its place until the next connection, and Publish waits.
+	// The interval runs while a message waits to be sent, also without a connection. If
+	// it ends before, the message is not sent and fails with ErrExpired at that time.
+	// Before 5.0, which cannot tell the server, that is all it does.
 	MessageExpiryInterval *time.Duration
 	// ContentType describes the payload, for example as a MIME type.
 	ContentType string

@@ -176,6 +176,7 @@ func (c *Client) end(err error) {
 	c.engine.Subscriptions.Fail(err)
 	c.engine.collectLocked(&n)
 	c.status.state, c.engine.ended = Closed, err
+	c.engine.stopAlarmLocked()
 	c.engine.mu.Unlock()
 	c.cancel(err) // before anybody is told
 	n.send()

@@ -130,10 +130,6 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 // submit hands d to the engine as soon as the queue has capacity for it. With wait the
 // caller is about to wait for the server: then submit may write the message itself.
 func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
-	var now time.Time
-	if !d.out.Expires.IsZero() {
-		now = time.Now()
-	}
 	size, qos := d.out.Publish.Cost(), d.out.Publish.QoS
 	var n notices
 	var w *capacityWaiter
@@ -150,8 +146,7 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 		if ok || err != nil {
 			var direct *conn
 			if ok {
-				c.counters.published++
-				c.engine.Sender.Submit(&d.out, now)
+				c.submitLocked(d)
 				if o := c.engine.outbox; wait && o != nil && o.acquireForLocked(c.engine.Client, &d.out) {
 					direct = c.conn
 				}
@@ -167,24 +162,48 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 		}
 		c.engine.queue.waiters.wait(w)
 		c.engine.mu.Unlock()
-		if err := c.awaitCapacity(ctx, w); err != nil {
+		if err := c.awaitCapacity(ctx, w, d.out.Expires); err != nil {
 			return err
 		}
 	}
 }
 
-// awaitCapacity waits until w has an offer.
-func (c *Client) awaitCapacity(ctx context.Context, w *capacityWaiter) error {
+// submitLocked hands d to the engine.
+func (c *Client) submitLocked(d *Delivery) {
+	c.counters.published++
+	if d.out.Expires.IsZero() && c.cfg.QueueAge == 0 {
+		c.engine.Sender.Submit(&d.out, time.Time{})
+		return
+	}
+	now := time.Now()
+	c.engine.Sender.Submit(&d.out, now)
+	if c.cfg.QueueAge > 0 {
+		c.engine.Sender.WaitUntil(&d.out, now.Add(c.cfg.QueueAge))
+	}
+}
+
+// awaitCapacity waits until w has an offer, ctx ends, or the message expires.
+func (c *Client) awaitCapacity(ctx context.Context, w *capacityWaiter, expires time.Time) error {
+	var expired <-chan time.Time
+	if !expires.IsZero() {
+		timer := time.NewTimer(time.Until(expires))
+		defer timer.Stop()
+		expired = timer.C
+	}
+	var cause error
 	select {
 	case <-w.offer:
 		return nil
 	case <-c.ctx.Done():
 		return context.Cause(c.ctx)
 	case <-ctx.Done():
+		cause = context.Cause(ctx)
+	case <-expired:
+		cause = ErrExpired
 	}
 	// An offer that came too late for us, or for which we had stood in the way, is passed on.
 	c.engine.do(func(*session.Client) { c.engine.queue.waiters.leave(w) })
-	return errors.Join(ErrQueueFull, context.Cause(ctx))
+	return errors.Join(ErrQueueFull, cause)
 }
 
 // publishNow writes a QoS 0 message if nothing is in its way.

@@ -95,6 +95,7 @@ func (s *scratch) pubcomp() *wire.Pubcomp { return (*wire.Pubcomp)(&s.ack) }
 func NewClient(s ClientSettings) *Client {
 	c := &Client{settings: s, continuity: continuity{held: s.HasSession}}
 	c.Sender = NewSender(&c.link, 0)
+	c.Sender.due.on = true
 	c.Sender.failLost, c.Sender.quota.maxBytes = s.FailLost, s.InflightBytes
 	c.Receiver = NewReceiver(&c.link)
 	c.Subscriptions = &Subscriptions{client: c, link: &c.link, always: s.AlwaysSubscribe, most: s.FiltersPerSubscribe}
@@ -257,20 +258,30 @@ func (c *Client) Pinging() (pinging, written bool) {
 // PINGREQ yet, or had just sent it. The time for the server's answer starts at now.
 func (c *Client) DelayPing(now time.Time) { c.keepAlive.delay(now) }
 
-// Deadline returns when Tick is to be called; zero means never.
+// Deadline returns when Tick is to be called, with or without a connection. Zero means
+// never.
 func (c *Client) Deadline() time.Time {
-	if c.phase != connected {
-		return time.Time{}
-	}
-	due, other := c.keepAlive.deadline(), c.Sender.suspicion.until
-	if due.IsZero() || !other.IsZero() && other.Before(due) {
-		return other
+	due := c.Sender.Deadline()
+	if c.phase == connected {
+		due = earlier(earlier(due, c.keepAlive.deadline()), c.Sender.suspicion.until)
 	}
 	return due
 }
 
+// earlier returns the earlier of two times, of which zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // Tick does what is due at time now. ErrKeepAlive ends the connection.
 func (c *Client) Tick(now time.Time) error {
+	if due := c.Sender.Deadline(); !due.IsZero() && !now.Before(due) {
+		c.Sender.DropExpired(now)
+		c.Sender.Pump(now)
+	}
 	if c.phase != connected {
 		return nil
 	}

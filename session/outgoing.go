@@ -23,6 +23,7 @@ type Outgoing struct {
 	doubtful   bool // PUBREC came from a session that the peer may have lost, see Doubtful
 	unanswered bool // was sent on this connection and is not answered
 	blames     blames
+	due        int32   // its place in Sender.due, from 1; 0: none
 	end        uint64  // position on this connection where its last packet ends
 	result     *Result // nil: none yet, or success without further information
 	seq        uint64

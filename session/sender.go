@@ -28,6 +28,7 @@ type Sender struct {
 	quota       quota
 	suspicion   suspicion
 	queuedBytes int
+	due         dueMessages
 	unsent      [2]load           // the part of queue that was never sent: at QoS 0, and above
 	lost        uint64            // see Lost
 	tolerate    func(*wire.Error) // see ClientSettings.Tolerate
@@ -82,6 +83,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	s.queuedBytes += o.size()
 	s.loadOf(o).add(o, 1)
 	s.Pump(now)
+	s.awaitDue(o) // if it was not sent
 }
 
 // Withdraw takes o back if it was never sent, and reports whether it did.
@@ -254,18 +256,10 @@ func (s *Sender) publish(o *Outgoing) bool {
 // ready checks what may have changed while o waited: its age and the limits of the
 // connection. It sets the message expiry interval to the remaining time.
 func (s *Sender) ready(o *Outgoing) error {
-	if !o.Expires.IsZero() && !s.now.IsZero() {
-		left := o.Expires.Sub(s.now)
-		if left <= 0 {
-			return ErrExpired
-		}
-		seconds := uint32((left + time.Second - 1) / time.Second)
-		if p := o.Publish.Properties; p != nil && p.MessageExpiryInterval != nil && *p.MessageExpiryInterval != seconds {
-			aged := *p
-			aged.MessageExpiryInterval = &seconds
-			o.Publish.Properties = &aged
-		}
+	if err := s.expired(o, s.now); err != nil {
+		return err
 	}
+	s.ageExpiry(o)
 	return s.link.Limits.CheckPublish(&o.Publish, s.link.Version)
 }
 
@@ -273,6 +267,9 @@ func (s *Sender) ready(o *Outgoing) error {
 // DUP. [MQTT-4.3.3-7] its age no longer matters, but a limit of the new connection
 // does: a message that the peer can no longer take fails alone.
 func (s *Sender) publishAgain(o *Outgoing) {
+	if s.link.Version < wire.V5 {
+		s.ageExpiry(o)
+	}
 	err := s.link.Limits.CheckPublish(&o.Publish, s.link.Version)
 	if err == nil {
 		err = s.sendPublish(o, false)
@@ -321,6 +318,9 @@ func (s *Sender) uncount(o *Outgoing) {
 func (s *Sender) dequeue(o *Outgoing) {
 	s.queue.remove(o)
 	s.queuedBytes -= o.size()
+	if o.due > 0 {
+		s.due.remove(o)
+	}
 	if !o.sent {
 		s.loadOf(o).add(o, -1)
 	}

@@ -8,6 +8,11 @@ func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
 	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.link.holdQoS0 || len(p.Payload) >= streamed || s.lastPassable() < GateOpen {
 		return false, nil
 	}
+	if s.link.Version < wire.V5 && p.Properties != nil && p.Properties.MessageExpiryInterval != nil {
+		aged := *p
+		aged.Properties = withoutExpiry(p.Properties)
+		p = &aged
+	}
 	if err := s.link.Limits.CheckPublish(p, s.link.Version); err != nil {
 		return false, err
 	}

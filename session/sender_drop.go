@@ -1,10 +1,6 @@
 package session
 
-import (
-	"time"
-
-	"github.com/seed65a45251/mqtt/wire"
-)
+import "github.com/seed65a45251/mqtt/wire"
 
 // DropProperties removes the 5.0 properties from every message that is not completed.
 // It is for a session that continues with an older version.
@@ -13,19 +9,6 @@ func (s *Sender) DropProperties() {
 		for o := l.head; o != nil; o = o.next {
 			o.Publish.Properties = nil
 		}
-	}
-}
-
-// DropExpired completes with [ErrExpired] every message that has expired while it
-// waited for its first transmission, and so frees its place in the queue.
-func (s *Sender) DropExpired(now time.Time) {
-	for o := s.queue.head; o != nil; {
-		next := o.next
-		if !o.sent && !o.Expires.IsZero() && !now.Before(o.Expires) {
-			s.dequeue(o)
-			s.complete(o, Result{Err: ErrExpired})
-		}
-		o = next
 	}
 }
 

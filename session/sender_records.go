@@ -121,6 +121,7 @@ func (s *Sender) Restore(o *Outgoing, released bool) bool {
 		s.queue.push(o)
 		s.queuedBytes += o.size()
 		s.loadOf(o).add(o, 1)
+		s.awaitDue(o)
 		return true
 	case released:
 		o.state = outgoingReleased

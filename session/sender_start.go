@@ -125,6 +125,9 @@ func (s *Sender) requeue(match func(*Outgoing) bool) {
 	}
 	sortBySeq(open)
 	s.queue.prepend(open)
+	for _, o := range open {
+		s.awaitDue(o)
+	}
 }
 
 func sortBySeq(list []*Outgoing) {

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -80,6 +81,30 @@ func ExampleMem_Close() {
 	fmt.Println(errors.Is(s.Commit(nil), store.ErrClosed))
 	// Output:
 	// <nil> <nil>
+	// true
+}
+
+func ExampleEncrypt() {
+	s := store.Memory() // or a file of package bolt
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil { // a program reads it from where it keeps secrets
+		fmt.Println(err)
+		return
+	}
+	e, err := store.Encrypt(s, key)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(e.Commit([]store.Op{{Key: []byte("queued/1"), Value: []byte("hello")}}))
+	for r, err := range e.Scan(nil) {
+		fmt.Printf("%s: %s %v\n", r.Key, r.Value, err)
+	}
+	_, err = store.Encrypt(s, make([]byte, 32))
+	fmt.Println(errors.Is(err, store.ErrWrongKey))
+	// Output:
+	// <nil>
+	// queued/1: hello <nil>
 	// true
 }
 

@@ -3,7 +3,8 @@
 //
 // A [Store] is an ordered map of small keys to values. [Memory] is for tests and for
 // programs whose state may end with them. Package
-// [github.com/seed65a45251/mqtt/store/bolt] keeps a file. Package
+// [github.com/seed65a45251/mqtt/store/bolt] keeps a file. [Encrypt] hides the values of
+// any of them. Package
 // [github.com/seed65a45251/mqtt/store/storetest] tests other implementations.
 package store
 

@@ -34,3 +34,18 @@ func testStore(t *testing.T, config bolt.Config) {
 		func(t *testing.T) store.Store { return openPath(t, filepath.Join(t.TempDir(), "store")) },
 		func(t *testing.T, closed store.Store) store.Store { return openPath(t, paths[closed]) })
 }
+
+func TestAnEncryptedFileIsAStore(t *testing.T) {
+	paths := map[store.Store]string{}
+	openPath := func(t *testing.T, path string) store.Store {
+		f, err := bolt.Open(path, bolt.Config{NoSync: true})
+		require.NoError(t, err)
+		e, err := store.Encrypt(f, []byte("0123456789abcdef0123456789abcdef"))
+		require.NoError(t, err)
+		paths[e] = path
+		return e
+	}
+	storetest.Run(t,
+		func(t *testing.T) store.Store { return openPath(t, filepath.Join(t.TempDir(), "store")) },
+		func(t *testing.T, closed store.Store) store.Store { return openPath(t, paths[closed]) })
+}

@@ -103,12 +103,15 @@
 //	                       full: ErrQueueFull as well)
 //	                       context ended, sent: goes on           false
 //	                       ErrQueueFull by Config.WhenFull        true
+//	                       ErrNotConnected, ErrQueueFull by       true
+//	                       Message.NotQueued
 //	                       *ServerError: refused                  false
 //	                       ErrUndeliverable; ErrConnectionLost    false
 //	                       in a large QoS 0 payload
 //	                       ErrClosed                              true if not sent yet
 //	PublishAsync           ErrInvalid; ErrQueueFull: full until   true
-//	                       ctx ended; ErrClosed
+//	                       ctx ended, or as above; ErrClosed;
+//	                       ErrNotConnected by Message.NotQueued
 //	Delivery.Wait          as Publish; context ended: goes on     as Publish; false
 //	Subscribe,             ErrInvalid, *wire.FieldError           true
 //	SubscribeWith          *LimitError                            true unless sent on an earlier connection

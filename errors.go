@@ -40,8 +40,8 @@ var (
 	// ErrUnsubscribed is what Next returns after Unsubscribe or Drain.
 	ErrUnsubscribed = errors.New("unsubscribed")
 	// ErrQueueFull says that a queue had no space: for a message or filter within its
-	// context, or for a message at once if Config.WhenFull says so. In Watch it is
-	// about the queue of a Subscription.
+	// context, or for a message at once if Config.WhenFull or Message.NotQueued says so.
+	// In Watch it is about the queue of a Subscription.
 	ErrQueueFull = errors.New("queue full")
 	// ErrStalled says that a message has been held so long that it may hold up the
 	// acknowledgements behind it. Watch reports it; see Config.StallAfter.

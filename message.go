@@ -26,10 +26,15 @@ import (
 // The fields below Duplicate exist in 5.0 only. Publishing a message that has one of
 // them set fails on an older connection, except for MessageExpiryInterval.
 type Message struct {
-	Topic     string
-	Payload   []byte
-	QoS       QoS
-	Retain    bool
+	Topic   string
+	Payload []byte
+	QoS     QoS
+	Retain  bool
+	// NotQueued says that the message is not worth sending later. If it cannot be sent at
+	// once, publishing fails at once: with ErrNotConnected without a connection, and with
+	// ErrQueueFull where it would have to wait for other messages, for acknowledgements or
+	// for the network. NotSent is true for both. Once it was sent it is like any other.
+	NotQueued bool
 	Duplicate bool // the server sent it before; read only
 
 	// PayloadFormatUTF8 says that the payload is text.
@@ -106,7 +111,7 @@ func (m *Message) Clone() *Message {
 // that was received.
 func (m *Message) content() *Message {
 	return &Message{
-		Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain,
+		Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, NotQueued: m.NotQueued,
 		PayloadFormatUTF8:     m.PayloadFormatUTF8,
 		MessageExpiryInterval: m.MessageExpiryInterval,
 		ContentType:           m.ContentType,

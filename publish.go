@@ -32,7 +32,7 @@ func (c *Client) Publish(ctx context.Context, topic string, payload []byte, qos 
 		return c.publishHooked(ctx, &Message{Topic: topic, Payload: payload, QoS: qos})
 	}
 	p := wire.Publish{Topic: topic, Payload: payload, QoS: qos}
-	return c.publish(ctx, &p, time.Time{})
+	return c.publish(ctx, &p, terms{})
 }
 
 // PublishMessage is Publish for a message with any of the fields of Message.
@@ -44,11 +44,11 @@ func (c *Client) PublishMessage(ctx context.Context, m *Message) error {
 }
 
 func (c *Client) publishMessage(ctx context.Context, m *Message) error {
-	p, expires, err := packetOf(m)
+	p, t, err := packetOf(m)
 	if err != nil {
 		return err
 	}
-	return c.publish(ctx, &p, expires)
+	return c.publish(ctx, &p, t)
 }
 
 // PublishAsync accepts a message for delivery and returns at once. ctx bounds only the
@@ -63,12 +63,12 @@ func (c *Client) PublishAsync(ctx context.Context, m *Message) (*Delivery, error
 }
 
 func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error) {
-	p, expires, err := packetOf(m)
+	p, t, err := packetOf(m)
 	if err != nil {
 		return nil, err
 	}
 	d := new(Delivery)
-	d.out = session.Outgoing{Publish: p, Expires: expires, Owner: d}
+	t.delivery(d, &p)
 	err = c.submit(ctx, d, false)
 	if err == ErrQueueFull && c.cfg.WhenFull.policy(p.QoS) != FullFail {
 		d.out.Complete(session.Result{Err: err}) // it was accepted and dropped
@@ -81,21 +81,22 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 	return d, nil
 }
 
-func packetOf(m *Message) (p wire.Publish, expires time.Time, err error) {
+func packetOf(m *Message) (p wire.Publish, t terms, err error) {
 	if m == nil {
-		return p, expires, &requestError{"publish", "", false, invalid("message", "is nil")}
+		return p, t, &requestError{"publish", "", false, invalid("message", "is nil")}
 	}
 	if err := m.validate(); err != nil {
-		return p, expires, &requestError{"publish", m.Topic, false, err}
+		return p, t, &requestError{"publish", m.Topic, false, err}
 	}
 	if m.MessageExpiryInterval != nil && *m.MessageExpiryInterval > 0 {
-		expires = time.Now().Add(*m.MessageExpiryInterval)
+		t.expires = time.Now().Add(*m.MessageExpiryInterval)
 	}
-	return m.publish(), expires, nil
+	t.notQueued = m.NotQueued
+	return m.publish(), t, nil
 }
 
 // publish sends p and waits for the end of the exchange.
-func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time) error {
+func (c *Client) publish(ctx context.Context, p *wire.Publish, t terms) error {
 	if ctx.Err() != nil {
 		return &requestError{"publish", p.Topic, false, context.Cause(ctx)}
 	}
@@ -105,7 +106,7 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 		}
 	}
 	d := c.deliveries.get()
-	d.out = session.Outgoing{Publish: *p, Expires: expires, Owner: d}
+	t.delivery(d, p)
 	if err := c.submit(ctx, d, true); err != nil {
 		c.deliveries.put(d)
 		return &requestError{"publish", p.Topic, false, err}
@@ -130,6 +131,9 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, expires time.Time
 // submit hands d to the engine as soon as the queue has capacity for it. With wait the
 // caller is about to wait for the server: then submit may write the message itself.
 func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
+	if d.notQueued {
+		return c.submitNow(d, wait)
+	}
 	size, qos := d.out.Publish.Cost(), d.out.Publish.QoS
 	var n notices
 	var w *capacityWaiter
@@ -147,9 +151,7 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 			var direct *conn
 			if ok {
 				c.submitLocked(d)
-				if o := c.engine.outbox; wait && o != nil && o.acquireForLocked(c.engine.Client, &d.out) {
-					direct = c.conn
-				}
+				direct = c.directLocked(d, wait)
 			}
 			c.engine.unlock(&n)
 			if direct != nil {
@@ -165,20 +167,6 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 		if err := c.awaitCapacity(ctx, w, d.out.Expires); err != nil {
 			return err
 		}
-	}
-}
-
-// submitLocked hands d to the engine.
-func (c *Client) submitLocked(d *Delivery) {
-	c.counters.published++
-	if d.out.Expires.IsZero() && c.cfg.QueueAge == 0 {
-		c.engine.Sender.Submit(&d.out, time.Time{})
-		return
-	}
-	now := time.Now()
-	c.engine.Sender.Submit(&d.out, now)
-	if c.cfg.QueueAge > 0 {
-		c.engine.Sender.WaitUntil(&d.out, now.Add(c.cfg.QueueAge))
 	}
 }
 
@@ -204,31 +192,6 @@ func (c *Client) awaitCapacity(ctx context.Context, w *capacityWaiter, expires t
 	// An offer that came too late for us, or for which we had stood in the way, is passed on.
 	c.engine.do(func(*session.Client) { c.engine.queue.waiters.leave(w) })
 	return errors.Join(ErrQueueFull, cause)
-}
-
-// publishNow writes a QoS 0 message if nothing is in its way.
-func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
-	c.engine.mu.Lock()
-	if c.engine.ending != nil {
-		err = c.engine.ending
-	} else {
-		sent, err = c.engine.Sender.SendAtMostOnce(p)
-	}
-	wake := false
-	o := c.engine.outbox
-	if sent {
-		c.counters.published++
-		o.addedLossyLocked()
-		wake = o.needsWakeLocked()
-	}
-	c.engine.mu.Unlock() // nothing else follows: no notices
-	if wake {
-		o.wakeWriter()
-	}
-	if err != nil {
-		err = &requestError{"publish", p.Topic, false, err}
-	}
-	return sent, err
 }
 
 // abandon stops waiting for d. It returns false when d is completed already.

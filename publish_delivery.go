@@ -21,6 +21,7 @@ type Ack struct {
 type Delivery struct {
 	out       session.Outgoing
 	completed bool // the engine is done with out; guarded by engine.mu
+	notQueued bool // see Message.NotQueued
 
 	wake   chan struct{} // of a blocking publish, which reuses its Delivery
 	over   atomic.Bool   // out.Result may be read

@@ -1,0 +1,103 @@
+package mqtt
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// errMustWait refuses a message that may not wait.
+var errMustWait = fmt.Errorf("the message would have to wait: %w", ErrQueueFull)
+
+// publishNow writes a QoS 0 message if nothing is in its way.
+func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
+	c.engine.mu.Lock()
+	if c.engine.ending != nil {
+		err = c.engine.ending
+	} else {
+		sent, err = c.engine.Sender.SendAtMostOnce(p)
+	}
+	wake := false
+	o := c.engine.outbox
+	if sent {
+		c.counters.published++
+		o.addedLossyLocked()
+		wake = o.needsWakeLocked()
+	}
+	c.engine.mu.Unlock() // nothing else follows: no notices
+	if wake {
+		o.wakeWriter()
+	}
+	if err != nil {
+		err = &requestError{"publish", p.Topic, false, err}
+	}
+	return sent, err
+}
+
+// submitNow hands d to the engine, and takes it back if it was not sent at once. Such a
+// message needs no capacity: where others wait for that, they wait before it, too.
+func (c *Client) submitNow(d *Delivery, wait bool) error {
+	var n notices
+	var direct *conn
+	c.engine.mu.Lock()
+	err := c.engine.ending
+	switch {
+	case err != nil:
+	case c.engine.outbox == nil:
+		err = ErrNotConnected
+	default:
+		c.engine.Sender.Submit(&d.out, nowIf(!d.out.Expires.IsZero()))
+		if c.engine.Sender.Withdraw(&d.out) {
+			err = errMustWait
+			break
+		}
+		c.counters.published++
+		direct = c.directLocked(d, wait)
+	}
+	c.engine.unlock(&n)
+	if direct != nil {
+		direct.writeDirect(&d.out)
+	}
+	return err
+}
+
+// submitLocked hands d to the engine, for which the queue has capacity.
+func (c *Client) submitLocked(d *Delivery) {
+	c.counters.published++
+	now := nowIf(!d.out.Expires.IsZero() || c.cfg.QueueAge > 0)
+	c.engine.Sender.Submit(&d.out, now)
+	if c.cfg.QueueAge > 0 {
+		c.engine.Sender.WaitUntil(&d.out, now.Add(c.cfg.QueueAge))
+	}
+}
+
+// directLocked returns the connection to which the caller writes d itself; nil: the writer
+// does. wait says that the caller is about to wait for the server.
+func (c *Client) directLocked(d *Delivery, wait bool) *conn {
+	if o := c.engine.outbox; wait && o != nil && o.acquireForLocked(c.engine.Client, &d.out) {
+		return c.conn
+	}
+	return nil
+}
+
+// nowIf is the time if it is needed: reading the clock costs more than the rest.
+func nowIf(needed bool) (now time.Time) {
+	if needed {
+		now = time.Now()
+	}
+	return now
+}
+
+// terms are what a message says about its way through the client.
+type terms struct {
+	expires   time.Time // zero: never
+	notQueued bool
+}
+
+// delivery makes d that of p.
+func (t *terms) delivery(d *Delivery, p *wire.Publish) {
+	d.out = session.Outgoing{Publish: *p, Expires: t.expires, Owner: d}
+	d.notQueued = t.notQueued
+}

@@ -8,7 +8,8 @@
 // # The file
 //
 // Open checks the structure of the whole file, except the values, and refuses a damaged
-// one. Values carry checksums, which Scan verifies. The file grows in steps of 4 MiB.
+// one, also one in which a record is missing or back. Values carry checksums, which Scan
+// verifies. The file grows in steps of 4 MiB.
 // On Linux these are set aside on the disk, as far as the file system can do that.
 //
 // The file also shrinks. When most of it is free, it is copied to a new file beside it,

@@ -226,20 +226,28 @@ func apply(tx *bbolt.Tx, group []*request) error {
 	if bucket == nil {
 		return fmt.Errorf("%w: its records are gone", ErrDamaged)
 	}
+	t, err := tallyOf(bucket)
+	if err != nil {
+		return err
+	}
 	for _, r := range group {
 		for _, op := range r.ops {
-			var err error
+			if old := bucket.Get(op.Key); old != nil {
+				t.sum -= numberOf(old)
+			}
 			if op.Delete {
 				err = bucket.Delete(op.Key)
 			} else {
-				err = bucket.Put(op.Key, seal(op.Key, op.Value))
+				sealed := seal(op.Key, op.Value)
+				t.sum += numberOf(sealed)
+				err = bucket.Put(op.Key, sealed)
 			}
 			if err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return bucket.SetSequence(t.next().pack())
 }
 
 // mayBeVisible reports whether readers see the transaction id although it failed. In

@@ -96,18 +96,23 @@ func describe(err error) error {
 	return err
 }
 
+// ensureBucket makes the bucket, or its tally, if there is none.
 func (d *database) ensureBucket() error {
-	exists := false
+	complete := false
 	err := d.View(func(tx *bbolt.Tx) error {
-		exists = tx.Bucket(bucketName) != nil
+		bucket := tx.Bucket(bucketName)
+		complete = bucket != nil && bucket.Sequence() != 0
 		return nil
 	})
-	if err != nil || exists {
+	if err != nil || complete {
 		return err
 	}
 	return d.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucket(bucketName)
-		return err
+		bucket, err := tx.CreateBucketIfNotExists(bucketName)
+		if err != nil {
+			return err
+		}
+		return startTally(bucket)
 	})
 }
 

@@ -56,6 +56,10 @@ func verifyFile(path string, wait time.Duration) (used int64, err error) {
 	if err := v.page(root, v.bucket, span{}); err != nil {
 		return 0, err
 	}
+	// Zero is the tally of a file that an early version has written.
+	if t, ok := unpack(v.tally); v.tally != 0 && (!ok || t.sum != v.sum&(1<<sumBits-1)) {
+		return 0, fmt.Errorf("%w: its records are not those that were committed", ErrDamaged)
+	}
 	return v.used * v.pageSize, nil
 }
 
@@ -80,6 +84,8 @@ type verifier struct {
 	pages    uint64 // number of pages in the file, the first two included
 	seen     []uint64
 	used     int64
+	// tally is what the file says of its records, sum what they are.
+	tally, sum uint64
 }
 
 // span is the range of keys in a part of the tree: from low on and below high. A nil
@@ -89,12 +95,13 @@ type span struct {
 	depth     int
 }
 
-// element is an entry of a leaf: a record, or a bucket if it has that flag.
+// element is an entry of a leaf: a record, or a bucket if it has that flag. Its value
+// has size bytes of a node.
 type element struct {
-	key    []byte
-	bucket bool
-	value  io.ReaderAt
-	size   int64
+	key      []byte
+	bucket   bool
+	node     *node
+	at, size int64
 }
 
 // page verifies the part of a tree below the page id and calls visit for each element
@@ -193,8 +200,7 @@ func (v *verifier) leaf(n *node, count int64, visit func(element) error, keys sp
 			return v.damaged(n.id, "has a wrong value")
 		}
 		previous = key
-		value := io.NewSectionReader(n.at, keyAt+keySize, size)
-		if err := visit(element{key: key, bucket: flags == 1, value: value, size: size}); err != nil {
+		if err := visit(element{key: key, bucket: flags == 1, node: n, at: keyAt + keySize, size: size}); err != nil {
 			return err
 		}
 	}
@@ -209,7 +215,7 @@ func ascending(low, key, high []byte, strictly bool) bool {
 }
 
 // bucket verifies an element at the root of the file: the bucket with all records.
-// Its value is a page number and a counter. If the number is 0, the page itself
+// Its value is a page number and the tally. If the number is 0, the page itself
 // follows.
 func (v *verifier) bucket(e element) error {
 	if version, ok := bytes.CutPrefix(e.key, []byte(bucketPrefix)); ok && e.bucket && !bytes.Equal(e.key, bucketName) {
@@ -218,29 +224,34 @@ func (v *verifier) bucket(e element) error {
 	if !bytes.Equal(e.key, bucketName) {
 		return fmt.Errorf("%w: it has a bucket %q", ErrForeign, e.key)
 	}
-	var header [16]byte
-	if !e.bucket || e.size < int64(len(header)) {
+	if !e.bucket || e.size < headerSize {
 		return fmt.Errorf("%w: the records are no bucket", ErrDamaged)
 	}
-	if _, err := e.value.ReadAt(header[:], 0); err != nil {
+	header, err := e.node.bytes(e.at, headerSize)
+	if err != nil {
 		return err
 	}
-	if root := order.Uint64(header[:]); root != 0 {
-		return v.page(root, record, span{})
+	v.tally = order.Uint64(header[8:])
+	if root := order.Uint64(header); root != 0 {
+		return v.page(root, v.record, span{})
 	}
-	size := e.size - int64(len(header))
-	n := node{at: io.NewSectionReader(e.value, int64(len(header)), size), size: size, inline: true}
+	size := e.size - headerSize
+	n := node{at: io.NewSectionReader(e.node.at, e.at+headerSize, size), size: size, inline: true}
 	if err := n.read(min(size, v.pageSize)); err != nil {
 		return err
 	}
-	return v.node(&n, record, span{})
+	return v.node(&n, v.record, span{})
 }
 
-func record(e element) error {
+func (v *verifier) record(e element) error {
 	if e.bucket || e.size < checksumSize {
 		return fmt.Errorf("%w: %q is no record", ErrDamaged, e.key)
 	}
-	return nil
+	checksum, err := e.node.bytes(e.at, checksumSize)
+	if err == nil {
+		v.sum += numberOf(checksum)
+	}
+	return err
 }
 
 func (v *verifier) damaged(page uint64, what string) error {

@@ -207,7 +207,8 @@ type Config struct {
 	// defaults.
 	Reconnect reconnect.Policy
 	// RetryFirst lets Connect go on trying under its context instead of returning the
-	// first failure. Connect returns a permanent refusal all the same.
+	// first failure. Connect returns a permanent refusal all the same. Start always goes
+	// on trying.
 	RetryFirst bool
 	// Permanent decides whether err ends the client, which otherwise tries again. Close
 	// does not wait for it. If nil, IsPermanent decides, with these exceptions.

@@ -25,18 +25,26 @@ type hello struct {
 	authenticator Authenticator // nil: none
 }
 
+// errTooLate stands for the cause of a context that ended before CONNACK was taken.
+var errTooLate = errors.New("handshake ended too late")
+
 // handshake sends the CONNECT p of h and takes packets until CONNACK, within ctx. On
 // success the engine is connected with k, and established was called. Otherwise k is
 // closed.
 func (k *conn) handshake(ctx context.Context, h hello, p *wire.Connect) (err error) {
-	stop := context.AfterFunc(ctx, func() { k.nc.SetDeadline(time.Now()) })
+	// A context of its own: to let go of it calls no code of the program's.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	letGo := context.AfterFunc(ctx, func() { k.nc.SetDeadline(time.Now()) })
 	defer func() {
-		if !stop() || ctx.Err() != nil {
+		if err == nil {
+			return
+		}
+		letGo()
+		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		if err != nil {
-			k.nc.Close()
-		}
+		k.nc.Close()
 	}()
 	exchange, initial, err := startAuth(ctx, h.authenticator)
 	if err != nil {
@@ -56,7 +64,7 @@ func (k *conn) handshake(ctx context.Context, h hello, p *wire.Connect) (err err
 	if err := k.writeHandshake(packet); err != nil {
 		return err
 	}
-	err = k.awaitConnack(ctx, exchange)
+	err = k.awaitConnack(ctx, exchange, letGo)
 	if h.version == V5 && isFault(err) && !k.nc.Foreign() {
 		k.tellFault(err)
 	}
@@ -79,11 +87,12 @@ func (k *conn) tellFault(err error) {
 }
 
 // awaitConnack takes packets until the server has accepted the connection, and
-// answers its challenges.
-func (k *conn) awaitConnack(ctx context.Context, exchange authExchange) error {
+// answers its challenges. letGo comes before the connection is used: it ends the hold of
+// ctx on it, and returns false if ctx has ended before.
+func (k *conn) awaitConnack(ctx context.Context, exchange authExchange, letGo func() bool) error {
 	confirmed := false
 	for {
-		done, step, err := k.takeConnack(confirmed)
+		done, step, err := k.takeConnack(confirmed, letGo)
 		if done || err != nil {
 			return err
 		}
@@ -149,7 +158,7 @@ func (k *conn) answerServer(ctx context.Context, x authExchange, step session.Au
 // takeConnack handles buffered packets up to CONNACK, or to a step of the
 // authentication that has to be answered, and no further. confirmed accepts the
 // last such step.
-func (k *conn) takeConnack(confirmed bool) (done bool, step *session.AuthStep, err error) {
+func (k *conn) takeConnack(confirmed bool, letGo func() bool) (done bool, step *session.AuthStep, err error) {
 	var announce func()
 	k.engine.do(func(engine *session.Client) {
 		if confirmed {
@@ -161,7 +170,11 @@ func (k *conn) takeConnack(confirmed bool) (done bool, step *session.AuthStep, e
 		if s, ok := engine.AuthStep(); ok {
 			step = &s
 		}
-		if done {
+		switch {
+		case !done:
+		case !letGo():
+			err = errTooLate
+		default:
 			k.decoder = engine.Decoder()
 			announce, err = k.established(k)
 		}

@@ -19,8 +19,8 @@ var errConnectTimeout = errors.New("no CONNACK within the connect timeout")
 var ErrRetriesExhausted = errors.New("no more attempts to reconnect")
 
 // connector makes one connection after the other and keeps what an attempt learns for the
-// next. One goroutine at a time uses it: at first that of Connect, then the one that
-// reconnects.
+// next. One goroutine at a time uses it: at first the one that makes the first
+// connection, then the one that reconnects.
 //
 // An attempt goes down these levels, each in a method of its own: a round tries servers;
 // a server has endpoints, several where SRV records name them; an endpoint has addresses;
@@ -78,15 +78,15 @@ func newConnector(cfg *Config, servers []server, client connecting) (*connector,
 	return c, nil
 }
 
-// first makes the first connection under ctx.
-func (c *connector) first(ctx context.Context) (*conn, error) {
+// first makes the first connection under ctx. Without retry it returns the first failure.
+func (c *connector) first(ctx context.Context, retry bool) (*conn, error) {
 	var cause error
 	for number := 1; ; number++ {
 		k, err := c.tryRound(ctx, round{number, cause})
 		if err == nil {
 			return k, nil
 		}
-		if !c.cfg.RetryFirst || ctx.Err() != nil || c.permanent(ctx, err) {
+		if !retry || ctx.Err() != nil || c.permanent(ctx, err) {
 			return nil, err
 		}
 		if err := c.pause(ctx, number, err); err != nil {
@@ -181,7 +181,7 @@ func (c *connector) pause(ctx context.Context, number int, cause error) error {
 // describe words why there is no first connection.
 func (c *connector) describe(err error) error {
 	if _, several := errors.AsType[*roundError](err); several {
-		return fmt.Errorf("mqtt: connect: %w", err)
+		return fmt.Errorf("mqtt: connect: %w", inner{err})
 	}
-	return fmt.Errorf("mqtt: connect to %s: %w", c.servers.own[0].Address, err)
+	return fmt.Errorf("mqtt: connect to %s: %w", c.servers.own[0].Address, inner{err})
 }

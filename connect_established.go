@@ -38,7 +38,7 @@ func (c *Client) establishedLocked(k *conn) (announce func(), err error) {
 	c.holds.handLocked(c.engine.Client)
 	c.reconnectNow.connectedLocked()
 	c.counters.connections++
-	c.status.state, c.status.last = Connected, nil
+	c.status = status{state: Connected}
 	return func() { c.watchers.send(event) }, nil
 }
 
@@ -109,6 +109,9 @@ func (c *Client) forget(k *conn, err error) (fromPacket bool) {
 func (c *Client) setState(e Event) {
 	c.engine.mu.Lock()
 	c.status.state = e.State
+	if e.Err != nil {
+		c.status.failed = e.Err
+	}
 	c.engine.mu.Unlock()
 	c.watchers.send(e)
 	c.cfg.Logger.Debug("mqtt client state", "client_id", c.cfg.ClientID, "state", e.State.String(),

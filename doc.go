@@ -22,6 +22,7 @@
 //   - A loop that acknowledges each message after its body: [Subscription.All].
 //   - A function that acknowledges by returning nil, several at once if asked:
 //     [Subscription.Handle]; [Client.Handle] also subscribes and unsubscribes.
+//   - To connect: [Connect] returns when there is a connection, [Start] at once.
 //   - To publish: [Client.Publish] returns when the server has the message,
 //     [Client.PublishAsync] at once; [Client.Flush] waits for all.
 //
@@ -95,6 +96,9 @@
 //	Connect                *ServerError, *HTTPError: refused;     n/a
 //	                       network errors; context ended;
 //	                       ErrInvalid: URL or Config
+//	Start                  ErrInvalid: URL or Config              n/a
+//	WaitConnected          context ended, with why the last       false
+//	                       attempt failed; ErrClosed
 //	Reconnect              context ended, what ended the client   true if nothing was done
 //	Publish, Publish-      ErrInvalid, *wire.FieldError           true
 //	Message                *LimitError                            true unless repeated on a new connection

@@ -117,7 +117,7 @@ func (e *requestError) Error() string {
 	if e.name != "" {
 		text += fmt.Sprintf(" %.80q", e.name)
 	}
-	text += ": " + e.err.Error()
+	text += ": " + inner{e.err}.Error()
 	if !e.sent {
 		text += " (not sent)"
 	}

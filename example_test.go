@@ -70,6 +70,41 @@ func Example() {
 	// Output: sensors/7/temp 21.5
 }
 
+func ExampleStart() {
+	config, b := exampleConfig()
+	defer b.Close()
+	client, err := mqtt.Start("mqtt://localhost", config)
+	if err != nil {
+		log.Fatal(err) // the configuration cannot work
+	}
+	defer client.Close()
+
+	// There may be no network yet. The message waits in the queue.
+	ctx := context.Background()
+	d, err := client.PublishAsync(ctx, &mqtt.Message{Topic: "boot", QoS: mqtt.AtLeastOnce})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ack, err := d.Wait(ctx)
+	fmt.Println(ack.ReasonCode, err)
+	// Output: no matching subscribers (0x10) <nil>
+}
+
+func ExampleClient_WaitConnected() {
+	config, b := exampleConfig()
+	defer b.Close()
+	client, err := mqtt.Start("mqtt://localhost", config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	fmt.Println(client.WaitConnected(ctx))
+	// Output: <nil>
+}
+
 func ExampleConnect_refused() {
 	ctx := context.Background()
 	b := broker.New(broker.Config{

@@ -52,54 +52,6 @@ type Client struct {
 	served atomic.Pointer[Subscription] // nil: none yet
 }
 
-// Connect connects to server and returns when the server has accepted the connection.
-// The URL of a server is one of
-//
-//	mqtt://host:1883             TCP; also tcp://
-//	mqtts://host:8883            TLS; also tls:// and ssl://
-//	ws://host:80/mqtt?query      WebSocket
-//	wss://host:443/mqtt?query    WebSocket over TLS
-//	unix:///path                 Unix socket; also mqtt+unix://
-//	mqtts+unix:///path           TLS over it, with the ServerName of Config.TLS
-//	ws+unix:///path:/mqtt        WebSocket over it; the path of the request follows the colon
-//	wss+unix:///path:/mqtt       both
-//	mqtt+srv://domain            the servers that DNS names under _mqtt._tcp.domain
-//	mqtts+srv://domain           those under _secure-mqtt._tcp.domain, with TLS
-//
-// where ports, the path /mqtt and queries may be left out. A user and a password before
-// the host are those of MQTT. With mqtts+srv the certificate has to be for the domain,
-// because anyone could have put the target into DNS. A program that trusts its name
-// servers sets the ServerName of Config.TLS.
-//
-// ctx bounds only this first connection. The client then lives until Disconnect or
-// Close and reconnects by itself.
-//
-// Connect returns the first failure unless cfg.RetryFirst is set. A refusal by the
-// server is a *ServerError.
-func Connect(ctx context.Context, server string, cfg Config) (*Client, error) {
-	c, err := newClient(server, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("mqtt: %w", err)
-	}
-	return c.begin(ctx)
-}
-
-// begin makes the first connection under ctx.
-func (c *Client) begin(ctx context.Context) (*Client, error) {
-	k, err := c.connector.first(ctx)
-	if err != nil {
-		c.end(err)
-		close(c.done)
-		return nil, c.connector.describe(err)
-	}
-	c.life.Go(func() error { return c.run(k) })
-	go func() { // waits for the client's life, so that Done closes though nobody asks
-		c.end(c.life.Wait())
-		close(c.done) // not deferred: nobody may go on while a panic ends the program
-	}()
-	return c, nil
-}
-
 func newClient(rawServer string, cfg Config) (*Client, error) {
 	servers, err := cfg.parseServers(rawServer)
 	if err != nil {

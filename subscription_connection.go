@@ -48,13 +48,13 @@ func (c *Client) openOwn(ctx context.Context, filters []Filter) (*Client, error)
 		return parked, err
 	}
 	cfg := c.cfg
-	cfg.ClientID, cfg.Will, cfg.RetryFirst = id, nil, true
+	cfg.ClientID, cfg.Will = id, nil
 	own, err := newClient(c.url, cfg)
 	if err == nil {
 		own.parent = c
 		own.watchers.relay = own.relay
 		own.inbox.subscriptionEnded = own.endOrPark
-		_, err = own.begin(ctx)
+		_, err = own.connect(ctx, true)
 	}
 	ended := c.own.connected(id, own, func(err error) { own.closeFor(err) }, err)
 	if err == nil && ended != nil {

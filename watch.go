@@ -170,4 +170,7 @@ type ServerInfo struct {
 type status struct {
 	state State
 	last  *ServerInfo // of the connection before, while there is none; nil: there was none
+	// failed is why the last connection or round of attempts failed; nil: there is a
+	// connection, or none has failed yet.
+	failed error
 }

@@ -43,6 +43,7 @@ var permittedImports = map[string][]string{
 	"./broker/internal/wsconn":  {"./internal/line", "./internal/pipe", "./internal/pong", "github.com/coder/websocket"},
 	"./internal/...":            {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
 	"./internal/transport":      {"./internal/line", "./internal/pong", "github.com/coder/websocket", "golang.org/x/net/proxy"},
+	"./internal/simulation":     {"./session", "./wire"},
 	"./internal/mosquitto":      {"./internal/...", "github.com/stretchr/testify/require"},
 	"./internal/conversation":   {".", "./mqtttest", "./wire", "./internal/pipe", "github.com/coder/websocket", "github.com/stretchr/testify/require"},
 	"./mqtttest":                {"./broker", "./wire", "./match", "./internal/pipe"},
@@ -58,7 +59,7 @@ var unreachable = map[string][]string{
 }
 
 // testsOnly are the packages that nothing but tests may reach.
-var testsOnly = []string{"./internal/conversation", "./internal/mosquitto"}
+var testsOnly = []string{"./internal/conversation", "./internal/mosquitto", "./internal/simulation"}
 
 func TestImportsStayWithinThePermitted(t *testing.T) {
 	t.Chdir("..")

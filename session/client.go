@@ -119,7 +119,7 @@ func (c *Client) ConnectTo(server string, v wire.Version, p *wire.Connect, now t
 		// ones.
 		c.continuity.held = false
 	}
-	c.continuity.beginConnection(server)
+	c.continuity.beginConnection(server, p.CleanStart)
 	// The link opens with CONNACK, which says what the server allows.
 	c.link = Link{Version: v, Limits: NoLimits()}
 	c.link.account.on = true

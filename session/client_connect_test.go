@@ -88,6 +88,28 @@ func TestSessionPresentMustFit(t *testing.T) {
 	}
 }
 
+// A CONNECT that was given up may arrive behind a later one, and delete its session.
+func TestCleanStartThatIsStillOnItsWayCastsDoubt(t *testing.T) {
+	clean := &wire.Connect{ClientID: "c1", CleanStart: true, SessionExpiryInterval: 60}
+	s := newScript(t, wire.V5, ClientSettings{})
+	lose := func() {
+		s.c.LostBecause(nil, s.now)
+		s.out = nil
+	}
+	s.dial(clean)
+	lose()
+	s.up(clean, &wire.Connack{})
+	for range 2 {
+		lose()
+		s.up(keeping(wire.V5), &wire.Connack{SessionPresent: true})
+		require.Equal(t, Doubtful, s.c.Continuity())
+	}
+	s.now = s.now.Add(eraserLasts)
+	lose()
+	s.up(keeping(wire.V5), &wire.Connack{SessionPresent: true})
+	require.Equal(t, Proven, s.c.Continuity(), "it has come by now, or never will")
+}
+
 func TestSessionThatEndedWithItsConnectionIsNotPresent(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{})
 	s.up(&wire.Connect{ClientID: "c1"}, &wire.Connack{}) // expiry 0

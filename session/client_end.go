@@ -58,7 +58,7 @@ func (c *Client) LostBecause(cause error, now time.Time) {
 		cause = c.fault
 	}
 	if c.phase != idle {
-		c.continuity.connectionEnded()
+		c.continuity.connectionEnded(now)
 	}
 	if said, ok := errors.AsType[*ServerError](cause); ok && said.ReasonCode == wire.SessionTakenOver {
 		c.continuity.takenOver()

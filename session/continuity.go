@@ -1,6 +1,9 @@
 package session
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Continuity is what a Client knows about the session that a server has for it, when
 // the server has accepted a connection. It decides what is subscribed again, what is
@@ -40,6 +43,7 @@ type continuity struct {
 	connections uint64
 	current     *sessionAt // the server of this connection; nil: there was none yet
 	answered    bool       // CONNACK came on this connection
+	clean       bool       // CONNECT asked for a clean start
 	here        Continuity // of this connection, once it is open
 }
 
@@ -47,18 +51,23 @@ type continuity struct {
 type sessionAt struct {
 	server     string
 	generation uint64
-	doubt      bool   // a CONNECT since the last CONNACK was not answered
-	unanswered bool   // a CONNECT was not answered, and the server may still handle it
-	lastUse    uint64 // numbers the connections; the server whose last one is oldest is forgotten first
+	doubt      bool      // a CONNECT since the last CONNACK was not answered
+	unanswered bool      // a CONNECT was not answered, and the server may still handle it
+	eraser     time.Time // until when a clean start that was not answered may still delete the session
+	lastUse    uint64    // numbers the connections; the server whose last one is oldest is forgotten first
 }
 
 // mostServers bounds how many servers are remembered, because redirections can name
 // any number. A forgotten server counts as never used.
 const mostServers = 64
 
+// eraserLasts is how long a CONNECT may be on its way that the client has given up.
+// Operating systems give up what is not acknowledged after this time at the latest.
+const eraserLasts = 16 * time.Minute
+
 // beginConnection begins a connection to server.
-func (k *continuity) beginConnection(server string) {
-	k.answered = false
+func (k *continuity) beginConnection(server string, clean bool) {
+	k.answered, k.clean = false, clean
 	for _, s := range k.servers {
 		if s.server == server {
 			k.current = s
@@ -87,10 +96,20 @@ func (k *continuity) forgetOldest() {
 func (k *continuity) mayHaveSession() bool { return k.held || k.current.doubt }
 
 // connectionEnded notes the end of a connection. Without a CONNACK the server may have
-// begun a session that we were not told of.
-func (k *continuity) connectionEnded() {
-	if at := k.current; at != nil && !k.answered {
+// begun a session that we were not told of. If that CONNECT asked for a clean start, it
+// may still do so during later connections, and nothing may tell us. now may be zero if
+// the time is not known.
+func (k *continuity) connectionEnded(now time.Time) {
+	at := k.current
+	switch {
+	case at == nil:
+	case !k.answered:
 		at.doubt, at.unanswered = true, true
+		if k.clean {
+			at.eraser = now.Add(eraserLasts)
+		}
+	case now.Before(at.eraser):
+		at.doubt = true
 	}
 }
 
@@ -104,7 +123,7 @@ func (k *continuity) takenOver() {
 		return
 	}
 	if at.unanswered {
-		at.doubt, at.unanswered = true, false
+		at.doubt, at.unanswered, at.eraser = true, false, time.Time{}
 		return
 	}
 	at.generation = 0

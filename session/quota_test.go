@@ -166,3 +166,22 @@ func TestInflightLimitByDefault(t *testing.T) {
 		require.Equal(t, want, s.c.Sender.Inflight())
 	})
 }
+
+// A message that is given up before the first packet of a connection has taken nothing
+// of the quota of this connection.
+func TestLostMessagesGiveNoQuotaBack(t *testing.T) {
+	s := newScript(t, wire.V5, ClientSettings{FailLost: true})
+	s.up(keeping(wire.V5), &wire.Connack{})
+	lost := s.publish("0", wire.ExactlyOnce)
+	s.want(pub(1, 2, "0"))
+	s.lose()
+	s.dial(keeping(wire.V5)) // not answered: the session may be a new one
+	s.lose()
+	s.publish("1", wire.AtLeastOnce)
+	s.publish("2", wire.AtLeastOnce)
+	s.up(keeping(wire.V5), &wire.Connack{SessionPresent: true, ReceiveMaximum: 1})
+	s.wantCompleted(lost)
+	require.ErrorIs(t, lost.Result().Err, ErrSessionLost)
+	s.want(pub(2, 1, "1"))
+	s.wantIdle()
+}

@@ -21,7 +21,7 @@ func (s *Sender) Start(resumed bool, now time.Time) {
 
 // start begins a connection with a session of this kind.
 func (s *Sender) start(kind Continuity, now time.Time) {
-	s.quota.used, s.quota.bytes = 0, 0
+	s.countNone()
 	s.quota.limit = int(s.link.Limits.ReceiveMaximum)
 	if s.quota.max > 0 {
 		s.quota.limit = min(s.quota.limit, s.quota.max)
@@ -42,18 +42,25 @@ func (s *Sender) start(kind Continuity, now time.Time) {
 	s.Pump(now)
 }
 
+// countNone begins the quota of a connection. It comes before any message is given up,
+// which would otherwise return quota that it took on an earlier connection.
+func (s *Sender) countNone() {
+	s.quota.used, s.quota.bytes = 0, 0
+	for _, l := range []*outgoingList{&s.published, &s.released} {
+		for o := l.head; o != nil; o = o.next {
+			o.counted = false
+		}
+	}
+}
+
 // repeat obeys [MQTT-4.4.0-1]. PUBRELs go first and take no quota, because they
 // finish messages that the peer already has.
 func (s *Sender) repeat() {
 	s.publishDoubtful()
 	for o := s.published.head; o != nil; o = o.next {
-		o.counted = false
 		o.Publish.Duplicate = true
 	}
 	s.resend = s.published.head
-	for o := s.released.head; o != nil; o = o.next {
-		o.counted = false
-	}
 	s.rerelease, s.probeDue = s.released.head, true
 }
 

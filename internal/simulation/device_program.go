@@ -1,0 +1,149 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+func (d *device) publish(qos wire.QoS, topic string) {
+	d.n++
+	m := &message{payload: fmt.Sprintf("%s-q%d-%d", d.name, qos, d.n), topic: topic, qos: qos, by: d, life: d.life}
+	m.outgoing = &session.Outgoing{Publish: wire.Publish{Topic: topic, Payload: []byte(m.payload), QoS: qos}, Owner: m}
+	d.published = append(d.published, m)
+	d.w.tally.Messages++
+	d.w.publish(m)
+	d.engine.Sender.Submit(m.outgoing, d.w.now)
+	d.harvest()
+	d.collect()
+}
+
+func (d *device) withdraw(back int) {
+	if len(d.published) == 0 {
+		return
+	}
+	m := d.published[max(0, len(d.published)-1-back)]
+	if d.engine.Sender.Withdraw(m.outgoing) {
+		d.w.note("%s takes back %s", d.name, m.payload)
+		m.withdrawn = true
+		if m.sent || m.ended > 0 {
+			d.w.fail("%s was taken back although it was sent or had ended", m.payload)
+		}
+	}
+}
+
+func (d *device) subscribe(filter string, qos wire.QoS) {
+	if slices.ContainsFunc(d.interests, func(in *session.Interest) bool { return in.Filters[0].Filter == filter }) {
+		return
+	}
+	in := &session.Interest{
+		Filters:         []wire.SubscribeFilter{{Filter: filter, QoS: qos}},
+		SubscriptionIDs: []uint32{uint32(slices.Index(topics, filter) + 1)},
+	}
+	d.interests = append(d.interests, in)
+	d.engine.Subscriptions.Add(in)
+	d.harvest()
+	d.collect()
+}
+
+func (d *device) unsubscribe(i int) {
+	if len(d.interests) == 0 {
+		return
+	}
+	i %= len(d.interests)
+	in := d.interests[i]
+	d.interests = slices.Delete(d.interests, i, i+1)
+	d.engine.Subscriptions.Remove(in, false)
+	d.harvest()
+	d.collect()
+}
+
+func (d *device) acknowledge(i int) {
+	if len(d.held) == 0 {
+		return
+	}
+	i %= len(d.held)
+	h := d.held[i]
+	d.held = slices.Delete(d.held, i, i+1)
+	d.w.note("%s acknowledges %s", d.name, h.text)
+	h.acked, h.ever = true, true
+	switch err := d.engine.Receiver.Ack(h.token, wire.Success); {
+	case errors.Is(err, session.ErrStale) && (h.stale || h.exempt || h.qos == wire.AtLeastOnce && h.from.server.NoDup):
+	case err != nil:
+		d.w.fail("%s cannot acknowledge %s: %w", d.name, h.text, err)
+	}
+	d.collect()
+}
+
+// cut ends the connection: so many bytes still arrive, and how says what the server notices.
+func (d *device) cut(bytes, how int) {
+	p := d.pipe
+	if p == nil {
+		return
+	}
+	if how%4 == 0 {
+		p.upDead = true // the server learns nothing
+	}
+	d.drop(nil, bytes)
+	if how%4 == 1 && !p.serverGone {
+		p.up = nil
+		p.link.end("the network broke")
+		d.w.buryOrphans()
+	}
+}
+
+func (d *device) halfOpen(direction int) {
+	if p := d.pipe; p != nil && !d.w.healed {
+		p.upDead, p.downDead = p.upDead || direction%3 != 0, p.downDead || direction%3 != 1
+	}
+}
+
+// harvest takes what the engine has for the program.
+func (d *device) harvest() {
+	for _, r := range d.engine.Received() {
+		d.hand(&r)
+	}
+	d.engine.Recycle()
+	for _, o := range d.engine.Sender.Completed(nil) {
+		m := o.Owner.(*message)
+		d.w.note("%s: %s ends: %v", d.name, m.payload, o.Result().Err)
+		d.w.ended(m, o.Result().Err)
+		d.mon.over(m)
+	}
+	d.engine.Answered(nil)
+	d.engine.Subscriptions.Answers(nil)
+	d.engine.Subscriptions.Left(nil)
+}
+
+// hand gives a message to the program.
+func (d *device) hand(r *session.Received) {
+	p := &r.Publish
+	payload := string(p.Payload)
+	d.w.note("%s gets %s", d.name, payload)
+	d.w.tally.Handed++
+	x := d.mon.delivery(payload)
+	if x == nil {
+		d.w.fail("%s got %s, which was not sent to it", d.name, payload)
+		return
+	}
+	switch {
+	case p.Topic != x.topic:
+		d.w.fail("%s got %s on topic %q, which was published on %q", d.name, payload, p.Topic, x.topic)
+	case p.QoS != x.qos || r.Token.IsZero() != (x.qos == wire.AtMostOnce):
+		d.w.fail("%s got %s at QoS %d, which was sent at %d", d.name, payload, p.QoS, x.qos)
+	}
+	ids := []uint32(nil)
+	if p.Properties != nil {
+		ids = p.Properties.SubscriptionIDs
+	}
+	if got := append(ids[:len(ids):len(ids)], 0)[0]; len(ids) > 1 || got != x.id {
+		d.w.fail("%s got %s for subscriptions %v, which was sent for %d", d.name, payload, ids, x.id)
+	}
+	d.w.hand(x)
+	if !r.Token.IsZero() {
+		d.held = append(d.held, held{delivery: x, token: r.Token})
+	}
+}

@@ -191,6 +191,18 @@ type Config struct {
 	// that publishing waits.
 	WhenFull WhenFull
 
+	// Undelivered is called for each message that PublishAsync had accepted and that ended
+	// without success: dropped by WhenFull, expired, refused by the server, lost with the
+	// session under FailOnSessionLoss, or left when the client ended. The calls come one
+	// after the other, in the order in which the messages ended, on a goroutine of their own.
+	//
+	// The function may take its time and call any method. Messages wait for it, as many as
+	// fit into the queue once more. Beyond that they take up the queue's own space, and no
+	// message is dropped for another: PublishAsync then returns ErrQueueFull, or waits under
+	// FullBlock. Close and Disconnect wait for it for a second at most. If nil, only the
+	// Delivery tells.
+	Undelivered func(Undelivered)
+
 	// ResponsePrefix is the topic below which responses to Request arrive, at a level
 	// that cannot be guessed (5.0). If it is "", the server's response information is
 	// used, or "responses" if there is none.

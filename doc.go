@@ -68,8 +68,8 @@
 // # Panics
 //
 // The library recovers no panic of the program's functions: those given to Handle and
-// Respond; Attempt, Redirect, Permanent and Dial; an Authenticator; hooks; the handler
-// of a Logger. Some of them run in the goroutine of a caller: Handle without
+// Respond; Attempt, Redirect, Permanent, Undelivered and Dial; an Authenticator; hooks;
+// the handler of a Logger. Some of them run in the goroutine of a caller: Handle without
 // Concurrency, the loop over All, the hooks of a blocking call. There the caller may
 // recover. Then no lock is held, no goroutine is left behind, and a message that was
 // being handled counts as unfinished. In any other goroutine a panic ends the program.

@@ -36,16 +36,17 @@ type Client struct {
 	connector    *connector
 	reconnectNow reconnectNow // guarded by engine.mu
 
-	holds      holds
-	window     window
-	hooks      hooks
-	deliveries deliveries
-	router     router
-	inbox      inbox
-	watchers   watchers
-	requests   requests
-	own        ownClients[*Client]
-	reauth     reauthentication
+	holds       holds
+	window      window
+	hooks       hooks
+	deliveries  deliveries
+	router      router
+	inbox       inbox
+	undelivered undelivered
+	watchers    watchers
+	requests    requests
+	own         ownClients[*Client]
+	reauth      reauthentication
 
 	// Of a client behind a Subscription with a connection of its own.
 	parent *Client                      // the client that it serves; nil: it serves the program itself
@@ -91,6 +92,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	c.logger = cfg.Logger.With("client_id", cfg.ClientID)
 	c.tolerance.logger = c.logger
 	c.engine.queue.limits = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
+	c.undelivered.call, c.undelivered.engine = cfg.Undelivered, &c.engine
 	c.openInbox()
 	return c, nil
 }
@@ -137,6 +139,7 @@ func (c *Client) end(err error) {
 	c.inbox.subscriptionEnded(true)
 	c.watchers.close(Event{State: Closed, Time: time.Now(), Err: err})
 	c.cfg.Logger.Info("mqtt client ended", "client_id", c.cfg.ClientID, "cause", err)
+	c.undelivered.wait(leaveTimeout)
 }
 
 // Done returns a channel that is closed when the client has ended and all its

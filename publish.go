@@ -53,7 +53,8 @@ func (c *Client) publishMessage(ctx context.Context, m *Message) error {
 
 // PublishAsync accepts a message for delivery and returns at once. ctx bounds only the
 // wait for space in the queue (see Config.QueueMessages). The message must not be
-// changed until the Delivery is done. Messages of one goroutine reach the wire in the
+// changed until the Delivery is done and, if it failed, Config.Undelivered has returned.
+// Messages of one goroutine reach the wire in the
 // order in which it published them, by whichever method.
 func (c *Client) PublishAsync(ctx context.Context, m *Message) (*Delivery, error) {
 	if len(c.hooks.publish) > 0 && m != nil {
@@ -69,9 +70,11 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 	}
 	d := new(Delivery)
 	t.delivery(d, &p)
+	if c.undelivered.call != nil {
+		d.failed = c.undelivered.of(m, p.Cost())
+	}
 	err = c.submit(ctx, d, false)
-	if err == ErrQueueFull && c.cfg.WhenFull.policy(p.QoS) != FullFail {
-		d.out.Complete(session.Result{Err: err}) // it was accepted and dropped
+	if d.completed && err != nil { // it was accepted and dropped
 		d.finish()
 		return d, nil
 	}
@@ -147,6 +150,9 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 			c.engine.queue.waiters.leave(w) // it has its offer
 		}
 		ok, err := c.engine.queue.admit(c.engine.Sender, c.cfg.WhenFull, qos, size)
+		if err != nil && !wait {
+			c.dropNewLocked(d, err)
+		}
 		if ok || err != nil {
 			var direct *conn
 			if ok {
@@ -168,6 +174,17 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 			return err
 		}
 	}
+}
+
+// dropNewLocked has PublishAsync accept d and drop it because of err, unless the policy is to
+// refuse it. It is refused, too, if its end could not be reported.
+func (c *Client) dropNewLocked(d *Delivery, err error) {
+	size := d.out.Publish.Cost()
+	if c.cfg.WhenFull.policy(d.out.Publish.QoS) == FullFail || d.failed != nil && !c.engine.queue.reports(1, size) {
+		return
+	}
+	d.out.Complete(session.Result{Err: err})
+	d.completedLocked()
 }
 
 // awaitCapacity waits until w has an offer, ctx ends, or the message expires.

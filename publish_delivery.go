@@ -20,8 +20,9 @@ type Ack struct {
 // Delivery is a message on its way to the server. It survives reconnects.
 type Delivery struct {
 	out       session.Outgoing
-	completed bool // the engine is done with out; guarded by engine.mu
-	notQueued bool // see Message.NotQueued
+	completed bool        // the engine is done with out; guarded by engine.mu
+	notQueued bool        // see Message.NotQueued
+	failed    func(error) // called under engine.mu if it fails; nil: nobody wants to know
 
 	wake   chan struct{} // of a blocking publish, which reuses its Delivery
 	over   atomic.Bool   // out.Result may be read
@@ -55,7 +56,16 @@ func (d *Delivery) Wait(ctx context.Context) (Ack, error) {
 }
 
 // completedLocked notes that the engine is done with out.
-func (d *Delivery) completedLocked() { d.completed = true }
+func (d *Delivery) completedLocked() {
+	d.completed = true
+	if d.failed == nil {
+		return
+	}
+	if _, err := d.result(); err != nil {
+		d.failed(err)
+	}
+	d.failed = nil
+}
 
 // finish says that out.Result is there.
 func (d *Delivery) finish() {

@@ -13,6 +13,16 @@ type publishQueue struct {
 	limits  queueLimits
 	waiters capacityWaiters
 	dropped uint64 // messages that a policy has dropped
+
+	unreported queueLoad // messages that have failed and wait for Config.Undelivered
+}
+
+// queueLoad is a number of messages and their size in bytes.
+type queueLoad struct{ messages, bytes int }
+
+func (l *queueLoad) add(messages, bytes int) {
+	l.messages += messages
+	l.bytes += bytes
 }
 
 type queueLimits struct{ messages, bytes int }
@@ -27,6 +37,9 @@ func (q *publishQueue) admit(s *session.Sender, full WhenFull, qos QoS, size int
 	case FullBlock:
 		return false, nil
 	case FullDropOldest:
+		if !q.reports(1, 0) {
+			return false, ErrQueueFull
+		}
 		messages, bytes := s.Droppable(qos > AtMostOnce)
 		if !new(q.without(s, messages, bytes)).fits(size) {
 			return false, ErrQueueFull // whatever is dropped
@@ -49,11 +62,21 @@ func (q *publishQueue) fits(s *session.Sender, size int) bool {
 }
 
 // without is what the queue would take without so many messages of so many bytes,
-// beyond what has been offered. An empty queue takes any.
+// beyond what has been offered. An empty queue takes any. As much again as the queue
+// takes may have failed and be waiting for Config.Undelivered; more of that takes the
+// place of messages that could be sent.
 func (q *publishQueue) without(s *session.Sender, messages, bytes int) capacity {
 	m, n := s.Queued()
 	m, n = m-messages+q.waiters.messages, n-bytes+q.waiters.bytes
+	m += max(0, q.unreported.messages-q.limits.messages)
+	n += max(0, q.unreported.bytes-q.limits.bytes)
 	return capacity{empty: m == 0, messages: q.limits.messages - m, bytes: q.limits.bytes - n}
+}
+
+// reports says whether Config.Undelivered can be told of so much more.
+func (q *publishQueue) reports(messages, bytes int) bool {
+	u := q.unreported
+	return u.messages == 0 || u.messages+messages <= q.limits.messages && u.bytes+bytes <= q.limits.bytes
 }
 
 // contended says whether publishers wait.

@@ -144,7 +144,15 @@ func (d *dueMessages) down(i int) {
 	}
 }
 
-func (d *dueMessages) before(i, j int) bool { return d.places[i].at.Before(d.places[j].at) }
+// before says which of two messages leaves first. At the same time it is the one that was
+// submitted first.
+func (d *dueMessages) before(i, j int) bool {
+	a, b := &d.places[i], &d.places[j]
+	if c := a.at.Compare(b.at); c != 0 {
+		return c < 0
+	}
+	return a.message.seq < b.message.seq
+}
 
 func (d *dueMessages) swap(i, j int) {
 	p := d.places

@@ -1,0 +1,83 @@
+package mqtt
+
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/session"
+)
+
+// Undelivered is a message that PublishAsync had accepted and that ended without success.
+type Undelivered struct {
+	// Message is the one that was given to PublishAsync, or what a PublishHook made of it.
+	Message *Message
+	// Err is the error of its Delivery. NotSent(Err) says whether the server certainly
+	// does not have the message.
+	Err error
+}
+
+// undelivered are the calls of Config.Undelivered that are due. Nobody waits for them:
+// they come one after the other, on a goroutine that lives while there are some. What
+// waits here counts in the publishQueue, which takes no more messages when the function
+// is too slow.
+type undelivered struct {
+	call   func(Undelivered) // nil: the program does not want to know
+	engine *engine
+
+	// Guarded by engine.mu.
+	due  []undeliveredCall
+	idle chan struct{} // closed when the last call has returned; nil: there was none
+}
+
+type undeliveredCall struct {
+	Undelivered
+	size int
+}
+
+// of returns what d has to call when it fails. m is its message.
+func (u *undelivered) of(m *Message, size int) func(error) {
+	return func(err error) { u.addLocked(undeliveredCall{Undelivered{m, err}, size}) }
+}
+
+func (u *undelivered) addLocked(c undeliveredCall) {
+	u.due = append(u.due, c)
+	u.engine.queue.unreported.add(1, c.size)
+	if len(u.due) == 1 {
+		u.idle = make(chan struct{})
+		go u.run(u.idle)
+	}
+}
+
+// run makes the calls that are due until there is none, and closes idle then.
+func (u *undelivered) run(idle chan struct{}) {
+	defer close(idle)
+	for more := true; more; {
+		u.engine.mu.Lock()
+		next := u.due[0]
+		u.engine.mu.Unlock()
+		u.call(next.Undelivered)
+		u.engine.do(func(*session.Client) {
+			u.due[0] = undeliveredCall{}
+			u.due = u.due[1:]
+			u.engine.queue.unreported.add(-1, -next.size)
+			if more = len(u.due) > 0; !more {
+				u.due = nil
+			}
+		})
+	}
+}
+
+// wait waits until no call is due, but not longer than that: the function may wait for us.
+func (u *undelivered) wait(most time.Duration) {
+	u.engine.mu.Lock()
+	idle := u.idle
+	u.engine.mu.Unlock()
+	if idle == nil {
+		return
+	}
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+	}
+}

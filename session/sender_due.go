@@ -92,9 +92,10 @@ func (s *Sender) searchExpired(now time.Time) {
 	}
 }
 
-// awaitDue notes when o expires, if it does while it is in the queue.
+// awaitDue notes when o expires, if it does while it is in the queue. A QoS 0 message
+// whose payload is being sent piece by piece has left the queue.
 func (s *Sender) awaitDue(o *Outgoing) {
-	if s.due.on && o.due == 0 && !o.Expires.IsZero() && o.Queued() {
+	if s.due.on && o.due == 0 && !o.Expires.IsZero() && o.Queued() && o != s.streaming {
 		s.due.add(o, o.Expires)
 	}
 }

@@ -304,3 +304,20 @@ func TestTakeGoesOnWithAStreamWhoseHeadWasTakenAlone(t *testing.T) {
 	s.wantAll([]byte("cdefg"))
 	s.wantCompleted(o)
 }
+
+// A message of which a part was sent cannot expire: it was completed twice.
+func TestAMessageThatStreamsDoesNotExpire(t *testing.T) {
+	streamFrom(t, 6, 2)
+	s := connectedScript(t, wire.V5)
+	o := &Outgoing{Publish: wire.Publish{Topic: "t", Payload: []byte("0123456789")}, Expires: s.now.Add(time.Second)}
+	s.submit(o)
+	s.takeOnce()
+	s.now = s.now.Add(time.Minute)
+	require.NoError(t, s.c.Tick(s.now))
+	s.wantCompleted()
+	for s.c.Pending() > 0 {
+		s.takeOnce()
+	}
+	s.wantCompleted(o)
+	require.NoError(t, o.Result().Err)
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/reconnect"
+	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -67,8 +68,8 @@ type Config struct {
 	// behind.
 	Resume bool
 	// SessionExpiry is how long the server keeps the session without a connection
-	// (5.0), in whole seconds. Zero means five minutes; negative means that the session
-	// ends with the connection. Before 5.0 the session ends with the connection unless
+	// (5.0), in whole seconds. Zero means five minutes, and a day with a Store; negative
+	// means that the session ends with the connection. Before 5.0 the session ends with the connection unless
 	// Resume is set, and it never expires by age.
 	SessionExpiry time.Duration
 	// HoldUnclaimed is how many messages may wait, unacknowledged, for a Subscription
@@ -203,6 +204,33 @@ type Config struct {
 	// Delivery tells.
 	Undelivered func(Undelivered)
 
+	// Store keeps the session over the end of the process, however it ends: messages at
+	// QoS 1 and 2 that were accepted and are not acknowledged, in their order; their
+	// packet identifiers; and which received QoS 2 messages are acknowledged. The next
+	// client with this Store and ClientID continues where this one stopped; see
+	// [Client.Pending]. PublishAsync returns when the message is in the Store. Publish
+	// still waits for the server. QueueMessages and QueueBytes bound what waits in the
+	// Store; of that, at most 1,024 messages or 4 MiB are in memory.
+	//
+	// It needs a ClientID, implies Resume, and serves one client at a time. If the Store
+	// is full or fails, publishing fails with ErrStore and the client goes on. No packet
+	// is written before the records that it depends on: if these cannot be written, the
+	// connection ends and the client tries again. Records that cannot be read are set
+	// aside in the Store and logged. The program closes the Store after the client.
+	// [github.com/seed65a45251/mqtt/store/bolt] keeps a file;
+	// [github.com/seed65a45251/mqtt/store.Encrypt] encrypts it.
+	//
+	// If nil, what was accepted and not acknowledged ends with the process.
+	Store store.Store
+	// StoreInterval is how long an accepted message may be in memory alone. Zero means
+	// that PublishAsync returns when the message is in the Store, so that nothing that
+	// was accepted is lost. With a positive interval PublishAsync returns at once; without
+	// a connection, the messages of that time are lost if the process is killed. With a
+	// connection, messages are written to the Store at once, because none is sent
+	// before. Negative means that messages are written only at the end of the client: if
+	// the process is killed, all are lost that the server has not acknowledged.
+	StoreInterval time.Duration
+
 	// ResponsePrefix is the topic below which responses to Request arrive, at a level
 	// that cannot be guessed (5.0). If it is "", the server's response information is
 	// used, or "responses" if there is none.
@@ -310,6 +338,7 @@ type Config struct {
 	// Close for example. If nil, nothing is logged.
 	Logger *slog.Logger
 
+	adopt    bool              // Resume was set besides Store
 	catchAll bool              // everything waits that nobody has claimed, in a fresh session too
 	network  transport.Network // what tests replace
 }

@@ -39,6 +39,10 @@ func (c Config) withDefaults() (Config, error) {
 		will.UserProperties = slices.Clone(will.UserProperties)
 		c.Will = &will
 	}
+	if c.Store != nil {
+		c.adopt, c.Resume = c.Resume, true
+		c.SessionExpiry = defaultTo(c.SessionExpiry, 24*time.Hour)
+	}
 	c.SessionExpiry = defaultTo(c.SessionExpiry, 5*time.Minute)
 	c.KeepAlive = defaultTo(c.KeepAlive, time.Minute)
 	c.ConnectTimeout = defaultTo(c.ConnectTimeout, 15*time.Second)
@@ -141,6 +145,15 @@ func (c *Config) validateProperties() error {
 }
 
 func (c *Config) validateIdentity() error {
+	if c.Store != nil && (c.ClientID == "" || c.ClientID == Empty) {
+		return invalid("Config.Store", "needs a ClientID")
+	}
+	if c.Store != nil && c.SessionExpiry < 0 {
+		return invalid("Config.Store", "needs a session, and Config.SessionExpiry says that there is none")
+	}
+	if c.Store == nil && c.StoreInterval != 0 {
+		return invalid("Config.StoreInterval", "needs a Store")
+	}
 	if c.ClientID == Empty {
 		switch {
 		case c.Resume:

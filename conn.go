@@ -83,7 +83,7 @@ func newConn(o connOptions, nc *transport.Conn, h hello) *conn {
 	k.reader = wire.NewReader((*arrivals)(k), h.version, o.maxPacketSize)
 	k.log = newPacketLog(o.logger, h.version)
 	hinted := nc.Poll(o.receiver.wakeConsumers)
-	k.outbox = outbox{wake: make(chan struct{}, 1), writerOnly: !nc.Direct() || k.log != nil}
+	k.outbox = outbox{wake: make(chan struct{}, 1), writerOnly: !nc.Direct() || k.log != nil || o.engine.keeper != nil}
 	o.receiver.begin(k.reader, hinted)
 	return k
 }

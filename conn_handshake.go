@@ -54,10 +54,14 @@ func (k *conn) handshake(ctx context.Context, h hello, p *wire.Connect) (err err
 		p.AuthenticationMethod, p.AuthenticationData = a.Method(), initial
 	}
 	var packet []byte
+	var position uint64
 	k.engine.do(func(engine *session.Client) {
 		err = engine.ConnectTo(h.server, h.version, p, time.Now())
-		packet = engine.Take(nil, time.Time{})
+		packet, position = engine.Take(nil, time.Time{}), k.engine.keeper.positionLocked()
 	})
+	if err == nil {
+		err = k.engine.keeper.await(ctx, position)
+	}
 	if err != nil {
 		return err
 	}

@@ -14,11 +14,14 @@ import (
 func (k *conn) writeLoop(ctx context.Context) error {
 	wrote := false
 	for {
-		b, leaving := k.exchange(wrote)
+		b, position, leaving := k.exchange(wrote)
 		if leaving != nil {
 			return k.awaitServerClose(ctx, leaving)
 		}
 		if wrote = b != nil; wrote {
+			if err := k.engine.keeper.await(ctx, position); err != nil {
+				return err
+			}
 			if err := k.write(b); err != nil {
 				return fmt.Errorf("write: %w", err)
 			}
@@ -35,8 +38,9 @@ func (k *conn) writeLoop(ctx context.Context) error {
 
 // exchange ends the writer's last write, if there was one, and returns what there
 // is to write now. If there is nothing, it returns nil and the writer counts as
-// asleep, or why the connection is to be left.
-func (k *conn) exchange(wrote bool) (b []byte, leaving error) {
+// asleep, or why the connection is to be left. What is up to position has to be in the
+// Store before b is written.
+func (k *conn) exchange(wrote bool) (b []byte, position uint64, leaving error) {
 	now := time.Now()
 	k.engine.mu.Lock()
 	if wrote {
@@ -54,11 +58,12 @@ func (k *conn) exchange(wrote bool) (b []byte, leaving error) {
 			k.outbox.sleepLocked()
 		}
 	}
+	position = k.engine.keeper.positionLocked()
 	k.engine.unlockPooled()
 	if free && k.log != nil {
 		k.log.wrote(b)
 	}
-	return b, leaving
+	return b, position, leaving
 }
 
 // trimLocked gives back large buffers if nothing was written since it was last

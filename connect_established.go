@@ -31,6 +31,9 @@ func (c *Client) establishedLocked(k *conn) (announce func(), err error) {
 	if ack := c.engine.Connack(); c.cfg.ClientID == "" && ack.AssignedClientID != "" {
 		k.clientID = ack.AssignedClientID
 	}
+	if c.keeper != nil {
+		c.holds.keys = newKeySource(c.keeper.journal.Identity(), c.engine.SessionServer())
+	}
 	c.inbox.reconnected()
 	c.window.established()
 	c.conn, c.engine.outbox = k, &k.outbox
@@ -54,7 +57,7 @@ func (c *Client) continuedLocked() Event {
 	case !first:
 		event.Session = SessionLost
 	}
-	if kind == session.Inherited {
+	if kind == session.Inherited || first && kind > session.Fresh {
 		c.inbox.resumed()
 	}
 	if first && c.cfg.catchAll && c.parent == nil {

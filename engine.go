@@ -24,6 +24,7 @@ type engine struct {
 	outbox  *outbox // of the established connection; nil: there is none
 	queue   publishQueue
 	flushes flushes
+	keeper  *keeper // nil: there is no Store
 	alarm   alarm
 	owed    []chan struct{} // closed when the server is owed nothing
 }
@@ -97,6 +98,7 @@ type notices struct {
 	flushed   []*flush
 	released  []chan struct{}
 	writer    *outbox
+	keeper    *keeper
 }
 
 // collectLocked collects into n what follows from the last calls into the engine. What
@@ -124,6 +126,9 @@ func (e *engine) collectLocked(n *notices) {
 	if len(e.owed) > 0 && e.Receiver.Owed() == 0 {
 		n.released, e.owed = append(n.released, e.owed...), nil
 	}
+	if e.keeper != nil && e.keeper.wakeLocked() {
+		n.keeper = e.keeper
+	}
 	if o := e.outbox; o != nil && e.Pending() > 0 && o.needsWakeLocked() {
 		n.writer = o
 	}
@@ -141,6 +146,10 @@ func (n *notices) sendOutgoing() {
 	if n.writer != nil {
 		n.writer.wakeWriter()
 		n.writer = nil
+	}
+	if n.keeper != nil {
+		n.keeper.wakeUp()
+		n.keeper = nil
 	}
 	for i, o := range n.completed {
 		n.completed[i] = nil

@@ -151,3 +151,6 @@ type inner struct{ err error }
 func (e inner) Error() string { return strings.TrimPrefix(e.err.Error(), "mqtt: ") }
 
 func (e inner) Unwrap() error { return e.err }
+
+// ErrStore is wrapped by errors of Config.Store.
+var ErrStore = errors.New("store fails")

@@ -64,6 +64,9 @@ type Message struct {
 	// read only.
 	SubscriptionIDs []uint32
 
+	// NotStored keeps the message out of Config.Store: it is lost with the process.
+	NotStored bool
+
 	acknowledger acknowledger // never written once somebody has the message
 }
 
@@ -96,7 +99,7 @@ func (m *Message) weight() int {
 // keeps the copy. The copy can be published; its Ack does nothing.
 func (m *Message) Clone() *Message {
 	c := *m
-	c.acknowledger = acknowledger{}
+	c.acknowledger.holdID = holdID{} // the copy has the key of m
 	c.Payload = append([]byte{}, m.Payload...)
 	if d := m.MessageExpiryInterval; d != nil {
 		c.MessageExpiryInterval = new(*d)

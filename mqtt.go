@@ -26,6 +26,7 @@ type Client struct {
 	done   chan struct{}  // closed when life is over
 
 	engine       engine
+	keeper       *keeper      // nil: there is no Config.Store
 	conn         *conn        // the established connection; nil: there is none; guarded by engine.mu
 	status       status       // likewise
 	counters     counters     // likewise, except what is atomic
@@ -73,13 +74,18 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	if cfg.Authenticator != nil {
 		c.reauth.lock = make(chan struct{}, 1)
 	}
+	c.logger = cfg.Logger.With("client_id", cfg.ClientID)
+	if err := c.openKeeper(); err != nil {
+		return nil, err
+	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.engine.Client = session.NewClient(session.ClientSettings{
+		Journal:             c.keeper.sessionJournal(),
 		Inflight:            cfg.Inflight,
 		InflightBytes:       cfg.QueueBytes,
 		TopicAliases:        cfg.SendTopicAliases,
 		PingTimeout:         cfg.PingTimeout,
-		HasSession:          cfg.Resume,
+		HasSession:          cfg.Resume && c.keeper.adopts(),
 		MaximumQoS:          cfg.MaximumQoS,
 		NoSubscriptionIDs:   cfg.NoSubscriptionIDs,
 		FiltersPerSubscribe: cfg.FiltersPerSubscribe,
@@ -89,11 +95,11 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		Tolerate:            c.tolerance.note,
 		Reauthentication:    c.reauth.stepped,
 	})
-	c.logger = cfg.Logger.With("client_id", cfg.ClientID)
 	c.tolerance.logger = c.logger
 	c.engine.queue.limits = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
 	c.undelivered.call, c.undelivered.engine = cfg.Undelivered, &c.engine
 	c.openInbox()
+	c.beginKeeper()
 	return c, nil
 }
 
@@ -125,8 +131,12 @@ func (c *Client) end(err error) {
 	var n notices
 	c.engine.mu.Lock()
 	err = c.engine.endLocked(err)
+	c.engine.mu.Unlock()
+	c.endKeeper()
+	c.engine.mu.Lock()
 	c.engine.flushes.fail(err)
-	c.engine.Sender.Fail(err)
+	c.keeper.failLocked(err)
+	c.engine.Sender.FailKept(err, &keptError{err})
 	c.engine.Subscriptions.Fail(err)
 	c.engine.collectLocked(&n)
 	c.status.state, c.engine.ended = Closed, err

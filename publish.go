@@ -73,6 +73,9 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 	if c.undelivered.call != nil {
 		d.failed = c.undelivered.of(m, p.Cost())
 	}
+	if c.keeper != nil && c.keeper.interval <= 0 {
+		d.recorded = make(chan struct{})
+	}
 	err = c.submit(ctx, d, false)
 	if d.completed && err != nil { // it was accepted and dropped
 		d.finish()
@@ -80,6 +83,9 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 	}
 	if err != nil {
 		return nil, &requestError{"publish", p.Topic, false, err}
+	}
+	if d.recorded != nil {
+		return d, c.awaitRecorded(ctx, d)
 	}
 	return d, nil
 }
@@ -94,7 +100,7 @@ func packetOf(m *Message) (p wire.Publish, t terms, err error) {
 	if m.MessageExpiryInterval != nil && *m.MessageExpiryInterval > 0 {
 		t.expires = time.Now().Add(*m.MessageExpiryInterval)
 	}
-	t.notQueued = m.NotQueued
+	t.notQueued, t.notStored = m.NotQueued, m.NotStored
 	return m.publish(), t, nil
 }
 
@@ -137,6 +143,10 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 	if d.notQueued {
 		return c.submitNow(d, wait)
 	}
+	record, err := c.keeper.recordOf(d, time.Now)
+	if err != nil {
+		return err
+	}
 	size, qos := d.out.Publish.Cost(), d.out.Publish.QoS
 	var n notices
 	var w *capacityWaiter
@@ -156,7 +166,7 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 		if ok || err != nil {
 			var direct *conn
 			if ok {
-				c.submitLocked(d)
+				c.submitLocked(d, record)
 				direct = c.directLocked(d, wait)
 			}
 			c.engine.unlock(&n)
@@ -222,7 +232,7 @@ func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
 		return false, nil
 	}
 	topic := d.out.Publish.Topic
-	withdrawn := c.engine.Sender.Withdraw(&d.out)
+	withdrawn := c.withdrawLocked(d)
 	if withdrawn {
 		d.completed = true
 		d.out.Complete(session.Result{Err: cause})
@@ -235,6 +245,36 @@ func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
 		d.finish() // a hook waits for it
 	}
 	return true, &requestError{"publish", topic, !withdrawn, cause}
+}
+
+// withdrawLocked takes d back if it was not sent, and reports whether it did.
+func (c *Client) withdrawLocked(d *Delivery) bool {
+	if d.entry != nil && c.keeper.journal.Withdraw(d.entry) {
+		return true
+	}
+	return c.engine.Sender.Withdraw(&d.out)
+}
+
+// awaitRecorded waits until d is recorded, so that it survives the process.
+func (c *Client) awaitRecorded(ctx context.Context, d *Delivery) error {
+	select {
+	case <-d.recorded:
+		return nil
+	case <-d.Done(): // it is refused, or was completed at once
+		select {
+		case <-d.recorded:
+			return nil
+		default:
+		}
+		_, err := d.result()
+		return err
+	case <-ctx.Done():
+	}
+	left, err := c.abandon(d, context.Cause(ctx))
+	if !left {
+		return nil // it was completed in this very moment
+	}
+	return err
 }
 
 // publishHooked is PublishMessage with hooks.

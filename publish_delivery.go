@@ -2,9 +2,11 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
+	"github.com/seed65a45251/mqtt/internal/durable"
 	"github.com/seed65a45251/mqtt/session"
 )
 
@@ -20,9 +22,12 @@ type Ack struct {
 // Delivery is a message on its way to the server. It survives reconnects.
 type Delivery struct {
 	out       session.Outgoing
-	completed bool        // the engine is done with out; guarded by engine.mu
-	notQueued bool        // see Message.NotQueued
-	failed    func(error) // called under engine.mu if it fails; nil: nobody wants to know
+	completed bool           // the engine is done with out; guarded by engine.mu
+	notQueued bool           // see Message.NotQueued
+	failed    func(error)    // called under engine.mu if it fails; nil: nobody wants to know
+	notStored bool           // see Message.NotStored
+	entry     *durable.Entry // until the engine has out; nil: there is no Store; guarded by engine.mu
+	recorded  chan struct{}  // closed when out is recorded; nil: nobody waits
 
 	wake   chan struct{} // of a blocking publish, which reuses its Delivery
 	over   atomic.Bool   // out.Result may be read
@@ -67,6 +72,13 @@ func (d *Delivery) completedLocked() {
 	d.failed = nil
 }
 
+// wasRecordedLocked says that the message is in the Store, if it is to be.
+func (d *Delivery) wasRecordedLocked() {
+	if d.recorded != nil {
+		close(d.recorded)
+	}
+}
+
 // finish says that out.Result is there.
 func (d *Delivery) finish() {
 	if d.wake != nil {
@@ -86,7 +98,7 @@ func (d *Delivery) closeDone() {
 func (d *Delivery) result() (Ack, error) {
 	r := d.out.Result()
 	if r.Err != nil {
-		return Ack{}, &requestError{"publish", d.out.Publish.Topic, d.out.Sent(), r.Err}
+		return Ack{}, &requestError{"publish", d.out.Publish.Topic, d.out.Sent() || mayBeStored(r.Err), r.Err}
 	}
 	return Ack{r.ReasonCode, r.ReasonString, r.UserProperties}, nil
 }
@@ -106,6 +118,21 @@ func (p *deliveries) get() *Delivery {
 }
 
 func (p *deliveries) put(d *Delivery) {
-	d.out = session.Outgoing{}
+	d.out, d.entry = session.Outgoing{}, nil
 	p.pool.Put(d)
+}
+
+// keptError ends a message that stays in the Store. It is not lost: the next process
+// sends it.
+type keptError struct{ err error }
+
+func (e *keptError) Error() string { return e.err.Error() + ", and the message stays in Config.Store" }
+
+func (e *keptError) Unwrap() error { return e.err }
+
+// mayBeStored reports whether err ends a message that a later process may send.
+func mayBeStored(err error) bool {
+	_, kept := errors.AsType[*keptError](err)
+	_, unclear := errors.AsType[*durable.UnclearError](err)
+	return kept || unclear
 }

@@ -48,7 +48,8 @@ func (c *Client) takeLoss(told uint64) (lost uint64) {
 func (c *Client) awaitOutstanding(ctx context.Context) error {
 	c.engine.mu.Lock()
 	f := &flush{seq: c.engine.Sender.LastSeq(), done: make(chan struct{})}
-	if f.remaining = c.engine.Sender.Outstanding(f.seq); f.remaining == 0 {
+	waiting, _ := c.keeper.waitingLocked()
+	if f.remaining = c.engine.Sender.Outstanding(f.seq) + waiting; f.remaining == 0 {
 		c.engine.mu.Unlock()
 		return nil
 	}

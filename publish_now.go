@@ -16,7 +16,7 @@ func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 	c.engine.mu.Lock()
 	if c.engine.ending != nil {
 		err = c.engine.ending
-	} else {
+	} else if !c.keeper.behindLocked() {
 		sent, err = c.engine.Sender.SendAtMostOnce(p)
 	}
 	wake := false
@@ -47,6 +47,8 @@ func (c *Client) submitNow(d *Delivery, wait bool) error {
 	case err != nil:
 	case c.engine.outbox == nil:
 		err = ErrNotConnected
+	case c.keeper.behindLocked():
+		err = errMustWait
 	default:
 		c.engine.Sender.Submit(&d.out, nowIf(!d.out.Expires.IsZero()))
 		if c.engine.Sender.Withdraw(&d.out) {
@@ -63,9 +65,15 @@ func (c *Client) submitNow(d *Delivery, wait bool) error {
 	return err
 }
 
-// submitLocked hands d to the engine, for which the queue has capacity.
-func (c *Client) submitLocked(d *Delivery) {
+// submitLocked hands d to the engine, for which the queue has capacity. record goes to the
+// Store before; nil: d is not recorded.
+func (c *Client) submitLocked(d *Delivery, record []byte) {
 	c.counters.published++
+	if c.keeper != nil && (record != nil || c.keeper.behindLocked()) {
+		c.keeper.acceptLocked(d, record)
+		return
+	}
+	d.wasRecordedLocked() // there is nothing to record
 	now := nowIf(!d.out.Expires.IsZero() || c.cfg.QueueAge > 0)
 	c.engine.Sender.Submit(&d.out, now)
 	if c.cfg.QueueAge > 0 {
@@ -94,10 +102,11 @@ func nowIf(needed bool) (now time.Time) {
 type terms struct {
 	expires   time.Time // zero: never
 	notQueued bool
+	notStored bool
 }
 
 // delivery makes d that of p.
 func (t *terms) delivery(d *Delivery, p *wire.Publish) {
 	d.out = session.Outgoing{Publish: *p, Expires: t.expires, Owner: d}
-	d.notQueued = t.notQueued
+	d.notQueued, d.notStored = t.notQueued, t.notStored
 }

@@ -12,7 +12,8 @@ import (
 type publishQueue struct {
 	limits  queueLimits
 	waiters capacityWaiters
-	dropped uint64 // messages that a policy has dropped
+	dropped uint64                       // messages that a policy has dropped
+	waiting func() (messages, bytes int) // what else waits; nil: nothing does
 
 	unreported queueLoad // messages that have failed and wait for Config.Undelivered
 }
@@ -67,6 +68,10 @@ func (q *publishQueue) fits(s *session.Sender, size int) bool {
 // place of messages that could be sent.
 func (q *publishQueue) without(s *session.Sender, messages, bytes int) capacity {
 	m, n := s.Queued()
+	if q.waiting != nil {
+		waiting, size := q.waiting()
+		m, n = m+waiting, n+size
+	}
 	m, n = m-messages+q.waiters.messages, n-bytes+q.waiters.bytes
 	m += max(0, q.unreported.messages-q.limits.messages)
 	n += max(0, q.unreported.bytes-q.limits.bytes)

@@ -22,6 +22,8 @@ type holds struct {
 	// called without holds.mu. The error says why the server will not learn of it.
 	acknowledge func(session.Token) error
 	start       time.Time
+	plain       origin     // of messages without a key
+	keys        *keySource // nil: there are none. It is set before the reader of a connection begins
 
 	mu        sync.Mutex // a leaf, apart from the token for the writer
 	holdTable            // guarded by mu
@@ -44,7 +46,7 @@ type acknowledgement struct {
 // without a lock and on a goroutine of its own, when a message may have been held for
 // stall.
 func (h *holds) init(acknowledge func(session.Token) error, stall time.Duration, look func()) {
-	h.acknowledge, h.start = acknowledge, time.Now()
+	h.acknowledge, h.start, h.plain.holds = acknowledge, time.Now(), h
 	h.timer.after, h.timer.look = stall, look
 }
 
@@ -52,8 +54,14 @@ func (h *holds) init(acknowledge func(session.Token) error, stall time.Duration,
 // number of times: only the first use has an effect. The zero acknowledger is that of a
 // message that needs no acknowledgement.
 type acknowledger struct {
-	holds *holds
+	origin *origin
 	holdID
+}
+
+// origin is where a message comes from.
+type origin struct {
+	*holds
+	key messageKey
 }
 
 // acknowledger returns the acknowledger of id.
@@ -61,7 +69,7 @@ func (h *holds) acknowledger(id holdID) acknowledger {
 	if id.generation == 0 {
 		return acknowledger{}
 	}
-	return acknowledger{h, id}
+	return acknowledger{&h.plain, id}
 }
 
 // placeOne notes that s holds a message.
@@ -71,15 +79,15 @@ func (h *holds) placeOne(s *holdList, token session.Token, bytes int) acknowledg
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return acknowledger{h, h.place(s, token, bytes, 0, time.Since(h.start))}
+	return acknowledger{&h.plain, h.place(s, token, bytes, 0, time.Since(h.start))}
 }
 
 // moveTo gives what a holds to s.
 func (a acknowledger) moveTo(s *holdList) {
-	h := a.holds
-	if h == nil {
+	if a.origin == nil {
 		return
 	}
+	h := a.origin.holds
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.has(a.holdID) {
@@ -91,10 +99,10 @@ func (a acknowledger) moveTo(s *holdList) {
 // acknowledgeNow ends the hold and gives the acknowledgement to the engine at once. The
 // error says why the server will not learn of it. The caller must not hold engine.mu.
 func (a acknowledger) acknowledgeNow() error {
-	h := a.holds
-	if h == nil {
+	if a.origin == nil {
 		return nil
 	}
+	h := a.origin.holds
 	h.mu.Lock()
 	token, due := h.remove(a.holdID)
 	h.mu.Unlock()
@@ -108,10 +116,10 @@ func (a acknowledger) acknowledgeNow() error {
 // than Success refuses the message. It takes only holds.mu, so a consumer never waits
 // for the engine.
 func (a acknowledger) acknowledge(code ReasonCode) {
-	h := a.holds
-	if h == nil {
+	if a.origin == nil {
 		return
 	}
+	h := a.origin.holds
 	var wake waker
 	h.mu.Lock()
 	if token, due := h.remove(a.holdID); due {
@@ -130,10 +138,10 @@ func (a acknowledger) acknowledge(code ReasonCode) {
 // message. It returns the token to leave, or a zero one while other Subscriptions have
 // the message.
 func (a acknowledger) leaveOnServer() (token session.Token) {
-	h := a.holds
-	if h == nil {
+	if a.origin == nil {
 		return token
 	}
+	h := a.origin.holds
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if got, due := h.remove(a.holdID); due {

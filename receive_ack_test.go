@@ -19,7 +19,7 @@ func received(t *testing.T, c *Client, n int, lists ...*holdList) (*session.Clie
 	receiver := engine.Receiver
 	receiver.Start(false, 0, 0)
 	c.engine.Client, c.inbox.engine, c.holds.timer.stopped = engine, &c.engine, true
-	c.holds.acknowledge = c.inbox.acknowledge
+	c.holds.acknowledge, c.holds.plain.holds = c.inbox.acknowledge, &c.holds
 	var acks []acknowledger
 	h := &c.holds
 	for i := range n {
@@ -32,7 +32,7 @@ func received(t *testing.T, c *Client, n int, lists ...*holdList) (*session.Clie
 		}
 		share := h.share(len(lists))
 		for _, s := range lists {
-			acks = append(acks, acknowledger{h, h.place(s, token, 10, share, 0)})
+			acks = append(acks, acknowledger{&h.plain, h.place(s, token, 10, share, 0)})
 		}
 	}
 	return engine, acks

@@ -35,8 +35,8 @@ func (m *Message) fill(in *session.Received, payload []byte, a acknowledger) {
 	p := &in.Publish
 	m.Topic, m.Payload = p.Topic, payload
 	m.QoS, m.Retain, m.Duplicate = p.QoS, p.Retain, p.Duplicate
-	if a.holds != nil {
-		m.acknowledger = a
+	if a.origin != nil {
+		m.acknowledger = a.keyed(in)
 	}
 	q := p.Properties
 	if q == nil {

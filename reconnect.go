@@ -37,6 +37,9 @@ func (c *Client) endingCause() error { return c.engine.endingCause() }
 func (c *Client) connectPacket(h hello) *wire.Connect {
 	c.engine.mu.Lock()
 	clean := !c.engine.HasSession()
+	if c.keeper != nil && h.version < V5 {
+		clean = false // a clean session would end with the connection
+	}
 	receiveMaximum := c.window.announce(c.cfg.ReceiveMaximum)
 	c.engine.mu.Unlock()
 	packet := c.cfg.connectPacket(h.version, clean || h.clientID == "", h.username, h.password)

@@ -48,7 +48,7 @@ func (c *Client) openOwn(ctx context.Context, filters []Filter) (*Client, error)
 		return parked, err
 	}
 	cfg := c.cfg
-	cfg.ClientID, cfg.Will = id, nil
+	cfg.ClientID, cfg.Will, cfg.Store = id, nil, nil
 	own, err := newClient(c.url, cfg)
 	if err == nil {
 		own.parent = c

@@ -29,7 +29,7 @@ var permittedImports = map[string][]string{
 	"./store":     {},
 	"./store/...": {"./store", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	".": {
-		"./wire", "./match", "./session", "./reconnect", "./internal/...",
+		"./wire", "./match", "./session", "./reconnect", "./store", "./internal/...",
 		"golang.org/x/sync/errgroup",
 	},
 	"./broker": {
@@ -42,10 +42,11 @@ var permittedImports = map[string][]string{
 	"./broker/internal/records": {"./store", "./wire"},
 	"./broker/internal/wsconn":  {"./internal/line", "./internal/pipe", "./internal/pong", "github.com/coder/websocket"},
 	"./internal/...":            {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
+	"./internal/durable":        {"./store", "./session", "./wire"},
 	"./internal/transport":      {"./internal/line", "./internal/pong", "github.com/coder/websocket", "golang.org/x/net/proxy"},
 	"./internal/simulation":     {"./session", "./wire"},
 	"./internal/mosquitto":      {"./internal/...", "github.com/stretchr/testify/require"},
-	"./internal/conversation":   {".", "./mqtttest", "./wire", "./internal/pipe", "github.com/coder/websocket", "github.com/stretchr/testify/require"},
+	"./internal/conversation":   {".", "./mqtttest", "./wire", "./store", "./internal/pipe", "github.com/coder/websocket", "github.com/stretchr/testify/require"},
 	"./mqtttest":                {"./broker", "./wire", "./match", "./internal/pipe"},
 	"./cmd/...":                 {".", "./broker", "./wire", "./match", "./reconnect", "./store", "./store/bolt", "./internal/..."},
 	"./examples/...":            {"golang.org/x/sync/errgroup", ".", "./broker", "./wire", "./match", "./reconnect", "./session", "./store", "./store/bolt", "./mqtttest"},

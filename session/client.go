@@ -102,6 +102,7 @@ func NewClient(s ClientSettings) *Client {
 	c.decoder.Tolerate = s.Tolerate
 	c.Sender.tolerate, c.Receiver.tolerate = s.Tolerate, s.Tolerate
 	c.Receiver.unordered = s.UnorderedAnswers
+	c.Sender.journal, c.Receiver.journal = s.Journal, s.Journal
 	return c
 }
 
@@ -120,6 +121,7 @@ func (c *Client) ConnectTo(server string, v wire.Version, p *wire.Connect, now t
 		c.continuity.held = false
 	}
 	c.continuity.beginConnection(server, p.CleanStart)
+	c.noteContinuity()
 	// The link opens with CONNACK, which says what the server allows.
 	c.link = Link{Version: v, Limits: NoLimits()}
 	c.link.account.on = true

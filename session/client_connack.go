@@ -70,7 +70,7 @@ func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
 		// Most servers that say so have no session. If this one has, its session has seen
 		// nothing of ours.
 		c.continuity.current.generation = 0
-	case present && !c.continuity.mayHaveSession():
+	case present && !c.continuity.mayHaveSession() && (c.link.Version == wire.V5 || c.settings.Journal == nil):
 		// [MQTT-3.2.2-4]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "session present, but this client has none")
 	}
@@ -99,6 +99,7 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 		c.Sender.doubt.tells = tellsUnknown // the answer of another server says nothing
 	}
 	kind := c.continuity.classify(present)
+	c.noteContinuity()
 	c.keepAlive = newKeepAlive(c.KeepAlive(), c.settings.PingTimeout, now)
 	receiveMax := 0
 	if v == wire.V5 {

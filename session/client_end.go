@@ -30,6 +30,7 @@ func (c *Client) Disconnect(p *wire.Disconnect) error {
 	}
 	if expiry != nil {
 		c.continuity.held = *expiry > 0
+		c.noteContinuity()
 	}
 	c.shut()
 	return nil
@@ -63,6 +64,7 @@ func (c *Client) LostBecause(cause error, now time.Time) {
 	if said, ok := errors.AsType[*ServerError](cause); ok && said.ReasonCode == wire.SessionTakenOver {
 		c.continuity.takenOver()
 	}
+	c.noteContinuity()
 	c.phase = idle
 	c.Subscriptions.ready = false
 	if wasUp {

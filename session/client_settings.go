@@ -49,6 +49,9 @@ type ClientSettings struct {
 	// AlwaysSubscribe repeats SUBSCRIBE on every connection before 5.0, too. This
 	// brings the retained messages again. On 5.0 it is always repeated.
 	AlwaysSubscribe bool
+	// Journal is told what a later process must know. If nil, the session ends with
+	// this one.
+	Journal Journal
 	// Tolerate is told of each mistake of the server that is passed over because it
 	// harms no message: those of [wire.Decoder.Tolerate], and those that only the state
 	// of the session shows. If nil, every mistake ends the connection, as the

@@ -15,6 +15,9 @@ type incoming struct {
 	recorded   bool   // the identifier has a record, which goes before PUBCOMP
 	epoch      uint32 // the last connection that brought the PUBLISH
 	digest     Digest // zero: unknown
+	noted      bool   // the journal knows that it is acknowledged
+	number     uint32 // see ReceivedRecord.Number
+	recordable Digest // with a journal, at QoS 2: see DigestOf
 	restored   bool   // digest is that of the record; see DigestOf
 	generation uint32 // tells tokens of earlier uses from those of this one
 	prev, next *incoming

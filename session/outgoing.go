@@ -16,6 +16,7 @@ type Outgoing struct {
 	Owner   any       // the caller's own; the engine does not look at it
 	Durable bool      // the caller keeps a record of the message, see Sender.Unrecorded
 
+	unknown    bool // see ContinueIdentifier
 	recorded   bool // the record is up to date for the next step
 	state      outgoingState
 	sent       bool // was passed to a connection at least once
@@ -43,12 +44,16 @@ type outgoingState uint8
 
 const (
 	outgoingIdle      outgoingState = iota // not in the sender
+	outgoingNumbered                       // has its place in the order, but is not in the sender yet
 	outgoingAwaited                        // was refused an identifier, and is not in the sender yet
 	outgoingReserved                       // has an identifier, but is not in the sender yet
 	outgoingQueued                         // waits for a connection, for quota or for the buffer
 	outgoingPublished                      // PUBLISH sent; waits for PUBACK or PUBREC
 	outgoingReleased                       // PUBREL sent; waits for PUBCOMP
 )
+
+// numbered reports whether the message has a number and is not submitted yet.
+func (o *Outgoing) numbered() bool { return o.state > outgoingIdle && o.state < outgoingQueued }
 
 // Queued reports whether the message still waits for its first transmission.
 func (o *Outgoing) Queued() bool { return o.state == outgoingQueued }

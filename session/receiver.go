@@ -24,6 +24,9 @@ type Receiver struct {
 
 	sums payloadSum // hash of the payload of the PUBLISH being handled
 
+	journal Journal         // see ClientSettings.Journal
+	numbers exchangeNumbers // with a journal
+
 	unordered bool // answers do not wait for their turn; see ClientSettings.UnorderedAnswers
 }
 
@@ -32,6 +35,7 @@ type Receiver struct {
 type Token struct {
 	in         *incoming
 	generation uint32
+	number     uint32 // see Number
 }
 
 // IsZero reports whether there is nothing to acknowledge.
@@ -78,7 +82,7 @@ func (r *Receiver) Stop() {
 // Forget drops the session state.
 func (r *Receiver) Forget() {
 	for in := range r.byID.all {
-		r.freeExchange(in)
+		r.freeExchange(r.at.server, in)
 	}
 	r.byID = incomingTable{}
 }
@@ -134,7 +138,7 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 		in.state = incomingAcknowledged
 	}
 	r.flush(in)
-	return deliver, Token{in, in.generation}, nil
+	return deliver, Token{in, in.generation, in.number}, nil
 }
 
 // count obeys [MQTT-3.3.4-9]: the peer must not exceed our receive maximum. A repeat
@@ -172,6 +176,9 @@ func (r *Receiver) AckWithReason(t Token, code wire.ReasonCode, text string) err
 	}
 	in.state = incomingAcknowledged
 	in.reason, in.text = code, text
+	if !code.Failed() {
+		r.noteReceived(in)
+	}
 	r.flush(in)
 	return nil
 }
@@ -208,6 +215,7 @@ func (r *Receiver) sendAnswer(in *incoming) {
 		return
 	}
 	in.state = incomingReceived
+	r.noteReceived(in)
 }
 
 // Pubrel handles a PUBREL, answers it with PUBCOMP and forgets the identifier.
@@ -242,6 +250,9 @@ func (r *Receiver) take(p *wire.Publish) *incoming {
 		r.unused = in.next
 	}
 	*in = incoming{id: p.PacketID, qos: p.QoS, digest: r.digest(p, r.link.Version), generation: in.generation}
+	if r.journal != nil && p.QoS == wire.ExactlyOnce {
+		in.number, in.recordable = r.numbers.of(r.at.server, in.id), DigestOf(p, r.link.Version)
+	}
 	r.byID.put(in)
 	return in
 }
@@ -254,11 +265,13 @@ func (r *Receiver) release(in *incoming) {
 		r.discards = append(r.discards, in.id)
 	}
 	r.byID.remove(in)
-	r.freeExchange(in)
+	r.freeExchange(r.at.server, in)
 }
 
-// freeExchange is release for an exchange that is no longer in the table.
-func (r *Receiver) freeExchange(in *incoming) {
+// freeExchange is release for an exchange that is no longer in the table. server is the one
+// whose session it belongs to.
+func (r *Receiver) freeExchange(server string, in *incoming) {
+	r.noteFinished(server, in)
 	if in.listed {
 		r.arrived.remove(in)
 	}

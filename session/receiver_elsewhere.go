@@ -30,10 +30,11 @@ func (r *Receiver) moveTo(server string) {
 	at.forget(server)
 	at.server = server
 	for len(at.order) > mostElsewhere {
-		gone := at.tables[at.order[0]]
-		at.forget(at.order[0])
+		server := at.order[0]
+		gone := at.tables[server]
+		at.forget(server)
 		for in := range gone.all {
-			r.freeExchange(in)
+			r.freeExchange(server, in)
 		}
 	}
 }

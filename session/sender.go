@@ -40,6 +40,7 @@ type Sender struct {
 	doubt       doubt
 	failLost    bool          // see ClientSettings.FailLost
 	gate        func() uint64 // see SetGate; nil: open
+	journal     Journal       // see ClientSettings.Journal
 }
 
 // quota counts the open QoS 1 and 2 messages of one connection.
@@ -68,8 +69,10 @@ func NewSender(link *Link, inflight int) *Sender {
 // Submit takes over o and sends it as soon as order, quota and the buffer allow. now
 // may be zero if o does not expire.
 func (s *Sender) Submit(o *Outgoing, now time.Time) {
-	s.seq++
-	o.seq = s.seq
+	if !o.numbered() {
+		s.seq++
+		o.seq = s.seq
+	}
 	// [MQTT-4.3.2-2], [MQTT-4.3.3-2] this is a new message, even if o or its PUBLISH was
 	// used before.
 	if s.endReservation(o) != outgoingReserved {
@@ -80,6 +83,9 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	o.Publish.Duplicate = false
 	o.cost = o.Publish.Cost()
 	s.queue.push(o)
+	if o.recorded && o.prev != nil && !o.prev.recorded {
+		s.unreserve(o)
+	}
 	s.queuedBytes += o.size()
 	s.loadOf(o).add(o, 1)
 	s.Pump(now)
@@ -96,6 +102,7 @@ func (s *Sender) Withdraw(o *Outgoing) bool {
 		s.ids.freeMessage(o)
 	}
 	o.state = outgoingIdle
+	s.noteEnd(o)
 	return true
 }
 
@@ -223,7 +230,7 @@ func (s *Sender) publish(o *Outgoing) bool {
 		s.complete(o, Result{Err: err})
 		return true
 	}
-	if o.Durable && !o.recorded {
+	if s.awaitsRecord(o) {
 		s.requestRecords(o)
 		return false
 	}
@@ -248,6 +255,9 @@ func (s *Sender) publish(o *Outgoing) bool {
 	o.state = outgoingPublished
 	o.sent = true
 	s.published.push(o)
+	if !o.recorded {
+		s.noteExchange(o)
+	}
 	s.count(o)
 	s.markSent(o)
 	return true
@@ -294,6 +304,9 @@ func (s *Sender) giveUp(o *Outgoing, err error) {
 	s.markAnswered(o)
 	s.uncount(o)
 	if o.Publish.QoS == wire.ExactlyOnce {
+		if s.journal != nil {
+			s.journal.Abandon(o.Publish.PacketID)
+		}
 		s.ids.abandon(o)
 	} else {
 		s.ids.freeMessage(o)
@@ -349,5 +362,9 @@ func (s *Sender) complete(o *Outgoing, r Result) {
 	s.clearUnanswered(o)
 	o.state = outgoingIdle
 	o.Complete(r)
+	s.noteEnd(o)
+	if o.unknown {
+		return // it belongs to nobody
+	}
 	s.completed = append(s.completed, o)
 }

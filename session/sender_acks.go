@@ -63,12 +63,13 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 		o.state = outgoingReleased
 		s.released.push(o)
 		o.Complete(Result{ReasonCode: p.ReasonCode, ReasonString: p.ReasonString, UserProperties: p.UserProperties})
-		if o.Durable {
+		s.noteExchange(o)
+		if o.Durable && s.journal == nil {
 			o.recorded = false
 			s.recordQueue().messages = append(s.recordQueue().messages, o)
 		}
 	}
-	if o.Durable && !o.recorded {
+	if s.awaitsRecord(o) {
 		return nil // Recorded sends the PUBREL
 	}
 	s.releaseMessage(o)

@@ -2,13 +2,21 @@ package session
 
 // Fail completes all messages with err and forgets the session. The sender must not
 // be used afterwards. Every message gets a result.
-func (s *Sender) Fail(err error) {
+func (s *Sender) Fail(err error) { s.FailKept(err, err) }
+
+// FailKept is Fail that completes durable messages with kept, because their records stay.
+func (s *Sender) FailKept(err, kept error) {
 	s.cutStream(err)
+	s.journal = nil // what was recorded is for the next process
 	s.Renew()
 	for s.queue.head != nil {
 		o := s.queue.head
 		s.dequeue(o)
-		s.complete(o, Result{Err: err})
+		result := err
+		if o.Durable {
+			result = kept
+		}
+		s.complete(o, Result{Err: result})
 	}
 }
 

@@ -81,6 +81,7 @@ func (s *Sender) publishDoubtful() {
 			s.released.remove(o)
 			o.doubtful = false
 			o.state = outgoingPublished
+			s.noteExchange(o)
 			o.Complete(Result{})
 			again = append(again, o)
 		}

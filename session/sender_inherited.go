@@ -46,7 +46,7 @@ const releaseMost = 256
 func (s *Sender) releaseAhead() {
 	most := min(s.quota.limit-s.quota.used, releaseMost)
 	for o := s.queue.head; o != nil && most > 0; o = o.next {
-		if o.Publish.QoS != wire.ExactlyOnce || o.Durable {
+		if o.Publish.QoS != wire.ExactlyOnce || o.Durable && s.journal == nil {
 			continue
 		}
 		most--
@@ -83,7 +83,7 @@ func (s *Sender) stopReleasing() {
 		return
 	}
 	for o := s.queue.head; o != nil; o = o.next {
-		if o.Publish.PacketID != 0 && !o.Durable {
+		if o.Publish.PacketID != 0 && !o.recorded && (!o.Durable || s.journal != nil) {
 			s.ids.freeMessage(o)
 		}
 	}

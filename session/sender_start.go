@@ -68,7 +68,7 @@ func (s *Sender) repeat() {
 func (s *Sender) releaseAgain() {
 	for o := s.rerelease; o != nil; o = s.rerelease {
 		// Recorded sends the PUBRELs that wait for their records.
-		if !o.unanswered && (!o.Durable || o.recorded) {
+		if !o.unanswered && !s.awaitsRecord(o) {
 			if !s.mayBegin(o) {
 				return
 			}
@@ -108,6 +108,9 @@ func (s *Sender) sessionLost() {
 func (s *Sender) Renew() {
 	s.requeue(func(*Outgoing) bool { return true })
 	s.ids.freeAbandoned()
+	if s.journal != nil {
+		s.journal.FreeAbandoned()
+	}
 	s.resend, s.rerelease, s.probeDue, s.quota.used, s.quota.bytes = nil, nil, false, 0, 0
 }
 
@@ -123,6 +126,12 @@ func (s *Sender) requeue(match func(*Outgoing) bool) {
 				o.Publish.Duplicate = false
 				o.counted, o.recorded, o.doubtful = false, false, false
 				s.markUnsent(o)
+				if o.unknown {
+					s.complete(o, Result{})
+					o = next
+					continue
+				}
+				s.noteExchange(o)
 				o.state = outgoingQueued
 				s.queuedBytes += o.size()
 				open = append(open, o)
@@ -132,6 +141,9 @@ func (s *Sender) requeue(match func(*Outgoing) bool) {
 	}
 	sortBySeq(open)
 	s.queue.prepend(open)
+	if len(open) > 0 {
+		s.unreserve(s.queue.head)
+	}
 	for _, o := range open {
 		s.awaitDue(o)
 	}

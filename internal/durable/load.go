@@ -1,0 +1,266 @@
+package durable
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/store"
+)
+
+// found is what an earlier process has left.
+type found struct {
+	exchanges map[uint64]exchange
+	open      []recovered // messages with an exchange
+	waiting   []recovered // the first that have none
+	unstored  []uint16
+	received  []received
+	damaged   []store.Record
+	last      uint64 // the largest number
+}
+
+type recovered struct {
+	number   uint64
+	exchange exchange
+	message  message
+}
+
+type received struct {
+	hash   string
+	record session.ReceivedRecord
+	open   bool
+}
+
+// Open reads what an earlier process of clientID has left in s. Attach has to follow.
+// Records that cannot be read are set aside: see [Journal.Damaged].
+func Open(s store.Store, clientID string) (*Journal, error) {
+	j := &Journal{store: s, found: &found{exchanges: make(map[uint64]exchange)}}
+	for _, read := range []func(string) error{j.readHeader, j.readExchanges, j.readUnstored, j.readReceived, j.readSpare, j.readMessages} {
+		if err := read(clientID); err != nil {
+			return nil, err
+		}
+	}
+	return j, j.prepare(clientID)
+}
+
+// each calls f for every record of one kind. A record for which f returns errDamaged is
+// set aside.
+func (j *Journal) each(kind string, f func(key, value []byte) error) error {
+	for r, err := range j.store.Scan([]byte(kind)) {
+		if err == nil {
+			err = f(r.Key, r.Value)
+		}
+		if errors.Is(err, errDamaged) {
+			j.found.damaged = append(j.found.damaged, store.Record{Key: slices.Clone(r.Key), Value: slices.Clone(r.Value)})
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *Journal) readHeader(clientID string) error {
+	return j.each(keyHeader, func(_, v []byte) (err error) {
+		j.header, err = decodeHeader(v, clientID)
+		if err == nil {
+			j.written = slices.Clone(v)
+		}
+		return err
+	})
+}
+
+func (j *Journal) readExchanges(string) error {
+	return j.each(keyExchange, func(k, v []byte) error {
+		e, err := decodeExchange(v)
+		number, ok := numberOf(k)
+		if err == nil && !ok {
+			err = errDamaged
+		}
+		if err != nil {
+			return err
+		}
+		j.found.exchanges[number] = e
+		j.releases = max(j.releases, e.released)
+		return nil
+	})
+}
+
+func (j *Journal) readUnstored(string) error {
+	return j.each(keyUnstored, func(k, v []byte) error {
+		if _, err := unseal(v); err != nil {
+			return err
+		}
+		if len(k) != len(keyUnstored)+2 {
+			return errDamaged
+		}
+		j.found.unstored = append(j.found.unstored, uint16(k[2])<<8|uint16(k[3]))
+		return nil
+	})
+}
+
+func (j *Journal) readReceived(string) error {
+	return j.each(keyReceived, func(k, v []byte) error {
+		hash, in, open, err := decodeReceived(k, v)
+		if err == nil {
+			j.found.received = append(j.found.received, received{hash, in, open})
+		}
+		return err
+	})
+}
+
+func (j *Journal) readSpare(string) error {
+	return j.each(keySpare, func(_, _ []byte) error {
+		j.spare.held++
+		return nil
+	})
+}
+
+// readMessages reads all messages and keeps those that the engine gets at once.
+func (j *Journal) readMessages(string) error {
+	f, bytes := j.found, 0
+	err := j.each(keyMessage, func(k, v []byte) error {
+		m, err := decodeMessage(v)
+		number, ok := numberOf(k)
+		if err == nil && !ok {
+			err = errDamaged
+		}
+		if err != nil {
+			return err
+		}
+		f.last = max(f.last, number)
+		e, open := f.exchanges[number]
+		size := m.publish.Cost()
+		switch {
+		case open:
+		case j.line.messages > 0 || len(f.waiting) >= windowMessages || bytes > windowBytes:
+			j.line.add(number, size)
+			return nil
+		default:
+			bytes += size
+		}
+		m, _ = decodeMessage(slices.Clone(v))
+		if r := (recovered{number, e, m}); open {
+			f.open = append(f.open, r)
+		} else {
+			f.waiting = append(f.waiting, r)
+		}
+		return nil
+	})
+	return err
+}
+
+// prepare writes the header of a new Store, the spare records, and what is set aside.
+func (j *Journal) prepare(clientID string) error {
+	j.fresh = j.header.Identity == ""
+	if j.fresh {
+		j.header = newHeader(clientID)
+		// What is there belongs to a session of which nothing else is known.
+		j.header.Continuity.Held = j.found.last > 0 || len(j.found.received) > 0
+		j.written = j.header.encode()
+	}
+	ops := []store.Op{put([]byte(keyHeader), j.written)}
+	for _, r := range j.found.damaged {
+		ops = append(ops, asideOps(r)...)
+	}
+	there := make(map[uint64]bool)
+	for _, r := range j.found.open {
+		there[r.number] = true
+	}
+	for number, e := range j.found.exchanges {
+		if !there[number] { // its message cannot be read
+			ops = append(ops, remove(numberKey(keyExchange, number)), put(identifierKey(e.id), seal(begin(0))))
+			j.found.unstored = append(j.found.unstored, e.id)
+		}
+	}
+	if j.fresh || len(ops) > 1 {
+		if err := j.store.Commit(ops); err != nil {
+			return fmt.Errorf("write the header: %w", err)
+		}
+	}
+	for j.spare.held < spareRecords && j.store.Commit(j.spare.missing()) == nil {
+		j.spare.held++
+	}
+	return nil
+}
+
+// asideOps move a record out of the way.
+func asideOps(r store.Record) []store.Op {
+	key := append([]byte(keySetAside), r.Key...)
+	return []store.Op{remove(r.Key), put(key[:min(len(key), store.MaxKey)], r.Value)}
+}
+
+// setAside moves a record out of the way that is found damaged later.
+func (j *Journal) setAside(r store.Record) {
+	for _, op := range asideOps(r) {
+		j.noteLate(op)
+	}
+}
+
+// Damaged returns how many records could not be read. They are in the Store, set aside.
+func (j *Journal) Damaged() int { return len(j.found.damaged) }
+
+// Fresh reports whether the Store knew nothing.
+func (j *Journal) Fresh() bool { return j.fresh }
+
+// Attach gives c what an earlier process has left. owner makes the messages of an earlier
+// process: it sets Owner.
+func (j *Journal) Attach(c *session.Client, owner func() *session.Outgoing) {
+	f := j.found
+	j.client, j.owner = c, owner
+	c.RestoreContinuity(j.header.Continuity)
+	j.restoreReceived()
+	for _, id := range f.unstored {
+		j.restoreUnstored(id)
+	}
+	slices.SortFunc(f.open, func(a, b recovered) int {
+		return cmp.Or(cmp.Compare(a.exchange.released, b.exchange.released), cmp.Compare(a.number, b.number))
+	})
+	for _, r := range f.open {
+		j.restore(r)
+	}
+	for _, r := range f.waiting {
+		j.restore(r)
+	}
+	c.Sender.SetLastSeq(max(f.last, j.line.last))
+	damaged := f.damaged
+	j.found = &found{damaged: damaged}
+}
+
+func (j *Journal) restoreReceived() {
+	names := map[string]string{string(ServerHash("")): ""}
+	for _, s := range j.header.Continuity.Servers {
+		names[string(ServerHash(s.Server))] = s.Server
+	}
+	for _, r := range j.found.received {
+		if server, ok := names[r.hash]; ok {
+			j.client.Receiver.RestoreReceived(server, r.record, r.open)
+		}
+	}
+}
+
+// restoreUnstored releases an identifier whose message is not recorded.
+func (j *Journal) restoreUnstored(id uint16) {
+	o := new(session.Outgoing)
+	if !j.client.Sender.ContinueIdentifier(o, id) {
+		return
+	}
+	if j.unstored == nil {
+		j.unstored = make(map[*session.Outgoing]uint16)
+	}
+	j.unstored[o] = id
+}
+
+func (j *Journal) restore(r recovered) {
+	o := j.owner()
+	o.Publish, o.Expires, o.Durable = r.message.publish, r.message.expires, true
+	o.Publish.PacketID = r.exchange.id
+	if !j.client.Sender.Continue(o, r.number, r.exchange.released > 0) {
+		o.Publish.PacketID = 0 // another message has it: this one starts anew
+		j.client.Sender.Continue(o, r.number, false)
+		j.note(remove(numberKey(keyExchange, r.number)))
+	}
+}

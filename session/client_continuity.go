@@ -1,0 +1,30 @@
+package session
+
+// noteContinuity tells the journal what is known of sessions. A CONNECT that goes out
+// counts as not answered before CONNACK has come.
+func (c *Client) noteContinuity() {
+	j := c.settings.Journal
+	if j == nil {
+		return
+	}
+	k := &c.continuity
+	r := ContinuityRecord{Held: k.held, Generation: k.generation}
+	for _, s := range k.servers {
+		open := s == k.current && !k.answered
+		r.Servers = append(r.Servers, ServerRecord{s.server, s.generation, s.doubt || open, s.unanswered || open})
+	}
+	j.Continuity(r)
+}
+
+// RestoreContinuity restores what an earlier process knew of sessions. Call it before
+// any connection.
+func (c *Client) RestoreContinuity(r ContinuityRecord) {
+	k := &c.continuity
+	k.held, k.generation, k.servers = r.Held || k.held, r.Generation, nil
+	for _, s := range r.Servers[:min(len(r.Servers), mostServers)] {
+		k.servers = append(k.servers, &sessionAt{server: s.Server, generation: s.Generation, doubt: s.Doubt, unanswered: s.Unanswered})
+	}
+}
+
+// SessionServer returns the server whose session the client has, as named in ConnectTo.
+func (c *Client) SessionServer() string { return c.Receiver.at.server }

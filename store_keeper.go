@@ -1,0 +1,235 @@
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/seed65a45251/mqtt/internal/durable"
+	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/store"
+)
+
+// keeper writes to Config.Store what the engine and publishers leave in the Journal. One
+// goroutine does so, outside all locks, and takes all that has gathered together. So many
+// publishers share one Commit. engine.mu guards what has no other guard.
+type keeper struct {
+	engine   *engine
+	store    store.Store
+	journal  *durable.Journal
+	interval time.Duration // Config.StoreInterval
+	adopt    bool          // Config.Resume was set by the program
+	logger   *slog.Logger
+	report   func(error) // tells Watch; without a lock
+
+	asleep    bool          // the goroutine waits for wake
+	settled   chan struct{} // closed with the next Settle; nil: no goroutine waits
+	fault     error         // why the last Commit failed
+	since     time.Time     // when the first waiting change was seen
+	recovered uint64        // the last number of an earlier process
+
+	wake  chan struct{} // one token
+	ended chan struct{} // closed when the client ends
+	done  chan struct{} // closed when the goroutine has written all
+}
+
+const (
+	// storeLate is how long the records of what is over may wait to be removed.
+	storeLate = 100 * time.Millisecond
+	// storeRetry is how long to wait before the next attempt when the Store fails.
+	storeRetry = time.Second
+)
+
+// wakeLocked reports whether the goroutine has to be woken, by wakeUp after unlocking.
+func (k *keeper) wakeLocked() bool {
+	if !k.asleep {
+		return false
+	}
+	j := k.journal
+	publishing := j.Accepting() && (k.interval <= 0 || k.engine.Connected())
+	switch {
+	case publishing:
+	case k.fault != nil:
+		return false // the next attempt has its time
+	case j.Owed() || j.Hungry():
+	case !k.since.IsZero() || !j.Dirty():
+		return false // nothing, or what it knows of
+	}
+	k.asleep = false
+	return true
+}
+
+func (k *keeper) wakeUp() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run commits what gathers until the client ends, and then what is left.
+func (k *keeper) run() {
+	defer close(k.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		wait, last := k.step()
+		if last {
+			return
+		}
+		if wait == 0 {
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-k.wake:
+		case <-timer.C:
+		case <-k.ended:
+		}
+	}
+}
+
+// step does what is due, and returns how long there is nothing to do. last says that
+// nothing is left after the end.
+func (k *keeper) step() (wait time.Duration, last bool) {
+	ending := false
+	select {
+	case <-k.ended:
+		ending = true
+	default:
+	}
+	now := time.Now()
+	k.engine.mu.Lock()
+	var batch *durable.Batch
+	var block *durable.Block
+	if wait = k.dueInLocked(now); wait <= 0 || ending {
+		batch = k.journal.Take()
+		k.since = time.Time{}
+	}
+	if batch == nil && !ending {
+		block = k.journal.NextBlock()
+	}
+	k.asleep = batch == nil && block == nil && !ending
+	k.engine.mu.Unlock()
+	switch {
+	case batch != nil:
+		batch.Commit(k.store)
+		if err := k.settle(batch); err != nil {
+			return storeRetry, ending // what is left after the end is left to the next process
+		}
+		return 0, false
+	case block != nil:
+		block.Read(k.store)
+		return k.refill(block), false
+	}
+	return max(wait, time.Millisecond), ending
+}
+
+// dueInLocked returns how long the next Commit may wait.
+func (k *keeper) dueInLocked(now time.Time) time.Duration {
+	j := k.journal
+	if !j.Dirty() {
+		return time.Hour
+	}
+	if k.since.IsZero() {
+		k.since = now
+	}
+	late := storeLate
+	switch {
+	case j.Owed():
+		late = 0 // bytes wait
+	case j.Accepting() && (k.interval <= 0 || k.engine.Connected()):
+		late = 0 // publishers wait, or the server could have the message
+	case j.Accepting():
+		late = k.interval
+	}
+	return k.since.Add(late).Sub(now)
+}
+
+// settle ends a Commit and tells those who wait for it.
+func (k *keeper) settle(batch *durable.Batch) (err error) {
+	var news error
+	k.engine.do(func(*session.Client) {
+		err = k.journal.Settle(batch, time.Now())
+		if err != nil && k.fault == nil {
+			news = err
+		}
+		k.fault, k.asleep = err, err != nil
+		k.tellLocked()
+	})
+	if news != nil {
+		k.logger.Error("mqtt store fails", "cause", news)
+		k.report(fmt.Errorf("%w: %w", ErrStore, news))
+	}
+	return err
+}
+
+func (k *keeper) tellLocked() {
+	if k.settled != nil {
+		close(k.settled)
+		k.settled = nil
+	}
+}
+
+// refill gives the engine what was read, and returns how long to wait before the next.
+func (k *keeper) refill(block *durable.Block) (wait time.Duration) {
+	k.engine.do(func(engine *session.Client) {
+		err := k.journal.Refill(block, time.Now())
+		engine.Sender.Pump(time.Now())
+		if err != nil {
+			k.fault, k.asleep, wait = err, true, storeRetry
+		}
+	})
+	return wait
+}
+
+// positionLocked says how much must be committed before bytes may be written that were
+// just taken. Of a client without a Store it is 0.
+func (k *keeper) positionLocked() uint64 {
+	if k == nil {
+		return 0
+	}
+	return k.journal.Position()
+}
+
+// await waits until everything up to position is committed. It fails when the Store
+// does: the bytes must not be written then.
+func (k *keeper) await(ctx context.Context, position uint64) error {
+	if k == nil || position == 0 {
+		return nil
+	}
+	for {
+		k.engine.mu.Lock()
+		if k.journal.Committed() >= position {
+			k.engine.mu.Unlock()
+			return nil
+		}
+		if err := k.fault; err != nil {
+			k.engine.mu.Unlock()
+			return fmt.Errorf("%w: %w", ErrStore, err)
+		}
+		if k.settled == nil {
+			k.settled = make(chan struct{})
+		}
+		settled := k.settled
+		if k.asleep {
+			k.asleep = false
+			k.wakeUp()
+		}
+		k.engine.mu.Unlock()
+		select {
+		case <-settled:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// stop commits what is left and ends the goroutine.
+func (k *keeper) stop() {
+	if k == nil {
+		return
+	}
+	close(k.ended)
+	<-k.done
+}

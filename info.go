@@ -53,6 +53,8 @@ func (c *Client) stats() Stats {
 		Unfinished: c.engine.Receiver.Unfinished(),
 	}
 	s.Queued, s.QueuedBytes = c.engine.Sender.Queued()
+	waiting, bytes := c.keeper.waitingLocked()
+	s.Queued, s.QueuedBytes = s.Queued+waiting, s.QueuedBytes+bytes
 	s.Held = c.holds.total()
 	s.HeldUnclaimed = c.holds.held(&c.inbox.unclaimed.list)
 	return s

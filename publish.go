@@ -71,7 +71,7 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 	d := new(Delivery)
 	t.delivery(d, &p)
 	if c.undelivered.call != nil {
-		d.failed = c.undelivered.of(m, p.Cost())
+		d.failed = c.undelivered.of(d, c.keeper.unlessStored(m))
 	}
 	if c.keeper != nil && c.keeper.interval <= 0 {
 		d.recorded = make(chan struct{})

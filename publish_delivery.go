@@ -66,7 +66,7 @@ func (d *Delivery) completedLocked() {
 	if d.failed == nil {
 		return
 	}
-	if _, err := d.result(); err != nil {
+	if _, err := d.result(); err != nil && !isKept(err) {
 		d.failed(err)
 	}
 	d.failed = nil
@@ -132,7 +132,12 @@ func (e *keptError) Unwrap() error { return e.err }
 
 // mayBeStored reports whether err ends a message that a later process may send.
 func mayBeStored(err error) bool {
-	_, kept := errors.AsType[*keptError](err)
 	_, unclear := errors.AsType[*durable.UnclearError](err)
-	return kept || unclear
+	return unclear || isKept(err)
+}
+
+// isKept reports whether err ends a message that stays in the Store.
+func isKept(err error) bool {
+	_, kept := errors.AsType[*keptError](err)
+	return kept
 }

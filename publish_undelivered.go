@@ -22,6 +22,7 @@ type Undelivered struct {
 type undelivered struct {
 	call   func(Undelivered) // nil: the program does not want to know
 	engine *engine
+	forget func(number uint64) // removes a record, under engine.mu; nil: there is no Store
 
 	// Guarded by engine.mu.
 	due  []undeliveredCall
@@ -30,12 +31,23 @@ type undelivered struct {
 
 type undeliveredCall struct {
 	Undelivered
-	size int
+	size   int
+	number uint64 // of its record, which goes when the call has returned; 0: it has none
 }
 
-// of returns what d has to call when it fails. m is its message.
-func (u *undelivered) of(m *Message, size int) func(error) {
-	return func(err error) { u.addLocked(undeliveredCall{Undelivered{m, err}, size}) }
+// of returns what d has to call when it fails. m is its message; if nil, it is made of
+// what d has then.
+func (u *undelivered) of(d *Delivery, m *Message) func(error) {
+	return func(err error) {
+		c := undeliveredCall{Undelivered: Undelivered{m, err}, size: d.out.Publish.Cost()}
+		if m == nil {
+			c.Message = messageOf(&d.out.Publish)
+		}
+		if d.out.Durable {
+			c.number = d.out.Seq()
+		}
+		u.addLocked(c)
+	}
 }
 
 func (u *undelivered) addLocked(c undeliveredCall) {
@@ -59,6 +71,9 @@ func (u *undelivered) run(idle chan struct{}) {
 			u.due[0] = undeliveredCall{}
 			u.due = u.due[1:]
 			u.engine.queue.unreported.add(-1, -next.size)
+			if next.number > 0 {
+				u.forget(next.number)
+			}
 			if more = len(u.due) > 0; !more {
 				u.due = nil
 			}

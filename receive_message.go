@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
 )
 
 // ownedMessage makes a message that shares nothing with what the engine lends.
@@ -61,6 +62,14 @@ func (m *Message) fill(in *session.Received, payload []byte, a acknowledger) {
 	if q.UserProperties != nil {
 		m.UserProperties = q.UserProperties
 	}
+}
+
+// messageOf returns the message in p, which it shares with p.
+func messageOf(p *wire.Publish) *Message {
+	m := new(Message)
+	m.fill(&session.Received{Publish: *p}, p.Payload, acknowledger{})
+	m.Duplicate = false
+	return m
 }
 
 // allocate returns a message and a copy of payload, which is never nil. A small

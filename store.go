@@ -70,13 +70,24 @@ func (c *Client) beginKeeper() {
 		return
 	}
 	c.engine.keeper = k
-	k.journal.Attach(c.engine.Client, func() *session.Outgoing {
-		d := new(Delivery)
-		d.out.Owner = d
-		return &d.out
+	k.journal.Attach(c.engine.Client, durable.Owner{
+		New: func() *session.Outgoing {
+			d := new(Delivery)
+			d.out.Owner = d
+			if c.undelivered.call != nil {
+				d.failed = c.undelivered.of(d, nil)
+			}
+			return &d.out
+		},
+		Reports: func(o *session.Outgoing) bool {
+			d, ok := o.Owner.(*Delivery)
+			return ok && d.failed != nil
+		},
+		Age: c.cfg.QueueAge,
 	})
 	k.recovered = c.engine.Sender.LastSeq()
 	c.engine.queue.waiting = k.waitingLocked
+	c.undelivered.forget = k.journal.Forget
 	if n := k.journal.Damaged(); n > 0 {
 		k.logger.Error("mqtt store has records that cannot be read, which are set aside", "records", n)
 	}
@@ -122,7 +133,7 @@ func (k *keeper) acceptLocked(d *Delivery, record []byte) {
 			d.failed = nil // PublishAsync returns the error: the message was not accepted
 		}
 	}}
-	k.journal.Accept(d.entry, record)
+	k.journal.Accept(d.entry, record, time.Now())
 }
 
 // recordOf returns the record of a message; nil: it is not recorded.
@@ -150,3 +161,12 @@ func (k *keeper) waitingLocked() (messages, bytes int) {
 
 // behindLocked reports whether messages wait that go before what is published now.
 func (k *keeper) behindLocked() bool { return k != nil && k.journal.Behind() }
+
+// unlessStored returns nil for a message whose record says what it is, so that nothing
+// else holds on to it.
+func (k *keeper) unlessStored(m *Message) *Message {
+	if k == nil || m.QoS == AtMostOnce || m.NotStored || k.interval < 0 {
+		return m
+	}
+	return nil
+}

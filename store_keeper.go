@@ -107,9 +107,14 @@ func (k *keeper) step() (wait time.Duration, last bool) {
 		k.since = time.Time{}
 	}
 	if batch == nil && !ending {
-		block = k.journal.NextBlock()
+		if block = k.journal.ExpiredBlock(now); block == nil {
+			block = k.journal.NextBlock()
+		}
 	}
 	k.asleep = batch == nil && block == nil && !ending
+	if due := k.journal.Due(); !due.IsZero() {
+		wait = min(wait, due.Sub(now))
+	}
 	k.engine.mu.Unlock()
 	switch {
 	case batch != nil:

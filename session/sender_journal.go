@@ -73,6 +73,7 @@ func (s *Sender) Continue(o *Outgoing, number uint64, released bool) bool {
 	}
 	o.seq = number
 	s.seq = max(last, number)
+	s.awaitDue(o)
 	return true
 }
 

@@ -153,3 +153,174 @@ func TestALongQueueIsInTheStoreAndKeepsItsOrder(t *testing.T) {
 }
 
 func payloadOf(i int) string { return string(rune('a'+i%26)) + time.Duration(i).String() }
+
+// offlineWith returns a client without a connection whose Store is d.
+func offlineWith(t *testing.T, d *Disk, change func(*mqtt.Config)) (*mqtt.Client, *mqtttest.Server, *mqtttest.Conn) {
+	t.Helper()
+	srv := mqtttest.NewServer(t, wire.V5)
+	cfg := Stored(srv, d)
+	cfg.QueueMessages = 100_000
+	change(&cfg)
+	client, conn := Open(t, srv, cfg)
+	conn.Close()
+	srv.Refuse()
+	synctest.Wait()
+	return client, srv, conn
+}
+
+func TestPendingYieldsWhatThePredecessorLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDisk()
+		client, srv, conn := offlineWith(t, d, func(*mqtt.Config) {})
+		const n = 3000
+		for i := range n {
+			PublishAsync(t, client, payloadOf(i), 1)
+		}
+		client, conn, _ = restart(t, srv, d, conn)
+		PublishAsync(t, client, "not the predecessor's", 1)
+		var deliveries []*mqtt.Delivery
+		for m, delivery := range client.Pending() {
+			require.Equal(t, payloadOf(len(deliveries)), string(m.Payload))
+			require.False(t, Settled(delivery))
+			deliveries = append(deliveries, delivery)
+		}
+		require.Len(t, deliveries, n)
+		for range n + 1 {
+			conn.Send(Puback(mqtttest.Take[*wire.Publish](conn).PacketID))
+		}
+		for _, delivery := range deliveries {
+			_, err := delivery.Wait(t.Context())
+			require.NoError(t, err)
+		}
+		for range client.Pending() {
+			t.Fatal("nothing is left")
+		}
+	})
+}
+
+func TestAStoredMessageExpiresAtItsTimeWhereverItWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDisk()
+		client, _, _ := offlineWith(t, d, func(*mqtt.Config) {})
+		for i := range 1500 {
+			PublishAsync(t, client, payloadOf(i), 1)
+		}
+		late := expiring(t, client, "late", 1, 10*time.Second)
+		early := expiring(t, client, "early", 2, 4*time.Second)
+		wantExpiredAfter(t, 4*time.Second, early)
+		wantExpiredAfter(t, 6*time.Second, late)
+		time.Sleep(time.Second)
+		require.Equal(t, 1500, d.Records(t, "Cm"))
+		require.Equal(t, 1500, client.Stats().Queued)
+	})
+}
+
+func TestARefusedMessageOfAPredecessorIsReportedWithItsRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDisk()
+		client, srv, conn := offlineWith(t, d, func(*mqtt.Config) {})
+		PublishAsync(t, client, "refused", 1)
+		next := d.Killed(t)
+		conn.Close()
+		client.Close()
+		srv = mqtttest.NewServer(t, wire.V5)
+		cfg := Stored(srv, next)
+		told, release := make(chan mqtt.Undelivered, 1), make(chan struct{})
+		cfg.Undelivered = func(u mqtt.Undelivered) {
+			told <- u
+			<-release
+		}
+		_, conn = OpenWith(t, srv, cfg, Resumed())
+		conn.Want(Pub(1, 1, "refused"))
+		conn.Send(&wire.Puback{PacketID: 1, ReasonCode: wire.NotAuthorized})
+		u := <-told
+		require.Equal(t, "refused", string(u.Message.Payload))
+		require.ErrorIs(t, u.Err, mqtt.NotAuthorized)
+		time.Sleep(time.Second)
+		require.Equal(t, 1, next.Records(t, "Cm"), "the function has not returned")
+		require.Zero(t, next.Records(t, "Ce"))
+		close(release)
+		time.Sleep(time.Second)
+		require.Zero(t, next.Records(t, "Cm"))
+	})
+}
+
+func TestAMessageInTheStoreIsKeptAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDisk()
+		client, _, _ := offlineWith(t, d, func(*mqtt.Config) {})
+		delivery := PublishAsync(t, client, "kept", 1)
+		call := Begin(func() error { return client.Publish(t.Context(), "t", []byte("kept too"), 1) })
+		synctest.Wait()
+		client.Close()
+		_, err := delivery.Wait(t.Context())
+		require.ErrorIs(t, err, mqtt.ErrClosed)
+		require.False(t, mqtt.NotSent(err), "the next process sends it")
+		require.False(t, mqtt.NotSent(call.Wait()))
+		require.Equal(t, 2, d.Records(t, "Cm"))
+	})
+}
+
+func TestStoreIntervalNegativeWritesAtTheEndOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDisk()
+		client, srv, conn := offlineWith(t, d, func(cfg *mqtt.Config) { cfg.StoreInterval = -1 })
+		PublishAsync(t, client, "one", 1)
+		PublishAsync(t, client, "two", 2)
+		_, err := client.PublishAsync(t.Context(), &mqtt.Message{Topic: "t", QoS: 1, NotStored: true})
+		require.NoError(t, err)
+		require.Zero(t, d.Records(t, "Cm"))
+		client.Close()
+		require.Equal(t, 2, d.Records(t, "Cm"))
+		_, conn, _ = restart(t, srv, d, conn)
+		conn.Want(Pub(1, 1, "one"), Pub(2, 2, "two"))
+	})
+}
+
+func TestStoreIntervalLetsPublishAsyncReturnAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDisk()
+		client, _, _ := offlineWith(t, d, func(cfg *mqtt.Config) { cfg.StoreInterval = time.Minute })
+		before := d.Commits()
+		for range 100 {
+			PublishAsync(t, client, "x", 1)
+		}
+		require.Zero(t, d.Records(t, "Cm"))
+		time.Sleep(time.Minute + time.Second)
+		require.Equal(t, 100, d.Records(t, "Cm"))
+		require.Equal(t, before+1, d.Commits())
+	})
+}
+
+func TestAnIdentifierOfAMessageThatIsNotStoredIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		d := NewDisk()
+		client, conn := Open(t, srv, Stored(srv, d))
+		_, err := client.PublishAsync(t.Context(), &mqtt.Message{Topic: "t", QoS: 2, NotStored: true, Payload: []byte("gone")})
+		require.NoError(t, err)
+		conn.Want(Pub(1, 2, "gone"))
+		client, conn, d = restart(t, srv, d, conn)
+		conn.Want(Pubrel(1))
+		PublishAsync(t, client, "next", 2)
+		conn.Want(Pub(2, 2, "next"))
+		conn.Send(Pubcomp(1))
+		time.Sleep(time.Second)
+		require.Zero(t, d.Records(t, "Cx"))
+	})
+}
+
+func TestAStoreHasOneClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		d := NewDisk()
+		client, _ := Open(t, srv, Stored(srv, d))
+		_, err := mqtt.Start("mqtt://server", Stored(srv, d))
+		require.ErrorContains(t, err, "another client uses it")
+		client.Close()
+		cfg := Stored(srv, d)
+		cfg.ClientID = "other"
+		_, err = mqtt.Start("mqtt://server", cfg)
+		require.ErrorContains(t, err, `belongs to another client: "c1", not "other"`)
+	})
+}

@@ -14,8 +14,9 @@ type Entry struct {
 	// called under the lock. If nil, there is nobody to tell.
 	Done func(err error)
 
-	size int
-	err  error
+	size     int
+	accepted time.Time
+	err      error
 }
 
 // Behind reports whether messages wait that have to be submitted before others.
@@ -36,9 +37,9 @@ func (j *Journal) Waiting() (messages, bytes int) {
 
 // Accept takes over a message. record is that of [EncodeMessage]; if nil, the message is
 // not recorded and only keeps its place.
-func (j *Journal) Accept(e *Entry, record []byte) {
+func (j *Journal) Accept(e *Entry, record []byte, now time.Time) {
 	o := e.Out
-	e.size = o.Publish.Cost()
+	e.size, e.accepted = o.Publish.Cost(), now
 	o.Durable = record != nil
 	j.client.Sender.ReserveNumber(o, o.Durable && j.line.empty() && !j.anyWithoutIdentifier())
 	if o.Durable {
@@ -91,12 +92,23 @@ func (j *Journal) settle(entries []*Entry, now time.Time) {
 			j.client.Sender.Refuse(e.Out, e.err)
 		case j.line.empty() && (j.windowOpen() || !e.Out.Durable):
 			j.client.Sender.Submit(e.Out, now)
+			j.limitWait(e.Out, e.accepted)
 		default:
 			j.line.push(e.Out, e.size)
+			if e.Out.Durable {
+				j.awaitDue(e.Out.Seq(), &message{expires: e.Out.Expires, accepted: e.accepted})
+			}
 		}
 		if e.Done != nil {
 			e.Done(e.err)
 		}
+	}
+}
+
+// limitWait limits how long o may wait that was accepted at that time.
+func (j *Journal) limitWait(o *session.Outgoing, accepted time.Time) {
+	if j.owner.Age > 0 && !accepted.IsZero() {
+		j.client.Sender.WaitUntil(o, accepted.Add(j.owner.Age))
 	}
 }
 

@@ -3,6 +3,7 @@ package durable
 import (
 	"bytes"
 	"slices"
+	"time"
 
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/store"
@@ -14,7 +15,7 @@ type Journal struct {
 	store  store.Store
 	client *session.Client
 	header header
-	owner  func() *session.Outgoing // see Attach
+	owner  Owner
 
 	changes   []change
 	accepted  []*Entry // not yet taken, in order
@@ -31,6 +32,18 @@ type Journal struct {
 	spare     spare
 	found     *found // until Attach
 	fresh     bool   // the Store was empty
+}
+
+// Owner is what owns the messages of a Journal.
+type Owner struct {
+	// New returns a message with its owner, for one that an earlier process has left.
+	New func() *session.Outgoing
+	// Reports says whether the owner has to be told of the failure of a message before its
+	// record may go: Forget then follows. If nil, it never has.
+	Reports func(*session.Outgoing) bool
+	// Age limits how long a message may wait to be sent for the first time. Zero means
+	// that nothing limits it.
+	Age time.Duration
 }
 
 // change is one operation. entry is the message that it belongs to; nil: it is a change
@@ -109,8 +122,13 @@ func (j *Journal) End(o *session.Outgoing) {
 		return
 	}
 	j.noteLate(remove(numberKey(keyExchange, o.Seq())))
-	j.noteLate(remove(numberKey(keyMessage, o.Seq())))
+	if o.Result().Err == nil || j.owner.Reports == nil || !j.owner.Reports(o) {
+		j.Forget(o.Seq())
+	}
 }
+
+// Forget removes the record of a message that is over.
+func (j *Journal) Forget(number uint64) { j.noteLate(remove(numberKey(keyMessage, number))) }
 
 // Abandon implements [session.Journal].
 func (j *Journal) Abandon(id uint16) {

@@ -1,11 +1,14 @@
 package durable
 
 import (
+	"iter"
 	"maps"
 	"time"
+	"weak"
 
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/store"
+	"github.com/seed65a45251/mqtt/wire"
 )
 
 // The engine gets a window of the messages that wait; the others are only in the Store.
@@ -22,20 +25,25 @@ type line struct {
 	next            uint64 // the smallest number that a message of the line can have
 	last            uint64 // the largest
 	reading         bool
-	// owned are the messages that somebody waits for, by number. What they say is in the
-	// Store.
+	// owned are the messages that somebody may wait for, by number. What they say is in
+	// the Store, and those for whom nobody holds the message any more do not wait.
 	owned map[uint64]owned
+	sweep int // how many of them may be there before those are looked for
 	// gone are those that were withdrawn, until a Commit has removed them.
 	gone map[uint64]bool
 	// unstored are messages that are not recorded and have to keep their place.
 	unstored []*session.Outgoing
 	held     int // bytes of unstored
+	dues     dues
 }
 
 type owned struct {
-	out  *session.Outgoing
+	out  weak.Pointer[session.Outgoing]
 	size int
 }
+
+// sweepLeast is the smallest number of messages for which that is worth while.
+const sweepLeast = 1024
 
 func (l *line) empty() bool { return l.messages == 0 && len(l.unstored) == 0 }
 
@@ -72,9 +80,24 @@ func (l *line) add(number uint64, size int) {
 // own notes who waits for a message.
 func (l *line) own(o *session.Outgoing, size int) {
 	if l.owned == nil {
-		l.owned = make(map[uint64]owned)
+		l.owned, l.sweep = make(map[uint64]owned), sweepLeast
 	}
-	l.owned[o.Seq()] = owned{o, size}
+	if len(l.owned) >= l.sweep {
+		maps.DeleteFunc(l.owned, func(_ uint64, own owned) bool { return own.out.Value() == nil })
+		l.sweep = max(sweepLeast, 2*len(l.owned))
+	}
+	l.owned[o.Seq()] = owned{weak.Make(o), size}
+}
+
+// disown returns the message with that number, and forgets who waits for it; nil: nobody
+// does.
+func (l *line) disown(number uint64) *session.Outgoing {
+	own, ok := l.owned[number]
+	if !ok {
+		return nil
+	}
+	delete(l.owned, number)
+	return own.out.Value()
 }
 
 // withdraw takes o out of the line. It returns false if it is not there.
@@ -88,7 +111,7 @@ func (l *line) withdraw(j *Journal, o *session.Outgoing) bool {
 		}
 	}
 	own := l.owned[o.Seq()]
-	if own.out != o {
+	if own.out.Value() != o {
 		return false
 	}
 	delete(l.owned, o.Seq())
@@ -113,10 +136,11 @@ func (l *line) take(size int) {
 
 // Block is a part of the line that is read.
 type Block struct {
-	from  uint64
-	last  uint64
-	found []lined
-	err   error
+	from    uint64
+	last    uint64
+	expired []uint64 // if not empty, these are read, because they have waited long enough
+	found   []lined
+	err     error
 }
 
 type lined struct {
@@ -146,6 +170,10 @@ func (j *Journal) NextBlock() *Block {
 
 // Read reads b from s. It takes as long as the disk does, and needs no lock.
 func (b *Block) Read(s store.Store) {
+	if len(b.expired) > 0 {
+		b.readExpired(s)
+		return
+	}
 	read := 0
 	for at := b.from; at <= b.last && read < windowBytes && len(b.found) < windowMessages/2; at = at | 0xff + 1 {
 		// A scan begins where its prefix does: so many numbers share theirs.
@@ -163,17 +191,22 @@ func (b *Block) Read(s store.Store) {
 				return // the rest follows with the next Block
 			}
 			read += len(r.Value)
-			value := append([]byte(nil), r.Value...)
-			m, err := decodeMessage(value)
-			found := lined{number: number, message: m}
-			if err != nil {
-				found.damaged = store.Record{Key: append([]byte(nil), r.Key...), Value: value}
-			} else {
-				found.size = m.publish.Cost()
-			}
-			b.found = append(b.found, found)
+			b.add(number, r)
 		}
 	}
+}
+
+// add keeps what was found under number.
+func (b *Block) add(number uint64, r store.Record) {
+	value := append([]byte(nil), r.Value...)
+	m, err := decodeMessage(value)
+	found := lined{number: number, message: m}
+	if err != nil {
+		found.damaged = store.Record{Key: append([]byte(nil), r.Key...), Value: value}
+	} else {
+		found.size = m.publish.Cost()
+	}
+	b.found = append(b.found, found)
 }
 
 // Refill gives the messages of b to the engine. It returns an error if the Store could
@@ -183,6 +216,10 @@ func (j *Journal) Refill(b *Block, now time.Time) error {
 	l.reading = false
 	if b.err != nil {
 		return b.err
+	}
+	if len(b.expired) > 0 {
+		j.expire(b)
+		return nil
 	}
 	for i := range b.found {
 		f := &b.found[i]
@@ -196,17 +233,12 @@ func (j *Journal) Refill(b *Block, now time.Time) error {
 			j.refuseDamaged(f)
 			continue
 		}
-		own, ok := l.owned[f.number]
-		if ok {
-			delete(l.owned, f.number)
-		} else {
-			own = owned{j.owner(), f.size}
-		}
-		l.take(own.size)
-		o := own.out
+		l.take(f.size)
+		o := j.leaveLine(f.number)
 		o.Publish, o.Expires, o.Durable = f.message.publish, f.message.expires, true
 		j.client.Sender.SubmitLater(o, f.number)
 		j.client.Sender.Submit(o, now)
+		j.limitWait(o, f.message.accepted)
 	}
 	if len(b.found) == 0 { // what was counted is not there: it cannot be waited for
 		l.messages, l.bytes = 0, 0
@@ -220,13 +252,21 @@ func (j *Journal) Refill(b *Block, now time.Time) error {
 
 // refuseDamaged sets aside a record that cannot be read any more.
 func (j *Journal) refuseDamaged(f *lined) {
-	own, ok := j.line.owned[f.number]
-	delete(j.line.owned, f.number)
-	j.line.take(own.size)
+	size := j.line.owned[f.number].size
+	o := j.line.disown(f.number)
+	j.line.take(size)
 	j.setAside(f.damaged)
-	if ok {
-		j.client.Sender.Refuse(own.out, errDamaged)
+	if o != nil {
+		j.client.Sender.Refuse(o, errDamaged)
 	}
+}
+
+// leaveLine returns the message of a record that leaves the line.
+func (j *Journal) leaveLine(number uint64) *session.Outgoing {
+	if o := j.line.disown(number); o != nil {
+		return o
+	}
+	return j.owner.New()
 }
 
 // submitUnstored submits the messages before number that are not recorded.
@@ -252,10 +292,62 @@ func (j *Journal) FailLine(err, kept error) {
 		j.client.Sender.Refuse(o, err)
 	}
 	for _, own := range l.owned {
-		j.client.Sender.Refuse(own.out, kept)
+		if o := own.out.Value(); o != nil {
+			j.client.Sender.Refuse(o, kept)
+		}
 	}
 	for _, e := range j.accepted {
 		j.client.Sender.Refuse(e.Out, err)
 	}
 	j.accepted, j.line = nil, line{}
+}
+
+// LineBegin returns the smallest number that a message outside the engine can have, but at
+// most most.
+func (j *Journal) LineBegin(most uint64) uint64 {
+	if j.line.messages == 0 {
+		return most
+	}
+	return min(j.line.next, most)
+}
+
+// Look returns a Block that only looks at the line from a number up to last.
+func (j *Journal) Look(from, last uint64) *Block { return &Block{from: from, last: last} }
+
+// Err returns why the Block could not be read.
+func (b *Block) Err() error { return b.err }
+
+// End returns the number after those that were read.
+func (b *Block) End() uint64 {
+	if len(b.found) == 0 {
+		return b.last + 1
+	}
+	return b.found[len(b.found)-1].number + 1
+}
+
+// Found yields the messages that were read.
+func (b *Block) Found() iter.Seq2[uint64, *wire.Publish] {
+	return func(yield func(uint64, *wire.Publish) bool) {
+		for i := range b.found {
+			if f := &b.found[i]; f.damaged.Key == nil && !yield(f.number, &f.message.publish) {
+				return
+			}
+		}
+	}
+}
+
+// Own returns the message of the line with that number, whose content p says; nil: it is
+// not in line any more.
+func (j *Journal) Own(number uint64, p *wire.Publish) *session.Outgoing {
+	l := &j.line
+	if number < l.next || number > l.last || l.messages == 0 || l.gone[number] {
+		return nil
+	}
+	if o := l.owned[number].out.Value(); o != nil {
+		return o
+	}
+	o := j.owner.New()
+	j.client.Sender.SubmitLater(o, number)
+	l.own(o, p.Cost())
+	return o
 }

@@ -138,6 +138,7 @@ func (j *Journal) readMessages(string) error {
 		case open:
 		case j.line.messages > 0 || len(f.waiting) >= windowMessages || bytes > windowBytes:
 			j.line.add(number, size)
+			j.awaitDue(number, &m)
 			return nil
 		default:
 			bytes += size
@@ -206,9 +207,8 @@ func (j *Journal) Damaged() int { return len(j.found.damaged) }
 // Fresh reports whether the Store knew nothing.
 func (j *Journal) Fresh() bool { return j.fresh }
 
-// Attach gives c what an earlier process has left. owner makes the messages of an earlier
-// process: it sets Owner.
-func (j *Journal) Attach(c *session.Client, owner func() *session.Outgoing) {
+// Attach gives c what an earlier process has left.
+func (j *Journal) Attach(c *session.Client, owner Owner) {
 	f := j.found
 	j.client, j.owner = c, owner
 	c.RestoreContinuity(j.header.Continuity)
@@ -255,7 +255,7 @@ func (j *Journal) restoreUnstored(id uint16) {
 }
 
 func (j *Journal) restore(r recovered) {
-	o := j.owner()
+	o := j.owner.New()
 	o.Publish, o.Expires, o.Durable = r.message.publish, r.message.expires, true
 	o.Publish.PacketID = r.exchange.id
 	if !j.client.Sender.Continue(o, r.number, r.exchange.released > 0) {
@@ -263,4 +263,5 @@ func (j *Journal) restore(r recovered) {
 		j.client.Sender.Continue(o, r.number, false)
 		j.note(remove(numberKey(keyExchange, r.number)))
 	}
+	j.limitWait(o, r.message.accepted)
 }

@@ -77,7 +77,7 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 		d.recorded = make(chan struct{})
 	}
 	err = c.submit(ctx, d, false)
-	if d.completed && err != nil { // it was accepted and dropped
+	if err != nil && d.completed { // it was accepted and dropped; without err the engine has d
 		d.finish()
 		return d, nil
 	}

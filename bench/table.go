@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -21,8 +20,6 @@ func table(w io.Writer, list []summary) {
 		footprints(t, list)
 	case returning:
 		returns(t, list)
-	case starting:
-		starters(t, list)
 	case sequential:
 		rates(t, list)
 		t.Flush()
@@ -31,17 +28,13 @@ func table(w io.Writer, list []summary) {
 		rates(t, list)
 	}
 	t.Flush()
-	if about(list) != starting && slices.ContainsFunc(list, func(s summary) bool { return s.usesDisk() }) {
-		disks(t, list)
-		t.Flush()
-	}
 	for _, s := range list {
 		remarks(w, &s)
 	}
 }
 
 // about says what the scenario measures: latency (sequential), footprint, return,
-// start, or a rate. Clients that failed do not know.
+// or a rate. Clients that failed do not know.
 func about(list []summary) kind {
 	for _, s := range list {
 		switch {
@@ -49,8 +42,6 @@ func about(list []summary) kind {
 			return idling
 		case s.Comeback != nil:
 			return returning
-		case s.Start != nil:
-			return starting
 		case s.Latency != nil:
 			return sequential
 		}

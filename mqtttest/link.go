@@ -105,11 +105,14 @@ func (l *link) end(note string, hard bool) {
 	if note != "" {
 		l.b.recorder.add(&Event{Conn: l.number, ClientID: l.id(), Note: "connection cut: " + note})
 	}
+	half, ok := l.client.(*net.TCPConn)
+	lingers := ok && !hard
+	if !lingers {
+		reset(l.client) // first, or the up lane would still take what the client sends
+	}
 	l.cancel()
 	l.server.Close()
-	half, ok := l.client.(*net.TCPConn)
-	if hard || !ok {
-		reset(l.client)
+	if !lingers {
 		return
 	}
 	// Closing a socket with unread input would reset it and destroy data on its way

@@ -1,0 +1,287 @@
+package fatetest
+
+import (
+	"context"
+	"flag"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/broker"
+	"github.com/seed65a45251/mqtt/mqtttest"
+	"github.com/seed65a45251/mqtt/reconnect"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+// variant is one of the ways in which a cell is provoked.
+type variant struct {
+	memory  bool // connections in memory, fake time; otherwise real sockets
+	version mqtt.Version
+	async   bool // PublishAsync; otherwise Publish
+}
+
+func (v variant) String() string {
+	words := []string{v.version.String(), "sockets", "Publish"}
+	if v.memory {
+		words[1] = "memory"
+	}
+	if v.async {
+		words[2] = "PublishAsync"
+	}
+	return strings.Join(words, " ")
+}
+
+// TestMain lets more tests run at a time than there are processors: most of their time
+// they wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// run calls f in a world of its own.
+func (v variant) run(t *testing.T, name string, f func(*world)) {
+	t.Run(name+v.String(), func(t *testing.T) {
+		t.Parallel()
+		if !v.memory {
+			f(newWorld(t, v))
+			return
+		}
+		synctest.Test(t, func(t *testing.T) { f(newWorld(t, v)) })
+	})
+}
+
+// world is a client called c, its servers, and an observer of each server, which gets
+// every message that the server has passed on.
+type world struct {
+	*testing.T
+	variant
+	cfg     mqtt.Config
+	client  *mqtt.Client
+	servers []*mqtttest.Broker // two: the second is used when the first refuses
+	traffic traffic
+	release []func() // let held packets go
+
+	observers []*mqtt.Subscription
+
+	mu      sync.Mutex
+	refuses map[*mqtttest.Broker]bool // CONNECTs of the client, for now
+	denies  bool                      // what the client publishes
+	moved   bool                      // the first server goes on refusing after heal
+	ended   bool                      // the client has ended and has left nothing undone
+}
+
+func newWorld(t *testing.T, v variant) *world {
+	w := &world{T: t, variant: v, refuses: map[*mqtttest.Broker]bool{}}
+	w.cfg = mqtt.Config{ClientID: "c", Version: v.version, Resume: v.version < mqtt.V5}
+	if !v.memory {
+		w.cfg.Reconnect = reconnect.Policy{Min: time.Millisecond, Max: 10 * time.Millisecond}
+	}
+	for range 2 {
+		b := mqtttest.NewBrokerWith(t, mqtttest.Config{Broker: broker.Config{
+			MaximumPacketSize: 64 << 20, Authorizers: []broker.Authorizer{broker.AuthorizerFunc(w.authorize)},
+		}})
+		b.Control(0, func(p *mqtttest.Packet) { w.control(b, p) })
+		w.servers = append(w.servers, b)
+		w.observers = append(w.observers, w.observe(b))
+	}
+	return w
+}
+
+// url returns the URL of a server. Those in memory have names for Dial.
+func (w *world) url(i int) string {
+	if w.memory {
+		return "mqtt://" + string(rune('a'+i))
+	}
+	return w.servers[i].URL()
+}
+
+// dial connects in memory, or with a socket that does not take much ahead.
+func (w *world) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if w.memory {
+		return w.servers[address[0]-'a'].Dial(ctx, network, address)
+	}
+	nc, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return nc, nc.(*net.TCPConn).SetWriteBuffer(64 << 10)
+}
+
+func (w *world) observe(b *mqtttest.Broker) *mqtt.Subscription {
+	cfg := mqtt.Config{ClientID: "observer"}
+	if w.memory {
+		cfg.Dial = b.Dial
+	}
+	o, err := mqtt.Connect(w.Context(), b.URL(), cfg)
+	require.NoError(w, err)
+	w.Cleanup(func() { o.Close() })
+	sub, err := o.Subscribe(w.Context(), "t", mqtt.ExactlyOnce)
+	require.NoError(w, err)
+	return sub
+}
+
+// connect makes the client.
+func (w *world) connect() {
+	w.Helper()
+	w.cfg.Dial = w.dial
+	client, err := mqtt.Connect(w.Context(), w.url(0), w.cfg)
+	require.NoError(w, err)
+	w.Cleanup(func() { client.Close() })
+	w.client = client
+}
+
+// control refuses the client where that is asked for, and records its packets.
+func (w *world) control(b *mqtttest.Broker, p *mqtttest.Packet) {
+	hello, ok := p.Packet.(*wire.Connect)
+	if ok && hello.ClientID == "c" {
+		w.mu.Lock()
+		refused := w.refuses[b]
+		w.mu.Unlock()
+		if refused {
+			p.Drop()
+			p.Answer(&wire.Connack{ReasonCode: wire.ServerUnavailable})
+			return
+		}
+	}
+	if p.ClientID == "c" || ok && hello.ClientID == "c" {
+		w.traffic.add(p)
+	}
+}
+
+func (w *world) authorize(_ context.Context, a *broker.Access) broker.Decision {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.denies && a.Peer.ClientID == "c" && a.Action == broker.PublishAction {
+		return broker.Deny(wire.NotAuthorized, "")
+	}
+	return broker.Allow()
+}
+
+// offline takes the connection from the client, which gets no other until heal.
+func (w *world) offline() {
+	w.refuse(w.servers...)
+	w.servers[0].Drop("c")
+	w.await("the loss of the connection", func() bool { return w.client.State() != mqtt.Connected })
+}
+
+func (w *world) refuse(servers ...*mqtttest.Broker) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, b := range servers {
+		w.refuses[b] = true
+	}
+}
+
+// hold keeps packets of this type from the client until heal.
+func (w *world) hold(types ...wire.PacketType) {
+	for _, b := range w.servers {
+		for _, t := range types {
+			w.release = append(w.release, b.Hold(mqtttest.Match{Type: t, Direction: mqtttest.Down, ClientID: "c", Times: -1}))
+		}
+	}
+}
+
+// heal ends what keeps the client from its servers, other servers than these apart.
+func (w *world) heal() {
+	for _, release := range w.release {
+		release()
+	}
+	for _, b := range w.servers {
+		b.Heal()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, b := range w.servers {
+		w.refuses[b] = w.refuses[b] && w.moved && b == w.servers[0]
+	}
+}
+
+// lose ends the connection in the way of end. Without a connection that happened
+// before, and end says what is found then.
+func (w *world) lose(end func(...string)) { end("c") }
+
+// shrink makes the first server announce less from now on than the message takes.
+func (w *world) shrink() {
+	w.servers[0].Control(wire.TypeConnack, func(p *mqtttest.Packet) {
+		if ack := *p.Packet.(*wire.Connack); p.ClientID == "c" {
+			ack.MaximumPacketSize = 64
+			p.Replace(&ack)
+		}
+	})
+}
+
+// settle waits until the client has nothing left to do, and the server has what it
+// has sent.
+func (w *world) settle() {
+	w.Helper()
+	if w.client.Err() != nil {
+		w.await("the server to see the end", func() bool { return w.servers[0].Stats().Connected == 1 }) // the observer
+		return
+	}
+	require.NoError(w, w.client.Flush(w.Context()))
+	// The server takes packets in their order. That it may refuse this one, too, does not
+	// matter.
+	w.client.Publish(w.Context(), "last", nil, mqtt.AtLeastOnce)
+	w.ended = true
+}
+
+// arrivals returns how often the servers have passed the message on.
+func (w *world) arrivals() (n int) {
+	w.Helper()
+	for i, b := range w.servers {
+		if w.memory {
+			synctest.Wait()
+		}
+		b.Publish(&wire.Publish{Topic: "t", Payload: []byte("end"), QoS: wire.ExactlyOnce})
+		for {
+			ctx, cancel := context.WithTimeout(w.Context(), w.patience())
+			m, err := w.observers[i].Next(ctx)
+			cancel()
+			require.NoError(w, err)
+			if string(m.Payload) == "end" {
+				break
+			}
+			n++
+		}
+	}
+	return n
+}
+
+// await waits until something is so. It is asked again whenever a packet passes, and
+// now and then because not everything shows in packets.
+func (w *world) await(what string, so func() bool) {
+	w.Helper()
+	limit := time.After(w.patience())
+	for {
+		changed := w.traffic.changed()
+		if w.memory {
+			synctest.Wait()
+		}
+		if so() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Millisecond):
+		case <-limit:
+			require.FailNow(w, "waited in vain for "+what)
+		}
+	}
+}
+
+func (w *world) patience() time.Duration {
+	if w.memory {
+		return time.Hour
+	}
+	return 30 * time.Second
+}

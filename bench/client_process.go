@@ -19,6 +19,8 @@ func runAsClient(args []string) error {
 	j := &job{clientID: "bench"}
 	f.StringVar(&j.addr, "addr", "", "")
 	f.StringVar(&j.certificate, "certificate", "", "")
+	f.StringVar(&j.dir, "dir", "", "")
+	fills := f.Bool("fill", false, "")
 	f.DurationVar(&j.warmup, "warmup", 0, "")
 	f.DurationVar(&j.duration, "duration", 0, "")
 	if err := f.Parse(args); err != nil {
@@ -38,6 +40,9 @@ func runAsClient(args []string) error {
 	}
 	if j.size >= 4 {
 		binary.BigEndian.PutUint32(j.payload, 0)
+	}
+	if *fills {
+		return fill(j)
 	}
 	profiling := &profiling{dir: *profiles, name: *scenarioName + "." + *clientName}
 	j.measured = profiling.start

@@ -12,6 +12,7 @@ func clients() []entry {
 	undelayed := openGomqtt(func(c *gomqtt.Config) { c.MaxWriteDelay = 0 })
 	asyncOnly := []kind{async}
 	comeback := []kind{returning}
+	store := []kind{durable}
 	list := append(rawClients(), ourClients()...)
 	list = append(list,
 		entry{name: "paho.mqtt.golang", role: peer, kinds: full, open: openPaho},
@@ -22,6 +23,8 @@ func clients() []entry {
 		entry{name: "gomqtt", role: unrouted, kinds: dispatch, open: defaults},
 		entry{name: "gomqtt-0", role: peer, kinds: oneCallback, open: undelayed},
 		entry{name: "gomqtt-0", role: unrouted, kinds: dispatch, open: undelayed},
+		entry{name: "paho.golang", role: peer, kinds: store, stores: true, open: openAutopahoQueue},
+		entry{name: "paho.golang-nostore", role: unstored, kinds: store, open: openAutopahoQueue},
 		entry{name: "paho.mqtt.golang", role: peer, kinds: comeback, open: openReturningPaho},
 		entry{name: "paho.golang", role: peer, kinds: comeback, open: openReturningAutopaho},
 		entry{name: "at-wat", role: peer, kinds: comeback, open: openReturningAtwat},

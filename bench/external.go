@@ -35,6 +35,8 @@ func externalClients() []entry {
 	return []entry{
 		{name: "libmosquitto", role: peer, kinds: comeback, only: noWebSocket, external: compiled("mosquitto.c", "-lmosquitto")},
 		{name: "paho-c", role: peer, kinds: kinds, only: small, external: compiled("paho.c", "-lpaho-mqtt3as")},
+		{name: "paho-c", role: peer, kinds: []kind{durable}, stores: true, external: compiled("paho.c", "-lpaho-mqtt3as")},
+		{name: "paho-c-nostore", role: unstored, kinds: []kind{durable}, external: compiled("paho.c", "-lpaho-mqtt3as")},
 		{name: "mqtt.js", role: peer, kinds: comeback, external: scripted()},
 	}
 }
@@ -44,7 +46,7 @@ func (e *external) arguments(j *job) []string {
 	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
 	return []string{
 		string(j.kind), host, port, topic, strconv.Itoa(int(j.qos)), strconv.Itoa(j.size),
-		strconv.Itoa(window), seconds(j.warmup), seconds(j.duration), string(j.transport), j.certificate,
+		strconv.Itoa(window), seconds(j.warmup), seconds(j.duration), string(j.transport), j.certificate, strconv.Itoa(j.goroutines), j.dir,
 	}
 }
 

@@ -13,6 +13,7 @@ type job struct {
 	addr        string // host:port of the server
 	certificate string // file that proves the server, for TLS
 	clientID    string
+	dir         string // for what is stored; empty: nothing is
 	duration    time.Duration
 	warmup      time.Duration
 	payload     []byte
@@ -65,6 +66,9 @@ const (
 	// unrouted is a peer with many filters that leaves routing to its user. It is
 	// shown and not compared with.
 	unrouted role = "unrouted"
+	// unstored is a peer without its store, beside those that have theirs. It is shown and
+	// not compared with.
+	unstored role = "unstored"
 )
 
 // entry is one line of the list of clients.
@@ -75,6 +79,8 @@ type entry struct {
 	// only restricts the scenarios further. Nil: all of kinds.
 	only func(*scenario) bool
 	open func(*job) (client, error)
+	// stores says that the client keeps messages in files: it gets a directory.
+	stores bool
 	// external is how to run a client that is not written in Go. Nil: it is.
 	external *external
 }

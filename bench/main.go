@@ -52,6 +52,7 @@ func (o *options) parse(args []string) error {
 	f.DurationVar(&o.duration, "duration", 800*time.Millisecond, "measured in each run")
 	f.DurationVar(&o.warmup, "warmup", 200*time.Millisecond, "before that")
 	f.StringVar(&o.profiles, "profile", "", "write CPU and allocation profiles of Go clients to this directory")
+	f.StringVar(&o.dir, "dir", os.TempDir(), "directory on the disk to measure, for clients that store messages")
 	f.StringVar(&o.json, "json", "", "write results to this file")
 	f.StringVar(&o.svg, "svg", "", "draw the main scenarios to this file")
 	f.StringVar(&o.from, "from", "", "show the results in this file, written by -json, instead of measuring")
@@ -94,6 +95,14 @@ func compare(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if storing(plans) {
+		d, err := probeDisk(o.dir)
+		if err != nil {
+			return err
+		}
+		notes = append(notes, d)
+		fmt.Println(d)
+	}
 	r, err := o.measure(ctx, plans)
 	if err != nil {
 		return err

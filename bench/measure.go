@@ -19,10 +19,21 @@ func measure(e *entry, j *job) (s sample, err error) {
 		return s, err
 	case returning:
 		return s, waitForReturn(e, j)
+	case starting:
+		err = measureStart(j, &s)
+		return s, err
 	}
 	c, err := e.open(j)
 	if err != nil {
 		return s, fmt.Errorf("connect: %w", err)
+	}
+	if w, ok := c.(syncer); ok && w.synced() != nil {
+		begin := j.measured
+		j.measured = func() error {
+			w.synced().reset()
+			return begin()
+		}
+		defer func() { w.synced().report(&s) }()
 	}
 	switch j.kind {
 	case receiving, dispatching:
@@ -62,7 +73,9 @@ func measurePublish(c client, j *job, s *sample) error {
 		return err
 	}
 	s.since(start, n)
-	s.Total = warm + n
+	if _, ok := c.(*fsyncLimit); !ok { // it has no server
+		s.Total = warm + n
+	}
 	if j.qos == 0 {
 		s.Total += 2 // the barriers
 	}
@@ -74,6 +87,8 @@ func pumpOf(c client, j *job) func(*atomic.Bool) (uint64, error) {
 		return p.pump
 	}
 	switch j.kind {
+	case durable:
+		return func(stop *atomic.Bool) (uint64, error) { return pumpDurable(c, j, stop) }
 	case async:
 		return func(stop *atomic.Bool) (uint64, error) { return pumpAsync(c, j, stop) }
 	case blocking:
@@ -105,14 +120,31 @@ func pumpAsync(c client, j *job, stop *atomic.Bool) (n uint64, err error) {
 }
 
 func pumpBlocking(c client, j *job, stop *atomic.Bool) (uint64, error) {
+	return together(j.goroutines, stop, func() error { return c.publish(j.qos) })
+}
+
+// pumpDurable has goroutines of which each waits until its message is accepted, and then
+// waits until all are acknowledged.
+func pumpDurable(c client, j *job, stop *atomic.Bool) (uint64, error) {
+	p := c.(asyncPublisher)
+	n, err := together(j.goroutines, stop, func() error { return p.publishAsync(j.qos) })
+	if err != nil {
+		return n, err
+	}
+	extra, err := p.flush()
+	return n + extra, err
+}
+
+// together calls publish from goroutines until stop and returns how often that was.
+func together(goroutines int, stop *atomic.Bool, publish func() error) (uint64, error) {
 	var n atomic.Uint64
-	errs := make([]error, j.goroutines)
+	errs := make([]error, goroutines)
 	var wg sync.WaitGroup
-	for i := range j.goroutines {
+	for i := range goroutines {
 		wg.Go(func() {
 			mine := uint64(0)
 			for errs[i] == nil && !stop.Load() {
-				errs[i] = c.publish(j.qos)
+				errs[i] = publish()
 				mine++
 			}
 			n.Add(mine)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/store/bolt"
 )
 
 // consumption is how our client takes messages.
@@ -21,7 +22,10 @@ type ourClient struct {
 	message mqtt.Message
 	ring    ring[*mqtt.Delivery] // of deliveries that somebody waits for
 	consume consumption
-	shared  bool // all filters in one Subscription
+	shared  bool   // all filters in one Subscription
+	syncs   *syncs // of its Store; nil: it has none
+
+	unsynced bool // the Store does not wait for the disk
 }
 
 // ourClients are the ways to use our client. Where they do not differ only the
@@ -32,6 +36,7 @@ func ourClients() []entry {
 	dispatch := []kind{dispatching}
 	comeback := []kind{returning}
 	subscribed := func(s *scenario) bool { return s.subscribed }
+	twice := func(s *scenario) bool { return s.qos == 2 }
 	list := []entry{
 		{name: "mqtt", role: ours, kinds: all, open: openOurs(ourClient{})},
 		{name: "mqtt-v311", role: ours, kinds: all, open: openOurs(ourClient{}, mqtt.V311)},
@@ -41,6 +46,11 @@ func ourClients() []entry {
 		{name: "mqtt", role: ours, kinds: comeback, open: openOursReturning},
 		{name: "mqtt", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll})},
 		{name: "mqtt-v311", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll}, mqtt.V311)},
+		{name: "mqtt", role: ours, kinds: []kind{durable}, stores: true, open: openOurs(ourClient{})},
+		{name: "mqtt-nosync", role: ours, kinds: []kind{durable}, stores: true, open: openOurs(ourClient{unsynced: true})},
+		{name: "mqtt-nostore", role: ours, kinds: []kind{durable}, open: openOurs(ourClient{})},
+		{name: "mqtt-stored", role: ours, kinds: receive, only: twice, stores: true, open: openOurs(ourClient{})},
+		{name: "mqtt", role: ours, kinds: []kind{starting}, stores: true},
 		{name: "mqtt-shared", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll, shared: true})},
 		{name: "mqtt-shared-v311", role: ours, kinds: dispatch, open: openOurs(ourClient{consume: byAll, shared: true}, mqtt.V311)},
 	}
@@ -62,10 +72,16 @@ func openOursReturning(j *job) (client, error) {
 func openOurs(how ourClient, version ...mqtt.Version) func(*job) (client, error) {
 	return func(j *job) (client, error) {
 		cfg := mqtt.Config{ClientID: j.clientID}
-		if j.kind == async || j.kind == loaded {
+		if j.kind == async || j.kind == loaded || j.kind == durable {
 			cfg.Inflight = window
 		}
+		o := how
 		var err error
+		if j.dir != "" {
+			if cfg.Store, o.syncs, err = openStore(j.dir, bolt.Config{NoSync: how.unsynced}); err != nil {
+				return nil, err
+			}
+		}
 		if cfg.TLS, err = j.tlsConfig(); err != nil {
 			return nil, err
 		}
@@ -76,13 +92,14 @@ func openOurs(how ourClient, version ...mqtt.Version) func(*job) (client, error)
 		if err != nil {
 			return nil, err
 		}
-		o := how
 		o.Client, o.job = c, j
 		o.ring.wait = delivered
 		o.message = mqtt.Message{Topic: topic, Payload: j.payload, QoS: mqtt.QoS(j.qos)}
 		return &o, nil
 	}
 }
+
+func (c *ourClient) synced() *syncs { return c.syncs }
 
 func (c *ourClient) publish(qos byte) error {
 	return c.Publish(context.Background(), topic, c.job.payload, mqtt.QoS(qos))

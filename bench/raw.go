@@ -260,6 +260,7 @@ func rawClients() []entry {
 		{name: "raw64k", role: limit, kinds: append(append(sent, received...), loaded), open: openRaw(batched)},
 		{name: "rawenc", role: limit, kinds: sent, open: openRaw(encoding)},
 		{name: "raw1", role: limit, kinds: append(sent, sequential, receiving, loaded, idling), only: acknowledged, open: openRaw(oneByOne)},
+		{name: "fsync", role: limit, kinds: []kind{durable}, stores: true, open: openFsyncLimit},
 		{name: "raw1-handed", role: limit, kinds: []kind{sequential}, open: openRaw(handed)},
 	}
 }

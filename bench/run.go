@@ -20,6 +20,8 @@ type runner struct {
 	warmup   time.Duration
 	profiles string // directory; empty: none
 	secrets  string // directory of the certificate
+	dir      string // in which the files of clients that store messages are
+	files    string // of the client that runs; empty: it has none
 }
 
 // patience is how much longer than asked a client may take before it counts as
@@ -29,7 +31,7 @@ const patience = time.Minute
 
 // run measures e in s once. Failures are part of the sample.
 func (r *runner) run(ctx context.Context, e *entry, s *scenario) sample {
-	result, err := r.runServed(ctx, e, s)
+	result, err := r.runStored(ctx, e, s)
 	result.Scenario, result.Client = s.name, e.name
 	if err != nil {
 		result.Error = err.Error()
@@ -38,6 +40,11 @@ func (r *runner) run(ctx context.Context, e *entry, s *scenario) sample {
 }
 
 func (r *runner) runServed(ctx context.Context, e *entry, s *scenario) (sample, error) {
+	if s.stored > 0 {
+		if err := r.fill(ctx, e, s); err != nil {
+			return sample{}, err
+		}
+	}
 	if s.server == "mosquitto" {
 		addr, stop, err := startMosquitto()
 		if err != nil {
@@ -143,11 +150,11 @@ func (r *runner) command(e *entry, s *scenario, addr string) ([]string, error) {
 	}
 	if e.external != nil {
 		command, err := e.external.prepare()
-		j := &job{scenario: *s, addr: addr, certificate: certificate, warmup: r.warmup, duration: r.duration}
+		j := &job{scenario: *s, addr: addr, certificate: certificate, warmup: r.warmup, duration: r.duration, dir: r.files}
 		return append(command[:len(command):len(command)], e.external.arguments(j)...), err
 	}
 	return []string{
-		r.self, "client", "-scenario", s.name, "-client", e.name, "-addr", addr, "-certificate", certificate,
+		r.self, "client", "-scenario", s.name, "-client", e.name, "-addr", addr, "-certificate", certificate, "-dir", r.files,
 		"-warmup", r.warmup.String(), "-duration", r.duration.String(), "-profile", r.profiles,
 	}, nil
 }

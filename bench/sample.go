@@ -15,6 +15,14 @@ type sample struct {
 	Reads    uint64  `json:"reads,omitempty"` // system calls
 	Writes   uint64  `json:"writes,omitempty"`
 
+	Written   int64   `json:"written,omitempty"`   // bytes for the disk
+	Cancelled int64   `json:"cancelled,omitempty"` // of them, deleted before they got there
+	Kept      int64   `json:"kept,omitempty"`      // bytes in files at the end
+	Commits   uint64  `json:"commits,omitempty"`   // of a Store
+	Syncs     uint64  `json:"syncs,omitempty"`     // fsyncs and fdatasyncs
+	Synced    float64 `json:"synced,omitempty"`    // seconds that commits and fsyncs took together
+	Slowest   float64 `json:"slowest,omitempty"`   // of them, in milliseconds
+
 	// Total is what the process published, with warm-up and barriers. Lost is
 	// how many of these the sink has not seen, or, for a receiver, how often the
 	// number of a message was not the one after the last.
@@ -26,6 +34,7 @@ type sample struct {
 	Load     *load     `json:"load,omitempty"`
 	Idle     *idle     `json:"idle,omitempty"`
 	Comeback *comeback `json:"comeback,omitempty"`
+	Start    *start    `json:"start,omitempty"`
 	Error    string    `json:"error,omitempty"`
 }
 
@@ -52,13 +61,15 @@ func (s *sample) rate() float64 {
 }
 
 // score is what is compared; larger is better. A scenario is about the rate,
-// the latency, the footprint or the return of the server.
+// the latency, the footprint, the return of the server or the start of the client.
 func (s *sample) score() float64 {
 	switch {
 	case s.Error != "":
 		return 0
 	case s.Idle != nil:
 		return 1 / (s.Idle.Heap + s.Idle.Stack)
+	case s.Start != nil:
+		return 1 / (s.Start.Open + s.Start.Start)
 	case s.Comeback != nil:
 		return 1 / s.Comeback.Subscribe
 	case s.Latency != nil:

@@ -15,6 +15,8 @@ const (
 	idling      kind = "idle"    // many clients that do nothing
 	loaded      kind = "load"    // asynchronous at a given part of the maximum rate; latency counts
 	returning   kind = "return"  // the server goes away and comes back
+	durable     kind = "durable" // many goroutines publish; what is accepted survives the process
+	starting    kind = "start"   // a client whose Store has messages of an earlier process
 )
 
 // scenario is one thing to measure.
@@ -30,6 +32,7 @@ type scenario struct {
 	clients    int
 	subscribed bool    // idle clients have a subscription each
 	load       float64 // part of the maximum rate
+	stored     int     // messages in the Store at first
 }
 
 // window is how many messages may be unacknowledged in every scenario.
@@ -75,6 +78,12 @@ var scenarios = []scenario{
 	{name: "idle-10000", kind: idling, server: "sink", clients: 10_000},
 	{name: "idle-10000-sub", kind: idling, server: "sink", clients: 10_000, filters: 1, subscribed: true},
 	{name: "return", kind: returning, server: "witness", filters: 1},
+	{name: "durable1-1", kind: durable, server: "sink", qos: 1, size: 256, goroutines: 1},
+	{name: "durable1-16", kind: durable, server: "sink", qos: 1, size: 256, goroutines: 16},
+	{name: "durable1-256", kind: durable, server: "sink", qos: 1, size: 256, goroutines: 256},
+	{name: "start-0", kind: starting, server: "sink", qos: 1, size: 256},
+	{name: "start-100000", kind: starting, server: "sink", qos: 1, size: 256, stored: 100_000},
+	{name: "start-1000000", kind: starting, server: "sink", qos: 1, size: 256, stored: 1_000_000},
 	{name: "mosq-pub0-256", kind: publishing0, server: "mosquitto", size: 256},
 	{name: "mosq-async1-256", kind: async, server: "mosquitto", qos: 1, size: 256},
 	{name: "mosq-seq1", kind: sequential, server: "mosquitto", qos: 1, size: 256},

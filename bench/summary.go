@@ -21,10 +21,20 @@ type summary struct {
 	Reads   spread `json:"reads"`
 	Writes  spread `json:"writes"`
 
+	Written   spread `json:"written"`
+	Cancelled spread `json:"cancelled"`
+	Syncs     spread `json:"syncs"`
+	Commits   spread `json:"commits"`
+	// Synced and Slowest are milliseconds of a commit or fsync, Kept bytes in all.
+	Synced  spread `json:"synced_ms"`
+	Slowest spread `json:"slowest_ms"`
+	Kept    spread `json:"kept"`
+
 	// Latency and what follows is there in the scenarios that are about it.
 	Latency  *latencies `json:"latency,omitempty"`
 	Idle     *idles     `json:"idle,omitempty"`
 	Comeback *comebacks `json:"comeback,omitempty"`
+	Start    *starts    `json:"start,omitempty"`
 
 	Lost     int64    `json:"lost,omitempty"` // sum
 	Disorder uint64   `json:"disorder,omitempty"`
@@ -121,6 +131,7 @@ func summaryOf(samples []sample) summary {
 	s.Bytes = over(good, func(x *sample) float64 { return x.per(float64(x.Bytes)) })
 	s.Reads = over(good, func(x *sample) float64 { return x.per(float64(x.Reads)) })
 	s.Writes = over(good, func(x *sample) float64 { return x.per(float64(x.Writes)) })
+	s.disk(good)
 	s.special(good)
 	return s
 }
@@ -160,5 +171,8 @@ func (s *summary) special(good []sample) {
 			Connect:   over(good, func(x *sample) float64 { return x.Comeback.Connect }),
 			Subscribe: over(good, func(x *sample) float64 { return x.Comeback.Subscribe }),
 		}
+	}
+	if good[0].Start != nil {
+		s.Start = startsOf(good)
 	}
 }

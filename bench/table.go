@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -20,6 +21,8 @@ func table(w io.Writer, list []summary) {
 		footprints(t, list)
 	case returning:
 		returns(t, list)
+	case starting:
+		starters(t, list)
 	case sequential:
 		rates(t, list)
 		t.Flush()
@@ -28,13 +31,17 @@ func table(w io.Writer, list []summary) {
 		rates(t, list)
 	}
 	t.Flush()
+	if about(list) != starting && slices.ContainsFunc(list, func(s summary) bool { return s.usesDisk() }) {
+		disks(t, list)
+		t.Flush()
+	}
 	for _, s := range list {
 		remarks(w, &s)
 	}
 }
 
 // about says what the scenario measures: latency (sequential), footprint, return,
-// or a rate. Clients that failed do not know.
+// start, or a rate. Clients that failed do not know.
 func about(list []summary) kind {
 	for _, s := range list {
 		switch {
@@ -42,6 +49,8 @@ func about(list []summary) kind {
 			return idling
 		case s.Comeback != nil:
 			return returning
+		case s.Start != nil:
+			return starting
 		case s.Latency != nil:
 			return sequential
 		}

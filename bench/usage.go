@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"runtime"
 	"strconv"
@@ -15,6 +14,8 @@ type usage struct {
 	cpu            time.Duration
 	mallocs, bytes uint64
 	reads, writes  uint64
+	written        int64 // bytes for the disk
+	cancelled      int64 // of them, bytes that were deleted before they got there
 }
 
 func readUsage() usage {
@@ -31,22 +32,19 @@ func readUsage() usage {
 	// Linux only; elsewhere the system calls are not counted.
 	io, _ := os.ReadFile("/proc/self/io")
 	u.reads, u.writes = ioCalls(io)
+	u.written, u.cancelled = ioNumber(io, "write_bytes"), ioNumber(io, "cancelled_write_bytes")
 	return u
 }
 
 // ioCalls finds the numbers of read and write calls in the text of /proc/self/io.
 func ioCalls(io []byte) (reads, writes uint64) {
-	for line := range bytes.Lines(io) {
-		name, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte(": "))
-		n, _ := strconv.ParseUint(string(value), 10, 64)
-		switch string(name) {
-		case "syscr":
-			reads = n
-		case "syscw":
-			writes = n
-		}
-	}
-	return reads, writes
+	return uint64(ioNumber(io, "syscr")), uint64(ioNumber(io, "syscw"))
+}
+
+// ioNumber finds a number in the text of /proc/self/io; 0: it is not there.
+func ioNumber(io []byte, name string) int64 {
+	n, _ := strconv.ParseInt(fieldOf(io, name), 10, 64)
+	return n
 }
 
 // since fills in what was consumed from u to now for messages.
@@ -59,4 +57,6 @@ func (s *sample) since(u usage, messages uint64) {
 	s.Bytes = now.bytes - u.bytes
 	s.Reads = now.reads - u.reads
 	s.Writes = now.writes - u.writes
+	s.Written = now.written - u.written
+	s.Cancelled = now.cancelled - u.cancelled
 }

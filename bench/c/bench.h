@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *kind, *host, *topic, *transport, *certificate;
-static int port, qos, size, window;
+static const char *kind, *host, *topic, *transport, *certificate, *dir;
+static int port, qos, size, window, threads;
 static double warmup, duration;
 static char *payload;
 
@@ -20,6 +20,7 @@ static void arguments(char **argv) {
   qos = atoi(argv[5]), size = atoi(argv[6]), window = atoi(argv[7]);
   warmup = atof(argv[8]), duration = atof(argv[9]);
   transport = argv[10], certificate = argv[11];
+  threads = atoi(argv[12]), dir = argv[13];
   payload = calloc(1, size + 1);
 }
 
@@ -38,7 +39,7 @@ static void fail(const char *what, int code) {
 
 struct usage {
   double at, cpu;
-  unsigned long long reads, writes;
+  unsigned long long reads, writes, written, cancelled;
 };
 
 static struct usage usage(void) {
@@ -52,6 +53,8 @@ static struct usage usage(void) {
   while (f && fgets(line, sizeof line, f)) {
     sscanf(line, "syscr: %llu", &u.reads);
     sscanf(line, "syscw: %llu", &u.writes);
+    sscanf(line, "write_bytes: %llu", &u.written);
+    sscanf(line, "cancelled_write_bytes: %llu", &u.cancelled);
   }
   if (f) fclose(f);
   return u;
@@ -140,6 +143,31 @@ static unsigned long long pump(double seconds) {
   return n;
 }
 
+/* Several threads publish until a time, and wait for places together. */
+static double until;
+static atomic_ullong accepted;
+enum { MOST_ACCEPTED = 1024, MOST_THREADS = 1024 };
+
+static void *publisher(void *x) {
+  while (now() < until) {
+    take_place(MOST_ACCEPTED);
+    publish(qos);
+    atomic_fetch_add(&accepted, 1);
+  }
+  return x;
+}
+
+static unsigned long long pump_together(double seconds) {
+  pthread_t all[MOST_THREADS];
+  atomic_store(&accepted, 0);
+  until = now() + seconds;
+  for (int i = 0; i < threads; i++)
+    if (pthread_create(&all[i], NULL, publisher, NULL) != 0) fail("thread", i);
+  for (int i = 0; i < threads; i++) pthread_join(all[i], NULL);
+  await_empty();
+  return atomic_load(&accepted);
+}
+
 static double percentile(double p) {
   size_t i = (size_t)(p * timed);
   return times[i < timed ? i : timed - 1];
@@ -158,6 +186,12 @@ static void run(const char *version) {
     pause_for(duration);
     b = usage();
     n = atomic_load(&received) - n;
+  } else if (strcmp(kind, "durable") == 0) {
+    total = pump_together(warmup);
+    a = usage();
+    n = pump_together(duration);
+    b = usage();
+    total += n;
   } else {
     times = calloc(MOST_TIMES, sizeof *times);
     total = pump(warmup);
@@ -166,8 +200,9 @@ static void run(const char *version) {
     b = usage();
     total += n + (qos == 0 ? 2 : 0);
   }
-  printf("{\"messages\":%llu,\"seconds\":%f,\"cpu_seconds\":%f,\"reads\":%llu,\"writes\":%llu,\"total\":%llu,\"lost\":%llu,\"version\":\"%s\"",
-         n, b.at - a.at, b.cpu - a.cpu, b.reads - a.reads, b.writes - a.writes, total,
+  printf("{\"messages\":%llu,\"seconds\":%f,\"cpu_seconds\":%f,\"reads\":%llu,\"writes\":%llu,\"written\":%llu,\"cancelled\":%llu,\"total\":%llu,\"lost\":%llu,\"version\":\"%s\"",
+         n, b.at - a.at, b.cpu - a.cpu, b.reads - a.reads, b.writes - a.writes,
+         b.written - a.written, b.cancelled - a.cancelled, total,
          (unsigned long long)atomic_load(&gaps), version);
   if (strcmp(kind, "seq") == 0 && timed > 0) {
     qsort(times, timed, sizeof *times, by_size);

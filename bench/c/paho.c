@@ -32,11 +32,13 @@ int main(int argc, char **argv) {
     if (strcmp(v->name, "Version") == 0) version = v->value;
   const char *scheme = strcmp(transport, "tls") == 0 ? "ssl" : strcmp(transport, "ws") == 0 ? "ws" : "tcp";
   snprintf(url, sizeof url, "%s://%s:%d%s", scheme, host, port, strcmp(transport, "ws") == 0 ? "/mqtt" : "");
-  MQTTAsync_create(&client, url, "bench", MQTTCLIENT_PERSISTENCE_NONE, NULL);
+  if (*dir) MQTTAsync_create(&client, url, "bench", MQTTCLIENT_PERSISTENCE_DEFAULT, (void *)dir);
+  else MQTTAsync_create(&client, url, "bench", MQTTCLIENT_PERSISTENCE_NONE, NULL);
   MQTTAsync_setCallbacks(client, NULL, NULL, arrived, NULL);
   MQTTAsync_connectOptions c = MQTTAsync_connectOptions_initializer;
   c.MQTTVersion = MQTTVERSION_3_1_1;
   c.maxInflight = window;
+  if (*dir) c.cleansession = 0;
   c.onSuccess = prepared, c.onFailure = failed;
   MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
   tls.trustStore = certificate, tls.verify = 1;

@@ -17,7 +17,8 @@ type device struct {
 	pipe   *pipe // nil: there is no connection
 	in     []byte
 	mon    *monitor
-	life   int // numbers its processes
+	life   int  // numbers its processes
+	kept   bool // a server may have a session: a clean start would delete it
 
 	published []*message // of this process
 	held      []held     // the program has them and has not acknowledged them
@@ -49,6 +50,7 @@ func newDevice(w *world, i int) *device {
 func (d *device) process(resume bool) {
 	s := &d.w.schedule.Setup
 	d.life++
+	d.kept = resume
 	d.engine = session.NewClient(session.ClientSettings{
 		Inflight: s.Inflight, TopicAliases: s.TopicAliases, FailLost: s.FailLost, HasSession: resume,
 	})
@@ -90,7 +92,9 @@ func (d *device) connect(s *server) {
 		p.SessionExpiryInterval = 1 << 31
 		p.ReceiveMaximum, p.TopicAliasMaximum = d.w.schedule.Setup.ReceiveMax, d.w.schedule.Setup.AliasMax
 	}
-	d.clean = p.CleanStart
+	if d.clean = p.CleanStart; d.clean && d.kept {
+		d.w.fail("%s throws its session away", d.name)
+	}
 	d.w.tally.Connections++
 	d.pipe, d.in = s.dial(d), nil
 	if err := d.engine.ConnectTo(s.name, p.Version, p, d.w.now); err != nil {
@@ -102,7 +106,10 @@ func (d *device) connect(s *server) {
 
 // collect puts in flight what the engine wants to send.
 func (d *device) collect() {
-	for d.pipe != nil && d.engine.Pending() > 0 {
+	for n := 0; d.pipe != nil && d.engine.Pending() > 0 && d.w.fault == nil; n++ {
+		if n > 1000 {
+			d.w.fail("liveness: %s has always more to send", d.name)
+		}
 		b := d.engine.Take(nil, d.w.now)
 		d.mon.sends(b)
 		fly(&d.pipe.up, d.pipe.upDead, b)
@@ -189,7 +196,8 @@ func (d *device) connected() {
 			d.held[i].stale = true
 		}
 	}
-	d.mon.open(proven)
+	d.mon.open(proven, d.engine.Connack().SessionPresent)
+	d.kept = d.kept || d.mon.version == wire.V5 // before, a session that began clean ends with its connection
 	d.home, d.doubt[s] = k, false
 }
 
@@ -241,6 +249,7 @@ func (d *device) tick() {
 	if d.pipe == nil {
 		return
 	}
+	d.mon.silence()
 	err := d.engine.Tick(d.w.now)
 	d.harvest()
 	d.collect()

@@ -70,7 +70,11 @@ func (d *device) acknowledge(i int) {
 	d.held = slices.Delete(d.held, i, i+1)
 	d.w.note("%s acknowledges %s", d.name, h.text)
 	h.acked, h.ever = true, true
-	switch err := d.engine.Receiver.Ack(h.token, wire.Success); {
+	code := wire.Success
+	if d.mon.version == wire.V5 && h.topic == "refused" {
+		code, h.exposed = wire.NotAuthorized, true // if the answer gets lost, the message comes again
+	}
+	switch err := d.engine.Receiver.Ack(h.token, code); {
 	case errors.Is(err, session.ErrStale) && (h.stale || h.exempt || h.qos == wire.AtLeastOnce && h.from.server.NoDup):
 	case err != nil:
 		d.w.fail("%s cannot acknowledge %s: %w", d.name, h.text, err)
@@ -114,8 +118,26 @@ func (d *device) harvest() {
 		d.mon.over(m)
 	}
 	d.engine.Answered(nil)
-	d.engine.Subscriptions.Answers(nil)
+	for _, a := range d.engine.Subscriptions.Answers(nil) {
+		d.subscribed(&a)
+	}
 	d.engine.Subscriptions.Left(nil)
+}
+
+// subscribed takes the answer for a filter. The engine gives up a filter because of which
+// the server seems to hang up.
+func (d *device) subscribed(a *session.InterestAnswer) {
+	err := a.Err
+	if err == nil {
+		err = a.Answers[0].Err
+	}
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, session.ErrUndeliverable) || d.w.hangups < 10 {
+		d.w.fail("%s cannot subscribe to %s: %w", d.name, a.Interest.Filters[0].Filter, err)
+	}
+	d.interests = slices.DeleteFunc(d.interests, func(in *session.Interest) bool { return in == a.Interest })
 }
 
 // hand gives a message to the program.

@@ -79,6 +79,9 @@ func (d *device) unrest(s *server) string {
 	case len(d.pipe.up)+len(d.pipe.down)+d.engine.Pending() > 0:
 		return "bytes are in flight"
 	}
+	if d.mon.fresh && d.engine.Receiver.Unfinished() > 0 {
+		return "it remembers messages of a session that is gone"
+	}
 	if s.restored && d.mon.version == wire.V311 {
 		return "" // nothing shows what the server has forgotten
 	}

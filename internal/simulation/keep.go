@@ -106,8 +106,10 @@ func (k *keep) counted() (n int) {
 
 // nextID takes one of few identifiers, so that they are used again soon.
 func (k *keep) nextID() uint16 {
+	stride := max(1, k.server.Stride)
 	for {
-		k.lastID = k.lastID%uint16(12+len(k.open)) + 1
+		k.lastID = k.lastID%(stride*uint16(12+len(k.open))) + 1
+		k.lastID += (stride - k.lastID%stride) % stride
 		if !slices.ContainsFunc(k.open, func(o *out) bool { return o.packet == k.lastID }) {
 			return k.lastID
 		}

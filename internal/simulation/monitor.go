@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -14,8 +15,11 @@ type monitor struct {
 	d       *device
 	version wire.Version
 	out, in wire.Decoder
-	begun   bool // CONNECT was sent
-	ended   bool // DISCONNECT was sent
+	last    time.Time // when the client has sent something
+	begun   bool      // CONNECT was sent
+	fresh   bool      // the server has begun a session
+	up      bool      // CONNACK has accepted the connection
+	ended   bool      // DISCONNECT was sent
 
 	// What the server allows on this connection.
 	receiveMax, aliasMax int
@@ -48,7 +52,7 @@ func (m *monitor) forget() { m.exchange = make(map[uint16]exchange) }
 
 // begin is the beginning of a connection.
 func (m *monitor) begin(v wire.Version) {
-	m.version, m.begun, m.ended = v, false, false
+	m.version, m.begun, m.ended, m.up, m.last = v, false, false, false, m.d.w.now
 	m.out, m.in = wire.Decoder{From: wire.FromClient}, wire.Decoder{Version: v}
 	m.aliases, m.counted, m.requests = make(map[uint16]string), make(map[uint16]bool), make(map[uint16]bool)
 	m.asked, m.arrived, m.again = make(map[uint16]int), nil, nil
@@ -56,8 +60,9 @@ func (m *monitor) begin(v wire.Version) {
 }
 
 // open is the beginning of a session's connection; proven says that the session is the one
-// that has seen everything.
-func (m *monitor) open(proven bool) {
+// that has seen everything, present that there was one.
+func (m *monitor) open(proven, present bool) {
+	m.up, m.fresh, m.last = true, !present, m.d.w.now
 	if !proven {
 		clear(m.exchange)
 	}
@@ -71,8 +76,17 @@ func (m *monitor) fail(format string, args ...any) {
 	m.d.w.fail(m.d.name+" breaks a rule: "+format, args...)
 }
 
+// silence checks that the client sends something within each keep-alive interval.
+func (m *monitor) silence() {
+	if limit := time.Duration(m.d.w.schedule.Setup.KeepAlive) * time.Second; m.up && limit > 0 && m.d.w.now.Sub(m.last) > limit {
+		m.fail("it sends nothing for longer than the keep-alive interval")
+	}
+}
+
 // sends sees bytes that the client sends.
 func (m *monitor) sends(b []byte) {
+	m.silence()
+	m.last = m.d.w.now
 	for len(b) > 0 {
 		h, n, err := wire.ParseHeader(b, m.version)
 		if err != nil || n == 0 || len(b) < h.Size {

@@ -41,6 +41,9 @@ func (m *monitor) sentPublish(p *wire.Publish) {
 		m.fail("%s is repeated without DUP", msg.payload)
 	}
 	if !used {
+		if p.Duplicate && m.fresh {
+			m.fail("%s has DUP in a new session", msg.payload)
+		}
 		for id, other := range m.exchange {
 			if other.message == msg {
 				m.fail("%s has identifiers %d and %d", msg.payload, id, p.PacketID)

@@ -37,6 +37,7 @@ type ServerSetup struct {
 	ReceiveMax uint16
 	AliasMax   uint16
 	MaximumQoS wire.QoS
+	Stride     uint16 // from one packet identifier to the next
 }
 
 // Step is one decision. What A, B and C mean depends on Kind; they are taken modulo what there
@@ -74,6 +75,10 @@ const (
 	ServerShrink              // server A announces other limits from now on
 	ServerRefuse              // server A refuses the next connections with code B
 	Crash                     // the process of the client ends, and a new one begins
+	Abandon                   // the client begins a connection to server B and gives it up; CONNECT stays in flight
+	Flaky                     // B times the connection to server B breaks when everything was sent
+	Burst                     // server A publishes B messages on topic C
+	Hammer                    // server B accepts the client and hangs up at once, C times
 	kinds
 )
 
@@ -81,7 +86,7 @@ const (
 var weights = [kinds]int{
 	Publish: 16, ConnectTo: 14, Up: 12, Down: 12, Settle: 8, Acknowledge: 10, Subscribe: 4, Unsubscribe: 1, Withdraw: 2,
 	Cut: 5, HalfOpen: 1, Wait: 2, Orphan: 4, ServerPublish: 6, ServerAnswer: 5, ServerEnd: 2, ServerForget: 1, ServerSave: 2,
-	ServerRestore: 1, ServerShrink: 1, ServerRefuse: 1, Crash: 1,
+	ServerRestore: 1, ServerShrink: 1, ServerRefuse: 1, Crash: 1, Abandon: 2, Flaky: 1, Burst: 2, Hammer: 1,
 }
 
 // Generate returns the schedule of a seed.
@@ -104,6 +109,9 @@ func Generate(seed uint64) Schedule {
 	total := 0
 	for _, w := range chosen {
 		total += w
+	}
+	for range r.IntN(4) {
+		s.Steps = append(s.Steps, Step{Kind: Subscribe, A: uint8(r.IntN(6)), B: uint16(r.IntN(3)), C: uint16(1 + r.IntN(2))})
 	}
 	most := 10 + r.IntN(120)
 	for range most {
@@ -129,7 +137,7 @@ func setup(r *rand.Rand) Setup {
 		s.Servers = append(s.Servers, ServerSetup{
 			Late: r.IntN(3) == 0, Silent: r.IntN(3) == 0, NoDup: r.IntN(4) == 0, Lazy: r.IntN(2) == 0, Poison: r.IntN(6) == 0,
 			Refuses: r.IntN(4) == 0, ReceiveMax: uint16(one(0, 0, 1, 2, 3, 8)), AliasMax: uint16(one(0, 1, 3)),
-			MaximumQoS: wire.QoS(one(2, 2, 2, 2, 2, 2, 1)),
+			MaximumQoS: wire.QoS(one(2, 2, 2, 2, 2, 2, 1)), Stride: uint16(one(1, 1, 16, 32, 1000)),
 		})
 	}
 	return s

@@ -81,6 +81,7 @@ func simplerSetup(s Schedule, fails func(*Schedule) bool) Schedule {
 		try(func(of *Setup) { of.Servers[i].NoDup = false })
 		try(func(of *Setup) { of.Servers[i].Poison = false })
 		try(func(of *Setup) { of.Servers[i].Refuses = false })
+		try(func(of *Setup) { of.Servers[i].Stride = 0 })
 		try(func(of *Setup) { of.Servers[i].ReceiveMax = 0 })
 		try(func(of *Setup) { of.Servers[i].AliasMax = 0 })
 	}

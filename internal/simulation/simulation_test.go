@@ -3,6 +3,7 @@ package simulation
 import (
 	"flag"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 var (
 	seed      = flag.Uint64("seed", 0, "the one schedule to play, shrink and print")
 	schedules = flag.Int("schedules", 10000, "how many schedules are played; SCHEDULES in the environment has the same meaning")
+	shrink    = flag.Bool("shrink", true, "print the schedule that fails as a short script, with its packets")
 	first     = flag.Uint64("first", 1, "the seed of the first one")
 )
 
@@ -28,6 +30,7 @@ func TestSchedules(t *testing.T) {
 		require.NoError(t, err)
 	}
 	var total Tally
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // the worlds are small and die young
 	start := time.Now()
 	for i := range uint64(n) {
 		s := Generate(*first + i)
@@ -51,6 +54,9 @@ func report(t *testing.T, seed uint64) {
 	if err == nil {
 		t.Logf("seed %d does not fail", seed)
 		return
+	}
+	if !*shrink {
+		t.Fatalf("seed %d fails: %v", seed, err)
 	}
 	small := Shrink(s)
 	log, small1 := Trace(&small)

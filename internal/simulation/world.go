@@ -143,6 +143,17 @@ func (w *world) play(s *Step) {
 		at.refusing = 1 + c%3
 	case Crash:
 		d.crash()
+	case Abandon:
+		d.connect(w.servers[b%len(w.servers)])
+		d.cut(200, 2)
+	case Flaky:
+		d.flaky(w.servers[b%len(w.servers)], 2+b%14)
+	case Burst:
+		for range 1 + b%12 {
+			at.publishOwn(wire.QoS(c%3), topicOf(s.C))
+		}
+	case Hammer:
+		d.hammer(w.servers[b%len(w.servers)], 2+c%10)
 	}
 }
 
@@ -173,7 +184,10 @@ const giveUp = 15 * time.Minute
 // wait lets time pass, in steps at which somebody has something to do.
 func (w *world) wait(total time.Duration) {
 	end := w.now.Add(total)
-	for w.fault == nil {
+	for n := 0; w.fault == nil; n++ {
+		if n > 10000 {
+			w.fail("liveness: something is due all the time")
+		}
 		next := end
 		for _, d := range w.devices {
 			if due := d.deadline(); !due.IsZero() && due.Before(next) {

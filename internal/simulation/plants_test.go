@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ var plants = []plant{
 	{"own limit ignored", "session/sender_start.go", "if s.quota.max > 0 {", "if false {"},
 	{"identifier reused early", "session/ids.go", "if t.messages[t.last] == nil && t.requests", "if (t.messages[t.last] == nil || t.messages[t.last].state == outgoingReleased) && t.requests"},
 	{"identifier of a request reused", "session/ids.go", " && t.requests[t.last] == nil", ""},
-	{"identifier of a given up message freed", "session/sender.go", "if o.Publish.QoS == wire.ExactlyOnce {\n		s.ids.abandon(o)", "if false {\n		s.ids.abandon(o)"},
+	{"identifier of a given up message freed", "session/sender.go", "		s.ids.abandon(o)\n", "		s.ids.freeMessage(o)\n"},
 	{"identifier freed twice", "session/sender.go", "	s.ids.freeMessage(o)\n	s.uncount(o)\n", "	s.ids.freeMessage(o)\n	s.ids.used--\n	s.uncount(o)\n"},
 	{"identifiers of an inherited session not released", "session/sender_start.go", "inherited{any: true}", "inherited{}"},
 	{"identifier used before PUBCOMP", "session/sender_inherited.go", "i >= len(in.gone) ||", "in.open == nil && i >= len(in.gone) ||"},
@@ -72,7 +73,7 @@ var plants = []plant{
 	{"acknowledgement before the hand-over", "session/receiver.go", "in != nil && in.state == incomingAcknowledged; in = r.arrived.head", "in != nil && in.state <= incomingAcknowledged; in = r.arrived.head"},
 	{"acknowledgement of a later message first", "session/receiver.go", "	if r.unordered {", "	if r.unordered || in.id%4 == 3 {"},
 	{"two acknowledgements swapped", "session/incoming.go", "	in.prev, in.next = l.tail, nil\n	if l.tail == nil {", "	if l.tail != nil && l.tail == l.head {\n		in.prev, in.next, l.head, l.tail.prev = nil, l.tail, in, in\n		return\n	}\n	in.prev, in.next = l.tail, nil\n	if l.tail == nil {"},
-	{"acknowledgement forgotten", "session/receiver.go", "	in.reason, in.text = code, text\n	r.flush(in)\n", "	in.reason, in.text = code, text\n	if r.byID.len < 3 {\n		r.flush(in)\n	}\n"},
+	{"acknowledgement forgotten", "session/receiver.go", "	in.reason, in.text = code, text\n", "	in.reason, in.text = code, text\n	if r.byID.len > 2 {\n		return nil\n	}\n"},
 	{"acknowledgement without a connection lost", "session/receiver.go", "	in.state = incomingAcknowledged\n	in.reason, in.text = code, text\n", "	if !r.link.open {\n		return nil\n	}\n	in.state = incomingAcknowledged\n	in.reason, in.text = code, text\n"},
 	{"QoS 2 repeat delivered again", "session/receiver_repeat.go", "return !in.doubtful || r.resembles(in, p)", "return false"},
 	{"QoS 2 repeat without DUP delivered again", "session/receiver_repeat.go", "return in.qos == wire.ExactlyOnce && in.state != incomingDiscarded && r.resembles(in, p)", "return false"},
@@ -105,12 +106,16 @@ var plants = []plant{
 // A plant whose text is no longer there would find nothing.
 func TestPlantsFit(t *testing.T) {
 	seen := map[string]bool{}
+	var stale []string
 	for _, p := range plants {
 		require.False(t, seen[p.name], p.name)
 		seen[p.name] = true
 		source, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(p.file)))
 		require.NoError(t, err, p.name)
-		require.Equal(t, 1, strings.Count(string(source), p.old), "%s: the text in %s that is to be changed", p.name, p.file)
 		require.NotEqual(t, p.old, p.new, p.name)
+		if n := strings.Count(string(source), p.old); n != 1 {
+			stale = append(stale, fmt.Sprintf("%s: its text is %d times in %s", p.name, n, p.file))
+		}
 	}
+	require.Empty(t, stale, "a change of the code moved the place of these mistakes: give them their new text in plants_test.go")
 }

@@ -188,6 +188,10 @@ type Config struct {
 	// with ErrExpired, connected or not. It bounds every message, beside the message's own
 	// MessageExpiryInterval, and the server is not told of it. Zero means no limit.
 	QueueAge time.Duration
+	// QueueAtMostOnce bounds the QoS 0 messages among them, so that they leave room for
+	// the others. Beyond that, WhenFull decides as well. Zero means no limits but those of
+	// all.
+	QueueAtMostOnce QueueLimits
 	// WhenFull decides about a message for which the queue has no space. Zero means
 	// that publishing waits.
 	WhenFull WhenFull

@@ -54,6 +54,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.StallAfter = defaultTo(c.StallAfter, 10*time.Second)
 	c.QueueMessages = defaultTo(c.QueueMessages, 10_000)
 	c.QueueBytes = defaultTo(c.QueueBytes, 64<<20)
+	c.QueueAtMostOnce.Age = defaultTo(c.QueueAtMostOnce.Age, c.QueueAge)
 	if c.Logger == nil {
 		c.Logger = silent
 	}
@@ -111,8 +112,11 @@ func (c *Config) validateQueues() error {
 	if c.QueueAge < 0 {
 		return invalid("Config.QueueAge", "%v is negative", c.QueueAge)
 	}
+	if err := c.QueueAtMostOnce.validate(); err != nil {
+		return err
+	}
 	for name, p := range map[string]FullPolicy{"AtMostOnce": c.WhenFull.AtMostOnce, "Acknowledged": c.WhenFull.Acknowledged} {
-		if p > FullDropNewest {
+		if p > FullKeepLatest {
 			return invalid("Config.WhenFull."+name, "unknown policy %d", p)
 		}
 	}

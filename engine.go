@@ -120,7 +120,7 @@ func (e *engine) collectLocked(n *notices) {
 	if at := e.Sender.Deadline(); at != e.alarm.at {
 		e.setAlarmLocked(at)
 	}
-	if e.queue.contended() {
+	if e.queue.waiters.Any() {
 		n.admitted = e.queue.offer(n.admitted, e.Sender)
 	}
 	if len(e.owed) > 0 && e.Receiver.Owed() == 0 {

@@ -96,7 +96,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		Reauthentication:    c.reauth.stepped,
 	})
 	c.tolerance.logger = c.logger
-	c.engine.queue.limits = queueLimits{cfg.QueueMessages, cfg.QueueBytes}
+	c.engine.queue.limits = newQueueLimits(&cfg)
 	c.undelivered.call, c.undelivered.engine = cfg.Undelivered, &c.engine
 	c.openInbox()
 	c.beginKeeper()

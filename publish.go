@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/seed65a45251/mqtt/internal/capacity"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -140,16 +141,17 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, t terms) error {
 // submit hands d to the engine as soon as the queue has capacity for it. With wait the
 // caller is about to wait for the server: then submit may write the message itself.
 func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
-	if d.notQueued {
+	qos := d.out.Publish.QoS
+	if d.notQueued || qos == AtMostOnce && c.cfg.QueueAtMostOnce.Messages < 0 {
 		return c.submitNow(d, wait)
 	}
 	record, err := c.keeper.recordOf(d, time.Now)
 	if err != nil {
 		return err
 	}
-	size, qos := d.out.Publish.Cost(), d.out.Publish.QoS
+	size := d.out.Publish.Cost()
 	var n notices
-	var w *capacityWaiter
+	var w *capacity.Waiter
 	for {
 		c.engine.mu.Lock()
 		if err := c.engine.ending; err != nil {
@@ -157,9 +159,9 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 			return err
 		}
 		if w != nil {
-			c.engine.queue.waiters.leave(w) // it has its offer
+			c.engine.queue.waiters.Leave(w) // it has its offer
 		}
-		ok, err := c.engine.queue.admit(c.engine.Sender, c.cfg.WhenFull, qos, size)
+		ok, err := c.engine.queue.admit(c.engine.Sender, d.out.Publish.Topic, qos, size)
 		if err != nil && !wait {
 			c.dropNewLocked(d, err)
 		}
@@ -176,9 +178,9 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 			return err
 		}
 		if w == nil {
-			w = &capacityWaiter{size: size, offer: make(chan struct{}, 1)}
+			w = &capacity.Waiter{Class: classOf(qos), Size: size, Offer: make(chan struct{}, 1)}
 		}
-		c.engine.queue.waiters.wait(w)
+		c.engine.queue.waiters.Wait(w)
 		c.engine.mu.Unlock()
 		if err := c.awaitCapacity(ctx, w, d.out.Expires); err != nil {
 			return err
@@ -198,7 +200,7 @@ func (c *Client) dropNewLocked(d *Delivery, err error) {
 }
 
 // awaitCapacity waits until w has an offer, ctx ends, or the message expires.
-func (c *Client) awaitCapacity(ctx context.Context, w *capacityWaiter, expires time.Time) error {
+func (c *Client) awaitCapacity(ctx context.Context, w *capacity.Waiter, expires time.Time) error {
 	var expired <-chan time.Time
 	if !expires.IsZero() {
 		timer := time.NewTimer(time.Until(expires))
@@ -207,7 +209,7 @@ func (c *Client) awaitCapacity(ctx context.Context, w *capacityWaiter, expires t
 	}
 	var cause error
 	select {
-	case <-w.offer:
+	case <-w.Offer:
 		return nil
 	case <-c.ctx.Done():
 		return context.Cause(c.ctx)
@@ -217,7 +219,7 @@ func (c *Client) awaitCapacity(ctx context.Context, w *capacityWaiter, expires t
 		cause = ErrExpired
 	}
 	// An offer that came too late for us, or for which we had stood in the way, is passed on.
-	c.engine.do(func(*session.Client) { c.engine.queue.waiters.leave(w) })
+	c.engine.do(func(*session.Client) { c.engine.queue.waiters.Leave(w) })
 	return errors.Join(ErrQueueFull, cause)
 }
 

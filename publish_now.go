@@ -74,10 +74,14 @@ func (c *Client) submitLocked(d *Delivery, record []byte) {
 		return
 	}
 	d.wasRecordedLocked() // there is nothing to record
-	now := nowIf(!d.out.Expires.IsZero() || c.cfg.QueueAge > 0)
+	age := c.cfg.QueueAge
+	if d.out.Publish.QoS == AtMostOnce {
+		age = c.cfg.QueueAtMostOnce.Age
+	}
+	now := nowIf(!d.out.Expires.IsZero() || age > 0)
 	c.engine.Sender.Submit(&d.out, now)
-	if c.cfg.QueueAge > 0 {
-		c.engine.Sender.WaitUntil(&d.out, now.Add(c.cfg.QueueAge))
+	if age > 0 {
+		c.engine.Sender.WaitUntil(&d.out, now.Add(age))
 	}
 }
 

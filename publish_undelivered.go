@@ -52,7 +52,7 @@ func (u *undelivered) of(d *Delivery, m *Message) func(error) {
 
 func (u *undelivered) addLocked(c undeliveredCall) {
 	u.due = append(u.due, c)
-	u.engine.queue.unreported.add(1, c.size)
+	u.engine.queue.unreported.Add(1, c.size)
 	if len(u.due) == 1 {
 		u.idle = make(chan struct{})
 		go u.run(u.idle)
@@ -70,7 +70,7 @@ func (u *undelivered) run(idle chan struct{}) {
 		u.engine.do(func(*session.Client) {
 			u.due[0] = undeliveredCall{}
 			u.due = u.due[1:]
-			u.engine.queue.unreported.add(-1, -next.size)
+			u.engine.queue.unreported.Add(-1, -next.size)
 			if next.number > 0 {
 				u.forget(next.number)
 			}

@@ -71,6 +71,9 @@ func senderInvariants(s *Sender) error {
 	if unsent != s.unsent {
 		return fmt.Errorf("unsent %v, counted %v", unsent, s.unsent)
 	}
+	if err := waitingInvariants(s); err != nil {
+		return err
+	}
 	flying += len(s.ids.requests) + len(s.inherited.open)
 	if s.doubt.probe != 0 {
 		flying++
@@ -162,6 +165,35 @@ func receiverInvariants(r *Receiver) error {
 	for in := r.unused; in != nil; in = in.next {
 		if r.byID.get(in.id) == in && in.id != 0 || in.listed {
 			return errors.New("free list holds an entry in use")
+		}
+	}
+	return nil
+}
+
+// waitingInvariants checks what else is known of the queue: when messages have to leave it,
+// and which are the only ones of their topics.
+func waitingInvariants(s *Sender) error {
+	due, latest := 0, [2]int{}
+	for o := s.queue.head; o != nil; o = o.next {
+		if o.due > 0 {
+			due++
+			if s.due.places[o.due-1].message != o {
+				return fmt.Errorf("message %d has the place of another among those that expire", o.seq)
+			}
+		}
+		if c := classOf(o); s.latest[c] != nil && !o.sent {
+			latest[c]++
+			if s.latest[c][o.Publish.Topic] != o {
+				return fmt.Errorf("message %d is not the only one of its topic", o.seq)
+			}
+		}
+	}
+	if due != len(s.due.places) {
+		return fmt.Errorf("%d messages expire, noted %d", due, len(s.due.places))
+	}
+	for c, n := range latest {
+		if n != len(s.latest[c]) {
+			return fmt.Errorf("%d topics wait, noted %d", n, len(s.latest[c]))
 		}
 	}
 	return nil

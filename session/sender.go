@@ -29,9 +29,10 @@ type Sender struct {
 	suspicion   suspicion
 	queuedBytes int
 	due         dueMessages
-	unsent      [2]load           // the part of queue that was never sent: at QoS 0, and above
-	lost        uint64            // see Lost
-	tolerate    func(*wire.Error) // see ClientSettings.Tolerate
+	unsent      [2]load                 // the part of queue that was never sent: at QoS 0, and above
+	latest      [2]map[string]*Outgoing // likewise, by topic; nil: see KeepLatest
+	lost        uint64                  // see Lost
+	tolerate    func(*wire.Error)       // see ClientSettings.Tolerate
 	seq         uint64
 	now         time.Time
 	completed   []*Outgoing
@@ -87,7 +88,7 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 		s.unreserve(o)
 	}
 	s.queuedBytes += o.size()
-	s.loadOf(o).add(o, 1)
+	s.enter(o)
 	s.Pump(now)
 	s.awaitDue(o) // if it was not sent
 }
@@ -335,7 +336,7 @@ func (s *Sender) dequeue(o *Outgoing) {
 		s.due.remove(o)
 	}
 	if !o.sent {
-		s.loadOf(o).add(o, -1)
+		s.leave(o)
 	}
 }
 

@@ -120,7 +120,7 @@ func (s *Sender) Restore(o *Outgoing, released bool) bool {
 		o.state = outgoingQueued
 		s.queue.push(o)
 		s.queuedBytes += o.size()
-		s.loadOf(o).add(o, 1)
+		s.enter(o)
 		s.awaitDue(o)
 		return true
 	case released:

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/seed65a45251/mqtt/internal/plausible"
+	"github.com/seed65a45251/mqtt/internal/capacity"
 	"github.com/seed65a45251/mqtt/internal/transport"
 )
 
@@ -121,6 +122,18 @@ func (c *Config) validateQueues() error {
 		}
 	}
 	return nil
+}
+
+// queueLimits returns those of c in one place. c has its defaults.
+func (c *Config) queueLimits() queueLimits {
+	return queueLimits{
+		full: c.WhenFull,
+		all:  capacity.Load{Messages: c.QueueMessages, Bytes: c.QueueBytes},
+		atMostOnce: capacity.Load{
+			Messages: defaultTo(c.QueueAtMostOnce.Messages, c.QueueMessages),
+			Bytes:    defaultTo(c.QueueAtMostOnce.Bytes, c.QueueBytes),
+		},
+	}
 }
 
 // validateConnections checks how the client connects, and to which server first.

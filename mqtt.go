@@ -96,7 +96,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		Reauthentication:    c.reauth.stepped,
 	})
 	c.tolerance.logger = c.logger
-	c.engine.queue.limits = newQueueLimits(&cfg)
+	c.engine.queue.limits = cfg.queueLimits()
 	c.undelivered.call, c.undelivered.engine = cfg.Undelivered, &c.engine
 	c.openInbox()
 	c.beginKeeper()

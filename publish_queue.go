@@ -28,17 +28,6 @@ type queueLimits struct {
 	all, atMostOnce capacity.Load
 }
 
-func newQueueLimits(cfg *Config) queueLimits {
-	return queueLimits{
-		full: cfg.WhenFull,
-		all:  capacity.Load{Messages: cfg.QueueMessages, Bytes: cfg.QueueBytes},
-		atMostOnce: capacity.Load{
-			Messages: defaultTo(cfg.QueueAtMostOnce.Messages, cfg.QueueMessages),
-			Bytes:    defaultTo(cfg.QueueAtMostOnce.Bytes, cfg.QueueBytes),
-		},
-	}
-}
-
 func classOf(qos QoS) capacity.Class {
 	if qos == AtMostOnce {
 		return capacity.AtMostOnce

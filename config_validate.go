@@ -8,8 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/seed65a45251/mqtt/internal/plausible"
 	"github.com/seed65a45251/mqtt/internal/capacity"
+	"github.com/seed65a45251/mqtt/internal/plausible"
 	"github.com/seed65a45251/mqtt/internal/transport"
 )
 

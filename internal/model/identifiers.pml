@@ -11,26 +11,19 @@
  * waits until the identifier is on the disk, and the removal of a record is committed
  * before the next record with the identifier. The server keeps the session.
  *
- * Without a store (BLIND), or where messages are not stored (UNSTORED), a new process
- * does not know which identifiers the server holds. It releases each that no record
- * claims with PUBREL, and waits for PUBCOMP before it uses the identifier. It must not
- * even record it before: the process after it would take the message for one that may
- * have been sent, and would release nothing.
+ * Of a message that is not to be stored (UNSTORED) only the identifier is recorded. The
+ * next process releases it with PUBREL and uses it after PUBCOMP. Without a store (BLIND)
+ * a new process does not know which identifiers the server holds, and does so with each.
  *
  * Variants: BLIND, UNSTORED.
  * Mistakes: REUSE_ON_PUBREC, NO_CLAIM, REQUESTS_UNKNOWN, ABANDONED_FREE,
  * ABANDONED_FORGOTTEN, SENT_BEFORE_RECORD, REMOVED_ON_PUBREC, REMOVED_LATE,
- * BLIND+UNRELEASED, UNSTORED+UNRELEASED, UNSTORED+RELEASED_LATE.
+ * BLIND+UNRELEASED, UNSTORED+IDENTIFIER_UNRECORDED.
  */
 #define MESSAGES 3
 #define IDS 2 /* 1 and 2 */
 #define CRASHES 2
-#ifdef UNSTORED
-#define LOSSES 0 /* crashes are enough, and there are many states */
-#endif
-#ifndef LOSSES
 #define LOSSES 1
-#endif
 #define REQUESTS 1
 #define GIVEN_UP 1
 
@@ -44,7 +37,6 @@ byte losses, crashes, requests, givenUp;
 
 /* The client. */
 #define IDLE 0      /* not published yet */
-#define WAITING 7   /* for PUBCOMP, before the identifier is recorded */
 #define RECORDING 1 /* has an identifier, which is being recorded */
 #define READY 2     /* may be sent */
 #define PUBLISHED 3
@@ -114,13 +106,10 @@ inline submit(m) {
 #ifdef BLIND
 	:: true -> state[m] = READY
 #else
+#ifdef IDENTIFIER_UNRECORDED
 	:: unstored[m] -> state[m] = READY
-#ifndef RELEASED_LATE
-	:: !unstored[m] && twice[m] && mayHold[x] -> state[m] = WAITING
-	:: !unstored[m] && !(twice[m] && mayHold[x]) -> put(m)
-#else
-	:: !unstored[m] -> put(m)
 #endif
+	:: else -> put(m)
 #endif
 	fi;
 	x = 0
@@ -145,10 +134,8 @@ inline commit() {
 /* send: the first PUBLISH, or a repeat of it. */
 inline send(m) {
 	if
-	:: state[m] == WAITING && !mayHold[id[m]] -> put(m)
-	:: state[m] == WAITING && mayHold[id[m]] -> releasing[id[m]] = true; toServer!PUBREL(id[m],NOBODY)
 #ifndef UNRELEASED
-	:: state[m] != WAITING && twice[m] && !again[m] && mayHold[id[m]] ->
+	:: twice[m] && !again[m] && mayHold[id[m]] ->
 		if
 		:: !releasing[id[m]] -> releasing[id[m]] = true; toServer!PUBREL(id[m],NOBODY)
 		:: else
@@ -160,15 +147,12 @@ inline send(m) {
 	fi
 }
 
-#define sendable(m) (up && (again[m] || state[m] == READY || state[m] == WAITING) && !(twice[m] && !again[m] && releasing[id[m]]))
+#define sendable(m) (up && (again[m] || state[m] == READY) && !(twice[m] && !again[m] && releasing[id[m]]))
 
 inline forgetRecord(m) {
 	skip;
 #ifndef BLIND
-	if
-	:: !unstored[m] -> journal!REMOVE,m,0
-	:: else
-	fi
+	journal!REMOVE,m,0
 #endif
 }
 
@@ -187,15 +171,11 @@ inline giveUp(m) {
 		abandoned[id[m]] = true;
 #endif
 #ifndef BLIND
-		if
-		:: unstored[m]
-		:: else ->
 #ifdef ABANDONED_FORGOTTEN
-			journal!REMOVE,m,0
+		journal!REMOVE,m,0
 #else
-			journal!ABANDON,m,0
+		journal!ABANDON,m,0
 #endif
-		fi
 #endif
 	:: else -> forgetRecord(m)
 	fi;
@@ -205,7 +185,7 @@ inline giveUp(m) {
 inline clientTakes(k, i, c) {
 	m = 0;
 	do
-	:: m < MESSAGES && !(id[m] == i && state[m] >= PUBLISHED && state[m] != WAITING) -> m++
+	:: m < MESSAGES && !(id[m] == i && state[m] >= PUBLISHED) -> m++
 	:: else -> break
 	od;
 	if
@@ -293,9 +273,6 @@ inline crash() {
 #ifdef BLIND
 		mayHold[x] = true;
 #endif
-#ifdef UNSTORED
-		mayHold[x] = true;
-#endif
 		x++
 	:: else -> break
 	od;
@@ -314,7 +291,12 @@ inline crash() {
 			state[m] = LOST
 #else
 			assert(isFree(record[m]));
-			state[m] = PUBLISHED; id[m] = record[m];
+			id[m] = record[m];
+			if
+			:: unstored[m] && twice[m] -> state[m] = RELEASED
+			:: unstored[m] && !twice[m] -> state[m] = LOST; id[m] = 0
+			:: else -> state[m] = PUBLISHED
+			fi;
 			if
 			:: last < id[m] -> last = id[m]
 			:: else
@@ -331,7 +313,7 @@ inline crash() {
 
 #ifdef REMOVED_LATE
 /* The removal is committed when there is time for it. */
-#define removable(m) (state[m] == DONE && record[m] != 0 && !recordAbandoned[m] && !unstored[m])
+#define removable(m) (state[m] == DONE && record[m] != 0 && !recordAbandoned[m])
 #else
 #define removable(m) false
 #endif
@@ -351,15 +333,12 @@ active proctype world() {
 		:: twice[m] = true
 		:: twice[m] = false
 		fi;
-#ifdef UNSTORED
-		if
-		:: unstored[m] = true
-		:: unstored[m] = false
-		fi;
-#endif
 		m++
 	:: else -> break
 	od;
+#ifdef UNSTORED
+	unstored[0] = true;
+#endif
 	m = 0; x = 0;
 	do
 	:: x <= IDS -> holds[x] = NOBODY; x++

@@ -3,6 +3,9 @@
  * models session/ids.go: take, takeForMessage, message, abandon, freeMessage, setRequest, freeRequest
  * models session/sender.go: publish, giveUp, finish
  * models session/sender_records.go: requestRecords, Unrecorded, Recorded, Restore, claim
+ * models session/sender_journal.go: noteExchange, noteEnd, ContinueIdentifier
+ * models internal/durable/journal.go: Exchange, exchangeUnstored, End, Abandon
+ * models internal/durable/load.go: restore, restoreUnstored
  * models session/sender_inherited.go: holds, free, releaseID
  *
  * A server takes a QoS 2 message under an identifier that it holds for a repeat: the

@@ -5,6 +5,10 @@
  * models session/sender_acks.go: Puback, Pubrec, Pubcomp
  * models session/sender_doubt.go: beginDoubt, publishDoubtful, doubtfulPubcomp
  * models session/sender_records.go: Reserve, Restore
+ * models session/sender_journal.go: noteExchange, noteEnd, Continue
+ * models session/client_continuity.go: noteContinuity, RestoreContinuity
+ * models internal/durable/journal.go: note, noteLate, Position, Committed, Exchange, End, Continuity
+ * models internal/durable/load.go: Attach, restore
  * models session/continuity.go: beginConnection, connectionEnded, classify
  *
  * What the session knows is noted in a journal, and a commit makes all that is noted

@@ -12,9 +12,7 @@
  * UNCOUNT_TWICE, OLD_LIMIT, QUEUE_FIRST.
  */
 #define MESSAGES 4
-#ifndef LOSSES
 #define LOSSES 2
-#endif
 #define MOST 2
 
 mtype = { PUBLISH, PUBREL, PUBACK, PUBREC, REFUSED, PUBCOMP };

@@ -2,6 +2,9 @@
  * the session.
  *
  * models session/receiver.go: Publish, Ack, sendAnswer, Pubrel, Forget, release
+ * models session/receiver_journal.go: noteReceived, noteFinished, RestoreReceived
+ * models internal/durable/journal.go: note, Position, Committed, Received, Finished, Continuity
+ * models receive_key.go: keyed, Key
  * models session/receiver_repeat.go: isRepeat, resembles, doubt
  * models session/continuity.go: beginConnection, connectionEnded, classify
  *

@@ -18,9 +18,7 @@
 #define MESSAGES 3
 #define IDS 3
 #define MOST 2 /* our receive maximum */
-#ifndef LOSSES
 #define LOSSES 2
-#endif
 #define LEAVES 1
 #define LAPSES 1 /* how often the server loses the session */
 #define REFUSALS 1

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/seed65a45251/mqtt/internal/durable"
@@ -26,6 +27,7 @@ type keeper struct {
 	asleep    bool          // the goroutine waits for wake
 	settled   chan struct{} // closed with the next Settle; nil: no goroutine waits
 	fault     error         // why the last Commit failed
+	reads     bool          // what is to be read goes before what is to be written
 	since     time.Time     // when the first waiting change was seen
 	recovered uint64        // the last number of an earlier process
 
@@ -102,15 +104,17 @@ func (k *keeper) step() (wait time.Duration, last bool) {
 	k.engine.mu.Lock()
 	var batch *durable.Batch
 	var block *durable.Block
-	if wait = k.dueInLocked(now); wait <= 0 || ending {
+	if k.reads && !ending { // otherwise publishers could keep what is stored from being sent
+		block = k.nextBlockLocked(now)
+	}
+	if wait = k.dueInLocked(now); block == nil && (wait <= 0 || ending) {
 		batch = k.journal.Take()
 		k.since = time.Time{}
 	}
-	if batch == nil && !ending {
-		if block = k.journal.ExpiredBlock(now); block == nil {
-			block = k.journal.NextBlock()
-		}
+	if batch == nil && block == nil && !ending {
+		block = k.nextBlockLocked(now)
 	}
+	k.reads = batch != nil
 	k.asleep = batch == nil && block == nil && !ending
 	if due := k.journal.Due(); !due.IsZero() {
 		wait = min(wait, due.Sub(now))
@@ -122,12 +126,24 @@ func (k *keeper) step() (wait time.Duration, last bool) {
 		if err := k.settle(batch); err != nil {
 			return storeRetry, ending // what is left after the end is left to the next process
 		}
+		// Those whose messages were written go on first. Their next messages then share the
+		// next Commit with those that came meanwhile: otherwise publishers would be in two
+		// groups that wait for each other.
+		runtime.Gosched()
 		return 0, false
 	case block != nil:
 		block.Read(k.store)
 		return k.refill(block), false
 	}
 	return max(wait, time.Millisecond), ending
+}
+
+// nextBlockLocked returns what is to be read; nil: nothing is.
+func (k *keeper) nextBlockLocked(now time.Time) *durable.Block {
+	if block := k.journal.ExpiredBlock(now); block != nil {
+		return block
+	}
+	return k.journal.NextBlock()
 }
 
 // dueInLocked returns how long the next Commit may wait.

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,8 +48,12 @@ func (c *fsyncLimit) publish(byte) error {
 	if c.done > round {
 		return nil
 	}
+	c.writing = true
+	c.mu.Unlock()
+	runtime.Gosched() // lets publishers join whose messages were just written
+	c.mu.Lock()
 	block := c.waiting
-	c.waiting, c.writing = nil, true
+	c.waiting = nil
 	c.round++
 	c.mu.Unlock()
 	start := time.Now()

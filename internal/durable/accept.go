@@ -26,13 +26,7 @@ func (j *Journal) Behind() bool { return len(j.accepted) > 0 || len(j.taken) > 0
 // bytes.
 func (j *Journal) Waiting() (messages, bytes int) {
 	messages, bytes = j.line.size()
-	for _, list := range [][]*Entry{j.taken, j.accepted} {
-		messages += len(list)
-		for _, e := range list {
-			bytes += e.size
-		}
-	}
-	return messages, bytes
+	return messages + len(j.taken) + len(j.accepted), bytes + j.takenBytes + j.acceptedBytes
 }
 
 // Accept takes over a message. record is that of [EncodeMessage]; if nil, the message is
@@ -41,7 +35,7 @@ func (j *Journal) Accept(e *Entry, record []byte, now time.Time) {
 	o := e.Out
 	e.size, e.accepted = o.Publish.Cost(), now
 	o.Durable = record != nil
-	j.client.Sender.ReserveNumber(o, o.Durable && j.line.empty() && !j.anyWithoutIdentifier())
+	j.client.Sender.ReserveNumber(o, o.Durable && j.line.empty() && !j.lastWithoutIdentifier())
 	if o.Durable {
 		j.changes = append(j.changes, change{put(numberKey(keyMessage, o.Seq()), record), e})
 		if id := o.Publish.PacketID; id != 0 {
@@ -49,13 +43,21 @@ func (j *Journal) Accept(e *Entry, record []byte, now time.Time) {
 		}
 	}
 	j.accepted = append(j.accepted, e)
+	j.acceptedBytes += e.size
 }
 
-// anyWithoutIdentifier reports whether a message on its way has no packet identifier. A
-// later one must not have one: after a crash messages with identifiers go first.
-func (j *Journal) anyWithoutIdentifier() bool {
-	without := func(e *Entry) bool { return e.Out.Durable && e.Out.Publish.PacketID == 0 }
-	return slices.ContainsFunc(j.accepted, without) || slices.ContainsFunc(j.taken, without)
+// lastWithoutIdentifier reports whether the last message on its way has no packet
+// identifier. A later one must not have one: after a crash messages with identifiers go
+// first.
+func (j *Journal) lastWithoutIdentifier() bool {
+	for _, list := range [...][]*Entry{j.accepted, j.taken} {
+		for _, e := range slices.Backward(list) {
+			if e.Out.Durable {
+				return e.Out.Publish.PacketID == 0
+			}
+		}
+	}
+	return false
 }
 
 // Withdraw takes back a message that the engine has not got. It returns false if it is
@@ -63,7 +65,8 @@ func (j *Journal) anyWithoutIdentifier() bool {
 func (j *Journal) Withdraw(e *Entry) bool {
 	for i, a := range j.accepted {
 		if a == e {
-			j.accepted = append(j.accepted[:i:i], j.accepted[i+1:]...)
+			j.accepted = slices.Delete(j.accepted, i, i+1)
+			j.acceptedBytes -= e.size
 			j.forget(e)
 			j.client.Sender.GiveUp(e.Out)
 			return true

@@ -14,8 +14,9 @@ type Batch struct {
 	changes  []change
 	entries  []*Entry
 	appended uint64
-	probe    store.Op // changes nothing
-	spare    []store.Op
+	ops      []store.Op // of changes
+	header   []byte     // as it is: to write it again changes nothing
+	spare    spare
 	again    []store.Op
 	gaveUp   int   // spare records that were removed; negative: that were made again
 	err      error // why the changes of the session are not committed
@@ -45,18 +46,24 @@ func (j *Journal) Take() *Batch {
 	if j.running || !j.Dirty() {
 		return nil
 	}
-	b := &Batch{changes: j.changes, entries: j.accepted, appended: j.appended}
-	b.probe = put([]byte(keyHeader), j.written)
-	b.spare, b.again = j.spare.give(), j.spare.missing()
-	j.changes, j.accepted = nil, nil
-	j.taken, j.running = b.entries, true
+	b := &j.batch
+	*b = Batch{
+		changes: j.changes, entries: j.accepted, appended: j.appended,
+		ops: b.ops[:0], header: j.written, spare: j.spare, again: j.spare.missing(),
+	}
+	j.changes, j.accepted = j.unused.changes, j.unused.entries
+	j.taken, j.takenBytes, j.acceptedBytes = b.entries, j.acceptedBytes, 0
+	j.running = true
 	return b
 }
 
 // Commit writes b to s. It takes as long as the disk does, and needs no lock. If the
 // messages cannot be recorded, the changes of the session are written all the same.
 func (b *Batch) Commit(s store.Store) {
-	err := s.Commit(operations(b.changes, func(*Entry) bool { return true }))
+	for _, c := range b.changes {
+		b.ops = append(b.ops, c.op)
+	}
+	err := s.Commit(b.ops)
 	if err == nil {
 		if b.again != nil && s.Commit(b.again) == nil {
 			b.gaveUp = -1
@@ -80,13 +87,14 @@ func operations(changes []change, of func(*Entry) bool) (ops []store.Op) {
 // no other space.
 func (b *Batch) commitChanges(s store.Store) error {
 	ops := operations(b.changes, func(e *Entry) bool { return e == nil })
-	ops = append(ops, b.probe) // at least it shows whether the Store works
+	ops = append(ops, put([]byte(keyHeader), b.header)) // at least it shows whether the Store works
+	spare := b.spare.give()
 	for {
 		err := s.Commit(ops)
-		if err == nil || !isFull(err) || b.gaveUp == len(b.spare) {
+		if err == nil || !isFull(err) || b.gaveUp == len(spare) {
 			return err
 		}
-		if err := s.Commit(b.spare[b.gaveUp : b.gaveUp+1]); err != nil {
+		if err := s.Commit(spare[b.gaveUp : b.gaveUp+1]); err != nil {
 			return err
 		}
 		b.gaveUp++
@@ -125,7 +133,7 @@ func isFull(err error) bool {
 // Settle ends what Take has begun. It returns why the changes of the session are not
 // committed: they are in the next Batch again.
 func (j *Journal) Settle(b *Batch, now time.Time) error {
-	j.running, j.taken = false, nil
+	j.running, j.taken, j.takenBytes = false, nil, 0
 	j.spare.gaveUp(b.gaveUp)
 	if b.err != nil {
 		var again []change
@@ -139,5 +147,25 @@ func (j *Journal) Settle(b *Batch, now time.Time) error {
 		j.committed = b.appended
 	}
 	j.settle(b.entries, now)
+	j.unused.keep(b)
 	return b.err
+}
+
+// lists are those of a Batch that is settled, for the next but one.
+type lists struct {
+	changes []change
+	entries []*Entry
+}
+
+// mostUnused is the largest capacity that is kept for later.
+const mostUnused = 4096
+
+func (l *lists) keep(b *Batch) {
+	clear(b.changes)
+	clear(b.entries)
+	clear(b.ops)
+	*l = lists{b.changes[:0], b.entries[:0]}
+	if cap(b.changes) > mostUnused {
+		*l, b.ops = lists{}, nil
+	}
 }

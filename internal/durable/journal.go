@@ -23,7 +23,11 @@ type Journal struct {
 	committed uint64   // of them, committed
 	running   bool     // a Batch is being committed
 	taken     []*Entry // of it
-	line      line
+	batch     Batch
+	unused    lists
+
+	acceptedBytes, takenBytes int
+	line                      line
 
 	unstored  map[*session.Outgoing]uint16 // identifiers of messages that are not recorded
 	abandoned []uint16

@@ -141,6 +141,7 @@ type Block struct {
 	expired []uint64 // if not empty, these are read, because they have waited long enough
 	found   []lined
 	err     error
+	decoder wire.Decoder
 }
 
 type lined struct {
@@ -199,7 +200,7 @@ func (b *Block) Read(s store.Store) {
 // add keeps what was found under number.
 func (b *Block) add(number uint64, r store.Record) {
 	value := append([]byte(nil), r.Value...)
-	m, err := decodeMessage(value)
+	m, err := decodeMessage(&b.decoder, value)
 	found := lined{number: number, message: m}
 	if err != nil {
 		found.damaged = store.Record{Key: append([]byte(nil), r.Key...), Value: value}
@@ -299,7 +300,7 @@ func (j *Journal) FailLine(err, kept error) {
 	for _, e := range j.accepted {
 		j.client.Sender.Refuse(e.Out, err)
 	}
-	j.accepted, j.line = nil, line{}
+	j.accepted, j.acceptedBytes, j.line = nil, 0, line{}
 }
 
 // LineBegin returns the smallest number that a message outside the engine can have, but at

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/store"
+	"github.com/seed65a45251/mqtt/wire"
 )
 
 // found is what an earlier process has left.
@@ -122,8 +123,10 @@ func (j *Journal) readSpare(string) error {
 // readMessages reads all messages and keeps those that the engine gets at once.
 func (j *Journal) readMessages(string) error {
 	f, bytes := j.found, 0
+	var counted, kept wire.Decoder
 	err := j.each(keyMessage, func(k, v []byte) error {
-		m, err := decodeMessage(v)
+		counted.Recycle() // of most messages no more than the size is of use
+		m, err := decodeMessage(&counted, v)
 		number, ok := numberOf(k)
 		if err == nil && !ok {
 			err = errDamaged
@@ -143,7 +146,7 @@ func (j *Journal) readMessages(string) error {
 		default:
 			bytes += size
 		}
-		m, _ = decodeMessage(slices.Clone(v))
+		m, _ = decodeMessage(&kept, slices.Clone(v))
 		if r := (recovered{number, e, m}); open {
 			f.open = append(f.open, r)
 		} else {

@@ -65,7 +65,8 @@ func unseal(v []byte) ([]byte, error) {
 }
 
 func numberKey(kind string, number uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte(kind), number)
+	k := append(make([]byte, 0, len(keyMessage)+8), kind...)
+	return binary.BigEndian.AppendUint64(k, number)
 }
 
 func identifierKey(id uint16) []byte { return binary.BigEndian.AppendUint16([]byte(keyUnstored), id) }
@@ -114,8 +115,8 @@ type message struct {
 	expires, accepted time.Time
 }
 
-// decodeMessage decodes a record. The message aliases v.
-func decodeMessage(v []byte) (m message, err error) {
+// decodeMessage decodes a record with a decoder of its caller. The message aliases v.
+func decodeMessage(d *wire.Decoder, v []byte) (m message, err error) {
 	b, err := unseal(v)
 	if err != nil {
 		return m, err
@@ -129,7 +130,7 @@ func decodeMessage(v []byte) (m message, err error) {
 	if err != nil || n == 0 || h.Type != wire.TypePublish || h.Size != len(b) {
 		return m, errDamaged
 	}
-	d := wire.Decoder{Version: wire.V5}
+	d.Version = wire.V5
 	if d.Publish(&m.publish, h, b[n:]) != nil || m.publish.Topic == "" || m.publish.QoS == wire.AtMostOnce {
 		return m, errDamaged
 	}

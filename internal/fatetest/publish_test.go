@@ -1,10 +1,9 @@
 package fatetest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"sync"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,86 +12,28 @@ import (
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/mqtttest"
+	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
 // outgoing is a message on its way to the server.
 type outgoing struct {
 	*world
-	message  mqtt.Message
-	accepted bool // the server has said that it takes the message
-	call     *call
+	message  message
+	accepted bool  // the server has said that it takes the message
+	call     *call // nil: in a process of its own
 }
 
-// call is a call that runs beside the test.
-type call struct {
-	done   chan struct{}
-	err    error
-	cancel context.CancelFunc
-	waits  <-chan struct{} // closed when the call waits
-}
-
-// waitingContext tells when a call has begun to wait for its end.
-type waitingContext struct {
-	context.Context
-	waits func()
-}
-
-func (c *waitingContext) Done() <-chan struct{} {
-	c.waits()
-	return c.Context.Done()
-}
-
-// begin runs f beside the test.
-func (w *world) begin(f func(context.Context) error) *call {
-	ctx, cancel := context.WithCancel(w.Context())
-	waits := make(chan struct{})
-	c := &call{done: make(chan struct{}), cancel: cancel, waits: waits}
-	go func() {
-		defer close(c.done)
-		c.err = f(&waitingContext{ctx, sync.OnceFunc(func() { close(waits) })})
-	}()
-	return c
-}
-
-// over waits for the end of the call.
-func (w *world) over(c *call) {
-	w.Helper()
-	select {
-	case <-c.done:
-	case <-time.After(w.patience()):
-		require.FailNow(w, "the call did not return")
-	}
-}
-
-// publish publishes the message beside the test, and returns when the call waits or is
-// over.
+// publish publishes the message beside the test, and returns when that waits or is over.
 func (o *outgoing) publish() {
-	o.call = o.begin(func(ctx context.Context) error {
-		if !o.async {
-			return o.client.PublishMessage(ctx, &o.message)
-		}
-		d, err := o.client.PublishAsync(ctx, &o.message)
-		if err != nil {
-			return err
-		}
-		_, err = d.Wait(ctx)
-		return err
-	})
-	select {
-	case <-o.call.waits:
-	case <-o.call.done:
-	}
+	o.call = o.process.publish(o.message)
 	if o.memory {
 		synctest.Wait()
 	}
 }
 
 // filler publishes a message that is in the way of others.
-func (o *outgoing) filler() {
-	_, err := o.client.PublishAsync(o.Context(), &mqtt.Message{Topic: "filler", QoS: mqtt.AtLeastOnce})
-	require.NoError(o, err)
-}
+func (o *outgoing) filler() { o.process.ahead(message{Topic: "filler", QoS: mqtt.AtLeastOnce}) }
 
 // state is what a message is doing: a row.
 type state struct {
@@ -126,6 +67,7 @@ func oneInQueue(o *outgoing) { o.cfg.QueueMessages = 1 }
 func crowded(o *outgoing) {
 	o.offline()
 	o.filler()
+	o.message.Blocked = true
 	o.publish()
 }
 
@@ -148,19 +90,14 @@ func waiting(ack wire.PacketType) func(*outgoing) {
 // way is larger than what the network takes before it looks whether it is half-open.
 func writing(o *outgoing) {
 	o.servers[0].HalfOpen("c")
-	ahead, err := o.client.PublishAsync(o.Context(), &mqtt.Message{Topic: "filler", Payload: make([]byte, 1<<20+1)})
-	require.NoError(o, err)
-	_, err = ahead.Wait(o.Context())
-	require.NoError(o, err)
-	require.NoError(o, o.client.Flush(o.Context()))
-	size := 1 << 20
+	o.process.ahead(message{Topic: "filler", Size: 1<<20 + 1})
+	o.message.Size = 1 << 20
 	if !o.memory {
-		size = 8 << 20 // more than the buffers of the system
+		o.message.Size = 8 << 20 // more than the buffers of the system
 	}
-	o.message.Payload = bytes.Repeat([]byte("x"), size)
-	sent := o.client.Stats().BytesSent
+	sent := o.process.bytesSent()
 	o.publish()
-	o.await("the first bytes", func() bool { return o.client.Stats().BytesSent > sent })
+	o.await("the first bytes", func() bool { return o.process.bytesSent() > sent })
 }
 
 // event is what can happen: a column.
@@ -202,16 +139,14 @@ var events = map[string]event{
 	}, happen: func(*outgoing) {}},
 	"it expires": {
 		only:   func(v variant) bool { return v.memory }, // on sockets it takes its time
-		before: func(o *outgoing) { o.message.MessageExpiryInterval = new(time.Second) },
+		before: func(o *outgoing) { o.message.Expires = time.Second },
 		happen: func(*outgoing) { time.Sleep(2 * time.Second) },
 	},
-	"Close": {happen: func(o *outgoing) { o.client.Close() }},
+	"killed": killed(func(*mqtttest.Broker) {}),
+	"Close":  {happen: func(o *outgoing) { o.client.Close() }},
 	"Disconnect": {happen: func(o *outgoing) {
-		ending := o.begin(func(ctx context.Context) error { return o.client.Disconnect(ctx) })
-		select {
-		case <-ending.waits:
-		case <-ending.done:
-		}
+		ending := begin(o.Context(), func(ctx context.Context) error { return o.client.Disconnect(ctx) })
+		ending.awaitWaiting()
 		o.heal()
 		o.over(ending)
 		o.ended = true
@@ -223,26 +158,62 @@ var events = map[string]event{
 	}},
 }
 
+// storeEvents are those that there are only with a Store.
+var storeEvents = map[string]event{
+	"killed, session gone": killed(func(b *mqtttest.Broker) { b.LoseSession("c") }),
+	"the disk is full for a while": {only: func(v variant) bool { return v.memory }, happen: func(o *outgoing) {
+		o.disk.Break(store.ErrFull)
+		o.heal()
+		time.Sleep(time.Second)
+		o.disk.Break(nil)
+	}},
+}
+
 func v5(v variant) bool { return v.version == mqtt.V5 }
 
-// TestMessagesToTheServer provokes each cell of the section of that name.
+// killed is the end of the process, and a later one with the same client identifier.
+func killed(end func(*mqtttest.Broker)) event {
+	return event{
+		only: func(v variant) bool { return v.memory || !v.async }, // one child is enough
+		before: func(o *outgoing) {
+			o.cfg.Resume, o.mortal = true, true
+			o.message.Async = o.message.Async || !o.memory // what is not accepted has no fate
+		},
+		happen: func(o *outgoing) {
+			o.process.kill()
+			end(o.servers[0])
+		},
+	}
+}
+
+// TestMessagesToTheServer provokes each cell of the sections about them.
 func TestMessagesToTheServer(t *testing.T) {
-	table := document(t)["Messages to the server"]
-	require.NotNil(t, table)
-	requireSame(t, table.rows, states)
-	requireSame(t, table.columns, events)
-	for row, s := range states {
-		for column, e := range events {
-			t.Run(row+"/"+column, func(t *testing.T) {
-				t.Parallel()
-				eachOutgoing(t, table.cells[row][column], s, e)
-			})
+	tables := document(t)
+	for _, stored := range []bool{false, true} {
+		section := "Messages to the server"
+		these := maps.Clone(events)
+		if stored {
+			section += ", with a Store"
+			maps.Copy(these, storeEvents)
+		}
+		table := tables[section]
+		require.NotNil(t, table, section)
+		requireSame(t, table.rows, states)
+		requireSame(t, table.columns, these)
+		for row, s := range states {
+			for column, e := range these {
+				t.Run(section+"/"+row+"/"+column, func(t *testing.T) {
+					t.Parallel()
+					eachOutgoing(t, table.cells[row][column], stored, s, e)
+				})
+			}
 		}
 	}
 }
 
-func eachOutgoing(t *testing.T, cell string, s state, e event) {
+func eachOutgoing(t *testing.T, cell string, stored bool, s state, e event) {
 	for _, v := range variants() {
+		v.stored = stored
 		want := expected(cell, v.version)
 		if want == impossible || e.only != nil && !e.only(v) {
 			continue
@@ -255,15 +226,15 @@ func eachOutgoing(t *testing.T, cell string, s state, e event) {
 
 func variants() (list []variant) {
 	for _, version := range []mqtt.Version{mqtt.V5, mqtt.V311} {
-		list = append(list, variant{true, version, false}, variant{true, version, true})
-		list = append(list, variant{false, version, version == mqtt.V311}) // each method once
+		list = append(list, variant{memory: true, version: version}, variant{memory: true, version: version, async: true})
+		list = append(list, variant{version: version, async: version == mqtt.V311}) // each method once
 	}
 	return list
 }
 
 // provoke returns what becomes of a message.
 func provoke(w *world, qos mqtt.QoS, s state, e event) string {
-	o := &outgoing{world: w, message: mqtt.Message{Topic: "t", Payload: bytes.Repeat([]byte("x"), 100), QoS: qos}}
+	o := &outgoing{world: w, message: message{Topic: "t", Size: 100, QoS: qos, Async: w.async}}
 	for _, before := range []func(*outgoing){s.before, e.before} {
 		if before != nil {
 			before(o)
@@ -274,7 +245,16 @@ func provoke(w *world, qos mqtt.QoS, s state, e event) string {
 	mark := w.traffic.len()
 	e.happen(o)
 	w.heal()
-	w.over(o.call)
-	w.settle()
-	return fmt.Sprintf("%s ×%d, %s", w.traffic.fate(mark, w.ended), w.arrivals(), nameOf(o.call.err))
+	var result string
+	if w.mortal {
+		result = w.succeed()
+	} else {
+		w.over(o.call)
+		result = nameOf(o.call.err)
+		w.settle()
+		if w.stored && w.client.Err() != nil && !w.ended {
+			w.succeed()
+		}
+	}
+	return fmt.Sprintf("%s ×%d, %s", w.traffic.fate(mark, w.ended), w.arrivals(), result)
 }

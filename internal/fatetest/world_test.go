@@ -2,11 +2,14 @@ package fatetest
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,8 +18,10 @@ import (
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/broker"
+	"github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
-	"github.com/seed65a45251/mqtt/reconnect"
+	"github.com/seed65a45251/mqtt/store"
+	"github.com/seed65a45251/mqtt/store/bolt"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -25,6 +30,7 @@ type variant struct {
 	memory  bool // connections in memory, fake time; otherwise real sockets
 	version mqtt.Version
 	async   bool // PublishAsync; otherwise Publish
+	stored  bool // the client has a Store
 }
 
 func (v variant) String() string {
@@ -41,6 +47,9 @@ func (v variant) String() string {
 // TestMain lets more tests run at a time than there are processors: most of their time
 // they wait.
 func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		childMain()
+	}
 	flag.Parse()
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
@@ -66,7 +75,13 @@ type world struct {
 	*testing.T
 	variant
 	cfg     mqtt.Config
-	client  *mqtt.Client
+	mortal  bool // the client is to be killed
+	process process
+	client  *mqtt.Client // nil: in a process of its own
+	dead    *atomic.Bool // the client in this process counts as killed
+	disk    *conversation.Disk
+	path    string             // of the Store on a real disk
+	file    *bolt.File         // nil: not open
 	servers []*mqtttest.Broker // two: the second is used when the first refuses
 	traffic traffic
 	release []func() // let held packets go
@@ -84,7 +99,7 @@ func newWorld(t *testing.T, v variant) *world {
 	w := &world{T: t, variant: v, refuses: map[*mqtttest.Broker]bool{}}
 	w.cfg = mqtt.Config{ClientID: "c", Version: v.version, Resume: v.version < mqtt.V5}
 	if !v.memory {
-		w.cfg.Reconnect = reconnect.Policy{Min: time.Millisecond, Max: 10 * time.Millisecond}
+		w.cfg.Reconnect = quick
 	}
 	for range 2 {
 		b := mqtttest.NewBrokerWith(t, mqtttest.Config{Broker: broker.Config{
@@ -105,17 +120,22 @@ func (w *world) url(i int) string {
 	return w.servers[i].URL()
 }
 
-// dial connects in memory, or with a socket that does not take much ahead.
-func (w *world) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if w.memory {
+// dialer returns a function for the network of one process.
+func (w *world) dialer() func(ctx context.Context, network, address string) (net.Conn, error) {
+	if !w.memory {
+		return dialSmall
+	}
+	dead := new(atomic.Bool)
+	w.dead = dead
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dead.Load() {
+			return nil, errDead
+		}
 		return w.servers[address[0]-'a'].Dial(ctx, network, address)
 	}
-	nc, err := new(net.Dialer).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return nc, nc.(*net.TCPConn).SetWriteBuffer(64 << 10)
 }
+
+var errDead = errors.New("the process was killed")
 
 func (w *world) observe(b *mqtttest.Broker) *mqtt.Subscription {
 	cfg := mqtt.Config{ClientID: "observer"}
@@ -133,11 +153,78 @@ func (w *world) observe(b *mqtttest.Broker) *mqtt.Subscription {
 // connect makes the client.
 func (w *world) connect() {
 	w.Helper()
-	w.cfg.Dial = w.dial
-	client, err := mqtt.Connect(w.Context(), w.url(0), w.cfg)
+	if w.stored {
+		w.disk, w.path = conversation.NewDisk(), filepath.Join(w.TempDir(), "store")
+	}
+	if w.mortal && !w.memory {
+		w.process = startChild(w, w.path)
+		return
+	}
+	w.startHere()
+	require.NoError(w, w.client.WaitConnected(w.Context()))
+	w.process = here{w, running{w.Context(), w.client}}
+}
+
+// startHere makes a client in the process of the test, with the Store that there is.
+func (w *world) startHere() {
+	w.Helper()
+	cfg := w.cfg
+	cfg.Dial = w.dialer()
+	if w.stored {
+		cfg.Store = w.open()
+	}
+	client, err := mqtt.Start(w.url(0), cfg)
 	require.NoError(w, err)
 	w.Cleanup(func() { client.Close() })
 	w.client = client
+}
+
+func (w *world) open() store.Store {
+	if w.memory {
+		return w.disk
+	}
+	s, err := bolt.Open(w.path, bolt.Config{})
+	require.NoError(w, err)
+	w.Cleanup(func() { s.Close() })
+	w.file = s
+	return s
+}
+
+// gone waits until no server has a connection of the client, not even one that it has
+// given up: that would take over the session of a later process.
+func (w *world) gone() {
+	w.Helper()
+	for _, b := range w.servers {
+		w.await("the server to see the end", func() bool { return b.Stats().Connections == 1 }) // the observer
+	}
+}
+
+// succeed is a later process, which finds what the first has left. It returns how the
+// message ends there.
+func (w *world) succeed() (result string) {
+	w.Helper()
+	w.gone()
+	if w.file != nil {
+		require.NoError(w, w.file.Close())
+	}
+	w.refuse(w.servers...) // until it is known what is pending
+	w.startHere()
+	pending := map[*mqtt.Delivery]string{}
+	for m, d := range w.client.Pending() {
+		pending[d] = m.Topic
+	}
+	w.heal()
+	require.NoError(w, w.client.WaitConnected(w.Context()))
+	result = "not pending"
+	for d, topic := range pending {
+		if topic == "t" {
+			_, err := d.Wait(w.Context())
+			result = nameOf(err)
+		}
+	}
+	w.settle()
+	w.ended = w.ended && result != "not pending"
+	return result
 }
 
 // control refuses the client where that is asked for, and records its packets.
@@ -171,7 +258,7 @@ func (w *world) authorize(_ context.Context, a *broker.Access) broker.Decision {
 func (w *world) offline() {
 	w.refuse(w.servers...)
 	w.servers[0].Drop("c")
-	w.await("the loss of the connection", func() bool { return w.client.State() != mqtt.Connected })
+	w.await("the loss of the connection", func() bool { return !w.process.connected() })
 }
 
 func (w *world) refuse(servers ...*mqtttest.Broker) {
@@ -225,7 +312,7 @@ func (w *world) shrink() {
 func (w *world) settle() {
 	w.Helper()
 	if w.client.Err() != nil {
-		w.await("the server to see the end", func() bool { return w.servers[0].Stats().Connected == 1 }) // the observer
+		w.gone()
 		return
 	}
 	require.NoError(w, w.client.Flush(w.Context()))

@@ -29,6 +29,12 @@
 // that fit succeed. Deleting also needs some space before it frees any:
 // Config.MaxSize keeps a store away from the end of its disk.
 //
+// A damaged file is refused, unless Config.Salvage is set: then the records that can be
+// read are kept and the file itself is set aside. A wrong byte costs no record outside
+// its page. A page that is gone, as in a truncated file, also costs the records that only
+// it leads to; if that is the last page of all, the state before the last Commit is
+// kept. No other older record comes back.
+//
 // When the disk fails in a way that leaves it unknown what was written, the File can no
 // longer be used: all calls fail with the same error until the program opens the file
 // again. If damage is found while the File is open, for example because the file was
@@ -93,6 +99,13 @@ type Config struct {
 	// shrink it, the copy takes space besides. Zero means that only the disk limits the
 	// file.
 	MaxSize int64
+
+	// Salvage, if not nil, lets Open replace a damaged or truncated file by a new one
+	// with the records that can be read: those in sound pages that the rest of the file
+	// leads to. The damaged file stays beside it as PATH.damaged1, or with the next free
+	// number. Open calls Salvage with that path and what is wrong with the file. It
+	// then reads all values in order to find damage. If nil, Open refuses a damaged file.
+	Salvage func(aside string, damage error)
 }
 
 // shortestWait is how long Open waits for a lock at least.

@@ -1,6 +1,7 @@
 package bolt_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +19,7 @@ import (
 func init() {
 	children["full disk"] = withFullDisk
 	children["full disk from the beginning"] = withFullDiskFromTheBeginning
+	children["full disk for what is salvaged"] = withFullDiskForWhatIsSalvaged
 	children["no space to set aside"] = withoutSpaceToSetAside
 }
 
@@ -172,4 +174,27 @@ func withoutSpaceToSetAside(path string) error {
 		return fmt.Errorf("the file has %d bytes, had %d, %w", after.Size(), info.Size(), err)
 	}
 	return errors.Join(f.Commit(set("a", "2")), f.Commit(set("a", "1")), f.Close())
+}
+
+func TestAFullDiskLeavesADamagedFileAsItIs(t *testing.T) {
+	o := newOriginal(t, 600)
+	path := filepath.Join(t.TempDir(), "store")
+	damaged := o.content[:len(o.content)-4096]
+	require.NoError(t, os.WriteFile(path, damaged, 0o600))
+	runChild(t, "full disk for what is salvaged", path)
+	require.Equal(t, []string{"store"}, names(t, filepath.Dir(path)))
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(damaged, after))
+}
+
+func withFullDiskForWhatIsSalvaged(path string) error {
+	signal.Ignore(syscall.SIGXFSZ)
+	return limited(syscall.RLIMIT_FSIZE, 100_000, func() error {
+		_, err := bolt.Open(path, bolt.Config{Salvage: func(string, error) { panic("salvaged") }})
+		if err == nil || !strings.Contains(err.Error(), "salvage it") || !strings.Contains(err.Error(), "file too large") {
+			return fmt.Errorf("open: %w", err)
+		}
+		return nil
+	})
 }

@@ -51,6 +51,40 @@ func ExampleOpen() {
 	// greeting: hello <nil>
 }
 
+func ExampleOpen_salvage() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "state.db")
+	s, err := bolt.Open(path, bolt.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(s.Close())
+	fmt.Println(os.Truncate(path, 4096)) // something goes wrong
+
+	_, err = bolt.Open(path, bolt.Config{})
+	fmt.Println(err != nil)
+	s, err = bolt.Open(path, bolt.Config{Salvage: func(aside string, damage error) {
+		fmt.Println(filepath.Base(aside), errors.Is(damage, bolt.ErrDamaged))
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(s.Close())
+	// Output:
+	// <nil>
+	// <nil>
+	// true
+	// state.db.damaged1 true
+	// <nil>
+}
+
 // openTemporary opens a store for an example.
 func openTemporary() (s *bolt.File, remove func()) {
 	dir, err := os.MkdirTemp("", "")

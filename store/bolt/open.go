@@ -100,13 +100,17 @@ func openOnce(path string, config Config, deadline time.Time) (*database, int64,
 	if !info.Mode().IsRegular() {
 		return nil, 0, fmt.Errorf("%w: %s", ErrForeign, info.Mode().Type())
 	}
-	if size := info.Size(); 0 < size && size < smallest {
-		return nil, 0, fmt.Errorf("%w: it has only %d bytes", ErrForeign, size)
-	}
 	var used int64
 	// bbolt makes a database of an empty file.
 	if info.Size() > 0 {
-		if used, err = verifyFile(path, until(deadline)); err != nil {
+		used, err = verifyFile(path, config.Salvage != nil, until(deadline))
+		if config.Salvage != nil && (errors.Is(err, ErrDamaged) || errors.Is(err, ErrForeign) && !errors.Is(err, errAnother)) {
+			if err := salvage(path, config, deadline, err); err != nil {
+				return nil, 0, err
+			}
+			used, err = verifyFile(path, false, until(deadline))
+		}
+		if err != nil {
 			return nil, 0, err
 		}
 	}

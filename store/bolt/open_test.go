@@ -16,7 +16,7 @@ import (
 	"github.com/seed65a45251/mqtt/store/bolt"
 )
 
-func names(t *testing.T, dir string) (names []string) {
+func names(t testing.TB, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)

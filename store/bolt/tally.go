@@ -26,17 +26,20 @@ const (
 	commitBits = 12
 	sumBits    = 36
 	checkBits  = 64 - commitBits - sumBits
+
+	commitMask = 1<<commitBits - 1
+	sumMask    = 1<<sumBits - 1
 )
 
 func (t tally) pack() uint64 {
-	packed := t.commits<<(64-commitBits) | (t.sum&(1<<sumBits-1))<<checkBits
+	packed := t.commits<<(64-commitBits) | (t.sum&sumMask)<<checkBits
 	return packed | scatter(packed)>>(64-checkBits)
 }
 
 // unpack returns the tally that was packed, and whether it was. Zero is none: files of
 // early versions have it.
 func unpack(packed uint64) (tally, bool) {
-	t := tally{commits: packed >> (64 - commitBits), sum: packed >> checkBits & (1<<sumBits - 1)}
+	t := tally{commits: packed >> (64 - commitBits), sum: packed >> checkBits & sumMask}
 	return t, packed != 0 && t.pack() == packed
 }
 
@@ -59,8 +62,14 @@ func scatter(x uint64) uint64 {
 
 // next returns the tally of the Commit that follows.
 func (t tally) next() tally {
-	t.commits = (t.commits + 1) & (1<<commitBits - 1)
+	t.commits = (t.commits + 1) & commitMask
 	return t
+}
+
+// after reports whether t is of a later Commit than other, if not of a much later one.
+func (t tally) after(other tally) bool {
+	d := (t.commits - other.commits) & commitMask
+	return 0 < d && d <= commitMask/2
 }
 
 // tallyOf returns the tally of a bucket, which Open has verified.

@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,11 +12,14 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// verifyFile checks the structure of the file at path, which is not empty, and
-// returns how many bytes are in use. bbolt trusts what it reads: wrong page numbers
+// verifyFile checks the structure of the file at path, which is not empty, and also its
+// values if they are asked for. It returns how many bytes are in use. bbolt trusts what it reads: wrong page numbers
 // or lengths would make it panic, also on goroutines of its own, or loop forever. It
 // therefore gets only files in which every page is where it should be.
-func verifyFile(path string, wait time.Duration) (used int64, err error) {
+func verifyFile(path string, values bool, wait time.Duration) (used int64, err error) {
+	if info, err := os.Stat(path); err == nil && info.Size() < smallest {
+		return 0, fmt.Errorf("%w: it has only %d bytes", ErrForeign, info.Size())
+	}
 	var file *os.File
 	options := bbolt.Options{
 		ReadOnly: true, // it reads the meta pages only
@@ -37,7 +41,7 @@ func verifyFile(path string, wait time.Duration) (used int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	v := verifier{file: file, pageSize: int64(db.Info().PageSize)}
+	v := verifier{file: file, pageSize: int64(db.Info().PageSize), values: values}
 	var root uint64
 	err = guard(func() error {
 		return db.View(func(tx *bbolt.Tx) error {
@@ -52,12 +56,23 @@ func verifyFile(path string, wait time.Duration) (used int64, err error) {
 	if v.pages > uint64(info.Size()/v.pageSize) {
 		return 0, fmt.Errorf("%w: %d pages of %d bytes do not fit into %d", ErrDamaged, v.pages, v.pageSize, info.Size())
 	}
+	if metas, size := readMetas(file); metas[0].ok != metas[1].ok {
+		p := pages{file: file, size: size, n: v.pages}
+		if metas[0].ok && p.newerThan(metas[1], metas[0]) || metas[1].ok && p.newerThan(metas[0], metas[1]) {
+			return 0, fmt.Errorf("%w: the page that leads to the last Commit", ErrDamaged)
+		}
+	}
 	v.seen = make([]uint64, v.pages/64+1)
 	if err := v.page(root, v.bucket, span{}); err != nil {
+		// A wrong byte in the right place makes a bucket of another name.
+		p := pages{file: file, size: v.pageSize, n: v.pages}
+		if _, ours := p.readRoot(root); ours && errors.Is(err, errAnother) && !errors.Is(err, errNewer) {
+			return 0, fmt.Errorf("%w: the bucket of its records", ErrDamaged)
+		}
 		return 0, err
 	}
 	// Zero is the tally of a file that an early version has written.
-	if t, ok := unpack(v.tally); v.tally != 0 && (!ok || t.sum != v.sum&(1<<sumBits-1)) {
+	if t, ok := unpack(v.tally); v.tally != 0 && (!ok || t.sum != v.sum&sumMask) {
 		return 0, fmt.Errorf("%w: its records are not those that were committed", ErrDamaged)
 	}
 	return v.used * v.pageSize, nil
@@ -81,6 +96,7 @@ var order = binary.NativeEndian
 type verifier struct {
 	file     io.ReaderAt
 	pageSize int64
+	values   bool   // also verify these
 	pages    uint64 // number of pages in the file, the first two included
 	seen     []uint64
 	used     int64
@@ -219,10 +235,10 @@ func ascending(low, key, high []byte, strictly bool) bool {
 // follows.
 func (v *verifier) bucket(e element) error {
 	if version, ok := bytes.CutPrefix(e.key, []byte(bucketPrefix)); ok && e.bucket && !bytes.Equal(e.key, bucketName) {
-		return fmt.Errorf("%w: a newer version of this package has written it, in format %q", ErrForeign, version)
+		return fmt.Errorf("%w: a newer version of this package has written it, in format %q", errNewer, version)
 	}
 	if !bytes.Equal(e.key, bucketName) {
-		return fmt.Errorf("%w: it has a bucket %q", ErrForeign, e.key)
+		return fmt.Errorf("%w: it has a bucket %q", errAnother, e.key)
 	}
 	if !e.bucket || e.size < headerSize {
 		return fmt.Errorf("%w: the records are no bucket", ErrDamaged)
@@ -247,9 +263,17 @@ func (v *verifier) record(e element) error {
 	if e.bucket || e.size < checksumSize {
 		return fmt.Errorf("%w: %q is no record", ErrDamaged, e.key)
 	}
-	checksum, err := e.node.bytes(e.at, checksumSize)
-	if err == nil {
-		v.sum += numberOf(checksum)
+	size := int64(checksumSize)
+	if v.values {
+		size = e.size
+	}
+	sealed, err := e.node.bytes(e.at, size)
+	if err != nil {
+		return err
+	}
+	v.sum += numberOf(sealed)
+	if v.values {
+		_, err = unseal(e.key, sealed)
 	}
 	return err
 }

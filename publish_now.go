@@ -47,7 +47,7 @@ func (c *Client) submitNow(d *Delivery, wait bool) error {
 	case err != nil:
 	case c.engine.outbox == nil:
 		err = ErrNotConnected
-	case c.keeper.behindLocked():
+	case c.keeper.behindLocked() || c.waitingLocked():
 		err = errMustWait
 	default:
 		c.engine.Sender.Submit(&d.out, nowIf(!d.out.Expires.IsZero()))
@@ -63,6 +63,12 @@ func (c *Client) submitNow(d *Delivery, wait bool) error {
 		direct.writeDirect(&d.out)
 	}
 	return err
+}
+
+// waitingLocked says whether the queue has messages.
+func (c *Client) waitingLocked() bool {
+	n, _ := c.engine.Sender.Queued()
+	return n > 0
 }
 
 // submitLocked hands d to the engine, for which the queue has capacity. record goes to the

@@ -218,3 +218,20 @@ func TestQoS0MayHaveAnAgeOfItsOwn(t *testing.T) {
 		wantExpiredAfter(t, 7e9, kept)
 	})
 }
+
+// A message that may not wait once took the place of the one that waited, and left.
+func TestAMessageThatMayNotWaitLeavesTheLatestAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		latest(func(cfg *mqtt.Config) { cfg.QueueMessages = 1 })(&cfg)
+		client, conn := OpenWith(t, srv, cfg, &wire.Connack{ReceiveMaximum: 1})
+		publishTo(t, client, 1, "first")
+		conn.Want(To("first", Pub(1, 1, "0")))
+		all := publishTo(t, client, 1, "a a")
+		wantStill(t, all, 1)
+		_, err := client.PublishAsync(t.Context(), &mqtt.Message{Topic: "a", QoS: 1, NotQueued: true})
+		require.ErrorIs(t, err, mqtt.ErrQueueFull)
+		wantStill(t, append(all, publishTo(t, client, 1, "a")...), 2)
+	})
+}

@@ -49,6 +49,12 @@ type ClientSettings struct {
 	// AlwaysSubscribe repeats SUBSCRIBE on every connection before 5.0, too. This
 	// brings the retained messages again. On 5.0 it is always repeated.
 	AlwaysSubscribe bool
+	// Retry decides about each message that the server refuses. If nil, they are
+	// completed.
+	Retry Retry
+	// RetryFor limits how long a message waits to be sent again, from its first refusal
+	// on. It then completes with ErrExpired. Zero means no limit.
+	RetryFor time.Duration
 	// Journal is told what a later process must know. If nil, the session ends with
 	// this one.
 	Journal Journal

@@ -99,6 +99,9 @@ func senderInvariants(s *Sender) error {
 	if s.resend != nil && s.resend.state != outgoingPublished {
 		return errors.New("resend points at a message that is not published")
 	}
+	if err := retryInvariants(s, open); err != nil {
+		return err
+	}
 	used := len(s.ids.requests)
 	for id, o := range s.ids.messages {
 		if o == nil {
@@ -194,6 +197,44 @@ func waitingInvariants(s *Sender) error {
 	for c, n := range latest {
 		if n != len(s.latest[c]) {
 			return fmt.Errorf("%d topics wait, noted %d", n, len(s.latest[c]))
+		}
+	}
+	return nil
+}
+
+func retryInvariants(s *Sender, open map[*Outgoing]bool) error {
+	r := s.retries
+	if r == nil {
+		return nil
+	}
+	if len(r.topics) == 0 {
+		return errors.New("retries without a topic")
+	}
+	last := uint64(0)
+	for topic, t := range r.topics {
+		last = 0
+		if len(t.refused) == 0 {
+			return fmt.Errorf("topic %q is held for nothing", topic)
+		}
+		for _, m := range t.refused {
+			if !open[m.message] || m.message.Publish.Topic != topic || m.message.seq <= last {
+				return fmt.Errorf("topic %q: refused message %d is out of place", topic, m.message.seq)
+			}
+			last = m.message.seq
+		}
+	}
+	passed := true
+	last = 0
+	for o := s.queue.head; o != nil; o = o.next {
+		if o.seq <= last {
+			return fmt.Errorf("queue: message %d is out of order", o.seq)
+		}
+		last = o.seq
+		if o == r.next {
+			passed = false
+		}
+		if passed && r.topic(o) == nil {
+			return fmt.Errorf("message %d waits for a refusal that is over", o.seq)
 		}
 	}
 	return nil

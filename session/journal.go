@@ -10,7 +10,8 @@ package session
 type Journal interface {
 	// Exchange says that the exchange of o has come further: o has got the packet
 	// identifier with which it is sent, its PUBREC has come (see [Outgoing.Released]),
-	// or it starts anew (its identifier is 0). It is called for messages whose owner set
+	// or it starts anew: its identifier is 0, and [Outgoing.Sent] says whether the server may
+	// have it nevertheless. It is called for messages whose owner set
 	// Durable and for those at QoS 2.
 	Exchange(o *Outgoing)
 	// End says that o is completed: see [Outgoing.Result]. It is called where Exchange

@@ -145,3 +145,28 @@ func (o *Outgoing) present() *blame {
 	}
 	return &o.blames[0]
 }
+
+// insert puts o in its place by number.
+func (l *outgoingList) insert(o *Outgoing) {
+	at := l.head
+	for at != nil && at.seq < o.seq {
+		at = at.next
+	}
+	l.insertBefore(o, at)
+}
+
+// insertBefore puts o before at; nil: at the end.
+func (l *outgoingList) insertBefore(o, at *Outgoing) {
+	if at == nil {
+		l.push(o)
+		return
+	}
+	o.prev, o.next = at.prev, at
+	if at.prev == nil {
+		l.head = o
+	} else {
+		at.prev.next = o
+	}
+	at.prev = o
+	l.len++
+}

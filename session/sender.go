@@ -42,6 +42,10 @@ type Sender struct {
 	failLost    bool          // see ClientSettings.FailLost
 	gate        func() uint64 // see SetGate; nil: open
 	journal     Journal       // see ClientSettings.Journal
+	retry       Retry         // see ClientSettings.Retry
+	retryFor    time.Duration // see ClientSettings.RetryFor
+	retries     *retries      // nil: no message waits because of a refusal
+	renewed     uint64        // messages up to this number may have been sent in a session that is over
 }
 
 // quota counts the open QoS 1 and 2 messages of one connection.
@@ -84,7 +88,10 @@ func (s *Sender) Submit(o *Outgoing, now time.Time) {
 	o.Publish.Duplicate = false
 	o.cost = o.Publish.Cost()
 	s.queue.push(o)
-	if o.recorded && o.prev != nil && !o.prev.recorded {
+	if s.retries != nil {
+		s.retries.joined(o)
+	}
+	if o.recorded && (o.prev != nil && !o.prev.recorded || s.retries.topic(o) != nil) {
 		s.unreserve(o)
 	}
 	s.queuedBytes += o.size()
@@ -102,8 +109,15 @@ func (s *Sender) Withdraw(o *Outgoing) bool {
 	if o.Publish.PacketID != 0 {
 		s.ids.freeMessage(o)
 	}
+	held := s.retries.topic(o) != nil
+	if held {
+		s.retries.completed(s, o)
+	}
 	o.state = outgoingIdle
 	s.noteEnd(o)
+	if held {
+		s.Pump(time.Time{}) // others may have waited behind it
+	}
 	return true
 }
 
@@ -178,6 +192,9 @@ func (s *Sender) Pump(now time.Time) {
 	if !s.link.open {
 		return
 	}
+	if s.retries != nil {
+		s.retries.wake(s)
+	}
 	last := s.lastPassable()
 	s.releaseAgain()
 	for s.rerelease == nil && s.resend != nil && s.resend.seq <= last && s.mayPublish(s.resend) {
@@ -185,8 +202,14 @@ func (s *Sender) Pump(now time.Time) {
 		s.resend = o.next
 		s.publishAgain(o)
 	}
-	for !s.repeating() && s.queue.head != nil && s.queue.head.seq <= last && !s.link.full() {
+	for !s.repeating() && !s.link.full() {
 		o := s.queue.head
+		if s.retries != nil {
+			o = s.retries.first(s)
+		}
+		if o == nil || o.seq > last {
+			return
+		}
 		if o.Publish.QoS == wire.AtMostOnce && s.link.holdQoS0 || o.Publish.QoS > wire.AtMostOnce && !s.mayPublish(o) {
 			return
 		}
@@ -244,7 +267,7 @@ func (s *Sender) publish(o *Outgoing) bool {
 		o.Publish.PacketID = id
 	}
 	if o.Publish.QoS == wire.ExactlyOnce && s.inherited.holds(o.Publish.PacketID) {
-		s.releaseAhead()
+		s.releaseAhead(o)
 		return false
 	}
 	s.dequeue(o)
@@ -330,6 +353,9 @@ func (s *Sender) uncount(o *Outgoing) {
 }
 
 func (s *Sender) dequeue(o *Outgoing) {
+	if s.retries != nil {
+		s.retries.left(o)
+	}
 	s.queue.remove(o)
 	s.queuedBytes -= o.size()
 	if o.due > 0 {
@@ -342,6 +368,12 @@ func (s *Sender) dequeue(o *Outgoing) {
 
 // finish ends an exchange and frees its identifier and its quota.
 func (s *Sender) finish(o *Outgoing, from *outgoingList, r Result) {
+	s.endExchange(o, from)
+	s.complete(o, r)
+}
+
+// endExchange takes o out of from.
+func (s *Sender) endExchange(o *Outgoing, from *outgoingList) {
 	if s.resend == o {
 		s.resend = o.next
 	}
@@ -353,7 +385,6 @@ func (s *Sender) finish(o *Outgoing, from *outgoingList, r Result) {
 	from.remove(o)
 	s.ids.freeMessage(o)
 	s.uncount(o)
-	s.complete(o, r)
 }
 
 func (s *Sender) complete(o *Outgoing, r Result) {
@@ -361,6 +392,9 @@ func (s *Sender) complete(o *Outgoing, r Result) {
 		s.ids.freeMessage(o) // the message was never sent
 	}
 	s.clearUnanswered(o)
+	if s.retries != nil {
+		s.retries.completed(s, o)
+	}
 	o.state = outgoingIdle
 	o.Complete(r)
 	s.noteEnd(o)

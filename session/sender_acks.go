@@ -17,7 +17,7 @@ func (s *Sender) Puback(p *wire.Puback) error {
 			return err
 		}
 	}
-	s.finish(o, &s.published, resultOf(wire.TypePuback, p.ReasonCode, p.ReasonString, p.UserProperties))
+	s.finishPublished(o, resultOf(wire.TypePuback, p.ReasonCode, p.ReasonString, p.UserProperties))
 	s.Pump(s.now)
 	return nil
 }
@@ -48,7 +48,7 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 			return protocolError(wire.TypePubrec, wire.ProtocolError, "failure in a repeated PUBREC for packet %d", p.PacketID)
 		}
 		// [MQTT-4.3.3-4] a failure ends the exchange without PUBREL.
-		s.finish(o, &s.published, resultOf(wire.TypePubrec, p.ReasonCode, p.ReasonString, p.UserProperties))
+		s.finishPublished(o, resultOf(wire.TypePubrec, p.ReasonCode, p.ReasonString, p.UserProperties))
 		s.Pump(s.now)
 		return nil
 	}

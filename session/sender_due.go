@@ -26,23 +26,32 @@ const keptDue = 64
 // errTooLong ends a message that WaitUntil gave less time than its expiry interval.
 var errTooLong = fmt.Errorf("%w: it waited too long to be sent", ErrExpired)
 
-// Deadline returns when [Sender.DropExpired] has something to drop. Zero means never. Only
+// Deadline returns when [Sender.DropExpired] has something to drop, or [Sender.Pump] a
+// message to send that the server had refused. Zero means never. Only
 // the sender of a [Client] keeps that time.
 func (s *Sender) Deadline() time.Time {
-	if len(s.due.places) == 0 {
-		return time.Time{}
+	var at time.Time
+	if len(s.due.places) > 0 {
+		at = s.due.places[0].at
 	}
-	return s.due.places[0].at
+	if s.retries != nil && s.link.open {
+		at = earlier(at, s.retries.at)
+	}
+	return at
 }
 
 // WaitUntil limits how long o waits to be sent. At that time [Sender.DropExpired] completes
 // it with [ErrExpired], as when its expiry interval ends. It does nothing if o is not in the
 // queue or was sent before.
 func (s *Sender) WaitUntil(o *Outgoing, at time.Time) {
-	if !o.Queued() || o.sent || !s.due.on {
-		return
+	if o.Queued() && !o.sent {
+		s.limitWait(o, at)
 	}
+}
+
+func (s *Sender) limitWait(o *Outgoing, at time.Time) {
 	switch {
+	case !s.due.on:
 	case o.due == 0:
 		s.due.add(o, at)
 	case at.Before(s.due.places[o.due-1].at):
@@ -73,9 +82,9 @@ func (s *Sender) expired(o *Outgoing, now time.Time) error {
 	case now.IsZero():
 		return nil
 	case !o.Expires.IsZero() && !now.Before(o.Expires):
-		return ErrExpired
+		return afterRefusal(o, ErrExpired)
 	case o.due > 0 && !now.Before(s.due.places[o.due-1].at):
-		return errTooLong
+		return afterRefusal(o, errTooLong)
 	}
 	return nil
 }

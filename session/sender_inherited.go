@@ -41,11 +41,11 @@ func (in *inherited) free(id uint16) {
 // releaseMost is how many identifiers are released together.
 const releaseMost = 256
 
-// releaseAhead gives identifiers to the messages at the head of the queue and
+// releaseAhead gives identifiers to o and the messages behind it in the queue, and
 // releases those that the peer may hold.
-func (s *Sender) releaseAhead() {
+func (s *Sender) releaseAhead(o *Outgoing) {
 	most := min(s.quota.limit-s.quota.used, releaseMost)
-	for o := s.queue.head; o != nil && most > 0; o = o.next {
+	for ; o != nil && most > 0; o = o.next {
 		if o.Publish.QoS != wire.ExactlyOnce || o.Durable && s.journal == nil {
 			continue
 		}

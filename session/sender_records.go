@@ -41,7 +41,7 @@ const recordAhead = 256
 // the order of the calls of Reserve.
 func (s *Sender) Reserve(o *Outgoing) bool {
 	w := s.recordQueue()
-	free := s.link.open && s.queue.len == 0 && !s.repeating() && w.awaited == 0 && s.quota.used+w.reserved < s.quota.limit
+	free := s.link.open && s.queue.len == 0 && s.retries == nil && !s.repeating() && w.awaited == 0 && s.quota.used+w.reserved < s.quota.limit
 	id := uint16(0)
 	if free {
 		id = s.ids.takeForMessage()
@@ -104,7 +104,7 @@ func (s *Sender) Recorded(o *Outgoing) {
 }
 
 // Restore adds a durable message of an earlier process. If its Publish has a packet
-// identifier, it may have been sent. released says that its PUBREC had come. Call
+// identifier, or is marked as a duplicate, it may have been sent. released says that its PUBREC had come. Call
 // Restore before any connection, for the messages in the order in which they were
 // submitted, and for released ones in the order of their PUBRECs. It returns false if
 // the identifier is in use.
@@ -118,9 +118,12 @@ func (s *Sender) Restore(o *Outgoing, released bool) bool {
 	switch {
 	case id == 0:
 		o.state = outgoingQueued
+		o.sent, o.Publish.Duplicate = o.Publish.Duplicate, false
 		s.queue.push(o)
 		s.queuedBytes += o.size()
-		s.enter(o)
+		if !o.sent {
+			s.enter(o)
+		}
 		s.awaitDue(o)
 		return true
 	case released:

@@ -60,6 +60,7 @@ func (s *Sender) repeat() {
 	for o := s.published.head; o != nil; o = o.next {
 		o.Publish.Duplicate = true
 	}
+	s.precede()
 	s.resend = s.published.head
 	s.rerelease, s.probeDue = s.released.head, true
 }
@@ -140,8 +141,16 @@ func (s *Sender) requeue(match func(*Outgoing) bool) {
 		}
 	}
 	sortBySeq(open)
-	s.queue.prepend(open)
+	if first := s.queue.head; len(open) > 0 && first != nil && first.seq < open[len(open)-1].seq {
+		s.queue.merge(open)
+	} else {
+		s.queue.prepend(open)
+	}
+	if s.retries != nil {
+		s.retries.next = s.queue.head
+	}
 	if len(open) > 0 {
+		s.renewed = max(s.renewed, open[len(open)-1].seq)
 		s.unreserve(s.queue.head)
 	}
 	for _, o := range open {

@@ -19,7 +19,7 @@
 //
 //	Ch               the header: client identifier, identity, sessions of servers
 //	Cm number        a message to be sent, with its topic in full
-//	Ce number        its exchange: packet identifier, state
+//	Ce number        its exchange: packet identifier, state; or that it was sent before
 //	Cx identifier    an identifier in use by a message that is not recorded
 //	Cr server id     a received QoS 2 message, or the number of the next
 //	Ca n             spare space, given up when the Store is full

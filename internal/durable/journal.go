@@ -86,7 +86,11 @@ func (j *Journal) Exchange(o *session.Outgoing) {
 		// Late: under the old identifier the message would be repeated, and the server
 		// has forgotten it or takes it for new. But what is sent next may use the
 		// identifier.
-		j.note(remove(numberKey(keyExchange, o.Seq())))
+		if o.Sent() {
+			j.note(put(numberKey(keyExchange, o.Seq()), exchange{}.encode()))
+		} else {
+			j.note(remove(numberKey(keyExchange, o.Seq())))
+		}
 	default:
 		e := exchange{id: id}
 		if o.Released() {

@@ -16,7 +16,19 @@ import (
 const (
 	windowMessages = 1024
 	windowBytes    = 4 << 20
+
+	// heldFactor is how much larger the window is while messages wait because of a
+	// refusal, so that others can pass them.
+	heldFactor = 8
 )
+
+// window returns how much of the line the engine may have.
+func (j *Journal) window() (messages, bytes int) {
+	if j.client.Sender.Holding() {
+		return heldFactor * windowMessages, heldFactor * windowBytes
+	}
+	return windowMessages, windowBytes
+}
 
 // line is the messages that are in the Store and not in the engine. They follow all that
 // are in the engine.
@@ -52,7 +64,8 @@ func (l *line) size() (messages, bytes int) { return l.messages + len(l.unstored
 // windowOpen reports whether the engine takes more messages.
 func (j *Journal) windowOpen() bool {
 	messages, bytes := j.client.Sender.Queued()
-	return messages < windowMessages && (messages == 0 || bytes < windowBytes)
+	mostMessages, mostBytes := j.window()
+	return messages < mostMessages && (messages == 0 || bytes < mostBytes)
 }
 
 // push adds a message behind all others.
@@ -155,7 +168,8 @@ type lined struct {
 func (j *Journal) Hungry() bool {
 	l := &j.line
 	messages, bytes := j.client.Sender.Queued()
-	return l.messages > 0 && !l.reading && messages <= windowMessages/2 && bytes <= windowBytes/2
+	mostMessages, mostBytes := j.window()
+	return l.messages > 0 && !l.reading && messages <= mostMessages/2 && bytes <= mostBytes/2
 }
 
 // NextBlock returns what is to be read next; nil: nothing is. Read and Refill have to

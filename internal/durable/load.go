@@ -14,6 +14,7 @@ import (
 // found is what an earlier process has left.
 type found struct {
 	exchanges map[uint64]exchange
+	exchanged uint64      // the largest number of them
 	open      []recovered // messages with an exchange
 	waiting   []recovered // the first that have none
 	unstored  []uint16
@@ -25,6 +26,7 @@ type found struct {
 type recovered struct {
 	number   uint64
 	exchange exchange
+	sent     bool // it has or had an exchange
 	message  message
 }
 
@@ -85,6 +87,7 @@ func (j *Journal) readExchanges(string) error {
 			return err
 		}
 		j.found.exchanges[number] = e
+		j.found.exchanged = max(j.found.exchanged, number)
 		j.releases = max(j.releases, e.released)
 		return nil
 	})
@@ -135,10 +138,11 @@ func (j *Journal) readMessages(string) error {
 			return err
 		}
 		f.last = max(f.last, number)
-		e, open := f.exchanges[number]
+		e, sent := f.exchanges[number]
+		open := e.id != 0
 		size := m.publish.Cost()
 		switch {
-		case open:
+		case open || number < f.exchanged: // it goes before others that the engine has
 		case j.line.messages > 0 || len(f.waiting) >= windowMessages || bytes > windowBytes:
 			j.line.add(number, size)
 			j.awaitDue(number, &m)
@@ -147,7 +151,7 @@ func (j *Journal) readMessages(string) error {
 			bytes += size
 		}
 		m, _ = decodeMessage(&kept, slices.Clone(v))
-		if r := (recovered{number, e, m}); open {
+		if r := (recovered{number, e, sent, m}); open {
 			f.open = append(f.open, r)
 		} else {
 			f.waiting = append(f.waiting, r)
@@ -171,12 +175,16 @@ func (j *Journal) prepare(clientID string) error {
 		ops = append(ops, asideOps(r)...)
 	}
 	there := make(map[uint64]bool)
-	for _, r := range j.found.open {
+	for _, r := range slices.Concat(j.found.open, j.found.waiting) {
 		there[r.number] = true
 	}
 	for number, e := range j.found.exchanges {
 		if !there[number] { // its message cannot be read
-			ops = append(ops, remove(numberKey(keyExchange, number)), put(identifierKey(e.id), seal(begin(0))))
+			ops = append(ops, remove(numberKey(keyExchange, number)))
+			if e.id == 0 {
+				continue
+			}
+			ops = append(ops, put(identifierKey(e.id), seal(begin(0))))
 			j.found.unstored = append(j.found.unstored, e.id)
 		}
 	}
@@ -260,9 +268,9 @@ func (j *Journal) restoreUnstored(id uint16) {
 func (j *Journal) restore(r recovered) {
 	o := j.owner.New()
 	o.Publish, o.Expires, o.Durable = r.message.publish, r.message.expires, true
-	o.Publish.PacketID = r.exchange.id
+	o.Publish.PacketID, o.Publish.Duplicate = r.exchange.id, r.sent && r.exchange.id == 0
 	if !j.client.Sender.Continue(o, r.number, r.exchange.released > 0) {
-		o.Publish.PacketID = 0 // another message has it: this one starts anew
+		o.Publish.PacketID, o.Publish.Duplicate = 0, true // another message has it: this one starts anew
 		j.client.Sender.Continue(o, r.number, false)
 		j.note(remove(numberKey(keyExchange, r.number)))
 	}

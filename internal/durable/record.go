@@ -140,7 +140,7 @@ func decodeMessage(d *wire.Decoder, v []byte) (m message, err error) {
 
 // exchange is how far the exchange of a message is.
 type exchange struct {
-	id       uint16
+	id       uint16 // 0: it is over without success, and the server may have the message all the same
 	released uint64 // PUBRECs are numbered as they come; 0: none has come
 }
 
@@ -154,7 +154,7 @@ func decodeExchange(v []byte) (exchange, error) {
 	if err != nil {
 		return exchange{}, err
 	}
-	if len(b) != 10 || binary.BigEndian.Uint16(b) == 0 {
+	if len(b) != 10 {
 		return exchange{}, errDamaged
 	}
 	return exchange{binary.BigEndian.Uint16(b), binary.BigEndian.Uint64(b[2:])}, nil

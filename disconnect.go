@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
 
@@ -30,27 +29,40 @@ func (c *Client) closeFor(err error) {
 	wait()
 }
 
-// Disconnect ends the client in order. It waits until everything accepted for
-// publishing is acknowledged. Where the server keeps the session, it unsubscribes
-// shared filters and waits for the answer or the end of the connection. Then it ends
-// the Subscriptions, sends DISCONNECT and closes like Close.
+// Disconnect ends the client in order. Until ctx ends, it does this:
 //
-// A message that Stream, Messages or Next has handed over is acknowledged before that.
-// Where the session stays (Config.Resume), Disconnect also waits until the server has
-// every acknowledgement and has ended the exchanges of QoS 2. It makes a new connection
-// if need be, and waits at most for Config.WriteTimeout. Then the next process gets
-// none of these messages. Messages that no consumer has taken stay with the server. So
-// do those that a loop over All, or a holder of a ManualAck message, is still busy
-// with. Functions of Handle have a second to return.
+//   - It takes over no more messages. What comes from now on stays with the server. Shared
+//     filters are unsubscribed first, so that other members get it. New Subscriptions fail
+//     with ErrClosed.
+//   - It lets the consumers take what was received and waits until they are done with it.
+//     They may publish, and send Requests, meanwhile.
+//   - It takes no more messages for publishing, and no more Requests. It waits for the
+//     responses to the Requests under way, and for the server's acknowledgement of
+//     everything that was accepted.
+//   - Where the session stays (Config.Resume), it waits until the server has every
+//     acknowledgement and has ended the exchanges of QoS 2. It makes a new connection if
+//     need be, and waits at most for Config.WriteTimeout. Then the next process gets none
+//     of these messages.
+//
+// Then it sends DISCONNECT and closes like Close. The client ends in any case. The error
+// has an *UnfinishedError, which counts what was left, or says like that of Flush how
+// many QoS 0 messages were lost.
+//
+// A Subscription has a consumer while a Stream or Messages is open, a loop over All or a
+// Handle or Respond runs, and once Next was called, until its context ends. Nobody is
+// waited for where there is none. A consumer is done with a message when it is
+// acknowledged: when Stream, Messages or Next have handed it over, when the body of All or
+// the function of Handle has returned, and with ManualAck when the program says so. So
+// end a Stream that is not read any more before Disconnect. A call of Disconnect from
+// such a body or function waits for itself. So that it does not wait forever where ctx
+// has no deadline, it then gives up when nothing was taken or finished for
+// Config.WriteTimeout.
 //
 // The reason is Success unless one is given. DisconnectWithWill asks the server to
 // publish the will all the same. (Before 5.0 DISCONNECT has no reason. With any but
 // Success the connection is then closed without DISCONNECT, and the server publishes
 // the will.) A reason that a client cannot give is refused with ErrInvalid, and the
 // client lives on.
-//
-// When ctx ends first, the client is closed nevertheless. The error says what was left
-// or, like that of Flush, how many QoS 0 messages were lost.
 func (c *Client) Disconnect(ctx context.Context, reason ...ReasonCode) error {
 	o := DisconnectOptions{}
 	if len(reason) > 0 {
@@ -81,25 +93,19 @@ func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error 
 	if err != nil {
 		return &requestError{"disconnect", "", false, err}
 	}
+	c.engine.mu.Lock()
+	ended := c.engine.ended != nil
+	c.engine.mu.Unlock()
+	if ended {
+		return nil
+	}
 	own := c.disconnectOwn(ctx, o)
-	err = c.flush(ctx)
-	if late := c.leaveShared(ctx, p); err == nil {
-		err = late
-	}
-	c.inbox.cut(ErrClosed)
-	c.inbox.handlers.wait(ctx, leaveTimeout)
-	if err == nil {
-		err = c.flush(ctx) // what consumers have published meanwhile
-	}
-	if left := c.awaitReleased(ctx, p); err == nil {
-		err = left
-	}
-	if left := own(); err == nil {
-		err = left
-	}
-	c.leave(p, ErrClosed)
+	e := ending{client: c, packet: p}
+	e.do(ctx)
+	e.addOwn(own())
+	received := c.leave(p, ErrClosed)
 	<-c.done
-	return err
+	return e.result(ctx, received)
 }
 
 func (c *Client) disconnectPacket(o *DisconnectOptions) (*wire.Disconnect, error) {
@@ -143,22 +149,36 @@ func checkDisconnect(code ReasonCode) error {
 	return invalid("reason code", "a client cannot give %v", code)
 }
 
-// leave begins the end of the client with err.
-func (c *Client) leave(p *wire.Disconnect, err error) {
+// leave begins the end of the client with err. It returns how many received messages are
+// left; see UnfinishedError.
+func (c *Client) leave(p *wire.Disconnect, err error) (received int) {
 	var k *conn
 	c.engine.do(func(engine *session.Client) {
 		c.engine.endLocked(err)
+		c.holds.handLocked(engine) // what is acknowledged later comes too late
+		received = c.unfinishedLocked(p)
 		if k = c.conn; k != nil {
-			c.holds.handLocked(engine)
 			c.bufferDisconnectLocked(p)
 			k.leaveLocked(ErrClosed)
 		}
 	})
 	if k == nil {
 		c.cancel(ErrClosed)
-		return
+		return received
 	}
 	k.limitLeaving()
+	return received
+}
+
+// unfinishedLocked returns how many received messages are not finished. Where the session
+// ends with the DISCONNECT p, what the server does not know any more does not count.
+// Called with engine.mu held.
+func (c *Client) unfinishedLocked(p *wire.Disconnect) int {
+	held, waiting := c.engine.Receiver.Unacknowledged()
+	if !c.keepsSessionLocked(p) {
+		return held
+	}
+	return held + waiting + c.engine.Receiver.Owed()
 }
 
 // bufferDisconnectLocked puts DISCONNECT behind what waits to be written.
@@ -188,39 +208,6 @@ func (c *Client) bufferDisconnectLocked(p *wire.Disconnect) {
 // acknowledgements of what consumers have are collected, and only then DISCONNECT
 // goes out. So no message that somebody has is left to the next process.
 
-// leaveShared ends shared filters for Disconnect: consumers can still take what the server
-// sends before its answer. Without a connection, and when it is lost, there is
-// nothing to wait for.
-func (c *Client) leaveShared(ctx context.Context, p *wire.Disconnect) error {
-	var k *conn
-	u := &leaving{done: make(chan struct{})}
-	c.engine.do(func(*session.Client) {
-		if c.engine.ending != nil || c.conn == nil || !c.keepsSessionLocked(p) {
-			return
-		}
-		if leave := c.inbox.withdrawLocked(); leave != nil {
-			leave.Owner, k = u, c.conn
-		}
-	})
-	for k != nil {
-		c.engine.mu.Lock()
-		if c.conn != k {
-			c.engine.mu.Unlock()
-			return nil
-		}
-		progress := k.outbox.progressLocked()
-		c.engine.mu.Unlock()
-		select {
-		case <-u.done: // whatever the server says
-			return nil
-		case <-progress:
-		case <-ctx.Done():
-			return &requestError{"disconnect", "", true, fmt.Errorf("shared filters not unsubscribed: %w", context.Cause(ctx))}
-		}
-	}
-	return nil
-}
-
 // keepsSessionLocked says whether the session outlives the DISCONNECT p. Called with engine.mu
 // held.
 func (c *Client) keepsSessionLocked(p *wire.Disconnect) bool {
@@ -228,41 +215,4 @@ func (c *Client) keepsSessionLocked(p *wire.Disconnect) bool {
 		return c.cfg.Resume
 	}
 	return *p.SessionExpiryInterval > 0
-}
-
-// awaitReleased waits until the server knows of all that consumers have: until it has
-// every acknowledgement that can be sent, and has ended the exchanges of QoS 2. It
-// gives up after Config.WriteTimeout. Where the session ends with the DISCONNECT p it
-// does not wait.
-func (c *Client) awaitReleased(ctx context.Context, p *wire.Disconnect) error {
-	done := make(chan struct{})
-	stays := false
-	c.engine.do(func(engine *session.Client) {
-		c.holds.handLocked(engine)
-		if stays = c.keepsSessionLocked(p); stays {
-			c.engine.owed = append(c.engine.owed, done)
-		}
-	})
-	if !stays {
-		return nil
-	}
-	timer := time.NewTimer(c.cfg.WriteTimeout)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-timer.C: // a server that does not answer
-		return nil
-	case <-c.ctx.Done():
-		return nil
-	case <-ctx.Done():
-	}
-	c.engine.mu.Lock()
-	defer c.engine.mu.Unlock()
-	n := c.engine.Receiver.Owed()
-	if n == 0 {
-		return nil
-	}
-	return &requestError{"disconnect", "", true,
-		fmt.Errorf("%d received messages whose exchange is not finished: %w", n, context.Cause(ctx))}
 }

@@ -480,7 +480,7 @@ func TestDisconnectClosesWhenItsContextEnds(t *testing.T) {
 		conn.WantDisconnect(wire.NormalDisconnection)
 		err := end.Wait()
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "1 messages not acknowledged")
+		require.ErrorContains(t, err, "1 published messages unfinished")
 		_, err = d.Wait(t.Context())
 		require.ErrorIs(t, err, mqtt.ErrClosed)
 		require.False(t, mqtt.NotSent(err))

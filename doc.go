@@ -143,9 +143,11 @@
 //	PublishOnce            as Connect; as Publish, for each       true if none was sent
 //	                       message
 //	ReceiveOnce            as Connect, Subscribe and Next         n/a
-//	Flush, Disconnect,     context ended, ErrClosed;              false
-//	DisconnectWith         ErrConnectionLost: QoS 0 messages
+//	Flush                  context ended, ErrClosed;              false
+//	                       ErrConnectionLost: QoS 0 messages
 //	                       were not written
+//	Disconnect,            *UnfinishedError: what was left;       false
+//	DisconnectWith         ErrConnectionLost as above
 //	Disconnect, -With      ErrInvalid: nothing was done           true
 //	Message.Ack            ErrStale: the session is gone          n/a
 //	Next, All              context ended, ErrClosed, what ended   n/a

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"sync"
 
+	"github.com/seed65a45251/mqtt/internal/capacity"
 	"github.com/seed65a45251/mqtt/session"
 )
 
@@ -19,14 +20,16 @@ type engine struct {
 	mu sync.Mutex // guards all below, and what says so elsewhere
 	*session.Client
 
-	ending  error   // why no more requests are taken; nil: they are
-	ended   error   // why nothing is sent any more; nil: it is
-	outbox  *outbox // of the established connection; nil: there is none
-	queue   publishQueue
-	flushes flushes
-	keeper  *keeper // nil: there is no Store
-	alarm   alarm
-	owed    []chan struct{} // closed when the server is owed nothing
+	refusing error    // why no more messages are taken, except for those that wait already; nil: they are
+	refused  progress // something has happened while refusing is set
+	ending   error    // why no more requests are taken; nil: they are
+	ended    error    // why nothing is sent any more; nil: it is
+	outbox   *outbox  // of the established connection; nil: there is none
+	queue    publishQueue
+	flushes  flushes
+	keeper   *keeper // nil: there is no Store
+	alarm    alarm
+	owed     []chan struct{} // closed when the server is owed nothing
 }
 
 // do calls f under the lock, and notifies the owners after unlocking. f must neither
@@ -42,8 +45,12 @@ func (e *engine) do(f func(*session.Client)) {
 // notifies. n is the caller's and may be reused.
 func (e *engine) unlock(n *notices) {
 	e.collectLocked(n)
+	ending := e.refusing != nil
 	e.mu.Unlock()
 	n.send()
+	if ending {
+		e.refused.made()
+	}
 }
 
 // noticesPool has notices for goroutines that live as long as a connection: what they
@@ -63,7 +70,24 @@ func (e *engine) endLocked(err error) error {
 	if e.ending == nil {
 		e.ending = err
 	}
+	e.refuseLocked(err)
 	return e.ending
+}
+
+// refuseLocked says that no more messages are taken because of err. Those that were taken
+// are sent, and those that wait for capacity go on waiting.
+func (e *engine) refuseLocked(err error) {
+	if e.refusing == nil {
+		e.refusing = err
+	}
+}
+
+// waited says whether publishers wait for capacity.
+func (e *engine) waited() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w := &e.queue.waiters
+	return w.Any() || w.Offered(capacity.AtMostOnce).Messages+w.Offered(capacity.Acknowledged).Messages > 0
 }
 
 // endingCause returns why no more requests are taken; nil: they are.

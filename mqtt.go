@@ -31,6 +31,7 @@ type Client struct {
 	status       status       // likewise
 	counters     counters     // likewise, except what is atomic
 	lossReported uint64       // of Sender.Lost, what Flush has told; likewise
+	unsent       int          // published messages that were unfinished at the end; likewise
 	logger       *slog.Logger // names the client
 	tolerance    tolerance
 
@@ -109,6 +110,7 @@ func (c *Client) openInbox() {
 	c.router.init(c.cfg.FilterPrefixes, c.cfg.Resume)
 	b := &c.inbox
 	b.engine, b.counters, b.router, b.holds, b.window = &c.engine, &c.counters, &c.router, &c.holds, &c.window
+	b.handlers.progress = &b.progress
 	b.inboxSettings = inboxSettings{
 		logger:         c.logger,
 		resume:         c.cfg.Resume,
@@ -131,6 +133,7 @@ func (c *Client) end(err error) {
 	var n notices
 	c.engine.mu.Lock()
 	err = c.engine.endLocked(err)
+	c.unsent = c.unsentLocked()
 	c.engine.mu.Unlock()
 	c.endKeeper()
 	c.engine.mu.Lock()

@@ -154,9 +154,13 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 	var w *capacity.Waiter
 	for {
 		c.engine.mu.Lock()
-		if err := c.engine.ending; err != nil {
+		refused := c.engine.refusing
+		if w != nil {
+			refused = c.engine.ending // it was there before
+		}
+		if refused != nil {
 			c.engine.mu.Unlock()
-			return err
+			return refused
 		}
 		if w != nil {
 			c.engine.queue.waiters.Leave(w) // it has its offer

@@ -14,8 +14,8 @@ var errMustWait = fmt.Errorf("the message would have to wait: %w", ErrQueueFull)
 // publishNow writes a QoS 0 message if nothing is in its way.
 func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 	c.engine.mu.Lock()
-	if c.engine.ending != nil {
-		err = c.engine.ending
+	if c.engine.refusing != nil {
+		err = c.engine.refusing
 	} else if !c.keeper.behindLocked() {
 		sent, err = c.engine.Sender.SendAtMostOnce(p)
 	}
@@ -42,7 +42,7 @@ func (c *Client) submitNow(d *Delivery, wait bool) error {
 	var n notices
 	var direct *conn
 	c.engine.mu.Lock()
-	err := c.engine.ending
+	err := c.engine.refusing
 	switch {
 	case err != nil:
 	case c.engine.outbox == nil:

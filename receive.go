@@ -145,8 +145,14 @@ func (d *receiver) findAll(received []session.Received) (unwanted []*Message) {
 		if r.mixed > 0 {
 			d.narrowLocked(begin, &received[i])
 		}
-		// At the end of the client what nobody gets stays with the server.
-		if len(d.subs) == begin && !ended {
+		if len(d.subs) > begin {
+			continue
+		}
+		if ended { // what nobody gets stays with the server
+			if t := received[i].Token; !t.IsZero() {
+				d.onServer = append(d.onServer, t)
+			}
+		} else {
 			m, leave := d.inbox.unclaimed.offer(&received[i])
 			if m != nil {
 				unwanted = append(unwanted, m)

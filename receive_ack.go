@@ -214,6 +214,37 @@ func (h *holds) held(s *holdList) Held {
 	return h.count(s, time.Since(h.start))
 }
 
+// tellProgress makes h tell p of every hold that ends from now on.
+func (h *holds) tellProgress(p *progress) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.progress = p
+}
+
+// owners returns those that hold messages.
+func (h *holds) owners() (all []any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.lists {
+		if s != nil && s.head != 0 {
+			all = append(all, s.owner)
+		}
+	}
+	return all
+}
+
+// busy says whether consumers have messages of s that they have not acknowledged and
+// that the server waits for. untaken of its messages wait for a consumer.
+func (h *holds) busy(s *holdList, untaken int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if untaken > 0 || s.head == 0 {
+		return s.held.Messages > untaken
+	}
+	_, blocking := h.blocking(s, 0)
+	return blocking
+}
+
 // total returns what is held by all.
 func (h *holds) total() (all Held) {
 	h.mu.Lock()

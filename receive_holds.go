@@ -35,6 +35,7 @@ type holdTable struct {
 	lists      []*holdList // by number; nil: not in use. 0 is none
 	unused     []uint32    // numbers of lists
 	timer      holdTimer
+	progress   *progress // told when a hold ends, once the client is about to end; nil: nobody asks
 }
 
 // hold is the hold of one Subscription on one message, or that of the unclaimed
@@ -176,6 +177,9 @@ func (h *holdTable) remove(id holdID) (token session.Token, due bool) {
 		return session.Token{}, false
 	}
 	h.unlink(id.number)
+	if h.progress != nil {
+		h.progress.made()
+	}
 	n := &h.all[id.number]
 	due = true
 	if s := n.share; s != 0 {

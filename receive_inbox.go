@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -13,7 +14,7 @@ import (
 // they know the inbox and not the client.
 //
 // Locks are taken in this order: engine.mu, router.mu, unclaimed.mu, then those of a
-// queue and of holds, which are leaves. The methods of inbox take the locks that they
+// queue and of holds, and that of progress. The methods of inbox take the locks that they
 // need. A caller may hold engine.mu only where a method says so or ends in Locked, and
 // none of the others. The functions in inboxSettings are called without any of these
 // locks.
@@ -24,8 +25,10 @@ type inbox struct {
 	holds     *holds
 	window    *window
 	unclaimed unclaimed
-	workers   workers  // behind the channels of consumers
-	handlers  handlers // calls of Handle and Respond
+	workers   workers       // behind the channels of consumers
+	handlers  handlers      // calls of Handle and Respond
+	progress  progress      // of consumers
+	lost      atomic.Uint64 // QoS 0 messages that no consumer has taken at the end
 	inboxSettings
 }
 
@@ -168,61 +171,4 @@ func (b *inbox) reportUnclaimed(topic string) {
 	}
 	b.logger.Warn("mqtt messages dropped that nobody has claimed", "messages", n, "topic", topic)
 	b.report(nil, fmt.Errorf("%w: %d messages, one of them on topic %.80q, were acknowledged and dropped", ErrUnclaimed, n, topic), 0)
-}
-
-// cut closes the queues of all Subscriptions because of err and waits for the
-// goroutines behind their channels. It comes before the end of the client. Messages
-// that no consumer has taken are not acknowledged and stay with the server, as do those
-// that still come.
-func (b *inbox) cut(err error) {
-	b.router.mu.Lock()
-	if b.router.closed == nil {
-		b.router.closed = err
-	}
-	subs := b.router.allLocked()
-	b.unclaimed.stop()
-	b.router.mu.Unlock()
-	for _, s := range subs {
-		releaseAll(s.queue.cutOff(err))
-	}
-	b.workers.stop()
-}
-
-// close ends all Subscriptions because of err. It is the last call, after the
-// connection has ended, and waits for the goroutines behind channels.
-func (b *inbox) close(err error) {
-	r := b.router
-	r.mu.Lock()
-	r.closed = err
-	subs := r.allLocked()
-	r.subs, r.emptying = nil, nil
-	b.unclaimed.stop()
-	b.unclaimed.forget()
-	r.mu.Unlock()
-	for _, s := range subs {
-		releaseAll(s.queue.cutOff(err))
-		s.first.conclude(err, false)
-	}
-	b.workers.stop()
-	b.holds.stop()
-}
-
-// afterEnd disposes of messages that were read for a Subscription that has ended
-// meanwhile: they stay with the server, wait for the next Subscription, or are
-// acknowledged. The reader calls it.
-func (b *inbox) afterEnd(s *Subscription, run []item) {
-	switch {
-	case b.router.isClosed():
-		for _, m := range run {
-			if m.QoS == AtMostOnce {
-				s.queue.giveUp(m)
-			} else {
-				m.lease.release(1) // it stays with the server
-			}
-		}
-	case b.outlived(s):
-		b.giveBackLate(s, run)
-	default:
-		dismiss(run)
-	}
 }

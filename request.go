@@ -44,6 +44,10 @@ func (c *Client) Request(ctx context.Context, m *Message) (*Message, error) {
 	if m.ResponseTopic == m.Topic {
 		return nil, &requestError{"request", m.Topic, false, invalid("response topic", "is that of the request, which would be its own response")}
 	}
+	if err := c.requests.begin(); err != nil {
+		return nil, &requestError{"request", m.Topic, false, err}
+	}
+	defer c.requests.end()
 	if err := c.awaitVersion(ctx); err != nil {
 		return nil, &requestError{"request", m.Topic, false, err}
 	}

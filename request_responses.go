@@ -15,6 +15,42 @@ type requests struct {
 
 	mu      sync.Mutex // a leaf: nothing is called while it is held
 	current *responses // for new Requests; nil: the next one makes one
+	n       int        // Requests under way
+	refused error      // why no more are taken; nil: they are
+	over    progress   // one of them has ended
+}
+
+// begin counts a Request, which has to call end.
+func (r *requests) begin() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refused == nil {
+		r.n++
+	}
+	return r.refused
+}
+
+func (r *requests) end() {
+	r.mu.Lock()
+	r.n--
+	r.mu.Unlock()
+	r.over.made()
+}
+
+// refuse takes no more Requests because of err.
+func (r *requests) refuse(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refused == nil {
+		r.refused = err
+	}
+}
+
+// underway returns how many Requests are under way.
+func (r *requests) underway() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.n
 }
 
 // responses are a response topic of the client, its Subscription, and the

@@ -39,6 +39,8 @@ func (r *responder) run(ctx context.Context) error {
 		b.handlers.add()
 		defer b.handlers.done()
 	}
+	r.sub.queue.beginLoop()
+	defer r.sub.queue.endLoop()
 	working, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	sending, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer giveUp(nil)
@@ -90,7 +92,7 @@ func (r *responder) drain(working context.Context) {
 	case b.startDrain(s): // no more can come
 		s.dropInterest()
 		b.remove(s)
-		s.queue.finishWhenEmpty()
+		s.queue.finishWhenEmpty(ErrUnsubscribed)
 	}
 	b.emptied(s)
 }

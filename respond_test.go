@@ -374,7 +374,9 @@ func TestRespondGivesBackWhatOthersCanTake(t *testing.T) {
 			require.Zero(t, client.Stats().Unanswered)
 			over := Begin(func() error { return client.Disconnect(t.Context()) })
 			conn.WantDisconnect(wire.NormalDisconnection)
-			require.NoError(t, over.Wait())
+			left, ok := errors.AsType[*mqtt.UnfinishedError](over.Wait())
+			require.True(t, ok)
+			require.Equal(t, 2, left.Received, "those that wait are there for others")
 			close(proceed)
 		})
 	}

@@ -32,7 +32,8 @@ type router struct {
 	inherited bool
 	subs      map[uint64]*Subscription // by Subscription.number
 	emptying  map[uint64]*Subscription // taken out; their consumers are not done yet
-	closed    error                    // why no more are added; nil: they are
+	closed    error                    // why no more are added, except for Requests; nil: they are
+	over      bool                     // not for Requests either
 
 	prefixes filterPrefixes
 	scratch  []*route
@@ -69,7 +70,7 @@ func (r *router) init(prefixes []string, resume bool) {
 
 // addLocked registers s, so that messages reach it from now on.
 func (r *router) addLocked(s *Subscription) error {
-	if r.closed != nil {
+	if r.closed != nil && (r.over || s.kind != kindResponses) {
 		return r.closed
 	}
 	if err := r.conflictLocked(s); err != nil {

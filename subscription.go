@@ -87,6 +87,7 @@ func (s *Subscription) pop(ctx context.Context, c *consumer, handedOver int, dst
 func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 	var next [1]item
 	if _, err := s.pop(ctx, nil, 0, next[:], !s.options.ManualAck); err != nil {
+		s.queue.leftAlone()
 		return nil, err
 	}
 	return next[0].owned(), nil
@@ -98,6 +99,8 @@ func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 // the reason.
 func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
+		s.queue.beginLoop()
+		defer s.queue.endLoop()
 		for {
 			var next [1]item
 			_, err := s.pop(ctx, nil, 0, next[:], false)

@@ -54,7 +54,13 @@ func (s *Subscription) ahead() int {
 func (s *Subscription) stream(ctx context.Context, buffer int) <-chan *Message {
 	f := &feeder{sub: s, ch: make(chan *Message, buffer)}
 	f.consumer.ended = ctx.Done()
-	if ctx.Err() != nil || !s.inbox.workers.start(func() { f.run(ctx) }) {
+	if ctx.Err() != nil {
+		close(f.ch)
+		return f.ch
+	}
+	s.queue.addConsumer(&f.consumer) // before it runs, so that Disconnect knows of it
+	if !s.inbox.workers.start(func() { f.run(ctx) }) {
+		s.giveBack(&f.consumer)
 		close(f.ch)
 	}
 	return f.ch
@@ -70,7 +76,6 @@ type feeder struct {
 func (f *feeder) run(ctx context.Context) {
 	s := f.sub
 	defer close(f.ch)
-	s.queue.addConsumer(&f.consumer)
 	var next [1]item
 	var back []item
 	for handedOver := 0; ; handedOver = 1 {
@@ -147,7 +152,7 @@ func (s *Subscription) giveBack(c *consumer, unfinished ...item) {
 		return
 	}
 	if s.inbox.router.isClosed() && s.queue.err() != ErrUnsubscribed {
-		releaseAll(left)
+		s.inbox.abandon(left)
 	} else {
 		dismiss(left)
 	}

@@ -123,16 +123,22 @@ func (c *Client) endNow(forget bool) Stats {
 	return c.Stats()
 }
 
-// disconnectOwn is Disconnect for the clients behind Subscriptions.
-func (c *Client) disconnectOwn(ctx context.Context, o DisconnectOptions) (wait func() error) {
+// disconnectOwn is Disconnect for the clients behind Subscriptions. wait returns their
+// errors.
+func (c *Client) disconnectOwn(ctx context.Context, o DisconnectOptions) (wait func() []error) {
 	if o.ReasonCode == DisconnectWithWill {
 		o.ReasonCode = Success // they have none
 	}
-	var g errgroup.Group
-	for _, own := range c.own.all(ErrClosed) {
-		g.Go(func() error { return own.client.DisconnectWith(ctx, o) })
+	clients := c.own.all(ErrClosed)
+	errs := make([]error, len(clients))
+	var g sync.WaitGroup
+	for i, own := range clients {
+		g.Go(func() { errs[i] = own.client.DisconnectWith(ctx, o) })
 	}
-	return g.Wait
+	return func() []error {
+		g.Wait()
+		return errs
+	}
 }
 
 // ownStats returns what the clients behind Subscriptions have counted.

@@ -2,12 +2,10 @@ package mqtt
 
 import (
 	"cmp"
-	"context"
 	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // consumer takes messages from a queue before it hands them over. What it has goes back
@@ -64,6 +62,7 @@ func (q *queue) removeConsumer(c *consumer, unfinished ...item) (left []item) {
 		q.putBackLocked(unfinished)
 	}
 	q.closeIfEmptyLocked()
+	q.progressedLocked()
 	q.mu.Unlock()
 	signal(q.ready) // also for those that wait for c
 	return left
@@ -80,6 +79,9 @@ func (q *queue) handedOverLocked(c *consumer, n int) {
 	c.out -= n
 	q.out -= n
 	q.closeIfEmptyLocked()
+	if n > 0 {
+		q.progressedLocked()
+	}
 }
 
 // shareLocked makes what is there available to c, which may be nil: it takes back what
@@ -162,44 +164,13 @@ func (w *workers) stop() {
 
 // handlers counts the calls of Handle and Respond under way.
 type handlers struct {
-	mu   sync.Mutex
-	n    int
-	idle chan struct{} // closed when n is 0; nil: nobody waits
+	n        atomic.Int64
+	progress *progress
 }
 
-func (h *handlers) add() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.n++
-}
+func (h *handlers) add() { h.n.Add(1) }
 
 func (h *handlers) done() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.n--; h.n == 0 && h.idle != nil {
-		close(h.idle)
-		h.idle = nil
-	}
-}
-
-// wait waits until no Handle is under way, at most for limit: it may be one of them
-// that waits.
-func (h *handlers) wait(ctx context.Context, limit time.Duration) {
-	h.mu.Lock()
-	if h.n == 0 {
-		h.mu.Unlock()
-		return
-	}
-	if h.idle == nil {
-		h.idle = make(chan struct{})
-	}
-	idle := h.idle
-	h.mu.Unlock()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-idle:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	h.n.Add(-1)
+	h.progress.made()
 }

@@ -30,7 +30,7 @@ func (s *Subscription) Drain(ctx context.Context) error {
 	if s.inbox.startDrain(s) {
 		err = s.unsubscribe(ctx)
 		s.inbox.remove(s)
-		s.queue.finishWhenEmpty()
+		s.queue.finishWhenEmpty(ErrUnsubscribed)
 	}
 	select {
 	case <-s.queue.over:
@@ -84,7 +84,7 @@ func (s *Subscription) discard(err error) {
 func (s *Subscription) endHandled() {
 	b := s.inbox
 	if b.router.isClosed() {
-		releaseAll(s.queue.cutOff(ErrUnsubscribed))
+		b.abandon(s.queue.cutOff(ErrUnsubscribed))
 		return
 	}
 	b.handBack(s, nil, b.resume)

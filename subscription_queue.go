@@ -73,7 +73,7 @@ type queue struct {
 	total   *atomic.Uint64 // dropped by all queues of the client
 	losing  bool           // the last QoS 0 message was dropped: an episode is reported once
 	closed  error          // why nothing comes out any more
-	final   bool           // nothing is added any more; closed when empty
+	final   error          // why nothing is added any more, and why it closes when it is empty; nil: messages are added
 	isCut   bool           // cut is closed
 	kept    bool           // closed, but what comes back stays for cutOff to return
 
@@ -87,7 +87,11 @@ type queue struct {
 
 	waiting int  // consumers that found the queue empty and wait for ready
 	blocked bool // the reader found it full and waits until it is half empty
+	direct  bool // somebody takes messages without being one of consumers
+	loops   int  // of All and Respond
 	early   bool // there is more space, because no consumer can receive before Subscribe returns
+
+	progress *progress // of consumers, once the client is about to end; nil: nobody asks
 
 	ready chan struct{} // one token: there is something to take, or the end
 	space chan struct{} // one token: something was taken
@@ -153,7 +157,7 @@ func (q *queue) push(items []item, putOff bool) (n int, result pushed, episode, 
 // whether a consumer may still take it.
 func (q *queue) pushHeld(m *Message) bool {
 	q.mu.Lock()
-	if q.closed != nil || q.final {
+	if q.closed != nil || q.final != nil {
 		q.mu.Unlock()
 		return false
 	}
@@ -174,7 +178,7 @@ func (q *queue) wake() { signal(q.ready) }
 
 // addAllLocked queues all of items or none. It returns how many it has queued.
 func (q *queue) addAllLocked(items []item) int {
-	if q.closed != nil || q.final {
+	if q.closed != nil || q.final != nil {
 		return 0
 	}
 	lossy, firm := q.lossy, q.firm
@@ -200,7 +204,7 @@ func (q *queue) addAllLocked(items []item) int {
 }
 
 func (q *queue) addLocked(m item) pushed {
-	if q.closed != nil || q.final {
+	if q.closed != nil || q.final != nil {
 		return pushClosed
 	}
 	m.weigh()
@@ -323,6 +327,8 @@ func (q *queue) pop(c *consumer, handedOver int, dst []item, acknowledge bool) (
 		clear(c.batch[:c.count])
 		c.count = 0
 		q.handedOverLocked(c, handedOver)
+	} else {
+		q.direct = true
 	}
 	if q.closed != nil {
 		err = q.closed
@@ -346,6 +352,7 @@ func (q *queue) pop(c *consumer, handedOver int, dst []item, acknowledge bool) (
 		return 0, nil
 	}
 	q.closeIfEmptyLocked()
+	q.progressedLocked()
 	more := q.waiting > 0 && (q.head < len(q.items) || q.closed != nil)
 	resume := q.blocked && q.lossy.messages <= q.maxMessages/2 && q.lossy.bytes <= q.maxBytes/2
 	if resume {
@@ -404,68 +411,6 @@ func (q *queue) woken() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.waiting--
-}
-
-// A queue ends in one of three ways. finishWhenEmpty is that of Drain: nothing is added
-// any more, and the queue closes when consumers have handed over what is there. cutOff
-// and cutAndKeep are at once: consumers give up what they have not begun. cutOff
-// returns the messages that no consumer took; cutAndKeep keeps them for cutOff.
-
-// cutOff closes the queue because of err, at once, and returns the messages that no
-// consumer took. The caller has to release or dismiss them.
-func (q *queue) cutOff(err error) []item {
-	q.mu.Lock()
-	rest := q.items[q.head:]
-	q.items, q.head, q.lossy, q.firm = nil, 0, load{}, load{}
-	q.kept = false
-	q.cutLocked(err)
-	q.mu.Unlock()
-	signal(q.ready)
-	return rest
-}
-
-// cutAndKeep closes the queue because of err, at once. Messages that no consumer took,
-// and those that consumers give back, stay for cutOff to return.
-func (q *queue) cutAndKeep(err error) {
-	q.mu.Lock()
-	q.kept = q.closed == nil
-	q.cutLocked(err)
-	q.mu.Unlock()
-	signal(q.ready)
-}
-
-func (q *queue) cutLocked(err error) {
-	q.closeLocked(err)
-	if !q.isCut {
-		q.isCut = true
-		close(q.cut)
-	}
-}
-
-// finishWhenEmpty lets consumers take what is there and then closes the queue.
-func (q *queue) finishWhenEmpty() {
-	q.mu.Lock()
-	q.final = true
-	q.closeIfEmptyLocked()
-	q.mu.Unlock()
-	signal(q.ready)
-}
-
-// closeIfEmptyLocked closes a queue that is final and of which consumers have handed
-// over everything.
-func (q *queue) closeIfEmptyLocked() {
-	if q.final && q.out == 0 && q.head == len(q.items) && q.closed == nil {
-		q.closeLocked(ErrUnsubscribed)
-		signal(q.ready)
-	}
-}
-
-// closeLocked says that nothing comes out any more, because of err.
-func (q *queue) closeLocked(err error) {
-	if q.closed == nil {
-		q.closed = err
-		close(q.over)
-	}
 }
 
 // err returns why the queue is closed.

@@ -57,7 +57,7 @@ func (q *queue) fits(size int) pushed {
 	firm := q.firm
 	firm.add(size)
 	switch {
-	case q.closed != nil || q.final || q.fitsLocked(firm):
+	case q.closed != nil || q.final != nil || q.fitsLocked(firm):
 		return pushTaken
 	case len(q.remote.tokens) > 0 || q.remote.stuck:
 		return pushLeft
@@ -72,7 +72,7 @@ func (q *queue) noteTakenLocked() (starved bool, fetch func()) {
 	r := &q.remote
 	starved = r.starving
 	r.starving, r.stuck = false, false
-	if len(r.tokens) > 0 && !r.asked && q.firm.messages <= q.limit()/2 && q.firm.bytes <= q.maxBytes/2 {
+	if len(r.tokens) > 0 && !r.asked && q.progress == nil && q.firm.messages <= q.limit()/2 && q.firm.bytes <= q.maxBytes/2 {
 		r.asked = true
 		fetch = r.fetch
 	}

@@ -171,7 +171,7 @@ func TestDrainedQueueEndsWithItsLastMessage(t *testing.T) {
 	q := newQueue(SubscribeOptions{})
 	push(q, queued(1, "1"))
 	push(q, queued(1, "2"))
-	q.finishWhenEmpty()
+	q.finishWhenEmpty(ErrUnsubscribed)
 	require.Equal(t, pushClosed, push(q, queued(1, "late")))
 	require.NoError(t, q.err())
 	wantQueued(t, q, "1", "2")
@@ -183,7 +183,7 @@ func TestDrainedQueueEndsWithItsLastMessage(t *testing.T) {
 
 func TestEmptyQueueDrainsAtOnce(t *testing.T) {
 	q := newQueue(SubscribeOptions{})
-	q.finishWhenEmpty()
+	q.finishWhenEmpty(ErrUnsubscribed)
 	require.ErrorIs(t, q.err(), ErrUnsubscribed)
 	require.True(t, hasToken(q.ready))
 }
@@ -284,7 +284,7 @@ func TestLastMessageOfADrainWakesTheOthers(t *testing.T) {
 		require.False(t, ok)
 	}
 	push(q, queued(0, "last"))
-	q.finishWhenEmpty() // before the first of them has been told of the message
+	q.finishWhenEmpty(ErrUnsubscribed) // before the first of them has been told of the message
 	require.True(t, hasToken(q.ready))
 	q.woken()
 	wantQueued(t, q, "last")
@@ -375,7 +375,7 @@ func TestWhatComesBackToAnEndedQueue(t *testing.T) {
 	}{
 		"closed":  {func(q *queue) { q.cutOff(ErrClosed) }, 3, 0},
 		"failed":  {func(q *queue) { q.cutAndKeep(ErrClosed) }, 0, 4},
-		"drained": {func(q *queue) { q.finishWhenEmpty() }, 0, 4},
+		"drained": {func(q *queue) { q.finishWhenEmpty(ErrUnsubscribed) }, 0, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := newQueue(SubscribeOptions{})

@@ -50,6 +50,21 @@ func (r *Receiver) Owed() int {
 	return n
 }
 
+// Unacknowledged returns how many messages the application has got and not acknowledged,
+// and how many it has acknowledged whose answers wait for their turn behind one of those.
+// Messages passed to Leave do not count.
+func (r *Receiver) Unacknowledged() (held, waiting int) {
+	for in := range r.byID.all {
+		switch {
+		case in.state == incomingDelivered:
+			held++
+		case in.state == incomingAcknowledged && in.listed:
+			waiting++
+		}
+	}
+	return held, waiting
+}
+
 // Full reports whether the peer can send no further QoS 1 or 2 message on this
 // connection before one is answered.
 func (r *Receiver) Full() bool { return r.max > 0 && r.open >= r.max }

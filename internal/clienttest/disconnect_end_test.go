@@ -3,6 +3,7 @@ package clienttest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -42,6 +43,16 @@ var takers = map[string]func(t *testing.T, s *mqtt.Subscription, n int){
 	},
 }
 
+// left returns nil if err says that so many received messages are unfinished, and nothing
+// else is.
+func left(err error, received int) error {
+	u, ok := errors.AsType[*mqtt.UnfinishedError](err)
+	if !ok || u.Received != received || u.Published > 0 || u.Requests > 0 {
+		return fmt.Errorf("not %d received messages unfinished: %w", received, err)
+	}
+	return nil
+}
+
 func takeFrom(ch <-chan *mqtt.Message, n int) {
 	for range n {
 		<-ch
@@ -57,13 +68,18 @@ func TestWhatAConsumerHasIsAcknowledgedBeforeDisconnect(t *testing.T) {
 				sub := Subscribe(t, client, conn, "t", 2)
 				conn.Send(Pub(1, 2, "taken"), Pub(2, 1, "taken"), Pub(3, 1, "not taken"))
 				take(t, sub, 2)
-				end := Begin(func() error { return client.Disconnect(t.Context()) })
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				end := Begin(func() error { return client.Disconnect(ctx) })
 				conn.Want(Pubrec(1), Puback(2))
 				require.False(t, end.Over(), "the exchange of QoS 2 is not over")
 				conn.Send(Pub(4, 1, "too late"), Pubrel(1))
 				conn.Want(Pubcomp(1))
 				conn.WantDisconnect(wire.NormalDisconnection)
-				require.NoError(t, end.Wait())
+				require.NoError(t, left(end.Wait(), 1), "what is not taken; what came too late was not received")
+				if name != "All" { // whose loop is over: nobody is waited for
+					require.ErrorIs(t, end.Err, context.DeadlineExceeded)
+				}
 			})
 		})
 	}
@@ -146,7 +162,7 @@ func TestDisconnectDoesNotWaitForAServerThatNeverAnswers(t *testing.T) {
 				require.Less(t, time.Since(start), limit+2*time.Second)
 				return
 			}
-			require.NoError(t, end.Wait())
+			require.NoError(t, left(end.Wait(), 1), "its exchange is not over")
 			require.Less(t, time.Since(start), 20*time.Second)
 		})
 	}
@@ -167,8 +183,8 @@ func TestDisconnectWithoutASessionWaitsForNoExchange(t *testing.T) {
 	})
 }
 
-func TestDisconnectGivesFunctionsOfHandleASecond(t *testing.T) {
-	for _, takes := range []time.Duration{900 * time.Millisecond, time.Minute} {
+func TestDisconnectWaitsForFunctionsOfHandleUntilItsContextEnds(t *testing.T) {
+	for _, takes := range []time.Duration{50 * time.Second, 2 * time.Minute} {
 		for _, concurrency := range []int{0, 3} {
 			synctest.Test(t, func(t *testing.T) {
 				srv := mqtttest.NewServer(t, wire.V5)
@@ -181,12 +197,19 @@ func TestDisconnectGivesFunctionsOfHandleASecond(t *testing.T) {
 				})
 				conn.Send(Pub(1, 1, "x"))
 				synctest.Wait()
-				end := Begin(func() error { return client.Disconnect(t.Context()) })
-				if takes < time.Second {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				end := Begin(func() error { return client.Disconnect(ctx) })
+				require.False(t, end.Over())
+				time.Sleep(takes)
+				if takes < time.Minute {
 					conn.Want(Puback(1))
+					require.NoError(t, end.Wait())
+				} else {
+					require.NoError(t, left(end.Wait(), 1))
+					require.ErrorIs(t, end.Err, context.DeadlineExceeded)
 				}
 				conn.WantDisconnect(wire.NormalDisconnection)
-				require.NoError(t, end.Wait())
 				require.ErrorIs(t, h.Wait(), mqtt.ErrClosed)
 			})
 		}
@@ -194,16 +217,31 @@ func TestDisconnectGivesFunctionsOfHandleASecond(t *testing.T) {
 }
 
 func TestDisconnectMayBeCalledByAFunctionOfHandle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := mqtttest.NewServer(t, wire.V5)
-		client, conn := Open(t, srv, staying(srv))
-		h := handle(t, client, conn, on("t"), func(context.Context, *mqtt.Message) error {
-			return client.Disconnect(t.Context())
+	for name, limit := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+		"with a context that ends": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 3*time.Second)
+		},
+		"with one that does not": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithoutCancel(ctx), func() {}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := mqtttest.NewServer(t, wire.V5)
+				cfg := staying(srv)
+				cfg.WriteTimeout = 5 * time.Second
+				client, conn := Open(t, srv, cfg)
+				h := handle(t, client, conn, on("t"), func(context.Context, *mqtt.Message) error {
+					ctx, cancel := limit(t.Context())
+					defer cancel()
+					return client.Disconnect(ctx)
+				})
+				conn.Send(Pub(1, 1, "x"))
+				conn.WantDisconnect(wire.NormalDisconnection) // and no PUBACK: the function was not done
+				require.NoError(t, left(h.Wait(), 1))
+			})
 		})
-		conn.Send(Pub(1, 1, "x"))
-		conn.WantDisconnect(wire.NormalDisconnection) // and no PUBACK: the function was not done
-		require.ErrorIs(t, h.Wait(), mqtt.ErrClosed)
-	})
+	}
 }
 
 // Whoever has a message may copy it whenever and wherever: nothing is written into it.

@@ -188,8 +188,10 @@ func TestOwnConnectionThatIsRefusedForGoodEndsItsSubscription(t *testing.T) {
 
 func TestOwnConnectionsEndWithTheClient(t *testing.T) {
 	for name, end := range map[string]func(*mqtt.Client, *mqtttest.Conn) error{
-		"Close":      func(c *mqtt.Client, _ *mqtttest.Conn) error { return c.Close() },
-		"Disconnect": func(c *mqtt.Client, _ *mqtttest.Conn) error { return c.Disconnect(context.Background()) },
+		"Close": func(c *mqtt.Client, _ *mqtttest.Conn) error { return c.Close() },
+		"Disconnect": func(c *mqtt.Client, _ *mqtttest.Conn) error {
+			return left(c.Disconnect(context.Background()), 1)
+		},
 		"refusal": func(c *mqtt.Client, shared *mqtttest.Conn) error {
 			shared.Send(&wire.Disconnect{ReasonCode: wire.SessionTakenOver})
 			<-c.Done()

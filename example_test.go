@@ -763,3 +763,45 @@ func ExampleWhenFull() {
 	fmt.Println(errors.Is(err, mqtt.ErrQueueFull), mqtt.NotSent(err), client.Stats().QueueDropped)
 	// Output: true true 1
 }
+
+func ExampleUndelivered() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	config, b := exampleConfig()
+	config.Undelivered = func(u mqtt.Undelivered) {
+		fmt.Printf("%s: expired %t, not sent %t\n", u.Message.Topic, errors.Is(u.Err, mqtt.ErrExpired), mqtt.NotSent(u.Err))
+	}
+	client, err := mqtt.Connect(ctx, "mqtt://localhost", config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	events := client.Watch(ctx)
+	b.Close() // no server: messages wait
+	for e := range events {
+		if e.State == mqtt.Reconnecting {
+			break
+		}
+	}
+
+	// This one is worth nothing after a second, connected or not.
+	position := &mqtt.Message{Topic: "position", Payload: []byte("here"), QoS: mqtt.AtLeastOnce, MessageExpiryInterval: new(time.Second)}
+	delivery, err := client.PublishAsync(ctx, position)
+	if err != nil {
+		log.Fatal(err)
+	}
+	<-delivery.Done()
+	client.Close() // waits for the function, for a second at most
+	// Output: position: expired true, not sent true
+}
+
+func ExampleQueueLimits() {
+	config := mqtt.Config{
+		QueueMessages: 10_000,
+		QueueAge:      time.Hour,
+		// QoS 0 takes a tenth of it at most. Of each topic only the latest value counts.
+		QueueAtMostOnce: mqtt.QueueLimits{Messages: 1000, Age: time.Minute},
+		WhenFull:        mqtt.WhenFull{AtMostOnce: mqtt.FullKeepLatest},
+	}
+	fmt.Println(config.WhenFull.AtMostOnce == mqtt.FullKeepLatest)
+	// Output: true
+}

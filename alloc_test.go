@@ -16,6 +16,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -107,6 +108,12 @@ func ackedClient(t *testing.T) (client *mqtt.Client, server func() net.Conn, ack
 	require.NoError(t, err)
 	t.Cleanup(func() { client.Close() })
 	return client, server, acked
+}
+
+// There is a Delivery for each message that PublishAsync has accepted. One byte more takes
+// another 16.
+func TestDeliveryFitsItsSizeClass(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(mqtt.Delivery{}), uintptr(208))
 }
 
 func TestPublishAtMostOnceAllocatesNothing(t *testing.T) {

@@ -19,21 +19,25 @@ type Ack struct {
 	UserProperties []UserProperty
 }
 
-// Delivery is a message on its way to the server. It survives reconnects.
+// Delivery is a message on its way to the server. It survives reconnects. Its fields are
+// in an order that wastes no memory: there is one for each message.
 type Delivery struct {
 	out       session.Outgoing
-	completed bool           // the engine is done with out; guarded by engine.mu
-	notQueued bool           // see Message.NotQueued
+	completed bool          // the engine is done with out; guarded by engine.mu
+	notQueued bool          // see Message.NotQueued
+	notStored bool          // see Message.NotStored
+	ended     atomic.Uint32 // one of the states below
+	done      atomic.Pointer[chan struct{}]
+	wake      chan struct{}  // of a blocking publish, which reuses its Delivery
 	failed    func(error)    // called under engine.mu if it fails; nil: nobody wants to know
-	notStored bool           // see Message.NotStored
 	entry     *durable.Entry // until the engine has out; nil: there is no Store; guarded by engine.mu
 	recorded  chan struct{}  // closed when out is recorded; nil: nobody waits
-
-	wake   chan struct{} // of a blocking publish, which reuses its Delivery
-	over   atomic.Bool   // out.Result may be read
-	done   atomic.Pointer[chan struct{}]
-	closed atomic.Bool
 }
+
+const (
+	deliveryOver   = 1 // out.Result may be read
+	deliveryClosed = 2 // and the channel of Done is closed
+)
 
 // Done returns a channel that is closed when the message has failed or the server has
 // acknowledged it. With AtMostOnce it is closed when the message is in the write
@@ -42,9 +46,7 @@ func (d *Delivery) Done() <-chan struct{} {
 	if d.done.Load() == nil {
 		ch := make(chan struct{})
 		d.done.CompareAndSwap(nil, &ch)
-		if d.over.Load() {
-			d.closeDone()
-		}
+		d.closeDone()
 	}
 	return *d.done.Load()
 }
@@ -85,12 +87,13 @@ func (d *Delivery) finish() {
 		d.wake <- struct{}{} // has capacity for it
 		return
 	}
-	d.over.Store(true)
+	d.ended.CompareAndSwap(0, deliveryOver)
 	d.closeDone()
 }
 
+// closeDone closes the channel of Done if there is one and the message is over.
 func (d *Delivery) closeDone() {
-	if ch := d.done.Load(); ch != nil && d.closed.CompareAndSwap(false, true) {
+	if ch := d.done.Load(); ch != nil && d.ended.CompareAndSwap(deliveryOver, deliveryClosed) {
 		close(*ch)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -55,8 +54,9 @@ func (m message) message() *mqtt.Message {
 
 // running is a client and what is done with it, wherever it is.
 type running struct {
-	ctx    context.Context
-	client *mqtt.Client
+	ctx      context.Context
+	client   *mqtt.Client
+	consumer *consumer // nil: in no child
 }
 
 func (r running) connected() bool   { return r.client.State() == mqtt.Connected }
@@ -192,6 +192,7 @@ func (c *child) publish(m message) *call {
 func (c *child) kill() {
 	require.NoError(c, c.cmd.Process.Kill())
 	c.cmd.Wait()
+	c.servers[0].Drop("c") // what was held back does not arrive after all
 }
 
 // runChild is the program of a child.
@@ -231,6 +232,7 @@ func (o orders) connect() (r running, err error) {
 	}
 	r.ctx = context.Background()
 	r.client, err = mqtt.Connect(r.ctx, o.URL, cfg)
+	r.consumer = newConsumer(r.ctx, r.client)
 	return r, err
 }
 
@@ -248,8 +250,13 @@ func (r running) grant(w wish) any {
 	case "publish":
 		r.publish(w.Message)
 		return ""
+	case "received":
+		return r.client.Stats().Received
 	}
-	return errors.ErrUnsupported.Error()
+	if err := r.consumer.consume(w.Do); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // quick is for real time.

@@ -108,7 +108,8 @@ type event struct {
 }
 
 var events = map[string]event{
-	"Publish: its context ends": {only: func(v variant) bool { return !v.async }, happen: func(o *outgoing) {
+	// On a real disk nobody knows whether the record is being written at the moment.
+	"Publish: its context ends": {only: func(v variant) bool { return !v.async && (v.memory || !v.stored) }, happen: func(o *outgoing) {
 		o.call.cancel()
 		o.over(o.call)
 	}},

@@ -162,7 +162,7 @@ func (w *world) connect() {
 	}
 	w.startHere()
 	require.NoError(w, w.client.WaitConnected(w.Context()))
-	w.process = here{w, running{w.Context(), w.client}}
+	w.process = here{w, running{ctx: w.Context(), client: w.client}}
 }
 
 // startHere makes a client in the process of the test, with the Store that there is.
@@ -269,11 +269,13 @@ func (w *world) refuse(servers ...*mqtttest.Broker) {
 	}
 }
 
-// hold keeps packets of this type from the client until heal.
-func (w *world) hold(types ...wire.PacketType) {
+// hold keeps packets of these types from the client until heal.
+func (w *world) hold(types ...wire.PacketType) { w.holdFrom(mqtttest.Down, types...) }
+
+func (w *world) holdFrom(d mqtttest.Direction, types ...wire.PacketType) {
 	for _, b := range w.servers {
 		for _, t := range types {
-			w.release = append(w.release, b.Hold(mqtttest.Match{Type: t, Direction: mqtttest.Down, ClientID: "c", Times: -1}))
+			w.release = append(w.release, b.Hold(mqtttest.Match{Type: t, Direction: d, ClientID: "c", Times: -1}))
 		}
 	}
 }

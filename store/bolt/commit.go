@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -20,11 +19,6 @@ const (
 	// opCost is what an operation counts besides its key and value: its share of a
 	// page that has to be read and rewritten.
 	opCost = 128
-	// fill is the part of a page that a split leaves full. Keys of queues come in their
-	// order, and then nothing is added to that page any more: with one half, bbolt's
-	// default, half of the file would be empty. Nearer to 1, keys in any order would
-	// split pages too often.
-	fill = 0.8
 )
 
 // request is a Commit that waits.
@@ -236,22 +230,17 @@ func apply(tx *bbolt.Tx, group []*request) error {
 	if err != nil {
 		return err
 	}
-	bucket.FillPercent = fill
-	c := bucket.Cursor() // one for all: each allocates for its way through the tree
 	for _, r := range group {
 		for _, op := range r.ops {
-			key, old := c.Seek(op.Key)
-			found := bytes.Equal(key, op.Key)
-			if found {
+			if old := bucket.Get(op.Key); old != nil {
 				t.sum -= numberOf(old)
 			}
-			switch {
-			case !op.Delete:
+			if op.Delete {
+				err = bucket.Delete(op.Key)
+			} else {
 				sealed := seal(op.Key, op.Value)
 				t.sum += numberOf(sealed)
 				err = bucket.Put(op.Key, sealed)
-			case found:
-				err = c.Delete()
 			}
 			if err != nil {
 				return err

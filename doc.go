@@ -112,10 +112,14 @@
 //	                       *ServerError: refused                  false
 //	                       ErrUndeliverable; ErrConnectionLost    false
 //	                       in a large QoS 0 payload
-//	                       ErrClosed                              true if not sent yet
+//	                       ErrStore: Config.Store has not taken   true unless the Store cannot tell
+//	                       the message
+//	                       ErrClosed                              true if not sent yet, and not
+//	                                                              in Config.Store
 //	PublishAsync           ErrInvalid; ErrQueueFull: full until   true
 //	                       ctx ended, or as above; ErrClosed;
-//	                       ErrNotConnected by Message.NotQueued
+//	                       ErrNotConnected by Message.NotQueued;
+//	                       ErrStore as Publish
 //	Delivery.Wait          as Publish; context ended: goes on     as Publish; false
 //	Subscribe,             ErrInvalid, *wire.FieldError           true
 //	SubscribeWith          *LimitError                            true unless sent on an earlier connection

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/seed65a45251/mqtt/internal/durable"
+
 	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/session"
 )
@@ -153,4 +155,4 @@ func (e inner) Error() string { return strings.TrimPrefix(e.err.Error(), "mqtt: 
 func (e inner) Unwrap() error { return e.err }
 
 // ErrStore is wrapped by errors of Config.Store.
-var ErrStore = errors.New("store fails")
+var ErrStore = durable.ErrStore

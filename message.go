@@ -33,7 +33,8 @@ type Message struct {
 	// NotQueued says that the message is not worth sending later. If it cannot be sent at
 	// once, publishing fails at once: with ErrNotConnected without a connection, and with
 	// ErrQueueFull where it would have to wait for other messages, for acknowledgements or
-	// for the network. NotSent is true for both. Once it was sent it is like any other.
+	// for the network. NotSent is true for both. Once it was sent it is like any other, but
+	// it is not in Config.Store.
 	NotQueued bool
 	Duplicate bool // the server sent it before; read only
 
@@ -114,7 +115,7 @@ func (m *Message) Clone() *Message {
 // that was received.
 func (m *Message) content() *Message {
 	return &Message{
-		Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, NotQueued: m.NotQueued,
+		Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, NotQueued: m.NotQueued, NotStored: m.NotStored,
 		PayloadFormatUTF8:     m.PayloadFormatUTF8,
 		MessageExpiryInterval: m.MessageExpiryInterval,
 		ContentType:           m.ContentType,

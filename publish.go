@@ -74,7 +74,7 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 	if c.undelivered.call != nil {
 		d.failed = c.undelivered.of(d, c.keeper.unlessStored(m))
 	}
-	if c.keeper != nil && c.keeper.interval <= 0 {
+	if c.keeper.stores(m) && c.keeper.interval == 0 {
 		d.recorded = make(chan struct{})
 	}
 	err = c.submit(ctx, d, false)
@@ -86,7 +86,9 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 		return nil, &requestError{"publish", p.Topic, false, err}
 	}
 	if d.recorded != nil {
-		return d, c.awaitRecorded(ctx, d)
+		if err := c.awaitRecorded(ctx, d); err != nil {
+			return nil, err
+		}
 	}
 	return d, nil
 }

@@ -79,7 +79,6 @@ func (c *Client) submitLocked(d *Delivery, record []byte) {
 		c.keeper.acceptLocked(d, record)
 		return
 	}
-	d.wasRecordedLocked() // there is nothing to record
 	age := c.cfg.QueueAge
 	if d.out.Publish.QoS == AtMostOnce {
 		age = c.cfg.QueueAtMostOnce.Age

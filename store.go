@@ -138,7 +138,7 @@ func (k *keeper) acceptLocked(d *Delivery, record []byte) {
 
 // recordOf returns the record of a message; nil: it is not recorded.
 func (k *keeper) recordOf(d *Delivery, now func() time.Time) ([]byte, error) {
-	if k == nil || d.out.Publish.QoS == AtMostOnce || d.notStored || k.interval < 0 {
+	if k == nil || d.out.Publish.QoS == AtMostOnce || d.notStored || d.notQueued || k.interval < 0 {
 		return nil, nil
 	}
 	return durable.EncodeMessage(&d.out.Publish, d.out.Expires, now())
@@ -165,8 +165,13 @@ func (k *keeper) behindLocked() bool { return k != nil && k.journal.Behind() }
 // unlessStored returns nil for a message whose record says what it is, so that nothing
 // else holds on to it.
 func (k *keeper) unlessStored(m *Message) *Message {
-	if k == nil || m.QoS == AtMostOnce || m.NotStored || k.interval < 0 {
-		return m
+	if k.stores(m) {
+		return nil
 	}
-	return nil
+	return m
+}
+
+// stores reports whether m gets a record.
+func (k *keeper) stores(m *Message) bool {
+	return k != nil && m.QoS > AtMostOnce && !m.NotStored && !m.NotQueued && k.interval >= 0
 }

@@ -14,6 +14,7 @@ type Entry struct {
 	// called under the lock. If nil, there is nobody to tell.
 	Done func(err error)
 
+	stored   bool // it has a record
 	size     int
 	accepted time.Time
 	err      error
@@ -34,7 +35,7 @@ func (j *Journal) Waiting() (messages, bytes int) {
 func (j *Journal) Accept(e *Entry, record []byte, now time.Time) {
 	o := e.Out
 	e.size, e.accepted = o.Publish.Cost(), now
-	o.Durable = record != nil
+	o.Durable, e.stored = record != nil, record != nil
 	j.client.Sender.ReserveNumber(o, o.Durable && j.line.empty() && !j.lastWithoutIdentifier())
 	if o.Durable {
 		j.changes = append(j.changes, change{put(numberKey(keyMessage, o.Seq()), record), e})

@@ -22,6 +22,9 @@ type Batch struct {
 	err      error // why the changes of the session are not committed
 }
 
+// ErrStore is wrapped by the errors of messages that are not recorded.
+var ErrStore = errors.New("store fails")
+
 // UnclearError is the error of a message of which the Store cannot tell whether it is
 // recorded.
 type UnclearError struct{ Err error }
@@ -94,34 +97,46 @@ func (b *Batch) commitChanges(s store.Store) error {
 		if err == nil || !isFull(err) || b.gaveUp == len(spare) {
 			return err
 		}
-		if err := s.Commit(spare[b.gaveUp : b.gaveUp+1]); err != nil {
+		more := min(max(1, b.gaveUp), len(spare)-b.gaveUp)
+		if err := s.Commit(spare[b.gaveUp : b.gaveUp+more]); err != nil {
 			return err
 		}
-		b.gaveUp++
+		b.gaveUp += more
 	}
 }
 
 // commitEntries writes the messages one by one, after they could not be written together
 // because of cause: where space is short, some may fit.
 func (b *Batch) commitEntries(s store.Store, cause error) {
+	full := isFull(cause)
+	cause = fmt.Errorf("%w: %w", ErrStore, cause)
 	for _, e := range b.entries {
-		if !e.Out.Durable {
+		if !e.stored {
 			continue
 		}
 		switch {
-		case b.err != nil && !isFull(cause):
+		case b.err != nil && !full:
 			e.err = &UnclearError{cause}
-		case b.err != nil || !isFull(cause):
+		case b.err != nil || !full:
 			e.err = cause
 		case len(b.entries) == 1:
 			e.err = cause
 		default:
-			e.err = s.Commit(operations(b.changes, func(of *Entry) bool { return of == e }))
-			if e.err != nil && !isFull(e.err) {
-				e.err = &UnclearError{e.err}
-			}
+			e.err = b.commitEntry(s, e)
 		}
 	}
+}
+
+func (b *Batch) commitEntry(s store.Store, e *Entry) error {
+	err := s.Commit(operations(b.changes, func(of *Entry) bool { return of == e }))
+	if err == nil {
+		return nil
+	}
+	failed := fmt.Errorf("%w: %w", ErrStore, err)
+	if !isFull(err) {
+		return &UnclearError{failed}
+	}
+	return failed
 }
 
 // isFull reports whether err says that there is no space, and so that nothing has

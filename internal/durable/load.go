@@ -193,8 +193,8 @@ func (j *Journal) prepare(clientID string) error {
 			return fmt.Errorf("write the header: %w", err)
 		}
 	}
-	for j.spare.held < spareRecords && j.store.Commit(j.spare.missing()) == nil {
-		j.spare.held++
+	if ops := j.spare.all(); len(ops) > 0 && j.store.Commit(ops) == nil {
+		j.spare.held = spareRecords
 	}
 	return nil
 }

@@ -3,10 +3,11 @@ package durable
 import "github.com/seed65a45251/mqtt/store"
 
 // A full Store must be emptied, and to send a message something has to be written first:
-// its packet identifier. So a few records hold space for such changes. They are given up
-// one by one when a Commit finds no space, and made again when there is some.
+// its packet identifier. So a few records hold space for such changes: enough for the
+// identifiers of 1,024 messages in flight. They are given up when a Commit finds no space,
+// and made again when there is some.
 const (
-	spareRecords = 8
+	spareRecords = 40
 	spareSize    = 3 << 10
 )
 
@@ -32,4 +33,12 @@ func (s *spare) missing() []store.Op {
 		return nil
 	}
 	return []store.Op{put(spareKey(s.held), make([]byte, spareSize))}
+}
+
+// all returns the operations that make all records.
+func (s *spare) all() (ops []store.Op) {
+	for n := s.held; n < spareRecords; n++ {
+		ops = append(ops, put(spareKey(n), make([]byte, spareSize)))
+	}
+	return ops
 }

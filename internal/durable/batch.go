@@ -86,15 +86,28 @@ func operations(changes []change, of func(*Entry) bool) (ops []store.Op) {
 	return ops
 }
 
-// commitChanges writes the changes of the session, in place of spare records if there is
-// no other space.
+// commitChanges writes the changes of the session. If there is no space, what is to be
+// removed goes first, and then the others in place of spare records.
 func (b *Batch) commitChanges(s store.Store) error {
 	ops := operations(b.changes, func(e *Entry) bool { return e == nil })
 	ops = append(ops, put([]byte(keyHeader), b.header)) // at least it shows whether the Store works
 	spare := b.spare.give()
-	for {
+	for split := false; ; {
 		err := s.Commit(ops)
-		if err == nil || !isFull(err) || b.gaveUp == len(spare) {
+		if err == nil || !isFull(err) {
+			return err
+		}
+		if !split {
+			split = true
+			var removals []store.Op
+			if removals, ops = splitRemovals(ops); len(removals) > 0 {
+				if err := s.Commit(removals); err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		if b.gaveUp == len(spare) {
 			return err
 		}
 		more := min(max(1, b.gaveUp), len(spare)-b.gaveUp)
@@ -103,6 +116,23 @@ func (b *Batch) commitChanges(s store.Store) error {
 		}
 		b.gaveUp += more
 	}
+}
+
+// splitRemovals separates what is removed in the end from the rest.
+func splitRemovals(ops []store.Op) (removals, rest []store.Op) {
+	last := make(map[string]bool) // whether the last operation on the key removes it
+	for _, op := range ops {
+		last[string(op.Key)] = op.Delete
+	}
+	for _, op := range ops {
+		switch {
+		case !last[string(op.Key)]:
+			rest = append(rest, op)
+		case op.Delete:
+			removals = append(removals, op)
+		}
+	}
+	return removals, rest
 }
 
 // commitEntries writes the messages one by one, after they could not be written together

@@ -141,7 +141,7 @@ func (e *engine) collectLocked(n *notices) {
 			n.flushed = e.flushes.count(n.flushed, o.Seq())
 		}
 	}
-	if at := e.Sender.Deadline(); at != e.alarm.at {
+	if at := e.deadlineLocked(); at != e.alarm.at {
 		e.setAlarmLocked(at)
 	}
 	if e.queue.waiters.Any() {

@@ -28,12 +28,26 @@ func (e *engine) setAlarmLocked(at time.Time) {
 	a.timer.Reset(time.Until(at))
 }
 
+// deadlineLocked returns when the next message has waited long enough; zero: never.
+func (e *engine) deadlineLocked() time.Time {
+	at := e.Sender.Deadline()
+	if e.keeper != nil {
+		if other := e.keeper.journal.UnstoredDue(); at.IsZero() || !other.IsZero() && other.Before(at) {
+			at = other
+		}
+	}
+	return at
+}
+
 // ring drops what has expired, and sends what was behind it.
 func (e *engine) ring() {
 	e.do(func(*session.Client) {
 		e.alarm.at = time.Time{}
 		now := time.Now()
 		e.Sender.DropExpired(now)
+		if e.keeper != nil {
+			e.keeper.journal.DropUnstored(now)
+		}
 		e.Sender.Pump(now)
 	})
 }

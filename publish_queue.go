@@ -19,6 +19,8 @@ type publishQueue struct {
 	dropped uint64                       // messages that a policy has dropped
 	waiting func() (messages, bytes int) // what else waits; nil: nothing does
 
+	waitingAtMostOnce func() (messages, bytes int) // what of it is at QoS 0; nil: that does not matter
+
 	unreported capacity.Load // messages that have failed and wait for Config.Undelivered
 }
 
@@ -106,6 +108,9 @@ func (q *publishQueue) free(s *session.Sender, c capacity.Class, gone capacity.L
 		all.Add(q.waiting())
 	}
 	own.Add(s.Droppable(false)) // at QoS 0 that is all of them
+	if q.waitingAtMostOnce != nil {
+		own.Add(q.waitingAtMostOnce())
+	}
 	all.Add(-gone.Messages, -gone.Bytes)
 	if c == capacity.AtMostOnce {
 		own.Add(-gone.Messages, -gone.Bytes)
@@ -177,7 +182,8 @@ const (
 
 	// FullKeepLatest drops each message of the same class for whose topic there is a later
 	// one. From then on until none of the class waits, a new message takes the place of that
-	// of its topic. If it has no room all the same, it fails.
+	// of its topic. If it has no room all the same, it fails. With a Store only messages in
+	// memory, about a thousand, are looked at.
 	FullKeepLatest
 )
 

@@ -83,10 +83,14 @@ func (c *Client) beginKeeper() {
 			d, ok := o.Owner.(*Delivery)
 			return ok && d.failed != nil
 		},
-		Age: c.cfg.QueueAge,
+		Age:           c.cfg.QueueAge,
+		AgeAtMostOnce: c.cfg.QueueAtMostOnce.Age,
 	})
 	k.recovered = c.engine.Sender.LastSeq()
 	c.engine.queue.waiting = k.waitingLocked
+	if own := c.cfg.QueueAtMostOnce; own.Messages > 0 || own.Bytes > 0 {
+		c.engine.queue.waitingAtMostOnce = k.journal.WaitingAtMostOnce
+	}
 	c.undelivered.forget = k.journal.Forget
 	if n := k.journal.Damaged(); n > 0 {
 		k.logger.Error("mqtt store has records that cannot be read, which are set aside", "records", n)

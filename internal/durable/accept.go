@@ -97,11 +97,11 @@ func (j *Journal) settle(entries []*Entry, now time.Time) {
 		case j.line.empty() && (j.windowOpen() || !e.Out.Durable):
 			j.client.Sender.Submit(e.Out, now)
 			j.limitWait(e.Out, e.accepted)
+		case !e.Out.Durable:
+			j.pushUnstored(e)
 		default:
 			j.line.push(e.Out, e.size)
-			if e.Out.Durable {
-				j.awaitDue(e.Out.Seq(), &message{expires: e.Out.Expires, accepted: e.accepted})
-			}
+			j.awaitDue(e.Out.Seq(), &message{expires: e.Out.Expires, accepted: e.accepted})
 		}
 		if e.Done != nil {
 			e.Done(e.err)
@@ -111,8 +111,8 @@ func (j *Journal) settle(entries []*Entry, now time.Time) {
 
 // limitWait limits how long o may wait that was accepted at that time.
 func (j *Journal) limitWait(o *session.Outgoing, accepted time.Time) {
-	if j.owner.Age > 0 && !accepted.IsZero() {
-		j.client.Sender.WaitUntil(o, accepted.Add(j.owner.Age))
+	if age := j.age(o); age > 0 && !accepted.IsZero() {
+		j.client.Sender.WaitUntil(o, accepted.Add(age))
 	}
 }
 
@@ -122,8 +122,8 @@ func (j *Journal) Keep(wanted func(*session.Outgoing) bool, now time.Time) {
 	for _, o := range j.client.Sender.Incomplete(nil) {
 		j.keep(o, wanted, now)
 	}
-	for _, o := range j.line.unstored {
-		j.keep(o, wanted, now)
+	for _, u := range j.line.unstored {
+		j.keep(u.out, wanted, now)
 	}
 }
 

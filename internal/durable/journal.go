@@ -48,6 +48,8 @@ type Owner struct {
 	// Age limits how long a message may wait to be sent for the first time. Zero means
 	// that nothing limits it.
 	Age time.Duration
+	// AgeAtMostOnce is that of messages at QoS 0.
+	AgeAtMostOnce time.Duration
 }
 
 // change is one operation. entry is the message that it belongs to; nil: it is a change

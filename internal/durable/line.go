@@ -3,6 +3,7 @@ package durable
 import (
 	"iter"
 	"maps"
+	"slices"
 	"time"
 	"weak"
 
@@ -42,11 +43,11 @@ type line struct {
 	owned map[uint64]owned
 	sweep int // how many of them may be there before those are looked for
 	// gone are those that were withdrawn, until a Commit has removed them.
-	gone map[uint64]bool
-	// unstored are messages that are not recorded and have to keep their place.
-	unstored []*session.Outgoing
-	held     int // bytes of unstored
-	dues     dues
+	gone        map[uint64]bool
+	unstored    []unstored // in their order
+	held        int        // bytes of unstored
+	unstoredDue time.Time  // none of them has waited long enough before; zero: none ever has
+	dues        dues
 }
 
 type owned struct {
@@ -68,13 +69,8 @@ func (j *Journal) windowOpen() bool {
 	return messages < mostMessages && (messages == 0 || bytes < mostBytes)
 }
 
-// push adds a message behind all others.
+// push adds a recorded message behind all others.
 func (l *line) push(o *session.Outgoing, size int) {
-	if !o.Durable {
-		l.unstored = append(l.unstored, o)
-		l.held += size
-		return
-	}
 	l.add(o.Seq(), size)
 	l.own(o, size)
 	o.Publish.Payload, o.Publish.Properties = nil, nil // the Store has them
@@ -116,9 +112,9 @@ func (l *line) disown(number uint64) *session.Outgoing {
 // withdraw takes o out of the line. It returns false if it is not there.
 func (l *line) withdraw(j *Journal, o *session.Outgoing) bool {
 	for i, u := range l.unstored {
-		if u == o {
-			l.unstored = append(l.unstored[:i:i], l.unstored[i+1:]...)
-			l.held -= o.Publish.Cost()
+		if u.out == o {
+			l.unstored = slices.Delete(l.unstored, i, i+1)
+			l.held -= u.size
 			j.client.Sender.GiveUp(o)
 			return true
 		}
@@ -284,27 +280,16 @@ func (j *Journal) leaveLine(number uint64) *session.Outgoing {
 	return j.owner.New()
 }
 
-// submitUnstored submits the messages before number that are not recorded.
-func (j *Journal) submitUnstored(number uint64, now time.Time) {
-	l := &j.line
-	for len(l.unstored) > 0 && l.unstored[0].Seq() < number {
-		o := l.unstored[0]
-		l.unstored = l.unstored[1:]
-		l.held -= o.Publish.Cost()
-		j.client.Sender.Submit(o, now)
-	}
-}
-
 // FailLine completes with err what waits outside the engine: recorded messages with kept,
 // because they stay in the Store. It is for the end of the client.
 func (j *Journal) FailLine(err, kept error) {
 	l := &j.line
-	for _, o := range l.unstored {
-		if o.Durable { // by Keep
-			j.client.Sender.Refuse(o, kept)
+	for _, u := range l.unstored {
+		if u.out.Durable { // by Keep
+			j.client.Sender.Refuse(u.out, kept)
 			continue
 		}
-		j.client.Sender.Refuse(o, err)
+		j.client.Sender.Refuse(u.out, err)
 	}
 	for _, own := range l.owned {
 		if o := own.out.Value(); o != nil {

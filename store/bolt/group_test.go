@@ -167,6 +167,7 @@ func TestOneThatDoesNotFitFailsAlone(t *testing.T) {
 		g.start("small", set("1", "b"))
 		g.start("larger still", set("4", string(make([]byte, 300))))
 		g.start("large", set("3", string(make([]byte, 200))))
+		g.start("as large", set("5", string(make([]byte, 200))))
 		g.start("delete", del("0"))
 		g.start("refused", set("", "no key"))
 		g.open()
@@ -177,11 +178,67 @@ func TestOneThatDoesNotFitFailsAlone(t *testing.T) {
 		require.ErrorIs(t, g.errs["refused"], store.ErrKey)
 		require.ErrorIs(t, g.errs["large"], errNoRoom)
 		require.ErrorIs(t, g.errs["larger still"], errNoRoom)
-		// The first, the group, two that fit, one that does not, and none for what is
-		// larger still.
-		require.Equal(t, 5, g.transactions)
+		require.ErrorIs(t, g.errs["as large"], errNoRoom)
+		// The first, the group, two that fit and two that do not, each smaller than the
+		// last one that did not; none for what is as large.
+		require.Equal(t, 6, g.transactions)
 		require.Equal(t, []string{"1=b"}, records(t, g.file))
 		require.NoError(t, g.file.Commit(set("2", "c")))
+		require.NoError(t, g.file.Close())
+	})
+}
+
+func TestCommitsThatAreWrittenAloneKeepTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t)
+		g.fail = failLarge(100)
+		g.start("first", set("0", "a"))
+		g.start("set", set("1", "b"))
+		g.start("large", set("2", string(make([]byte, 200))))
+		g.start("delete", del("1"))
+		g.start("set again", set("0", "c"))
+		g.start("shorter", set("0", ""))
+		require.Equal(t, []string{"first"}, g.let(1))
+		// None of them returns before all have their results.
+		require.Empty(t, g.let(5))
+		require.ElementsMatch(t, []string{"set", "large", "delete", "set again", "shorter"}, g.let(1))
+		g.open()
+		require.ErrorIs(t, g.errs["large"], errNoRoom)
+		require.Equal(t, []string{"0="}, records(t, g.file))
+		require.NoError(t, g.file.Close())
+	})
+}
+
+func TestAllOfAGroupKnowThatTheFileHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t)
+		errDisk := errors.New("input/output error")
+		g.start("first", set("0", "a"))
+		g.let(1)
+		g.file.ReplaceCommit(func(_ *bbolt.Tx, commit func() error) error {
+			<-g.pass
+			require.NoError(t, commit())
+			return errDisk
+		})
+		for i := range 20 {
+			g.callers.Go(func() {
+				first := g.file.Commit(set(fmt.Sprint(i), "b"))
+				// Whoever has the error finds the same wherever it looks.
+				var scanned error
+				for _, err := range g.file.Scan(nil) {
+					scanned = err
+				}
+				again := g.file.Commit(set(fmt.Sprint(i), "c"))
+				for _, err := range []error{first, scanned, again} {
+					if !errors.Is(err, errDisk) {
+						t.Errorf("%d: %v", i, err)
+					}
+				}
+			})
+			synctest.Wait()
+		}
+		g.open()
+		g.callers.Wait()
 		require.NoError(t, g.file.Close())
 	})
 }

@@ -60,7 +60,7 @@ func (d *database) reserve(tx *bbolt.Tx, group []*request) error {
 }
 
 // expected returns how many bytes a group takes at the end of the file if no page is
-// free: twice its own bytes, because bbolt leaves pages half full, and a page rewritten
+// free: twice its own bytes, because bbolt may leave pages half full, and a page rewritten
 // for each operation.
 func expected(group []*request, pageSize int64) int64 {
 	bytes, ops := 0, 0

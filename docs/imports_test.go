@@ -44,7 +44,7 @@ var permittedImports = map[string][]string{
 	"./internal/...":            {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
 	"./internal/durable":        {"./store", "./session", "./wire"},
 	"./internal/transport":      {"./internal/line", "./internal/pong", "github.com/coder/websocket", "golang.org/x/net/proxy"},
-	"./internal/simulation":     {"./reconnect", "./session", "./wire"},
+	"./internal/simulation":     {"./internal/durable", "./reconnect", "./session", "./store", "./wire"},
 	"./internal/mosquitto":      {"./internal/...", "github.com/stretchr/testify/require"},
 	"./internal/conversation":   {".", "./mqtttest", "./wire", "./store", "./internal/pipe", "github.com/coder/websocket", "github.com/stretchr/testify/require"},
 	"./mqtttest":                {"./broker", "./wire", "./match", "./internal/pipe"},

@@ -117,6 +117,9 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 	c.Sender.beginSuspicion(now)
 	c.Subscriptions.start(kind, c.continuity.current.server) // before any message is sent
 	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
+	if c.continuity.current.inherited {
+		c.Sender.inherit()
+	}
 	// Only now, so that SUBSCRIBEs go first.
 	c.link.Open(v, c.link.Limits)
 	c.Sender.start(kind, now)

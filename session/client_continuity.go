@@ -11,7 +11,7 @@ func (c *Client) noteContinuity() {
 	r := ContinuityRecord{Held: k.held, Generation: k.generation}
 	for _, s := range k.servers {
 		open := s == k.current && !k.answered
-		r.Servers = append(r.Servers, ServerRecord{s.server, s.generation, s.doubt || open, s.unanswered || open})
+		r.Servers = append(r.Servers, ServerRecord{s.server, s.generation, s.doubt || open, s.unanswered || open, s.inherited, s.eraser})
 	}
 	j.Continuity(r)
 }
@@ -22,7 +22,8 @@ func (c *Client) RestoreContinuity(r ContinuityRecord) {
 	k := &c.continuity
 	k.held, k.generation, k.servers = r.Held || k.held, r.Generation, nil
 	for _, s := range r.Servers[:min(len(r.Servers), mostServers)] {
-		k.servers = append(k.servers, &sessionAt{server: s.Server, generation: s.Generation, doubt: s.Doubt, unanswered: s.Unanswered})
+		k.servers = append(k.servers, &sessionAt{server: s.Server, generation: s.Generation, doubt: s.Doubt, unanswered: s.Unanswered,
+			inherited: s.Inherited, eraser: s.Eraser})
 	}
 }
 

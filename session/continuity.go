@@ -53,6 +53,7 @@ type sessionAt struct {
 	generation uint64
 	doubt      bool      // a CONNECT since the last CONNACK was not answered
 	unanswered bool      // a CONNECT was not answered, and the server may still handle it
+	inherited  bool      // it may hold packet identifiers for messages that nobody remembers
 	eraser     time.Time // until when a clean start that was not answered may still delete the session
 	lastUse    uint64    // numbers the connections; the server whose last one is oldest is forgotten first
 }
@@ -145,6 +146,7 @@ func (k *continuity) classify(present bool) Continuity {
 	}
 	if k.here < Doubtful {
 		k.generation++
+		s.inherited = k.here == Inherited
 	}
 	k.connections++
 	s.generation, s.doubt, s.lastUse = k.generation, false, k.connections

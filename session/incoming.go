@@ -16,6 +16,7 @@ type incoming struct {
 	epoch      uint32 // the last connection that brought the PUBLISH
 	digest     Digest // zero: unknown
 	noted      bool   // the journal knows that it is acknowledged
+	server     string // with a journal, at QoS 2: whose session brought it
 	number     uint32 // see ReceivedRecord.Number
 	recordable Digest // with a journal, at QoS 2: see DigestOf
 	restored   bool   // digest is that of the record; see DigestOf

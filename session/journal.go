@@ -1,5 +1,7 @@
 package session
 
+import "time"
+
 // Journal is told what a later process must know of the session of a [Client]. Its
 // owner writes all of it to a disk, in the order of the calls, and keeps one rule: no
 // byte goes to the server before everything is on the disk that the journal was told
@@ -51,4 +53,9 @@ type ServerRecord struct {
 	Generation uint64
 	Doubt      bool // a CONNECT since the last CONNACK was not answered
 	Unanswered bool // a CONNECT was not answered, and the server may still handle it
+	// Inherited says that the server may hold packet identifiers for messages that
+	// nobody remembers: each has to be released before it is used.
+	Inherited bool `json:",omitempty"`
+	// Eraser is until when a clean start that was not answered may delete the session.
+	Eraser time.Time `json:",omitzero"`
 }

@@ -251,7 +251,7 @@ func (r *Receiver) take(p *wire.Publish) *incoming {
 	}
 	*in = incoming{id: p.PacketID, qos: p.QoS, digest: r.digest(p, r.link.Version), generation: in.generation}
 	if r.journal != nil && p.QoS == wire.ExactlyOnce {
-		in.number, in.recordable = r.numbers.of(r.at.server, in.id), DigestOf(p, r.link.Version)
+		in.server, in.number, in.recordable = r.at.server, r.numbers.of(r.at.server, in.id), DigestOf(p, r.link.Version)
 	}
 	r.byID.put(in)
 	return in

@@ -28,7 +28,8 @@ func (r *Receiver) noteReceived(in *incoming) {
 		return
 	}
 	in.noted = true
-	r.journal.Received(r.at.server, ReceivedRecord{in.id, in.number, in.recordable})
+	// The message may have come from another server than that of this connection.
+	r.journal.Received(in.server, ReceivedRecord{in.id, in.number, in.recordable})
 }
 
 // noteFinished tells the journal that the exchange of in, with the session of server, is
@@ -53,7 +54,7 @@ func (r *Receiver) RestoreReceived(server string, in ReceivedRecord, open bool) 
 	}
 	t := r.tableOf(server)
 	if t.get(in.PacketID) == nil {
-		t.put(&incoming{id: in.PacketID, qos: wire.ExactlyOnce, state: incomingReceived, noted: true, number: in.Number,
+		t.put(&incoming{id: in.PacketID, qos: wire.ExactlyOnce, state: incomingReceived, noted: true, server: server, number: in.Number,
 			digest: in.Digest, recordable: in.Digest, restored: true})
 	}
 	r.at.keep(server, *t, r)

@@ -14,6 +14,9 @@ type inherited struct {
 	open map[uint16]struct{} // PUBREL was sent on this connection, PUBCOMP has not come
 }
 
+// inherit notes that the peer may hold any identifier that was not released since.
+func (s *Sender) inherit() { s.inherited.any = true }
+
 // holds reports whether the peer may hold id.
 func (in *inherited) holds(id uint16) bool {
 	if !in.any {

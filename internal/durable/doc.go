@@ -25,5 +25,5 @@
 //	Ca n             spare space, given up when the Store is full
 //	Cz key           a record that could not be read, as it was
 //
-// A value begins with the version of its layout and a checksum of the rest.
+// A value begins with the version of its layout and a checksum of it and of the rest.
 package durable

@@ -15,20 +15,23 @@ import (
 // The engine gets a window of the messages that wait; the others are only in the Store.
 // So memory does not grow with the queue.
 const (
-	windowMessages = 1024
-	windowBytes    = 4 << 20
+	windowBytes = 4 << 20
 
 	// heldFactor is how much larger the window is while messages wait because of a
 	// refusal, so that others can pass them.
 	heldFactor = 8
 )
 
+// WindowMessages bounds the number of messages in the engine. It is a variable so that
+// tests need not publish thousands.
+var WindowMessages = 1024
+
 // window returns how much of the line the engine may have.
 func (j *Journal) window() (messages, bytes int) {
 	if j.client.Sender.Holding() {
-		return heldFactor * windowMessages, heldFactor * windowBytes
+		return heldFactor * WindowMessages, heldFactor * windowBytes
 	}
-	return windowMessages, windowBytes
+	return WindowMessages, windowBytes
 }
 
 // line is the messages that are in the Store and not in the engine. They follow all that
@@ -160,12 +163,13 @@ type lined struct {
 	damaged store.Record
 }
 
-// Hungry reports whether the engine takes more of the line.
+// Hungry reports whether the engine takes more of the line. When the last recorded message
+// has left it, the others follow.
 func (j *Journal) Hungry() bool {
 	l := &j.line
 	messages, bytes := j.client.Sender.Queued()
 	mostMessages, mostBytes := j.window()
-	return l.messages > 0 && !l.reading && messages <= mostMessages/2 && bytes <= mostBytes/2
+	return !l.empty() && !l.reading && messages <= mostMessages/2 && bytes <= mostBytes/2
 }
 
 // NextBlock returns what is to be read next; nil: nothing is. Read and Refill have to
@@ -186,7 +190,7 @@ func (b *Block) Read(s store.Store) {
 		return
 	}
 	read := 0
-	for at := b.from; at <= b.last && read < windowBytes && len(b.found) < windowMessages/2; at = at | 0xff + 1 {
+	for at := b.from; at <= b.last && read < windowBytes && len(b.found) < WindowMessages/2; at = at | 0xff + 1 {
 		// A scan begins where its prefix does: so many numbers share theirs.
 		prefix := numberKey(keyMessage, at)
 		for r, err := range s.Scan(prefix[:len(prefix)-1]) {
@@ -198,7 +202,7 @@ func (b *Block) Read(s store.Store) {
 			if !ok || number < b.from {
 				continue
 			}
-			if read >= windowBytes || len(b.found) >= windowMessages {
+			if read >= windowBytes || len(b.found) >= WindowMessages {
 				return // the rest follows with the next Block
 			}
 			read += len(r.Value)

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -143,7 +144,7 @@ func (j *Journal) readMessages(string) error {
 		size := m.publish.Cost()
 		switch {
 		case open || number < f.exchanged: // it goes before others that the engine has
-		case j.line.messages > 0 || len(f.waiting) >= windowMessages || bytes > windowBytes:
+		case j.line.messages > 0 || len(f.waiting) >= WindowMessages || bytes > windowBytes:
 			j.line.add(number, size)
 			j.awaitDue(number, &m)
 			return nil
@@ -168,6 +169,12 @@ func (j *Journal) prepare(clientID string) error {
 		j.header = newHeader(clientID)
 		// What is there belongs to a session of which nothing else is known.
 		j.header.Continuity.Held = j.found.last > 0 || len(j.found.received) > 0
+		j.written = j.header.encode()
+	}
+	if j.identifiersLost() {
+		for i := range j.header.Continuity.Servers {
+			j.header.Continuity.Servers[i].Inherited = true
+		}
 		j.written = j.header.encode()
 	}
 	ops := []store.Op{put([]byte(keyHeader), j.written)}
@@ -199,6 +206,14 @@ func (j *Journal) prepare(clientID string) error {
 	return nil
 }
 
+// identifiersLost reports whether a damaged record had a packet identifier in use. A server
+// may hold it, and would take a later message under it for a repeat.
+func (j *Journal) identifiersLost() bool {
+	return slices.ContainsFunc(j.found.damaged, func(r store.Record) bool {
+		return bytes.HasPrefix(r.Key, []byte(keyExchange)) || bytes.HasPrefix(r.Key, []byte(keyUnstored))
+	})
+}
+
 // asideOps move a record out of the way.
 func asideOps(r store.Record) []store.Op {
 	key := append([]byte(keySetAside), r.Key...)
@@ -215,8 +230,12 @@ func (j *Journal) setAside(r store.Record) {
 // Damaged returns how many records could not be read. They are in the Store, set aside.
 func (j *Journal) Damaged() int { return len(j.found.damaged) }
 
-// Fresh reports whether the Store knew nothing.
-func (j *Journal) Fresh() bool { return j.fresh }
+// Fresh reports whether the Store knew nothing of any session: no process that used it has
+// connected yet.
+func (j *Journal) Fresh() bool {
+	k := &j.header.Continuity
+	return j.fresh || !k.Held && len(k.Servers) == 0
+}
 
 // Attach gives c what an earlier process has left.
 func (j *Journal) Attach(c *session.Client, owner Owner) {

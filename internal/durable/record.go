@@ -45,8 +45,13 @@ func begin(n int) []byte { return make([]byte, sealed, sealed+n) }
 // seal sets what precedes the content of v.
 func seal(v []byte) []byte {
 	v[0] = layout
-	binary.BigEndian.PutUint32(v[1:], crc32.Checksum(v[sealed:], castagnoli))
+	binary.BigEndian.PutUint32(v[1:], checksum(v))
 	return v
+}
+
+// checksum covers the layout, too: a damaged one is not that of a later release.
+func checksum(v []byte) uint32 {
+	return crc32.Update(crc32.Checksum(v[:1], castagnoli), castagnoli, v[sealed:])
 }
 
 // unseal returns the content of v.
@@ -54,7 +59,7 @@ func unseal(v []byte) ([]byte, error) {
 	switch {
 	case len(v) < sealed:
 		return nil, errDamaged
-	case crc32.Checksum(v[sealed:], castagnoli) != binary.BigEndian.Uint32(v[1:]):
+	case checksum(v) != binary.BigEndian.Uint32(v[1:]):
 		return nil, errDamaged
 	case v[0] > layout:
 		return nil, fmt.Errorf("%w: layout %d, and this one knows %d", ErrNewer, v[0], layout)

@@ -3,6 +3,7 @@ package simulation
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -30,6 +31,9 @@ type device struct {
 	// eraser is until when a CONNECT with a clean start may arrive that was given up.
 	eraser map[*server]time.Time
 	clean  bool // the last CONNECT asked for a clean start
+
+	stored
+	outbox []chunk // taken and not written
 }
 
 // held is a message that the program has not acknowledged.
@@ -42,42 +46,71 @@ type held struct {
 func newDevice(w *world, i int) *device {
 	d := &device{w: w, name: fmt.Sprint("client", i), doubt: make(map[*server]bool), eraser: make(map[*server]time.Time)}
 	d.mon = &monitor{d: d}
-	d.process(w.schedule.Seed%3 > 0)
+	if w.schedule.Setup.Store {
+		d.disk = newDisk()
+	}
+	d.process(w.schedule.Seed%3 > 0, "")
 	return d
 }
 
-// process begins the next life. resume says that a server may have a session.
-func (d *device) process(resume bool) {
+// process begins the next life. resume says that a server may have a session, damaged which
+// record the disk has lost.
+func (d *device) process(resume bool, damaged string) {
 	s := &d.w.schedule.Setup
 	d.life++
-	d.kept = resume
-	d.engine = session.NewClient(session.ClientSettings{
-		Inflight: s.Inflight, TopicAliases: s.TopicAliases, FailLost: s.FailLost, HasSession: resume,
-	})
-	d.held, d.published, d.interests, d.home = nil, nil, nil, nil
-	d.mon.forget()
+	d.journal = d.openStore()
+	settings := session.ClientSettings{Inflight: s.Inflight, TopicAliases: s.TopicAliases, FailLost: s.FailLost, HasSession: resume}
+	if d.journal == nil {
+		d.home, d.kept = nil, resume
+	} else {
+		settings.Journal, settings.HasSession = d.journal, resume && d.journal.Fresh()
+		d.kept = d.kept || d.life == 1 && resume
+	}
+	d.engine = session.NewClient(settings)
+	d.held, d.interests = nil, nil
+	if d.disk == nil {
+		d.published = nil
+	}
+	d.mon.restart(d.disk != nil)
+	d.attach(damaged)
 }
 
-// crash ends the process. What had no result has none.
-func (d *device) crash() {
+// crash ends the process. Without a Store what had no result has none.
+func (d *device) crash(b, c int) {
 	d.w.tally.Crashes++
-	d.drop(nil, 0)
+	damage := 0
+	if c%8 == 7 {
+		damage = 1 + b
+	}
+	damaged := d.kill(b%2 == 0, damage, c)
+	d.drop(nil, 1<<20)
 	for _, m := range d.published {
-		if m.ended == 0 {
+		if d.disk == nil && m.ended == 0 {
 			m.orphaned, m.exposed = true, true
 		}
 	}
 	for _, s := range d.w.servers {
 		if k := s.keeps[d]; k != nil {
 			for _, o := range k.open {
-				o.exposed = true // nothing remembers that it was there
-				if !o.released {
-					o.acked = false
-				}
+				d.forgets(o, damaged)
 			}
 		}
 	}
-	d.process(true)
+	d.process(true, damaged)
+}
+
+// forgets says what the next process does not know of a message that the server has not
+// finished.
+func (d *device) forgets(o *out, damaged string) {
+	known := d.disk != nil && o.acked && o.qos == wire.ExactlyOnce && o.ackedAt <= d.journal.Committed()
+	if known && !strings.HasPrefix(damaged, "Cr") {
+		o.ackedAt = 0
+		return
+	}
+	o.exposed, o.ackedAt = true, 0
+	if d.disk == nil || o.qos < wire.ExactlyOnce { // otherwise the last commit may have said so
+		o.acked = o.acked && o.released
+	}
 }
 
 // connect begins a connection.
@@ -86,7 +119,7 @@ func (d *device) connect(s *server) {
 		return
 	}
 	p := &wire.Connect{
-		Version: d.w.schedule.Setup.Version, ClientID: d.name, CleanStart: !d.engine.HasSession(), KeepAlive: d.w.schedule.Setup.KeepAlive,
+		Version: d.w.schedule.Setup.Version, ClientID: d.name, CleanStart: !d.engine.HasSession() && (d.disk == nil || d.w.schedule.Setup.Version == wire.V5), KeepAlive: d.w.schedule.Setup.KeepAlive,
 	}
 	if p.Version == wire.V5 {
 		p.SessionExpiryInterval = 1 << 31
@@ -104,15 +137,27 @@ func (d *device) connect(s *server) {
 	d.collect()
 }
 
-// collect puts in flight what the engine wants to send.
+// collect puts in flight what the engine wants to send and the Store allows.
 func (d *device) collect() {
-	for n := 0; d.pipe != nil && d.engine.Pending() > 0 && d.w.fault == nil; n++ {
-		if n > 1000 {
-			d.w.fail("liveness: %s has always more to send", d.name)
+	for n := 0; d.pipe != nil && d.w.fault == nil; n++ {
+		if d.flush(); len(d.outbox) > 0 || d.engine.Pending() == 0 {
+			return
 		}
 		b := d.engine.Take(nil, d.w.now)
 		d.mon.sends(b)
-		fly(&d.pipe.up, d.pipe.upDead, b)
+		d.outbox = append(d.outbox, chunk{b, d.position()})
+		if n > 1000 {
+			d.w.fail("liveness: %s has always more to send", d.name)
+		}
+	}
+}
+
+// flush writes what was taken, as far as everything is committed that it waits for.
+func (d *device) flush() {
+	for len(d.outbox) > 0 && d.mayWrite(d.outbox[0].position) {
+		fly(&d.pipe.up, d.pipe.upDead, d.outbox[0].bytes)
+		d.outbox = d.outbox[1:]
+		d.mon.wrote()
 		d.engine.Wrote(d.w.now)
 	}
 }
@@ -136,7 +181,13 @@ func (d *device) down(n int) {
 func (d *device) settle(n int) {
 	for range n {
 		if p := d.pipe; p != nil {
+			d.commit()
 			d.collect()
+			d.commit()
+			d.collect()
+			if p.clientGone {
+				return
+			}
 			p.arriveUp(len(p.up))
 			p.arriveDown(len(p.down))
 		}
@@ -190,15 +241,18 @@ func (d *device) connected() {
 	if !proven {
 		d.w.tally.Unproven++
 		for _, m := range d.published {
-			m.exposed = m.exposed || m.ended == 0 && m.sent
+			m.exposed = m.exposed || m.ended == 0 && (m.sent || m.recovered)
 		}
 		for i := range d.held {
 			d.held[i].stale = true
 		}
 	}
 	d.mon.open(proven, d.engine.Connack().SessionPresent)
+	if d.mayWrite(d.homeAt) {
+		d.before, d.keptBefore = d.home, d.kept
+	}
 	d.kept = d.kept || d.mon.version == wire.V5 // before, a session that began clean ends with its connection
-	d.home, d.doubt[s] = k, false
+	d.home, d.homeAt, d.doubt[s] = k, d.position(), false
 }
 
 // serverClosed handles the end of the connection by the server; reset says that it looks like
@@ -222,11 +276,14 @@ func (d *device) drop(cause error, keep int) {
 	}
 	d.w.note("%s has lost the connection: %v", d.name, cause)
 	d.noteDoubt(p.link.server, cause)
+	if d.engine.Pending() > 0 {
+		d.mon.sends(d.engine.Take(nil, d.w.now)) // it gets lost, but the engine counts it as sent
+	}
 	p.up, p.clientGone, p.given = p.up[:min(keep, len(p.up))], true, d.w.now
 	if !p.serverGone {
 		d.w.orphans = append(d.w.orphans, p)
 	}
-	d.pipe, d.in = nil, nil
+	d.pipe, d.in, d.outbox = nil, nil, nil
 	d.engine.LostBecause(cause, d.w.now)
 	d.harvest()
 }

@@ -11,12 +11,17 @@ import (
 
 func (d *device) publish(qos wire.QoS, topic string) {
 	d.n++
-	m := &message{payload: fmt.Sprintf("%s-q%d-%d", d.name, qos, d.n), topic: topic, qos: qos, by: d, life: d.life}
+	m := &message{payload: fmt.Sprintf("%s-q%d-%d", d.name, qos, d.n), topic: topic, qos: qos, by: d, notStored: d.n%7 == 0}
 	m.outgoing = &session.Outgoing{Publish: wire.Publish{Topic: topic, Payload: []byte(m.payload), QoS: qos}, Owner: m}
 	d.published = append(d.published, m)
 	d.w.tally.Messages++
 	d.w.publish(m)
-	d.engine.Sender.Submit(m.outgoing, d.w.now)
+	if d.disk != nil {
+		d.accept(m)
+	} else {
+		m.accepted = true
+		d.engine.Sender.Submit(m.outgoing, d.w.now)
+	}
 	d.harvest()
 	d.collect()
 }
@@ -26,10 +31,13 @@ func (d *device) withdraw(back int) {
 		return
 	}
 	m := d.published[max(0, len(d.published)-1-back)]
-	if d.engine.Sender.Withdraw(m.outgoing) {
+	if m.outgoing == nil || m.ended > 0 {
+		return // it is in the line of the Store
+	}
+	if m.entry != nil && d.journal.Withdraw(m.entry) || d.engine.Sender.Withdraw(m.outgoing) {
 		d.w.note("%s takes back %s", d.name, m.payload)
 		m.withdrawn = true
-		if m.sent || m.ended > 0 {
+		if m.written && !m.recovered || m.ended > 0 {
 			d.w.fail("%s was taken back although it was sent or had ended", m.payload)
 		}
 	}
@@ -74,7 +82,9 @@ func (d *device) acknowledge(i int) {
 	if d.mon.version == wire.V5 && h.topic == "refused" {
 		code, h.exposed = wire.NotAuthorized, true // if the answer gets lost, the message comes again
 	}
-	switch err := d.engine.Receiver.Ack(h.token, code); {
+	err := d.engine.Receiver.Ack(h.token, code)
+	h.ackedAt = d.position()
+	switch {
 	case errors.Is(err, session.ErrStale) && (h.stale || h.exempt || h.qos == wire.AtLeastOnce && h.from.server.NoDup):
 	case err != nil:
 		d.w.fail("%s cannot acknowledge %s: %w", d.name, h.text, err)
@@ -112,7 +122,10 @@ func (d *device) harvest() {
 	}
 	d.engine.Recycle()
 	for _, o := range d.engine.Sender.Completed(nil) {
-		m := o.Owner.(*message)
+		m, ok := o.Owner.(*message)
+		if !ok { // of an earlier process
+			m = d.w.byPayload[string(o.Publish.Payload)]
+		}
 		d.w.note("%s: %s ends: %v", d.name, m.payload, o.Result().Err)
 		d.w.ended(m, o.Result().Err)
 		d.mon.over(m)
@@ -164,6 +177,10 @@ func (d *device) hand(r *session.Received) {
 	if got := append(ids[:len(ids):len(ids)], 0)[0]; len(ids) > 1 || got != x.id {
 		d.w.fail("%s got %s for subscriptions %v, which was sent for %d", d.name, payload, ids, x.id)
 	}
+	if x.qos == wire.ExactlyOnce && x.got > 0 && x.turn != r.Token.Number() && !x.exempt && !d.blurred {
+		d.w.fail("%s comes again with number %d, and had %d", x.text, r.Token.Number(), x.turn)
+	}
+	x.turn = r.Token.Number()
 	d.w.hand(x)
 	if !r.Token.IsZero() {
 		d.held = append(d.held, held{delivery: x, token: r.Token})

@@ -19,6 +19,12 @@ func (w *world) heal() {
 		s.refusing, s.Lazy = 0, false
 	}
 	for _, d := range w.devices {
+		if d.disk != nil {
+			if d.disk.left = 0; d.disk.broken {
+				d.crash(0, 0)
+			}
+			d.commit()
+		}
 		if d.pipe != nil {
 			d.drop(nil, 0)
 			w.orphan(0, 0)
@@ -63,6 +69,10 @@ func (w *world) finish(d *device, s *server) {
 func (d *device) unrest(s *server) string {
 	k := s.keeps[d]
 	queued, _ := d.engine.Sender.Queued()
+	if d.disk != nil {
+		n, _ := d.journal.Waiting()
+		queued += n
+	}
 	switch {
 	case !d.engine.Connected():
 		return "it is not connected"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/seed65a45251/mqtt/internal/durable"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -17,10 +18,18 @@ type message struct {
 	life           int     // of the process that published it
 
 	outgoing  *session.Outgoing
-	sent      bool // the engine has written it at least once
-	exposed   bool // a session that was not proven may have brought it twice
-	exempt    bool // a server went back to an older save meanwhile
-	orphaned  bool // its process died without a result
+	entry     *durable.Entry
+	notStored bool  // the program does not want it stored
+	durable   bool  // it goes to the Store
+	accepted  bool  // the program knows that it will be sent
+	refusal   error // the Store has refused it
+	again     bool  // it had ended, and the end was not on the disk when the process did
+	recovered bool  // a later process has it: it may have been sent
+	sent      bool  // the engine has written it at least once
+	written   bool  // and it was written to a connection
+	exposed   bool  // a session that was not proven may have brought it twice
+	exempt    bool  // a server went back to an older save meanwhile
+	orphaned  bool  // its process died without a result
 	withdrawn bool
 	refused   bool // a server has refused it
 	ended     int  // how often the engine gave it back
@@ -36,13 +45,15 @@ type delivery struct {
 	id      uint32 // subscription identifier
 	to      *device
 	from    *keep
-	queued  int  // numbers the deliveries of a session
-	exposed bool // it may come twice
-	exempt  bool // the server went back to an older save: anything may become of it
-	lost    bool // the session is gone
-	got     int  // how often the program got it
-	acked   bool // the program has acknowledged it in this process
-	ever    bool // or in an earlier one
+	queued  int    // numbers the deliveries of a session
+	exposed bool   // it may come twice
+	exempt  bool   // the server went back to an older save: anything may become of it
+	lost    bool   // the session is gone
+	got     int    // how often the program got it
+	acked   bool   // the program has acknowledged it in this process
+	ackedAt uint64 // what has to be committed for the next process to know
+	turn    uint32 // the number of its exchange, which is the same in every process
+	ever    bool   // or in an earlier one
 }
 
 // ledger knows what was published and where it arrived. What goes wrong first is its fault.
@@ -101,8 +112,10 @@ func (l *ledger) ended(m *message, err error) {
 	switch {
 	case m.ended > 1:
 		l.fail("%s ended twice", m.payload)
-	case m.withdrawn:
+	case m.withdrawn && (err == nil || !errors.Is(err, m.refusal)):
 		l.fail("%s ended after it was taken back", m.payload)
+	case err == nil && !m.accepted:
+		l.fail("%s was acknowledged before it was accepted", m.payload)
 	case err == nil:
 		if m.qos > 0 && m.came == 0 && !m.exempt {
 			l.fail("lost: %s was acknowledged and has arrived nowhere", m.payload)
@@ -118,6 +131,8 @@ func (m *message) mayFail(err error) bool {
 		return m.by.w.shrunk(m)
 	}
 	switch {
+	case m.refusal != nil && errors.Is(err, m.refusal):
+		return true
 	case errors.Is(err, session.ErrConnectionLost):
 		return m.qos == 0
 	case errors.Is(err, session.ErrSessionLost):

@@ -25,13 +25,13 @@ type monitor struct {
 	receiveMax, aliasMax int
 	maximumQoS           wire.QoS
 
-	aliases  map[uint16]string
-	counted  map[uint16]bool     // identifiers that take quota
-	exchange map[uint16]exchange // by identifier, of the session
-	arrived  []arrival           // that the client has not answered, in order
-	requests map[uint16]bool
-	asked    map[uint16]int // PUBRELs that wait for PUBCOMP
-	again    []uint16       // identifiers whose PUBREL has to be repeated before any PUBLISH
+	unwritten []uint16 // exchanges of which something was sent
+	aliases   map[uint16]string
+	counted   map[uint16]bool     // identifiers that take quota
+	exchange  map[uint16]exchange // by identifier, of the session
+	arrived   []arrival           // that the client has not answered, in order
+	requests  map[uint16]bool
+	asked     map[uint16]int // PUBRELs that wait for PUBCOMP
 }
 
 // exchange is one message of the client in the eyes of the protocol.
@@ -40,6 +40,9 @@ type exchange struct {
 	released bool // PUBREC has come
 	old      bool // it is from an earlier connection of the session and not repeated yet
 	gone     bool // the engine has given it up
+	unsure   bool // PUBREC has come, and the present process may not know it
+	// What of it was written, and not only taken from the engine.
+	written, releaseWritten bool
 }
 
 type arrival struct {
@@ -47,15 +50,39 @@ type arrival struct {
 	packet uint16
 }
 
-// forget is the beginning of a process.
-func (m *monitor) forget() { m.exchange = make(map[uint16]exchange) }
+// restart is the beginning of a process. stored says that it continues the last one: it must
+// know what that has written, and nothing else.
+func (m *monitor) restart(stored bool) {
+	for id, x := range m.exchange {
+		x.unsure = x.released && !x.releaseWritten
+		x.released = x.releaseWritten
+		m.exchange[id] = x
+		if !stored || !x.written || !x.durable || x.exempt || x.gone {
+			delete(m.exchange, id)
+		}
+	}
+	if m.exchange == nil {
+		m.exchange = make(map[uint16]exchange)
+	}
+}
+
+// wrote says that everything was written that was sent so far.
+func (m *monitor) wrote() {
+	for _, id := range m.unwritten {
+		if x, ok := m.exchange[id]; ok {
+			x.written, x.releaseWritten, x.message.written = true, x.released, true
+			m.exchange[id] = x
+		}
+	}
+	m.unwritten = m.unwritten[:0]
+}
 
 // begin is the beginning of a connection.
 func (m *monitor) begin(v wire.Version) {
 	m.version, m.begun, m.ended, m.up, m.last = v, false, false, false, m.d.w.now
 	m.out, m.in = wire.Decoder{From: wire.FromClient}, wire.Decoder{Version: v}
 	m.aliases, m.counted, m.requests = make(map[uint16]string), make(map[uint16]bool), make(map[uint16]bool)
-	m.asked, m.arrived, m.again = make(map[uint16]int), nil, nil
+	m.asked, m.arrived, m.unwritten = make(map[uint16]int), nil, nil
 	m.receiveMax, m.aliasMax, m.maximumQoS = 0, 0, wire.ExactlyOnce
 }
 
@@ -120,11 +147,12 @@ func (m *monitor) sent(packet wire.Packet) {
 		m.answered(p.PacketID, wire.ExactlyOnce)
 	case *wire.Pubrel:
 		if x, ok := m.exchange[p.PacketID]; ok {
-			if !x.released && x.qos == wire.ExactlyOnce {
+			if !x.released && !x.unsure && x.qos == wire.ExactlyOnce {
 				m.fail("PUBREL %d before PUBREC of %s", p.PacketID, x.payload)
 			}
-			x.old = false
+			x.old, x.released = false, x.released || x.unsure
 			m.exchange[p.PacketID] = x
+			m.unwritten = append(m.unwritten, p.PacketID)
 		}
 	case *wire.Pubcomp:
 		if m.asked[p.PacketID]--; m.asked[p.PacketID] < 0 {

@@ -16,11 +16,13 @@ func (m *monitor) sentPublish(p *wire.Publish) {
 	again := msg.sent
 	msg.sent = true
 	switch {
+	case msg.durable && !msg.accepted:
+		m.fail("%s is sent before the store has it", msg.payload)
 	case msg.withdrawn:
 		m.fail("%s was taken back and is sent", msg.payload)
 	case p.QoS > m.maximumQoS:
 		m.fail("%s is above the maximum QoS", msg.payload)
-	case !again && p.Duplicate:
+	case !again && p.Duplicate && !msg.recovered:
 		m.fail("%s is sent for the first time with DUP", msg.payload)
 	}
 	m.checkAlias(p, msg)
@@ -58,7 +60,8 @@ func (m *monitor) sentPublish(p *wire.Publish) {
 			m.fail("%s is sent before the repeat of %s", msg.payload, other.payload)
 		}
 	}
-	m.exchange[p.PacketID] = exchange{message: msg}
+	m.exchange[p.PacketID] = exchange{message: msg, written: used && x.written}
+	m.unwritten = append(m.unwritten, p.PacketID)
 	m.counted[p.PacketID] = true
 	if most := m.receiveMax; len(m.counted) > most {
 		m.fail("%d messages are open, and the server takes %d", len(m.counted), most)

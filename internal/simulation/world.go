@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -75,8 +76,10 @@ func (w *world) note(format string, args ...any) {
 func (w *world) run() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			w.note("PANIC %v", p)
-			err = fmt.Errorf("panic: %v", p)
+			w.note("PANIC %v\n%s", p, debug.Stack())
+			if err = w.fault; err == nil {
+				err = fmt.Errorf("panic: %v", p)
+			}
 		}
 	}()
 	for i := range w.schedule.Steps {
@@ -142,7 +145,17 @@ func (w *world) play(s *Step) {
 	case ServerRefuse:
 		at.refusing = 1 + c%3
 	case Crash:
-		d.crash()
+		d.crash(b, c)
+	case CommitBegin:
+		d.beginCommit()
+	case Commit:
+		d.beginCommit()
+		d.endCommit()
+		d.collect()
+	case Fault:
+		if d.disk != nil && !w.healed {
+			d.disk.fail(diskFault(b%int(diskFaults)), 1+c%3)
+		}
 	case Abandon:
 		d.connect(w.servers[b%len(w.servers)])
 		d.cut(200, 2)
@@ -183,6 +196,10 @@ const giveUp = 15 * time.Minute
 
 // wait lets time pass, in steps at which somebody has something to do.
 func (w *world) wait(total time.Duration) {
+	for _, d := range w.devices {
+		d.commit()
+		d.collect()
+	}
 	end := w.now.Add(total)
 	for n := 0; w.fault == nil; n++ {
 		if n > 10000 {
@@ -205,6 +222,10 @@ func (w *world) wait(total time.Duration) {
 		}
 		w.buryOrphans()
 		for _, d := range w.devices {
+			if len(d.outbox) > 0 {
+				d.commit() // no disk takes so long
+				d.collect()
+			}
 			d.tick()
 		}
 		for _, s := range w.servers {

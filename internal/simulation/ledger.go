@@ -15,7 +15,6 @@ type message struct {
 	qos            wire.QoS
 	by             *device // nil: the server's own program
 	number         int     // in the order of publishing
-	life           int     // of the process that published it
 
 	outgoing  *session.Outgoing
 	entry     *durable.Entry

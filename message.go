@@ -36,6 +36,8 @@ type Message struct {
 	// for the network. NotSent is true for both. Once it was sent it is like any other, but
 	// it is not in Config.Store.
 	NotQueued bool
+	// NotStored keeps the message out of Config.Store: it is lost with the process.
+	NotStored bool
 	Duplicate bool // the server sent it before; read only
 
 	// PayloadFormatUTF8 says that the payload is text.
@@ -64,9 +66,6 @@ type Message struct {
 	// SubscriptionIDs are the identifiers of the subscriptions that the server matched;
 	// read only.
 	SubscriptionIDs []uint32
-
-	// NotStored keeps the message out of Config.Store: it is lost with the process.
-	NotStored bool
 
 	acknowledger acknowledger // never written once somebody has the message
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -283,5 +284,20 @@ func TestLargePayloadsAreIntact(t *testing.T) {
 			}
 			require.Zero(t, l.lent())
 		})
+	}
+}
+
+// A received message takes what the runtime hands out, and wastes nothing of it.
+func TestMessagesWithTheirPayloadsFitSizeClasses(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) < 8 {
+		return // the sizes are chosen for 64 bits
+	}
+	for _, size := range []uintptr{
+		unsafe.Sizeof(padded[[40]byte]{}), unsafe.Sizeof(padded[[72]byte]{}), unsafe.Sizeof(padded[[136]byte]{}),
+		unsafe.Sizeof(padded[[200]byte]{}), unsafe.Sizeof(padded[[264]byte]{}), unsafe.Sizeof(padded[[328]byte]{}),
+		unsafe.Sizeof(padded[[520]byte]{}), unsafe.Sizeof(padded[[840]byte]{}),
+	} {
+		class := cap(append([]byte(nil), make([]byte, size)...)) // append rounds up to it
+		require.Equal(t, class, int(size))
 	}
 }

@@ -80,28 +80,28 @@ func allocate(payload []byte) (*Message, []byte) {
 	switch {
 	case n == 0:
 		return new(Message), []byte{}
-	case n <= 32:
-		r := new(padded[[32]byte])
+	case n <= 40:
+		r := new(padded[[40]byte])
 		copy(r.space[:], payload)
 		return &r.Message, r.space[:n:n]
-	case n <= 80:
-		r := new(padded[[80]byte])
+	case n <= 72:
+		r := new(padded[[72]byte])
 		copy(r.space[:], payload)
 		return &r.Message, r.space[:n:n]
-	case n <= 144:
-		r := new(padded[[144]byte])
+	case n <= 136:
+		r := new(padded[[136]byte])
 		copy(r.space[:], payload)
 		return &r.Message, r.space[:n:n]
-	case n <= 208:
-		r := new(padded[[208]byte])
+	case n <= 200:
+		r := new(padded[[200]byte])
 		copy(r.space[:], payload)
 		return &r.Message, r.space[:n:n]
-	case n <= 272:
-		r := new(padded[[272]byte])
+	case n <= 264:
+		r := new(padded[[264]byte])
 		copy(r.space[:], payload)
 		return &r.Message, r.space[:n:n]
-	case n <= 336:
-		r := new(padded[[336]byte])
+	case n <= 328:
+		r := new(padded[[328]byte])
 		copy(r.space[:], payload)
 		return &r.Message, r.space[:n:n]
 	case n <= 520:

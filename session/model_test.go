@@ -188,7 +188,9 @@ func (w *world) step(rng *rand.Rand, mayForget bool, calm int) {
 			w.ack(rng.IntN(len(w.held)))
 		}
 	case 10:
-		if len(w.outgoing) > 0 {
+		if rng.IntN(2) == 0 {
+			w.drop(rng)
+		} else if len(w.outgoing) > 0 {
 			w.withdraw(w.outgoing[len(w.outgoing)-1-rng.IntN(min(3, len(w.outgoing)))])
 		}
 	case 11:

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -231,6 +232,14 @@ func (w *world) harvest() {
 		} else {
 			spoil(o.Publish.Payload)
 		}
+		if err := o.Result().Err; errors.Is(err, errDropped) || errors.Is(err, ErrExpired) {
+			if o.Sent() {
+				w.fail("%s was dropped although it was sent", o.Owner)
+			}
+			w.completed[o]--
+			w.withdrawn[o] = true
+			continue
+		}
 		if w.doubted && errors.Is(o.Result().Err, wire.PacketIdentifierNotFound) {
 			w.failed[o.Owner.(string)] = true
 			continue
@@ -287,6 +296,33 @@ func (w *world) withdraw(o *Outgoing) {
 		w.withdrawn[o] = true
 		spoil(o.Publish.Payload)
 	}
+	w.check()
+}
+
+// errDropped ends messages that drop takes out of the queue.
+var errDropped = errors.New("dropped")
+
+// drop takes messages out of the queue, in one of the ways that there are.
+func (w *world) drop(rng *rand.Rand) {
+	s := w.c.Sender
+	acknowledged, least := rng.IntN(2) == 0, rng.IntN(4)
+	all, _ := s.Droppable(acknowledged)
+	enough := func(messages, bytes int) bool { return messages >= least }
+	switch rng.IntN(3) {
+	case 0:
+		if n := s.DropOldest(acknowledged, enough, errDropped); n != least && n > 0 || n > 0 != (all >= least && all > 0 && least > 0) {
+			w.fail("dropped %d of %d to make room for %d", n, all, least)
+		}
+	case 1:
+		s.KeepLatest(acknowledged, modelTopic(fmt.Sprint(w.n)), enough, errDropped)
+	case 2:
+		if len(w.outgoing) > 0 {
+			s.WaitUntil(w.outgoing[rng.IntN(len(w.outgoing))], w.now)
+			s.DropExpired(w.now)
+			s.Pump(w.now)
+		}
+	}
+	w.harvest()
 	w.check()
 }
 

@@ -81,9 +81,10 @@ func classOf(o *Outgoing) int { return class(o.Publish.QoS > wire.AtMostOnce) }
 
 // enter and leave keep account of the messages of the queue that were never sent.
 func (s *Sender) enter(o *Outgoing) {
-	s.unsent[classOf(o)].add(o, 1)
-	if latest := s.latest[classOf(o)]; latest != nil {
-		latest[o.Publish.Topic] = o
+	c := classOf(o)
+	s.unsent[c].add(o, 1)
+	if s.latest[c] != nil {
+		s.enterLatest(c, o)
 	}
 }
 

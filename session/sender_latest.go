@@ -55,6 +55,16 @@ func (s *Sender) beginLatest(acknowledged bool, topic string, enough func(messag
 	return len(earlier), ok
 }
 
+// enterLatest notes that o is the message of its topic that waits. If there is an earlier
+// one, its owner did not call KeepLatest before: it may begin anew.
+func (s *Sender) enterLatest(c int, o *Outgoing) {
+	if latest := s.latest[c]; latest[o.Publish.Topic] == nil {
+		latest[o.Publish.Topic] = o
+		return
+	}
+	s.latest[c] = nil
+}
+
 // leaveLatest notes that o is no longer the message of its topic that waits.
 func (s *Sender) leaveLatest(c int, o *Outgoing) {
 	if latest := s.latest[c]; latest[o.Publish.Topic] == o {

@@ -39,6 +39,11 @@ func (q *Waiters) Any() bool {
 	return q.lines[Acknowledged].ranking.len() > 0 || q.lines[AtMostOnce].ranking.len() > 0
 }
 
+// Offers says whether there are offers that are not taken up.
+func (q *Waiters) Offers() bool {
+	return q.offered[Acknowledged].Messages != 0 || q.offered[AtMostOnce].Messages != 0
+}
+
 // Offered returns what messages of a class have been offered and have not taken up.
 func (q *Waiters) Offered(c Class) Load { return q.offered[c] }
 

@@ -167,6 +167,36 @@ func ExampleClient_Disconnect() {
 	// <nil> closed client closed
 }
 
+func ExampleUnfinishedError() {
+	ctx := context.Background()
+	client, end := exampleClient(ctx)
+	defer end()
+	sub, err := client.SubscribeWith(ctx, mqtt.SubscribeOptions{
+		Filters: []mqtt.Filter{{Filter: "jobs", QoS: mqtt.AtLeastOnce}}, ManualAck: true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := client.Publish(ctx, "jobs", []byte("1"), mqtt.AtLeastOnce); err != nil {
+		log.Fatal(err)
+	}
+	job, err := sub.Next(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("working on job %s\n", job.Payload)
+
+	limited, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	err = client.Disconnect(limited)
+	if left, ok := errors.AsType[*mqtt.UnfinishedError](err); ok {
+		fmt.Println("received and not finished:", left.Received)
+	}
+	// Output:
+	// working on job 1
+	// received and not finished: 1
+}
+
 func ExampleClient_State() {
 	ctx := context.Background()
 	client, end := exampleClient(ctx)

@@ -99,7 +99,8 @@ func ReceiveOnce(ctx context.Context, server string, cfg Config, filter string, 
 		}
 		received = append(received, m)
 	}
-	// All is there. Unsubscribing would drop what came beyond.
+	// All is there. Unsubscribing would drop what came beyond, and nobody takes it.
+	sub.queue.leftAlone()
 	_ = client.Disconnect(ctx)
 	return received, nil
 }

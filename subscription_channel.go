@@ -87,8 +87,8 @@ func (f *feeder) run(ctx context.Context) {
 			break
 		}
 	}
+	f.takeBack() // before Disconnect hears that nobody is there
 	s.giveBack(&f.consumer, back...)
-	f.takeBack()
 }
 
 // send hands m over, unless ctx or the Subscription ends first.

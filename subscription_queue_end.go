@@ -114,6 +114,8 @@ func (q *queue) leftAlone() {
 func (q *queue) attended() (busy bool, untaken int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	present := len(q.consumers) > 0 || q.loops > 0 || q.direct
-	return q.out > 0 || q.loops > 0 || present && q.head < len(q.items), q.firm.messages
+	// Consumers leave when the queue closes. One that is there has something, or will put it
+	// into its channel.
+	busy = len(q.consumers) > 0 || q.loops > 0 || q.direct && q.head < len(q.items)
+	return busy, q.firm.messages
 }

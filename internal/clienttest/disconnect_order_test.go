@@ -474,3 +474,30 @@ func TestSeveralDisconnectsAllWait(t *testing.T) {
 		require.NoError(t, b.Wait())
 	})
 }
+
+func TestDisconnectLeavesTheBufferOfMessagesToItsReader(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			const n = 100
+			srv := mqtttest.NewServer(t, wire.V5)
+			client, conn := Open(t, srv, Quiet(srv))
+			sub := Subscribe(t, client, conn, "t", 0)
+			for range n {
+				conn.Send(Pub(0, 0, "x"))
+			}
+			synctest.Wait()
+			got, messages := 0, sub.Messages()
+			reading := Begin(func() error {
+				for range messages {
+					got++
+				}
+				return sub.Err()
+			})
+			end := disconnecting(t, client, time.Hour)
+			conn.WantDisconnect(wire.NormalDisconnection)
+			require.NoError(t, end.Wait())
+			require.ErrorIs(t, reading.Wait(), mqtt.ErrClosed)
+			require.Equal(t, n, got)
+		})
+	}
+}

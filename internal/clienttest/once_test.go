@@ -125,9 +125,11 @@ func TestReceiveOnceTakesNoMoreThanAsked(t *testing.T) {
 		p := mqtttest.Take[*wire.Subscribe](conn)
 		require.Equal(t, Filters("t"), p.Filters)
 		conn.Send(Pub(1, 1, "a"), Pub(2, 1, "b"), Pub(3, 1, "c"), Suback(p))
+		begun := time.Now()
 		conn.Want(Puback(1), Puback(2))
 		conn.WantDisconnect(wire.Success) // the third stays at the server
 		require.NoError(t, b.Wait())
+		require.Zero(t, time.Since(begun), "nobody is waited for")
 		require.Len(t, got, 2)
 		require.Equal(t, "b", string(got[1].Payload))
 	})

@@ -234,6 +234,12 @@ type Config struct {
 	// before. Negative means that messages are written only at the end of the client: if
 	// the process is killed, all are lost that the server has not acknowledged.
 	StoreInterval time.Duration
+	// StoreSubscriptions keeps the filters in the Store, too. The next process subscribes to
+	// them with its first connection, if the server has not kept them. Their messages wait
+	// for a Subscription with the same filter, as HoldUnclaimed says. Filters that no
+	// Subscription has named within HoldUnclaimedFor are unsubscribed. Zero means that a
+	// session that the server has lost brings nothing before the program has subscribed.
+	StoreSubscriptions bool
 
 	// ResponsePrefix is the topic below which responses to Request arrive, at a level
 	// that cannot be guessed (5.0). If it is "", the server's response information is

@@ -171,6 +171,9 @@ func (c *Config) validateIdentity() error {
 	if c.Store == nil && c.StoreInterval != 0 {
 		return invalid("Config.StoreInterval", "needs a Store")
 	}
+	if c.Store == nil && c.StoreSubscriptions {
+		return invalid("Config.StoreSubscriptions", "needs a Store")
+	}
 	if c.ClientID == Empty {
 		switch {
 		case c.Resume:

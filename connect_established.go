@@ -57,7 +57,7 @@ func (c *Client) continuedLocked() Event {
 	case !first:
 		event.Session = SessionLost
 	}
-	if kind == session.Inherited || first && kind > session.Fresh {
+	if kind == session.Inherited || first && (kind > session.Fresh || len(c.kept) > 0) {
 		c.inbox.resumed()
 	}
 	if first && c.cfg.catchAll && c.parent == nil {

@@ -27,6 +27,7 @@ type Client struct {
 
 	engine       engine
 	keeper       *keeper      // nil: there is no Config.Store
+	kept         keptFilters  // of an earlier process; guarded by engine.mu
 	conn         *conn        // the established connection; nil: there is none; guarded by engine.mu
 	status       status       // likewise
 	counters     counters     // likewise, except what is atomic
@@ -123,6 +124,7 @@ func (c *Client) openInbox() {
 		connected:         func() bool { return c.State() == Connected },
 		refetch:           c.renew,
 		subscriptionEnded: func(bool) {},
+		unclaimedExpired:  c.dropFilters,
 	}
 	b.unclaimed.init(b.holds, c.cfg.HoldUnclaimed, c.cfg.HoldUnclaimedFor)
 	c.holds.init(b.acknowledge, c.cfg.StallAfter, b.lookForStall)

@@ -51,6 +51,8 @@ type inboxSettings struct {
 	// subscriptionEnded says that the Subscription of an OwnConnection has ended. With forget the
 	// server is to forget the session. On a client for several it does nothing.
 	subscriptionEnded func(forget bool)
+	// unclaimedExpired says that the time is over to claim what an earlier process has left.
+	unclaimedExpired func()
 }
 
 // acknowledge acknowledges a received message. The error says why the server will not
@@ -143,6 +145,7 @@ func (b *inbox) catchAll() { b.unclaimed.startWaiting(true, b.expireUnclaimed) }
 // expireUnclaimed drops messages that an earlier process has left and that no
 // Subscription has claimed in time. A timer calls it.
 func (b *inbox) expireUnclaimed() {
+	b.unclaimedExpired()
 	b.dropUnwanted(b.unclaimed.expired())
 	if b.unclaimed.hasSpaceAgain() {
 		b.refetch()

@@ -86,6 +86,7 @@ func (c *Client) beginKeeper() {
 		Age:           c.cfg.QueueAge,
 		AgeAtMostOnce: c.cfg.QueueAtMostOnce.Age,
 	})
+	c.restoreFilters()
 	k.recovered = c.engine.Sender.LastSeq()
 	c.engine.queue.waiting = k.waitingLocked
 	if own := c.cfg.QueueAtMostOnce; own.Messages > 0 || own.Bytes > 0 {

@@ -43,7 +43,10 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, k kind) (*Su
 	if err := c.inbox.add(s); err != nil {
 		return nil, &requestError{"subscribe", name, false, err}
 	}
-	c.engine.do(func(engine *session.Client) { engine.Subscriptions.Add(s.interest) })
+	c.engine.do(func(engine *session.Client) {
+		c.kept.adoptLocked(engine, o.Filters)
+		engine.Subscriptions.Add(s.interest)
+	})
 	select {
 	case <-s.first.done:
 	case <-ctx.Done():

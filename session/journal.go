@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"github.com/seed65a45251/mqtt/wire"
+)
 
 // Journal is told what a later process must know of the session of a [Client]. Its
 // owner writes all of it to a disk, in the order of the calls, and keeps one rule: no
@@ -27,6 +31,10 @@ type Journal interface {
 	Received(server string, in ReceivedRecord)
 	// Finished says that the exchange of a received message is over.
 	Finished(server string, in ReceivedRecord)
+	// Subscribed says that a filter is wanted, with options that serve all who want it.
+	Subscribed(wire.SubscribeFilter)
+	// Unsubscribed says that it no longer is, or that the server has refused it.
+	Unsubscribed(filter string)
 	// Continuity says what is known of the sessions of servers. It is called for every
 	// connection, whether anything has changed or not.
 	Continuity(ContinuityRecord)

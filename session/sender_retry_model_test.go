@@ -99,6 +99,8 @@ func (d *disk) End(o *Outgoing) {
 }
 func (d *disk) Abandon(uint16)                  {}
 func (d *disk) FreeAbandoned()                  {}
+func (*disk) Subscribed(wire.SubscribeFilter)   {}
+func (*disk) Unsubscribed(string)               {}
 func (d *disk) Received(string, ReceivedRecord) {}
 func (d *disk) Finished(string, ReceivedRecord) {}
 func (d *disk) Continuity(r ContinuityRecord)   { d.continuity = r }

@@ -28,7 +28,8 @@ type Subscriptions struct {
 
 	answers []InterestAnswer
 	left    []*Leave
-	failed  error // the client has ended
+	journal Journal // see ClientSettings.Journal
+	failed  error   // the client has ended
 }
 
 // requestSender is the part of a client that Subscriptions uses: see the methods of
@@ -189,6 +190,7 @@ func (s *Subscriptions) Add(in *Interest) {
 		f := s.filter(in.Filters[i].Filter)
 		in.asks[i] = ask{interest: in, at: i, filter: f}
 		f.asks = append(f.asks, &in.asks[i])
+		s.noteWanted(f)
 		s.endLeaves(f)
 	}
 	s.markDue(in)
@@ -217,6 +219,7 @@ func (s *Subscriptions) Remove(in *Interest, keep bool) *Leave {
 			s.abandon(f)
 			continue
 		}
+		s.noteWanted(f)
 		if what, _ := f.expected(); !f.wanted() && (what != hasNot || len(f.steps) > 0) {
 			leave.join(f)
 		}
@@ -227,6 +230,17 @@ func (s *Subscriptions) Remove(in *Interest, keep bool) *Leave {
 		return nil
 	}
 	return leave
+}
+
+// noteWanted tells the journal whether f is wanted.
+func (s *Subscriptions) noteWanted(f *subscribed) {
+	switch {
+	case s.journal == nil:
+	case f.wanted():
+		s.journal.Subscribed(f.merged())
+	default:
+		s.journal.Unsubscribed(f.name)
+	}
 }
 
 // abandon forgets an unwanted filter without unsubscribing.

@@ -76,6 +76,9 @@ func (s *Subscriptions) answerAsk(k *ask, a FilterAnswer, err error) {
 	default:
 		k.granted = true
 	}
+	if !k.wants() {
+		s.noteWanted(k.filter)
+	}
 	if in.unanswered--; in.unanswered > 0 {
 		return
 	}

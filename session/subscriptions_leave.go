@@ -44,6 +44,7 @@ func (s *Subscriptions) Withdraw(filters []string) *Leave {
 			a.state = askWithdrawn
 			a.interest.countUnanswered()
 		}
+		s.noteWanted(f)
 		if what, _ := f.expected(); what != hasNot || len(f.steps) > 0 {
 			leave.join(f)
 		}

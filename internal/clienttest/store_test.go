@@ -218,12 +218,12 @@ func TestAStoredMessageExpiresAtItsTimeWhereverItWaits(t *testing.T) {
 func TestARefusedMessageOfAPredecessorIsReportedWithItsRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := NewDisk()
-		client, srv, conn := offlineWith(t, d, func(*mqtt.Config) {})
+		client, _, conn := offlineWith(t, d, func(*mqtt.Config) {})
 		PublishAsync(t, client, "refused", 1)
 		next := d.Killed(t)
 		conn.Close()
 		client.Close()
-		srv = mqtttest.NewServer(t, wire.V5)
+		srv := mqtttest.NewServer(t, wire.V5)
 		cfg := Stored(srv, next)
 		told, release := make(chan mqtt.Undelivered, 1), make(chan struct{})
 		cfg.Undelivered = func(u mqtt.Undelivered) {
@@ -322,5 +322,40 @@ func TestAStoreHasOneClient(t *testing.T) {
 		cfg.ClientID = "other"
 		_, err = mqtt.Start("mqtt://server", cfg)
 		require.ErrorContains(t, err, `belongs to another client: "c1", not "other"`)
+	})
+}
+
+func TestStoreSubscriptionsBringsFiltersBackBeforeTheProgramAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		d := NewDisk()
+		cfg := Stored(srv, d)
+		cfg.StoreSubscriptions = true
+		client, conn := Open(t, srv, cfg)
+		Subscribe(t, client, conn, "kept/#", 1)
+		Subscribe(t, client, conn, "stale", 1)
+		gone := Subscribe(t, client, conn, "gone", 1)
+		leaving := Begin(func() error { return gone.Unsubscribe(t.Context()) })
+		conn.Send(&wire.Unsuback{PacketID: mqtttest.Take[*wire.Unsubscribe](conn).PacketID, ReasonCodes: []wire.ReasonCode{0}})
+		require.NoError(t, leaving.Wait())
+
+		next := d.Killed(t)
+		conn.Close()
+		client.Close()
+		srv = mqtttest.NewServer(t, wire.V5)
+		cfg = Stored(srv, next)
+		cfg.StoreSubscriptions = true
+		client, conn = Open(t, srv, cfg) // the server has lost the session
+		require.Equal(t, "kept/#", Grant(conn).Filters[0].Filter)
+		require.Equal(t, "stale", Grant(conn).Filters[0].Filter)
+		conn.Send(To("kept/1", Pub(1, 1, "early")))
+		conn.WantIdle()
+		sub := Subscribe(t, client, conn, "kept/#", 1)
+		WantMessages(t, sub, "early")
+		conn.Want(Puback(1))
+		time.Sleep(2 * time.Minute)
+		WantUnsubscribe(t, conn, "stale")
+		time.Sleep(time.Second)
+		require.Equal(t, 1, next.Records(t, "Cs"))
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/store"
+	"github.com/seed65a45251/mqtt/wire"
 )
 
 // Journal gathers what has to be written, for one client. It is the [session.Journal] of
@@ -36,6 +37,9 @@ type Journal struct {
 	spare     spare
 	found     *found // until Attach
 	fresh     bool   // the Store was empty
+
+	filters       []wire.SubscribeFilter          // of an earlier process, until KeepSubscriptions
+	subscriptions map[string]wire.SubscribeFilter // what is recorded; nil: filters are not
 }
 
 // Owner is what owns the messages of a Journal.

@@ -41,7 +41,7 @@ type received struct {
 // Records that cannot be read are set aside: see [Journal.Damaged].
 func Open(s store.Store, clientID string) (*Journal, error) {
 	j := &Journal{store: s, found: &found{exchanges: make(map[uint64]exchange)}}
-	for _, read := range []func(string) error{j.readHeader, j.readExchanges, j.readUnstored, j.readReceived, j.readSpare, j.readMessages} {
+	for _, read := range []func(string) error{j.readHeader, j.readExchanges, j.readUnstored, j.readReceived, j.readSubscriptions, j.readSpare, j.readMessages} {
 		if err := read(clientID); err != nil {
 			return nil, err
 		}

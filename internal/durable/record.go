@@ -44,12 +44,17 @@ func begin(n int) []byte { return make([]byte, sealed, sealed+n) }
 
 // seal sets what precedes the content of v.
 func seal(v []byte) []byte {
-	v[0] = layout
+	return sealAs(layout, v)
+}
+
+func sealAs(version byte, v []byte) []byte {
+	v[0] = version
 	binary.BigEndian.PutUint32(v[1:], checksum(v))
 	return v
 }
 
-// checksum covers the layout, too: a damaged one is not that of a later release.
+// checksum covers all of v but itself. Later releases keep to that, so that their records
+// are told from damaged ones.
 func checksum(v []byte) uint32 {
 	return crc32.Update(crc32.Checksum(v[:1], castagnoli), castagnoli, v[sealed:])
 }

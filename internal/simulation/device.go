@@ -19,6 +19,7 @@ type device struct {
 	in     []byte
 	mon    *monitor
 	life   int  // numbers its processes
+	resume bool // the program says that a server may have a session of before
 	kept   bool // a server may have a session: a clean start would delete it
 
 	published []*message // of this process
@@ -49,7 +50,8 @@ func newDevice(w *world, i int) *device {
 	if w.schedule.Setup.Store {
 		d.disk = newDisk()
 	}
-	d.process(w.schedule.Seed%3 > 0, "")
+	d.resume = w.schedule.Seed%2 > 0
+	d.process(d.resume, "")
 	return d
 }
 
@@ -96,7 +98,7 @@ func (d *device) crash(b, c int) {
 			}
 		}
 	}
-	d.process(true, damaged)
+	d.process(d.resume || d.disk == nil, damaged)
 }
 
 // forgets says what the next process does not know of a message that the server has not
@@ -109,7 +111,7 @@ func (d *device) forgets(o *out, damaged string) {
 	}
 	o.exposed, o.ackedAt = true, 0
 	if d.disk == nil || o.qos < wire.ExactlyOnce { // otherwise the last commit may have said so
-		o.acked = o.acked && o.released
+		o.acked = o.acked && (o.released || o.outgoing != nil && o.outgoing.Released())
 	}
 }
 

@@ -22,6 +22,24 @@ func (d *device) flaky(s *server, n int) {
 	}
 }
 
+// loseConnack is a CONNECT that s gets and whose answer gets lost. With forget s has lost its
+// sessions before.
+func (d *device) loseConnack(s *server, forget bool) {
+	d.drop(nil, 0)
+	if forget {
+		s.forget()
+	}
+	if d.connect(s); d.pipe == nil {
+		return
+	}
+	d.commit()
+	d.collect()
+	if p := d.pipe; p != nil {
+		p.arriveUp(len(p.up))
+		d.cut(0, 1)
+	}
+}
+
 // hammer is a server that accepts the client and hangs up at once, n times. The client waits
 // before each attempt as its back-off says, which has to wait longer each time.
 func (d *device) hammer(s *server, n int) {

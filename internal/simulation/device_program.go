@@ -129,6 +129,7 @@ func (d *device) harvest() {
 		d.w.note("%s: %s ends: %v", d.name, m.payload, o.Result().Err)
 		d.w.ended(m, o.Result().Err)
 		d.mon.over(m)
+		m.endedIn = d.begun + 1
 	}
 	d.engine.Answered(nil)
 	for _, a := range d.engine.Subscriptions.Answers(nil) {

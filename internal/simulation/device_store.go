@@ -18,6 +18,8 @@ type stored struct {
 	before     *keep  // what it knows otherwise
 	keptBefore bool
 
+	begun, ended int // numbers the commits
+
 	blurred bool // a record of a received message was damaged
 }
 
@@ -87,6 +89,8 @@ func (d *device) attach(damaged string) {
 		switch {
 		case found && m.withdrawn && m.refusal != nil:
 			d.w.fail("the store has refused %s and has it", m.payload)
+		case found && m.ended > 0 && m.endedIn <= d.ended:
+			d.w.fail("%s has ended, and the store has it all the same", m.payload)
 		case found: // perhaps it had ended, or was taken back, and the disk does not know
 			m.withdrawn, m.refusal = false, nil
 			m.outgoing, m.entry, m.accepted = o, nil, true
@@ -133,7 +137,9 @@ func (d *device) accept(m *message) {
 // beginCommit takes what has gathered.
 func (d *device) beginCommit() {
 	if d.disk != nil && d.batch == nil {
-		d.batch = d.journal.Take()
+		if d.batch = d.journal.Take(); d.batch != nil {
+			d.begun++
+		}
 	}
 }
 
@@ -147,7 +153,9 @@ func (d *device) endCommit() (ok bool) {
 		b.Commit(d.disk)
 		err := d.journal.Settle(b, d.w.now)
 		d.w.note("%s: commit: %v", d.name, err)
-		if ok = err == nil; !ok {
+		if ok = err == nil; ok {
+			d.ended = d.begun
+		} else {
 			d.drop(nil, 1<<20)
 		}
 	}

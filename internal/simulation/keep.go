@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -20,6 +21,9 @@ type keep struct {
 	lastID uint16
 	queued int
 	ends   bool // with its connection
+
+	engine *session.Server // of a server with Engine
+	tasks  []task          // its answers, put off
 }
 
 type sub struct {
@@ -33,6 +37,7 @@ type out struct {
 	packet   uint16
 	released bool  // PUBREC has come
 	on       *link // the connection on which it counts
+	outgoing *session.Outgoing
 }
 
 func newKeep(s *server, d *device) *keep {
@@ -57,6 +62,10 @@ func (k *keep) add(m *message, s sub) {
 	d.text = m.payload + "#" + strconv.Itoa(len(k.server.w.deliveries))
 	k.server.w.deliveries = append(k.server.w.deliveries, d)
 	if d.qos == wire.AtMostOnce && k.link == nil {
+		return
+	}
+	if k.engine != nil {
+		k.submit(d)
 		return
 	}
 	k.queue = append(k.queue, d)

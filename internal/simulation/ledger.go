@@ -32,6 +32,7 @@ type message struct {
 	withdrawn bool
 	refused   bool // a server has refused it
 	ended     int  // how often the engine gave it back
+	endedIn   int  // the commit that says so
 	err       error
 	came      int // how often a server passed it on
 }

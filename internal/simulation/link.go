@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -22,9 +23,15 @@ type link struct {
 	clientMax int
 	keepAlive uint16
 	heard     time.Time
+
+	engine *session.Server // of a server with Engine
 }
 
 func (l *link) receive(b []byte) {
+	if l.engine != nil {
+		l.receiveEngine(b)
+		return
+	}
 	l.heard = l.server.w.now
 	l.in = append(l.in, b...)
 	for !l.pipe.serverGone {
@@ -55,6 +62,12 @@ func (l *link) end(why string) {
 	}
 	l.server.w.note("                                        %s: %s", l.server.name, why)
 	l.pipe.serverGone = true
+	if l.engine != nil {
+		l.engine.Lost()
+		if l.keep != nil {
+			l.completed()
+		}
+	}
 	if k := l.keep; k != nil && k.link == l {
 		k.link = nil
 		if k.ends {
@@ -81,6 +94,10 @@ func (l *link) answer(n int) {
 	if l.pipe.serverGone || l.keep == nil {
 		return
 	}
+	if l.engine != nil {
+		l.runTasks(n)
+		return
+	}
 	n = min(n, len(l.answers))
 	for _, p := range l.answers[:n] {
 		l.write(p)
@@ -91,6 +108,18 @@ func (l *link) answer(n int) {
 
 func (l *link) later(p wire.Packet) { l.answers = append(l.answers, p) }
 
+// properties returns those of d, except the alias.
+func (s *server) properties(d *delivery) *wire.PublishProperties {
+	q := &wire.PublishProperties{}
+	if d.id != 0 {
+		q.SubscriptionIDs = []uint32{d.id}
+	}
+	if d.number%2 == 0 {
+		q.ContentType = "text"
+	}
+	return q
+}
+
 // publish sends o, with an alias where the client takes them.
 func (l *link) publish(o *out, again bool) {
 	p := &wire.Publish{Topic: o.topic, Payload: []byte(o.text), QoS: o.qos, PacketID: o.packet, Duplicate: again}
@@ -98,13 +127,7 @@ func (l *link) publish(o *out, again bool) {
 		l.server.w.tally.Repeats++
 	}
 	if l.version == wire.V5 {
-		q := &wire.PublishProperties{}
-		if o.id != 0 {
-			q.SubscriptionIDs = []uint32{o.id}
-		}
-		if o.number%2 == 0 {
-			q.ContentType = "text"
-		}
+		q := l.server.properties(o.delivery)
 		if at := slices.Index(l.aliasing, o.topic); at >= 0 {
 			p.Topic, q.TopicAlias = "", uint16(at+1)
 		} else if len(l.aliasing) < int(l.aliasMax) {

@@ -49,12 +49,7 @@ func (l *link) handle(packet wire.Packet) {
 			k.finish(o)
 		}
 	case *wire.Subscribe:
-		codes := make([]wire.ReasonCode, len(p.Filters))
-		for i, f := range p.Filters {
-			codes[i] = wire.ReasonCode(min(f.QoS, l.server.MaximumQoS))
-			k.subs[f.Filter] = sub{min(f.QoS, l.server.MaximumQoS), p.SubscriptionID}
-		}
-		l.later(&wire.Suback{PacketID: p.PacketID, ReasonCodes: codes})
+		l.later(&wire.Suback{PacketID: p.PacketID, ReasonCodes: l.subscribe(p)})
 	case *wire.Unsubscribe:
 		for _, f := range p.Filters {
 			delete(k.subs, f)
@@ -69,6 +64,15 @@ func (l *link) handle(packet wire.Packet) {
 	case *wire.Disconnect:
 		l.end("DISCONNECT")
 	}
+}
+
+func (l *link) subscribe(p *wire.Subscribe) []wire.ReasonCode {
+	codes := make([]wire.ReasonCode, len(p.Filters))
+	for i, f := range p.Filters {
+		codes[i] = wire.ReasonCode(min(f.QoS, l.server.MaximumQoS))
+		l.keep.subs[f.Filter] = sub{min(f.QoS, l.server.MaximumQoS), p.SubscriptionID}
+	}
+	return codes
 }
 
 // acknowledged checks that the program has the message and wanted the answer.

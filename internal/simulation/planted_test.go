@@ -71,12 +71,12 @@ func play(t *testing.T, root, dir string, p plant) (how string, found bool) {
 	if out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, ".").CombinedOutput(); err != nil {
 		return string(out), false
 	}
-	play := exec.CommandContext(t.Context(), binary, "-test.run=^TestSchedules$", "-schedules="+strconv.Itoa(within), "-shrink=false", "-test.timeout=90s")
+	play := exec.CommandContext(t.Context(), binary, "-test.run=^(TestFoundFaults|TestSchedules)$", "-schedules="+strconv.Itoa(within), "-shrink=false", "-test.timeout=90s")
 	play.Env = append(os.Environ(), "SCHEDULES=")
 	out, err := play.CombinedOutput()
 	os.Remove(binary)
 	_, failed := err.(*exec.ExitError)
-	fault := regexp.MustCompile(`seed \d+ fails.*|panic:.*`).FindString(string(out))
+	fault := regexp.MustCompile(`seed \d+ fails.*|panic:.*|--- FAIL: TestFoundFaults/.*`).FindString(string(out))
 	if fault == "" {
 		return string(out), false
 	}

@@ -30,6 +30,7 @@ type Setup struct {
 
 // ServerSetup is how one server behaves.
 type ServerSetup struct {
+	Engine     bool // it is built on package session
 	Late       bool // passes QoS 2 messages on with PUBREL, not with PUBLISH
 	Silent     bool // answers a PUBREL for an unknown identifier with success
 	NoDup      bool // repeats without DUP
@@ -83,6 +84,7 @@ const (
 	CommitBegin               // the client begins to write what has gathered to its Store
 	Commit                    // and has written it
 	Fault                     // the next C commits of the client fail in the way B
+	LostConnack               // server B answers the client's CONNECT, and the answer gets lost; perhaps it had forgotten its sessions
 	Hammer                    // server B accepts the client and hangs up at once, C times
 	kinds
 )
@@ -91,7 +93,7 @@ const (
 var weights = [kinds]int{
 	Publish: 16, ConnectTo: 14, Up: 12, Down: 12, Settle: 8, Acknowledge: 10, Subscribe: 4, Unsubscribe: 1, Withdraw: 2,
 	Cut: 5, HalfOpen: 1, Wait: 2, Orphan: 4, ServerPublish: 6, ServerAnswer: 5, ServerEnd: 2, ServerForget: 1, ServerSave: 2,
-	ServerRestore: 1, ServerShrink: 1, ServerRefuse: 1, Crash: 1, Abandon: 2, Flaky: 1, Burst: 2, CommitBegin: 6, Commit: 8, Fault: 1, Hammer: 1,
+	ServerRestore: 1, ServerShrink: 1, ServerRefuse: 1, Crash: 1, Abandon: 2, Flaky: 1, Burst: 2, CommitBegin: 6, Commit: 8, Fault: 1, LostConnack: 1, Hammer: 1,
 }
 
 // Generate returns the schedule of a seed.
@@ -146,7 +148,8 @@ func setup(r *rand.Rand) Setup {
 	}
 	for range one(1, 1, 1, 2, 3) {
 		s.Servers = append(s.Servers, ServerSetup{
-			Late: r.IntN(3) == 0, Silent: r.IntN(3) == 0, NoDup: r.IntN(4) == 0, Lazy: r.IntN(2) == 0, Poison: r.IntN(6) == 0,
+			Engine: r.IntN(3) == 0,
+			Late:   r.IntN(3) == 0, Silent: r.IntN(3) == 0, NoDup: r.IntN(4) == 0, Lazy: r.IntN(2) == 0, Poison: r.IntN(6) == 0,
 			Refuses: r.IntN(4) == 0, ReceiveMax: uint16(one(0, 0, 1, 2, 3, 8)), AliasMax: uint16(one(0, 1, 3)),
 			MaximumQoS: wire.QoS(one(2, 2, 2, 2, 2, 2, 1)), Stride: uint16(one(1, 1, 16, 32, 1000)),
 		})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -29,6 +30,10 @@ func newServer(w *world, i int, of ServerSetup) *server {
 func (s *server) dial(d *device) *pipe {
 	p := &pipe{client: d}
 	p.link = &link{server: s, pipe: p, dec: wire.Decoder{From: wire.FromClient}, heard: s.w.now}
+	if s.Engine {
+		p.link.engine = session.NewServer(session.ServerSettings{TopicAliases: s.w.schedule.Setup.AliasMax})
+		p.link.engine.Open(s.w.now)
+	}
 	s.links = append(s.links, p.link)
 	return p
 }
@@ -59,7 +64,7 @@ func (s *server) publishOwn(qos wire.QoS, topic string) {
 func (s *server) flush(all bool) {
 	for _, d := range s.w.devices {
 		if k := s.keeps[d]; k != nil && k.link != nil && (all || !s.Lazy) {
-			k.link.answer(len(k.link.answers))
+			k.link.answer(1 << 20)
 		}
 	}
 }
@@ -76,7 +81,7 @@ func (s *server) answer(n int) {
 func (s *server) hangUp(how int) {
 	s.w.hangups++
 	for _, l := range s.current() {
-		if how%3 == 0 && l.version == wire.V5 && l.keep != nil {
+		if how%3 == 0 && l.version == wire.V5 && l.keep != nil && l.engine == nil {
 			l.write(&wire.Disconnect{ReasonCode: []wire.ReasonCode{wire.ServerBusy, wire.UnspecifiedError, wire.AdministrativeAction}[how/3%3]})
 		}
 		l.pipe.reset = how%3 == 1
@@ -115,6 +120,9 @@ func (s *server) forget() {
 }
 
 func (s *server) save() {
+	if s.Engine {
+		return
+	}
 	s.saved = make(map[*device]*keep, len(s.keeps))
 	for d, k := range s.keeps {
 		s.saved[d] = k.clone()

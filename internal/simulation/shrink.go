@@ -78,6 +78,7 @@ func simplerSetup(s Schedule, fails func(*Schedule) bool) Schedule {
 	try(func(of *Setup) { of.ReceiveMax = 0 })
 	for i := range s.Setup.Servers {
 		try(func(of *Setup) { of.Servers[i] = ServerSetup{MaximumQoS: 2} })
+		try(func(of *Setup) { of.Servers[i].Engine = false })
 		try(func(of *Setup) { of.Servers[i].Lazy = false })
 		try(func(of *Setup) { of.Servers[i].Late = false })
 		try(func(of *Setup) { of.Servers[i].Silent = false })

@@ -10,7 +10,7 @@ import (
 var names = [kinds]string{
 	"Publish", "ConnectTo", "Up", "Down", "Settle", "Acknowledge", "Subscribe", "Unsubscribe", "Withdraw", "Cut", "HalfOpen", "Wait", "Orphan",
 	"ServerPublish", "ServerAnswer", "ServerEnd", "ServerForget", "ServerSave", "ServerRestore", "ServerShrink", "ServerRefuse", "Crash",
-	"Abandon", "Flaky", "Burst", "CommitBegin", "Commit", "Fault", "Hammer",
+	"Abandon", "Flaky", "Burst", "CommitBegin", "Commit", "Fault", "LostConnack", "Hammer",
 }
 
 func (s Step) String() string {

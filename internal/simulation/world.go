@@ -159,6 +159,8 @@ func (w *world) play(s *Step) {
 	case Abandon:
 		d.connect(w.servers[b%len(w.servers)])
 		d.cut(200, 2)
+	case LostConnack:
+		d.loseConnack(w.servers[b%len(w.servers)], c%3 == 0)
 	case Flaky:
 		d.flaky(w.servers[b%len(w.servers)], 2+b%14)
 	case Burst:

@@ -278,7 +278,7 @@ func (d *device) drop(cause error, keep int) {
 	}
 	d.w.note("%s has lost the connection: %v", d.name, cause)
 	d.noteDoubt(p.link.server, cause)
-	if d.engine.Pending() > 0 {
+	for d.engine.Pending() > 0 && d.w.fault == nil {
 		d.mon.sends(d.engine.Take(nil, d.w.now)) // it gets lost, but the engine counts it as sent
 	}
 	p.up, p.clientGone, p.given = p.up[:min(keep, len(p.up))], true, d.w.now

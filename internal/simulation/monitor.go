@@ -54,7 +54,7 @@ type arrival struct {
 // know what that has written, and nothing else.
 func (m *monitor) restart(stored bool) {
 	for id, x := range m.exchange {
-		x.unsure = x.released && !x.releaseWritten
+		x.unsure = x.unsure || x.released && !x.releaseWritten
 		x.released = x.releaseWritten
 		m.exchange[id] = x
 		if !stored || !x.written || !x.durable || x.exempt || x.gone {

@@ -177,7 +177,14 @@ func receiverInvariants(r *Receiver) error {
 // and which are the only ones of their topics.
 func waitingInvariants(s *Sender) error {
 	due, latest := 0, [2]int{}
+	var begun [2]bool
 	for o := s.queue.head; o != nil; o = o.next {
+		for c := range begun {
+			begun[c] = begun[c] || s.oldest[c] == o
+		}
+		if !o.sent && !begun[classOf(o)] {
+			return fmt.Errorf("message %d is older than the oldest of its class", o.seq)
+		}
 		if o.due > 0 {
 			due++
 			if s.due.places[o.due-1].message != o {

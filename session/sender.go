@@ -30,6 +30,7 @@ type Sender struct {
 	queuedBytes int
 	due         dueMessages
 	unsent      [2]load                 // the part of queue that was never sent: at QoS 0, and above
+	oldest      [2]*Outgoing            // likewise, where in queue to begin to look for them
 	latest      [2]map[string]*Outgoing // likewise, by topic; nil: see KeepLatest
 	lost        uint64                  // see Lost
 	tolerate    func(*wire.Error)       // see ClientSettings.Tolerate
@@ -355,6 +356,11 @@ func (s *Sender) uncount(o *Outgoing) {
 func (s *Sender) dequeue(o *Outgoing) {
 	if s.retries != nil {
 		s.retries.left(o)
+	}
+	for c := range s.oldest {
+		if s.oldest[c] == o {
+			s.oldest[c] = o.next
+		}
 	}
 	s.queue.remove(o)
 	s.queuedBytes -= o.size()

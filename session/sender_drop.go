@@ -23,7 +23,7 @@ func (s *Sender) DropOldest(acknowledged bool, enough func(messages, bytes int) 
 	}
 	var one [1]*Outgoing // it is most often one
 	victims, gone := one[:0], load{}
-	for o := s.queue.head; o != nil && !enough(gone.messages, gone.bytes); o = o.next {
+	for o := s.oldest[class(acknowledged)]; o != nil && !enough(gone.messages, gone.bytes); o = o.next {
 		if o.droppable(acknowledged) {
 			victims = append(victims, o)
 			gone.add(o, 1)
@@ -82,6 +82,9 @@ func classOf(o *Outgoing) int { return class(o.Publish.QoS > wire.AtMostOnce) }
 // enter and leave keep account of the messages of the queue that were never sent.
 func (s *Sender) enter(o *Outgoing) {
 	c := classOf(o)
+	if first := s.oldest[c]; s.unsent[c].messages == 0 || first == nil || o.seq < first.seq {
+		s.oldest[c] = o // the first, or it was refused and is back in its place
+	}
 	s.unsent[c].add(o, 1)
 	if s.latest[c] != nil {
 		s.enterLatest(c, o)

@@ -68,6 +68,9 @@ func (c *Client) conductReauth(ctx context.Context, x authExchange, steps <-chan
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		if ending := c.engine.endingCause(); ending != nil && errors.Is(s.err, ErrConnectionLost) {
+			return ending // which is why the connection ended
+		}
 		if s.err != nil {
 			return s.err
 		}

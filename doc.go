@@ -143,7 +143,8 @@
 //	                       ended the Subscription first
 //	Reauthenticate         ErrInvalid, ErrNotConnected, ErrClosed true
 //	                       ErrAuthenticator, *ServerError: the    false once it began
-//	                       connection ended with it
+//	                       connection ended with it; Err-
+//	                       ConnectionLost, ErrClosed
 //	PublishOnce            as Connect; as Publish, for each       true if none was sent
 //	                       message
 //	ReceiveOnce            as Connect, Subscribe and Next         n/a

@@ -80,13 +80,18 @@ func (a *table) add(t *testing.T, header, cells []string) {
 // impossible is the cell of what cannot happen.
 const impossible = "–"
 
-// expected returns what a cell says of a version. "a; 3.1.1: b" says b of 3.1.1.
-func expected(cell string, v mqtt.Version) string {
-	usual, old, ok := strings.Cut(cell, "; 3.1.1: ")
-	if ok && v == mqtt.V311 {
-		return old
+// expected returns what a cell says of a version and a QoS. "a; 3.1.1: b" says b of
+// 3.1.1, and "a; QoS 2: b" says b of QoS 2.
+func expected(cell string, v mqtt.Version, qos mqtt.QoS) string {
+	parts := strings.Split(cell, "; ")
+	for _, p := range parts[1:] {
+		for key, is := range map[string]bool{"3.1.1: ": v == mqtt.V311, "QoS 2: ": qos == mqtt.ExactlyOnce} {
+			if special, ok := strings.CutPrefix(p, key); ok && is {
+				return special
+			}
+		}
 	}
-	return usual
+	return parts[0]
 }
 
 // requireSame checks that what is tested is what the document names.
@@ -109,7 +114,7 @@ func TestParse(t *testing.T) {
 | row | a | b |
 |---|---|---|
 | x | again, `+"`ErrClosed`"+` | – |
-| y | 1; 3.1.1: 2 | 3 |
+| y | 1; 3.1.1: 2 | 3; QoS 2: 4 |
 
 More columns.
 
@@ -122,7 +127,8 @@ More columns.
 	require.Equal(t, []string{"x", "y"}, one.rows)
 	require.Equal(t, []string{"a", "b", "c"}, one.columns)
 	require.Equal(t, map[string]string{"a": "again, ErrClosed", "b": impossible, "c": "4"}, one.cells["x"])
-	require.Equal(t, "1", expected(one.cells["y"]["a"], mqtt.V5))
-	require.Equal(t, "2", expected(one.cells["y"]["a"], mqtt.V311))
-	require.Equal(t, "3", expected(one.cells["y"]["b"], mqtt.V311))
+	require.Equal(t, "1", expected(one.cells["y"]["a"], mqtt.V5, 1))
+	require.Equal(t, "2", expected(one.cells["y"]["a"], mqtt.V311, 2))
+	require.Equal(t, "3", expected(one.cells["y"]["b"], mqtt.V311, 1))
+	require.Equal(t, "4", expected(one.cells["y"]["b"], mqtt.V5, 2))
 }

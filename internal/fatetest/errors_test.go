@@ -36,7 +36,7 @@ func nameOf(err error) string {
 			name = named[i].name
 		}
 	}
-	if _, ok := errors.AsType[*mqtt.ServerError](err); ok && name != "ErrUndeliverable" {
+	if _, ok := errors.AsType[*mqtt.ServerError](err); ok && name != "ErrUndeliverable" && name != "Canceled" {
 		name = "*ServerError"
 	}
 	if _, ok := errors.AsType[*mqtt.LimitError](err); ok {

@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 		childMain()
 	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
@@ -87,12 +87,15 @@ type world struct {
 	release []func() // let held packets go
 
 	observers []*mqtt.Subscription
+	peers     []*mqtt.Client // of the observers
+	others    int            // subscriptions of each
 
-	mu      sync.Mutex
-	refuses map[*mqtttest.Broker]bool // CONNECTs of the client, for now
-	denies  bool                      // what the client publishes
-	moved   bool                      // the first server goes on refusing after heal
-	ended   bool                      // the client has ended and has left nothing undone
+	mu            sync.Mutex
+	refuses       map[*mqtttest.Broker]bool // CONNECTs of the client, for now
+	denies        bool                      // what the client publishes
+	deniesFilters bool                      // those that it subscribes to
+	moved         bool                      // the first server goes on refusing after heal
+	ended         bool                      // the client has ended and has left nothing undone
 }
 
 func newWorld(t *testing.T, v variant) *world {
@@ -103,7 +106,8 @@ func newWorld(t *testing.T, v variant) *world {
 	}
 	for range 2 {
 		b := mqtttest.NewBrokerWith(t, mqtttest.Config{Broker: broker.Config{
-			MaximumPacketSize: 64 << 20, Authorizers: []broker.Authorizer{broker.AuthorizerFunc(w.authorize)},
+			MaximumPacketSize: 64 << 20, EnhancedAuthenticators: []broker.EnhancedAuthenticator{secret{}},
+			Authenticators: []broker.Authenticator{broker.AllowAll{}}, Authorizers: []broker.Authorizer{broker.AuthorizerFunc(w.authorize)},
 		}})
 		b.Control(0, func(p *mqtttest.Packet) { w.control(b, p) })
 		w.servers = append(w.servers, b)
@@ -145,6 +149,8 @@ func (w *world) observe(b *mqtttest.Broker) *mqtt.Subscription {
 	o, err := mqtt.Connect(w.Context(), b.URL(), cfg)
 	require.NoError(w, err)
 	w.Cleanup(func() { o.Close() })
+	w.peers = append(w.peers, o)
+	w.others = 1
 	sub, err := o.Subscribe(w.Context(), "t", mqtt.ExactlyOnce)
 	require.NoError(w, err)
 	return sub
@@ -248,7 +254,8 @@ func (w *world) control(b *mqtttest.Broker, p *mqtttest.Packet) {
 func (w *world) authorize(_ context.Context, a *broker.Access) broker.Decision {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.denies && a.Peer.ClientID == "c" && a.Action == broker.PublishAction {
+	denied := a.Action == broker.PublishAction && w.denies || a.Action == broker.SubscribeAction && w.deniesFilters
+	if denied && a.Peer.ClientID == "c" {
 		return broker.Deny(wire.NotAuthorized, "")
 	}
 	return broker.Allow()
@@ -322,6 +329,14 @@ func (w *world) settle() {
 	// matter.
 	w.client.Publish(w.Context(), "last", nil, mqtt.AtLeastOnce)
 	w.ended = true
+}
+
+// current is the server that the client uses.
+func (w *world) current() *mqtttest.Broker {
+	if w.moved {
+		return w.servers[1]
+	}
+	return w.servers[0]
 }
 
 // arrivals returns how often the servers have passed the message on.

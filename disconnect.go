@@ -99,10 +99,8 @@ func (c *Client) DisconnectWith(ctx context.Context, o DisconnectOptions) error 
 	if ended {
 		return nil
 	}
-	own := c.disconnectOwn(ctx, o)
-	e := ending{client: c, packet: p}
+	e := ending{client: c, packet: p, own: c.disconnectOwn(ctx, o)}
 	e.do(ctx)
-	e.addOwn(own())
 	received := c.leave(p, ErrClosed)
 	<-c.done
 	return e.result(ctx, received)

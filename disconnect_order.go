@@ -14,14 +14,16 @@ import (
 type ending struct {
 	client *Client
 	packet *wire.Disconnect
-	left   UnfinishedError // by clients behind Subscriptions
-	err    error           // what else is to be told
+	own    func() []error // waits for the clients behind Subscriptions, which end at the same time
+	left   UnfinishedError
+	err    error // what else is to be told
 }
 
 // do does all that comes before DISCONNECT, as long as ctx and the client live:
 //
 //  1. Shared filters are unsubscribed, so that other members get what comes.
-//  2. No further message is taken over, and consumers take what is there.
+//  2. No further message is taken over, and consumers take what is there, those with a
+//     connection of their own as well.
 //  3. No further message is published, and no Request begins. Requests under way end, and
 //     publishers that wait for capacity get it.
 //  4. What was published is acknowledged by the server.
@@ -34,6 +36,7 @@ func (e *ending) do(ctx context.Context) {
 	e.note(c.leaveShared(ctx, e.packet))
 	c.inbox.finish(ErrClosed)
 	c.await(ctx, &c.inbox.progress, c.inbox.attended)
+	e.addOwn(e.own()) // their consumers publish by way of this client
 	c.requests.refuse(ErrClosed)
 	c.await(ctx, &c.requests.over, func() bool { return c.requests.underway() > 0 })
 	c.engine.mu.Lock()

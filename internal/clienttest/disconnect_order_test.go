@@ -204,6 +204,33 @@ func TestConsumersMayPublishWhileDisconnectWaitsForThem(t *testing.T) {
 	})
 }
 
+func TestConsumersWithAConnectionOfTheirOwnMayPublishUntilTheyAreDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := mqtttest.NewBroker(t)
+		client, err := mqtt.Connect(t.Context(), "mqtt://b", mqtt.Config{ClientID: "c1", Dial: b.Dial})
+		require.NoError(t, err)
+		goOn := make(chan struct{})
+		o := mqtt.SubscribeOptions{Filters: Filters("t"), OwnConnection: true}
+		h := Begin(func() error {
+			return client.Handle(t.Context(), o, func(ctx context.Context, m *mqtt.Message) error {
+				<-goOn
+				return client.Publish(ctx, "result", m.Payload, mqtt.AtLeastOnce)
+			})
+		})
+		b.WantSubscribed("t")
+		for range 3 {
+			b.Publish(&wire.Publish{Topic: "t", Payload: []byte("x"), QoS: 1})
+		}
+		synctest.Wait()
+		end := disconnecting(t, client, time.Hour)
+		require.False(t, end.Over())
+		close(goOn)
+		require.NoError(t, end.Wait())
+		require.ErrorIs(t, h.Wait(), mqtt.ErrClosed)
+		require.Len(t, b.WantPublished("result", "x", "x", "x"), 3)
+	})
+}
+
 func TestDisconnectTakesNoMoreMessagesOnceConsumersAreDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)

@@ -141,8 +141,8 @@ func (e *engine) collectLocked(n *notices) {
 			n.flushed = e.flushes.count(n.flushed, o.Seq())
 		}
 	}
-	if at := e.deadlineLocked(); at != e.alarm.at {
-		e.setAlarmLocked(at)
+	if e.keeper != nil || e.Sender.HasDeadline() {
+		e.setAlarmLocked(e.deadlineLocked())
 	}
 	if e.queue.waiters.Any() {
 		n.admitted = e.queue.offer(n.admitted, e.Sender)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/seed65a45251/mqtt/wire"
 )
 
 // PublishOnce connects, publishes msgs in their order, and disconnects when the server
@@ -13,7 +15,7 @@ import (
 // NotSent(err) is true if no message reached the server.
 func PublishOnce(ctx context.Context, server string, cfg Config, msgs ...*Message) error {
 	for _, m := range msgs {
-		if _, _, err := packetOf(m); err != nil {
+		if err := packetOf(m, new(wire.Publish), new(terms)); err != nil {
 			return err
 		}
 	}

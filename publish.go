@@ -45,8 +45,9 @@ func (c *Client) PublishMessage(ctx context.Context, m *Message) error {
 }
 
 func (c *Client) publishMessage(ctx context.Context, m *Message) error {
-	p, t, err := packetOf(m)
-	if err != nil {
+	var p wire.Publish
+	var t terms
+	if err := packetOf(m, &p, &t); err != nil {
 		return err
 	}
 	return c.publish(ctx, &p, t)
@@ -65,19 +66,20 @@ func (c *Client) PublishAsync(ctx context.Context, m *Message) (*Delivery, error
 }
 
 func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error) {
-	p, t, err := packetOf(m)
-	if err != nil {
+	d := new(Delivery)
+	p := &d.out.Publish
+	var t terms
+	if err := packetOf(m, p, &t); err != nil {
 		return nil, err
 	}
-	d := new(Delivery)
-	t.delivery(d, &p)
+	t.delivery(d)
 	if c.undelivered.call != nil {
 		d.failed = c.undelivered.of(d, c.keeper.unlessStored(m))
 	}
 	if c.keeper.stores(m) && c.keeper.interval == 0 {
 		d.recorded = make(chan struct{})
 	}
-	err = c.submit(ctx, d, false)
+	err := c.submit(ctx, d, false)
 	if err != nil && d.completed { // it was accepted and dropped; without err the engine has d
 		d.finish()
 		return d, nil
@@ -93,18 +95,20 @@ func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error
 	return d, nil
 }
 
-func packetOf(m *Message) (p wire.Publish, t terms, err error) {
+// packetOf sets p and t to what m says.
+func packetOf(m *Message, p *wire.Publish, t *terms) error {
 	if m == nil {
-		return p, t, &requestError{"publish", "", false, invalid("message", "is nil")}
+		return &requestError{"publish", "", false, invalid("message", "is nil")}
 	}
 	if err := m.validate(); err != nil {
-		return p, t, &requestError{"publish", m.Topic, false, err}
+		return &requestError{"publish", m.Topic, false, err}
 	}
 	if m.MessageExpiryInterval != nil && *m.MessageExpiryInterval > 0 {
 		t.expires = time.Now().Add(*m.MessageExpiryInterval)
 	}
 	t.notQueued, t.notStored = m.NotQueued, m.NotStored
-	return m.publish(), t, nil
+	*p = m.publish()
+	return nil
 }
 
 // publish sends p and waits for the end of the exchange.
@@ -118,7 +122,8 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, t terms) error {
 		}
 	}
 	d := c.deliveries.get()
-	t.delivery(d, p)
+	d.out.Publish = *p
+	t.delivery(d)
 	if err := c.submit(ctx, d, true); err != nil {
 		c.deliveries.put(d)
 		return &requestError{"publish", p.Topic, false, err}

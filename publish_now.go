@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -114,8 +113,8 @@ type terms struct {
 	notStored bool
 }
 
-// delivery makes d that of p.
-func (t *terms) delivery(d *Delivery, p *wire.Publish) {
-	d.out = session.Outgoing{Publish: *p, Expires: t.expires, Owner: d}
+// delivery completes a Delivery that has its packet. The rest of it is zero.
+func (t *terms) delivery(d *Delivery) {
+	d.out.Expires, d.out.Owner = t.expires, d
 	d.notQueued, d.notStored = t.notQueued, t.notStored
 }

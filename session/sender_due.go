@@ -26,6 +26,9 @@ const keptDue = 64
 // errTooLong ends a message that WaitUntil gave less time than its expiry interval.
 var errTooLong = fmt.Errorf("%w: it waited too long to be sent", ErrExpired)
 
+// HasDeadline is false if [Sender.Deadline] is zero. It costs nothing.
+func (s *Sender) HasDeadline() bool { return len(s.due.places) > 0 || s.retries != nil }
+
 // Deadline returns when [Sender.DropExpired] has something to drop, or [Sender.Pump] a
 // message to send that the server had refused. Zero means never. Only
 // the sender of a [Client] keeps that time.

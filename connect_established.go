@@ -32,7 +32,7 @@ func (c *Client) establishedLocked(k *conn) (announce func(), err error) {
 		k.clientID = ack.AssignedClientID
 	}
 	if c.keeper != nil {
-		c.holds.keys = newKeySource(c.keeper.journal.Identity(), c.engine.SessionServer())
+		c.holds.keys = newKeySource(c.keeper.journal.Identity(), c.engine.SessionServer(), c.engine.SessionNumber())
 	}
 	c.inbox.reconnected()
 	c.window.established()

@@ -18,11 +18,13 @@ type messageKey struct {
 
 // keySource is what the keys of one connection have in common. The reader of the connection
 // sees one value.
-type keySource struct{ store, server string }
+type keySource struct{ store, session string }
 
-// newKeySource returns the source for the session of server in the Store with that identity.
-func newKeySource(identity, server string) *keySource {
-	return &keySource{identity, hex.EncodeToString(durable.ServerHash(server))}
+// newKeySource returns the source for the session with this number at server, in the Store
+// with that identity. What a session has used, the next one uses again. Its number is in
+// the Store before the SUBSCRIBE goes out that brings its first message.
+func newKeySource(identity, server string, number uint64) *keySource {
+	return &keySource{identity, fmt.Sprintf("%s.%x", hex.EncodeToString(durable.ServerHash(server)), number)}
 }
 
 // keyed adds the key of in to its acknowledger.
@@ -48,5 +50,5 @@ func (m *Message) Key() string {
 	}
 	k := &m.acknowledger.origin.key
 	d := session.DigestOf(&wire.Publish{Topic: m.Topic, Payload: m.Payload}, V311)
-	return fmt.Sprintf("%s-%s-%x-%x-%x", k.source.store, k.source.server, k.id, k.number, d.Content)
+	return fmt.Sprintf("%s-%s-%x-%x-%x", k.source.store, k.source.session, k.id, k.number, d.Content)
 }

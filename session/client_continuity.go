@@ -11,7 +11,7 @@ func (c *Client) noteContinuity() {
 	r := ContinuityRecord{Held: k.held, Generation: k.generation}
 	for _, s := range k.servers {
 		open := s == k.current && !k.answered
-		r.Servers = append(r.Servers, ServerRecord{s.server, s.generation, s.doubt || open, s.unanswered || open, s.inherited, s.eraser})
+		r.Servers = append(r.Servers, ServerRecord{s.server, s.generation, s.sessions, s.doubt || open, s.unanswered || open, s.inherited, s.eraser})
 	}
 	j.Continuity(r)
 }
@@ -22,10 +22,19 @@ func (c *Client) RestoreContinuity(r ContinuityRecord) {
 	k := &c.continuity
 	k.held, k.generation, k.servers = r.Held || k.held, r.Generation, nil
 	for _, s := range r.Servers[:min(len(r.Servers), mostServers)] {
-		k.servers = append(k.servers, &sessionAt{server: s.Server, generation: s.Generation, doubt: s.Doubt, unanswered: s.Unanswered,
+		k.servers = append(k.servers, &sessionAt{server: s.Server, generation: s.Generation, sessions: s.Sessions, doubt: s.Doubt, unanswered: s.Unanswered,
 			inherited: s.Inherited, eraser: s.Eraser})
 	}
 }
 
 // SessionServer returns the server whose session the client has, as named in ConnectTo.
 func (c *Client) SessionServer() string { return c.Receiver.at.server }
+
+// SessionNumber counts the sessions that have begun at SessionServer, as far as this
+// Client and its Journal know.
+func (c *Client) SessionNumber() uint64 {
+	if c.continuity.current == nil {
+		return 0
+	}
+	return c.continuity.current.sessions
+}

@@ -51,6 +51,7 @@ type continuity struct {
 type sessionAt struct {
 	server     string
 	generation uint64
+	sessions   uint64    // that have begun there
 	doubt      bool      // a CONNECT since the last CONNACK was not answered
 	unanswered bool      // a CONNECT was not answered, and the server may still handle it
 	inherited  bool      // it may hold packet identifiers for messages that nobody remembers
@@ -137,6 +138,7 @@ func (k *continuity) classify(present bool) Continuity {
 	switch {
 	case !present:
 		k.here = Fresh
+		s.sessions++
 	case s.generation != k.generation || k.generation == 0:
 		k.here = Inherited
 	case s.doubt:

@@ -15,9 +15,10 @@ import (
 // The methods are called within those of Client and must not call it.
 type Journal interface {
 	// Exchange says that the exchange of o has come further: o has got the packet
-	// identifier with which it is sent, its PUBREC has come (see [Outgoing.Released]),
-	// or it starts anew: its identifier is 0, and [Outgoing.Sent] says whether the server may
-	// have it nevertheless. It is called for messages whose owner set
+	// identifier with which it is sent, its PUBREC has come (see [Outgoing.Released]) or
+	// is in doubt (see [Outgoing.Doubtful]), or it starts anew: its identifier is 0, and
+	// [Outgoing.Sent] says whether the server may have it nevertheless. It is called for
+	// messages whose owner set
 	// Durable and for those at QoS 2.
 	Exchange(o *Outgoing)
 	// End says that o is completed: see [Outgoing.Result]. It is called where Exchange
@@ -27,7 +28,8 @@ type Journal interface {
 	Abandon(id uint16)
 	// FreeAbandoned says that all abandoned identifiers are free again.
 	FreeAbandoned()
-	// Received says that a QoS 2 message from the session of server is acknowledged.
+	// Received says that a QoS 2 message from the session of server is acknowledged, or
+	// that this is in doubt.
 	Received(server string, in ReceivedRecord)
 	// Finished says that the exchange of a received message is over.
 	Finished(server string, in ReceivedRecord)
@@ -46,6 +48,9 @@ type ReceivedRecord struct {
 	// Number counts the finished exchanges under the identifier before this one.
 	Number uint32
 	Digest Digest // see DigestOf
+	// Doubtful says that the session that brought the message may be gone. Then the
+	// content tells a repeat from a new message.
+	Doubtful bool
 }
 
 // ContinuityRecord is what a later process must know of the sessions of servers.
@@ -59,8 +64,9 @@ type ContinuityRecord struct {
 type ServerRecord struct {
 	Server     string
 	Generation uint64
-	Doubt      bool // a CONNECT since the last CONNACK was not answered
-	Unanswered bool // a CONNECT was not answered, and the server may still handle it
+	Sessions   uint64 // how many have begun there
+	Doubt      bool   // a CONNECT since the last CONNACK was not answered
+	Unanswered bool   // a CONNECT was not answered, and the server may still handle it
 	// Inherited says that the server may hold packet identifiers for messages that
 	// nobody remembers: each has to be released before it is used.
 	Inherited bool `json:",omitempty"`

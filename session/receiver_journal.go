@@ -29,7 +29,7 @@ func (r *Receiver) noteReceived(in *incoming) {
 	}
 	in.noted = true
 	// The message may have come from another server than that of this connection.
-	r.journal.Received(in.server, ReceivedRecord{in.id, in.number, in.recordable})
+	r.journal.Received(in.server, in.record())
 }
 
 // noteFinished tells the journal that the exchange of in, with the session of server, is
@@ -40,7 +40,11 @@ func (r *Receiver) noteFinished(server string, in *incoming) {
 	}
 	in.noted = false
 	r.numbers.set(server, in.id, in.number+1)
-	r.journal.Finished(server, ReceivedRecord{in.id, in.number, in.recordable})
+	r.journal.Finished(server, in.record())
+}
+
+func (in *incoming) record() ReceivedRecord {
+	return ReceivedRecord{PacketID: in.id, Number: in.number, Digest: in.recordable, Doubtful: in.doubtful}
 }
 
 // RestoreReceived restores what an earlier process knew of an identifier of the session
@@ -55,7 +59,7 @@ func (r *Receiver) RestoreReceived(server string, in ReceivedRecord, open bool) 
 	t := r.tableOf(server)
 	if t.get(in.PacketID) == nil {
 		t.put(&incoming{id: in.PacketID, qos: wire.ExactlyOnce, state: incomingReceived, noted: true, server: server, number: in.Number,
-			digest: in.Digest, recordable: in.Digest, restored: true})
+			digest: in.Digest, recordable: in.Digest, restored: true, doubtful: in.Doubtful})
 	}
 	r.at.keep(server, *t, r)
 }

@@ -81,7 +81,13 @@ func (r *Receiver) releaseEarly(in *incoming) {
 // belong to.
 func (r *Receiver) doubt() {
 	for in := range r.byID.all {
+		if in.doubtful {
+			continue
+		}
 		in.doubtful = true
+		if in.noted {
+			r.journal.Received(in.server, in.record())
+		}
 	}
 }
 

@@ -44,7 +44,10 @@ var probing = new(Outgoing)
 // gone.
 func (s *Sender) beginDoubt() {
 	for o := s.released.head; o != nil; o = o.next {
-		o.doubtful = true
+		if !o.doubtful {
+			o.doubtful = true
+			s.noteExchange(o)
+		}
 	}
 	if s.failLost {
 		s.failDoubtful()

@@ -65,13 +65,14 @@ func (s *Sender) Refuse(o *Outgoing, err error) {
 func (s *Sender) SetLastSeq(seq uint64) { s.seq = max(s.seq, seq) }
 
 // Continue restores a message of an earlier process under its number and, unless that is
-// 0, its packet identifier. See [Sender.Restore] for the order of calls.
-func (s *Sender) Continue(o *Outgoing, number uint64, released bool) bool {
+// 0, its packet identifier. See [Sender.Restore] for the order of calls, and
+// [Outgoing.Released] and [Outgoing.Doubtful] for the rest.
+func (s *Sender) Continue(o *Outgoing, number uint64, released, doubtful bool) bool {
 	last := s.seq
 	if !s.Restore(o, released) {
 		return false
 	}
-	o.seq = number
+	o.seq, o.doubtful = number, released && doubtful
 	s.seq = max(last, number)
 	s.awaitDue(o)
 	return true
@@ -81,7 +82,7 @@ func (s *Sender) Continue(o *Outgoing, number uint64, released bool) bool {
 // was not recorded. It is released, and o completes without being among Completed.
 func (s *Sender) ContinueIdentifier(o *Outgoing, id uint16) bool {
 	o.Publish.PacketID, o.Publish.QoS = id, wire.ExactlyOnce
-	if !s.Continue(o, 0, true) {
+	if !s.Continue(o, 0, true, false) {
 		return false
 	}
 	o.Durable, o.unknown = false, true

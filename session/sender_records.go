@@ -140,6 +140,9 @@ func (s *Sender) Restore(o *Outgoing, released bool) bool {
 // Released reports whether PUBREC has come. PUBLISH is then no longer repeated.
 func (o *Outgoing) Released() bool { return o.state == outgoingReleased }
 
+// Doubtful reports whether the PUBREC may have come from a session that is gone.
+func (o *Outgoing) Doubtful() bool { return o.doubtful }
+
 func (s *Sender) recordQueue() *unrecorded {
 	if s.records == nil {
 		s.records = new(unrecorded)

@@ -101,7 +101,7 @@ func (j *Journal) Exchange(o *session.Outgoing) {
 		e := exchange{id: id}
 		if o.Released() {
 			j.releases++
-			e.released = j.releases
+			e.released, e.doubtful = j.releases, o.Doubtful()
 		}
 		j.note(put(numberKey(keyExchange, o.Seq()), e.encode()))
 	}

@@ -288,9 +288,9 @@ func (j *Journal) restore(r recovered) {
 	o := j.owner.New()
 	o.Publish, o.Expires, o.Durable = r.message.publish, r.message.expires, true
 	o.Publish.PacketID, o.Publish.Duplicate = r.exchange.id, r.sent && r.exchange.id == 0
-	if !j.client.Sender.Continue(o, r.number, r.exchange.released > 0) {
+	if !j.client.Sender.Continue(o, r.number, r.exchange.released > 0, r.exchange.doubtful) {
 		o.Publish.PacketID, o.Publish.Duplicate = 0, true // another message has it: this one starts anew
-		j.client.Sender.Continue(o, r.number, false)
+		j.client.Sender.Continue(o, r.number, false, false)
 		j.note(remove(numberKey(keyExchange, r.number)))
 	}
 	j.limitWait(o, r.message.accepted)

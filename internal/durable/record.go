@@ -152,10 +152,17 @@ func decodeMessage(d *wire.Decoder, v []byte) (m message, err error) {
 type exchange struct {
 	id       uint16 // 0: it is over without success, and the server may have the message all the same
 	released uint64 // PUBRECs are numbered as they come; 0: none has come
+	doubtful bool   // it may have come from a session that is gone
 }
+
+// doubtfulBit is set in the number of a doubtful PUBREC.
+const doubtfulBit = 1 << 63
 
 func (e exchange) encode() []byte {
 	v := binary.BigEndian.AppendUint16(begin(10), e.id)
+	if e.doubtful {
+		e.released |= doubtfulBit
+	}
 	return seal(binary.BigEndian.AppendUint64(v, e.released))
 }
 
@@ -167,7 +174,8 @@ func decodeExchange(v []byte) (exchange, error) {
 	if len(b) != 10 {
 		return exchange{}, errDamaged
 	}
-	return exchange{binary.BigEndian.Uint16(b), binary.BigEndian.Uint64(b[2:])}, nil
+	released := binary.BigEndian.Uint64(b[2:])
+	return exchange{binary.BigEndian.Uint16(b), released &^ doubtfulBit, released&doubtfulBit != 0}, nil
 }
 
 // receivedKey names the record of an identifier in the session of a server.
@@ -183,10 +191,13 @@ func ServerHash(server string) []byte {
 // encodeReceived returns the record of a received message. With open its exchange is not
 // over.
 func encodeReceived(in session.ReceivedRecord, open bool) []byte {
-	v := binary.BigEndian.AppendUint32(begin(20), in.Number)
+	v := binary.BigEndian.AppendUint32(begin(21), in.Number)
 	if open {
 		v = binary.BigEndian.AppendUint64(v, in.Digest.Content)
 		v = binary.BigEndian.AppendUint64(v, in.Digest.Properties)
+		if in.Doubtful {
+			v = append(v, 1)
+		}
 	}
 	return seal(v)
 }
@@ -196,11 +207,12 @@ func decodeReceived(key, v []byte) (hash string, in session.ReceivedRecord, open
 	if err != nil {
 		return "", in, false, err
 	}
-	if len(key) != len(keyReceived)+6 || len(b) != 4 && len(b) != 20 {
+	if len(key) != len(keyReceived)+6 || len(b) != 4 && len(b) != 20 && len(b) != 21 {
 		return "", in, false, errDamaged
 	}
 	in.PacketID, in.Number = binary.BigEndian.Uint16(key[6:]), binary.BigEndian.Uint32(b)
-	if open = len(b) == 20; open {
+	if open = len(b) > 4; open {
+		in.Doubtful = len(b) == 21
 		in.Digest = session.Digest{Content: binary.BigEndian.Uint64(b[4:]), Properties: binary.BigEndian.Uint64(b[12:])}
 	}
 	return string(key[2:6]), in, open, nil

@@ -176,7 +176,8 @@ inline end(m, how) {
 	settle()
 }
 
-/* settle: when nothing is in doubt any more, the journal says so. */
+/* settle: when nothing is in doubt any more, the journal says so. In the code each record
+   of an exchange says whether it is doubtful, which is the same for one crash. */
 inline settle() {
 	if
 	:: phase == UP && inDoubt && !doubtful[0] && !doubtful[1] -> inDoubt = false; late = true

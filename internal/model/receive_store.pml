@@ -16,7 +16,9 @@
  * program takes each message once by its key: the generation of the session, the packet
  * identifier, how many exchanges under it were finished, and the content. It records the
  * key when it takes the message, in one transaction, and acknowledges later. So a new
- * generation is durable before its first message is handed over.
+ * generation is durable before its first message is handed over: the SUBSCRIBE that
+ * brings the message waits for it. In the code the generation is the number of the
+ * session at its server.
  *
  * Connections are lost with the process or with the session.
  *
@@ -157,6 +159,7 @@ inline release(x) {
 	fi
 }
 
+/* settle: in the code each record of an exchange says whether it is doubtful. */
 inline settle() {
 	if
 	:: phase == UP && inDoubt && !doubtful[0] && !doubtful[1] -> inDoubt = false; noted = true

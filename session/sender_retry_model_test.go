@@ -181,7 +181,7 @@ func (w *refusing) crash() {
 		o := w.outgoing(r.m)
 		o.Durable, o.Publish.PacketID = true, r.id
 		o.Publish.Duplicate = r.id == 0 && r.sent
-		if !w.c.Sender.Continue(o, uint64(r.m.number+1), r.released > 0) {
+		if !w.c.Sender.Continue(o, uint64(r.m.number+1), r.released > 0, false) {
 			w.fail("%d cannot be restored", r.m.number)
 		}
 	}

@@ -171,7 +171,7 @@ func offlineWith(t *testing.T, d *Disk, change func(*mqtt.Config)) (*mqtt.Client
 func TestPendingYieldsWhatThePredecessorLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := NewDisk()
-		client, _, conn := offlineWith(t, d, func(*mqtt.Config) {})
+		client, srv, conn := offlineWith(t, d, func(*mqtt.Config) {})
 		const n = 3000
 		for i := range n {
 			PublishAsync(t, client, payloadOf(i), 1)

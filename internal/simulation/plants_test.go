@@ -99,11 +99,11 @@ var plants = []plant{
 	{"network fault blamed on a message", "session/sender_blame.go", "	case cause == nil:\n		return\n", "	case cause == nil:\n		cause = errHungUp\n"},
 	// The Store.
 	{"PUBREL written before the record of its PUBREC", "internal/durable/journal.go", "Position() uint64 { return j.appended }", "Position() uint64 { return j.committed }"},
-	{"record removed before its acknowledgement", "internal/durable/journal.go", "			e.released = j.releases\n", "			e.released = j.releases\n			j.Forget(o.Seq())\n"},
+	{"record removed before its acknowledgement", "internal/durable/journal.go", "			e.released, e.doubtful = j.releases, o.Doubtful()\n", "			e.released, e.doubtful = j.releases, o.Doubtful()\n			j.Forget(o.Seq())\n"},
 	{"record kept after its acknowledgement", "internal/durable/journal.go", "		j.Forget(o.Seq())\n	}\n}\n\n// Forget", "		if o.Seq()%4 != 3 {\n			j.Forget(o.Seq())\n		}\n	}\n}\n\n// Forget"},
 	{"identifier of a message that is not stored forgotten", "internal/durable/load.go", "	for _, id := range f.unstored {\n", "	for _, id := range f.unstored[:0] {\n"},
 	{"identifier not reserved after a restart", "internal/durable/load.go", "= r.exchange.id, r.sent && r.exchange.id == 0\n", "= 0, true\n"},
-	{"PUBREC forgotten in a restart", "internal/durable/load.go", "r.number, r.exchange.released > 0)", "r.number, false)"},
+	{"PUBREC forgotten in a restart", "internal/durable/load.go", "r.number, r.exchange.released > 0, r.exchange.doubtful)", "r.number, false, false)"},
 	{"recovered messages in the wrong order", "internal/durable/load.go", "cmp.Compare(a.number, b.number))", "cmp.Compare(b.number, a.number))"},
 	{"numbers used again after a restart", "internal/durable/load.go", "	c.Sender.SetLastSeq(max(f.last, j.line.last))\n", ""},
 	{"recovered messages of the queue lost", "internal/durable/load.go", "			f.waiting = append(f.waiting, r)\n", ""},

@@ -53,7 +53,8 @@ func (c *Client) continuedLocked() Event {
 	switch {
 	case kind > session.Fresh:
 		event.Session = SessionResumed
-		event.Unproven = kind < session.Proven && !first
+		// The first connection of a process is in doubt only where a Store knows earlier ones.
+		event.Unproven = kind == session.Doubtful || kind < session.Proven && !first
 	case !first:
 		event.Session = SessionLost
 	}

@@ -74,16 +74,17 @@ func (b *inbox) outlivesConnection() bool {
 }
 
 // leaveMessage ends the hold a of s on a message and leaves the message with the
-// server. The first message that s leaves is reported, and may make the client announce
+// server. others says that other Subscriptions wait for the message, too, so that it is not
+// for s to renounce. The first message that s leaves is reported, and may make the client announce
 // a smaller receive maximum. The reader calls it.
-func (b *inbox) leaveMessage(s *Subscription, a acknowledger) {
+func (b *inbox) leaveMessage(s *Subscription, a acknowledger, others bool) {
 	t := a.leaveOnServer()
 	lost := false
 	b.engine.do(func(engine *session.Client) {
 		engine.Receiver.Leave(t)
 		lost = !engine.HasSession()
 	})
-	first, fetch := s.queue.leaveOnServer(t)
+	first, fetch := s.queue.leaveOnServer(t, others && !lost)
 	if lost {
 		s.queue.countLost()
 	}

@@ -197,8 +197,8 @@ func (k *keeper) refill(block *durable.Block) (wait time.Duration) {
 	k.engine.do(func(engine *session.Client) {
 		err := k.journal.Refill(block, time.Now())
 		engine.Sender.Pump(time.Now())
-		if err != nil {
-			k.fault, k.asleep, wait = err, true, storeRetry
+		if k.fault = err; err != nil {
+			k.asleep, wait = true, storeRetry
 		}
 	})
 	return wait

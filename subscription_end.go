@@ -76,7 +76,7 @@ func (s *Subscription) unsubscribeLater() {
 // must not hold up the acknowledgements of what came later.
 func (s *Subscription) discard(err error) {
 	dismiss(s.queue.cutOff(err))
-	s.inbox.renounce(s.queue.takeOnServer())
+	s.renounceLeft()
 }
 
 // endHandled takes out the Subscription of a Client.Handle that has ended, and keeps

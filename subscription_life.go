@@ -168,6 +168,16 @@ func (b *inbox) renounce(onServer []session.Token) {
 	})
 }
 
+// renounceLeft renounces what the server keeps for s alone. What it keeps for others, too,
+// has to come again for them.
+func (s *Subscription) renounceLeft() {
+	tokens, shared := s.queue.takeOnServer()
+	s.inbox.renounce(tokens)
+	if shared && !s.inbox.router.isClosed() {
+		s.inbox.refetch()
+	}
+}
+
 // topicsLocked returns what the topics of messages for s are matched against. Called
 // with router.mu held.
 func (s *Subscription) topicsLocked() (topics []string) {
@@ -204,5 +214,5 @@ func (s *Subscription) fetchLeft() {
 		b.refetch()
 		return
 	}
-	b.renounce(s.queue.takeOnServer())
+	s.renounceLeft()
 }

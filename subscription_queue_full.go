@@ -11,10 +11,14 @@ type remote struct {
 	starving bool            // the reader waits for space
 	stuck    bool            // it waited in vain, and nobody has taken anything since
 	tokens   []session.Token // of these messages, from this connection
+	shared   bool            // further messages, for which others wait, too
 	asked    bool            // for them to be fetched
 	fetch    func()          // has the server send them again; nil: there is no server
 	limit    *atomic.Int64   // of QoS 1 and 2 messages in the queue
 }
+
+// any reports whether the server keeps anything.
+func (r *remote) any() bool { return len(r.tokens) > 0 || r.shared }
 
 // fitsLocked says whether the queue may hold so much at QoS 1 and 2.
 func (q *queue) fitsLocked(firm load) bool {
@@ -23,7 +27,7 @@ func (q *queue) fitsLocked(firm load) bool {
 		times = earlySpace
 	}
 	switch {
-	case len(q.remote.tokens) > 0:
+	case q.remote.any():
 		return false // order: first what was left
 	case firm.messages == 1 || q.remote.fetch == nil:
 		return true
@@ -43,7 +47,7 @@ func (q *queue) addFirmLocked(m item) pushed {
 		q.firm = firm
 		return pushTaken
 	}
-	if len(q.remote.tokens) > 0 || q.remote.stuck {
+	if q.remote.any() || q.remote.stuck {
 		return pushLeft
 	}
 	q.remote.starving = true
@@ -59,7 +63,7 @@ func (q *queue) fits(size int) pushed {
 	switch {
 	case q.closed != nil || q.final != nil || q.fitsLocked(firm):
 		return pushTaken
-	case len(q.remote.tokens) > 0 || q.remote.stuck:
+	case q.remote.any() || q.remote.stuck:
 		return pushLeft
 	}
 	q.remote.starving = true
@@ -72,7 +76,7 @@ func (q *queue) noteTakenLocked() (starved bool, fetch func()) {
 	r := &q.remote
 	starved = r.starving
 	r.starving, r.stuck = false, false
-	if len(r.tokens) > 0 && !r.asked && q.progress == nil && q.firm.messages <= q.limit()/2 && q.firm.bytes <= q.maxBytes/2 {
+	if r.any() && !r.asked && q.progress == nil && q.firm.messages <= q.limit()/2 && q.firm.bytes <= q.maxBytes/2 {
 		r.asked = true
 		fetch = r.fetch
 	}
@@ -83,26 +87,29 @@ func (q *queue) noteTakenLocked() (starved bool, fetch func()) {
 func (q *queue) leavesOnServer() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.remote.tokens) > 0
+	return q.remote.any()
 }
 
 // takeOnServer returns the messages that the server keeps, which are no longer the
-// queue's.
-func (q *queue) takeOnServer() []session.Token {
+// queue's. shared says that others wait for more of them: the server has to send those
+// again.
+func (q *queue) takeOnServer() (tokens []session.Token, shared bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	tokens := q.remote.tokens
-	q.remote.tokens, q.remote.asked = nil, false
-	return tokens
+	tokens, shared = q.remote.tokens, q.remote.shared
+	q.remote.tokens, q.remote.shared, q.remote.asked = nil, false, false
+	return tokens, shared
 }
 
 // leaveOnServer notes that the server keeps the message of t. It says whether that is the
 // first for a while, and what to call if somebody has made space just now.
-func (q *queue) leaveOnServer(t session.Token) (first bool, fetch func()) {
+func (q *queue) leaveOnServer(t session.Token, shared bool) (first bool, fetch func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	first = !q.remote.stuck
-	q.remote.tokens = append(q.remote.tokens, t)
+	if q.remote.shared = q.remote.shared || shared; !shared {
+		q.remote.tokens = append(q.remote.tokens, t)
+	}
 	if _, fetch = q.noteTakenLocked(); fetch == nil {
 		q.remote.stuck = true
 	}
@@ -120,5 +127,5 @@ func (q *queue) heavy() bool {
 func (q *queue) reconnected() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.remote.tokens, q.remote.asked = nil, false
+	q.remote.tokens, q.remote.shared, q.remote.asked = nil, false, false
 }

@@ -14,8 +14,8 @@ import (
 )
 
 func TestFileSystemIsThatOfTheLongestMountPoint(t *testing.T) {
-	mounts := []byte("/dev/a / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n/dev/b /tmp/disk xfs rw 0 0\nbroken\n")
-	for dir, want := range map[string]string{"/home": "ext4", "/tmp": "tmpfs", "/tmp/disk/x": "xfs", "/tmp/disks": "tmpfs"} {
+	mounts := []byte("/dev/a / ext4 rw 0 0\ntmpfs /mem tmpfs rw 0 0\n/dev/b /mem/disk xfs rw 0 0\nbroken\n")
+	for dir, want := range map[string]string{"/etc": "ext4", "/mem": "tmpfs", "/mem/disk/x": "xfs", "/mem/disks": "tmpfs"} {
 		if got := fileSystem(mounts, dir); got != want {
 			t.Errorf("%s is on %s, want %s", dir, got, want)
 		}

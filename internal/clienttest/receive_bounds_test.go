@@ -211,6 +211,31 @@ func TestMessageForSeveralIsLeftForAll(t *testing.T) {
 	})
 }
 
+// The one that had no room ends: the message is still for the other.
+func TestUnsubscribeDoesNotGiveUpWhatIsLeftForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V311)
+		client, conn := Open(t, srv, staying(srv))
+		full := SubscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: Filters("t"), BufferBytes: bigBuffer})
+		all := Subscribe(t, client, conn, "#", 2)
+		for i := range uint16(4) {
+			conn.Send(bulky(i+1, fmt.Sprint(i)))
+		}
+		conn.Send(bulky(5, "left"))
+		time.Sleep(2 * time.Second)
+		wantBig(t, all, "0", "1", "2", "3")
+		Begin(func() error { return full.Unsubscribe(t.Context()) })
+		conn.Want(Puback(1), Puback(2), Puback(3), Puback(4))
+		synctest.Wait()
+		conn.Skip()
+		conn = srv.Connected(Resumed())
+		left := bulky(5, "left")
+		left.Duplicate = true
+		conn.Send(left)
+		wantBig(t, all, "left")
+	})
+}
+
 func TestRetainedMessagesBeforeTheSubackHaveMoreRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)

@@ -162,7 +162,7 @@ func TestPublishersOfAllKindsAndASubscriberOnALineThatIsCut(t *testing.T) {
 	line.RandomCuts(seed, 20_000, 4_000_000)
 	client, err := mqtt.Connect(t.Context(), line.URL(), mqtt.Config{
 		Version: mqtt.V5, RetryFirst: true, Inflight: 1 + rng.IntN(8), QueueMessages: 4 + rng.IntN(40), SendTopicAliases: 3,
-		WhenFull:  mqtt.WhenFull{AtMostOnce: mqtt.FullPolicy(rng.IntN(4)), Acknowledged: mqtt.FullPolicy(rng.IntN(2))},
+		WhenFull:  mqtt.WhenFull{AtMostOnce: mqtt.FullPolicy(rng.IntN(5)), Acknowledged: mqtt.FullPolicy(rng.IntN(2))},
 		Reconnect: reconnect.Policy{Min: time.Millisecond, Max: 5 * time.Millisecond},
 	})
 	require.NoError(t, err)

@@ -10,10 +10,11 @@ import (
 
 // call is a call that runs beside the test.
 type call struct {
-	done   chan struct{}
-	err    error
-	cancel context.CancelFunc
-	waits  <-chan struct{} // closed when the call waits
+	done     chan struct{}
+	err      error
+	accepted <-chan struct{} // closed when PublishAsync has returned a Delivery
+	cancel   context.CancelFunc
+	waits    <-chan struct{} // closed when the call waits
 }
 
 // waitingContext tells when a call has begun to wait for its end.

@@ -36,16 +36,17 @@ type process interface {
 
 // message is what processes tell each other of one.
 type message struct {
-	Topic   string
-	QoS     mqtt.QoS
-	Size    int
-	Expires time.Duration // zero: never
-	Async   bool          // PublishAsync, which returns; otherwise Publish
-	Blocked bool          // PublishAsync does not return
+	Topic     string
+	QoS       mqtt.QoS
+	Size      int
+	Expires   time.Duration // zero: never
+	Async     bool          // PublishAsync, which returns; otherwise Publish
+	Blocked   bool          // PublishAsync does not return
+	NotQueued bool
 }
 
 func (m message) message() *mqtt.Message {
-	n := &mqtt.Message{Topic: m.Topic, Payload: bytes.Repeat([]byte("x"), m.Size), QoS: m.QoS}
+	n := &mqtt.Message{Topic: m.Topic, Payload: bytes.Repeat([]byte("x"), m.Size), QoS: m.QoS, NotQueued: m.NotQueued}
 	if m.Expires > 0 {
 		n.MessageExpiryInterval = &m.Expires
 	}
@@ -85,6 +86,7 @@ func (r running) publish(m message) *call {
 		}
 	}
 	c.awaitWaiting()
+	c.accepted = accepted
 	return c
 }
 

@@ -2,8 +2,10 @@ package fatetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -236,6 +238,23 @@ func variants() (list []variant) {
 	return list
 }
 
+// checkTold checks that Config.Undelivered was told of the message if PublishAsync had
+// accepted it and it has failed for good.
+func (o *outgoing) checkTold() {
+	o.client.Close() // waits for that
+	err := o.call.err
+	failed := err != nil && !errors.Is(err, context.Canceled)
+	select {
+	case <-o.call.accepted:
+	default:
+		failed = false // nobody else has to be told
+	}
+	if o.stored && o.message.QoS > 0 && errors.Is(err, mqtt.ErrClosed) {
+		failed = false // it is in the Store
+	}
+	require.Equal(o, failed, slices.Contains(o.told(), o.message.Size), "Undelivered: %v", err)
+}
+
 // provoke returns what becomes of a message.
 func provoke(w *world, qos mqtt.QoS, s state, e event) string {
 	o := &outgoing{world: w, message: message{Topic: "t", Size: 100, QoS: qos, Async: w.async}}
@@ -253,6 +272,7 @@ func provoke(w *world, qos mqtt.QoS, s state, e event) string {
 	if w.mortal {
 		result = w.succeed()
 	} else {
+		defer o.checkTold()
 		w.over(o.call)
 		result = nameOf(o.call.err)
 		w.settle()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,6 +93,7 @@ type world struct {
 
 	mu            sync.Mutex
 	refuses       map[*mqtttest.Broker]bool // CONNECTs of the client, for now
+	failed        []int                     // sizes of the payloads that Undelivered was told of
 	denies        bool                      // what the client publishes
 	deniesFilters bool                      // those that it subscribes to
 	moved         bool                      // the first server goes on refusing after heal
@@ -176,6 +178,7 @@ func (w *world) startHere() {
 	w.Helper()
 	cfg := w.cfg
 	cfg.Dial = w.dialer()
+	cfg.Undelivered = w.undelivered
 	if w.stored {
 		cfg.Store = w.open()
 	}
@@ -329,6 +332,19 @@ func (w *world) settle() {
 	// matter.
 	w.client.Publish(w.Context(), "last", nil, mqtt.AtLeastOnce)
 	w.ended = true
+}
+
+func (w *world) undelivered(u mqtt.Undelivered) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failed = append(w.failed, len(u.Message.Payload))
+}
+
+// told returns the sizes of the payloads that Undelivered was told of.
+func (w *world) told() []int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.failed)
 }
 
 // current is the server that the client uses.

@@ -207,6 +207,24 @@ type Config struct {
 	// FullBlock. Close and Disconnect wait for it for a second at most. If nil, only the
 	// Delivery tells.
 	Undelivered func(Undelivered)
+	// RetryRefused sends messages of PublishAsync again that the server refuses for now
+	// (5.0), those of an earlier process too. It does so with codes that find no fault with
+	// the message: QuotaExceeded, PacketIdentifierInUse, ImplementationSpecificError, and
+	// those that a server should not use here, ServerUnavailable, ServerBusy and
+	// MessageRateTooHigh. With others a refusal is for good.
+	//
+	// Such a message waits for a second, then twice as long each time, up to a minute (each
+	// time somewhat less, at random). It goes as a new message, when nothing else of its
+	// topic is under way. Until it is accepted or has failed, what was published later on
+	// its topic waits behind it, and only what was under way at the moment of the refusal
+	// can pass it. Other topics go on. After a reconnect it goes before the repeats of its
+	// topic, whatever its time.
+	//
+	// It takes up the queue meanwhile, and fails at the end of its MessageExpiryInterval, or
+	// QueueAge after its first refusal: without either it is tried for ever. Flush waits for
+	// it. Disconnect does not wait when nothing else is left. A message that is NotQueued
+	// and a Request are not tried again. Zero means that every refusal is for good.
+	RetryRefused bool
 
 	// Store keeps the session over the end of the process, however it ends: messages at
 	// QoS 1 and 2 that were accepted and are not acknowledged, in their order; their

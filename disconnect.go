@@ -38,7 +38,8 @@ func (c *Client) closeFor(err error) {
 //     They may publish, and send Requests, meanwhile.
 //   - It takes no more messages for publishing, and no more Requests. It waits for the
 //     responses to the Requests under way, and for the server's acknowledgement of
-//     everything that was accepted.
+//     everything that was accepted, except for messages that the server refuses for now
+//     (see Config.RetryRefused).
 //   - Where the session stays (Config.Resume), it waits until the server has every
 //     acknowledgement and has ended the exchanges of QoS 2. It makes a new connection if
 //     need be, and waits at most for Config.WriteTimeout. Then the next process gets none

@@ -44,7 +44,7 @@ func (e *ending) do(ctx context.Context) {
 	c.engine.mu.Unlock()
 	e.left.Requests = c.requests.underway()
 	c.await(ctx, &c.engine.refused, c.engine.waited)
-	if err := c.flush(ctx); errors.Is(err, ErrConnectionLost) {
+	if err := c.flush(ctx, false); errors.Is(err, ErrConnectionLost) {
 		e.note(err) // what is not finished is counted later
 	}
 	c.inbox.cut(ErrClosed)

@@ -141,6 +141,9 @@ func (e *engine) collectLocked(n *notices) {
 			n.flushed = e.flushes.count(n.flushed, o.Seq())
 		}
 	}
+	if len(e.flushes) > 0 && e.stuckLocked() {
+		n.flushed = e.flushes.giveUp(n.flushed)
+	}
 	if e.keeper != nil || e.Sender.HasDeadline() {
 		e.setAlarmLocked(e.deadlineLocked())
 	}
@@ -156,6 +159,11 @@ func (e *engine) collectLocked(n *notices) {
 	if o := e.outbox; o != nil && e.Pending() > 0 && o.needsWakeLocked() {
 		n.writer = o
 	}
+}
+
+// stuckLocked reports whether all that is left to send waits because of a refusal.
+func (e *engine) stuckLocked() bool {
+	return e.Sender.Stuck() && (e.keeper == nil || !e.keeper.journal.Moving())
 }
 
 // send notifies all that collectLocked has found, without the lock, and leaves n empty

@@ -92,6 +92,8 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		NoSubscriptionIDs:   cfg.NoSubscriptionIDs,
 		FiltersPerSubscribe: cfg.FiltersPerSubscribe,
 		FailLost:            cfg.FailOnSessionLoss,
+		Retry:               cfg.retry(),
+		RetryFor:            cfg.QueueAge,
 		AlwaysSubscribe:     cfg.AlwaysSubscribe,
 		UnorderedAnswers:    cfg.AcknowledgeOutOfOrder,
 		Tolerate:            c.tolerance.note,

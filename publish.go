@@ -59,14 +59,18 @@ func (c *Client) publishMessage(ctx context.Context, m *Message) error {
 // Messages of one goroutine reach the wire in the
 // order in which it published them, by whichever method.
 func (c *Client) PublishAsync(ctx context.Context, m *Message) (*Delivery, error) {
-	if len(c.hooks.publish) > 0 && m != nil {
-		return c.publishAsyncHooked(ctx, m)
-	}
-	return c.publishAsync(ctx, m)
+	return c.publishAs(ctx, m, &Delivery{retried: true})
 }
 
-func (c *Client) publishAsync(ctx context.Context, m *Message) (*Delivery, error) {
-	d := new(Delivery)
+// publishAs is PublishAsync for the Delivery d.
+func (c *Client) publishAs(ctx context.Context, m *Message, d *Delivery) (*Delivery, error) {
+	if len(c.hooks.publish) > 0 && m != nil {
+		return c.publishAsyncHooked(ctx, m, d)
+	}
+	return c.publishAsync(ctx, m, d)
+}
+
+func (c *Client) publishAsync(ctx context.Context, m *Message, d *Delivery) (*Delivery, error) {
 	p := &d.out.Publish
 	var t terms
 	if err := packetOf(m, p, &t); err != nil {
@@ -299,9 +303,9 @@ func (c *Client) publishHooked(ctx context.Context, m *Message) error {
 }
 
 // publishAsyncHooked is PublishAsync with hooks.
-func (c *Client) publishAsyncHooked(ctx context.Context, m *Message) (*Delivery, error) {
+func (c *Client) publishAsyncHooked(ctx context.Context, m *Message, d *Delivery) (*Delivery, error) {
 	m, done := c.hooks.publishing(ctx, m)
-	d, err := c.publishAsync(ctx, m)
+	d, err := c.publishAsync(ctx, m, d)
 	if err != nil {
 		done(err)
 		return nil, err

@@ -26,6 +26,7 @@ type Delivery struct {
 	completed bool          // the engine is done with out; guarded by engine.mu
 	notQueued bool          // see Message.NotQueued
 	notStored bool          // see Message.NotStored
+	retried   bool          // see Config.RetryRefused
 	ended     atomic.Uint32 // one of the states below
 	done      atomic.Pointer[chan struct{}]
 	wake      chan struct{}  // of a blocking publish, which reuses its Delivery

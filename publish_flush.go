@@ -17,14 +17,16 @@ func (c *Client) Flush(ctx context.Context) error {
 	if ending := c.engine.endingCause(); ending != nil {
 		return &requestError{"flush", "", true, ending}
 	}
-	return c.flush(ctx)
+	return c.flush(ctx, true)
 }
 
-func (c *Client) flush(ctx context.Context) error {
+// flush is Flush. If it is not patient, it gives up when only messages are left that the
+// server refuses for now.
+func (c *Client) flush(ctx context.Context, patient bool) error {
 	c.engine.mu.Lock()
 	told := c.lossReported
 	c.engine.mu.Unlock()
-	if err := c.awaitOutstanding(ctx); err != nil {
+	if err := c.awaitOutstanding(ctx, patient); err != nil {
 		return &requestError{"flush", "", true, err}
 	}
 	if err := c.awaitWritten(ctx); err != nil {
@@ -45,13 +47,17 @@ func (c *Client) takeLoss(told uint64) (lost uint64) {
 	return c.lossReported - told
 }
 
-func (c *Client) awaitOutstanding(ctx context.Context) error {
+func (c *Client) awaitOutstanding(ctx context.Context, patient bool) error {
 	c.engine.mu.Lock()
-	f := &flush{seq: c.engine.Sender.LastSeq(), done: make(chan struct{})}
+	f := &flush{seq: c.engine.Sender.LastSeq(), patient: patient, done: make(chan struct{})}
 	waiting, _ := c.keeper.waitingLocked()
 	if f.remaining = c.engine.Sender.Outstanding(f.seq) + waiting; f.remaining == 0 {
 		c.engine.mu.Unlock()
 		return nil
+	}
+	if !patient && c.engine.stuckLocked() {
+		c.engine.mu.Unlock()
+		return f.refused()
 	}
 	c.engine.flushes = append(c.engine.flushes, f)
 	c.engine.mu.Unlock()

@@ -207,6 +207,7 @@ func (w WhenFull) policy(qos QoS) FullPolicy {
 type flush struct {
 	seq       uint64
 	remaining int
+	patient   bool  // it waits for messages that the server refuses for now
 	err       error // set before done is closed: the client ended first
 	done      chan struct{}
 }
@@ -224,6 +225,23 @@ func (all flushes) fail(err error) {
 	for _, f := range all {
 		f.err = err
 	}
+}
+
+// giveUp ends those that are not patient. It appends them to dst.
+func (all *flushes) giveUp(dst []*flush) []*flush {
+	*all = slices.DeleteFunc(*all, func(f *flush) bool {
+		if !f.patient {
+			f.err = f.refused()
+			dst = append(dst, f)
+		}
+		return !f.patient
+	})
+	return dst
+}
+
+// refused is the error of a flush that gives up.
+func (f *flush) refused() error {
+	return fmt.Errorf("%d messages are left, which the server refuses for now", f.remaining)
 }
 
 // count notes that message seq is out of the way. It appends to dst, and takes out,

@@ -1,9 +1,12 @@
 package mqtt
 
 import (
+	"math/rand/v2"
 	"time"
 
+	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/session"
+	"github.com/seed65a45251/mqtt/wire"
 )
 
 // Undelivered is a message that PublishAsync had accepted and that ended without success.
@@ -95,4 +98,35 @@ func (u *undelivered) wait(most time.Duration) {
 	case <-idle:
 	case <-timer.C:
 	}
+}
+
+// retryPolicy says how long a message waits that the server has refused for now.
+var retryPolicy = reconnect.Policy{Min: time.Second, Max: time.Minute}
+
+// retry returns what decides about messages that the server refuses; nil: each refusal is
+// for good.
+func (c *Config) retry() session.Retry {
+	if !c.RetryRefused {
+		return nil
+	}
+	return func(o *session.Outgoing, code wire.ReasonCode, refused int) (wait time.Duration, again bool) {
+		d, ok := o.Owner.(*Delivery)
+		if !ok || !d.retried || d.notQueued || !refusedForNow(code) {
+			return 0, false
+		}
+		// Topics that were refused together do not come back together.
+		most := retryPolicy.Ceiling(refused)
+		return most - rand.N(most/4), true
+	}
+}
+
+// refusedForNow reports whether a PUBACK or PUBREC with code finds no fault with the message.
+// The first three are what the specification lists for them.
+func refusedForNow(code wire.ReasonCode) bool {
+	switch code {
+	case wire.QuotaExceeded, wire.PacketIdentifierInUse, wire.ImplementationSpecificError,
+		wire.ServerUnavailable, wire.ServerBusy, wire.MessageRateTooHigh:
+		return true
+	}
+	return false
 }

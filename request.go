@@ -77,7 +77,7 @@ var errAnswered = errors.New("a response is there already")
 
 // ask publishes m and waits for what comes on responses.
 func (c *Client) ask(ctx context.Context, m *Message, responses <-chan response) (*Message, error) {
-	d, err := c.PublishAsync(ctx, m)
+	d, err := c.publishAs(ctx, m, new(Delivery)) // a refusal is the answer
 	if err != nil {
 		err.(*requestError).op = "request"
 		return nil, err

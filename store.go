@@ -72,7 +72,7 @@ func (c *Client) beginKeeper() {
 	c.engine.keeper = k
 	k.journal.Attach(c.engine.Client, durable.Owner{
 		New: func() *session.Outgoing {
-			d := new(Delivery)
+			d := &Delivery{retried: true}
 			d.out.Owner = d
 			if c.undelivered.call != nil {
 				d.failed = c.undelivered.of(d, nil)

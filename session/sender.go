@@ -46,7 +46,7 @@ type Sender struct {
 	retry       Retry         // see ClientSettings.Retry
 	retryFor    time.Duration // see ClientSettings.RetryFor
 	retries     *retries      // nil: no message waits because of a refusal
-	renewed     uint64        // messages up to this number may have been sent in a session that is over
+	renewed     uint64        // messages up to this number may have been sent under another identifier
 }
 
 // quota counts the open QoS 1 and 2 messages of one connection.

@@ -74,6 +74,9 @@ func (s *Sender) Continue(o *Outgoing, number uint64, released, doubtful bool) b
 	}
 	o.seq, o.doubtful = number, released && doubtful
 	s.seq = max(last, number)
+	if o.Queued() && o.sent {
+		s.renewed = max(s.renewed, number)
+	}
 	s.awaitDue(o)
 	return true
 }

@@ -172,6 +172,11 @@ func (j *Journal) Hungry() bool {
 	return !l.empty() && !l.reading && messages <= mostMessages/2 && bytes <= mostBytes/2
 }
 
+// Moving reports whether messages are on their way to the engine.
+func (j *Journal) Moving() bool {
+	return len(j.accepted) > 0 || len(j.taken) > 0 || j.line.reading || j.Hungry()
+}
+
 // NextBlock returns what is to be read next; nil: nothing is. Read and Refill have to
 // follow.
 func (j *Journal) NextBlock() *Block {

@@ -173,7 +173,9 @@ func (c *Client) leave(p *wire.Disconnect, err error) (received int) {
 // ends with the DISCONNECT p, what the server does not know any more does not count.
 // Called with engine.mu held.
 func (c *Client) unfinishedLocked(p *wire.Disconnect) int {
-	held, waiting := c.engine.Receiver.Unacknowledged()
+	// Only responses are handed over that come after what is too late, and nobody is left to
+	// get them twice.
+	held, waiting := c.engine.Receiver.Unacknowledged(c.inbox.late)
 	if !c.keepsSessionLocked(p) {
 		return held
 	}

@@ -57,7 +57,9 @@ func (d *receiver) deliver(ctx context.Context, received []session.Received) {
 	}
 	h := d.inbox.holds
 	unwanted := d.findAll(received)
-	d.inbox.leaveOnServer(d.onServer)
+	if len(d.onServer) > 0 {
+		d.inbox.leaveAll(d.onServer)
+	}
 	d.place(received)
 	var to *Subscription
 	begin := 0

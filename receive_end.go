@@ -113,7 +113,26 @@ func (b *inbox) afterEnd(s *Subscription, run []item) {
 	}
 }
 
-// refuseLate leaves messages with the server that came after the end has begun.
+// leaveAll leaves messages with the server that no Subscription wants.
+func (b *inbox) leaveAll(tokens []session.Token) {
+	if b.router.isClosed() {
+		b.leaveLate(tokens)
+	} else {
+		b.leaveOnServer(tokens)
+	}
+}
+
+// leaveLate leaves messages with the server that came after the end had begun.
+func (b *inbox) leaveLate(tokens []session.Token) {
+	b.engine.do(func(engine *session.Client) {
+		leaveLocked(engine, tokens)
+		if b.late.IsZero() {
+			b.late = tokens[0]
+		}
+	})
+}
+
+// refuseLate is leaveLate for messages of s. Those at QoS 0 are dropped.
 func (b *inbox) refuseLate(s *Subscription, run []item) {
 	for _, m := range run {
 		if m.QoS == AtMostOnce {
@@ -122,7 +141,7 @@ func (b *inbox) refuseLate(s *Subscription, run []item) {
 		}
 		m.lease.release(1)
 		if t := m.acknowledger.leaveOnServer(); !t.IsZero() {
-			b.leaveOnServer([]session.Token{t})
+			b.leaveLate([]session.Token{t})
 		}
 	}
 }

@@ -29,6 +29,7 @@ type inbox struct {
 	handlers  handlers      // calls of Handle and Respond
 	progress  progress      // of consumers
 	lost      atomic.Uint64 // QoS 0 messages that no consumer has taken at the end
+	late      session.Token // the first message of the connection that came after the end had begun; guarded by engine.mu
 	inboxSettings
 }
 
@@ -106,21 +107,24 @@ func (b *inbox) leaveMessage(s *Subscription, a acknowledger, others bool) {
 	b.report(s, fmt.Errorf("%w: subscription %.80q %s", ErrQueueFull, s.name(), what), 0)
 }
 
-// leaveOnServer leaves unclaimed messages with the server for which there is no space.
+// leaveOnServer leaves messages with the server that nobody takes.
 func (b *inbox) leaveOnServer(tokens []session.Token) {
 	if len(tokens) == 0 {
 		return
 	}
-	b.engine.do(func(engine *session.Client) {
-		for _, t := range tokens {
-			engine.Receiver.Leave(t)
-		}
-	})
+	b.engine.do(func(engine *session.Client) { leaveLocked(engine, tokens) })
+}
+
+func leaveLocked(engine *session.Client, tokens []session.Token) {
+	for _, t := range tokens {
+		engine.Receiver.Leave(t)
+	}
 }
 
 // reconnected forgets which messages were left with the server: it sends them again on
 // a new connection. establishedLocked calls it with engine.mu held.
 func (b *inbox) reconnected() {
+	b.late = session.Token{}
 	b.router.mu.Lock()
 	defer b.router.mu.Unlock()
 	b.router.renewedLocked()

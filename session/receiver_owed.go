@@ -52,13 +52,16 @@ func (r *Receiver) Owed() int {
 
 // Unacknowledged returns how many messages the application has got and not acknowledged,
 // and how many it has acknowledged whose answers wait for their turn behind one of those.
-// Messages passed to Leave do not count.
-func (r *Receiver) Unacknowledged() (held, waiting int) {
+// Messages passed to Leave do not count. Of those whose answers wait, only the ones that
+// came before the message of end count, if that is a message of this connection.
+func (r *Receiver) Unacknowledged(end Token) (held, waiting int) {
 	for in := range r.byID.all {
-		switch {
-		case in.state == incomingDelivered:
+		if in.state == incomingDelivered {
 			held++
-		case in.state == incomingAcknowledged && in.listed:
+		}
+	}
+	for in := r.arrived.head; in != nil && (in != end.in || in.generation != end.generation); in = in.next {
+		if in.state == incomingAcknowledged {
 			waiting++
 		}
 	}

@@ -107,3 +107,28 @@ func TestOwedIsWhatOnlyThePeerCanFinish(t *testing.T) {
 		require.Zero(t, owed())
 	}
 }
+
+func TestUnacknowledgedCountsWhatTheApplicationHasAndWhatWaitsBehindIt(t *testing.T) {
+	for _, v := range []wire.Version{wire.V311, wire.V5} {
+		s := connectedScript(t, v)
+		want := func(held, waiting int, end Token) {
+			h, w := s.c.Receiver.Unacknowledged(end)
+			require.Equal(t, []int{held, waiting}, []int{h, w})
+		}
+		want(0, 0, Token{})
+		s.send(pub(1, 1, "a"), pub(2, 2, "b"), pub(3, 1, "c"), pub(4, 1, "d"), pub(5, 2, "e"))
+		tokens := s.wantMessages("a", "b", "c", "d", "e")
+		want(5, 0, Token{})
+		s.ack(tokens[1], tokens[4])
+		want(3, 2, Token{})
+		s.c.Receiver.Leave(tokens[3])
+		want(2, 2, Token{})
+		want(2, 1, tokens[3]) // the last came after it
+		s.ack(tokens[0])
+		s.want(puback(1), pubrec(2))
+		want(1, 1, Token{})
+		s.resume()
+		want(1, 0, tokens[3]) // what was acknowledged is owed until it comes again
+		require.Equal(t, 1, s.c.Receiver.Owed())
+	}
+}

@@ -204,6 +204,32 @@ func TestConsumersMayPublishWhileDisconnectWaitsForThem(t *testing.T) {
 	})
 }
 
+// TestResponsesBehindWhatCameTooLateAreFinished: they cannot be acknowledged, because
+// acknowledgements go out in order, but what they are the answer to is over.
+func TestResponsesBehindWhatCameTooLateAreFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := Open(t, srv, staying(srv))
+		h := handle(t, client, conn, on("t"), func(ctx context.Context, m *mqtt.Message) error {
+			_, err := client.Request(ctx, &mqtt.Message{Topic: "q", QoS: mqtt.AtLeastOnce})
+			return err
+		})
+		conn.Send(Pub(1, 1, "x"))
+		Grant(conn)
+		request := TakeRequest(conn)
+		end := disconnecting(t, client, time.Hour)
+		require.False(t, end.Over())
+		response := ResponseTo(request, "!")
+		response.QoS, response.PacketID = 1, 3
+		conn.Send(Pub(2, 1, "too late"), To("of nobody", Pub(4, 1, "too late")), response)
+		conn.Want(Puback(1))
+		mqtttest.Take[*wire.Unsubscribe](conn)
+		conn.WantDisconnect(wire.NormalDisconnection)
+		require.NoError(t, end.Wait())
+		require.ErrorIs(t, h.Wait(), mqtt.ErrClosed)
+	})
+}
+
 func TestConsumersWithAConnectionOfTheirOwnMayPublishUntilTheyAreDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := mqtttest.NewBroker(t)

@@ -18,7 +18,7 @@ type Waiter struct {
 // far behind: many may wait, and each look at them is taken under the client's lock. One
 // that waits for its class alone is in nobody's way outside of it.
 type Waiters struct {
-	lines   [classes]line
+	lines   *[classes]line // nil: nobody has waited yet, as with most clients
 	tickets uint64
 	offered [classes]Load // and not taken up: it is nobody else's
 }
@@ -36,6 +36,9 @@ const (
 
 // Any says whether there is anybody.
 func (q *Waiters) Any() bool {
+	if q.lines == nil {
+		return false
+	}
 	return q.lines[Acknowledged].ranking.len() > 0 || q.lines[AtMostOnce].ranking.len() > 0
 }
 
@@ -52,6 +55,9 @@ func (q *Waiters) Wait(w *Waiter) {
 	if w.ticket == 0 {
 		q.tickets++
 		w.ticket = q.tickets
+	}
+	if q.lines == nil {
+		q.lines = new([classes]line)
 	}
 	l := &q.lines[w.Class]
 	if l.ranking.len() == 0 || w.Size < l.smallest {
@@ -117,6 +123,9 @@ func (q *Waiters) Offer(dst []chan struct{}, free *Free) []chan struct{} {
 
 // mayFit says whether anybody may fit into free.
 func (q *Waiters) mayFit(free *Free) bool {
+	if q.lines == nil {
+		return false
+	}
 	for c := range q.lines {
 		if l := &q.lines[c]; l.ranking.len() > 0 && free.Fits(Class(c), l.smallest) {
 			return true

@@ -198,8 +198,9 @@ type Config struct {
 
 	// Undelivered is called for each message that PublishAsync had accepted and that ended
 	// without success: dropped by WhenFull, expired, refused by the server, lost with the
-	// session under FailOnSessionLoss, or left when the client ended. The calls come one
-	// after the other, in the order in which the messages ended, on a goroutine of their own.
+	// session under FailOnSessionLoss, or left when the client ended, except for what stays
+	// in the Store. The calls come one after the other, in the order in which the messages
+	// ended, on a goroutine of their own.
 	//
 	// The function may take its time and call any method. Messages wait for it, as many as
 	// fit into the queue once more. Beyond that they take up the queue's own space, and no

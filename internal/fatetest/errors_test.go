@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/store"
+	"github.com/seed65a45251/mqtt/store/bolt"
 )
 
 // named are the errors with a name of their own, those that say most first.
@@ -20,6 +22,10 @@ var named = []struct {
 	{"ErrUnsubscribed", mqtt.ErrUnsubscribed},
 	{"ErrNotConnected", mqtt.ErrNotConnected},
 	{"ErrConnectionLost", mqtt.ErrConnectionLost},
+	{"ErrStore", mqtt.ErrStore},
+	{"store.ErrWrongKey", store.ErrWrongKey},
+	{"bolt.ErrLocked", bolt.ErrLocked},
+	{"bolt.ErrForeign", bolt.ErrForeign},
 	{"ErrClosed", mqtt.ErrClosed},
 	{"ErrInvalid", mqtt.ErrInvalid},
 	{"Canceled", context.Canceled},

@@ -43,10 +43,11 @@ type message struct {
 	Async     bool          // PublishAsync, which returns; otherwise Publish
 	Blocked   bool          // PublishAsync does not return
 	NotQueued bool
+	NotStored bool
 }
 
 func (m message) message() *mqtt.Message {
-	n := &mqtt.Message{Topic: m.Topic, Payload: bytes.Repeat([]byte("x"), m.Size), QoS: m.QoS, NotQueued: m.NotQueued}
+	n := &mqtt.Message{Topic: m.Topic, Payload: bytes.Repeat([]byte("x"), m.Size), QoS: m.QoS, NotQueued: m.NotQueued, NotStored: m.NotStored}
 	if m.Expires > 0 {
 		n.MessageExpiryInterval = &m.Expires
 	}

@@ -19,7 +19,6 @@ type device struct {
 	in     []byte
 	mon    *monitor
 	life   int  // numbers its processes
-	resume bool // the program says that a server may have a session of before
 	kept   bool // a server may have a session: a clean start would delete it
 
 	published []*message // of this process
@@ -50,8 +49,7 @@ func newDevice(w *world, i int) *device {
 	if w.schedule.Setup.Store {
 		d.disk = newDisk()
 	}
-	d.resume = w.schedule.Seed%2 > 0
-	d.process(d.resume, "")
+	d.process(w.schedule.Setup.Resume, "")
 	return d
 }
 
@@ -98,7 +96,7 @@ func (d *device) crash(b, c int) {
 			}
 		}
 	}
-	d.process(d.resume || d.disk == nil, damaged)
+	d.process(d.w.schedule.Setup.Resume || d.disk == nil, damaged)
 }
 
 // forgets says what the next process does not know of a message that the server has not

@@ -24,17 +24,17 @@ var found = []struct {
 			{ConnectTo, 0, 6, 67}, {Cut, 4, 97, 12}, {Publish, 0, 17, 48}, {ConnectTo, 2, 65, 21}, {Settle, 2, 109, 99}, {Orphan, 0, 51, 41},
 		}},
 	{"a message that is not stored waited for ever behind one that was taken back",
-		Setup{Version: wire.V31, Store: true, Window: 3, Servers: []ServerSetup{{MaximumQoS: 2}}}, []Step{
+		Setup{Version: wire.V31, Resume: true, Store: true, Window: 3, Servers: []ServerSetup{{MaximumQoS: 2}}}, []Step{
 			{Publish, 3, 114, 105}, {Publish, 2, 17, 76}, {Crash, 0, 55, 12}, {Publish, 3, 61, 93}, {Publish, 4, 7, 111},
 			{Publish, 0, 5, 96}, {Publish, 0, 113, 44}, {Publish, 3, 73, 42}, {Commit, 0, 62, 29}, {Withdraw, 1, 41, 88},
 		}},
 	{"a message that was acknowledged after a move to another server was recorded for that one",
-		Setup{Version: wire.V31, Store: true, Window: 1000, Servers: []ServerSetup{{MaximumQoS: 2}, {MaximumQoS: 2}, {MaximumQoS: 2}}}, []Step{
+		Setup{Version: wire.V31, Resume: true, Store: true, Window: 1000, Servers: []ServerSetup{{MaximumQoS: 2}, {MaximumQoS: 2}, {MaximumQoS: 2}}}, []Step{
 			{Subscribe, 3, 27, 83}, {Publish, 2, 68, 20}, {ConnectTo, 2, 59, 57}, {Settle, 1, 50, 7}, {Flaky, 0, 55, 100},
 			{Acknowledge, 5, 76, 0}, {Commit, 1, 27, 14}, {Fault, 4, 103, 85}, {Publish, 1, 98, 52}, {Commit, 2, 29, 71},
 		}},
 	{"the identifier of a damaged record was used again while the server held it",
-		Setup{Version: wire.V5, Store: true, Window: 1000, Servers: []ServerSetup{{Lazy: true, MaximumQoS: 2}}}, []Step{
+		Setup{Version: wire.V5, Resume: true, Store: true, Window: 1000, Servers: []ServerSetup{{Lazy: true, MaximumQoS: 2}}}, []Step{
 			{Publish, 2, 59, 84}, {ConnectTo, 4, 25, 24}, {Publish, 4, 101, 12}, {Settle, 2, 55, 86}, {Cut, 1, 118, 93}, {Publish, 0, 76, 68},
 			{Commit, 5, 118, 18}, {Crash, 4, 14, 63}, {Publish, 5, 115, 61}, {Subscribe, 4, 63, 104}, {Flaky, 0, 89, 112},
 			{Publish, 2, 14, 18}, {Publish, 2, 83, 65}, {Subscribe, 0, 81, 59},
@@ -44,7 +44,7 @@ var found = []struct {
 			{ConnectTo, 3, 101, 72}, {Settle, 0, 81, 78}, {Publish, 4, 53, 20}, {Publish, 0, 64, 118}, {CommitBegin, 3, 109, 90}, {Crash, 0, 60, 31},
 		}},
 	{"a process that was killed before its first connection left a Store that forbade to take over a session",
-		Setup{Version: wire.V5, Store: true, Window: 1000, Servers: []ServerSetup{{MaximumQoS: 2}}}, []Step{{Crash, 5, 115, 36}}},
+		Setup{Version: wire.V5, Resume: true, Store: true, Window: 1000, Servers: []ServerSetup{{MaximumQoS: 2}}}, []Step{{Crash, 5, 115, 36}}},
 }
 
 func TestFoundFaults(t *testing.T) {

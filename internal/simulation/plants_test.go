@@ -67,7 +67,7 @@ var plants = []plant{
 	{"new session taken for the old one", "session/continuity.go", "	case !present:\n		k.here = Fresh", "	case !present && k.generation == 0:\n		k.here = Fresh"},
 	{"session forgotten after the connection", "session/client_connack.go", "	return c.SessionExpiryInterval() > 0\n", "	return false\n"},
 	{"doubtful PUBCOMP believed", "session/sender_doubt.go", "	proven := d.tells == tellsTruth && len(d.held) > 0", "	proven := true"},
-	{"doubtful PUBREL repeated before 5.0", "session/sender_doubt.go", "	if s.link.Version == wire.V5 && s.doubt.tells", "	if s.doubt.tells"},
+	{"doubtful PUBREC believed before 5.0", "session/sender_doubt.go", "		o.doubtful = true\n", "		o.doubtful = s.link.Version == wire.V5\n"},
 	{"not found taken for a proof", "session/sender_doubt.go", "	if p.ReasonCode == wire.PacketIdentifierNotFound {\n		s.doubt.tells = tellsTruth\n		o.Complete", "	if p.ReasonCode == wire.PacketIdentifierNotFound && o.seq == 0 {\n		s.doubt.tells = tellsTruth\n		o.Complete"},
 	// What we receive.
 	{"acknowledgement before the hand-over", "session/receiver.go", "in != nil && in.state == incomingAcknowledged; in = r.arrived.head", "in != nil && in.state <= incomingAcknowledged; in = r.arrived.head"},

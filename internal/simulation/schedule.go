@@ -23,6 +23,7 @@ type Setup struct {
 	AliasMax     uint16 // that the clients announce
 	KeepAlive    uint16 // seconds
 	FailLost     bool
+	Resume       bool // a server may have a session of before
 	Store        bool // the clients keep their sessions in Stores
 	Window       int  // how many messages of the Store are in memory
 	Servers      []ServerSetup
@@ -93,7 +94,7 @@ const (
 var weights = [kinds]int{
 	Publish: 16, ConnectTo: 14, Up: 12, Down: 12, Settle: 8, Acknowledge: 10, Subscribe: 4, Unsubscribe: 1, Withdraw: 2,
 	Cut: 5, HalfOpen: 1, Wait: 2, Orphan: 4, ServerPublish: 6, ServerAnswer: 5, ServerEnd: 2, ServerForget: 1, ServerSave: 2,
-	ServerRestore: 1, ServerShrink: 1, ServerRefuse: 1, Crash: 1, Abandon: 2, Flaky: 1, Burst: 2, CommitBegin: 6, Commit: 8, Fault: 1, LostConnack: 1, Hammer: 1,
+	ServerRestore: 1, ServerShrink: 1, ServerRefuse: 1, Crash: 1, Abandon: 3, Flaky: 1, Burst: 2, CommitBegin: 6, Commit: 8, Fault: 1, LostConnack: 1, Hammer: 1,
 }
 
 // Generate returns the schedule of a seed.
@@ -143,7 +144,7 @@ func setup(r *rand.Rand) Setup {
 	s := Setup{
 		Version: wire.Version(one(5, 5, 5, 4, 4, 3)), Clients: one(1, 1, 1, 2, 3), Inflight: one(0, 0, 1, 2, 5),
 		ReceiveMax: uint16(one(0, 1, 2, 3, 8)), TopicAliases: uint16(one(0, 2, 4)), AliasMax: uint16(one(0, 2, 5)),
-		KeepAlive: uint16(one(0, 10, 30, 60)), FailLost: r.IntN(8) == 0, Store: r.IntN(2) == 0,
+		KeepAlive: uint16(one(0, 10, 30, 60)), FailLost: r.IntN(8) == 0, Resume: r.IntN(2) == 0, Store: r.IntN(2) == 0,
 		Window: one(1000, 1000, 2, 3, 6),
 	}
 	for range one(1, 1, 1, 2, 3) {

@@ -71,6 +71,7 @@ func simplerSetup(s Schedule, fails func(*Schedule) bool) Schedule {
 	}
 	try(func(of *Setup) { of.Clients = 1 })
 	try(func(of *Setup) { of.Store = false })
+	try(func(of *Setup) { of.Resume = false })
 	try(func(of *Setup) { of.Window = 1000 })
 	try(func(of *Setup) { of.Inflight = 0 })
 	try(func(of *Setup) { of.TopicAliases, of.AliasMax = 0, 0 })

@@ -185,6 +185,31 @@ func TestMessagesOfAnEarlierProcessWaitForTheirSubscription(t *testing.T) {
 	})
 }
 
+// An earlier process may have given an identifier of this one to another filter.
+func TestIdentifierOfAnEarlierProcessDoesNotDecide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		cfg.Resume = true
+		client, conn := OpenWith(t, srv, cfg, Resumed())
+		subscribe := func(filter string) (sub *mqtt.Subscription, id uint32) {
+			end := Begin(func() (err error) {
+				sub, err = client.Subscribe(t.Context(), filter, 1)
+				return err
+			})
+			p := mqtttest.Take[*wire.Subscribe](conn)
+			conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{1}})
+			require.NoError(t, end.Wait())
+			return sub, p.SubscriptionID
+		}
+		here, ours := subscribe("t")
+		there, _ := subscribe("u")
+		conn.Send(IDs(Pub(1, 1, "of t"), ours), IDs(To("u", Pub(2, 1, "of u")), ours), IDs(Pub(3, 1, "of t again"), ours))
+		WantMessages(t, here, "of t", "of t again")
+		WantMessages(t, there, "of u")
+	})
+}
+
 func TestUnclaimedMessagesAreBounded(t *testing.T) {
 	for hold, waiting := range map[int]int{2: 2, -1: 0} {
 		synctest.Test(t, func(t *testing.T) {

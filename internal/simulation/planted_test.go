@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,16 +29,22 @@ func TestPlantedMistakesAreFound(t *testing.T) {
 	names := regexp.MustCompile(*only)
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	require.NoError(t, err)
+	simulation := []string{"-test.run=^(TestFoundFaults|TestSchedules)$", "-schedules=" + strconv.Itoa(within), "-shrink=false"}
+	client := []string{"-test.run=EarlierProcess"}
 	var wait sync.WaitGroup
 	turns := make(chan bool, 2)
-	for i, p := range plants {
+	for i, p := range slices.Concat(plants, plantsOfClient) {
+		pkg, args := ".", simulation
+		if i >= len(plants) {
+			pkg, args = "../clienttest", client
+		}
 		if !names.MatchString(p.name) {
 			continue
 		}
 		wait.Go(func() {
 			turns <- true
 			defer func() { <-turns }()
-			out, found := play(t, root, filepath.Join(t.TempDir(), strconv.Itoa(i)), p)
+			out, found := play(t, root, filepath.Join(t.TempDir(), strconv.Itoa(i)), p, pkg, args)
 			if found {
 				t.Logf("found: %s: %s", p.name, out)
 			} else {
@@ -48,8 +55,8 @@ func TestPlantedMistakesAreFound(t *testing.T) {
 	wait.Wait()
 }
 
-// play reports whether the simulation fails with p, and how.
-func play(t *testing.T, root, dir string, p plant) (how string, found bool) {
+// play reports whether the tests of a package fail with p, and how.
+func play(t *testing.T, root, dir string, p plant, pkg string, args []string) (how string, found bool) {
 	fail := func(err error) (string, bool) { return err.Error(), false }
 	file := filepath.Join(root, filepath.FromSlash(p.file))
 	source, err := os.ReadFile(file)
@@ -68,15 +75,16 @@ func play(t *testing.T, root, dir string, p plant) (how string, found bool) {
 			return fail(step)
 		}
 	}
-	if out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, pkg).CombinedOutput(); err != nil {
 		return string(out), false
 	}
-	play := exec.CommandContext(t.Context(), binary, "-test.run=^(TestFoundFaults|TestSchedules)$", "-schedules="+strconv.Itoa(within), "-shrink=false", "-test.timeout=90s")
+	play := exec.CommandContext(t.Context(), binary, append(args, "-test.timeout=90s")...)
+	play.Dir = pkg
 	play.Env = append(os.Environ(), "SCHEDULES=")
 	out, err := play.CombinedOutput()
 	os.Remove(binary)
 	_, failed := err.(*exec.ExitError)
-	fault := regexp.MustCompile(`seed \d+ fails.*|panic:.*|--- FAIL: TestFoundFaults/.*`).FindString(string(out))
+	fault := regexp.MustCompile(`seed \d+ fails.*|panic:.*|--- FAIL: Test\w+/?.*`).FindString(string(out))
 	if fault == "" {
 		return string(out), false
 	}

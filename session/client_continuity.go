@@ -22,7 +22,8 @@ func (c *Client) RestoreContinuity(r ContinuityRecord) {
 	k := &c.continuity
 	k.held, k.generation, k.servers = r.Held || k.held, r.Generation, nil
 	for _, s := range r.Servers[:min(len(r.Servers), mostServers)] {
-		k.servers = append(k.servers, &sessionAt{server: s.Server, generation: s.Generation, sessions: s.Sessions, doubt: s.Doubt, unanswered: s.Unanswered,
+		doubt := s.Doubt || !s.Eraser.IsZero() // which may have done its work meanwhile
+		k.servers = append(k.servers, &sessionAt{server: s.Server, generation: s.Generation, sessions: s.Sessions, doubt: doubt, unanswered: s.Unanswered,
 			inherited: s.Inherited, eraser: s.Eraser})
 	}
 }

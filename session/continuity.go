@@ -112,6 +112,8 @@ func (k *continuity) connectionEnded(now time.Time) {
 		}
 	case now.Before(at.eraser):
 		at.doubt = true
+	default:
+		at.eraser = time.Time{}
 	}
 }
 

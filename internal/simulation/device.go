@@ -295,6 +295,9 @@ func (d *device) noteDoubt(s *server, cause error) {
 	if unanswered || ok && said.ReasonCode == wire.SessionTakenOver || d.w.now.Before(d.eraser[s]) {
 		d.doubt[s] = true
 	}
+	if !unanswered && !d.w.now.Before(d.eraser[s]) {
+		delete(d.eraser, s)
+	}
 	if unanswered && d.clean {
 		d.eraser[s] = d.w.now.Add(giveUp + time.Minute)
 	}

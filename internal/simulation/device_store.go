@@ -205,6 +205,9 @@ func (d *device) kill(committed bool, damage, how int) (damaged string) {
 			d.doubt[s] = true
 		}
 	}
+	for s := range d.eraser {
+		d.doubt[s] = true
+	}
 	d.homeAt = 0
 	if damage > 0 {
 		d.disk.reopen()

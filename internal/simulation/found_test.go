@@ -8,7 +8,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// found are schedules that once failed, shrunk.
+// found are schedules that once failed, shrunk, and some that chance plays rarely.
 var found = []struct {
 	name  string
 	setup Setup
@@ -22,6 +22,22 @@ var found = []struct {
 	{"a clean start that had been given up deleted the session of a later one, which was believed",
 		Setup{Version: wire.V5, Servers: []ServerSetup{{Late: true, MaximumQoS: 2}}}, []Step{
 			{ConnectTo, 0, 6, 67}, {Cut, 4, 97, 12}, {Publish, 0, 17, 48}, {ConnectTo, 2, 65, 21}, {Settle, 2, 109, 99}, {Orphan, 0, 51, 41},
+		}},
+	{"a process forgot a clean start of its predecessor that was still on its way",
+		Setup{Version: wire.V5, Store: true, Window: 1000, Servers: []ServerSetup{{Late: true, MaximumQoS: 2}}}, []Step{
+			{ConnectTo, 0, 0, 0}, {Commit, 0, 0, 0}, {Cut, 0, 119, 2}, {ConnectTo, 0, 0, 0}, {Settle, 0, 2, 0}, {Publish, 0, 2, 0}, {Settle, 0, 0, 0},
+			{Commit, 0, 0, 0}, {Orphan, 0, 0, 119}, {Crash, 0, 0, 0}, {ConnectTo, 0, 0, 0}, {Settle, 0, 2, 0},
+		}},
+	{"an identifier that was given up is used again after a restart",
+		Setup{Version: wire.V5, FailLost: true, Store: true, Window: 1000, Servers: []ServerSetup{{MaximumQoS: 2}}}, []Step{
+			{ConnectTo, 0, 0, 0}, {Settle, 0, 2, 0}, {Publish, 0, 2, 0}, {Commit, 0, 0, 0}, {Up, 0, 119, 0}, {LostConnack, 0, 0, 1},
+			{ConnectTo, 0, 0, 0}, {Settle, 0, 0, 0}, {Commit, 0, 0, 0}, {Crash, 0, 0, 0}, {Publish, 0, 2, 0}, {ConnectTo, 0, 0, 0}, {Settle, 0, 3, 0},
+		}},
+	{"a message under an identifier that was finished before a restart is taken for a repeat",
+		Setup{Version: wire.V5, Store: true, Window: 1000, Servers: []ServerSetup{{MaximumQoS: 2}}}, []Step{
+			{Subscribe, 0, 0, 2}, {ConnectTo, 0, 0, 0}, {Settle, 0, 2, 0}, {ServerPublish, 0, 2, 0}, {Settle, 0, 0, 0}, {Acknowledge, 0, 0, 0},
+			{Settle, 0, 1, 0}, {ServerPublish, 0, 2, 0}, {Settle, 0, 0, 0}, {Acknowledge, 0, 0, 0}, {Settle, 0, 1, 0}, {Commit, 0, 0, 0},
+			{Crash, 0, 0, 0}, {Subscribe, 0, 0, 2}, {ConnectTo, 0, 0, 0}, {Settle, 0, 2, 0}, {ServerPublish, 0, 2, 0}, {Cut, 0, 0, 1},
 		}},
 	{"a message that is not stored waited for ever behind one that was taken back",
 		Setup{Version: wire.V31, Resume: true, Store: true, Window: 3, Servers: []ServerSetup{{MaximumQoS: 2}}}, []Step{

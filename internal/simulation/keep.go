@@ -115,9 +115,12 @@ func (k *keep) counted() (n int) {
 
 // nextID takes one of few identifiers, so that they are used again soon.
 func (k *keep) nextID() uint16 {
-	stride := max(1, k.server.Stride)
+	stride, few := max(1, k.server.Stride), 12
+	if stride == 1 {
+		few = 2
+	}
 	for {
-		k.lastID = k.lastID%(stride*uint16(12+len(k.open))) + 1
+		k.lastID = k.lastID%(stride*uint16(few+len(k.open))) + 1
 		k.lastID += (stride - k.lastID%stride) % stride
 		if !slices.ContainsFunc(k.open, func(o *out) bool { return o.packet == k.lastID }) {
 			return k.lastID

@@ -84,7 +84,10 @@ func play(t *testing.T, root, dir string, p plant, pkg string, args []string) (h
 	out, err := play.CombinedOutput()
 	os.Remove(binary)
 	_, failed := err.(*exec.ExitError)
-	fault := regexp.MustCompile(`seed \d+ fails.*|panic:.*|--- FAIL: Test\w+/?.*`).FindString(string(out))
+	fault := regexp.MustCompile(`seed \d+ fails.*|panic:.*`).FindString(string(out))
+	if fault == "" {
+		fault = regexp.MustCompile(`--- FAIL: Test\w+/?.*`).FindString(string(out))
+	}
 	if fault == "" {
 		return string(out), false
 	}

@@ -123,7 +123,7 @@ var plants = []plant{
 	{"received message recorded for another server", "session/receiver_journal.go", "	r.journal.Received(in.server, ", "	r.journal.Received(r.at.server, "},
 	{"end of a received message not recorded", "session/receiver_journal.go", "	r.journal.Finished(server, ", "	(func(string, ReceivedRecord) {})(server, "},
 	{"identifiers of an inherited session used after a restart", "session/client_connack.go", "	if c.continuity.current.inherited {", "	if false {"},
-	{"late clean start forgotten in a restart", "session/client_continuity.go", "eraser: s.Eraser", "eraser: s.Eraser.Add(-eraserLasts)"},
+	{"late clean start forgotten in a restart", "session/client_continuity.go", "s.Doubt || !s.Eraser.IsZero()", "s.Doubt"},
 	{"unanswered CONNECT not recorded", "session/client_continuity.go", "s.doubt || open, s.unanswered || open,", "s.doubt || open && false, s.unanswered || open && false,"},
 	{"abandoned identifier not recorded", "session/sender.go", "			s.journal.Abandon(o.Publish.PacketID)\n", ""},
 	// Time.

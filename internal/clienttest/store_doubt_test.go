@@ -93,3 +93,39 @@ func TestKeysOfALostSessionAreNotUsedAgain(t *testing.T) {
 		require.NotEqual(t, first.Key(), Next(t, sub).Key())
 	})
 }
+
+// A process that is killed before its CONNECT is answered leaves the session in doubt, and
+// the first connection of the next one says so.
+func TestTheFirstConnectionAfterACrashMayBeUnproven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		d := NewDisk()
+		_, conn := Open(t, srv, Stored(srv, d))
+		conn.Close()
+		unanswered := srv.Accept()
+		mqtttest.Take[*wire.Connect](unanswered)
+		next := d.Killed(t)
+		unanswered.Close()
+		srv.Refuse()
+		synctest.Wait()
+		for _, proven := range []bool{false, true} {
+			again := mqtttest.NewServer(t, srv.Version)
+			client, err := mqtt.Start("mqtt://server", Stored(again, next))
+			require.NoError(t, err)
+			t.Cleanup(func() { client.Close() })
+			events := client.Watch(t.Context())
+			conn = again.Connected(Resumed())
+			synctest.Wait()
+			e := <-events
+			for e.State != mqtt.Connected {
+				e = <-events
+			}
+			require.Equal(t, mqtt.SessionResumed, e.Session)
+			require.Equal(t, !proven, e.Unproven)
+			next = next.Killed(t)
+			conn.Close()
+			again.Refuse()
+			synctest.Wait()
+		}
+	})
+}

@@ -31,9 +31,21 @@ func TestKilledProgramsAndServersLoseNothing(t *testing.T) {
 	}
 }
 
+// roundOf is how many kills there are before all has to arrive. With each the log grows,
+// and every process reads all of it.
+const roundOf = 50
+
 func killAgainAndAgain(t *testing.T, s server, version mqtt.Version, kills int, random *rand.Rand) {
 	dir := t.TempDir()
-	log, file := filepath.Join(dir, "log"), filepath.Join(dir, "store")
+	for round := 0; kills > 0; round++ {
+		log := filepath.Join(dir, fmt.Sprint("log", round))
+		killForARound(t, s, version, min(kills, roundOf), random, log, filepath.Join(dir, "store"))
+		kills -= roundOf
+	}
+	s.end()
+}
+
+func killForARound(t *testing.T, s server, version mqtt.Version, kills int, random *rand.Rand, log, file string) {
 	start := func(last int) *process {
 		return startProcess(t, "program", log, file, s.url(), strconv.Itoa(int(version)),
 			strconv.FormatUint(random.Uint64(), 10), strconv.Itoa(last))
@@ -70,7 +82,6 @@ func killAgainAndAgain(t *testing.T, s server, version mqtt.Version, kills int, 
 		// Messages, exchanges and identifiers of messages that are not recorded.
 		require.NotRegexp(t, `^C[mex]`, key, "%x of the program is left: %q", key, value)
 	}
-	s.end()
 }
 
 func entries(t *testing.T, log string) []entry {

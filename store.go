@@ -96,6 +96,7 @@ func (c *Client) beginKeeper() {
 	if n := k.journal.Damaged(); n > 0 {
 		k.logger.Error("mqtt store has records that cannot be read, which are set aside", "records", n)
 	}
+	c.engine.do(func(*session.Client) {}) // sets the alarm for what expires without a connection
 	go k.run()
 }
 

@@ -318,6 +318,38 @@ func TestAnEarlierProcessMayHaveDeliveredWhatIsRefusedNow(t *testing.T) {
 	})
 }
 
+func TestTheEndOfAProcessRemembersWhatMayHaveBeenDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		d := NewDisk()
+		cfg := Stored(srv, d)
+		cfg.RetryRefused, cfg.StoreInterval = true, -1
+		client, conn := Open(t, srv, cfg)
+		m := toT("1", 1)
+		m.MessageExpiryInterval = new(time.Minute)
+		sendAsync(t, client, m)
+		mqtttest.Take[*wire.Publish](conn)
+		conn.Close()
+		conn = srv.Connected(Resumed())
+		mqtttest.Take[*wire.Publish](conn)
+		conn.Send(exceeded(1))
+		synctest.Wait()
+		require.NoError(t, client.Close())
+		require.Equal(t, 1, d.Records(t, "Cm"))
+
+		srv.Refuse()
+		cfg.StoreInterval = 0
+		r := slowly(&cfg).atOnce()
+		client, err := mqtt.Start("mqtt://broker", cfg)
+		require.NoError(t, err)
+		t.Cleanup(func() { client.Close() })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.NotEmpty(t, r.calls)
+		require.False(t, mqtt.NotSent((<-r.calls).Err), "the first copy may have been accepted")
+	})
+}
+
 func TestStoredMessagesPassARefusedTopic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)

@@ -141,7 +141,7 @@ func (j *Journal) keep(o *session.Outgoing, wanted func(*session.Outgoing) bool,
 	}
 	o.Durable = true
 	j.note(put(numberKey(keyMessage, o.Seq()), record))
-	if o.Publish.PacketID != 0 {
+	if o.Publish.PacketID != 0 || o.Sent() {
 		j.Exchange(o)
 	}
 }

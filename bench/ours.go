@@ -22,10 +22,10 @@ type ourClient struct {
 	message mqtt.Message
 	ring    ring[*mqtt.Delivery] // of deliveries that somebody waits for
 	consume consumption
-	shared  bool   // all filters in one Subscription
-	syncs   *syncs // of its Store; nil: it has none
-
-	unsynced bool // the Store does not wait for the disk
+	shared  bool // all filters in one Subscription
+	// unsynced says that the Store does not wait for the disk.
+	unsynced bool
+	syncs    *syncs // of its Store; nil: it has none
 }
 
 // ourClients are the ways to use our client. Where they do not differ only the

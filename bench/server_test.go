@@ -43,7 +43,8 @@ func TestServersAnswer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Messages == 0 || s.report.Errors != 0 || s.report.Disorder != 0 {
+			// A receiver has had a message before; how many come in such a time depends on the machine.
+			if got.Messages == 0 && s.kind != "firehose" || s.report.Errors != 0 || s.report.Disorder != 0 {
 				t.Errorf("%d messages, server: %+v", got.Messages, s.report)
 			}
 			if got.Total != s.report.Published {

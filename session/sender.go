@@ -75,7 +75,7 @@ func NewSender(link *Link, inflight int) *Sender {
 // Submit takes over o and sends it as soon as order, quota and the buffer allow. now
 // may be zero if o does not expire.
 func (s *Sender) Submit(o *Outgoing, now time.Time) {
-	if !o.numbered() {
+	if s.journal == nil || !o.numbered() { // otherwise ReserveNumber has done so
 		s.seq++
 		o.seq = s.seq
 	}

@@ -2,6 +2,8 @@ package fatetest
 
 import (
 	"context"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +24,7 @@ type calling struct {
 	lost     bool   // the connection was lost
 	before   [2]int // CONNACKs and SUBACKs before that
 	renews   bool   // the server that the client comes to has no subscription of it
+	asked    *call  // a Request of another client that the call is to answer; nil: none
 	finishes bool   // Disconnect waits for it
 	filter   kind   // what the call does with a filter
 }
@@ -122,6 +125,7 @@ var callStates = map[string]callState{
 		beginRequest(c)
 		c.awaitPacket(mqtttest.Down, wire.TypePublish)
 	}},
+	"Respond, is answering": {reach: beginRespond},
 	"Flush, waits for a connection": {reach: func(c *calling) {
 		c.offline()
 		c.process.ahead(message{Topic: "t", Size: 1, QoS: mqtt.AtLeastOnce})
@@ -185,6 +189,34 @@ func beginRequest(c *calling) {
 	})
 }
 
+// beginRespond has the call work on a request of the observer, until it is served.
+func beginRespond(c *calling) {
+	entered, release := make(chan struct{}, 10), make(chan struct{})
+	c.begin(func(ctx context.Context) error {
+		return c.client.Respond(ctx, "question", func(ctx context.Context, _ *mqtt.Message) (*mqtt.Message, error) {
+			entered <- struct{}{}
+			select {
+			case <-release:
+				return &mqtt.Message{Topic: "answers"}, nil
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+		})
+	})
+	c.awaitPacket(mqtttest.Down, wire.TypeSuback)
+	m := &mqtt.Message{Topic: "question", QoS: mqtt.AtLeastOnce}
+	if c.version < mqtt.V5 {
+		m.ResponseTopic = "answers"
+	}
+	c.asked = begin(c.Context(), func(ctx context.Context) error {
+		_, err := c.peers[0].Request(ctx, m)
+		return err
+	})
+	<-entered
+	c.finishes = true
+	c.serve = sync.OnceFunc(func() { close(release) })
+}
+
 // secret authenticates both sides with nothing.
 type secret struct{}
 
@@ -208,6 +240,9 @@ var callEvents = map[string]struct {
 }{
 	"its context ends": {happen: func(c *calling) {
 		c.call.cancel()
+		if c.asked != nil {
+			c.serve() // it still answers what has come
+		}
 		c.over(c.call)
 	}},
 	"connection lost, session resumed": {happen: func(c *calling) { c.lose(c.servers[0].Drop) }},
@@ -296,7 +331,23 @@ func (c *calling) outcome(want string) string {
 	if c.memory {
 		time.Sleep(time.Minute)
 	}
-	if want == waits || c.memory {
+	result := c.result(strings.HasPrefix(want, waits))
+	if c.asked != nil {
+		return result + c.answered(!strings.HasSuffix(want, "unanswered"))
+	}
+	if c.filter == neither || c.client.Err() != nil {
+		return result
+	}
+	// A call that nobody waits for any more may have something to take back.
+	subscribed := c.filter == subscribes && result == "nil"
+	c.await("the subscription", func() bool { return c.subscribed() == subscribed })
+	return result
+}
+
+// result returns what the call returned, or that it waits. In real time only the document
+// knows whether that is worth waiting for.
+func (c *calling) result(mayWait bool) string {
+	if mayWait || c.memory {
 		select {
 		case <-c.call.done:
 		default:
@@ -306,12 +357,22 @@ func (c *calling) outcome(want string) string {
 		}
 	}
 	c.over(c.call)
-	result := nameOf(c.call.err)
-	if c.filter == neither || c.client.Err() != nil {
-		return result
+	return nameOf(c.call.err)
+}
+
+// answered says whether the other client has got its answer.
+func (c *calling) answered(worthWaiting bool) string {
+	if worthWaiting && !c.memory {
+		c.over(c.asked)
 	}
-	// A call that nobody waits for any more may have something to take back.
-	subscribed := c.filter == subscribes && result == "nil"
-	c.await("the subscription", func() bool { return c.subscribed() == subscribed })
-	return result
+	select {
+	case <-c.asked.done:
+		if c.asked.err == nil {
+			return ", answered"
+		}
+	default:
+		c.asked.cancel()
+		c.over(c.asked)
+	}
+	return ", unanswered"
 }

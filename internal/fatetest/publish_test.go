@@ -215,6 +215,8 @@ func TestMessagesToTheServer(t *testing.T) {
 }
 
 func eachOutgoing(t *testing.T, cell string, stored bool, s state, e event) {
+	tested := cell == impossible
+	defer func() { require.True(t, tested, "a cell without a test") }()
 	for _, v := range variants() {
 		v.stored = stored
 		if e.only != nil && !e.only(v) {
@@ -225,6 +227,7 @@ func eachOutgoing(t *testing.T, cell string, stored bool, s state, e event) {
 			if want == impossible {
 				continue
 			}
+			tested = true
 			v.run(t, fmt.Sprintf("QoS %d ", qos), func(w *world) { require.Equal(w, want, provoke(w, qos, s, e)) })
 		}
 	}

@@ -194,6 +194,8 @@ func TestMessagesFromTheServer(t *testing.T) {
 }
 
 func eachIncoming(t *testing.T, cell string, stored bool, s incomingState, e incomingEvent) {
+	tested := cell == impossible
+	defer func() { require.True(t, tested, "a cell without a test") }()
 	for _, v := range variants() {
 		v.stored = stored
 		if v.async && v.memory || e.only != nil && !e.only(v) {
@@ -204,6 +206,7 @@ func eachIncoming(t *testing.T, cell string, stored bool, s incomingState, e inc
 			if want == impossible {
 				continue
 			}
+			tested = true
 			v.run(t, fmt.Sprintf("QoS %d ", qos), func(w *world) { require.Equal(w, want, receive(w, qos, s, e)) })
 		}
 	}

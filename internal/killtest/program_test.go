@@ -131,8 +131,7 @@ func (p *program) start(server string, version mqtt.Version, file *bolt.File) (e
 		},
 		Undelivered: func(u mqtt.Undelivered) {
 			number, _ := strconv.Atoi(string(u.Message.Payload))
-			p.journal.write(lineReported, u.Message.Topic, number, u.Err)
-			p.change(func() { delete(p.missing, message{u.Message.Topic, number}) })
+			p.report(message{u.Message.Topic, number}, u.Err)
 		},
 	})
 	if err != nil {
@@ -182,6 +181,12 @@ func (p *program) run(random *rand.Rand) error {
 	return p.client.Disconnect(context.Background())
 }
 
+// report says that the server of a session in doubt cannot tell whether it has had m.
+func (p *program) report(m message, err error) {
+	p.journal.write(lineReported, m.topic, m.number, err)
+	p.change(func() { delete(p.missing, m) })
+}
+
 func (p *program) publish(ctx context.Context, t topic) error {
 	for {
 		if err := p.await(ctx, func() bool { return p.next[t.name] <= p.arrived[t.name]+ahead }); err != nil {
@@ -195,10 +200,14 @@ func (p *program) publish(ctx context.Context, t topic) error {
 		m := &mqtt.Message{Topic: t.name, QoS: t.qos, Payload: []byte(strconv.Itoa(number))}
 		// The message may come back before it is known to be accepted.
 		p.change(func() { p.missing[message{t.name, number}] = true })
-		if err := p.publishOne(ctx, t, m); err != nil {
+		switch err := p.publishOne(ctx, t, m); {
+		case err == nil:
+			p.journal.write(lineAccepted, t.name, number)
+		case errors.Is(err, mqtt.PacketIdentifierNotFound):
+			p.report(message{t.name, number}, err)
+		default:
 			return fmt.Errorf("%s %d: %w", t.name, number, err)
 		}
-		p.journal.write(lineAccepted, t.name, number)
 		if p.last != 0 && number >= p.last {
 			return nil
 		}

@@ -39,6 +39,12 @@ var found = []struct {
 			{Settle, 0, 1, 0}, {ServerPublish, 0, 2, 0}, {Settle, 0, 0, 0}, {Acknowledge, 0, 0, 0}, {Settle, 0, 1, 0}, {Commit, 0, 0, 0},
 			{Crash, 0, 0, 0}, {Subscribe, 0, 0, 2}, {ConnectTo, 0, 0, 0}, {Settle, 0, 2, 0}, {ServerPublish, 0, 2, 0}, {Cut, 0, 0, 1},
 		}},
+	{"an identifier that an earlier process has left on a server is used after a restart",
+		Setup{Version: wire.V5, Store: true, Window: 1000, Servers: []ServerSetup{{MaximumQoS: 2}, {MaximumQoS: 2}}}, []Step{
+			{ConnectTo, 0, 0, 0}, {Settle, 0, 2, 0}, {Publish, 0, 2, 0}, {Commit, 0, 0, 0}, {Up, 0, 119, 0}, {Cut, 0, 0, 1},
+			{ConnectTo, 0, 1, 0}, {Settle, 0, 3, 0}, {Settle, 0, 3, 0}, {Cut, 0, 0, 1}, {ConnectTo, 0, 0, 0}, {Settle, 0, 3, 0},
+			{Commit, 0, 0, 0}, {Crash, 0, 0, 0}, {ConnectTo, 0, 0, 0}, {Settle, 0, 3, 0}, {Publish, 0, 2, 0}, {Settle, 0, 3, 0},
+		}},
 	{"a message that is not stored waited for ever behind one that was taken back",
 		Setup{Version: wire.V31, Resume: true, Store: true, Window: 3, Servers: []ServerSetup{{MaximumQoS: 2}}}, []Step{
 			{Publish, 3, 114, 105}, {Publish, 2, 17, 76}, {Crash, 0, 55, 12}, {Publish, 3, 61, 93}, {Publish, 4, 7, 111},

@@ -200,6 +200,10 @@ func (s *Sender) Pump(now time.Time) {
 	s.releaseAgain()
 	for s.rerelease == nil && s.resend != nil && s.resend.seq <= last && s.mayPublish(s.resend) {
 		o := s.resend
+		if s.retries != nil && s.isNoRepeat(o) {
+			s.giveBack(o)
+			continue
+		}
 		s.resend = o.next
 		s.publishAgain(o)
 	}

@@ -58,6 +58,7 @@ type tried struct {
 	arrived  bool      // PUBREC has come
 	waits    bool      // it was refused, and was not sent again since
 	here     bool      // on this connection
+	known    bool      // the present process knows that it was refused
 	accepted int       // by the server
 	ended    bool
 }
@@ -87,7 +88,7 @@ func (d *disk) Exchange(o *Outgoing) {
 		return
 	}
 	r.id, r.released, r.sent = o.Publish.PacketID, 0, o.Sent()
-	if o.Released() {
+	if r.id != 0 && o.Released() {
 		d.released++
 		r.released = d.released
 	}
@@ -165,7 +166,7 @@ func (w *refusing) crash() {
 	slices.SortFunc(waiting, order)
 	for _, m := range w.messages {
 		m.ended = m.ended || !m.durable // forgotten
-		m.out, m.waits = nil, false
+		m.out, m.waits, m.known = nil, false, false
 	}
 	taken := w.disk.taken
 	w.disk.taken = make(map[*Outgoing]uint16)
@@ -182,7 +183,7 @@ func (w *refusing) crash() {
 		o.Durable, o.Publish.PacketID = true, r.id
 		o.Publish.Duplicate = r.id == 0 && r.sent
 		if !w.c.Sender.Continue(o, uint64(r.m.number+1), r.released > 0, false) {
-			w.fail("%d cannot be restored", r.m.number)
+			w.fail("%d cannot be restored under identifier %d", r.m.number, r.id)
 		}
 	}
 }
@@ -350,8 +351,11 @@ func (w *refusing) checkOrder(m *tried, repeat bool) {
 	for _, other := range w.messages {
 		switch {
 		case other == m || other.topic != m.topic || other.ended || other.out == nil:
-		case repeat && other.waits && other.here:
-			// Repeats keep their order. This one was under way when the other was refused.
+		case repeat && slices.ContainsFunc(w.messages, func(first *tried) bool {
+			return first.waits && first.here && first.topic == m.topic && first.number <= other.number
+		}):
+			// Repeats keep their order. This one was under way when the other, or what the
+			// other waits for, was refused.
 		case other.number < m.number && other.id == 0 && !other.arrived:
 			w.fail("%d goes out and passes %d, which is not under way", m.number, other.number)
 		case other.number > m.number && other.id != 0:
@@ -380,6 +384,7 @@ func (w *refusing) answer(n int) {
 			m.id = 0
 			m.waits = code == wire.QuotaExceeded
 			m.here = m.waits
+			m.known = m.known || m.waits
 			m.arrived = !code.Failed()
 			if m.waits {
 				w.refused++
@@ -449,7 +454,9 @@ func (w *refusing) quiet() {
 		if m.ended || m.out == nil || !m.out.Queued() {
 			continue
 		}
-		behind := func(first *tried) bool { return first.waits && first.topic == m.topic && first.number <= m.number }
+		behind := func(first *tried) bool {
+			return first.known && !first.ended && first.topic == m.topic && first.number <= m.number
+		}
 		if !slices.ContainsFunc(w.messages, behind) {
 			w.fail("%d waits for nothing", m.number)
 		}

@@ -66,3 +66,21 @@ func (s *Sender) takePlace(o *Outgoing) {
 		s.noteExchange(o)
 	}
 }
+
+// isNoRepeat reports whether o has taken a place, is not sent yet, and now has to wait
+// behind a message that the server has refused meanwhile.
+func (s *Sender) isNoRepeat(o *Outgoing) bool {
+	t := s.retries.topic(o)
+	return t != nil && !o.Publish.Duplicate && t.refused[0].message.seq < o.seq && t.refused[0].message.Queued()
+}
+
+// giveBack undoes takePlace.
+func (s *Sender) giveBack(o *Outgoing) {
+	s.endExchange(o, &s.published)
+	o.state = outgoingQueued
+	s.noteExchange(o)
+	s.queue.insert(o)
+	s.queuedBytes += o.size()
+	s.awaitDue(o)
+	s.retries.next = s.queue.head
+}

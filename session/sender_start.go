@@ -128,6 +128,7 @@ func (s *Sender) requeue(match func(*Outgoing) bool) {
 				o.counted, o.recorded, o.doubtful = false, false, false
 				s.markUnsent(o)
 				if o.unknown {
+					o.recorded = true // its identifier is, and no longer
 					s.complete(o, Result{})
 					o = next
 					continue

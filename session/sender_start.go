@@ -143,7 +143,7 @@ func (s *Sender) requeue(match func(*Outgoing) bool) {
 	}
 	sortBySeq(open)
 	if first := s.queue.head; len(open) > 0 && first != nil && first.seq < open[len(open)-1].seq {
-		s.queue.merge(open)
+		s.queue.merge(slices.Clip(open)) // open stays as it is
 	} else {
 		s.queue.prepend(open)
 	}

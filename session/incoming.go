@@ -15,13 +15,19 @@ type incoming struct {
 	recorded   bool   // the identifier has a record, which goes before PUBCOMP
 	epoch      uint32 // the last connection that brought the PUBLISH
 	digest     Digest // zero: unknown
-	noted      bool   // the journal knows that it is acknowledged
-	server     string // with a journal, at QoS 2: whose session brought it
-	number     uint32 // see ReceivedRecord.Number
-	recordable Digest // with a journal, at QoS 2: see DigestOf
+	keep       *keep  // with a journal, at QoS 2; nil otherwise
 	restored   bool   // digest is that of the record; see DigestOf
 	generation uint32 // tells tokens of earlier uses from those of this one
 	prev, next *incoming
+}
+
+// keep is what a journal is told of an exchange. There are many exchanges, and few clients
+// have a journal.
+type keep struct {
+	noted  bool   // the journal knows that the message is acknowledged
+	server string // whose session brought it
+	number uint32 // see ReceivedRecord.Number
+	digest Digest // see DigestOf
 }
 
 type incomingState uint8

@@ -138,7 +138,7 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 		in.state = incomingAcknowledged
 	}
 	r.flush(in)
-	return deliver, Token{in, in.generation, in.number}, nil
+	return deliver, in.token(), nil
 }
 
 // count obeys [MQTT-3.3.4-9]: the peer must not exceed our receive maximum. A repeat
@@ -251,7 +251,7 @@ func (r *Receiver) take(p *wire.Publish) *incoming {
 	}
 	*in = incoming{id: p.PacketID, qos: p.QoS, digest: r.digest(p, r.link.Version), generation: in.generation}
 	if r.journal != nil && p.QoS == wire.ExactlyOnce {
-		in.server, in.number, in.recordable = r.at.server, r.numbers.of(r.at.server, in.id), DigestOf(p, r.link.Version)
+		in.keep = &keep{server: r.at.server, number: r.numbers.of(r.at.server, in.id), digest: DigestOf(p, r.link.Version)}
 	}
 	r.byID.put(in)
 	return in

@@ -24,27 +24,27 @@ func (n *exchangeNumbers) set(server string, id uint16, number uint32) {
 // noteReceived tells the journal that in is acknowledged. An exchange that is refused
 // is not recorded: after a crash its message comes again.
 func (r *Receiver) noteReceived(in *incoming) {
-	if r.journal == nil || in.noted || in.qos != wire.ExactlyOnce {
+	if in.keep == nil || in.keep.noted {
 		return
 	}
-	in.noted = true
+	in.keep.noted = true
 	// The message may have come from another server than that of this connection.
-	r.journal.Received(in.server, in.record())
+	r.journal.Received(in.keep.server, in.record())
 }
 
 // noteFinished tells the journal that the exchange of in, with the session of server, is
 // over.
 func (r *Receiver) noteFinished(server string, in *incoming) {
-	if r.journal == nil || !in.noted {
+	if in.keep == nil || !in.keep.noted {
 		return
 	}
-	in.noted = false
-	r.numbers.set(server, in.id, in.number+1)
+	in.keep.noted = false
+	r.numbers.set(server, in.id, in.keep.number+1)
 	r.journal.Finished(server, in.record())
 }
 
 func (in *incoming) record() ReceivedRecord {
-	return ReceivedRecord{PacketID: in.id, Number: in.number, Digest: in.recordable, Doubtful: in.doubtful}
+	return ReceivedRecord{PacketID: in.id, Number: in.keep.number, Digest: in.keep.digest, Doubtful: in.doubtful}
 }
 
 // RestoreReceived restores what an earlier process knew of an identifier of the session
@@ -58,8 +58,9 @@ func (r *Receiver) RestoreReceived(server string, in ReceivedRecord, open bool) 
 	}
 	t := r.tableOf(server)
 	if t.get(in.PacketID) == nil {
-		t.put(&incoming{id: in.PacketID, qos: wire.ExactlyOnce, state: incomingReceived, noted: true, server: server, number: in.Number,
-			digest: in.Digest, recordable: in.Digest, restored: true, doubtful: in.Doubtful})
+		t.put(&incoming{id: in.PacketID, qos: wire.ExactlyOnce, state: incomingReceived,
+			keep:   &keep{noted: true, server: server, number: in.Number, digest: in.Digest},
+			digest: in.Digest, restored: true, doubtful: in.Doubtful})
 	}
 	r.at.keep(server, *t, r)
 }
@@ -85,6 +86,15 @@ func (at *elsewhere) keep(server string, t incomingTable, r *Receiver) {
 		at.order = append(at.order, server)
 	}
 	at.tables[server] = t
+}
+
+// token returns the Token of the exchange.
+func (in *incoming) token() Token {
+	t := Token{in: in, generation: in.generation}
+	if in.keep != nil {
+		t.number = in.keep.number
+	}
+	return t
 }
 
 // Number returns how many exchanges under the packet identifier were finished before

@@ -85,8 +85,8 @@ func (r *Receiver) doubt() {
 			continue
 		}
 		in.doubtful = true
-		if in.noted {
-			r.journal.Received(in.server, in.record())
+		if in.keep != nil && in.keep.noted {
+			r.journal.Received(in.keep.server, in.record())
 		}
 	}
 }

@@ -198,6 +198,9 @@ func (s *Sender) Pump(now time.Time) {
 	}
 	last := s.lastPassable()
 	s.releaseAgain()
+	if s.undecided() {
+		return
+	}
 	for s.rerelease == nil && s.resend != nil && s.resend.seq <= last && s.mayPublish(s.resend) {
 		o := s.resend
 		if s.retries != nil && s.isNoRepeat(o) {

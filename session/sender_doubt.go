@@ -22,6 +22,7 @@ import (
 // If no answer proves the former session, the fate of the others is unknown.
 type doubt struct {
 	tells   tells
+	open    bool        // answers may be missing, see undecided
 	probe   uint16      // identifier of the probe; 0: none is under way
 	held    []*Outgoing // messages that PUBCOMP completed before the answer to the probe
 	missing []*Outgoing // messages that PUBCOMP did not find, while other answers may prove the session
@@ -81,11 +82,7 @@ func (s *Sender) publishDoubtful() {
 		case s.failLost:
 			s.giveUp(o, ErrSessionLost)
 		default:
-			s.released.remove(o)
-			o.doubtful = false
-			o.state = outgoingPublished
-			s.noteExchange(o)
-			o.Complete(Result{})
+			s.unrelease(o)
 			again = append(again, o)
 		}
 		o = next
@@ -178,6 +175,7 @@ func (s *Sender) decideDoubtful() {
 		return
 	}
 	proven := d.tells == tellsTruth && len(d.held) > 0
+	var again []*Outgoing
 	for _, o := range d.held {
 		switch r := o.Result(); {
 		case proven || r.Err != nil:
@@ -185,11 +183,16 @@ func (s *Sender) decideDoubtful() {
 		case s.failLost:
 			s.finish(o, &s.released, Result{Err: ErrSessionLost})
 		default:
-			o.Complete(Result{})
-			s.requeue(func(other *Outgoing) bool { return other == o })
+			s.unrelease(o)
+			o.Publish.Duplicate = true
+			again = append(again, o)
 		}
 	}
 	d.held = nil
+	if len(again) > 0 { // before all others, which are not repeated yet: see undecided
+		s.published.merge(again)
+		s.resend = s.published.head
+	}
 	if proven {
 		s.proveSession()
 	}
@@ -199,6 +202,24 @@ func (s *Sender) decideDoubtful() {
 		}
 		d.missing = nil
 	}
+}
+
+// unrelease makes o a message again whose PUBREC has not come.
+func (s *Sender) unrelease(o *Outgoing) {
+	s.released.remove(o)
+	o.doubtful = false
+	o.state = outgoingPublished
+	s.noteExchange(o)
+	o.Complete(Result{})
+}
+
+// undecided reports whether answers are still to come that decide about doubtful messages.
+// No message may be sent before: those that have to be published again come first in the
+// order.
+func (s *Sender) undecided() bool {
+	d := &s.doubt
+	d.open = d.open && (len(d.held) > 0 || s.anyDoubtful())
+	return d.open
 }
 
 // proveSession notes that the server has the former session.

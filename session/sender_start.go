@@ -63,6 +63,7 @@ func (s *Sender) repeat() {
 	s.precede()
 	s.resend = s.published.head
 	s.rerelease, s.probeDue = s.released.head, true
+	s.doubt.open = true
 }
 
 // releaseAgain repeats PUBRELs, [MQTT-4.6.0-4] in the order in which the PUBRECs came.

@@ -222,7 +222,7 @@ type Config struct {
 	// topic, whatever its time.
 	//
 	// It takes up the queue meanwhile, and fails at the end of its MessageExpiryInterval, or
-	// QueueAge after its first refusal: without either it is tried for ever. Flush waits for
+	// QueueAge after its first refusal: without either it is tried forever. Flush waits for
 	// it. Disconnect does not wait when nothing else is left. A message that is NotQueued
 	// and a Request are not tried again. Zero means that every refusal is for good.
 	RetryRefused bool

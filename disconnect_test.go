@@ -27,7 +27,7 @@ func TestDisconnectChangesTheSessionExpiry(t *testing.T) {
 		"end":                 {resume: true, expiry: new(time.Duration(0)), want: new(uint32(0))},
 		"shorter":             {resume: true, expiry: new(1500 * time.Millisecond), want: new(uint32(2))},
 		"kept all the same":   {expiry: new(time.Hour), want: new(uint32(3600))},
-		"for ever":            {resume: true, expiry: new(time.Duration(-1)), want: new(uint32(0xffffffff))},
+		"forever":             {resume: true, expiry: new(time.Duration(-1)), want: new(uint32(0xffffffff))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

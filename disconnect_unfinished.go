@@ -20,7 +20,7 @@ type UnfinishedError struct {
 	//
 	//   - those that no consumer has taken, and those that no Subscription has claimed;
 	//   - those that a consumer has and has not acknowledged: a function of Handle, the
-	//     body of a loop over All, whoever holds a message of ManualAck;
+	//     body of a loop over All, a program that holds a message of ManualAck;
 	//   - those whose acknowledgement the server may not have. At QoS 1 and 2
 	//     acknowledgements go out in order, so one message that is held holds back those
 	//     of later ones.

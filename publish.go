@@ -156,7 +156,7 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 	if d.notQueued || qos == AtMostOnce && c.cfg.QueueAtMostOnce.Messages < 0 {
 		return c.submitNow(d, wait)
 	}
-	record, err := c.keeper.recordOf(d, time.Now)
+	record, err := c.keeper.recordOf(d)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func (c *Client) beginKeeper() {
 		k.logger.Error("mqtt store has records that cannot be read, which are set aside", "records", n)
 	}
 	c.engine.do(func(*session.Client) {}) // sets the alarm for what expires without a connection
-	go k.run()
+	k.start()
 }
 
 // endKeeper writes what is left, before everything that waits fails.
@@ -143,11 +143,11 @@ func (k *keeper) acceptLocked(d *Delivery, record []byte) {
 }
 
 // recordOf returns the record of a message; nil: it is not recorded.
-func (k *keeper) recordOf(d *Delivery, now func() time.Time) ([]byte, error) {
+func (k *keeper) recordOf(d *Delivery) ([]byte, error) {
 	if k == nil || d.out.Publish.QoS == AtMostOnce || d.notStored || d.notQueued || k.interval < 0 {
 		return nil, nil
 	}
-	return durable.EncodeMessage(&d.out.Publish, d.out.Expires, now())
+	return durable.EncodeMessage(&d.out.Publish, d.out.Expires, time.Now())
 }
 
 // failLocked completes with err what waits outside the engine.

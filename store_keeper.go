@@ -69,6 +69,9 @@ func (k *keeper) wakeUp() {
 	}
 }
 
+// start starts the goroutine. stop ends it.
+func (k *keeper) start() { go k.run() }
+
 // run commits what gathers until the client ends, and then what is left.
 func (k *keeper) run() {
 	defer close(k.done)
@@ -179,10 +182,15 @@ func (k *keeper) settle(batch *durable.Batch) (err error) {
 		k.tellLocked()
 	})
 	if news != nil {
-		k.logger.Error("mqtt store fails", "cause", news)
-		k.report(fmt.Errorf("%w: %w", ErrStore, news))
+		k.tell(news)
 	}
 	return err
+}
+
+// tell says in the log and to Watch that the Store fails because of err.
+func (k *keeper) tell(err error) {
+	k.logger.Error("mqtt store fails", "cause", err)
+	k.report(fmt.Errorf("%w: %w", ErrStore, err))
 }
 
 func (k *keeper) tellLocked() {
@@ -194,13 +202,21 @@ func (k *keeper) tellLocked() {
 
 // refill gives the engine what was read, and returns how long to wait before the next.
 func (k *keeper) refill(block *durable.Block) (wait time.Duration) {
+	var news error
 	k.engine.do(func(engine *session.Client) {
 		err := k.journal.Refill(block, time.Now())
 		engine.Sender.Pump(time.Now())
-		if k.fault = err; err != nil {
+		if err != nil {
 			k.asleep, wait = true, storeRetry
+			if k.fault == nil {
+				news = err
+			}
 		}
+		k.fault = err
 	})
+	if news != nil {
+		k.tell(news)
+	}
 	return wait
 }
 

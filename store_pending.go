@@ -4,7 +4,6 @@ import (
 	"iter"
 
 	"github.com/seed65a45251/mqtt/session"
-	"github.com/seed65a45251/mqtt/wire"
 )
 
 // Pending yields the messages of an earlier process that the Store has and that are not
@@ -49,8 +48,7 @@ func (c *Client) pendingFrom(next *uint64) (found []pending) {
 		if !ok || !o.Durable || o.Seq() < *next || o.Seq() > k.recovered || o.Seq() >= upTo {
 			continue
 		}
-		p := wire.Publish(o.Publish)
-		found = append(found, pending{messageOf(&p), d})
+		found = append(found, pending{messageOf(new(o.Publish)), d})
 	}
 	if *next < upTo {
 		*next = upTo
@@ -66,7 +64,8 @@ func (c *Client) pendingInLine(next *uint64) (found []pending) {
 	k := c.keeper
 	b := k.journal.Look(*next, k.recovered)
 	b.Read(k.store)
-	if b.Err() != nil {
+	if err := b.Err(); err != nil {
+		k.tell(err)
 		*next = k.recovered + 1
 		return nil
 	}

@@ -90,7 +90,7 @@ func exchange(t *testing.T, pub, sub string, qos int, common ...string) {
 	require.NoError(t, receiver.Wait())
 	if qos == 0 {
 		// Its two threads may note the last two messages the other way round.
-		// Then it waits for ever, at Mosquitto too.
+		// Then it waits forever, at Mosquitto too.
 		_ = sender.Process.Kill()
 		_ = sender.Wait()
 	} else {

@@ -135,7 +135,7 @@ func (m *tools) exchange() {
 	m.broker.Want(mqtttest.Match{Type: wire.TypePublish, Direction: mqtttest.Up, ClientID: "pub", Times: lines})
 	if m.qos == 0 {
 		// Its two threads may note the last two messages the other way round.
-		// Then it waits for ever, at Mosquitto too.
+		// Then it waits forever, at Mosquitto too.
 		pub.stop()
 	} else {
 		pub.wait()

@@ -7,7 +7,7 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// dueMessages has the messages of the queue that may not wait for ever, the one that has
+// dueMessages has the messages of the queue that may not wait forever, the one that has
 // to leave first at the top. It is a heap in which each message knows its place, so that
 // a message that is sent is taken out without a search.
 type dueMessages struct {

@@ -12,7 +12,7 @@ type Waiter struct {
 	offered bool   // it has an offer, which it has not taken up
 }
 
-// Waiters are those that wait, in the order of their tickets. Capacity goes to whoever it
+// Waiters are those that wait, in the order of their tickets. Capacity goes to the one that it
 // is enough for, so a large message does not hold up small ones behind it; but only
 // mayPass of them go before it, or it might wait forever, and only those that are not too
 // far behind: many may wait, and each look at them is taken under the client's lock. One
@@ -85,7 +85,7 @@ func (q *Waiters) Offer(dst []chan struct{}, free *Free) []chan struct{} {
 	for c := range walks {
 		l := &q.lines[c]
 		// A class that is full is not walked. One that is not may have a message that the
-		// others must not overtake for ever.
+		// others must not overtake forever.
 		walks[c] = walk{ranking: &l.ranking, over: !free.Class[c].Fits(l.smallest)}
 		walks[c].find()
 	}

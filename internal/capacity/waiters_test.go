@@ -174,7 +174,7 @@ func TestAFullClassHoldsUpNoOther(t *testing.T) {
 	require.Equal(t, Load{1, 20}, q.Offered(AtMostOnce))
 }
 
-// The classes share what all have: a large message of one is not overtaken for ever by
+// The classes share what all have: a large message of one is not overtaken forever by
 // the other, and the order of arrival counts.
 func TestClassesShareTheQueueFairly(t *testing.T) {
 	var q Waiters

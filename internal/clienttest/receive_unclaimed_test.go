@@ -29,7 +29,7 @@ func TestWhatComesBehindConnackWaitsForARoute(t *testing.T) {
 	for name, set := range map[string]func(*mqtt.Config){
 		"bounded in number": func(c *mqtt.Config) { c.HoldUnclaimed = 3 },
 		"bounded in time":   func(c *mqtt.Config) { c.HoldUnclaimedFor = time.Second },
-		"for ever":          func(c *mqtt.Config) { c.HoldUnclaimedFor = -1 },
+		"forever":           func(c *mqtt.Config) { c.HoldUnclaimedFor = -1 },
 		"with Resume":       func(c *mqtt.Config) { c.HoldUnclaimedFor, c.Resume = time.Second, true },
 	} {
 		t.Run(name, func(t *testing.T) {

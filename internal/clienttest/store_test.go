@@ -1,6 +1,7 @@
 package clienttest
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,6 +196,33 @@ func TestPendingYieldsWhatThePredecessorLeft(t *testing.T) {
 		for range client.Pending() {
 			t.Fatal("nothing is left")
 		}
+	})
+}
+
+func TestAStoreThatCannotBeReadIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDisk()
+		client, _, _ := offlineWith(t, d, func(*mqtt.Config) {})
+		for i := range 3000 {
+			PublishAsync(t, client, payloadOf(i), 1)
+		}
+		next := d.Killed(t)
+		client.Close()
+		client, _, _ = offlineWith(t, next, func(*mqtt.Config) {})
+		events := client.Watch(t.Context())
+		next.Hide(ErrDisk)
+		listed := 0
+		for range client.Pending() {
+			listed++
+		}
+		require.Less(t, listed, 3000)
+		require.True(t, Seen(events, func(e mqtt.Event) bool { return errors.Is(e.Err, mqtt.ErrStore) && errors.Is(e.Err, ErrDisk) }))
+		next.Hide(nil)
+		listed = 0
+		for range client.Pending() {
+			listed++
+		}
+		require.Equal(t, 3000, listed)
 	})
 }
 

@@ -3,6 +3,7 @@ package conversation
 import (
 	"bytes"
 	"errors"
+	"iter"
 	"sync"
 	"testing"
 
@@ -22,6 +23,7 @@ type Disk struct {
 
 	mu      sync.Mutex
 	broken  error // what Commit returns; nil: it works
+	hidden  error // what Scan yields; nil: it works
 	commits int
 }
 
@@ -44,6 +46,23 @@ func (d *Disk) Break(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.broken = err
+}
+
+// Hide lets Scan fail with err from now on; nil: it works again.
+func (d *Disk) Hide(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hidden = err
+}
+
+// Scan implements store.Store.
+func (d *Disk) Scan(prefix []byte) iter.Seq2[store.Record, error] {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.hidden; err != nil {
+		return func(yield func(store.Record, error) bool) { yield(store.Record{}, err) }
+	}
+	return d.Mem.Scan(prefix)
 }
 
 // Commits returns how many Commits there were.

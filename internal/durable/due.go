@@ -8,7 +8,7 @@ import (
 	"github.com/seed65a45251/mqtt/store"
 )
 
-// dues has the messages of the line that may not wait for ever, the one that has to leave
+// dues has the messages of the line that may not wait forever, the one that has to leave
 // first at the top. One that has left the line stays here until its time.
 type dues []due
 

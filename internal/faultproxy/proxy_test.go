@@ -383,7 +383,7 @@ func TestNothingRunsAfterTheTest(t *testing.T) {
 		})
 		client, _ := s.connect(p)
 		p.Blackhole(Both)
-		send(t, client, "held for ever")
+		send(t, client, "held forever")
 		dialling, err := net.Dial("tcp", blocked.Addr())
 		require.NoError(t, err)
 		t.Cleanup(func() { dialling.Close() })

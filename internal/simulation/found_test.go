@@ -45,7 +45,7 @@ var found = []struct {
 			{ConnectTo, 0, 1, 0}, {Settle, 0, 3, 0}, {Settle, 0, 3, 0}, {Cut, 0, 0, 1}, {ConnectTo, 0, 0, 0}, {Settle, 0, 3, 0},
 			{Commit, 0, 0, 0}, {Crash, 0, 0, 0}, {ConnectTo, 0, 0, 0}, {Settle, 0, 3, 0}, {Publish, 0, 2, 0}, {Settle, 0, 3, 0},
 		}},
-	{"a message that is not stored waited for ever behind one that was taken back",
+	{"a message that is not stored waited forever behind one that was taken back",
 		Setup{Version: wire.V31, Resume: true, Store: true, Window: 3, Servers: []ServerSetup{{MaximumQoS: 2}}}, []Step{
 			{Publish, 3, 114, 105}, {Publish, 2, 17, 76}, {Crash, 0, 55, 12}, {Publish, 3, 61, 93}, {Publish, 4, 7, 111},
 			{Publish, 0, 5, 96}, {Publish, 0, 113, 44}, {Publish, 3, 73, 42}, {Commit, 0, 62, 29}, {Withdraw, 1, 41, 88},

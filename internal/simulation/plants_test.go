@@ -117,7 +117,7 @@ var plants = []plant{
 	{"withdrawn message of the line sent", "internal/durable/line.go", "	l.gone[o.Seq()] = true\n", ""},
 	{"message of the line passed over", "internal/durable/line.go", "		l.next = f.number + 1\n", "		if l.next = f.number + 1; len(b.found) > 1 && i == 0 {\n			continue\n		}\n"},
 	{"new messages pass those of the line", "internal/durable/accept.go", "case j.line.empty() && (j.windowOpen()", "case (j.windowOpen()"},
-	{"messages that are not stored wait for ever", "internal/durable/line.go", "	return !l.empty() && !l.reading", "	return l.messages > 0 && !l.reading"},
+	{"messages that are not stored wait forever", "internal/durable/line.go", "	return !l.empty() && !l.reading", "	return l.messages > 0 && !l.reading"},
 	{"sessions not recorded", "internal/durable/journal.go", "!bytes.Equal(v, j.written) {", "!bytes.Equal(v, j.written) && len(j.written) == 0 {"},
 	{"received message not recorded", "session/receiver_journal.go", "	r.journal.Received(in.keep.server, ", "	r.journal.Finished(in.keep.server, "},
 	{"received message recorded for another server", "session/receiver_journal.go", "	r.journal.Received(in.keep.server, ", "	r.journal.Received(r.at.server, "},

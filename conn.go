@@ -48,8 +48,8 @@ type connOptions struct {
 	tolerance     *tolerance
 
 	// established is called with engine.mu held when the server has accepted the
-	// connection. An error ends it. announce is called without the lock.
-	established func(*conn) (announce func(), err error)
+	// connection. An error ends it. pass is called without the lock.
+	established func(*conn) (pass func(), err error)
 }
 
 // recipient takes what the reader of a connection has got for consumers. All but

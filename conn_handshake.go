@@ -163,7 +163,7 @@ func (k *conn) answerServer(ctx context.Context, x authExchange, step session.Au
 // authentication that has to be answered, and no further. confirmed accepts the
 // last such step.
 func (k *conn) takeConnack(confirmed bool, letGo func() bool) (done bool, step *session.AuthStep, err error) {
-	var announce func()
+	var pass func()
 	k.engine.do(func(engine *session.Client) {
 		if confirmed {
 			err = engine.Authenticate(nil, time.Now())
@@ -180,13 +180,13 @@ func (k *conn) takeConnack(confirmed bool, letGo func() bool) (done bool, step *
 			err = errTooLate
 		default:
 			k.decoder = engine.Decoder()
-			announce, err = k.established(k)
+			pass, err = k.established(k)
 		}
 	})
 	k.log.readNoted()
 	k.tolerance.report()
-	if announce != nil {
-		announce()
+	if pass != nil {
+		pass()
 	}
 	return done && err == nil, step, err
 }

@@ -22,8 +22,8 @@ func (c *Client) connOptions() connOptions {
 }
 
 // establishedLocked notes that the server has accepted connection k, unless the client is
-// about to end. announce is called without the lock.
-func (c *Client) establishedLocked(k *conn) (announce func(), err error) {
+// about to end. pass is called without the lock.
+func (c *Client) establishedLocked(k *conn) (pass func(), err error) {
 	if c.engine.ending != nil {
 		return nil, c.engine.ending
 	}
@@ -39,10 +39,11 @@ func (c *Client) establishedLocked(k *conn) (announce func(), err error) {
 	c.conn, c.engine.outbox = k, &k.outbox
 	c.holds.serve(&k.outbox)
 	c.holds.handLocked(c.engine.Client)
-	c.reconnectNow.connectedLocked()
 	c.counters.connections++
 	c.status = status{state: Connected}
-	return func() { c.watchers.send(event) }, nil
+	c.watchers.tell(event) // before the next line wakes those who wait
+	c.reconnectNow.connectedLocked()
+	return func() { c.watchers.pass(event) }, nil
 }
 
 // continuedLocked does what follows from what became of the session, and returns the
@@ -116,8 +117,9 @@ func (c *Client) setState(e Event) {
 	if e.Err != nil {
 		c.status.failed = e.Err
 	}
+	c.watchers.tell(e)
 	c.engine.mu.Unlock()
-	c.watchers.send(e)
+	c.watchers.pass(e)
 	c.cfg.Logger.Debug("mqtt client state", "client_id", c.cfg.ClientID, "state", e.State.String(),
 		"attempt", e.Attempt, "delay", e.Delay, "cause", e.Err)
 }

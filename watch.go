@@ -70,7 +70,7 @@ func (w *watcher) send(e Event) {
 	}
 }
 
-// watchers are the calls of Watch. The lock guards sends, which never wait,
+// watchers are the calls of Watch. The lock is a leaf. It guards sends, which never wait,
 // against closing.
 type watchers struct {
 	relay func(Event) // if set, gets all events too
@@ -103,10 +103,22 @@ func (ws *watchers) remove(w *watcher) {
 }
 
 func (ws *watchers) send(e Event) {
-	e.Time = time.Now()
+	ws.pass(e)
+	ws.tell(e)
+}
+
+// pass hands e on to the client whose Subscription this one serves, if it serves one.
+func (ws *watchers) pass(e Event) {
 	if ws.relay != nil {
+		e.Time = time.Now()
 		ws.relay(e)
 	}
+}
+
+// tell sends e to the calls of Watch. A change of the state is told with engine.mu held:
+// who has seen a state and then calls Watch does not get it again.
+func (ws *watchers) tell(e Event) {
+	e.Time = time.Now()
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for _, w := range ws.all {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/broker"
 	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
@@ -306,4 +307,42 @@ func TestConnectIgnoresTheEndOfItsContextFromItsReturnOn(t *testing.T) {
 			require.NoError(t, client.Close())
 		}
 	})
+}
+
+// What somebody knows already is not told again: the event of a change comes before
+// anybody can see the change.
+func TestWatchTellsNothingOfAConnectionThatIsKnown(t *testing.T) {
+	b := broker.New(broker.Config{})
+	defer b.Close()
+	config := mqtt.Config{Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return b.Dial(ctx) }}
+	known := map[string]func(*mqtt.Client) error{
+		"Connect":       func(*mqtt.Client) error { return nil },
+		"WaitConnected": func(client *mqtt.Client) error { return client.WaitConnected(t.Context()) },
+		"State": func(client *mqtt.Client) error {
+			for client.State() != mqtt.Connected {
+				runtime.Gosched()
+			}
+			return nil
+		},
+	}
+	for name, wait := range known {
+		t.Run(name, func(t *testing.T) {
+			for range 500 {
+				var client *mqtt.Client
+				var err error
+				if name == "Connect" {
+					client, err = mqtt.Connect(t.Context(), "mqtt://server", config)
+				} else {
+					client, err = mqtt.Start("mqtt://server", config)
+				}
+				require.NoError(t, err)
+				require.NoError(t, wait(client))
+				events := client.Watch(t.Context())
+				require.NoError(t, client.Close())
+				for e := range events {
+					require.Equal(t, mqtt.Closed, e.State)
+				}
+			}
+		})
+	}
 }

@@ -22,7 +22,7 @@ var (
 // papers returns the pages about the code, by path. It is called in the root.
 func papers(t *testing.T) map[string]string {
 	pages := map[string]string{}
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/design/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
 		names, err := filepath.Glob(filepath.FromSlash(pattern))
 		require.NoError(t, err)
 		for _, name := range names {

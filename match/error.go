@@ -5,12 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// Error says why a Topic Name or Topic Filter is not valid.
+// Error says why a Topic Name, a Topic Filter or the text of a Pattern is not valid, or
+// why a Pattern cannot make a topic.
 type Error struct {
-	Kind    string // "topic name" or "topic filter"
+	Kind    string // "topic name", "topic filter", "topic pattern" or for example "value of {id}"
 	Input   string // the text as it was given, of any length and content
 	Problem string // for example "is not valid UTF-8"
 }
+
+const kindPattern = "topic pattern"
 
 // shownBytes is how much of the input an error text repeats at most.
 const shownBytes = 64

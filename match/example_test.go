@@ -91,3 +91,50 @@ func ExampleTree_All() {
 	}
 	// Output: sensors/# archive
 }
+
+func ExamplePattern() {
+	up := match.MustParsePattern("devices/{id}/up")
+	fmt.Println(up.Filter())
+
+	values, ok := up.Match("devices/7/up")
+	fmt.Println(values.Get("id"), ok)
+	// Output:
+	// devices/+/up
+	// 7 true
+}
+
+func ExampleParsePattern() {
+	files, err := match.ParsePattern("{site}/files/{path...}")
+	fmt.Println(files, files.Names(), err)
+
+	_, err = match.ParsePattern("devices/dev-{id}")
+	fmt.Println(err)
+	// Output:
+	// {site}/files/{path...} [site path] <nil>
+	// topic pattern "devices/dev-{id}" has a { or } that does not enclose a whole level; {{ and }} stand for the characters
+}
+
+func ExampleMustParsePattern() {
+	fmt.Println(match.MustParsePattern("sites/+/{unit}/#").Filter())
+	// Output: sites/+/+/#
+}
+
+func ExamplePattern_Topic() {
+	command := match.MustParsePattern("devices/{id}/command/{path...}")
+	fmt.Println(command.Topic("7", "door/open"))
+	fmt.Println(command.Topic("7"))
+	_, err := command.Topic("7/8", "reboot")
+	fmt.Println(err)
+	// Output:
+	// devices/7/command/door/open <nil>
+	// devices/7/command <nil>
+	// value of {id} "7/8" has a /, and stands for one level
+}
+
+func ExampleValues_List() {
+	from := match.MustParsePattern("plant/{site}/{path...}")
+	to := match.MustParsePattern("sites/{site}/{path...}")
+	values, _ := from.Match("plant/north/pump/3")
+	fmt.Println(to.Topic(values.List()...))
+	// Output: sites/north/pump/3 <nil>
+}

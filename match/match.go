@@ -4,6 +4,8 @@
 //
 //   - [Match], [ValidateTopic], [ValidateFilter] and [SplitShared] look at one
 //     name or filter.
+//   - [Pattern] names the levels of a topic that vary: devices/{id}/up. It gives the
+//     filter, reads the values from a topic, and makes a topic of values.
 //   - [Tree] holds filters and finds those that match a topic: routing.
 //
 // The functions without Plain in their name follow MQTT 5.0, where

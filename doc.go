@@ -22,6 +22,8 @@
 //   - A loop that acknowledges each message after its body: [Subscription.All].
 //   - A function that acknowledges by returning nil, several at once if asked:
 //     [Subscription.Handle]; [Client.Handle] also subscribes and unsubscribes.
+//   - To refuse a message, with a reason: [Message.Refuse], or a [Refusal] that the
+//     function returns.
 //   - To connect: [Connect] returns when there is a connection, [Start] at once.
 //   - To publish: [Client.Publish] returns when the server has the message,
 //     [Client.PublishAsync] at once; [Client.Flush] waits for all.
@@ -68,11 +70,12 @@
 // # Panics
 //
 // The library recovers no panic of the program's functions: those given to Handle and
-// Respond; Attempt, Redirect, Permanent, Undelivered and Dial; an Authenticator; hooks;
-// the handler of a Logger. Some of them run in the goroutine of a caller: Handle without
-// Concurrency, the loop over All, the hooks of a blocking call. There the caller may
-// recover. Then no lock is held, no goroutine is left behind, and a message that was
-// being handled counts as unfinished. In any other goroutine a panic ends the program.
+// Respond; Subscribed, Attempt, Redirect, Permanent, Undelivered and Dial; an
+// Authenticator; hooks; the handler of a Logger. Some of them run in the goroutine of a
+// caller: Handle without Concurrency, Subscribed, the loop over All, the hooks of a
+// blocking call. There the caller may recover. Then no lock is held, no goroutine is
+// left behind, and a message that was being handled counts as unfinished. In any other
+// goroutine a panic ends the program.
 //
 // # Servers
 //
@@ -155,6 +158,9 @@
 //	DisconnectWith         ErrConnectionLost as above
 //	Disconnect, -With      ErrInvalid: nothing was done           true
 //	Message.Ack            ErrStale: the session is gone          n/a
+//	Message.Refuse         ErrStale: the session is gone, or it   n/a
+//	                       was acknowledged
+//	Message.Refuse         ErrInvalid: the code is no failure     true
 //	Next, All              context ended, ErrClosed, what ended   n/a
 //	                       the Subscription
 package mqtt

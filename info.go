@@ -48,6 +48,7 @@ func (c *Client) stats() Stats {
 
 		StrayResponses: c.counters.stray.Load(),
 		Unanswered:     c.counters.unanswered.Load(),
+		Rejected:       c.counters.rejected.Load(),
 
 		Inflight:   c.engine.Sender.Inflight(),
 		Unfinished: c.engine.Receiver.Unfinished(),

@@ -225,3 +225,13 @@ func (m *Message) UserProperty(name string) (value string, ok bool) {
 	}
 	return "", false
 }
+
+// propertyText makes of s what a user property can hold, and not too much of it.
+func propertyText(s string) string {
+	const longest = 1024
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, string(utf8.RuneError)), "\x00", "")
+	if len(s) > longest {
+		s = strings.ToValidUTF8(s[:longest], "") // without half a character
+	}
+	return s
+}

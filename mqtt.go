@@ -129,7 +129,7 @@ func (c *Client) openInbox() {
 		unclaimedExpired:  c.dropFilters,
 	}
 	b.unclaimed.init(b.holds, c.cfg.HoldUnclaimed, c.cfg.HoldUnclaimedFor)
-	c.holds.init(b.acknowledge, c.cfg.StallAfter, b.lookForStall)
+	c.holds.init(b.answer, c.cfg.StallAfter, b.lookForStall)
 }
 
 // end completes whatever still waits, with err.

@@ -18,12 +18,12 @@ import (
 // that has engine.mu, then gives all of due to the engine by handLocked. So mu is taken
 // inside engine.mu, never the other way round.
 type holds struct {
-	// acknowledge acknowledges a message in the engine at once, under its lock. It is
-	// called without holds.mu. The error says why the server will not learn of it.
-	acknowledge func(session.Token) error
-	start       time.Time
-	plain       origin     // of messages without a key
-	keys        *keySource // nil: there are none. It is set before the reader of a connection begins
+	// answer acknowledges or refuses a message in the engine at once, under its lock. It
+	// is called without holds.mu. The error says why the server will not learn of it.
+	answer func(t session.Token, code ReasonCode, reason string) error
+	start  time.Time
+	plain  origin     // of messages without a key
+	keys   *keySource // nil: there are none. It is set before the reader of a connection begins
 
 	mu        sync.Mutex // a leaf, apart from the token for the writer
 	holdTable            // guarded by mu
@@ -42,11 +42,11 @@ type acknowledgement struct {
 	code  ReasonCode
 }
 
-// init makes h ready. acknowledge acknowledges a message at once. look is called,
+// init makes h ready. answer answers a message at once. look is called,
 // without a lock and on a goroutine of its own, when a message may have been held for
 // stall.
-func (h *holds) init(acknowledge func(session.Token) error, stall time.Duration, look func()) {
-	h.acknowledge, h.start, h.plain.holds = acknowledge, time.Now(), h
+func (h *holds) init(answer func(session.Token, ReasonCode, string) error, stall time.Duration, look func()) {
+	h.answer, h.start, h.plain.holds = answer, time.Now(), h
 	h.timer.after, h.timer.look = stall, look
 }
 
@@ -109,12 +109,11 @@ func (a acknowledger) acknowledgeNow() error {
 	if !due {
 		return nil
 	}
-	return h.acknowledge(token)
+	return h.answer(token, Success, "")
 }
 
-// acknowledge ends the hold and leaves the acknowledgement to the writer. A code other
-// than Success refuses the message. It takes only holds.mu, so a consumer never waits
-// for the engine.
+// acknowledge ends the hold and leaves the acknowledgement to the writer. It takes only
+// holds.mu, so a consumer never waits for the engine.
 func (a acknowledger) acknowledge(code ReasonCode) {
 	if a.origin == nil {
 		return

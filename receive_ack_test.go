@@ -19,7 +19,7 @@ func received(t *testing.T, c *Client, n int, lists ...*holdList) (*session.Clie
 	receiver := engine.Receiver
 	receiver.Start(false, 0, 0)
 	c.engine.Client, c.inbox.engine, c.holds.timer.stopped = engine, &c.engine, true
-	c.holds.acknowledge, c.holds.plain.holds = c.inbox.acknowledge, &c.holds
+	c.holds.answer, c.holds.plain.holds = c.inbox.answer, &c.holds
 	var acks []acknowledger
 	h := &c.holds
 	for i := range n {

@@ -56,14 +56,17 @@ type inboxSettings struct {
 	unclaimedExpired func()
 }
 
-// acknowledge acknowledges a received message. The error says why the server will not
-// get the acknowledgement.
-func (b *inbox) acknowledge(t session.Token) (err error) {
+// answer acknowledges or refuses a received message. The error says why the server will
+// not get the answer.
+func (b *inbox) answer(t session.Token, code ReasonCode, reason string) (err error) {
 	b.engine.do(func(engine *session.Client) {
-		if err = engine.Receiver.Ack(t, Success); err == nil {
+		if err = engine.Receiver.AckWithReason(t, code, reason); err == nil {
 			err = b.engine.ended // nothing is sent any more
 		}
 	})
+	if err == nil && code.Failed() {
+		b.counters.rejected.Add(1)
+	}
 	return err
 }
 

@@ -4,15 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
-	"unicode/utf8"
 )
 
 // RespondOptions describe a responder in full.
 type RespondOptions struct {
 	// SubscribeOptions say where requests come from. ManualAck has no effect, because
-	// Respond acknowledges. The options for Handle (Lend, OrderBy, and the Concurrency
-	// in here) are refused with ErrInvalid.
+	// Respond acknowledges. The options for Handle (Lend, OrderBy, Unordered, and the
+	// Concurrency in here) are refused with ErrInvalid.
 	SubscribeOptions
 	// Concurrency is how many calls of the function may run at once. With 1, requests
 	// are answered in their order. Zero means 16. In a RespondOptions called o,
@@ -68,8 +66,8 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 		return &requestError{"respond", name, false, invalid("function", "is nil")}
 	case o.Concurrency < 0:
 		return &requestError{"respond", name, false, invalid("concurrency", "%d is negative", o.Concurrency)}
-	case o.Lend || o.SubscribeOptions.Concurrency > 0 || o.OrderBy != nil:
-		return &requestError{"respond", name, false, invalid("options", "SubscribeOptions.Lend, Concurrency and OrderBy are for Handle; RespondOptions.Concurrency is for Respond")}
+	case o.Lend || o.SubscribeOptions.Concurrency > 0 || o.OrderBy != nil || o.Unordered:
+		return &requestError{"respond", name, false, invalid("options", "SubscribeOptions.Lend, Concurrency, OrderBy and Unordered are for Handle; RespondOptions.Concurrency is for Respond")}
 	}
 	o.ManualAck = true
 	s, err := c.SubscribeWith(ctx, o.SubscribeOptions)
@@ -145,14 +143,4 @@ func (r *responder) report(ctx context.Context, q request, failure error) error 
 		Topic: q.responseTopic, QoS: r.qos(q), CorrelationData: q.correlation,
 		UserProperties: []UserProperty{{Name: errorProperty, Value: propertyText(failure.Error())}},
 	})
-}
-
-// propertyText makes of s what a user property can hold, and not too much of it.
-func propertyText(s string) string {
-	const longest = 1024
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, string(utf8.RuneError)), "\x00", "")
-	if len(s) > longest {
-		s = strings.ToValidUTF8(s[:longest], "") // without half a character
-	}
-	return s
 }

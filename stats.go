@@ -20,6 +20,7 @@ type Stats struct {
 
 	StrayResponses uint64 // responses for which no Request waited, or not any more
 	Unanswered     uint64 // requests that Respond got and could not send a response to
+	Rejected       uint64 // received QoS 1 and 2 messages that the program has refused, by Message.Refuse or in Handle
 
 	Queued      int // messages waiting to be sent
 	QueuedBytes int // of memory: topics, payloads and properties
@@ -36,6 +37,7 @@ type counters struct {
 
 	traffic                                        traffic
 	dropped, unclaimed, refused, stray, unanswered atomic.Uint64
+	rejected                                       atomic.Uint64
 }
 
 // traffic counts what went over all connections of a client.
@@ -53,6 +55,7 @@ func (s *Stats) add(o Stats) {
 	s.Received += o.Received
 	s.Dropped += o.Dropped
 	s.Unclaimed += o.Unclaimed
+	s.Rejected += o.Rejected
 	s.Unfinished += o.Unfinished
 	s.Held.add(o.Held)
 	s.HeldUnclaimed.add(o.HeldUnclaimed)

@@ -53,6 +53,7 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, k kind) (*Su
 		return nil, s.giveUp(context.Cause(ctx))
 	}
 	if s.first.err == nil {
+		s.tellSubscribed(o.Subscribed)
 		return s, nil
 	}
 	err := &requestError{"subscribe", name, s.wasSent(), s.first.err}
@@ -60,6 +61,25 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, k kind) (*Su
 		return s, err
 	}
 	return nil, err
+}
+
+// tellSubscribed calls f, if there is one, before anybody has s.
+func (s *Subscription) tellSubscribed(f func(*Subscription)) {
+	if f == nil {
+		return
+	}
+	returned := false
+	defer func() {
+		switch {
+		case returned:
+		case s.kind == kindHandled: // f panics, and nobody gets s
+			s.endHandled()
+		default:
+			s.unsubscribeLater()
+		}
+	}()
+	f(s)
+	returned = true
 }
 
 // wasSent says whether the server can know of the filters.
@@ -87,9 +107,9 @@ func (c *Client) Route(filter string) (*Subscription, error) {
 }
 
 // Handle subscribes and calls f for every message like Subscription.Handle, until ctx
-// or the Subscription ends, or f fails. Then its Subscription ends. To know when it has
-// begun, or to use the Subscription afterwards, call SubscribeWith and
-// Subscription.Handle.
+// or the Subscription ends, or f fails. Then its Subscription ends.
+// SubscribeOptions.Subscribed tells when it has begun. To use the Subscription
+// afterwards, call SubscribeWith and Subscription.Handle.
 //
 // Above AtMostOnce, messages that f has not finished by then stay unacknowledged. The
 // next Handle, Subscription or Route of this client whose filter matches gets them

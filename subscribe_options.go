@@ -72,6 +72,13 @@ type SubscribeOptions struct {
 	// UserProperties go with SUBSCRIBE (5.0).
 	UserProperties []UserProperty
 
+	// Subscribed is called once, when the server has granted all filters and before the
+	// call that subscribes goes on: before Handle and Respond of the Client take the
+	// first message, and before SubscribeWith returns. With it a program knows that a
+	// Handle or Respond has begun, and has its Subscription. It runs in the goroutine of
+	// the call, and messages wait for its return. If nil, nothing is called.
+	Subscribed func(*Subscription)
+
 	// KeepShared leaves shared filters subscribed where the server keeps the session
 	// (Config.Resume). Zero means that they are unsubscribed when their worker ends in
 	// order: when Client.Handle returns, or with Close, Disconnect or DisconnectWith. A
@@ -89,11 +96,18 @@ type SubscribeOptions struct {
 	// function. Without Handle, messages always belong to their receiver.
 	Lend bool
 	// Concurrency is how many calls of the function may run at once. Messages with the
-	// same key are still handled one after the other, in their order. Zero means one.
-	// (For Respond use RespondOptions.Concurrency.)
+	// same key are still handled one after the other, in their order, unless Unordered
+	// is set. Zero means one. (For Respond use RespondOptions.Concurrency.)
 	Concurrency int
-	// OrderBy returns the key of a message, with Concurrency. If nil, it is the topic.
+	// OrderBy returns the key of a message, with Concurrency. If nil, it is the topic:
+	// the messages of one topic are handled one after the other.
 	OrderBy func(*Message) string
+	// Unordered gives up the order, with Concurrency: each message goes to the next call
+	// that is free, whatever its topic. Set it where messages are independent of each
+	// other. Calls begin in the order of the messages. The acknowledgements keep the
+	// order of arrival all the same. Zero means that messages with the same key keep
+	// their order.
+	Unordered bool
 }
 
 // Overflow decides about a QoS 0 message for which the buffer of a Subscription has no
@@ -130,6 +144,8 @@ func (o *SubscribeOptions) validateAll() error {
 		return invalid("concurrency", "is negative")
 	case o.Concurrency > maxConcurrency:
 		return invalid("concurrency", "%d is more than %d", o.Concurrency, maxConcurrency)
+	case o.Unordered && o.OrderBy != nil:
+		return invalid("options", "OrderBy says which order to keep, and Unordered to keep none")
 	case o.Lend && o.ManualAck:
 		return invalid("options", "a lent message is gone when the function returns, so it cannot be ManualAck")
 	}

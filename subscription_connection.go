@@ -27,13 +27,17 @@ func (c *Client) subscribeOwn(ctx context.Context, o SubscribeOptions, k kind) (
 	if err != nil {
 		return nil, &requestError{"subscribe", name, false, inner{err}}
 	}
-	o.OwnConnection = false
+	subscribed := o.Subscribed
+	o.OwnConnection, o.Subscribed = false, nil
 	s, err := own.subscribe(ctx, o, k)
 	if s == nil {
 		own.endOrPark(true)
 		return nil, err
 	}
 	own.served.Store(s)
+	if err == nil {
+		s.tellSubscribed(subscribed)
+	}
 	return s, err
 }
 

@@ -11,10 +11,10 @@ import (
 // f runs for one message at a time, in the caller's goroutine.
 //
 // A message is acknowledged when f returns nil, unless ManualAck is set. If f returns a
-// ReasonCode as it is, not wrapped, it refuses the message for good: the server gets
-// the code (before 5.0 an acknowledgement), and Handle continues. Every other error
-// ends Handle, which returns it. If ctx ends, Handle returns its cause. If the
-// Subscription ends, it returns what Next returns. The error is never nil.
+// *Refusal, or a ReasonCode as it is, not wrapped, it refuses the message for good, as
+// Message.Refuse does, and Handle continues. Every other error ends Handle, which
+// returns it. If ctx ends, Handle returns its cause. If the Subscription ends, it
+// returns what Next returns. The error is never nil.
 //
 // When ctx ends or f fails, the Subscription lives on. The next consumer gets what f
 // has not finished, before all later messages, beginning with the message that f failed
@@ -139,24 +139,12 @@ func (h *handler) handle(ctx context.Context, m *Message) error {
 		h.sub.handedOver(m)
 		return nil
 	}
-	// Not errors.As: a code in the chain may be about something else, a Publish of the function's.
-	code, refused := err.(ReasonCode)
-	if !refused {
+	refusal, ok := refusalIn(err)
+	if !ok {
 		return err
 	}
-	m.acknowledger.acknowledge(refusalOf(code))
+	m.acknowledger.refuse(refusalOf(refusal.ReasonCode), propertyText(refusal.ReasonString))
 	return nil
-}
-
-// refusalOf returns code if PUBACK and PUBREC may carry it [MQTT-3.4.2-1],
-// [MQTT-3.5.2-1].
-func refusalOf(code ReasonCode) ReasonCode {
-	switch code {
-	case Success, NoMatchingSubscribers, ImplementationSpecificError, NotAuthorized, TopicNameInvalid,
-		PacketIdentifierInUse, QuotaExceeded, PayloadFormatInvalid:
-		return code
-	}
-	return UnspecifiedError
 }
 
 // lanesAhead is how many messages a handler takes out of the queue for each
@@ -179,10 +167,7 @@ func (h *handler) runLanes(ctx context.Context) error {
 
 // fill puts messages into their lanes.
 func (h *handler) fill(ctx context.Context, l *lanes) error {
-	key := h.sub.options.OrderBy
-	if key == nil {
-		key = func(m *Message) string { return m.Topic }
-	}
+	key := h.sub.options.laneKey()
 	var next [1]item
 	for {
 		select {
@@ -195,8 +180,19 @@ func (h *handler) fill(ctx context.Context, l *lanes) error {
 		if _, err := h.sub.pop(ctx, &h.consumer, 0, next[:], false); err != nil {
 			return err
 		}
-		l.add(key(next[0].Message), next[0])
+		l.add(key(next[0]), next[0])
 	}
+}
+
+// laneKey returns what makes the key of a message.
+func (o *SubscribeOptions) laneKey() func(item) laneKey {
+	switch {
+	case o.Unordered:
+		return func(m item) laneKey { return laneKey{number: m.number} }
+	case o.OrderBy != nil:
+		return func(m item) laneKey { return laneKey{key: o.OrderBy(m.Message)} }
+	}
+	return func(m item) laneKey { return laneKey{key: m.Topic} }
 }
 
 // work handles messages until ctx ends or one fails.

@@ -11,13 +11,20 @@ type lanes struct {
 	slots chan struct{} // a token for every message that is taken and not done
 
 	mu    sync.Mutex
-	byKey map[string]*lane
+	byKey map[laneKey]*lane
 	spare []*lane // empty
 	idle  int     // messages for which those have space
 }
 
+// laneKey is what the messages of a lane have in common. Without an order each message
+// has one of its own.
+type laneKey struct {
+	key    string
+	number uint64 // of the message; 0: there is an order
+}
+
 type lane struct {
-	key   string
+	key   laneKey
 	items []item
 	head  int // items[:head] are done
 }
@@ -27,11 +34,11 @@ func newLanes(most int) *lanes {
 	return &lanes{
 		ready: make(chan *lane, most),
 		slots: make(chan struct{}, most),
-		byKey: make(map[string]*lane),
+		byKey: make(map[laneKey]*lane),
 	}
 }
 
-func (l *lanes) add(key string, m item) {
+func (l *lanes) add(key laneKey, m item) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if busy := l.byKey[key]; busy != nil {
@@ -71,7 +78,7 @@ func (l *lanes) done(n *lane) {
 	n.head++
 	if n.head == len(n.items) {
 		delete(l.byKey, n.key)
-		n.key, n.items, n.head = "", n.items[:0], 0
+		n.key, n.items, n.head = laneKey{}, n.items[:0], 0
 		if idle := l.idle + cap(n.items); idle <= 2*cap(l.slots) {
 			l.spare, l.idle = append(l.spare, n), idle
 		}

@@ -17,6 +17,8 @@ type consuming interface {
 	take()
 	// acknowledge acknowledges the message that was taken last.
 	acknowledge()
+	// refuse refuses it.
+	refuse()
 	// handle subscribes and begins to handle messages.
 	handle()
 	// handling waits until one is being handled.
@@ -79,6 +81,8 @@ func (c *consumer) rest() error {
 	}
 }
 
+func (c *consumer) refuse() error { return c.last.Refuse(mqtt.NotAuthorized, "not for us") }
+
 // startHandling calls a function that returns when it is released.
 func (c *consumer) startHandling() {
 	c.handler = begin(c.ctx, func(ctx context.Context) error {
@@ -124,6 +128,7 @@ type consumerHere struct {
 func (c consumerHere) received() uint64 { return c.consumer.client.Stats().Received }
 func (c consumerHere) subscribe()       { require.NoError(c.T, c.subscribeWith(true)) }
 func (c consumerHere) acknowledge()     { require.NoError(c.T, c.last.Ack()) }
+func (c consumerHere) refuse()          { require.NoError(c.T, c.consumer.refuse()) }
 func (c consumerHere) take() {
 	_, err := c.next()
 	require.NoError(c.T, err)
@@ -144,6 +149,7 @@ func (c *child) received() (n uint64) {
 func (c *child) subscribe()   { c.wants("subscribe") }
 func (c *child) take()        { c.wants("take") }
 func (c *child) acknowledge() { c.wants("acknowledge") }
+func (c *child) refuse()      { c.wants("refuse") }
 func (c *child) handle()      { c.wants("handle") }
 func (c *child) handling()    { c.wants("handling") }
 
@@ -163,6 +169,8 @@ func (c *consumer) consume(do string) (err error) {
 		_, err = c.next()
 	case "acknowledge":
 		err = c.last.Ack()
+	case "refuse":
+		err = c.refuse()
 	case "handle":
 		if err = c.subscribeWith(false); err == nil {
 			c.startHandling()

@@ -21,7 +21,7 @@ type incoming struct {
 	qos       mqtt.QoS
 	consuming consuming
 	consumer  *consumer // nil: in a process of its own
-	acked     bool      // the message was acknowledged before the event
+	acked     bool      // the message was acknowledged or refused before the event
 	ack       *error    // what Ack has returned since; nil: it was not called
 	ended     bool      // there is no Subscription any more
 	granted   int       // SUBACKs before the server lost the subscription; 0: it did not
@@ -60,11 +60,13 @@ var incomingStates = map[string]incomingState{
 		i.arrive()
 		i.consuming.handling()
 	}},
-	"QoS 1, acknowledged, and the server does not know": {qos: []mqtt.QoS{1}, reach: answered(wire.TypePuback)},
-	"QoS 2, acknowledged, and the server does not know": {qos: []mqtt.QoS{2}, reach: answered(wire.TypePubrec)},
+	"QoS 1, acknowledged, and the server does not know": {qos: []mqtt.QoS{1}, reach: answered(wire.TypePuback, consuming.acknowledge)},
+	"QoS 2, acknowledged, and the server does not know": {qos: []mqtt.QoS{2}, reach: answered(wire.TypePubrec, consuming.acknowledge)},
+	"QoS 1, refused, and the server does not know":      {qos: []mqtt.QoS{1}, reach: answered(wire.TypePuback, consuming.refuse)},
+	"QoS 2, refused, and the server does not know":      {qos: []mqtt.QoS{2}, reach: answered(wire.TypePubrec, consuming.refuse)},
 	"waits for PUBREL": {qos: []mqtt.QoS{2}, reach: func(i *incoming) {
 		i.hold(wire.TypePubrel)
-		acknowledged(i)
+		settled(i, consuming.acknowledge)
 		i.await("PUBREL", func() bool { return i.traffic.count(mqtttest.Down, wire.TypePubrel) > 0 })
 	}},
 	"unclaimed": {qos: []mqtt.QoS{1, 2}, earlier: true, reach: func(i *incoming) { i.arrive() }},
@@ -75,19 +77,20 @@ func waitingForConsumer(i *incoming) {
 	i.arrive()
 }
 
-// answered is the state in which the acknowledgement is on its way to the server.
-func answered(answer wire.PacketType) func(*incoming) {
+// answered is the state in which the answer is on its way to the server.
+func answered(answer wire.PacketType, settle func(consuming)) func(*incoming) {
 	return func(i *incoming) {
 		i.holdFrom(mqtttest.Up, answer)
-		acknowledged(i)
+		settled(i, settle)
 		i.await(answer.String(), func() bool { return i.traffic.count(mqtttest.Up, answer) > 0 })
 	}
 }
 
-func acknowledged(i *incoming) {
+// settled takes the message, and acknowledges or refuses it.
+func settled(i *incoming, settle func(consuming)) {
 	waitingForConsumer(i)
 	i.consuming.take()
-	i.consuming.acknowledge()
+	settle(i.consuming)
 	i.acked = true
 }
 

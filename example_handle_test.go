@@ -1,0 +1,63 @@
+package mqtt_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"strconv"
+	"time"
+
+	"github.com/seed65a45251/mqtt"
+)
+
+func ExampleMessage_Refuse() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	sub, err := client.Subscribe(ctx, "orders", mqtt.AtLeastOnce)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client.Publish(ctx, "orders", []byte("a dozen"), mqtt.AtLeastOnce)
+	for msg, err := range sub.All(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if _, err := strconv.Atoi(string(msg.Payload)); err != nil {
+			msg.Refuse(mqtt.PayloadFormatInvalid, "an order is a number")
+		}
+		break
+	}
+	fmt.Println("refused:", client.Stats().Rejected)
+	// Output: refused: 1
+}
+
+func ExampleRefusal() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	working, stop := context.WithCancel(ctx)
+	err := client.Handle(working, mqtt.SubscribeOptions{
+		Filters: []mqtt.Filter{{Filter: "orders", QoS: mqtt.AtLeastOnce}},
+		Subscribed: func(*mqtt.Subscription) { // from now on nothing is missed
+			client.Publish(ctx, "orders", []byte("a dozen"), mqtt.AtLeastOnce)
+			client.Publish(ctx, "orders", []byte("12"), mqtt.AtLeastOnce)
+		},
+	}, func(ctx context.Context, msg *mqtt.Message) error {
+		n, err := strconv.Atoi(string(msg.Payload))
+		if err != nil {
+			return &mqtt.Refusal{ReasonCode: mqtt.PayloadFormatInvalid, ReasonString: "an order is a number"}
+		}
+		fmt.Println("ordered:", n)
+		stop()
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// ordered: 12
+	// mqtt: handle "orders": context canceled
+}

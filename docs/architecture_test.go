@@ -14,6 +14,7 @@ import (
 
 var (
 	goFile   = regexp.MustCompile("`([\\w/]+\\.go)`")
+	mdBlock  = regexp.MustCompile("(?ms)^```.*?^```$")
 	mdLink   = regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`)
 	lifeStep = regexp.MustCompile("(?m)^\\| \\d+ \\| `([^`]+)` \\| ([^|]+) \\|")
 	function = regexp.MustCompile("`(?:\\w+\\.)?(\\w+)`")
@@ -43,6 +44,7 @@ func TestPapersNameFilesThatExist(t *testing.T) {
 		return err
 	}))
 	for page, text := range papers(t) {
+		text = mdBlock.ReplaceAllString(text, "")
 		for _, m := range goFile.FindAllStringSubmatch(text, -1) {
 			require.True(t, files[m[1]], "%s names %s", page, m[1])
 		}

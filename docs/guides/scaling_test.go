@@ -1,0 +1,126 @@
+package guides_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/mqtttest"
+	"github.com/seed65a45251/mqtt/reconnect"
+	"github.com/seed65a45251/mqtt/wire"
+)
+
+func worker(ctx context.Context, client *mqtt.Client, work func(context.Context, *mqtt.Message) error) error {
+	// <shared>
+	filter := mqtt.Filter{Filter: "$share/workers/jobs/#", QoS: mqtt.AtLeastOnce}
+	o := mqtt.SubscribeOptions{Filters: []mqtt.Filter{filter}, Concurrency: 4}
+	err := client.Handle(ctx, o, work)
+	// </shared>
+	return err
+}
+
+func TestSharedWorkers(t *testing.T) {
+	b := mqtttest.NewBroker(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan string, 2)
+	ended := make(chan error, 2)
+	for i := range 2 {
+		client, err := mqtt.Connect(ctx, b.URL(), mqtt.Config{ClientID: fmt.Sprintf("worker-%d", i)})
+		require.NoError(t, err)
+		defer client.Close()
+		go func() {
+			ended <- worker(ctx, client, func(_ context.Context, msg *mqtt.Message) error {
+				done <- string(msg.Payload)
+				return nil
+			})
+		}()
+		b.WantSubscribed("$share/workers/jobs/#", fmt.Sprintf("worker-%d", i))
+	}
+	for _, job := range []string{"a", "b"} {
+		b.Publish(&wire.Publish{Topic: "jobs/1", Payload: []byte(job), QoS: wire.AtLeastOnce})
+	}
+	require.ElementsMatch(t, []string{"a", "b"}, []string{<-done, <-done})
+	stop()
+	require.ErrorIs(t, <-ended, context.Canceled)
+	require.ErrorIs(t, <-ended, context.Canceled)
+}
+
+// <end>
+func stopWorker(ctx context.Context, client *mqtt.Client, sub *mqtt.Subscription) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := sub.Drain(ctx); err != nil { // from here on the other workers get the messages
+		return err
+	}
+	return client.Disconnect(ctx)
+}
+
+// </end>
+
+func TestStopWorker(t *testing.T) {
+	b := mqtttest.NewBroker(t)
+	client, err := connect(t.Context(), b.URL())
+	require.NoError(t, err)
+	sub, err := client.Subscribe(t.Context(), "$share/workers/jobs/#", mqtt.AtLeastOnce)
+	require.NoError(t, err)
+	require.NoError(t, stopWorker(t.Context(), client, sub))
+	b.WantNoLeak()
+}
+
+func servers(ctx context.Context, url1, url2, url3 string) (*mqtt.Client, error) {
+	// <servers>
+	client, err := mqtt.Connect(ctx, url1, mqtt.Config{
+		ClientID:    "gateway-3",
+		Servers:     []string{url2, url3},
+		ServerOrder: mqtt.RandomServer,
+	})
+	// </servers>
+	return client, err
+}
+
+func TestServers(t *testing.T) {
+	b := mqtttest.NewBroker(t)
+	dead := "mqtt://127.0.0.1:1" // a port that nobody listens on
+	client, err := servers(t.Context(), dead, b.URL(), dead)
+	require.NoError(t, err)
+	require.NoError(t, client.Close())
+}
+
+func many(ctx context.Context, server string, n int) (clients []*mqtt.Client, err error) {
+	// <many>
+	for i := range n {
+		client, err := mqtt.Start(server, mqtt.Config{
+			ClientID:      fmt.Sprintf("device-%d", i),
+			KeepAlive:     5 * time.Minute,
+			QueueMessages: 100,
+			QueueBytes:    64 << 10,
+			Reconnect:     reconnect.Policy{Max: 5 * time.Minute},
+		})
+		if err != nil {
+			return clients, err
+		}
+		clients = append(clients, client)
+	}
+	// </many>
+	for _, client := range clients {
+		if err := client.WaitConnected(ctx); err != nil {
+			return clients, err
+		}
+	}
+	return clients, nil
+}
+
+func TestMany(t *testing.T) {
+	b := mqtttest.NewBroker(t)
+	clients, err := many(t.Context(), b.URL(), 20)
+	require.NoError(t, err)
+	for _, client := range clients {
+		require.NoError(t, client.Close())
+	}
+	b.WantNoLeak()
+}

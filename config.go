@@ -285,7 +285,9 @@ type Config struct {
 	// A refusal of credentials ends the client only if nothing could change it. A
 	// client that was connected before goes on, because servers refuse everybody while
 	// they load their users. A client with an Attempt asks it again, until the same
-	// server has refused the same credentials three times in a row.
+	// server has refused the same client identifier with the same credentials three
+	// times in a row. It does so, too, where CONNACK refuses the identifier or the
+	// will.
 	//
 	// A DISCONNECT that refuses the credentials, or says that the session is taken
 	// over, ends the client when it is the second in a row without a healthy connection
@@ -318,7 +320,8 @@ type Config struct {
 	// ServerOrder is the order of a round. Zero means StayWithServer.
 	ServerOrder ServerOrder
 	// Attempt is called before each attempt to reach a server. It may change what the
-	// attempt uses: credentials, certificates, headers, the URL. An error counts as a
+	// attempt uses: credentials, certificates, headers, the URL, the will, the client
+	// identifier. An error counts as a
 	// failed attempt; Permanent decides whether it is the last. ctx ends with
 	// ConnectTimeout. Close does not wait for a function that ignores ctx. If nil,
 	// nothing is changed.
@@ -368,6 +371,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	adopt    bool              // Resume was set besides Store
+	own      bool              // of the client behind a Subscription with a connection of its own
 	catchAll bool              // everything waits that nobody has claimed, in a fresh session too
 	network  transport.Network // what tests replace
 }
@@ -404,12 +408,24 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // up to 23 [MQTT-3.1.3-5].
 func newClientID() string { return "go" + rand.Text()[:20] }
 
+// connectFields are what CONNECT says that may differ from one attempt to the next.
+type connectFields struct {
+	clientID      string // "": the server is to assign one
+	will          *Will
+	keepAlive     time.Duration
+	sessionExpiry time.Duration
+	username      string
+	password      Secret
+	properties    []UserProperty
+}
+
 // connectPacket builds the CONNECT of one attempt.
-func (c *Config) connectPacket(v Version, clean bool, username string, password Secret) *wire.Connect {
-	p := &wire.Connect{Version: v, Bridge: c.Bridge, ClientID: c.ClientID, CleanStart: clean}
-	if c.KeepAlive > 0 {
-		p.KeepAlive = uint16(min(seconds(c.KeepAlive), math.MaxUint16))
+func (c *Config) connectPacket(v Version, clean bool, f *connectFields) *wire.Connect {
+	p := &wire.Connect{Version: v, Bridge: c.Bridge, ClientID: f.clientID, CleanStart: clean}
+	if f.keepAlive > 0 {
+		p.KeepAlive = uint16(min(seconds(f.keepAlive), math.MaxUint16))
 	}
+	username, password := f.username, f.password
 	switch username {
 	case "":
 	case Empty:
@@ -424,14 +440,14 @@ func (c *Config) connectPacket(v Version, clean bool, username string, password 
 	default:
 		p.Password = []byte(password)
 	}
-	if w := c.Will; w != nil {
+	if w := f.will; w != nil {
 		p.Will = &wire.Will{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain}
 		if v == V5 {
 			w.addProperties(p.Will)
 		}
 	}
 	if v == V5 {
-		p.SessionExpiryInterval = seconds(max(c.SessionExpiry, 0))
+		p.SessionExpiryInterval = seconds(max(f.sessionExpiry, 0))
 		p.ReceiveMaximum = c.ReceiveMaximum
 		p.MaximumPacketSize = c.MaximumPacketSize
 		p.TopicAliasMaximum = c.TopicAliasMaximum
@@ -439,7 +455,7 @@ func (c *Config) connectPacket(v Version, clean bool, username string, password 
 		if c.NoProblemInformation {
 			p.RequestProblemInformation = new(false)
 		}
-		p.UserProperties = c.UserProperties
+		p.UserProperties = f.properties
 	}
 	return p
 }

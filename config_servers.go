@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/seed65a45251/mqtt/internal/transport"
 )
@@ -124,13 +125,26 @@ func invalidOption(err error) error {
 type Attempt struct {
 	// Number counts the rounds over the servers since the connection was lost, from 1.
 	// Cause is why the last connection or attempt failed, nil at first. Redirected says
-	// that another server has named this one. ClientID is the client identifier: that
-	// of Config, or of a SubscribeOptions.OwnConnection. Changing these four has no
-	// effect.
+	// that another server has named this one. Changing these three has no effect.
 	Number     int
 	Cause      error
 	Redirected bool
-	ClientID   string
+
+	// ClientID is the client identifier: that of Config, or the one that the server has
+	// assigned. Another identifier is another session at the server: what was not
+	// acknowledged is published again there, Subscriptions are made again, and what the
+	// server keeps under the former identifier waits until the client comes back to it or
+	// the session expires. If it is "", it stays as it was; Empty has the server assign
+	// one, without Resume. A SubscribeOptions.OwnConnection has an identifier of its own,
+	// and changing that has no effect.
+	ClientID string
+	// Will is a copy of Config.Will, which may be changed or replaced. If nil, this
+	// connection has no will. That of a SubscribeOptions.OwnConnection never has one.
+	Will *Will
+	// KeepAlive and SessionExpiry are those of Config, with the same rules. Zero means
+	// that they stay as they were.
+	KeepAlive     time.Duration
+	SessionExpiry time.Duration
 
 	// Server is the URL of the server, without user name and password. If it is
 	// replaced, the user name and password of the new URL count if Username and
@@ -178,7 +192,8 @@ const (
 	// StayAway does not follow. The redirection counts as a failed attempt.
 	StayAway RedirectAction = iota
 	// FollowWithoutCredentials leaves out user name, password, headers, client
-	// certificates, the query of the URL and the user properties of CONNECT.
+	// certificates, the query of the URL and the user properties of CONNECT. The client
+	// identifier and the will go there, as what the client publishes does.
 	FollowWithoutCredentials
 	// FollowWithCredentials treats the other server like a configured one.
 	FollowWithCredentials

@@ -33,13 +33,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.FilterPrefixes == nil {
 		c.FilterPrefixes = defaultFilterPrefixes
 	}
-	if c.Will != nil {
-		will := *c.Will
-		will.Payload = bytes.Clone(will.Payload)
-		will.CorrelationData = bytes.Clone(will.CorrelationData)
-		will.UserProperties = slices.Clone(will.UserProperties)
-		c.Will = &will
-	}
+	c.Will = c.Will.clone()
 	if c.Store != nil {
 		c.adopt, c.Resume = c.Resume, true
 		c.SessionExpiry = defaultTo(c.SessionExpiry, 24*time.Hour)
@@ -165,8 +159,8 @@ func (c *Config) validateIdentity() error {
 	if c.Store != nil && (c.ClientID == "" || c.ClientID == Empty) {
 		return invalid("Config.Store", "needs a ClientID")
 	}
-	if c.Store != nil && c.SessionExpiry < 0 {
-		return invalid("Config.Store", "needs a session, and Config.SessionExpiry says that there is none")
+	if err := validateSession("Config.SessionExpiry", c.SessionExpiry, c); err != nil {
+		return err
 	}
 	if c.Store == nil && c.StoreInterval != 0 {
 		return invalid("Config.StoreInterval", "needs a Store")
@@ -174,18 +168,8 @@ func (c *Config) validateIdentity() error {
 	if c.Store == nil && c.StoreSubscriptions {
 		return invalid("Config.StoreSubscriptions", "needs a Store")
 	}
-	if c.ClientID == Empty {
-		switch {
-		case c.Resume:
-			return invalid("Config.Resume", "needs a ClientID that is not empty")
-		case c.Version == V31:
-			return invalid("Config.ClientID", "is empty; MQTT 3.1 needs 1 to 23 characters")
-		}
-	} else if err := validateText("Config.ClientID", c.ClientID); err != nil {
+	if err := validateClientID("Config.", c.ClientID, c); err != nil {
 		return err
-	}
-	if n := utf8.RuneCountInString(c.ClientID); c.Version == V31 && n > 23 {
-		return invalid("Config.ClientID", "has %d characters; MQTT 3.1 allows 1 to 23", n)
 	}
 	if c.Bridge && c.Version != V31 && c.Version != V311 {
 		return invalid("Config.Bridge", "needs Version V311 or V31; in 5.0 the options of a Filter say the same")
@@ -214,30 +198,73 @@ func validateCredentials(where, username string, password Secret, v Version) err
 	return nil
 }
 
-func (c *Config) validateWill() error {
-	if c.Will == nil {
+// validateClientID obeys the rules of CONNECT; where goes before the name of the field.
+func validateClientID(where, id string, c *Config) error {
+	if id == Empty {
+		switch {
+		case c.Resume:
+			return invalid(where+"ClientID", "is empty; Config.Resume needs one that is not")
+		case c.Version == V31:
+			return invalid(where+"ClientID", "is empty; MQTT 3.1 needs 1 to 23 characters")
+		}
 		return nil
 	}
-	w := c.Will
+	if err := validateText(where+"ClientID", id); err != nil {
+		return err
+	}
+	if n := utf8.RuneCountInString(id); c.Version == V31 && n > 23 {
+		return invalid(where+"ClientID", "has %d characters; MQTT 3.1 allows 1 to 23", n)
+	}
+	return nil
+}
+
+// validateSession refuses to have no session where Config needs one; what names the field
+// with the session expiry.
+func validateSession(what string, expiry time.Duration, c *Config) error {
+	if c.Store != nil && expiry < 0 {
+		return invalid(what, "says that there is no session, and Config.Store needs one")
+	}
+	return nil
+}
+
+func (c *Config) validateWill() error { return validateWill("Config.Will", c.Will, c) }
+
+// validateWill obeys the rules of CONNECT; what names the will.
+func validateWill(what string, w *Will, c *Config) error {
+	if w == nil {
+		return nil
+	}
 	if err := w.validate(); err != nil {
-		return invalid("Config.Will", "%w", err)
+		return invalid(what, "%w", err)
 	}
 	if c.MaximumQoS != nil && w.QoS > *c.MaximumQoS { // [MQTT-3.2.2-12]
-		return invalid("Config.Will", "QoS %d is above Config.MaximumQoS", w.QoS)
+		return invalid(what, "QoS %d is above Config.MaximumQoS", w.QoS)
 	}
 	if len(w.Payload) > math.MaxUint16 {
-		return invalid("Config.Will", "payload of %d bytes, more than 65535", len(w.Payload))
+		return invalid(what, "payload of %d bytes, more than 65535", len(w.Payload))
 	}
 	if w.DelayInterval < 0 || w.DelayInterval > math.MaxUint32*time.Second {
-		return invalid("Config.Will", "delay interval of %v is not between 0 and %v", w.DelayInterval, math.MaxUint32*time.Second)
+		return invalid(what, "delay interval of %v is not between 0 and %v", w.DelayInterval, math.MaxUint32*time.Second)
 	}
-	if err := checkSeconds("Config.Will: delay interval", w.DelayInterval); err != nil {
+	if err := checkSeconds(what+": delay interval", w.DelayInterval); err != nil {
 		return err
 	}
 	if p := w.publish(); (p.Properties != nil || w.DelayInterval > 0) && (c.Version == V31 || c.Version == V311) {
-		return invalid("Config.Will", "MQTT %v has no properties", c.Version)
+		return invalid(what, "MQTT %v has no properties", c.Version)
 	}
 	return nil
+}
+
+// clone returns a copy that shares nothing with w, which may be nil.
+func (w *Will) clone() *Will {
+	if w == nil {
+		return nil
+	}
+	own := *w
+	own.Payload = bytes.Clone(own.Payload)
+	own.CorrelationData = bytes.Clone(own.CorrelationData)
+	own.UserProperties = slices.Clone(own.UserProperties)
+	return &own
 }
 
 func (c *Config) validateAuthenticator() error {
@@ -257,28 +284,17 @@ func (c *Config) validateAuthenticator() error {
 // validateDurations refuses what the protocol cannot express, and what was probably
 // meant in another unit.
 func (c *Config) validateDurations() error {
-	for _, d := range []struct {
-		name  string
-		value time.Duration
-		max   time.Duration
-	}{
-		{"KeepAlive", c.KeepAlive, math.MaxUint16 * time.Second},
-		{"SessionExpiry", c.SessionExpiry, math.MaxUint32 * time.Second},
-	} {
-		if d.value > d.max {
-			return invalid("Config."+d.name, "%v is more than %v", d.value, d.max)
-		}
+	if err := validateInterval("Config.KeepAlive", c.KeepAlive, longestKeepAlive); err != nil {
+		return err
+	}
+	if err := validateInterval("Config.SessionExpiry", c.SessionExpiry, longestSessionExpiry); err != nil {
+		return err
 	}
 	for name, d := range map[string]time.Duration{
 		"PingTimeout": c.PingTimeout, "ConnectTimeout": c.ConnectTimeout, "WriteTimeout": c.WriteTimeout,
 	} {
 		if d < 0 {
 			return invalid("Config."+name, "%v is negative", d)
-		}
-	}
-	for name, d := range map[string]time.Duration{"KeepAlive": c.KeepAlive, "SessionExpiry": c.SessionExpiry} {
-		if err := checkSeconds("Config."+name, d); err != nil {
-			return err
 		}
 	}
 	for name, d := range map[string]time.Duration{
@@ -291,6 +307,20 @@ func (c *Config) validateDurations() error {
 		}
 	}
 	return nil
+}
+
+const (
+	longestKeepAlive     = math.MaxUint16 * time.Second
+	longestSessionExpiry = math.MaxUint32 * time.Second
+)
+
+// validateInterval refuses what CONNECT cannot say, and what was probably meant in another
+// unit.
+func validateInterval(what string, d, longest time.Duration) error {
+	if d > longest {
+		return invalid(what, "%v is more than %v", d, longest)
+	}
+	return checkSeconds(what, d)
 }
 
 // checkSeconds refuses what is less than the second in which the protocol counts.

@@ -14,14 +14,10 @@ import (
 
 // hello is what the handshake on one connection says.
 type hello struct {
-	version  Version
-	fallback error  // why version is not 5.0, with Auto
-	server   string // what has a session of its own, see session.Client.ConnectTo
-	clientID string
-
-	username      string
-	password      Secret
-	properties    []UserProperty
+	connectFields
+	version       Version
+	fallback      error         // why version is not 5.0, with Auto
+	server        string        // what has sessions of its own, see session.Client.ConnectTo
 	authenticator Authenticator // nil: none
 }
 

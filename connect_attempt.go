@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -12,13 +13,10 @@ import (
 
 // plan is a validated Attempt.
 type plan struct {
-	server     server
-	header     http.Header
-	tls        *tls.Config
-	username   string
-	password   Secret
-	properties []UserProperty
-
+	connectFields
+	server        server
+	header        http.Header
+	tls           *tls.Config
 	authenticator Authenticator
 }
 
@@ -32,6 +30,9 @@ func (c *connector) plan(ctx context.Context, r round, t target) (*plan, error) 
 		Cause:          r.cause,
 		Redirected:     t.redirected,
 		ClientID:       c.identifier(),
+		Will:           c.cfg.Will.clone(),
+		KeepAlive:      c.cfg.KeepAlive,
+		SessionExpiry:  c.cfg.SessionExpiry,
 		Server:         t.server.URL(),
 		Header:         c.cfg.Header.Clone(),
 		TLS:            c.cfg.TLS.Clone(),
@@ -70,11 +71,25 @@ func (c *connector) plan(ctx context.Context, r round, t target) (*plan, error) 
 			a.withhold()
 		}
 	}
-	p, err := a.plan(s, c.cfg.Version)
+	c.restore(a)
+	p, err := a.plan(s, c.cfg)
 	if err == nil && !t.withhold {
 		p.authenticator = c.cfg.Authenticator
 	}
 	return p, err
+}
+
+// restore undoes what the caller's function cannot change, and fills in what it has left
+// empty.
+func (c *connector) restore(a *Attempt) {
+	if a.ClientID == "" || c.cfg.own {
+		a.ClientID = cmp.Or(c.identifier(), Empty)
+	}
+	if c.cfg.own {
+		a.Will = nil
+	}
+	a.KeepAlive = cmp.Or(a.KeepAlive, c.cfg.KeepAlive)
+	a.SessionExpiry = cmp.Or(a.SessionExpiry, c.cfg.SessionExpiry)
 }
 
 // replaced returns the server that the caller's function has chosen.
@@ -96,13 +111,28 @@ func (a *Attempt) withhold() {
 	}
 }
 
-func (a *Attempt) plan(s server, v Version) (*plan, error) {
-	p := &plan{server: s, header: a.Header, tls: a.TLS, username: a.Username, password: a.Password, properties: a.UserProperties}
+func (a *Attempt) plan(s server, cfg *Config) (*plan, error) {
+	p := &plan{server: s, header: a.Header, tls: a.TLS, connectFields: connectFields{
+		clientID: a.ClientID, will: a.Will, keepAlive: a.KeepAlive, sessionExpiry: a.SessionExpiry,
+		username: a.Username, password: a.Password, properties: a.UserProperties,
+	}}
 	if p.tls == nil {
 		p.tls = &tls.Config{}
 	}
-	if err := validateCredentials("Attempt.", p.username, p.password, v); err != nil {
-		return nil, err
+	if p.clientID == Empty {
+		p.clientID = "" // from here on
+	}
+	for _, err := range []error{
+		validateCredentials("Attempt.", p.username, p.password, cfg.Version),
+		validateClientID("Attempt.", a.ClientID, cfg),
+		validateWill("Attempt.Will", p.will, cfg),
+		validateInterval("Attempt.KeepAlive", p.keepAlive, longestKeepAlive),
+		validateInterval("Attempt.SessionExpiry", p.sessionExpiry, longestSessionExpiry),
+		validateSession("Attempt.SessionExpiry", p.sessionExpiry, cfg),
+	} {
+		if err != nil {
+			return nil, err
+		}
 	}
 	if err := validateUserProperties(p.properties); err != nil {
 		return nil, invalid("Attempt.UserProperties", "%w", err)

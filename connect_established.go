@@ -28,11 +28,11 @@ func (c *Client) establishedLocked(k *conn) (pass func(), err error) {
 		return nil, c.engine.ending
 	}
 	event := c.continuedLocked()
-	if ack := c.engine.Connack(); c.cfg.ClientID == "" && ack.AssignedClientID != "" {
+	if ack := c.engine.Connack(); ack.AssignedClientID != "" {
 		k.clientID = ack.AssignedClientID
 	}
 	if c.keeper != nil {
-		c.holds.keys = newKeySource(c.keeper.journal.Identity(), c.engine.SessionServer(), c.engine.SessionNumber())
+		c.holds.keys = newKeySource(c.keeper.journal.Identity(), c.engine.Session(), c.engine.SessionNumber())
 	}
 	c.inbox.reconnected()
 	c.window.established()

@@ -28,7 +28,8 @@ import (
 // sameRefusals is how often a server has to refuse the same credentials.
 const sameRefusals = 3
 
-// refusals counts refusals of the same credentials in a row, for each server.
+// refusals counts refusals of the same identifier with the same credentials in a row, for
+// each server.
 type refusals struct {
 	counts map[string]*refusalCount
 	most   int // in a row, by the server that refused last
@@ -37,6 +38,20 @@ type refusals struct {
 type refusalCount struct {
 	sum uint64 // of the credentials
 	n   int
+}
+
+// refusesConnect says whether a CONNACK finds fault with something in CONNECT that
+// Config.Attempt can change and that is no credential: the client identifier or the will.
+func refusesConnect(err error) bool {
+	said, ok := errors.AsType[*ServerError](err)
+	if !ok || said.Packet != wire.TypeConnack {
+		return false
+	}
+	switch said.ReasonCode {
+	case ClientIdentifierNotValid, TopicNameInvalid, PacketTooLarge, PayloadFormatInvalid, RetainNotSupported, QoSNotSupported:
+		return true
+	}
+	return false
 }
 
 // refusesCredentials says whether a server has refused who we are, by its CONNACK or
@@ -55,7 +70,7 @@ func refusesCredentials(err error) bool {
 
 // note takes the outcome of an attempt at server with p.
 func (r *refusals) note(server string, p *plan, err error) {
-	if !refusesCredentials(err) {
+	if !refusesCredentials(err) && !refusesConnect(err) {
 		delete(r.counts, server)
 		return
 	}
@@ -84,7 +99,7 @@ func (p *plan) fingerprint() uint64 {
 			h.WriteString(s)
 		}
 	}
-	add(p.username, string(p.password), p.server.Query)
+	add(p.clientID, p.username, string(p.password), p.server.Query)
 	for _, name := range slices.Sorted(maps.Keys(p.header)) {
 		add(name)
 		add(p.header[name]...)
@@ -148,7 +163,11 @@ func (c *connector) permanentByDefault(err error) bool {
 	if once, late := errors.AsType[*evicted](err); late && !once.final || !IsPermanent(err) {
 		return false
 	}
-	if !refusesCredentials(err) {
+	switch {
+	case refusesCredentials(err):
+	case c.cfg.Attempt != nil && refusesConnect(err):
+		return c.refusals.most >= sameRefusals
+	default:
 		return true
 	}
 	if _, twice := errors.AsType[*evicted](err); twice {

@@ -155,7 +155,9 @@ func (c *connector) tryAddresses(ctx context.Context, p *plan, e transport.Endpo
 	}
 	known.accepted(chosen)
 	c.accepted = true
-	c.assigned = k.clientID
+	if p.clientID == "" {
+		c.assigned = k.clientID
+	}
 	c.evictions.connected(server, p)
 	return k, nil, nil
 }
@@ -191,17 +193,14 @@ func (c *connector) handshake(ctx context.Context, nc *transport.Conn, p *plan, 
 	if err := nc.Upgrade(ctx, e.Host, up); err != nil {
 		return nil, &transportError{because(ctx, err)}
 	}
-	h := hello{
-		version: v.version, fallback: v.because, clientID: c.identifier(),
-		username: p.username, password: p.password, properties: p.properties, authenticator: p.authenticator,
-	}
+	h := hello{connectFields: p.connectFields, version: v.version, fallback: v.because, authenticator: p.authenticator}
 	if !c.cfg.SharedSessions {
 		h.server = e.Address // each server has a session of its own
 	}
 	k, err := c.client.openConn(ctx, nc, h)
 	if err != nil {
 		if err = nc.Recognise(&p.server.Server, err); k.unanswered(err) {
-			c.evictions.gaveUp(time.Now())
+			c.evictions.gaveUp(p.clientID, time.Now())
 		}
 		return nil, err
 	}
@@ -216,6 +215,7 @@ func subprotocols(v Version) []string {
 	return []string{"mqtt"}
 }
 
-// identifier is the client identifier of the next connection: the one that a server has
-// assigned if Config leaves it to the server, and empty if none has.
+// identifier is the client identifier of the next connection, unless Config.Attempt chooses
+// another: the one that a server has assigned if Config leaves it to the server, and empty
+// if none has.
 func (c *connector) identifier() string { return cmp.Or(c.cfg.ClientID, c.assigned) }

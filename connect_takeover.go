@@ -20,7 +20,7 @@ import (
 //     one fails.
 //   - "Session taken over" counts unless it is the doing of a CONNECT of ours
 //     that we had given up and that the server has finished late. Each CONNECT without an
-//     answer explains one take-over within abandonedLife. What it does not explain was
+//     answer explains one take-over under its client identifier within abandonedLife. What it does not explain was
 //     another program with our client identifier. With that one we do not fight: after
 //     a healthy connection, too, a second take-over within takeOverPeriod is the end.
 //   - Before 5.0 there is no DISCONNECT from a server. Some say with a second CONNACK why
@@ -42,12 +42,24 @@ const (
 type evictions struct {
 	present struct { // the connection that is up
 		server      string
+		clientID    string
 		credentials uint64
 	}
 	refused   map[string]uint64 // credentials, by the server that has refused them last
-	abandoned []time.Time       // when CONNECTs were given up to which no take-over belongs yet
-	taken     time.Time         // when somebody else has last taken the session over; zero: never
-	again     bool              // that was since the last healthy connection
+	abandoned []abandoned       // CONNECTs that were given up, to which no take-over belongs yet
+	taken     map[string]taken  // by client identifier
+}
+
+// abandoned is a CONNECT that was given up.
+type abandoned struct {
+	clientID string
+	at       time.Time
+}
+
+// taken is when somebody else has last taken the session of a client identifier over.
+type taken struct {
+	at    time.Time
+	again bool // that was since the last healthy connection
 }
 
 // evicted is why a connection ended on which all was well.
@@ -60,15 +72,15 @@ func (e *evicted) Unwrap() error { return e.error }
 
 // connected notes with what the connection to server was made that is up now.
 func (v *evictions) connected(server string, p *plan) {
-	v.present.server, v.present.credentials = server, p.fingerprint()
+	v.present.server, v.present.clientID, v.present.credentials = server, p.clientID, p.fingerprint()
 }
 
-// gaveUp notes that a CONNECT was given up to which the server may come yet.
-func (v *evictions) gaveUp(now time.Time) {
+// gaveUp notes that a CONNECT with clientID was given up to which the server may come yet.
+func (v *evictions) gaveUp(clientID string, now time.Time) {
 	if len(v.abandoned) == maxAbandoned {
 		v.abandoned = v.abandoned[:copy(v.abandoned, v.abandoned[1:])]
 	}
-	v.abandoned = append(v.abandoned, now)
+	v.abandoned = append(v.abandoned, abandoned{clientID, now})
 }
 
 // judge returns why an established connection ended, marked if it is about who we are.
@@ -76,7 +88,9 @@ func (v *evictions) judge(l lost, healthy bool, now time.Time) error {
 	err := l.cause
 	if healthy {
 		clear(v.refused)
-		v.again = false
+		for clientID, t := range v.taken {
+			v.taken[clientID] = taken{at: t.at}
+		}
 	}
 	said, ok := errors.AsType[*ServerError](err)
 	switch {
@@ -94,14 +108,18 @@ func (v *evictions) judge(l lost, healthy bool, now time.Time) error {
 
 // takenOver reports whether it is the end that the session was taken over.
 func (v *evictions) takenOver(now time.Time) (final bool) {
-	v.abandoned = slices.DeleteFunc(v.abandoned, func(t time.Time) bool { return now.Sub(t) > abandonedLife })
-	if len(v.abandoned) > 0 {
-		v.abandoned = slices.Delete(v.abandoned, 0, 1)
+	clientID := v.present.clientID
+	v.abandoned = slices.DeleteFunc(v.abandoned, func(a abandoned) bool { return now.Sub(a.at) > abandonedLife })
+	if i := slices.IndexFunc(v.abandoned, func(a abandoned) bool { return a.clientID == clientID }); i >= 0 {
+		v.abandoned = slices.Delete(v.abandoned, i, i+1)
 		return false
 	}
-	final = v.again || !v.taken.IsZero() && now.Sub(v.taken) <= takeOverPeriod
-	v.taken, v.again = now, true
-	return final
+	before, known := v.taken[clientID]
+	if v.taken == nil || len(v.taken) >= maxKnownServers {
+		v.taken = make(map[string]taken)
+	}
+	v.taken[clientID] = taken{now, true}
+	return known && (before.again || now.Sub(before.at) <= takeOverPeriod)
 }
 
 // refusedAgain notes a refusal of the present credentials by the present server, and

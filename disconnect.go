@@ -79,7 +79,7 @@ type DisconnectOptions struct {
 	ReasonCode ReasonCode
 	// SessionExpiry is how long the server keeps the session from now on, in whole
 	// seconds. Zero ends the session; negative keeps it forever. It can be other than
-	// zero only if Config.SessionExpiry is not negative. If nil, the session stays for
+	// zero only if the session does not end with the connection: see Config.SessionExpiry. If nil, the session stays for
 	// Config.SessionExpiry with Config.Resume, and ends without.
 	SessionExpiry *time.Duration
 	// ReasonString is text for people, for diagnosis only.
@@ -131,10 +131,20 @@ func (c *Client) disconnectPacket(o *DisconnectOptions) (*wire.Disconnect, error
 		p.SessionExpiryInterval = new(seconds(*d))
 	}
 	// §3.14.2.2.2: a session that was to end with the connection cannot be kept.
-	if d := o.SessionExpiry; d != nil && *d != 0 && c.cfg.SessionExpiry < 0 {
-		return nil, invalid("session expiry", "%v after Config.SessionExpiry said that there is none", *d)
+	if d := o.SessionExpiry; d != nil && *d != 0 && c.fleeting() {
+		return nil, invalid("session expiry", "%v after CONNECT said that there is none", *d)
 	}
 	return p, nil
+}
+
+// fleeting reports whether CONNECT asked for a session that ends with the connection.
+func (c *Client) fleeting() bool {
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	if c.conn != nil {
+		return c.conn.fleeting
+	}
+	return c.cfg.SessionExpiry < 0
 }
 
 // checkDisconnect obeys [MQTT-3.14.2-1]: a client gives no other codes.
@@ -190,6 +200,8 @@ func (c *Client) bufferDisconnectLocked(p *wire.Disconnect) {
 	} else if p.SessionExpiryInterval == nil && !c.cfg.Resume && c.engine.SessionExpiryInterval() > 0 {
 		// Nothing of this client is left behind.
 		p.SessionExpiryInterval = new(uint32(0))
+	} else if c.conn.fleeting {
+		p.SessionExpiryInterval = nil // this connection is a later one than was asked about
 	}
 	if c.keepsSessionLocked(p) {
 		c.inbox.leaveResponseTopicsLocked()
@@ -212,7 +224,10 @@ func (c *Client) bufferDisconnectLocked(p *wire.Disconnect) {
 // keepsSessionLocked says whether the session outlives the DISCONNECT p. Called with engine.mu
 // held.
 func (c *Client) keepsSessionLocked(p *wire.Disconnect) bool {
-	if c.engine.Version() < V5 || p.SessionExpiryInterval == nil {
+	switch {
+	case c.engine.Version() == V5 && c.conn != nil && c.conn.fleeting && c.engine.SessionExpiryInterval() == 0:
+		return false
+	case c.engine.Version() < V5 || p.SessionExpiryInterval == nil:
 		return c.cfg.Resume
 	}
 	return *p.SessionExpiryInterval > 0

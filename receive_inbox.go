@@ -74,7 +74,7 @@ func (b *inbox) answer(t session.Token, code ReasonCode, reason string) (err err
 func (b *inbox) outlivesConnection() bool {
 	b.engine.mu.Lock()
 	defer b.engine.mu.Unlock()
-	return b.engine.HasSession()
+	return b.engine.KeepsSession()
 }
 
 // leaveMessage ends the hold a of s on a message and leaves the message with the
@@ -86,7 +86,7 @@ func (b *inbox) leaveMessage(s *Subscription, a acknowledger, others bool) {
 	lost := false
 	b.engine.do(func(engine *session.Client) {
 		engine.Receiver.Leave(t)
-		lost = !engine.HasSession()
+		lost = !engine.KeepsSession()
 	})
 	first, fetch := s.queue.leaveOnServer(t, others && !lost)
 	if lost {

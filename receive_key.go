@@ -20,11 +20,11 @@ type messageKey struct {
 // sees one value.
 type keySource struct{ store, session string }
 
-// newKeySource returns the source for the session with this number at server, in the Store
-// with that identity. What a session has used, the next one uses again. Its number is in
+// newKeySource returns the source for the session s, of which this is the number, in the
+// Store with that identity. What a session has used, the next one uses again. Its number is in
 // the Store before the SUBSCRIBE goes out that brings its first message.
-func newKeySource(identity, server string, number uint64) *keySource {
-	return &keySource{identity, fmt.Sprintf("%s.%x", hex.EncodeToString(durable.ServerHash(server)), number)}
+func newKeySource(identity string, s session.SessionID, number uint64) *keySource {
+	return &keySource{identity, fmt.Sprintf("%s.%x", hex.EncodeToString(durable.SessionHash(s)), number)}
 }
 
 // keyed adds the key of in to its acknowledger.

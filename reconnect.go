@@ -36,16 +36,14 @@ func (c *Client) endingCause() error { return c.engine.endingCause() }
 // a server may hold our session: that would delete what waits in it.
 func (c *Client) connectPacket(h hello) *wire.Connect {
 	c.engine.mu.Lock()
-	clean := !c.engine.HasSession()
+	clean := !c.engine.HasSession(h.clientID)
 	if c.keeper != nil && h.version < V5 {
 		clean = false // a clean session would end with the connection
 	}
 	receiveMaximum := c.window.announce(c.cfg.ReceiveMaximum)
 	c.engine.mu.Unlock()
-	packet := c.cfg.connectPacket(h.version, clean || h.clientID == "", h.username, h.password)
-	packet.ClientID = h.clientID
+	packet := c.cfg.connectPacket(h.version, clean || h.clientID == "", &h.connectFields)
 	if h.version == V5 {
-		packet.UserProperties = h.properties
 		packet.ReceiveMaximum = receiveMaximum
 	}
 	return packet

@@ -52,7 +52,7 @@ func (c *Client) openOwn(ctx context.Context, filters []Filter) (*Client, error)
 		return parked, err
 	}
 	cfg := c.cfg
-	cfg.ClientID, cfg.Will, cfg.Store = id, nil, nil
+	cfg.ClientID, cfg.Will, cfg.Store, cfg.own = id, nil, nil, true
 	own, err := newClient(c.url, cfg)
 	if err == nil {
 		own.parent = c

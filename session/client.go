@@ -93,7 +93,7 @@ func (s *scratch) pubcomp() *wire.Pubcomp { return (*wire.Pubcomp)(&s.ack) }
 
 // NewClient returns an engine without a connection.
 func NewClient(s ClientSettings) *Client {
-	c := &Client{settings: s, continuity: continuity{held: s.HasSession}}
+	c := &Client{settings: s, continuity: continuity{holders: holders{unknown: s.HasSession}}}
 	c.Sender = NewSender(&c.link, 0)
 	c.Sender.due.on = true
 	c.Sender.failLost, c.Sender.quota.maxBytes = s.FailLost, s.InflightBytes
@@ -114,14 +114,10 @@ func (c *Client) Connect(v wire.Version, p *wire.Connect, now time.Time) error {
 }
 
 // ConnectTo is [Client.Connect] for one of several servers. Servers that share
-// sessions have one name; a server with sessions of its own has its own name.
+// sessions have one name; a server with sessions of its own has its own name. Server and
+// client identifier together say which session it is: another identifier is another session.
 func (c *Client) ConnectTo(server string, v wire.Version, p *wire.Connect, now time.Time) error {
-	if p.CleanStart {
-		// [MQTT-3.1.2-4] our own session state ends, too. Its messages become new
-		// ones.
-		c.continuity.held = false
-	}
-	c.continuity.beginConnection(server, p.CleanStart)
+	c.continuity.beginConnection(SessionID{server, p.ClientID}, p.CleanStart)
 	c.noteContinuity()
 	// The link opens with CONNACK, which says what the server allows.
 	c.link = Link{Version: v, Limits: NoLimits()}

@@ -94,8 +94,12 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 	c.phase = connected
 	c.link.Limits = limitsOf(p, v)
 	c.settings.restrict(&c.link.Limits)
-	c.continuity.held = c.keepsSession(p)
-	if c.continuity.current.server != c.Receiver.at.server {
+	keeps := c.keepsSession(p)
+	c.continuity.hold(c.continuity.current.ClientID, keeps)
+	c.continuity.assigned(p.AssignedClientID)
+	id := c.continuity.current.SessionID
+	c.continuity.hold(id.ClientID, keeps)
+	if id != c.Receiver.at.id {
 		c.Sender.doubt.tells = tellsUnknown // the answer of another server says nothing
 	}
 	kind := c.continuity.classify(present)
@@ -108,14 +112,14 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 			receiveMax = max(receiveMax, c.excess)
 		}
 	}
-	c.Receiver.moveTo(c.continuity.current.server)
+	c.Receiver.moveTo(id)
 	c.Receiver.Start(present, receiveMax, c.announced.topicAliasMaximum)
 	if kind < Proven {
 		c.Receiver.doubt()
 	}
 	c.Sender.quota.max = c.inflightLimit(v)
 	c.Sender.beginSuspicion(now)
-	c.Subscriptions.start(kind, c.continuity.current.server) // before any message is sent
+	c.Subscriptions.start(kind, id) // before any message is sent
 	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
 	if c.continuity.current.inherited {
 		c.Sender.inherit()
@@ -168,7 +172,7 @@ func (c *Client) secondConnack(h wire.Header, body []byte) error {
 // CONNECT did not ask for a clean session, the server may have one.
 func (c *Client) presumedSession(p *wire.Connack) bool {
 	if c.link.Version == wire.V31 {
-		return !c.announced.cleanStart && c.continuity.held
+		return !c.announced.cleanStart && c.continuity.holds(c.continuity.current.ClientID)
 	}
 	return p.SessionPresent
 }
@@ -177,6 +181,10 @@ func (c *Client) presumedSession(p *wire.Connack) bool {
 // server has accepted it.
 func (c *Client) Continuity() Continuity { return c.continuity.here }
 
-// HasSession reports whether a server may hold a session of this client. In that case
-// CONNECT must not start clean, or the messages that wait in the session are lost.
-func (c *Client) HasSession() bool { return c.continuity.held }
+// HasSession reports whether a server may hold a session of this client under an
+// identifier. In that case CONNECT with it must not start clean, or the messages that wait
+// in the session are lost.
+func (c *Client) HasSession(clientID string) bool { return c.continuity.holds(clientID) }
+
+// KeepsSession reports whether the session of the present or last connection outlives it.
+func (c *Client) KeepsSession() bool { return c.continuity.holds(c.Receiver.at.id.ClientID) }

@@ -368,3 +368,30 @@ func TestFiltersAreSubscribedBeforeMessagesGoOut(t *testing.T) {
 	s.want(&wire.Subscribe{PacketID: 2, Filters: []wire.SubscribeFilter{{Filter: "a"}}}, dup(1, 1, "old"), pub(fresh.Publish.PacketID, 1, "fresh"))
 	s.wantIdle()
 }
+
+// The server may give the client another identifier than that of CONNECT, or one in place
+// of an empty one. The session is the one that it names.
+func TestAssignedIdentifierNamesTheSession(t *testing.T) {
+	for _, asked := range []string{"", "c1"} {
+		s := newScript(t, wire.V5, ClientSettings{})
+		p := keeping(wire.V5)
+		p.ClientID, p.CleanStart = asked, true
+		s.up(p, &wire.Connack{AssignedClientID: "s1"})
+		require.Equal(t, SessionID{"", "s1"}, s.c.Session())
+		require.True(t, s.c.HasSession("s1"))
+		require.True(t, s.c.HasSession(asked))
+		s.lose()
+		p.ClientID, p.CleanStart = "s1", false
+		s.up(p, &wire.Connack{SessionPresent: true})
+		require.Equal(t, Proven, s.c.Continuity())
+		s.lose()
+		p.ClientID = "c2"
+		require.False(t, s.c.HasSession("c2"))
+		s.up(p, &wire.Connack{})
+		require.True(t, s.c.HasSession("s1"))
+		s.lose()
+		p.ClientID = "s1"
+		s.up(p, &wire.Connack{SessionPresent: true})
+		require.Equal(t, Inherited, s.c.Continuity())
+	}
+}

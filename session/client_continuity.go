@@ -8,10 +8,15 @@ func (c *Client) noteContinuity() {
 		return
 	}
 	k := &c.continuity
-	r := ContinuityRecord{Held: k.held, Generation: k.generation}
+	r := ContinuityRecord{Generation: k.generation}
+	for _, h := range k.known {
+		if h.holds {
+			r.Held = append(r.Held, h.clientID)
+		}
+	}
 	for _, s := range k.servers {
 		open := s == k.current && !k.answered
-		r.Servers = append(r.Servers, ServerRecord{s.server, s.generation, s.sessions, s.doubt || open, s.unanswered || open, s.inherited, s.eraser})
+		r.Sessions = append(r.Sessions, SessionRecord{s.SessionID, s.generation, s.sessions, s.doubt || open, s.unanswered || open, s.inherited, s.eraser})
 	}
 	j.Continuity(r)
 }
@@ -20,19 +25,22 @@ func (c *Client) noteContinuity() {
 // any connection.
 func (c *Client) RestoreContinuity(r ContinuityRecord) {
 	k := &c.continuity
-	k.held, k.generation, k.servers = r.Held || k.held, r.Generation, nil
-	for _, s := range r.Servers[:min(len(r.Servers), mostServers)] {
+	k.generation, k.servers = r.Generation, nil
+	for _, clientID := range r.Held {
+		k.hold(clientID, true)
+	}
+	for _, s := range r.Sessions[:min(len(r.Sessions), mostServers)] {
 		doubt := s.Doubt || !s.Eraser.IsZero() // which may have done its work meanwhile
-		k.servers = append(k.servers, &sessionAt{server: s.Server, generation: s.Generation, sessions: s.Sessions, doubt: doubt, unanswered: s.Unanswered,
+		k.servers = append(k.servers, &sessionAt{SessionID: s.SessionID, generation: s.Generation, sessions: s.Begun, doubt: doubt, unanswered: s.Unanswered,
 			inherited: s.Inherited, eraser: s.Eraser})
 	}
 }
 
-// SessionServer returns the server whose session the client has, as named in ConnectTo.
-func (c *Client) SessionServer() string { return c.Receiver.at.server }
+// Session returns which session the client has. Before the first connection it is zero.
+func (c *Client) Session() SessionID { return c.Receiver.at.id }
 
-// SessionNumber counts the sessions that have begun at SessionServer, as far as this
-// Client and its Journal know.
+// SessionNumber counts the sessions that have begun as Session, as far as this Client and
+// its Journal know.
 func (c *Client) SessionNumber() uint64 {
 	if c.continuity.current == nil {
 		return 0

@@ -29,7 +29,7 @@ func (c *Client) Disconnect(p *wire.Disconnect) error {
 		return err
 	}
 	if expiry != nil {
-		c.continuity.held = *expiry > 0
+		c.continuity.hold(c.continuity.current.ClientID, *expiry > 0)
 		c.noteContinuity()
 	}
 	c.shut()

@@ -25,7 +25,7 @@ type ClientSettings struct {
 	// the server, within what it allows (5.0). Zero means none; messages may then
 	// bring their own.
 	TopicAliases uint16
-	// HasSession says that the server may hold a session of this client from before,
+	// HasSession says that a server may hold a session of this client from before,
 	// although this Client is new. If it is not set, a Session Present in the first
 	// CONNACK is a protocol error.
 	HasSession bool

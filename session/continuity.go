@@ -31,25 +31,30 @@ const (
 	Proven
 )
 
-// continuity knows which server may hold which generation of the session.
+// SessionID is what makes two connections continue the same session: the server, and the
+// client identifier that CONNECT names or the server assigns [MQTT-3.1.3-2].
+type SessionID struct {
+	Server   string // see [Client.ConnectTo]
+	ClientID string
+}
+
+// continuity knows which session has seen which generation of what is remembered.
 type continuity struct {
-	// held says that a server may hold a session of this client, so that a clean
-	// start would delete what waits in it.
-	held bool
+	holders
 	// generation numbers what this Client remembers. A session that was not there, or
 	// that cannot have seen it, begins the next one.
 	generation  uint64
 	servers     []*sessionAt
 	connections uint64
-	current     *sessionAt // the server of this connection; nil: there was none yet
+	current     *sessionAt // that of this connection; nil: there was none yet
 	answered    bool       // CONNACK came on this connection
 	clean       bool       // CONNECT asked for a clean start
 	here        Continuity // of this connection, once it is open
 }
 
-// sessionAt is what one server is known to have seen.
+// sessionAt is what one session is known to have seen.
 type sessionAt struct {
-	server     string
+	SessionID
 	generation uint64
 	sessions   uint64    // that have begun there
 	doubt      bool      // a CONNECT since the last CONNACK was not answered
@@ -59,19 +64,27 @@ type sessionAt struct {
 	lastUse    uint64    // numbers the connections; the server whose last one is oldest is forgotten first
 }
 
-// mostServers bounds how many servers are remembered, because redirections can name
-// any number. A forgotten server counts as never used.
+// mostServers bounds how many sessions are remembered, because redirections can name
+// any number of servers. A forgotten one counts as never used.
 const mostServers = 64
 
 // eraserLasts is how long a CONNECT may be on its way that the client has given up.
 // Operating systems give up what is not acknowledged after this time at the latest.
 const eraserLasts = 16 * time.Minute
 
-// beginConnection begins a connection to server.
-func (k *continuity) beginConnection(server string, clean bool) {
+// beginConnection begins a connection that asks for the session id.
+func (k *continuity) beginConnection(id SessionID, clean bool) {
 	k.answered, k.clean = false, clean
+	// [MQTT-3.1.2-4] with a clean start our own session state ends, too. Its messages become
+	// new ones.
+	k.hold(id.ClientID, !clean && k.holds(id.ClientID))
+	k.enter(id)
+}
+
+// enter makes id the session of this connection.
+func (k *continuity) enter(id SessionID) {
 	for _, s := range k.servers {
-		if s.server == server {
+		if s.SessionID == id {
 			k.current = s
 			return
 		}
@@ -79,8 +92,19 @@ func (k *continuity) beginConnection(server string, clean bool) {
 	if len(k.servers) >= mostServers {
 		k.forgetOldest()
 	}
-	k.current = &sessionAt{server: server}
+	k.current = &sessionAt{SessionID: id}
 	k.servers = append(k.servers, k.current)
+}
+
+// assigned notes that the server has given the client an identifier in place of the one of
+// CONNECT. The session that it names is another one.
+func (k *continuity) assigned(clientID string) {
+	if clientID == "" || clientID == k.current.ClientID {
+		return
+	}
+	was := k.current
+	k.servers = slices.DeleteFunc(k.servers, func(s *sessionAt) bool { return s == was })
+	k.enter(SessionID{was.Server, clientID})
 }
 
 func (k *continuity) forgetOldest() {
@@ -95,7 +119,9 @@ func (k *continuity) forgetOldest() {
 
 // mayHaveSession reports whether the server of this connection may have a session: an
 // earlier one, or one that it began for a CONNECT whose answer got lost.
-func (k *continuity) mayHaveSession() bool { return k.held || k.current.doubt }
+func (k *continuity) mayHaveSession() bool {
+	return k.holds(k.current.ClientID) || k.current.doubt
+}
 
 // connectionEnded notes the end of a connection. Without a CONNACK the server may have
 // begun a session that we were not told of. If that CONNECT asked for a clean start, it

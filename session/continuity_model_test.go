@@ -26,6 +26,7 @@ var (
 // specification has it.
 type inn struct {
 	name   string
+	client string            // the identifier under which it is visited
 	exists bool              // the session
 	held   map[uint16]string // QoS 2, between PUBLISH and PUBREL
 	saved  map[uint16]string // of an older save; nil: there is none
@@ -62,7 +63,8 @@ func newTraveller(seed uint64) *traveller {
 	w := &traveller{rng: rng, v: []wire.Version{wire.V311, wire.V5}[rng.IntN(2)], now: time.Unix(1, 0),
 		exposed: map[string]bool{}, exempt: map[string]bool{}, done: map[string]bool{}}
 	for i := range 1 + rng.IntN(3) {
-		w.inns = append(w.inns, &inn{name: fmt.Sprint("server", i), late: rng.IntN(2) == 0, silent: rng.IntN(2) == 0,
+		name, client := whereabouts(rng, i)
+		w.inns = append(w.inns, &inn{name: name, client: client, late: rng.IntN(2) == 0, silent: rng.IntN(2) == 0,
 			held: map[uint16]string{}, got: map[string]int{}})
 	}
 	if rng.IntN(3) == 0 { // a session that an earlier process has left
@@ -107,8 +109,10 @@ func (w *traveller) connect(certain bool) error {
 		return nil
 	}
 	s := w.inns[w.rng.IntN(len(w.inns))]
-	w.note("--- connect to %s", s.name)
-	if err := w.c.ConnectTo(s.name, w.v, keeping(w.v), w.now); err != nil {
+	p := keeping(w.v)
+	p.ClientID = s.client
+	w.note("--- connect to %s as %s", s.name, s.client)
+	if err := w.c.ConnectTo(s.name, w.v, p, w.now); err != nil {
 		return err
 	}
 	w.c.Take(nil, w.now)

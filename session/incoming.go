@@ -24,10 +24,10 @@ type incoming struct {
 // keep is what a journal is told of an exchange. There are many exchanges, and few clients
 // have a journal.
 type keep struct {
-	noted  bool   // the journal knows that the message is acknowledged
-	server string // whose session brought it
-	number uint32 // see ReceivedRecord.Number
-	digest Digest // see DigestOf
+	noted   bool      // the journal knows that the message is acknowledged
+	session SessionID // that brought it
+	number  uint32    // see ReceivedRecord.Number
+	digest  Digest    // see DigestOf
 }
 
 type incomingState uint8

@@ -28,11 +28,11 @@ type Journal interface {
 	Abandon(id uint16)
 	// FreeAbandoned says that all abandoned identifiers are free again.
 	FreeAbandoned()
-	// Received says that a QoS 2 message from the session of server is acknowledged, or
-	// that this is in doubt.
-	Received(server string, in ReceivedRecord)
+	// Received says that a QoS 2 message from the session s is acknowledged, or that this
+	// is in doubt.
+	Received(s SessionID, in ReceivedRecord)
 	// Finished says that the exchange of a received message is over.
-	Finished(server string, in ReceivedRecord)
+	Finished(s SessionID, in ReceivedRecord)
 	// Subscribed says that a filter is wanted, with options that serve all who want it.
 	Subscribed(wire.SubscribeFilter)
 	// Unsubscribed says that it no longer is, or that the server has refused it.
@@ -53,18 +53,18 @@ type ReceivedRecord struct {
 	Doubtful bool
 }
 
-// ContinuityRecord is what a later process must know of the sessions of servers.
+// ContinuityRecord is what a later process must know of sessions.
 type ContinuityRecord struct {
-	Held       bool // a server may hold a session of this client
+	Held       []string // client identifiers for which a server may hold a session
 	Generation uint64
-	Servers    []ServerRecord
+	Sessions   []SessionRecord
 }
 
-// ServerRecord is what a server is known to have seen of the session.
-type ServerRecord struct {
-	Server     string
+// SessionRecord is what a session is known to have seen.
+type SessionRecord struct {
+	SessionID
 	Generation uint64
-	Sessions   uint64 // how many have begun there
+	Begun      uint64 // how often it has begun
 	Doubt      bool   // a CONNECT since the last CONNACK was not answered
 	Unanswered bool   // a CONNECT was not answered, and the server may still handle it
 	// Inherited says that the server may hold packet identifiers for messages that

@@ -82,12 +82,12 @@ func (r *Receiver) Stop() {
 // Forget drops the session state.
 func (r *Receiver) Forget() {
 	for in := range r.byID.all {
-		r.freeExchange(r.at.server, in)
+		r.freeExchange(r.at.id, in)
 	}
 	r.byID = incomingTable{}
 }
 
-// Unfinished returns how many exchanges the receiver remembers.
+// Unfinished returns how many exchanges of its session the receiver remembers.
 func (r *Receiver) Unfinished() int { return r.byID.len }
 
 // trim frees the memory of exchanges that are over.
@@ -251,7 +251,7 @@ func (r *Receiver) take(p *wire.Publish) *incoming {
 	}
 	*in = incoming{id: p.PacketID, qos: p.QoS, digest: r.digest(p, r.link.Version), generation: in.generation}
 	if r.journal != nil && p.QoS == wire.ExactlyOnce {
-		in.keep = &keep{server: r.at.server, number: r.numbers.of(r.at.server, in.id), digest: DigestOf(p, r.link.Version)}
+		in.keep = &keep{session: r.at.id, number: r.numbers.of(r.at.id, in.id), digest: DigestOf(p, r.link.Version)}
 	}
 	r.byID.put(in)
 	return in
@@ -265,13 +265,12 @@ func (r *Receiver) release(in *incoming) {
 		r.discards = append(r.discards, in.id)
 	}
 	r.byID.remove(in)
-	r.freeExchange(r.at.server, in)
+	r.freeExchange(r.at.id, in)
 }
 
-// freeExchange is release for an exchange that is no longer in the table. server is the one
-// whose session it belongs to.
-func (r *Receiver) freeExchange(server string, in *incoming) {
-	r.noteFinished(server, in)
+// freeExchange is release for an exchange of the session id that is no longer in the table.
+func (r *Receiver) freeExchange(id SessionID, in *incoming) {
+	r.noteFinished(id, in)
 	if in.listed {
 		r.arrived.remove(in)
 	}

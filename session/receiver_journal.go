@@ -6,19 +6,19 @@ import (
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// exchangeNumbers counts the finished exchanges of each identifier, for each server.
-type exchangeNumbers map[string]map[uint16]uint32
+// exchangeNumbers counts the finished exchanges of each identifier, for each session.
+type exchangeNumbers map[SessionID]map[uint16]uint32
 
-func (n exchangeNumbers) of(server string, id uint16) uint32 { return n[server][id] }
+func (n exchangeNumbers) of(s SessionID, id uint16) uint32 { return n[s][id] }
 
-func (n *exchangeNumbers) set(server string, id uint16, number uint32) {
+func (n *exchangeNumbers) set(s SessionID, id uint16, number uint32) {
 	if *n == nil {
 		*n = make(exchangeNumbers)
 	}
-	if (*n)[server] == nil {
-		(*n)[server] = make(map[uint16]uint32)
+	if (*n)[s] == nil {
+		(*n)[s] = make(map[uint16]uint32)
 	}
-	(*n)[server][id] = number
+	(*n)[s][id] = number
 }
 
 // noteReceived tells the journal that in is acknowledged. An exchange that is refused
@@ -28,19 +28,18 @@ func (r *Receiver) noteReceived(in *incoming) {
 		return
 	}
 	in.keep.noted = true
-	// The message may have come from another server than that of this connection.
-	r.journal.Received(in.keep.server, in.record())
+	// The message may have come from another session than that of this connection.
+	r.journal.Received(in.keep.session, in.record())
 }
 
-// noteFinished tells the journal that the exchange of in, with the session of server, is
-// over.
-func (r *Receiver) noteFinished(server string, in *incoming) {
+// noteFinished tells the journal that the exchange of in, which belongs to s, is over.
+func (r *Receiver) noteFinished(s SessionID, in *incoming) {
 	if in.keep == nil || !in.keep.noted {
 		return
 	}
 	in.keep.noted = false
-	r.numbers.set(server, in.id, in.keep.number+1)
-	r.journal.Finished(server, in.record())
+	r.numbers.set(s, in.id, in.keep.number+1)
+	r.journal.Finished(s, in.record())
 }
 
 func (in *incoming) record() ReceivedRecord {
@@ -48,44 +47,44 @@ func (in *incoming) record() ReceivedRecord {
 }
 
 // RestoreReceived restores what an earlier process knew of an identifier of the session
-// of server. With open the message of r is acknowledged and its exchange is not over;
+// s. With open the message of r is acknowledged and its exchange is not over;
 // otherwise only the number counts, which is that of the next exchange. Call it before
 // any connection.
-func (r *Receiver) RestoreReceived(server string, in ReceivedRecord, open bool) {
-	r.numbers.set(server, in.PacketID, in.Number)
+func (r *Receiver) RestoreReceived(s SessionID, in ReceivedRecord, open bool) {
+	r.numbers.set(s, in.PacketID, in.Number)
 	if !open {
 		return
 	}
-	t := r.tableOf(server)
+	t := r.tableOf(s)
 	if t.get(in.PacketID) == nil {
 		t.put(&incoming{id: in.PacketID, qos: wire.ExactlyOnce, state: incomingReceived,
-			keep:   &keep{noted: true, server: server, number: in.Number, digest: in.Digest},
+			keep:   &keep{noted: true, session: s, number: in.Number, digest: in.Digest},
 			digest: in.Digest, restored: true, doubtful: in.Doubtful})
 	}
-	r.at.keep(server, *t, r)
+	r.at.keep(s, *t, r)
 }
 
-// tableOf returns a copy of the table of server.
-func (r *Receiver) tableOf(server string) *incomingTable {
-	if server == r.at.server {
+// tableOf returns a copy of the table of s.
+func (r *Receiver) tableOf(s SessionID) *incomingTable {
+	if s == r.at.id {
 		return new(r.byID)
 	}
-	return new(r.at.tables[server])
+	return new(r.at.tables[s])
 }
 
-// keep sets the table of server.
-func (at *elsewhere) keep(server string, t incomingTable, r *Receiver) {
-	if server == at.server {
+// keep sets the table of s.
+func (at *elsewhere) keep(s SessionID, t incomingTable, r *Receiver) {
+	if s == at.id {
 		r.byID = t
 		return
 	}
 	if at.tables == nil {
-		at.tables = make(map[string]incomingTable)
+		at.tables = make(map[SessionID]incomingTable)
 	}
-	if !slices.Contains(at.order, server) {
-		at.order = append(at.order, server)
+	if !slices.Contains(at.order, s) {
+		at.order = append(at.order, s)
 	}
-	at.tables[server] = t
+	at.tables[s] = t
 }
 
 // token returns the Token of the exchange.

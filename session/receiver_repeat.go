@@ -86,7 +86,7 @@ func (r *Receiver) doubt() {
 		}
 		in.doubtful = true
 		if in.keep != nil && in.keep.noted {
-			r.journal.Received(in.keep.server, in.record())
+			r.journal.Received(in.keep.session, in.record())
 		}
 	}
 }

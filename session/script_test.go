@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -395,4 +396,13 @@ func describe(p wire.Packet) string {
 		return fmt.Sprintf("DISCONNECT %#x", byte(p.ReasonCode))
 	}
 	return p.Type().String()
+}
+
+// whereabouts returns what the i-th session of a model is known by: a server of its own, or
+// a further client identifier at the first server.
+func whereabouts(rng *rand.Rand, i int) (server, client string) {
+	if i > 0 && rng.IntN(3) == 0 {
+		return "server0", fmt.Sprint("c", i+1)
+	}
+	return fmt.Sprint("server", i), "c1"
 }

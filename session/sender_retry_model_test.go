@@ -98,13 +98,13 @@ func (d *disk) End(o *Outgoing) {
 	delete(d.taken, o)
 	delete(d.records, o.Seq())
 }
-func (d *disk) Abandon(uint16)                  {}
-func (d *disk) FreeAbandoned()                  {}
-func (*disk) Subscribed(wire.SubscribeFilter)   {}
-func (*disk) Unsubscribed(string)               {}
-func (d *disk) Received(string, ReceivedRecord) {}
-func (d *disk) Finished(string, ReceivedRecord) {}
-func (d *disk) Continuity(r ContinuityRecord)   { d.continuity = r }
+func (d *disk) Abandon(uint16)                     {}
+func (d *disk) FreeAbandoned()                     {}
+func (*disk) Subscribed(wire.SubscribeFilter)      {}
+func (*disk) Unsubscribed(string)                  {}
+func (d *disk) Received(SessionID, ReceivedRecord) {}
+func (d *disk) Finished(SessionID, ReceivedRecord) {}
+func (d *disk) Continuity(r ContinuityRecord)      { d.continuity = r }
 
 func (w *refusing) note(format string, args ...any) {
 	w.log = append(w.log, fmt.Sprintf(format, args...))

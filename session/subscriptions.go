@@ -13,12 +13,13 @@ import (
 // filter is missing, and no unwanted filter stays.
 type Subscriptions struct {
 	client requestSender
-	link   *Link // of the client: what the server allows
-	always bool  // see ClientSettings.AlwaysSubscribe
-	most   int   // see ClientSettings.FiltersPerSubscribe
-	ready  bool  // the connection takes requests
-	open   int   // our requests on this connection without an answer
-	server string
+	link   *Link     // of the client: what the server allows
+	always bool      // see ClientSettings.AlwaysSubscribe
+	most   int       // see ClientSettings.FiltersPerSubscribe
+	ready  bool      // the connection takes requests
+	open   int       // our requests on this connection without an answer
+	at     SessionID // the session of the present or last connection
+	known  bool      // at is set
 
 	filters   map[string]*subscribed
 	all       list[*subscribed] // of filters, in the order in which they were named first
@@ -113,7 +114,7 @@ type subscribed struct {
 	has       standing
 	options   wire.SubscribeFilter // the options with which the server has it, if so
 	steps     []step               // requests sent on this connection and not answered, in order
-	elsewhere []string             // other servers that may have it
+	elsewhere []SessionID          // other sessions that may have it
 	leaves    []*Leave             // leaves that wait for its end
 	changed   bool                 // is in Subscriptions.changed
 	listed[*subscribed]

@@ -23,7 +23,8 @@ var (
 // subscriptionServer is what a server keeps of one client: a set of filters.
 type subscriptionServer struct {
 	name    string
-	exists  bool // the session
+	client  string // the identifier of its session
+	exists  bool   // the session
 	filters map[string]wire.SubscribeFilter
 	saved   map[string]wire.SubscribeFilter // what it comes back with after a crash; nil: nothing
 	refuses map[string]bool
@@ -62,7 +63,8 @@ func newSubscriptionWorld(seed uint64) *subscriptionWorld {
 		refused: map[*Interest]map[string]bool{}, left: map[*Leave]int{}}
 	w.c = NewClient(ClientSettings{AlwaysSubscribe: true, FiltersPerSubscribe: rng.IntN(3)})
 	for i := range 1 + rng.IntN(3) {
-		w.servers = append(w.servers, &subscriptionServer{name: fmt.Sprint("server", i), filters: map[string]wire.SubscribeFilter{}, refuses: map[string]bool{}, revived: map[string]bool{}})
+		name, client := whereabouts(rng, i)
+		w.servers = append(w.servers, &subscriptionServer{name: name, client: client, filters: map[string]wire.SubscribeFilter{}, refuses: map[string]bool{}, revived: map[string]bool{}})
 	}
 	return w
 }
@@ -88,8 +90,9 @@ func (w *subscriptionWorld) connect(certain bool) error {
 	}
 	s := w.servers[w.rng.IntN(len(w.servers))]
 	p := keeping(w.v)
-	p.CleanStart = !w.c.HasSession()
-	w.note("--- connect to %s", s.name)
+	p.ClientID = s.client
+	p.CleanStart = !w.c.HasSession(s.client)
+	w.note("--- connect to %s as %s", s.name, s.client)
 	if err := w.c.ConnectTo(s.name, w.v, p, w.now); err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ import (
 const maxOpenRequests = 256
 
 // start begins a connection with a session of this kind.
-func (s *Subscriptions) start(kind Continuity, server string) {
-	s.moveTo(server)
+func (s *Subscriptions) start(kind Continuity, id SessionID) {
+	s.moveTo(id)
 	for _, in := range s.due {
 		in.due = false
 	}
@@ -43,23 +43,25 @@ func (s *Subscriptions) start(kind Continuity, server string) {
 	s.Pump()
 }
 
-// moveTo continues with the filters of another server.
-func (s *Subscriptions) moveTo(server string) {
-	if server == s.server {
+// moveTo continues with the filters of another session. What was said of filters before the
+// first connection is about the first session.
+func (s *Subscriptions) moveTo(id SessionID) {
+	if !s.known || id == s.at {
+		s.at, s.known = id, true
 		return
 	}
 	for f := s.all.head; f != nil; f = f.next {
-		there := slices.Contains(f.elsewhere, server)
-		f.elsewhere = slices.DeleteFunc(f.elsewhere, func(name string) bool { return name == server })
+		there := slices.Contains(f.elsewhere, id)
+		f.elsewhere = slices.DeleteFunc(f.elsewhere, func(other SessionID) bool { return other == id })
 		if f.has != hasNot {
-			f.elsewhere = append(f.elsewhere, s.server)
+			f.elsewhere = append(f.elsewhere, s.at)
 		}
 		f.has = hasNot
 		if there {
 			f.has = mayHave
 		}
 	}
-	s.server = server
+	s.at = id
 }
 
 // stop ends the connection. The state of filters without an answer is unknown then.

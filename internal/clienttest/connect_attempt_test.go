@@ -155,6 +155,10 @@ func TestBadAttemptSendsNothing(t *testing.T) {
 		"Attempt.Username":       func(a *mqtt.Attempt) { a.Username = "\xff" },
 		"Attempt.Password":       func(a *mqtt.Attempt) { a.Password = mqtt.Secret(strings.Repeat("x", 65536)) },
 		"Attempt.UserProperties": func(a *mqtt.Attempt) { a.UserProperties = []mqtt.UserProperty{{Name: "\xff"}} },
+		"Attempt.ClientID":       func(a *mqtt.Attempt) { a.ClientID = "\xff" },
+		"Attempt.Will":           func(a *mqtt.Attempt) { a.Will = &mqtt.Will{Message: mqtt.Message{Topic: "a/#"}} },
+		"Attempt.KeepAlive":      func(a *mqtt.Attempt) { a.KeepAlive = 60 },
+		"Attempt.SessionExpiry":  func(a *mqtt.Attempt) { a.SessionExpiry = 60 },
 		"Attempt.Header":         func(a *mqtt.Attempt) { a.Header = http.Header{"Upgrade": {"h2"}} },
 		"Attempt.TLS":            func(a *mqtt.Attempt) { a.Server, a.TLS = "mqtts+unix:///run/s", nil },
 	} {

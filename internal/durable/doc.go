@@ -21,7 +21,7 @@
 //	Cm number        a message to be sent, with its topic in full
 //	Ce number        its exchange: packet identifier, state; or that it was sent before
 //	Cx identifier    an identifier in use by a message that is not recorded
-//	Cr server id     a received QoS 2 message, or the number of the next
+//	Cr session id    a received QoS 2 message, or the number of the next
 //	Cs hash          a filter that is wanted, if filters are recorded
 //	Ca n             spare space, given up when the Store is full
 //	Cz key           a record that could not be read, as it was

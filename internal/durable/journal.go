@@ -159,14 +159,14 @@ func (j *Journal) FreeAbandoned() {
 }
 
 // Received implements [session.Journal].
-func (j *Journal) Received(server string, in session.ReceivedRecord) {
-	j.note(put(receivedKey(server, in.PacketID), encodeReceived(in, true)))
+func (j *Journal) Received(s session.SessionID, in session.ReceivedRecord) {
+	j.note(put(receivedKey(s, in.PacketID), encodeReceived(in, true)))
 }
 
 // Finished implements [session.Journal]. The record stays for its number.
-func (j *Journal) Finished(server string, in session.ReceivedRecord) {
+func (j *Journal) Finished(s session.SessionID, in session.ReceivedRecord) {
 	in.Number++
-	j.note(put(receivedKey(server, in.PacketID), encodeReceived(in, false)))
+	j.note(put(receivedKey(s, in.PacketID), encodeReceived(in, false)))
 }
 
 // Continuity implements [session.Journal].

@@ -168,12 +168,14 @@ func (j *Journal) prepare(clientID string) error {
 	if j.fresh {
 		j.header = newHeader(clientID)
 		// What is there belongs to a session of which nothing else is known.
-		j.header.Continuity.Held = j.found.last > 0 || len(j.found.received) > 0
+		if j.found.last > 0 || len(j.found.received) > 0 {
+			j.header.Continuity.Held = []string{clientID}
+		}
 		j.written = j.header.encode()
 	}
 	if j.identifiersLost() {
-		for i := range j.header.Continuity.Servers {
-			j.header.Continuity.Servers[i].Inherited = true
+		for i := range j.header.Continuity.Sessions {
+			j.header.Continuity.Sessions[i].Inherited = true
 		}
 		j.written = j.header.encode()
 	}
@@ -234,7 +236,7 @@ func (j *Journal) Damaged() int { return len(j.found.damaged) }
 // connected yet.
 func (j *Journal) Fresh() bool {
 	k := &j.header.Continuity
-	return j.fresh || !k.Held && len(k.Servers) == 0
+	return j.fresh || len(k.Held) == 0 && len(k.Sessions) == 0
 }
 
 // Attach gives c what an earlier process has left.
@@ -261,13 +263,15 @@ func (j *Journal) Attach(c *session.Client, owner Owner) {
 }
 
 func (j *Journal) restoreReceived() {
-	names := map[string]string{string(ServerHash("")): ""}
-	for _, s := range j.header.Continuity.Servers {
-		names[string(ServerHash(s.Server))] = s.Server
+	// Where the header was damaged, one session is known all the same.
+	only := session.SessionID{ClientID: j.header.ClientID}
+	names := map[string]session.SessionID{string(SessionHash(only)): only}
+	for _, s := range j.header.Continuity.Sessions {
+		names[string(SessionHash(s.SessionID))] = s.SessionID
 	}
 	for _, r := range j.found.received {
-		if server, ok := names[r.hash]; ok {
-			j.client.Receiver.RestoreReceived(server, r.record, r.open)
+		if of, ok := names[r.hash]; ok {
+			j.client.Receiver.RestoreReceived(of, r.record, r.open)
 		}
 	}
 }

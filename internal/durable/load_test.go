@@ -50,15 +50,26 @@ func filled(t testing.TB) *store.Mem {
 		j.Exchange(o)
 	}
 	for id := range uint16(4) {
-		j.Received("", session.ReceivedRecord{PacketID: id + 1, Number: 7, Digest: session.Digest{Content: 1}})
+		j.Received(session.SessionID{ClientID: "c1"}, session.ReceivedRecord{PacketID: id + 1, Number: 7, Digest: session.Digest{Content: 1}})
 	}
 	for _, filter := range []string{"a", "b/#", "c/+"} {
 		j.Subscribed(wire.SubscribeFilter{Filter: filter, QoS: 2, NoLocal: true})
 	}
 	j.Abandon(99)
-	j.Continuity(session.ContinuityRecord{Held: true, Generation: 3, Servers: []session.ServerRecord{{Server: "", Generation: 3}}})
+	j.Continuity(session.ContinuityRecord{Held: []string{"c1"}, Generation: 3, Sessions: []session.SessionRecord{{SessionID: session.SessionID{ClientID: "c1"}, Generation: 3}}})
 	commit(t, j, s)
 	return s
+}
+
+// unfinished returns how many exchanges c remembers of the session that it resumes.
+func unfinished(t testing.TB, c *session.Client) int {
+	require.NoError(t, c.Connect(wire.V5, &wire.Connect{ClientID: "c1", SessionExpiryInterval: 60}, time.Time{}))
+	b, err := (&wire.Connack{SessionPresent: true}).Append(nil, wire.V5)
+	require.NoError(t, err)
+	h, n, err := wire.ParseHeader(b, wire.V5)
+	require.NoError(t, err)
+	require.NoError(t, c.Handle(h, b[n:], time.Time{}))
+	return c.Receiver.Unfinished()
 }
 
 func records(t testing.TB, s store.Store) (list []store.Record) {
@@ -76,9 +87,9 @@ func TestWhatWasWrittenIsRead(t *testing.T) {
 	require.Equal(t, 5, c.Sender.Inflight()-1, "and the identifier without a message")
 	queued, _ := c.Sender.Queued()
 	require.Equal(t, 15, queued)
-	require.Equal(t, 4, c.Receiver.Unfinished())
+	require.Equal(t, 4, unfinished(t, c))
 	require.Len(t, j.subscriptions, 3)
-	require.True(t, c.HasSession())
+	require.True(t, c.HasSession("c1"))
 	var payloads []byte
 	for _, o := range c.Sender.Incomplete(nil) {
 		payloads = append(payloads, o.Publish.Payload...)
@@ -107,7 +118,7 @@ func TestADamagedRecordCostsNoOther(t *testing.T) {
 			require.Equal(t, 1, j.Damaged(), "%q byte %d", damaged.Key, at)
 			lost := map[string]int{}
 			lost[string(damaged.Key[:2])] = 1
-			require.Equal(t, 4-lost[keyReceived], c.Receiver.Unfinished())
+			require.Equal(t, 4-lost[keyReceived], unfinished(t, c))
 			require.Len(t, j.subscriptions, 3-lost[keySubscription])
 			messages := 0
 			for _, o := range c.Sender.Incomplete(nil) {

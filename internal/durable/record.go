@@ -178,14 +178,14 @@ func decodeExchange(v []byte) (exchange, error) {
 	return exchange{binary.BigEndian.Uint16(b), released &^ doubtfulBit, released&doubtfulBit != 0}, nil
 }
 
-// receivedKey names the record of an identifier in the session of a server.
-func receivedKey(server string, id uint16) []byte {
-	return binary.BigEndian.AppendUint16(append([]byte(keyReceived), ServerHash(server)...), id)
+// receivedKey names the record of an identifier in the session s.
+func receivedKey(s session.SessionID, id uint16) []byte {
+	return binary.BigEndian.AppendUint16(append([]byte(keyReceived), SessionHash(s)...), id)
 }
 
-// ServerHash stands for the name of a server in keys.
-func ServerHash(server string) []byte {
-	return binary.BigEndian.AppendUint32(nil, crc32.Checksum([]byte(server), castagnoli))
+// SessionHash stands for a session in keys.
+func SessionHash(s session.SessionID) []byte {
+	return binary.BigEndian.AppendUint32(nil, crc32.Checksum([]byte(s.Server+"\x00"+s.ClientID), castagnoli))
 }
 
 // encodeReceived returns the record of a received message. With open its exchange is not

@@ -38,6 +38,7 @@ type Flags struct {
 	receiveMaximum, inflight uint16
 	maximumPacket            uint32
 	logging                  int
+	quiet                    bool
 	username, password       string
 	passwordFile             string
 	passwordCommand          string
@@ -87,7 +88,7 @@ func (f *Flags) addSession() {
 	f.set.VarP(&f.version, "mqtt-version", "V", "version of MQTT")
 	f.set.StringVarP(&f.clientID, "client-id", "i", "", "client `ID` (default: made by this program)")
 	f.set.BoolVarP(&f.resume, "resume", "c", false, "continue the session of --client-id, and leave it at the end")
-	f.set.VarP(&f.sessionExpiry, "session-expiry", "x", "how long the server keeps the session without a connection (5.0)")
+	f.set.VarP(&f.sessionExpiry, "session-expiry", "x", "how long the server keeps the session without a connection (5.0; default 24h with --resume)")
 	f.set.VarP(&f.keepAlive, "keep-alive", "k", "longest silence on the connection; 0 switches keep-alive off (default 1m)")
 	f.set.Var(&f.connectTimeout, "connect-timeout", "how long one attempt to connect may take (default 15s)")
 	f.set.BoolVar(&f.retry, "retry", false, "go on trying when the first connection fails")
@@ -95,6 +96,7 @@ func (f *Flags) addSession() {
 	f.set.Uint16Var(&f.receiveMaximum, "receive-maximum", 0, "number `N` of messages that the server may send without an acknowledgement (default 1024)")
 	f.set.Uint16VarP(&f.inflight, "inflight", "M", 0, "number `N` of messages that may be sent without an acknowledgement (default 1024, before 5.0 20)")
 	f.set.Uint32Var(&f.maximumPacket, "max-packet-size", 0, "largest packet accepted, in `BYTES` (default 256 MiB)")
+	f.set.BoolVar(&f.quiet, "quiet", false, "say nothing on standard error but why the command failed")
 	f.set.CountVarP(&f.logging, "debug", "d", "log what happens to the connection; twice: every packet, without payloads")
 }
 

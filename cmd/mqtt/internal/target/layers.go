@@ -119,7 +119,7 @@ func (f *Flags) keepCredentialsAtHome(env *layer, given map[string]bool) {
 		}
 	}
 	if left != nil {
-		f.note("%s in the environment belong to the server there, and are not sent to another", strings.Join(left, ", "))
+		f.Note("%s in the environment belong to the server there, and are not sent to another", strings.Join(left, ", "))
 	}
 }
 
@@ -131,7 +131,16 @@ func hostOf(server string) string {
 	return u.Hostname()
 }
 
-// note tells the user something on standard error.
-func (f *Flags) note(format string, args ...any) {
-	fmt.Fprintf(f.cmd.ErrOrStderr(), "mqtt: "+format+"\n", args...)
+// Note tells the user something on standard error, unless --quiet is set.
+func (f *Flags) Note(format string, args ...any) {
+	if !f.quiet {
+		fmt.Fprintf(f.cmd.ErrOrStderr(), "mqtt: "+format+"\n", args...)
+	}
+}
+
+// Debug logs what a command does, with --debug.
+func (f *Flags) Debug(message string, args ...any) {
+	if logger := f.logger(); logger != nil {
+		logger.Debug(message, args...)
+	}
 }

@@ -131,7 +131,7 @@ func texts(v any) ([]string, error) {
 // warnIfReadable warns of a password that others can read.
 func (f *Flags) warnIfReadable(path string) {
 	if info, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && info.Mode()&0o044 != 0 {
-		f.note("%s has a password and can be read by other users; use chmod 600, or password-file", path)
+		f.Note("%s has a password and can be read by other users; use chmod 600, or password-file", path)
 	}
 }
 

@@ -24,6 +24,8 @@ import (
 type Target struct {
 	Server string
 	Config mqtt.Config
+	// Notes is told when the connection is lost and found again. If nil, nothing is.
+	Notes func(format string, args ...any)
 }
 
 // Connect connects and gives the error its exit code.
@@ -31,6 +33,9 @@ func (t *Target) Connect(ctx context.Context) (*mqtt.Client, error) {
 	client, err := mqtt.Connect(ctx, t.Server, t.Config)
 	switch {
 	case err == nil:
+		if t.Notes != nil {
+			go t.watch(client)
+		}
 		return client, nil
 	case ctx.Err() != nil:
 		// What ended the wait decides, not what the last attempt has met.
@@ -39,6 +44,21 @@ func (t *Target) Connect(ctx context.Context) (*mqtt.Client, error) {
 		return nil, exit.With(exit.Usage, err)
 	}
 	return nil, exit.With(exit.Connection, err)
+}
+
+// watch tells what happens to the connection, until the client ends.
+func (t *Target) watch(client *mqtt.Client) {
+	lost := false
+	for event := range client.Watch(context.Background()) {
+		switch {
+		case event.State == mqtt.Reconnecting && !lost:
+			lost = true
+			t.Notes("connection lost: %v; trying again", event.Err)
+		case event.State == mqtt.Connected && lost:
+			lost = false
+			t.Notes("connected again")
+		}
+	}
 }
 
 // Target returns what the options say. It may ask for a password, and ctx ends that.
@@ -51,7 +71,7 @@ func (f *Flags) Target(ctx context.Context) (*Target, error) {
 
 // resolve turns the options as they are now into a Target.
 func (f *Flags) resolve(ctx context.Context) (*Target, error) {
-	t := &Target{Config: f.config()}
+	t := &Target{Config: f.config(), Notes: f.Note}
 	if err := f.setServer(t); err != nil {
 		return nil, err
 	}
@@ -96,7 +116,10 @@ func (f *Flags) config() mqtt.Config {
 		Resume: f.resume, SessionExpiry: time.Duration(f.sessionExpiry.Duration), KeepAlive: time.Duration(f.keepAlive.Duration),
 		ConnectTimeout: time.Duration(f.connectTimeout), RetryFirst: f.retry, UserProperties: f.properties,
 		ReceiveMaximum: f.receiveMaximum, Inflight: int(f.inflight), MaximumPacketSize: f.maximumPacket,
-		Proxy: f.proxy, LocalAddr: f.localAddr,
+		Proxy: f.proxy, LocalAddr: f.localAddr, Logger: f.logger(),
+	}
+	if f.resume && !f.sessionExpiry.Given {
+		cfg.SessionExpiry = 24 * time.Hour
 	}
 	// Zero means a default to the library, and none to the user.
 	if f.sessionExpiry.Given && cfg.SessionExpiry == 0 {
@@ -108,14 +131,19 @@ func (f *Flags) config() mqtt.Config {
 	if f.proxy == "environment" {
 		cfg.Proxy = mqtt.ProxyFromEnvironment
 	}
-	if f.logging > 0 {
-		level := slog.LevelDebug
-		if f.logging > 1 {
-			level = mqtt.LevelPacket
-		}
-		cfg.Logger = slog.New(slog.NewTextHandler(f.cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	}
 	return cfg
+}
+
+// logger returns where --debug logs to, or nil without it.
+func (f *Flags) logger() *slog.Logger {
+	if f.logging == 0 {
+		return nil
+	}
+	level := slog.LevelDebug
+	if f.logging > 1 {
+		level = mqtt.LevelPacket
+	}
+	return slog.New(slog.NewTextHandler(f.cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 }
 
 func (f *Flags) setServer(t *Target) error {
@@ -161,7 +189,7 @@ func (f *Flags) setTLS(cfg *mqtt.Config) error {
 	}
 	cfg.TLS = &tls.Config{ServerName: f.serverName, InsecureSkipVerify: f.insecure, NextProtos: f.alpn}
 	if f.insecure {
-		f.note("--insecure: the server's certificate is not checked, anybody could have answered")
+		f.Note("--insecure: the server's certificate is not checked, anybody could have answered")
 	}
 	if f.ca != "" {
 		pem, err := os.ReadFile(f.ca)

@@ -601,3 +601,15 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+func TestMuxAllocatesOneContextAtMost(t *testing.T) {
+	calls := 0
+	mux := muxOf(t, 100, &calls)
+	m, ctx := &mqtt.Message{Topic: "devices/7/kind50"}, t.Context()
+	require.Equal(t, 1.0, testing.AllocsPerRun(100, func() { mux.Handle(ctx, m) }))
+	require.Positive(t, calls)
+	mux, err := mqtt.NewMux(mqtt.MuxHandler{Pattern: "devices/+/up", Handle: nothing}, mqtt.MuxHandler{Pattern: "b", Handle: nothing})
+	require.NoError(t, err)
+	m.Topic = "devices/7/up"
+	require.Zero(t, testing.AllocsPerRun(100, func() { mux.Handle(ctx, m) }))
+}

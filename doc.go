@@ -24,6 +24,7 @@
 //     [Subscription.Handle]; [Client.Handle] also subscribes and unsubscribes.
 //   - To refuse a message, with a reason: [Message.Refuse], or a [Refusal] that the
 //     function returns.
+//   - One function for each kind of topic, devices/{id}/up for example: [NewMux].
 //   - To connect: [Connect] returns when there is a connection, [Start] at once.
 //   - To publish: [Client.Publish] returns when the server has the message,
 //     [Client.PublishAsync] at once; [Client.Flush] waits for all.

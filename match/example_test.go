@@ -138,3 +138,20 @@ func ExampleValues_List() {
 	fmt.Println(to.Topic(values.List()...))
 	// Output: sites/north/pump/3 <nil>
 }
+
+func ExampleCovers() {
+	fmt.Println(match.Covers("devices/#", "devices/+/up"))
+	fmt.Println(match.Covers("devices/+", "devices/+/up"))
+	// Output:
+	// true
+	// false
+}
+
+func ExampleOverlap() {
+	// Both match devices/7/up.
+	fmt.Println(match.Overlap("devices/7/+", "devices/+/up"))
+	fmt.Println(match.Overlap("devices/+", "devices/+/up"))
+	// Output:
+	// true
+	// false
+}

@@ -144,3 +144,53 @@ func publishRetained(t *testing.T, client *mqtt.Client, topic string) {
 	m := &mqtt.Message{Topic: topic, Payload: []byte("retained"), QoS: mqtt.AtLeastOnce, Retain: true}
 	require.NoError(t, client.PublishMessage(testContext(t), m))
 }
+
+// Mosquitto sends a message once for each filter that it matches. Those of a Mux do not
+// overlap, so each message is handled once.
+func TestMosquittoSendsAMuxEachMessageOnce(t *testing.T) {
+	server := startServer(t, mosquitto.Options{})
+	eachVersion(t, func(t *testing.T, v mqtt.Version) {
+		client := connectTo(t, server.URL(), mqtt.Config{Version: v})
+		var noted []string
+		last := make(chan struct{})
+		note := func(ctx context.Context, m *mqtt.Message) error {
+			values := mqtt.MuxValues(ctx)
+			noted = append(noted, fmt.Sprint(m.Topic, " ", int(m.QoS), " ", values.Pattern(), " ", values.List()))
+			if m.Topic == "mux/last" {
+				close(last)
+			}
+			return nil
+		}
+		mux, err := mqtt.NewMux(
+			mqtt.MuxHandler{Pattern: "mux/{all...}", Handle: note},
+			mqtt.MuxHandler{Pattern: "mux/{id}/up", QoS: mqtt.ExactlyOnce, Handle: note},
+			mqtt.MuxHandler{Pattern: "mux/7/{what}", QoS: mqtt.AtLeastOnce, Handle: note},
+		)
+		require.ErrorIs(t, err, mqtt.ErrInvalid, "the last two overlap at mux/7/up")
+		require.Nil(t, mux)
+		mux, err = mqtt.NewMux(
+			mqtt.MuxHandler{Pattern: "mux/{all...}", Handle: note},
+			mqtt.MuxHandler{Pattern: "mux/{id}/up", QoS: mqtt.ExactlyOnce, Handle: note},
+			mqtt.MuxHandler{Pattern: "mux/{id}/{what}", QoS: mqtt.AtLeastOnce, Handle: note},
+		)
+		require.NoError(t, err)
+		sub, err := client.SubscribeWith(testContext(t), mqtt.SubscribeOptions{Filters: mux.Filters()})
+		require.NoError(t, err)
+		var handling errgroup.Group
+		ctx, cancel := context.WithCancel(testContext(t))
+		handling.Go(func() error { return sub.Handle(ctx, mux.Handle) })
+		for _, topic := range []string{"mux/7/up", "mux/7/down", "mux", "mux/a/b/c", "mux/last"} {
+			publish(t, client, topic, "x", mqtt.ExactlyOnce)
+		}
+		<-last
+		cancel()
+		require.ErrorIs(t, handling.Wait(), context.Canceled)
+		require.Equal(t, []string{
+			"mux/7/up 2 mux/{id}/up [7]",
+			"mux/7/down 2 mux/{id}/{what} [7 down]",
+			"mux 2 mux/{all...} []",
+			"mux/a/b/c 2 mux/{all...} [a/b/c]",
+			"mux/last 2 mux/{all...} [last]",
+		}, noted)
+	})
+}

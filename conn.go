@@ -28,11 +28,13 @@ type conn struct {
 	leaving  error  // why we are leaving; the writer ends when all is written; guarded by engine.mu
 	clientID string // of CONNECT, or what the server has assigned
 	fleeting bool   // CONNECT asked for a session that ends with the connection
+	place    place
 	fallback error  // why it is not a connection of 5.0, with Auto
 	outbox   outbox // guarded by engine.mu
 	ping     ping   // guarded by engine.mu
 
 	start   time.Time
+	up      time.Duration // after start, when the server accepted it; 0: it has not
 	leaveBy atomic.Int64  // when a leaving connection has to be over, in nanoseconds since start; 0: not leaving
 	written atomic.Uint64 // bytes, in all
 }
@@ -80,7 +82,7 @@ type gatheredAcks interface {
 var errServerClosed = fmt.Errorf("server closed the connection: %w", io.EOF)
 
 func newConn(o connOptions, nc *transport.Conn, h hello) *conn {
-	k := &conn{connOptions: o, nc: nc, clientID: h.clientID, fleeting: h.sessionExpiry < 0, fallback: h.fallback, start: time.Now()}
+	k := &conn{connOptions: o, nc: nc, clientID: h.clientID, place: h.place, fleeting: h.sessionExpiry < 0, fallback: h.fallback, start: time.Now()}
 	k.reader = wire.NewReader((*arrivals)(k), h.version, o.maxPacketSize)
 	k.log = newPacketLog(o.logger, h.version)
 	hinted := nc.Poll(o.receiver.wakeConsumers)

@@ -99,9 +99,3 @@ func closedByPeer(err error) bool {
 func (k *conn) unanswered(err error) bool {
 	return k.written.Load() > 0 && k.nc.Silent() && !saidSomething(err) && !isFault(err) && !errors.Is(err, ErrAuthenticator)
 }
-
-// saidSomething reports whether err is what the server has said in a packet.
-func saidSomething(err error) bool {
-	_, said := errors.AsType[*ServerError](err)
-	return said
-}

@@ -16,9 +16,17 @@ import (
 type hello struct {
 	connectFields
 	version       Version
-	fallback      error         // why version is not 5.0, with Auto
-	server        string        // what has sessions of its own, see session.Client.ConnectTo
+	fallback      error  // why version is not 5.0, with Auto
+	server        string // what has sessions of its own, see session.Client.ConnectTo
+	place         place
 	authenticator Authenticator // nil: none
+}
+
+// place is where a connection leads.
+type place struct {
+	url     string // of the server, without what may be secret
+	address string // that was dialled
+	attempt int    // the number of the round
 }
 
 // errTooLate stands for the cause of a context that ended before CONNACK was taken.

@@ -185,4 +185,7 @@ func (k *conn) try(b []byte) int {
 func (k *conn) noteWritten(n int) {
 	k.written.Add(uint64(n))
 	k.traffic.sent.Add(uint64(n))
+	if n > 0 {
+		k.traffic.writes.Add(1)
+	}
 }

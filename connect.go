@@ -48,6 +48,8 @@ type connecting interface {
 	openConn(context.Context, *transport.Conn, hello) (*conn, error)
 	// setState tells of a state without a connection.
 	setState(Event)
+	// attemptFailed tells of an attempt that has failed.
+	attemptFailed(failedAttempt)
 	// endingCause returns why no connection is wanted any more; nil: one is.
 	endingCause() error
 	// atOnce returns a channel that has a token when the back-off is to be skipped.

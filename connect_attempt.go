@@ -14,6 +14,7 @@ import (
 // plan is a validated Attempt.
 type plan struct {
 	connectFields
+	number        int // of the round
 	server        server
 	header        http.Header
 	tls           *tls.Config
@@ -73,7 +74,11 @@ func (c *connector) plan(ctx context.Context, r round, t target) (*plan, error) 
 	}
 	c.restore(a)
 	p, err := a.plan(s, c.cfg)
-	if err == nil && !t.withhold {
+	if err != nil {
+		return nil, err
+	}
+	p.number = r.number
+	if !t.withhold {
 		p.authenticator = c.cfg.Authenticator
 	}
 	return p, err

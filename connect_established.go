@@ -39,18 +39,26 @@ func (c *Client) establishedLocked(k *conn) (pass func(), err error) {
 	c.conn, c.engine.outbox = k, &k.outbox
 	c.holds.serve(&k.outbox)
 	c.holds.handLocked(c.engine.Client)
-	c.counters.connections++
+	c.counters.established++
+	k.up = max(1, time.Since(k.start))
+	if event.Session == SessionLost {
+		c.counters.sessionsLost++
+	}
 	c.status = status{state: Connected}
 	c.watchers.tell(event) // before the next line wakes those who wait
 	c.reconnectNow.connectedLocked()
-	return func() { c.watchers.pass(event) }, nil
+	version := c.engine.Version()
+	return func() {
+		c.logEstablished(k, version, event)
+		c.watchers.pass(event)
+	}, nil
 }
 
 // continuedLocked does what follows from what became of the session, and returns the
 // event that says so.
 func (c *Client) continuedLocked() Event {
 	event := Event{State: Connected}
-	kind, first := c.engine.Continuity(), c.counters.connections == 0
+	kind, first := c.engine.Continuity(), c.counters.established == 0
 	switch {
 	case kind > session.Fresh:
 		event.Session = SessionResumed
@@ -77,6 +85,9 @@ func (c *Client) serverInfoLocked(k *conn) ServerInfo {
 	return ServerInfo{
 		Version:             c.engine.Version(),
 		Fallback:            k.fallback,
+		Server:              k.place.url,
+		Address:             k.place.address,
+		Since:               k.start.Add(k.up),
 		ClientID:            k.clientID,
 		SessionPresent:      ack.SessionPresent,
 		KeepAlive:           c.engine.KeepAlive(),
@@ -91,22 +102,26 @@ func (c *Client) serverInfoLocked(k *conn) ServerInfo {
 // forget ends the engine's part of connection k, which err ended, and reports whether a
 // packet of ours may be why.
 func (c *Client) forget(k *conn, err error) (fromPacket bool) {
-	cause := k.endedBy(err)
+	cause, secure, served := k.endedBy(err), k.nc.TLS(), false
 	c.holds.serve(nil)
 	c.engine.do(func(engine *session.Client) {
 		if c.conn == k {
 			c.status.last = new(c.serverInfoLocked(k))
+			c.status.last.TLS = secure
 		}
 		engine.WroteBytes(k.written.Load())
 		fromPacket = engine.MayAnswer(cause)
 		engine.LostBecause(cause, time.Now())
 		if c.conn == k {
 			c.conn, c.engine.outbox = nil, nil
-			c.counters.lost++
+			c.counters.outcome().ends.count(err)
+			served = true
 		}
 		k.outbox.endProgressLocked()
 	})
-	c.cfg.Logger.Info("mqtt connection ended", "client_id", c.cfg.ClientID, "cause", err)
+	if served {
+		c.logEnded(k, err)
+	}
 	return fromPacket
 }
 
@@ -120,6 +135,18 @@ func (c *Client) setState(e Event) {
 	c.watchers.tell(e)
 	c.engine.mu.Unlock()
 	c.watchers.pass(e)
-	c.cfg.Logger.Debug("mqtt client state", "client_id", c.cfg.ClientID, "state", e.State.String(),
-		"attempt", e.Attempt, "delay", e.Delay, "cause", e.Err)
+	if e.State == Reconnecting {
+		c.logger.Info("mqtt client waits to connect", "attempt", e.Attempt, "delay", e.Delay)
+	} else {
+		c.logger.Debug("mqtt client connects", "attempt", e.Attempt, "server", e.Server)
+	}
+}
+
+// attemptFailed counts and logs an attempt. Its error names no secrets.
+func (c *Client) attemptFailed(a failedAttempt) {
+	a.canceled = a.canceled || c.endingCause() != nil
+	c.engine.mu.Lock()
+	c.counters.outcome().attempts.count(a)
+	c.engine.mu.Unlock()
+	c.logger.Warn("mqtt attempt to connect failed", "attempt", a.number, "server", a.server, "cause", a.err)
 }

@@ -41,6 +41,7 @@ func (c *connector) tryRound(ctx context.Context, r round) (*conn, error) {
 			c.backoff.Connected(time.Now())
 			return k, nil
 		}
+		c.client.attemptFailed(failedAttempt{r.number, t.server.String(), err, p != nil, ctx.Err() != nil})
 		if asked, ok := redirection(err); ok && p != nil {
 			named, refused := c.follow(ctx, p.referrer(t), asked)
 			alone = alone && refused != nil
@@ -142,7 +143,7 @@ func (c *connector) tryAddresses(ctx context.Context, p *plan, e transport.Endpo
 	server := p.at(e)
 	known := c.versions.of(server)
 	chosen := c.versions.first(known)
-	k, err := c.handshake(ctx, nc, p, e, chosen)
+	k, err := c.handshake(ctx, nc, p, e, addr, chosen)
 	if err != nil {
 		if other, ok := c.versions.other(known, chosen, err); ok {
 			k, err = c.tryVersion(ctx, p, e, addr, other, err)
@@ -170,7 +171,7 @@ func (c *connector) tryVersion(ctx context.Context, p *plan, e transport.Endpoin
 	if otherErr != nil {
 		return nil, err
 	}
-	k, otherErr := c.handshake(ctx, nc, p, e, other)
+	k, otherErr := c.handshake(ctx, nc, p, e, addr, other)
 	if otherErr == nil {
 		return k, nil
 	}
@@ -188,12 +189,15 @@ func (e *transportError) Error() string { return e.err.Error() }
 func (e *transportError) Unwrap() error { return e.err }
 
 // handshake takes nc from the network connection to the MQTT connection.
-func (c *connector) handshake(ctx context.Context, nc *transport.Conn, p *plan, e transport.Endpoint, v versionChoice) (*conn, error) {
+func (c *connector) handshake(ctx context.Context, nc *transport.Conn, p *plan, e transport.Endpoint, addr string, v versionChoice) (*conn, error) {
 	up := transport.Upgrade{Server: p.server.Server, TLS: p.tls, Header: p.header, Subprotocols: subprotocols(v.version)}
 	if err := nc.Upgrade(ctx, e.Host, up); err != nil {
 		return nil, &transportError{because(ctx, err)}
 	}
-	h := hello{connectFields: p.connectFields, version: v.version, fallback: v.because, authenticator: p.authenticator}
+	h := hello{
+		connectFields: p.connectFields, version: v.version, fallback: v.because, authenticator: p.authenticator,
+		place: place{url: p.server.String(), address: addr, attempt: p.number},
+	}
 	if !c.cfg.SharedSessions {
 		h.server = e.Address // each server has a session of its own
 	}

@@ -20,16 +20,17 @@ type engine struct {
 	mu sync.Mutex // guards all below, and what says so elsewhere
 	*session.Client
 
-	refusing error    // why no more messages are taken, except for those that wait already; nil: they are
-	refused  progress // something has happened while refusing is set
-	ending   error    // why no more requests are taken; nil: they are
-	ended    error    // why nothing is sent any more; nil: it is
-	outbox   *outbox  // of the established connection; nil: there is none
-	queue    publishQueue
-	flushes  flushes
-	keeper   *keeper // nil: there is no Store
-	alarm    alarm
-	owed     []chan struct{} // closed when the server is owed nothing
+	refusing  error    // why no more messages are taken, except for those that wait already; nil: they are
+	refused   progress // something has happened while refusing is set
+	ending    error    // why no more requests are taken; nil: they are
+	ended     error    // why nothing is sent any more; nil: it is
+	outbox    *outbox  // of the established connection; nil: there is none
+	queue     publishQueue
+	published publishCounts
+	flushes   flushes
+	keeper    *keeper // nil: there is no Store
+	alarm     alarm
+	owed      []chan struct{} // closed when the server is owed nothing
 }
 
 // do calls f under the lock, and notifies the owners after unlocking. f must neither
@@ -134,6 +135,7 @@ func (e *engine) collectLocked(n *notices) {
 	n.left = e.Subscriptions.Left(n.left)
 	for _, o := range n.completed {
 		o.Owner.(outgoingOwner).completedLocked()
+		e.published.count(o, e.ended != nil)
 		if e.outbox != nil && o.Publish.QoS == AtMostOnce && o.Sent() {
 			e.outbox.tookLossyLocked(e.Pending() > 0)
 		}

@@ -147,6 +147,12 @@ func (e *argumentError) Error() string {
 
 func (e *argumentError) Unwrap() []error { return []error{ErrInvalid, e.err} }
 
+// saidSomething reports whether err is what the server has said in a packet.
+func saidSomething(err error) bool {
+	_, said := errors.AsType[*ServerError](err)
+	return said
+}
+
 // inner is an error of this package within another one, which says mqtt already.
 type inner struct{ err error }
 

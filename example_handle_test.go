@@ -30,7 +30,7 @@ func ExampleMessage_Refuse() {
 		}
 		break
 	}
-	fmt.Println("refused:", client.Stats().Rejected)
+	fmt.Println("refused:", client.Stats().Receive.Rejected)
 	// Output: refused: 1
 }
 

@@ -220,8 +220,8 @@ func ExampleClient_Stats() {
 		log.Fatal(err)
 	}
 	s := client.Stats()
-	fmt.Println(s.Connections, s.Published, s.Queued, s.Inflight)
-	// Output: 1 1 0 0
+	fmt.Println(s.Connections.Up, s.Publish.Accepted, s.Publish.Acknowledged, s.Publish.Queued, s.Publish.RoundTrips.Count)
+	// Output: 1 1 1 0 1
 }
 
 func ExampleClient_ServerInfo() {
@@ -230,8 +230,8 @@ func ExampleClient_ServerInfo() {
 	defer end()
 
 	info := client.ServerInfo()
-	fmt.Println(info.Version, info.KeepAlive, info.SessionPresent, info.Limits.NoShared)
-	// Output: 5.0 1m0s false false
+	fmt.Println(info.Server, info.Version, info.KeepAlive, info.SessionPresent, info.Limits.NoShared)
+	// Output: mqtt://localhost:1883 5.0 1m0s false false
 }
 
 func ExampleClient_Close() {
@@ -353,7 +353,7 @@ func ExampleConfig_packetLog() {
 	defer b.Close()
 	config.ClientID = "c1"
 	packetsOnly := func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == "client_id" {
+		if a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == "client_id" || a.Key == "lasted" {
 			return slog.Attr{}
 		}
 		return a
@@ -366,13 +366,14 @@ func ExampleConfig_packetLog() {
 	client.Publish(ctx, "t", []byte("secret"), mqtt.AtLeastOnce)
 	client.Close()
 	// Output:
-	// msg="mqtt client state" state=connecting attempt=1 delay=0s cause=<nil>
+	// msg="mqtt client connects" attempt=1 server=localhost:1883
 	// msg="mqtt packet sent" packet=CONNECT size=25 clean_start=true keep_alive=60 will=false
 	// msg="mqtt packet received" packet=CONNACK size=16 session_present=false reason="success (0x00)"
+	// msg="mqtt connection established" server=mqtt://localhost:1883 address=localhost:1883 version=5.0 session=new attempt=1
 	// msg="mqtt packet sent" packet=PUBLISH size=14 topic=t qos=1 payload=6 packet_id=1 dup=false
 	// msg="mqtt packet received" packet=PUBACK size=5 packet_id=1 reason="no matching subscribers (0x10)"
 	// msg="mqtt packet sent" packet=DISCONNECT size=9 reason="success (0x00)"
-	// msg="mqtt connection ended" cause="client closed"
+	// msg="mqtt connection ended" server=mqtt://localhost:1883 address=localhost:1883 cause="client closed"
 	// msg="mqtt client ended" cause="client closed"
 }
 
@@ -578,7 +579,7 @@ func ExampleClient_Reconnect() {
 	if err := client.Reconnect(ctx); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(client.State(), client.Stats().Connections)
+	fmt.Println(client.State(), client.Stats().Connections.Established)
 	// Output: connected 2
 }
 
@@ -711,7 +712,7 @@ func ExampleClient_Flush() {
 			log.Fatal(err)
 		}
 	}
-	fmt.Println(client.Flush(ctx), client.Stats().Inflight)
+	fmt.Println(client.Flush(ctx), client.Stats().Publish.Inflight)
 	// Output: <nil> 0
 }
 
@@ -790,7 +791,7 @@ func ExampleWhenFull() {
 		log.Fatal(err)
 	}
 	_, err = first.Wait(ctx)
-	fmt.Println(errors.Is(err, mqtt.ErrQueueFull), mqtt.NotSent(err), client.Stats().QueueDropped)
+	fmt.Println(errors.Is(err, mqtt.ErrQueueFull), mqtt.NotSent(err), client.Stats().Publish.Failed.QueueFull)
 	// Output: true true 1
 }
 

@@ -1,6 +1,10 @@
 package mqtt
 
-import "context"
+import (
+	"context"
+
+	"github.com/seed65a45251/mqtt/session"
+)
 
 // State returns what the client is doing now. It may change before the caller looks at
 // it. To act on a change use Watch; to publish, publish without asking.
@@ -13,14 +17,18 @@ func (c *Client) State() State {
 // ServerInfo returns what the last connection agreed on.
 func (c *Client) ServerInfo() ServerInfo {
 	c.engine.mu.Lock()
-	defer c.engine.mu.Unlock()
-	switch {
-	case c.conn != nil:
-		return c.serverInfoLocked(c.conn)
-	case c.status.last != nil:
-		return *c.status.last
+	k := c.conn
+	if k == nil {
+		defer c.engine.mu.Unlock()
+		if c.status.last != nil {
+			return *c.status.last
+		}
+		return ServerInfo{}
 	}
-	return ServerInfo{}
+	info := c.serverInfoLocked(k)
+	c.engine.mu.Unlock()
+	info.TLS = k.nc.TLS() // TLS has locks of its own
+	return info
 }
 
 // Stats returns the client's counters. It is cheap.
@@ -30,35 +38,58 @@ func (c *Client) Stats() Stats {
 	return s
 }
 
-func (c *Client) stats() Stats {
+func (c *Client) stats() (s Stats) {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
 	c.holds.handLocked(c.engine.Client)
-	s := Stats{
-		Connections:   c.counters.connections,
-		Lost:          c.counters.lost,
-		BytesSent:     c.counters.traffic.sent.Load(),
-		BytesReceived: c.counters.traffic.received.Load(),
-		Published:     c.counters.published,
-		QueueDropped:  c.engine.queue.dropped,
-		Received:      c.counters.traffic.messages.Load(),
-		Dropped:       c.counters.dropped.Load(),
-		Unclaimed:     c.counters.unclaimed.Load(),
-		Refused:       c.counters.refused.Load(),
-
-		StrayResponses: c.counters.stray.Load(),
-		Unanswered:     c.counters.unanswered.Load(),
-		Rejected:       c.counters.rejected.Load(),
-
-		Inflight:   c.engine.Sender.Inflight(),
-		Unfinished: c.engine.Receiver.Unfinished(),
+	engine, seen := c.engine.Counts(), c.counters.shown()
+	s.Connections = ConnectionStats{
+		Established:  c.counters.established,
+		SessionsLost: c.counters.sessionsLost,
+		Failed:       seen.attempts,
+		Ended:        seen.ends,
+		Ping:         engine.Ping,
 	}
-	s.Queued, s.QueuedBytes = c.engine.Sender.Queued()
-	waiting, bytes := c.keeper.waitingLocked()
-	s.Queued, s.QueuedBytes = s.Queued+waiting, s.QueuedBytes+bytes
-	s.Held = c.holds.total()
-	s.HeldUnclaimed = c.holds.held(&c.inbox.unclaimed.list)
+	if c.conn != nil {
+		s.Connections.Up = 1
+	}
+	s.Connections.Lost = s.Connections.Established - uint64(s.Connections.Up)
+	s.Traffic = TrafficStats{
+		BytesSent:       c.counters.traffic.sent.Load(),
+		BytesReceived:   c.counters.traffic.received.Load(),
+		PacketsSent:     engine.PacketsSent,
+		PacketsReceived: engine.PacketsReceived,
+		Writes:          c.counters.traffic.writes.Load(),
+	}
+	s.Publish = c.publishStatsLocked(&engine)
+	s.Receive = ReceiveStats{
+		Messages:      c.counters.traffic.messages.Load(),
+		Duplicates:    engine.Duplicates,
+		Dropped:       c.counters.dropped.show(),
+		Rejected:      c.counters.rejected.Load(),
+		Unfinished:    c.engine.Receiver.Unfinished(),
+		Held:          c.holds.total(),
+		HeldUnclaimed: c.holds.held(&c.inbox.unclaimed.list),
+	}
+	s.Request = RequestStats{Stray: c.counters.stray.Load(), Unanswered: c.counters.unanswered.Load()}
 	return s
+}
+
+func (c *Client) publishStatsLocked(engine *session.Counts) PublishStats {
+	p := PublishStats{
+		Accepted:     c.engine.published.accepted,
+		Acknowledged: c.engine.published.acknowledged,
+		Repeated:     engine.Repeated,
+		Retried:      engine.Retried,
+		Failed:       c.engine.published.shown(),
+		Inflight:     c.engine.Sender.Inflight(),
+		RoundTrips:   engine.Publish,
+	}
+	p.Failed.Lost += c.engine.Sender.Lost()
+	p.Queued, p.QueuedBytes = c.engine.Sender.Queued()
+	waiting, bytes := c.keeper.waitingLocked()
+	p.Queued, p.QueuedBytes = p.Queued+waiting, p.QueuedBytes+bytes
+	return p
 }
 
 // Watch returns a channel of what happens to the client from now on. The channel is

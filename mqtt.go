@@ -141,12 +141,12 @@ func (c *Client) end(err error) {
 	c.engine.mu.Unlock()
 	c.endKeeper()
 	c.engine.mu.Lock()
+	c.status.state, c.engine.ended = Closed, err
 	c.engine.flushes.fail(err)
 	c.keeper.failLocked(err)
 	c.engine.Sender.FailKept(err, &keptError{err})
 	c.engine.Subscriptions.Fail(err)
 	c.engine.collectLocked(&n)
-	c.status.state, c.engine.ended = Closed, err
 	c.engine.stopAlarmLocked()
 	c.engine.mu.Unlock()
 	c.cancel(err) // before anybody is told

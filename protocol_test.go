@@ -26,6 +26,9 @@ var aliased = map[string]reflect.Type{
 	"ServerError":    reflect.TypeFor[mqtt.ServerError](),
 	"LimitError":     reflect.TypeFor[mqtt.LimitError](),
 	"HTTPError":      reflect.TypeFor[mqtt.HTTPError](),
+
+	"RoundTrips":      reflect.TypeFor[mqtt.RoundTrips](),
+	"RoundTripBucket": reflect.TypeFor[mqtt.RoundTripBucket](),
 }
 
 // The documentation of an alias shows no field and no method of its type, so the

@@ -177,8 +177,8 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 			c.engine.queue.waiters.Leave(w) // it has its offer
 		}
 		ok, err := c.engine.queue.admit(c.engine.Sender, d.out.Publish.Topic, qos, size)
-		if err != nil && !wait {
-			c.dropNewLocked(d, err)
+		if err != nil {
+			c.dropNewLocked(d, err, wait)
 		}
 		if ok || err != nil {
 			var direct *conn
@@ -204,10 +204,18 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 }
 
 // dropNewLocked has PublishAsync accept d and drop it because of err, unless the policy is to
-// refuse it. It is refused, too, if its end could not be reported.
-func (c *Client) dropNewLocked(d *Delivery, err error) {
-	size := d.out.Publish.Cost()
-	if c.cfg.WhenFull.policy(d.out.Publish.QoS) == FullFail || d.failed != nil && !c.engine.queue.reports(1, size) {
+// refuse it. It is refused, too, if its end could not be reported. Publish, which waits,
+// refuses it in any case, and counts it where it is the one that the policy drops.
+func (c *Client) dropNewLocked(d *Delivery, err error, wait bool) {
+	policy := c.cfg.WhenFull.policy(d.out.Publish.QoS)
+	switch {
+	case policy == FullFail || wait && policy != FullDropNewest:
+		return
+	case d.failed != nil && !c.engine.queue.reports(1, d.out.Publish.Cost()):
+		return
+	}
+	c.engine.published.dropped()
+	if wait {
 		return
 	}
 	d.out.Complete(session.Result{Err: err})
@@ -253,6 +261,7 @@ func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
 	if withdrawn {
 		d.completed = true
 		d.out.Complete(session.Result{Err: cause})
+		c.engine.published.outcome().Canceled++
 		n.flushed = c.engine.flushes.count(nil, d.out.Seq())
 	} else {
 		c.engine.Sender.Own(&d.out)

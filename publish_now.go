@@ -21,7 +21,7 @@ func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 	wake := false
 	o := c.engine.outbox
 	if sent {
-		c.counters.published++
+		c.engine.published.accepted++
 		o.addedLossyLocked()
 		wake = o.needsWakeLocked()
 	}
@@ -54,7 +54,7 @@ func (c *Client) submitNow(d *Delivery, wait bool) error {
 			err = errMustWait
 			break
 		}
-		c.counters.published++
+		c.engine.published.accepted++
 		direct = c.directLocked(d, wait)
 	}
 	c.engine.unlock(&n)
@@ -73,7 +73,7 @@ func (c *Client) waitingLocked() bool {
 // submitLocked hands d to the engine, for which the queue has capacity. record goes to the
 // Store before; nil: d is not recorded.
 func (c *Client) submitLocked(d *Delivery, record []byte) {
-	c.counters.published++
+	c.engine.published.accepted++
 	if c.keeper != nil && (record != nil || c.keeper.behindLocked()) {
 		c.keeper.acceptLocked(d, record)
 		return

@@ -16,7 +16,6 @@ import (
 type publishQueue struct {
 	limits  queueLimits
 	waiters capacity.Waiters
-	dropped uint64                       // messages that a policy has dropped
 	waiting func() (messages, bytes int) // what else waits; nil: nothing does
 
 	waitingAtMostOnce func() (messages, bytes int) // what of it is at QoS 0; nil: that does not matter
@@ -54,19 +53,15 @@ func (q *publishQueue) admit(s *session.Sender, topic string, qos QoS, size int)
 		if !q.reports(1, 0) {
 			break
 		}
-		dropped := s.DropOldest(qos > AtMostOnce, q.without(s, qos, size), ErrQueueFull)
-		q.dropped += uint64(dropped)
-		if dropped > 0 {
+		if s.DropOldest(qos > AtMostOnce, q.without(s, qos, size), ErrQueueFull) > 0 {
 			return true, nil
 		}
-	case FullDropNewest:
-		q.dropped++
 	}
 	return false, ErrQueueFull
 }
 
 // errSuperseded ends a message that FullKeepLatest drops.
-var errSuperseded = fmt.Errorf("a later message of the topic has its place: %w", ErrQueueFull)
+var errSuperseded = fmt.Errorf("%w: %w", session.ErrSuperseded, ErrQueueFull)
 
 func (q *publishQueue) keepLatest(s *session.Sender, topic string, qos QoS, size int) (ok bool, err error) {
 	enough := q.without(s, qos, size)
@@ -74,9 +69,7 @@ func (q *publishQueue) keepLatest(s *session.Sender, topic string, qos QoS, size
 		fits := enough
 		enough = func(messages, bytes int) bool { return messages == 0 && fits(0, 0) }
 	}
-	dropped, ok := s.KeepLatest(qos > AtMostOnce, topic, enough, errSuperseded)
-	q.dropped += uint64(dropped)
-	if !ok {
+	if _, ok = s.KeepLatest(qos > AtMostOnce, topic, enough, errSuperseded); !ok {
 		return false, ErrQueueFull
 	}
 	return true, nil

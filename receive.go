@@ -240,7 +240,7 @@ func (d *receiver) wakeConsumers() {
 // tells those who watch and the Subscriptions they were for.
 func (d *receiver) tellRefused(list []session.Refused) {
 	b := d.inbox
-	b.counters.refused.Add(uint64(len(list)))
+	b.counters.dropped.refused.Add(uint64(len(list)))
 	for _, r := range list {
 		b.router.mu.Lock()
 		subs := b.router.findLocked(nil, &wire.Publish{Topic: r.Topic})

@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -176,7 +175,7 @@ func newInbox() *inbox {
 func registered(t *testing.T, b *inbox, k kind) *Subscription {
 	t.Helper()
 	s := &Subscription{inbox: b, kind: k, options: SubscribeOptions{Filters: []Filter{{Filter: "t"}}}}
-	s.queue.init(&s.options, new(atomic.Uint64))
+	s.queue.init(&s.options, new(dropped))
 	require.NoError(t, b.add(s))
 	return s
 }

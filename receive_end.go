@@ -75,6 +75,7 @@ func (b *inbox) abandon(items []item) {
 	for _, m := range items {
 		if m.QoS == AtMostOnce {
 			b.lost.Add(1)
+			b.counters.dropped.ended.Add(1)
 		}
 	}
 	releaseAll(items)

@@ -166,7 +166,7 @@ func (b *inbox) dropUnwanted(unwanted []*Message) {
 	if len(unwanted) == 0 {
 		return
 	}
-	b.counters.unclaimed.Add(uint64(len(unwanted)))
+	b.counters.dropped.unclaimed.Add(uint64(len(unwanted)))
 	for _, m := range unwanted {
 		m.acknowledger.acknowledge(Success)
 	}

@@ -70,12 +70,12 @@ type queue struct {
 	lossy   load // QoS 0 messages in the queue
 	firm    load // QoS 1 and 2 messages in the queue
 	dropped uint64
-	total   *atomic.Uint64 // dropped by all queues of the client
-	losing  bool           // the last QoS 0 message was dropped: an episode is reported once
-	closed  error          // why nothing comes out any more
-	final   error          // why nothing is added any more, and why it closes when it is empty; nil: messages are added
-	isCut   bool           // cut is closed
-	kept    bool           // closed, but what comes back stays for cutOff to return
+	all     *dropped // by all queues of the client
+	losing  bool     // the last QoS 0 message was dropped: an episode is reported once
+	closed  error    // why nothing comes out any more
+	final   error    // why nothing is added any more, and why it closes when it is empty; nil: messages are added
+	isCut   bool     // cut is closed
+	kept    bool     // closed, but what comes back stays for cutOff to return
 
 	consumers []*consumer
 	out       int    // messages that consumers have
@@ -106,8 +106,8 @@ func (l *load) add(bytes int) { l.messages++; l.bytes += bytes }
 
 func (l *load) remove(bytes int) { l.messages--; l.bytes -= bytes }
 
-func (q *queue) init(o *SubscribeOptions, dropped *atomic.Uint64) {
-	q.total = dropped
+func (q *queue) init(o *SubscribeOptions, all *dropped) {
+	q.all = all
 	q.maxMessages = cmp.Or(o.BufferMessages, 4096)
 	q.maxBytes = cmp.Or(o.BufferBytes, 16<<20)
 	q.overflow = o.Overflow
@@ -227,7 +227,7 @@ func (q *queue) addLocked(m item) pushed {
 			result = pushEpisode
 		}
 		if q.overflow != DropOldest {
-			q.dropLocked(m)
+			q.dropLocked(m, &q.all.newest)
 			return result
 		}
 		q.dropOldestLocked(m.size)
@@ -252,7 +252,7 @@ func (q *queue) dropOldestLocked(size int) {
 		case m.QoS > AtMostOnce:
 			i++
 		case i == q.head:
-			q.dropLocked(q.shiftLocked())
+			q.dropLocked(q.shiftLocked(), &q.all.oldest)
 			i = q.head
 		default:
 			// Those before it move up: they are few, those behind it may be many.
@@ -261,16 +261,16 @@ func (q *queue) dropOldestLocked(size int) {
 			q.head++
 			i++
 			q.lossy.remove(m.size)
-			q.dropLocked(m)
+			q.dropLocked(m, &q.all.oldest)
 			i -= q.tidyLocked()
 		}
 	}
 }
 
-// dropLocked counts a message that is lost.
-func (q *queue) dropLocked(m item) {
+// dropLocked counts a message that is lost, also among all that are lost in the same way.
+func (q *queue) dropLocked(m item, all *atomic.Uint64) {
 	q.dropped++
-	q.total.Add(1)
+	all.Add(1)
 	m.lease.release(1)
 }
 
@@ -279,7 +279,7 @@ func (q *queue) dropLocked(m item) {
 func (q *queue) giveUp(m item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.dropLocked(m)
+	q.dropLocked(m, &q.all.ended)
 }
 
 // shiftLocked takes out the head, and keeps the slice from growing forever.
@@ -432,7 +432,7 @@ func (q *queue) countLost() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.dropped++
-	q.total.Add(1)
+	q.all.noSession.Add(1)
 }
 
 // lost returns how many messages were dropped.

@@ -239,6 +239,7 @@ func (l *Link) appendPlain(p *wire.Publish) error {
 	}
 	if err == nil {
 		l.buf = b
+		l.packets++
 	}
 	return err
 }
@@ -258,6 +259,7 @@ func (l *Link) appendAliased(p *wire.Publish) error {
 		return l.appendPlain(p) // with the alias it may be three bytes too large
 	}
 	l.buf = b
+	l.packets++
 	if !known {
 		a.set(alias, p.Topic)
 	}

@@ -31,8 +31,10 @@ type Client struct {
 	settings   ClientSettings
 	received   []Received
 	scratch    scratch
-	excess     int   // see AllowExcess
-	fault      error // why the engine ended the connection; nil if it did not
+	excess     int    // see AllowExcess
+	fault      error  // why the engine ended the connection; nil if it did not
+	packets    uint64 // received on all connections
+	pings      pings
 
 	authentication authentication
 	refusals       refusals
@@ -120,7 +122,7 @@ func (c *Client) ConnectTo(server string, v wire.Version, p *wire.Connect, now t
 	c.continuity.beginConnection(SessionID{server, p.ClientID}, p.CleanStart)
 	c.noteContinuity()
 	// The link opens with CONNACK, which says what the server allows.
-	c.link = Link{Version: v, Limits: NoLimits()}
+	c.link = Link{Version: v, Limits: NoLimits(), packets: c.link.packets}
 	c.link.account.on = true
 	c.fault = nil
 	c.refusals.beginConnection()
@@ -138,6 +140,11 @@ func (c *Client) ConnectTo(server string, v wire.Version, p *wire.Connect, now t
 // [*wire.Error] or [*ServerError]. A DISCONNECT that tells the server why, if
 // it is owed one, then waits in Take.
 func (c *Client) Handle(h wire.Header, body []byte, now time.Time) error {
+	c.packets++
+	return c.handleCounted(h, body, now)
+}
+
+func (c *Client) handleCounted(h wire.Header, body []byte, now time.Time) error {
 	err := c.handle(h, body, now)
 	if err != nil {
 		c.fail(err)
@@ -159,6 +166,7 @@ func (c *Client) HandleBuffered(r *wire.Reader, now time.Time) error {
 			return err
 		}
 		if h.Type == wire.TypePublish && c.phase == connected {
+			c.packets++
 			if err = c.handlePublish(h, body); err != nil {
 				c.fail(err)
 			}
@@ -211,7 +219,9 @@ func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 	b := c.link.takeBefore(o, spare)
 	if c.link.pinged {
 		c.keepAlive.taken()
+		c.pings.writing(now)
 	}
+	c.Sender.counts.writing(now)
 	c.Sender.Pump(now)
 	return b
 }
@@ -263,16 +273,9 @@ func (c *Client) Deadline() time.Time {
 	due := c.Sender.Deadline()
 	if c.phase == connected {
 		due = earlier(earlier(due, c.keepAlive.deadline()), c.Sender.suspicion.until)
+		due = earlier(due, c.pingDue())
 	}
 	return due
-}
-
-// earlier returns the earlier of two times, of which zero means never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // Tick does what is due at time now. ErrKeepAlive ends the connection.
@@ -295,6 +298,7 @@ func (c *Client) Tick(now time.Time) error {
 	if send {
 		c.link.appendPing()
 	}
+	c.sendPing(now)
 	if err != nil {
 		c.shut()
 	}

@@ -17,6 +17,7 @@ type Batch struct {
 	received []Received // the messages of all PUBLISHes, in order
 	arrivals []arrival  // the other packets, and PUBLISHes that need a closer look
 	err      error      // the reader's error, which comes after the packets
+	packets  int        // in all
 }
 
 // arrival is a packet other than PUBLISH, or a PUBLISH that needs a closer look.
@@ -74,6 +75,7 @@ func (b *Batch) Decode(d *Decoder, r *wire.Reader) bool {
 			b.decode(d, h, body)
 		}
 	}
+	b.packets = n
 	return n > 0 || b.err != nil
 }
 
@@ -113,7 +115,7 @@ func (b *Batch) Received() []Received { return b.received }
 func (b *Batch) Recycle() {
 	clear(b.arrivals)
 	clear(b.received)
-	b.arrivals, b.received, b.err = b.arrivals[:0], b.received[:0], nil
+	b.arrivals, b.received, b.err, b.packets = b.arrivals[:0], b.received[:0], nil, 0
 }
 
 // HandleBatch handles the packets of b, which follow CONNACK, one after the other. It
@@ -122,6 +124,7 @@ func (b *Batch) Recycle() {
 func (c *Client) HandleBatch(b *Batch, now time.Time) (err error) {
 	c.keepAlive.alive(now)
 	c.Sender.now = now
+	c.packets += uint64(b.packets)
 	next, kept := 0, 0
 	for i := 0; err == nil && (i < len(b.arrivals) || next < len(b.received)); {
 		var a *arrival
@@ -154,7 +157,7 @@ func (c *Client) HandleBatch(b *Batch, now time.Time) (err error) {
 // handleArrival handles a packet that is not a plain PUBLISH.
 func (c *Client) handleArrival(a *arrival, now time.Time) error {
 	if a.packet == nil && a.err == nil || c.phase != connected {
-		return c.Handle(a.header, a.body, now)
+		return c.handleCounted(a.header, a.body, now)
 	}
 	err := c.checkSize(a.header)
 	if err == nil {

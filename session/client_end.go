@@ -78,6 +78,7 @@ func (c *Client) LostBecause(cause error, now time.Time) {
 	c.Receiver.Stop()
 	c.Subscriptions.stop()
 	c.endRequests()
+	c.endPings(ErrConnectionLost)
 	c.endAuthentication(ErrConnectionLost)
 	c.connack = nil
 }

@@ -135,7 +135,8 @@ func (c *Client) takePacket(packet wire.Packet) error {
 		}
 		return c.takeRequestAnswer(t, p.PacketID, p.ReasonCodes, p.ReasonString, p.UserProperties)
 	case *wire.Pingresp:
-		return nil // it is a sign of life, as any packet is
+		c.takePingresp(c.Sender.now)
+		return nil
 	case *wire.Disconnect:
 		return &ServerError{Packet: t, ReasonCode: p.ReasonCode, ReasonString: p.ReasonString,
 			ServerReference: p.ServerReference, UserProperties: p.UserProperties}

@@ -24,6 +24,9 @@ var (
 	// server did not continue the session, if [ClientSettings.FailLost] is set. It is
 	// not known whether the server has passed the message on.
 	ErrSessionLost = errors.New("session lost before the message was acknowledged")
+	// ErrSuperseded ends a message that was never sent, or that the server refused for now,
+	// because a later one of its topic takes its place. The error also wraps the refusal.
+	ErrSuperseded = errors.New("a later message of the topic has its place")
 	// ErrKeepAlive says that the server did not answer a PINGREQ in time.
 	ErrKeepAlive = errors.New("server does not answer PINGREQ")
 )

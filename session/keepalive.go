@@ -47,6 +47,17 @@ func (k *keepAlive) alive(now time.Time) {
 	}
 }
 
+// begin notes that a PINGREQ is queued at now.
+func (k *keepAlive) begin(now time.Time) { k.ping, k.pinged = pingQueued, now }
+
+// answered notes that PINGRESP came. alive has not seen it for an answer where the writer
+// took its time.
+func (k *keepAlive) answered() {
+	if k.ping >= pingTaken {
+		k.ping = pingNone
+	}
+}
+
 func (k *keepAlive) taken() {
 	if k.ping == pingQueued {
 		k.ping = pingTaken
@@ -96,6 +107,14 @@ func (k *keepAlive) tick(now time.Time) (send bool, err error) {
 		k.pinged = now
 		return false, nil
 	}
-	k.ping, k.pinged = pingQueued, now
+	k.begin(now)
 	return true, nil
+}
+
+// earlier returns the earlier of two times, of which zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -18,6 +18,7 @@ type Link struct {
 	pinged  bool // the bytes of the last Take have one
 	stream  stream
 	aliases *topicAliases // of the messages that we send; nil: none are used
+	packets uint64        // appended on all connections
 
 	account      account
 	holdQoS0     bool // a suspect is under way or about to be: QoS 0 messages wait
@@ -34,7 +35,7 @@ func (l *Link) Open(v wire.Version, limits Limits) {
 func (l *Link) Shut() { l.open = false }
 
 // Close ends the connection and drops the bytes that were not written.
-func (l *Link) Close() { *l = Link{} }
+func (l *Link) Close() { *l = Link{packets: l.packets} }
 
 // Pending returns how many bytes wait to be written.
 func (l *Link) Pending() int { return len(l.buf) + len(l.stream.rest) + len(l.stream.behind) }
@@ -79,6 +80,7 @@ func (l *Link) appendTo(end *[]byte, p wire.Packet) error {
 		return err
 	}
 	*end = b
+	l.packets++
 	return nil
 }
 
@@ -102,10 +104,11 @@ func (l *Link) appendPing() {
 	l.appendChecked((*wire.Pingreq)(nil))
 }
 
-// appendPing appends a PINGREQ and notes where it is.
+// appendChecked appends a packet that fits every limit and cannot be malformed.
 func (l *Link) appendChecked(p wire.Packet) {
 	end := l.tail()
 	*end, _ = p.Append(*end, l.Version)
+	l.packets++
 }
 
 // position returns where the next packet begins.

@@ -18,6 +18,7 @@ func (l *Link) puback(id uint16, code wire.ReasonCode, text string) {
 		}
 	}
 	*end, _ = p.Append(*end, l.Version)
+	l.packets++
 }
 
 func (l *Link) pubrec(id uint16, code wire.ReasonCode, text string) {
@@ -30,18 +31,21 @@ func (l *Link) pubrec(id uint16, code wire.ReasonCode, text string) {
 		}
 	}
 	*end, _ = p.Append(*end, l.Version)
+	l.packets++
 }
 
 func (l *Link) pubrel(id uint16, code wire.ReasonCode) {
 	p := wire.Pubrel{PacketID: id, ReasonCode: code}
 	end := l.tail()
 	*end, _ = p.Append(*end, l.Version)
+	l.packets++
 }
 
 func (l *Link) pubcomp(id uint16, code wire.ReasonCode) {
 	p := wire.Pubcomp{PacketID: id, ReasonCode: code}
 	end := l.tail()
 	*end, _ = p.Append(*end, l.Version)
+	l.packets++
 }
 
 // unholdQoS0 lets QoS 0 messages go out again.

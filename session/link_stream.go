@@ -39,6 +39,7 @@ func (l *Link) beginStream(o *Outgoing) error {
 		return err
 	}
 	l.buf = b
+	l.packets++
 	l.stream = stream{rest: o.Publish.Payload, owner: o}
 	return nil
 }

@@ -62,6 +62,14 @@ func (o *Outgoing) Queued() bool { return o.state == outgoingQueued }
 // the peer cannot have seen it.
 func (o *Outgoing) Sent() bool { return o.sent }
 
+// Err is the Err of Result.
+func (o *Outgoing) Err() error {
+	if o.result == nil {
+		return nil
+	}
+	return o.result.Err
+}
+
 // Result returns how the exchange ended, once the message is completed.
 func (o *Outgoing) Result() Result {
 	if o.result == nil {

@@ -27,6 +27,8 @@ type Receiver struct {
 	journal Journal         // see ClientSettings.Journal
 	numbers exchangeNumbers // with a journal
 
+	duplicates uint64 // messages that were there before
+
 	unordered bool // answers do not wait for their turn; see ClientSettings.UnorderedAnswers
 }
 
@@ -121,6 +123,7 @@ func (r *Receiver) Publish(p *wire.Publish) (deliver bool, t Token, err error) {
 	if deliver {
 		in = r.take(p)
 	} else {
+		r.duplicates++
 		r.learnDigest(in, p)
 	}
 	in.epoch = r.epoch

@@ -46,7 +46,8 @@ type Sender struct {
 	retry       Retry         // see ClientSettings.Retry
 	retryFor    time.Duration // see ClientSettings.RetryFor
 	retries     *retries      // nil: no message waits because of a refusal
-	renewed     uint64        // messages up to this number may have been sent under another identifier
+	counts      senderCounts
+	renewed     uint64 // messages up to this number may have been sent under another identifier
 }
 
 // quota counts the open QoS 1 and 2 messages of one connection.
@@ -177,6 +178,7 @@ func (s *Sender) Stop(byPeer bool) {
 		}
 	}
 	s.suspicion.watch = watch{}
+	s.counts.sample = sample{}
 }
 
 // Lost returns how many QoS 0 messages went to connections that ended before they
@@ -284,6 +286,10 @@ func (s *Sender) publish(o *Outgoing) bool {
 		s.complete(o, Result{Err: err})
 		return true
 	}
+	if o.sent {
+		s.counts.repeated++
+	}
+	s.counts.take(o)
 	o.state = outgoingPublished
 	o.sent = true
 	s.published.push(o)
@@ -320,6 +326,10 @@ func (s *Sender) publishAgain(o *Outgoing) {
 		s.giveUp(o, err)
 		return
 	}
+	if o.Publish.Duplicate {
+		s.counts.repeated++
+	}
+	s.counts.take(o)
 	s.count(o)
 	s.markSent(o)
 }
@@ -405,6 +415,7 @@ func (s *Sender) complete(o *Outgoing, r Result) {
 		s.ids.freeMessage(o) // the message was never sent
 	}
 	s.clearUnanswered(o)
+	s.counts.drop(o)
 	if s.retries != nil {
 		s.retries.completed(s, o)
 	}

@@ -54,6 +54,7 @@ func (s *Sender) Pubrec(p *wire.Pubrec) error {
 	}
 	pending := s.suspicion.pending()
 	if o.state == outgoingPublished {
+		s.counts.answered(o, s.now)
 		if s.resend == o {
 			s.resend = o.next
 		}

@@ -19,7 +19,9 @@ func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
 	if s.link.aliases != nil {
 		err = s.link.appendAliased(p)
 	} else {
-		s.link.buf, err = p.Append(s.link.buf, s.link.Version)
+		if s.link.buf, err = p.Append(s.link.buf, s.link.Version); err == nil {
+			s.link.packets++
+		}
 	}
 	if err != nil {
 		return false, err
@@ -39,5 +41,6 @@ func (s *Sender) SendEncoded(b []byte) (sent bool, err error) {
 		return false, err
 	}
 	s.link.buf = append(s.link.buf, b...)
+	s.link.packets++
 	return true, nil
 }

@@ -41,6 +41,7 @@ type refusedMessage struct {
 // finishPublished ends the exchange of o, whose PUBLISH the server has answered with r. A
 // message that is refused for now goes back to the queue.
 func (s *Sender) finishPublished(o *Outgoing, r Result) {
+	s.counts.answered(o, s.now)
 	if r.Err == nil || !s.putBack(o, r) {
 		s.finish(o, &s.published, r)
 	}
@@ -64,6 +65,7 @@ func (s *Sender) putBack(o *Outgoing, r Result) bool {
 		return false
 	}
 	s.endExchange(o, &s.published)
+	s.counts.retried++
 	o.Publish.Duplicate, o.state = false, outgoingQueued
 	o.Complete(r) // what the server said, until it says something else
 	since := s.noteRefusal(o, certain, wait)
@@ -96,7 +98,7 @@ func (s *Sender) supersede(o *Outgoing, err error) bool {
 	if latest.seq > o.seq {
 		return false
 	}
-	s.drop(latest, err)
+	s.drop(latest, fmt.Errorf("%w: %w", ErrSuperseded, err))
 	return true
 }
 

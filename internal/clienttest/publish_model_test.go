@@ -113,7 +113,8 @@ func (q *plainQueue) publish(m *plainMessage) error {
 	} else if ok, refused := q.makeRoom(m); refused {
 		return mqtt.ErrQueueFull
 	} else if !ok {
-		q.fail(mqtt.ErrQueueFull, m)
+		q.accepted++
+		q.drop(m)
 		return nil
 	}
 	q.accepted++
@@ -133,8 +134,6 @@ func (q *plainQueue) makeRoom(m *plainMessage) (ok, refused bool) {
 	switch policy {
 	case mqtt.FullBlock, mqtt.FullFail:
 		return false, true
-	case mqtt.FullDropNewest:
-		q.dropped++
 	case mqtt.FullDropOldest:
 		all := q.ofClass(m.acked())
 		if len(all) == 0 || !q.fits(m, all...) {
@@ -374,9 +373,9 @@ func (w *queueWorld) look() {
 	}
 	w.all = slices.DeleteFunc(w.all, func(m *plainMessage) bool { return m.over })
 	messages, bytes := load(q.waiting)
-	stats := w.client.Stats()
+	p := w.client.Stats().Publish
 	require.Equal(t, []int{messages, bytes, len(q.flying), q.accepted, q.dropped},
-		[]int{stats.Queued, stats.QueuedBytes, stats.Inflight, int(stats.Published), int(stats.QueueDropped)})
+		[]int{p.Queued, p.QueuedBytes, p.Inflight, int(p.Accepted), int(p.Failed.QueueFull + p.Failed.Superseded)})
 }
 
 func TestTheQueueIsLikeASlice(t *testing.T) {

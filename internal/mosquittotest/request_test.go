@@ -59,8 +59,8 @@ func TestMosquittoCarriesManyRequests(t *testing.T) {
 		require.NoError(t, r.Wait())
 		require.Equal(t, fmt.Sprint("orders/new ", 100+i), string(r.Response.Payload))
 	}
-	require.Zero(t, client.Stats().StrayResponses)
-	require.Zero(t, service.Stats().Unanswered)
+	require.Zero(t, client.Stats().Request.Stray)
+	require.Zero(t, service.Stats().Request.Unanswered)
 }
 
 func TestMosquittoCarriesRequestsOnANamedTopic(t *testing.T) {

@@ -23,6 +23,7 @@ type Conn struct {
 
 	direct     bool           // the top is the bottom, and is a socket
 	websocket  *websocketConn // the top; nil: it is something else
+	secure     *tls.Conn      // that of Upgrade; nil: there is none
 	firstBytes firstBytes     // of the reader
 }
 
@@ -96,6 +97,14 @@ func (c *Conn) Taken() (bytes int64, known bool) { return c.bottom.Taken() }
 // GoesAway reports whether the server has closed the WebSocket for a reason of its own.
 func (c *Conn) GoesAway() bool { return c.websocket != nil && c.websocket.goesAway() }
 
+// TLS returns what the TLS of Upgrade has agreed on; nil: there is none.
+func (c *Conn) TLS() *tls.ConnectionState {
+	if c.secure == nil {
+		return nil
+	}
+	return new(c.secure.ConnectionState())
+}
+
 // Upgrade says what comes on top of a network connection.
 type Upgrade struct {
 	Server Server
@@ -119,7 +128,7 @@ func (c *Conn) Upgrade(ctx context.Context, host string, u Upgrade) error {
 		if err != nil {
 			return err
 		}
-		c.Conn = secure
+		c.Conn, c.secure = secure, secure
 	}
 	if u.Server.WebSocket {
 		ws, err := openWebSocket(ctx, c, u)

@@ -24,6 +24,15 @@ func (e *HTTPError) Error() string {
 	return fmt.Sprintf("%s %d %s", who, e.StatusCode, http.StatusText(e.StatusCode))
 }
 
+// TLSError says that there is no agreement on TLS, or no trust.
+type TLSError struct{ err error }
+
+// Error is that of the TLS handshake.
+func (e *TLSError) Error() string { return e.err.Error() }
+
+// Unwrap returns why.
+func (e *TLSError) Unwrap() error { return e.err }
+
 // ForeignError says that what answered does not speak MQTT.
 type ForeignError struct {
 	said, instead string

@@ -9,7 +9,7 @@ import (
 )
 
 // startTLS makes nc, which it takes over, a TLS connection to host.
-func startTLS(ctx context.Context, nc net.Conn, conf *tls.Config, host string) (net.Conn, error) {
+func startTLS(ctx context.Context, nc net.Conn, conf *tls.Config, host string) (*tls.Conn, error) {
 	conf = conf.Clone()
 	if conf.ServerName == "" {
 		conf.ServerName = zoneless(host)
@@ -22,6 +22,9 @@ func startTLS(ctx context.Context, nc net.Conn, conf *tls.Config, host string) (
 		nc.Close()
 		if _, other := errors.AsType[tls.RecordHeaderError](err); other {
 			err = fmt.Errorf("server does not speak TLS; did you mean a URL without it? %w", err)
+		}
+		if ctx.Err() == nil {
+			err = &TLSError{err}
 		}
 		return nil, err
 	}

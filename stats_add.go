@@ -1,0 +1,96 @@
+package mqtt
+
+// add adds what another client has counted. A test sees to it that no field is forgotten.
+func (s *Stats) add(o Stats) {
+	s.Connections.add(o.Connections)
+	s.Traffic.add(o.Traffic)
+	s.Publish.add(o.Publish)
+	s.Receive.add(o.Receive)
+	s.Request.Stray += o.Request.Stray
+	s.Request.Unanswered += o.Request.Unanswered
+}
+
+func (s *ConnectionStats) add(o ConnectionStats) {
+	s.Up += o.Up
+	s.Established += o.Established
+	s.Lost += o.Lost
+	s.SessionsLost += o.SessionsLost
+	s.Failed.add(o.Failed)
+	s.Ended.add(o.Ended)
+	s.Ping.Add(o.Ping)
+}
+
+func (f *FailedAttempts) add(o FailedAttempts) {
+	f.Refused = sumOf(f.Refused, o.Refused)
+	f.Protocol += o.Protocol
+	f.HTTP += o.HTTP
+	f.TLS += o.TLS
+	f.Canceled += o.Canceled
+	f.Local += o.Local
+	f.Timeout += o.Timeout
+	f.Network += o.Network
+}
+
+func (e *EndedConnections) add(o EndedConnections) {
+	e.Closed += o.Closed
+	e.Renewed += o.Renewed
+	e.Server = sumOf(e.Server, o.Server)
+	e.HungUp += o.HungUp
+	e.KeepAlive += o.KeepAlive
+	e.Protocol += o.Protocol
+	e.Local += o.Local
+	e.Network += o.Network
+}
+
+func (t *TrafficStats) add(o TrafficStats) {
+	t.BytesSent += o.BytesSent
+	t.BytesReceived += o.BytesReceived
+	t.PacketsSent += o.PacketsSent
+	t.PacketsReceived += o.PacketsReceived
+	t.Writes += o.Writes
+}
+
+func (p *PublishStats) add(o PublishStats) {
+	p.Accepted += o.Accepted
+	p.Acknowledged += o.Acknowledged
+	p.Repeated += o.Repeated
+	p.Retried += o.Retried
+	p.Failed.add(o.Failed)
+	p.Queued += o.Queued
+	p.QueuedBytes += o.QueuedBytes
+	p.Inflight += o.Inflight
+	p.RoundTrips.Add(o.RoundTrips)
+}
+
+func (f *FailedMessages) add(o FailedMessages) {
+	f.QueueFull += o.QueueFull
+	f.Superseded += o.Superseded
+	f.Expired += o.Expired
+	f.Refused += o.Refused
+	f.Limit += o.Limit
+	f.Undeliverable += o.Undeliverable
+	f.SessionLost += o.SessionLost
+	f.Store += o.Store
+	f.Canceled += o.Canceled
+	f.Lost += o.Lost
+	f.Closed += o.Closed
+}
+
+func (r *ReceiveStats) add(o ReceiveStats) {
+	r.Messages += o.Messages
+	r.Duplicates += o.Duplicates
+	r.Dropped.add(o.Dropped)
+	r.Rejected += o.Rejected
+	r.Unfinished += o.Unfinished
+	r.Held.add(o.Held)
+	r.HeldUnclaimed.add(o.HeldUnclaimed)
+}
+
+func (d *DroppedMessages) add(o DroppedMessages) {
+	d.Newest += o.Newest
+	d.Oldest += o.Oldest
+	d.Ended += o.Ended
+	d.NoSession += o.NoSession
+	d.Unclaimed += o.Unclaimed
+	d.Refused += o.Refused
+}

@@ -43,7 +43,7 @@ var permittedImports = map[string][]string{
 	"./broker/internal/wsconn":  {"./internal/line", "./internal/pipe", "./internal/pong", "github.com/coder/websocket"},
 	"./internal/...":            {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
 	"./internal/durable":        {"./store", "./session", "./wire"},
-	"./internal/transport":      {"./internal/line", "./internal/pong", "github.com/coder/websocket", "golang.org/x/net/proxy"},
+	"./internal/transport":      {"./internal/line", "./internal/pipe", "./internal/pong", "github.com/coder/websocket", "golang.org/x/net/proxy"},
 	"./internal/simulation":     {"./internal/durable", "./reconnect", "./session", "./store", "./wire"},
 	"./internal/mosquitto":      {"./internal/...", "github.com/stretchr/testify/require"},
 	"./internal/conversation":   {".", "./mqtttest", "./wire", "./store", "./internal/pipe", "github.com/coder/websocket", "github.com/stretchr/testify/require"},

@@ -1,6 +1,7 @@
 package line
 
 import (
+	"encoding/binary"
 	"syscall"
 	"unsafe"
 )
@@ -19,13 +20,12 @@ func arrived(nc syscall.Conn) (bytes int64, known bool) {
 	size := uint32(len(info))
 	var errno syscall.Errno
 	err = raw.Control(func(fd uintptr) {
-		_, _, errno = syscall.Syscall6(syscall.SYS_GETSOCKOPT, fd, syscall.IPPROTO_TCP, syscall.TCP_INFO,
-			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+		errno = getsockopt(fd, syscall.IPPROTO_TCP, syscall.TCP_INFO, unsafe.Pointer(&info), &size)
 	})
 	if err != nil || errno != 0 || int(size) < len(info) {
 		return -1, false
 	}
-	return *(*int64)(unsafe.Pointer(&info[bytesReceived])), true
+	return int64(binary.NativeEndian.Uint64(info[bytesReceived:])), true
 }
 
 // unread returns how many bytes the kernel holds that nobody has read.

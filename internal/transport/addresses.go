@@ -11,10 +11,10 @@ import (
 // name server is not to be trusted with our time.
 const maxAddresses = 16
 
-// Addresses returns where e can be dialled, in the order to try. A proxy and the
-// caller's function resolve names themselves.
+// Addresses returns where e can be dialled, in the order to try. A proxy, the
+// caller's function and a browser resolve names themselves.
 func (d *Dialer) Addresses(ctx context.Context, e Endpoint) ([]string, error) {
-	if d.options.Dial != nil || e.proxy != nil || e.network != "tcp" {
+	if d.options.Dial != nil || e.proxy != nil || e.network != "tcp" || inBrowser {
 		return []string{e.Address}, nil
 	}
 	host, port, err := net.SplitHostPort(e.Address)

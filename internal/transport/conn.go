@@ -117,6 +117,9 @@ type Upgrade struct {
 // Upgrade puts TLS and a WebSocket on c, as the URL of the server says. host is what the
 // certificate is checked against. When it fails, c is closed.
 func (c *Conn) Upgrade(ctx context.Context, host string, u Upgrade) error {
+	if done, err := c.openInBrowser(ctx, u); done || err != nil {
+		return err
+	}
 	if u.Server.TLS {
 		conf := u.TLS
 		if u.Server.WebSocket && conf.NextProtos == nil {

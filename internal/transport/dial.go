@@ -30,12 +30,12 @@ func (n *systemNetwork) DialContext(ctx context.Context, network, address string
 	return n.tcp.DialContext(ctx, network, address)
 }
 
-// plainNetwork is that of everybody who sets neither Resolver nor LocalAddr.
-var plainNetwork = &systemNetwork{Resolver: net.DefaultResolver}
+// plainResolver is the resolver of plainNetwork: tests replace net.DefaultResolver.
+var plainResolver = net.DefaultResolver
 
 // system follows Resolver and LocalAddr.
 func (o *Options) system() (Network, error) {
-	if o.Resolver == nil && o.LocalAddr == "" && net.DefaultResolver == plainNetwork.Resolver {
+	if inBrowser || o.Resolver == nil && o.LocalAddr == "" && net.DefaultResolver == plainResolver {
 		return plainNetwork, nil
 	}
 	n := &systemNetwork{Resolver: o.Resolver}

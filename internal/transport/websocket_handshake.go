@@ -1,18 +1,15 @@
+//go:build !js
+
 package transport
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -47,25 +44,6 @@ func openWebSocket(ctx context.Context, c *Conn, u Upgrade) (*websocketConn, err
 	return &websocketConn{ws: ws, frames: frames, pongs: pongs}, nil
 }
 
-// requestURL is the URL for the request line and the Host header.
-func (s *Server) requestURL() string {
-	text, host := "ws://", zoneless(s.Address)
-	if s.TLS {
-		text = "wss://"
-	}
-	if s.Unix {
-		host = "localhost"
-	} else if net.JoinHostPort(s.Host, s.port) == host {
-		// Signatures are made over the host without a port that goes without saying.
-		host = strings.TrimSuffix(host, ":"+s.port)
-	}
-	text += host + s.Path
-	if s.Query != "" {
-		text += "?" + s.Query
-	}
-	return text
-}
-
 // handshake is the transport of one HTTP request over a connection that exists.
 // net/http has none: it insists on dialling, and on goroutines of its own.
 type handshake struct {
@@ -73,12 +51,6 @@ type handshake struct {
 	offered []string // subprotocols
 	err     error    // better than what the library says
 }
-
-// maxResponse bounds the header of an HTTP response.
-const maxResponse = 64 << 10
-
-// maxQuoted bounds what an error says of it.
-const maxQuoted = 200
 
 func (h *handshake) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, early, err := exchange(r.Context(), h.frames.Conn, r, r.Write)
@@ -123,35 +95,4 @@ func (h *handshake) explain(ctx context.Context, err error) error {
 		err = e.Err
 	}
 	return fmt.Errorf("WebSocket handshake: %.200s", err.Error())
-}
-
-// exchange writes a request to nc and reads the header of the response. early is
-// what came behind it.
-func exchange(ctx context.Context, nc net.Conn, r *http.Request, write func(io.Writer) error) (_ *http.Response, early []byte, err error) {
-	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Now()) })
-	defer func() {
-		if !stop() || ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-	}()
-	var request bytes.Buffer
-	if err := write(&request); err != nil {
-		return nil, nil, err
-	}
-	if _, err := nc.Write(request.Bytes()); err != nil {
-		return nil, nil, err
-	}
-	limited := &io.LimitedReader{R: nc, N: maxResponse}
-	reader := bufio.NewReader(limited)
-	response, err := http.ReadResponse(reader, r)
-	if err != nil {
-		if text := err.Error(); limited.N == 0 {
-			err = fmt.Errorf("HTTP response of more than %d bytes", maxResponse)
-		} else if len(text) > maxQuoted {
-			err = errors.New(text[:maxQuoted]) // it quotes the response, which may be long
-		}
-		return nil, nil, err
-	}
-	early, _ = reader.Peek(reader.Buffered())
-	return response, early, nil
 }

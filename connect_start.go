@@ -22,7 +22,8 @@ import (
 // where ports, the path /mqtt and queries may be left out. A user and a password before
 // the host are those of MQTT. With mqtts+srv the certificate has to be for the domain,
 // because anyone could have put the target into DNS. A program that trusts its name
-// servers sets the ServerName of Config.TLS.
+// servers sets the ServerName of Config.TLS. In a browser (GOOS=js) there are only ws and
+// wss.
 //
 // ctx bounds only this first connection. The client then lives until Disconnect or
 // Close and reconnects by itself.

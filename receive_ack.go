@@ -18,9 +18,11 @@ import (
 // that has engine.mu, then gives all of due to the engine by handLocked. So mu is taken
 // inside engine.mu, never the other way round.
 type holds struct {
-	// answer acknowledges or refuses a message in the engine at once, under its lock. It
-	// is called without holds.mu. The error says why the server will not learn of it.
-	answer func(t session.Token, code ReasonCode, reason string) error
+	// answer ends a hold and acknowledges or refuses its message in the engine, both
+	// under the engine's lock: Disconnect, which waits for the end of holds, cannot come
+	// between. It is called without holds.mu. held says whether there was such a hold. The
+	// error says why the server will not learn of it.
+	answer func(id holdID, code ReasonCode, reason string) (held bool, err error)
 	start  time.Time
 	plain  origin     // of messages without a key
 	keys   *keySource // nil: there are none. It is set before the reader of a connection begins
@@ -45,7 +47,7 @@ type acknowledgement struct {
 // init makes h ready. answer answers a message at once. look is called,
 // without a lock and on a goroutine of its own, when a message may have been held for
 // stall.
-func (h *holds) init(answer func(session.Token, ReasonCode, string) error, stall time.Duration, look func()) {
+func (h *holds) init(answer func(holdID, ReasonCode, string) (bool, error), stall time.Duration, look func()) {
 	h.answer, h.start, h.plain.holds = answer, time.Now(), h
 	h.timer.after, h.timer.look = stall, look
 }
@@ -102,14 +104,18 @@ func (a acknowledger) acknowledgeNow() error {
 	if a.origin == nil {
 		return nil
 	}
-	h := a.origin.holds
+	_, err := a.origin.answer(a.holdID, Success, "")
+	return err
+}
+
+// endLocked ends a hold, if there is one. due is true once for each message: the caller
+// then has to answer token before it lets go of engine.mu, which is held.
+func (h *holds) endLocked(id holdID) (token session.Token, held, due bool) {
 	h.mu.Lock()
-	token, due := h.remove(a.holdID)
-	h.mu.Unlock()
-	if !due {
-		return nil
-	}
-	return h.answer(token, Success, "")
+	defer h.mu.Unlock()
+	held = h.has(id)
+	token, due = h.remove(id)
+	return token, held, due
 }
 
 // acknowledge ends the hold and leaves the acknowledgement to the writer. It takes only

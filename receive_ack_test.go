@@ -17,7 +17,7 @@ func received(t *testing.T, c *Client, n int, lists ...*holdList) (*session.Clie
 	engine := session.NewClient(session.ClientSettings{})
 	receiver := engine.Receiver
 	receiver.Start(false, 0, 0)
-	c.engine.Client, c.inbox.engine, c.holds.timer.stopped = engine, &c.engine, true
+	c.engine.Client, c.inbox.engine, c.inbox.holds, c.holds.timer.stopped = engine, &c.engine, &c.holds, true
 	c.holds.answer, c.holds.plain.holds = c.inbox.answer, &c.holds
 	var acks []acknowledger
 	h := &c.holds

@@ -56,18 +56,23 @@ type inboxSettings struct {
 	unclaimedExpired func()
 }
 
-// answer acknowledges or refuses a received message. The error says why the server will
-// not get the answer.
-func (b *inbox) answer(t session.Token, code ReasonCode, reason string) (err error) {
+// answer ends the hold on a received message, and acknowledges or refuses the message. The
+// error says why the server will not get the answer.
+func (b *inbox) answer(id holdID, code ReasonCode, reason string) (held bool, err error) {
 	b.engine.do(func(engine *session.Client) {
+		var t session.Token
+		var due bool
+		if t, held, due = b.holds.endLocked(id); !due {
+			return
+		}
 		if err = engine.Receiver.AckWithReason(t, code, reason); err == nil {
-			err = b.engine.ended // nothing is sent any more
+			err = b.engine.ending // nothing goes behind DISCONNECT
+		}
+		if err == nil && code.Failed() {
+			b.counters.rejected.Add(1)
 		}
 	})
-	if err == nil && code.Failed() {
-		b.counters.rejected.Add(1)
-	}
-	return err
+	return held, err
 }
 
 // outlivesConnection says whether the session outlives the connection.

@@ -66,18 +66,11 @@ func (a acknowledger) refuse(code ReasonCode, reason string) error {
 	if a.origin == nil || a.generation == 0 { // it needs no answer, or is a copy that has none
 		return nil
 	}
-	h := a.origin.holds
-	h.mu.Lock()
-	if !h.has(a.holdID) {
-		h.mu.Unlock()
+	held, err := a.origin.answer(a.holdID, code, reason)
+	if !held {
 		return ErrStale
 	}
-	token, due := h.remove(a.holdID)
-	h.mu.Unlock()
-	if !due {
-		return nil
-	}
-	return h.answer(token, code, reason)
+	return err
 }
 
 // refusalOf returns code if PUBACK and PUBREC may carry it [MQTT-3.4.2-1],

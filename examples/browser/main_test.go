@@ -73,9 +73,16 @@ func TestClientInABrowser(t *testing.T) {
 	require.Equal(t, "somebody has come in", string(m.Payload))
 
 	ask := func(topic string, payload []byte) []byte {
-		answer, err := client.Request(ctx, &mqtt.Message{Topic: topic, Payload: payload, QoS: mqtt.AtLeastOnce})
-		require.NoError(t, err)
-		return answer.Payload
+		for {
+			// The page may not have begun to answer, or lose its connection with the request.
+			limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+			answer, err := client.Request(limited, &mqtt.Message{Topic: topic, Payload: payload, QoS: mqtt.AtLeastOnce})
+			cancel()
+			if err == nil {
+				return answer.Payload
+			}
+			require.NoError(t, ctx.Err(), "%v", err)
+		}
 	}
 	awaitText := func(text string) {
 		for !strings.Contains(string(ask("page/text", nil)), text) {

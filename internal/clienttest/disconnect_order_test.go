@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/broker"
 	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
@@ -551,6 +554,39 @@ func TestDisconnectLeavesTheBufferOfMessagesToItsReader(t *testing.T) {
 			require.NoError(t, end.Wait())
 			require.ErrorIs(t, reading.Wait(), mqtt.ErrClosed)
 			require.Equal(t, n, got)
+		})
+	}
+}
+
+// The last acknowledgement ends the wait of Disconnect, and still goes out before it.
+func TestDisconnectSendsTheAcknowledgementThatItWaitedFor(t *testing.T) {
+	b := broker.New(broker.Config{})
+	defer b.Close()
+	config := mqtt.Config{
+		ClientID: "client", Resume: true,
+		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return b.Dial(ctx) },
+	}
+	answers := map[string]func(*mqtt.Message) error{
+		"acknowledged": (*mqtt.Message).Ack,
+		"refused":      func(m *mqtt.Message) error { return m.Refuse(mqtt.QuotaExceeded, "") },
+	}
+	for name, answer := range answers {
+		t.Run(name, func(t *testing.T) {
+			for range 1000 {
+				client, err := mqtt.Connect(t.Context(), "mqtt://server", config)
+				require.NoError(t, err)
+				sub, err := client.SubscribeWith(t.Context(), mqtt.SubscribeOptions{
+					Filters: []mqtt.Filter{{Filter: "t", QoS: mqtt.AtLeastOnce}}, ManualAck: true,
+				})
+				require.NoError(t, err)
+				require.NoError(t, client.Publish(t.Context(), "t", nil, mqtt.AtLeastOnce))
+				m, err := sub.Next(t.Context())
+				require.NoError(t, err)
+				ending := Begin(func() error { return client.Disconnect(t.Context()) })
+				runtime.Gosched()
+				require.NoError(t, answer(m))
+				require.NoError(t, ending.Wait())
+			}
 		})
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/exit"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/output"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/pub"
+	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/request"
+	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/respond"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/sub"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/target"
 )
@@ -25,6 +27,8 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		pub.Command(),
 		sub.Command(),
+		request.Command(),
+		respond.Command(),
 		target.HelpCommand(),
 		versionCommand(),
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/bench"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/exit"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/output"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/pub"
@@ -29,6 +30,7 @@ func commands() []*cobra.Command {
 		sub.Command(),
 		request.Command(),
 		respond.Command(),
+		bench.Command(),
 		target.HelpCommand(),
 		versionCommand(),
 	}

@@ -29,9 +29,10 @@ type conn struct {
 	clientID string // of CONNECT, or what the server has assigned
 	fleeting bool   // CONNECT asked for a session that ends with the connection
 	place    place
-	fallback error  // why it is not a connection of 5.0, with Auto
-	outbox   outbox // guarded by engine.mu
-	ping     ping   // guarded by engine.mu
+	fallback error       // why it is not a connection of 5.0, with Auto
+	outbox   outbox      // guarded by engine.mu
+	ping     ping        // guarded by engine.mu
+	timer    *time.Timer // of keepAlive; nil: that has not begun; guarded by engine.mu
 
 	start   time.Time
 	up      time.Duration // after start, when the server accepted it; 0: it has not

@@ -13,22 +13,32 @@ import (
 func (k *conn) keepAlive(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	k.engine.mu.Lock()
+	k.timer = timer
+	k.engine.mu.Unlock()
 	for {
 		select {
 		case <-timer.C:
-			wait, err := k.tick()
-			if err != nil {
+			if err := k.tick(); err != nil {
 				return err
 			}
-			timer.Reset(wait)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// tick queues a ping if one is due, which wakes the writer, and says when to come again.
-func (k *conn) tick() (wait time.Duration, err error) {
+// tickLocked makes keepAlive look at once, because there may be less time than when it
+// looked last. Before it begins it will look anyway.
+func (k *conn) tickLocked() {
+	if k.timer != nil {
+		k.timer.Reset(0)
+	}
+}
+
+// tick queues a ping if one is due, which wakes the writer, and sets the timer to when to
+// come again. It does so under the lock, as tickLocked does, so that none is forgotten.
+func (k *conn) tick() error {
 	taken, known := k.nc.Taken()
 	now := time.Now()
 	heard := k.nc.Heard()
@@ -40,19 +50,20 @@ func (k *conn) tick() (wait time.Duration, err error) {
 	if known && k.ping.moves(k.engine.Client, taken) {
 		k.engine.DelayPing(now)
 	}
-	err = k.engine.Tick(now)
+	err := k.engine.Tick(now)
 	due := k.engine.Deadline()
 	look := known && k.ping.look(k.engine.Client)
 	k.trimLocked()
-	k.engine.unlockPooled()
-	wait = trimInterval
+	wait := trimInterval
 	if !due.IsZero() {
-		wait = min(wait, time.Until(due))
+		wait = min(wait, due.Sub(now))
 	}
 	if look {
 		wait = min(wait, pingLook)
 	}
-	return wait, err
+	k.timer.Reset(wait)
+	k.engine.unlockPooled()
+	return err
 }
 
 // ping follows a PINGREQ through what the operating system has still to send. A slow

@@ -145,6 +145,9 @@
 //	                       Error: the responder failed
 //	Respond, RespondWith   as Subscribe; context ended, or what   as Subscribe; false
 //	                       ended the Subscription first
+//	Ping                   ErrNotConnected, ErrClosed             true
+//	                       context ended, ErrConnectionLost,      false
+//	                       ErrClosed
 //	Reauthenticate         ErrInvalid, ErrNotConnected, ErrClosed true
 //	                       ErrAuthenticator, *ServerError: the    false once it began
 //	                       connection ended with it; Err-

@@ -224,6 +224,20 @@ func ExampleClient_Stats() {
 	// Output: 1 1 1 0 1
 }
 
+func ExampleClient_Ping() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	roundTrip, err := client.Ping(ctx)
+	fmt.Println(roundTrip > 0, err)
+	fmt.Println(client.Stats().Connections.Ping.Count)
+	// Output:
+	// true <nil>
+	// 1
+}
+
 func ExampleClient_ServerInfo() {
 	ctx := context.Background()
 	client, end := exampleClient(ctx)

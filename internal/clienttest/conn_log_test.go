@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -116,4 +117,83 @@ func TestLargePayloadIsOnePacketInTheLog(t *testing.T) {
 		require.Equal(t, []any{size, size, size}, sizes)
 		require.NotContains(t, log.b.String(), "hidden")
 	}
+}
+
+// lines returns what was logged at Info and above, without times and durations.
+func (r *records) lines(t *testing.T) (all []map[string]any) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for line := range bytes.Lines(r.b.Bytes()) {
+		var m map[string]any
+		require.NoError(t, json.Unmarshal(line, &m))
+		delete(m, "time")
+		for _, key := range []string{"lasted", "delay"} {
+			if d, ok := m[key].(float64); ok {
+				require.Greater(t, d, 0.0)
+				m[key] = "some"
+			}
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+func TestTheLogHasTheLifeOfEachConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		log := new(records)
+		cfg.Logger = slog.New(slog.NewJSONHandler(log, nil))
+		cfg.Username, cfg.Password = "hidden-user", "hidden-password"
+		d := Connect(t, "mqtt://hidden-name:hidden-word@server:99", cfg)
+		conn := srv.Connected(&wire.Connack{})
+		client := d.Client(t)
+		time.Sleep(time.Second)
+		conn.Close()
+		srv.Connected(&wire.Connack{ReasonCode: wire.ServerBusy})
+		conn = srv.Connected(Resumed())
+		synctest.Wait()
+		time.Sleep(time.Second)
+		require.NoError(t, client.Close())
+
+		line := func(level, msg string, more ...any) map[string]any {
+			m := map[string]any{"level": level, "msg": msg, "client_id": "c1"}
+			for i := 0; i < len(more); i += 2 {
+				m[more[i].(string)] = more[i+1]
+			}
+			return m
+		}
+		where := func(more ...any) []any {
+			return append([]any{"server", "mqtt://server:99", "address", "server:99"}, more...)
+		}
+		require.Equal(t, []map[string]any{
+			line("INFO", "mqtt connection established", where("version", "5.0", "session", "new", "attempt", 1.0)...),
+			line("INFO", "mqtt connection ended", where("lasted", "some", "cause", "server closed the connection: EOF")...),
+			line("INFO", "mqtt client waits to connect", "attempt", 1.0, "delay", "some"),
+			line("WARN", "mqtt attempt to connect failed", "attempt", 1.0, "server", "mqtt://server:99", "cause", "server answered CONNACK: server busy (0x89)"),
+			line("INFO", "mqtt client waits to connect", "attempt", 2.0, "delay", "some"),
+			line("INFO", "mqtt connection established", where("version", "5.0", "session", "resumed", "attempt", 2.0)...),
+			line("INFO", "mqtt connection ended", where("lasted", "some", "cause", "client closed")...),
+			line("INFO", "mqtt client ended", "cause", "client closed"),
+		}, log.lines(t))
+		require.NotContains(t, log.b.String(), "hidden")
+	})
+}
+
+func TestAFailedFirstAttemptBeginsAndEndsNoConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		log := new(records)
+		cfg.Logger = slog.New(slog.NewJSONHandler(log, nil))
+		d := Dial(t, cfg)
+		srv.Connected(&wire.Connack{ReasonCode: wire.NotAuthorized})
+		require.ErrorIs(t, d.Call.Wait(), mqtt.NotAuthorized)
+		var said []any
+		for _, m := range log.lines(t) {
+			said = append(said, m["msg"])
+		}
+		require.Equal(t, []any{"mqtt attempt to connect failed", "mqtt client ended"}, said)
+	})
 }

@@ -23,7 +23,8 @@
 //   - A function that acknowledges by returning nil, several at once if asked:
 //     [Subscription.Handle]; [Client.Handle] also subscribes and unsubscribes.
 //   - To refuse a message, with a reason: [Message.Refuse], or a [Refusal] that the
-//     function returns.
+//     function returns. To try again, and then publish it as a dead letter:
+//     [FailurePolicy].
 //   - One function for each kind of topic, devices/{id}/up for example: [NewMux].
 //   - To connect: [Connect] returns when there is a connection, [Start] at once.
 //   - To publish: [Client.Publish] returns when the server has the message,

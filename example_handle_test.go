@@ -2,12 +2,14 @@ package mqtt_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"strconv"
 	"time"
 
 	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/reconnect"
 )
 
 func ExampleMessage_Refuse() {
@@ -60,4 +62,44 @@ func ExampleRefusal() {
 	// Output:
 	// ordered: 12
 	// mqtt: handle "orders": context canceled
+}
+
+func ExampleFailurePolicy() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	dead, err := client.Subscribe(ctx, "dead/#", mqtt.AtLeastOnce)
+	if err != nil {
+		log.Fatal(err)
+	}
+	working, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() {
+		done <- client.Handle(working, mqtt.SubscribeOptions{
+			Filters: []mqtt.Filter{{Filter: "orders/+", QoS: mqtt.AtLeastOnce}},
+			OnFailure: &mqtt.FailurePolicy{
+				Attempts:   3,
+				Backoff:    reconnect.Policy{Min: time.Millisecond}, // an ordinary program: a second
+				DeadLetter: "dead/#",
+			},
+			Subscribed: func(*mqtt.Subscription) {
+				client.Publish(ctx, "orders/7", []byte("12"), mqtt.AtLeastOnce)
+			},
+		}, func(ctx context.Context, msg *mqtt.Message) error {
+			return errors.New("the shop is closed")
+		})
+	}()
+
+	msg, err := dead.Next(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	reason, _ := msg.UserProperty(mqtt.DeadLetterError)
+	attempts, _ := msg.UserProperty(mqtt.DeadLetterAttempts)
+	fmt.Printf("%s: %s after %s attempts\n", msg.Topic, reason, attempts)
+	stop()
+	<-done
+	// Output: dead/orders/7: the shop is closed after 3 attempts
 }

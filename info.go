@@ -67,6 +67,8 @@ func (c *Client) stats() (s Stats) {
 		Duplicates:    engine.Duplicates,
 		Dropped:       c.counters.dropped.show(),
 		Rejected:      c.counters.rejected.Load(),
+		Retried:       c.counters.retried.Load(),
+		DeadLettered:  c.counters.deadLettered.Load(),
 		Unfinished:    c.engine.Receiver.Unfinished(),
 		Held:          c.holds.total(),
 		HeldUnclaimed: c.holds.held(&c.inbox.unclaimed.list),

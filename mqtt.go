@@ -123,6 +123,7 @@ func (c *Client) openInbox() {
 		report: func(s *Subscription, err error, age time.Duration) {
 			c.watchers.send(Event{State: c.State(), Err: err, Subscription: s, Age: age})
 		},
+		publisher:         c,
 		connected:         func() bool { return c.State() == Connected },
 		refetch:           c.renew,
 		subscriptionEnded: func(bool) {},

@@ -44,7 +44,8 @@ type inboxSettings struct {
 	hooked func(func(context.Context, *Message) error) func(context.Context, *Message) error
 	// report sends an event about s to Watch. If s is nil, it is about no Subscription.
 	// age is that of a stall.
-	report func(s *Subscription, err error, age time.Duration)
+	report    func(s *Subscription, err error, age time.Duration)
+	publisher publisher // of dead letters
 	// connected says whether there is a connection.
 	connected func() bool
 	// refetch makes a new connection, so that the server sends again what it keeps.
@@ -54,6 +55,12 @@ type inboxSettings struct {
 	subscriptionEnded func(forget bool)
 	// unclaimedExpired says that the time is over to claim what an earlier process has left.
 	unclaimedExpired func()
+}
+
+// publisher publishes dead letters: the client, or for a Subscription with a connection
+// of its own the client that it belongs to.
+type publisher interface {
+	PublishMessage(context.Context, *Message) error
 }
 
 // answer ends the hold on a received message, and acknowledges or refuses the message. The

@@ -9,8 +9,9 @@ import (
 // RespondOptions describe a responder in full.
 type RespondOptions struct {
 	// SubscribeOptions say where requests come from. ManualAck has no effect, because
-	// Respond acknowledges. The options for Handle (Lend, OrderBy, Unordered, and the
-	// Concurrency in here) are refused with ErrInvalid.
+	// Respond acknowledges. The options for Handle (Lend, OrderBy, Unordered, OnFailure,
+	// and the Concurrency in here) are refused with ErrInvalid: the requester is told of
+	// a failure, and decides whether to ask again.
 	SubscribeOptions
 	// Concurrency is how many calls of the function may run at once. With 1, requests
 	// are answered in their order. Zero means 16. In a RespondOptions called o,
@@ -29,7 +30,8 @@ type RespondOptions struct {
 //
 // An error of f becomes the response: Request returns its text to the caller as a
 // *ResponseError. Before 5.0 a response cannot report an error, and the caller gets
-// none. A panic of f is not recovered.
+// none. To refuse a request towards the server, f calls its Refuse. A panic of f is not
+// recovered.
 //
 // A request is acknowledged only when the server has the response, so at QoS 1 and 2 it
 // survives a reconnect. When the server loses the session, f may be called again for
@@ -66,8 +68,8 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 		return &requestError{"respond", name, false, invalid("function", "is nil")}
 	case o.Concurrency < 0:
 		return &requestError{"respond", name, false, invalid("concurrency", "%d is negative", o.Concurrency)}
-	case o.Lend || o.SubscribeOptions.Concurrency > 0 || o.OrderBy != nil || o.Unordered:
-		return &requestError{"respond", name, false, invalid("options", "SubscribeOptions.Lend, Concurrency, OrderBy and Unordered are for Handle; RespondOptions.Concurrency is for Respond")}
+	case o.Lend || o.SubscribeOptions.Concurrency > 0 || o.OrderBy != nil || o.Unordered || o.OnFailure != nil:
+		return &requestError{"respond", name, false, invalid("options", "SubscribeOptions.Lend, Concurrency, OrderBy, Unordered and OnFailure are for Handle; RespondOptions.Concurrency is for Respond")}
 	}
 	o.ManualAck = true
 	s, err := c.SubscribeWith(ctx, o.SubscribeOptions)

@@ -94,11 +94,13 @@ type FailedMessages struct {
 
 // ReceiveStats is the part of Stats about messages from the server.
 type ReceiveStats struct {
-	Messages   uint64 // that came, without duplicates
-	Duplicates uint64 // QoS 1 and 2 messages that came again and were not delivered again
-	Dropped    DroppedMessages
-	Rejected   uint64 // QoS 1 and 2 messages that the program refused, by Message.Refuse or in Handle
-	Unfinished int    // QoS 1 and 2 messages whose exchange is not finished
+	Messages     uint64 // that came, without duplicates
+	Duplicates   uint64 // QoS 1 and 2 messages that came again and were not delivered again
+	Dropped      DroppedMessages
+	Rejected     uint64 // QoS 1 and 2 messages that the program refused, by Message.Refuse or in Handle
+	Retried      uint64 // failures of a function of Handle after which it is called again; see FailurePolicy
+	DeadLettered uint64 // messages that became dead letters
+	Unfinished   int    // QoS 1 and 2 messages whose exchange is not finished
 
 	Held          Held // QoS 1 and 2 messages that are not acknowledged; see also Subscription.Held
 	HeldUnclaimed Held // of them, those that wait for a Subscription
@@ -152,7 +154,8 @@ type counters struct {
 	traffic           traffic
 	dropped           dropped
 	stray, unanswered atomic.Uint64
-	rejected          atomic.Uint64
+	rejected, retried atomic.Uint64
+	deadLettered      atomic.Uint64
 }
 
 // traffic counts what went over all connections of a client.

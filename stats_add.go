@@ -81,6 +81,8 @@ func (r *ReceiveStats) add(o ReceiveStats) {
 	r.Duplicates += o.Duplicates
 	r.Dropped.add(o.Dropped)
 	r.Rejected += o.Rejected
+	r.Retried += o.Retried
+	r.DeadLettered += o.DeadLettered
 	r.Unfinished += o.Unfinished
 	r.Held.add(o.Held)
 	r.HeldUnclaimed.add(o.HeldUnclaimed)

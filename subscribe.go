@@ -37,7 +37,7 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, k kind) (*Su
 	if ctx.Err() != nil {
 		return nil, &requestError{"subscribe", name, false, context.Cause(ctx)}
 	}
-	o.Filters = slices.Clone(o.Filters)
+	o.Filters, o.OnFailure = slices.Clone(o.Filters), o.OnFailure.clone()
 	s := c.inbox.newSubscription(k, o)
 	s.queue.early = true
 	if err := c.inbox.add(s); err != nil {

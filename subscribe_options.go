@@ -108,6 +108,9 @@ type SubscribeOptions struct {
 	// order of arrival all the same. Zero means that messages with the same key keep
 	// their order.
 	Unordered bool
+	// OnFailure says what becomes of a message for which the function fails: further
+	// attempts, a dead letter, a refusal. If nil, the error ends Handle.
+	OnFailure *FailurePolicy
 }
 
 // Overflow decides about a QoS 0 message for which the buffer of a Subscription has no
@@ -149,7 +152,10 @@ func (o *SubscribeOptions) validateAll() error {
 	case o.Lend && o.ManualAck:
 		return invalid("options", "a lent message is gone when the function returns, so it cannot be ManualAck")
 	}
-	return o.validate()
+	if err := o.validate(); err != nil {
+		return err
+	}
+	return o.OnFailure.validate(o)
 }
 
 // maxConcurrency is far beyond use; it keeps a typing error from starting

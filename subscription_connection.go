@@ -58,6 +58,7 @@ func (c *Client) openOwn(ctx context.Context, filters []Filter) (*Client, error)
 		own.parent = c
 		own.watchers.relay = own.relay
 		own.inbox.subscriptionEnded = own.endOrPark
+		own.inbox.publisher = c
 		_, err = own.connect(ctx, true)
 	}
 	ended := c.own.connected(id, own, func(err error) { own.closeFor(err) }, err)

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -13,8 +14,9 @@ import (
 // A message is acknowledged when f returns nil, unless ManualAck is set. If f returns a
 // *Refusal, or a ReasonCode as it is, not wrapped, it refuses the message for good, as
 // Message.Refuse does, and Handle continues. Every other error ends Handle, which
-// returns it. If ctx ends, Handle returns its cause. If the Subscription ends, it
-// returns what Next returns. The error is never nil.
+// returns it, unless SubscribeOptions.OnFailure says otherwise. If ctx ends, Handle
+// returns its cause. If the Subscription ends, it returns what Next returns. The error
+// is never nil.
 //
 // When ctx ends or f fails, the Subscription lives on. The next consumer gets what f
 // has not finished, before all later messages, beginning with the message that f failed
@@ -132,9 +134,18 @@ func (h *handler) giveBack() {
 	h.sub.giveBack(&h.consumer, h.unfinished...)
 }
 
-// handle calls the function for one message and acknowledges it.
+// handle calls the function for one message, as often as the policy says, and
+// acknowledges it.
 func (h *handler) handle(ctx context.Context, m *Message) error {
-	err := h.call(ctx, m)
+	if h.sub.options.OnFailure != nil {
+		return h.handleAll(ctx, m)
+	}
+	return h.settle(m, h.call(ctx, m))
+}
+
+// settle acknowledges or refuses m, for which the function has returned err. It returns
+// err if that is neither.
+func (h *handler) settle(m *Message, err error) error {
 	if err == nil {
 		h.sub.handedOver(m)
 		return nil
@@ -184,6 +195,23 @@ func (h *handler) fill(ctx context.Context, l *lanes) error {
 	}
 }
 
+// handleIn makes one attempt at m, the first message of n. What it returns is as with
+// attempt.
+func (h *handler) handleIn(ctx context.Context, n *lane, m *Message) (wait time.Duration, err error) {
+	if h.sub.options.OnFailure == nil {
+		return settled, h.handle(ctx, m)
+	}
+	if n.attempts == nil {
+		n.attempts = &attempts{original: *m}
+	} else {
+		m = new(n.attempts.original)
+	}
+	if wait, err = h.attempt(ctx, n.attempts, m); wait < 0 {
+		n.attempts = nil
+	}
+	return wait, err
+}
+
 // laneKey returns what makes the key of a message.
 func (o *SubscribeOptions) laneKey() func(item) laneKey {
 	switch {
@@ -205,8 +233,11 @@ func (h *handler) work(ctx context.Context, l *lanes) error {
 			}
 			// It stays in its lane until it is done, where left finds it.
 			m := l.first(lane)
-			if err := h.handle(ctx, m.Message); err != nil {
+			if wait, err := h.handleIn(ctx, lane, m.Message); err != nil {
 				return err
+			} else if wait >= 0 {
+				l.later(lane, wait)
+				continue
 			}
 			m.lease.release(1)
 			l.done(lane)

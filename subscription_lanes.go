@@ -1,6 +1,9 @@
 package mqtt
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // lanes hand messages to several workers at once so that those with the same key
 // are still handled one after the other, in their order. A key has a lane as long
@@ -27,6 +30,9 @@ type lane struct {
 	key   laneKey
 	items []item
 	head  int // items[:head] are done
+
+	attempts *attempts   // at the first message, where one has failed; its worker's
+	timer    *time.Timer // until the next attempt; nil: there was none. Guarded by lanes.mu
 }
 
 // newLanes returns lanes for so many messages at a time.
@@ -71,6 +77,13 @@ func (l *lanes) first(n *lane) item {
 	return n.items[n.head]
 }
 
+// later makes n ready after a time.
+func (l *lanes) later(n *lane, d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n.timer = time.AfterFunc(d, func() { l.ready <- n }) // has space for it
+}
+
 // done takes the first message out of n, whose worker is done with it.
 func (l *lanes) done(n *lane) {
 	l.mu.Lock()
@@ -92,6 +105,9 @@ func (l *lanes) done(n *lane) {
 // left returns what is not done when no worker is left.
 func (l *lanes) left() (items []item) {
 	for _, n := range l.byKey {
+		if n.timer != nil {
+			n.timer.Stop()
+		}
 		items = append(items, n.items[n.head:]...)
 	}
 	return items

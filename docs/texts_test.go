@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -67,4 +68,56 @@ func stringsOf(t *testing.T, file string) []string {
 		return true
 	})
 	return texts
+}
+
+// Their errors say why something has ended, or are always nil or obvious.
+var withoutRow = []string{"Client.Err", "Subscription.Err", "Client.Close", "Secret.MarshalText", "UnfinishedError.Unwrap", "Refusal.Unwrap"}
+
+// docs/errors.md names methods and errors that exist, and every method of the client
+// that returns an error.
+func TestErrorsNameWhatExists(t *testing.T) {
+	text := read(t, "errors.md")
+	names := exportedNames(t, "..")
+	for _, m := range regexp.MustCompile("`\\*?((?:Client|Subscription|Delivery|Message|Config)\\.\\w+|[A-Z]\\w+)`").FindAllStringSubmatch(text, -1) {
+		found := names[m[1]]
+		for _, owner := range []string{"Client", "Subscription"} {
+			found = found || names[owner+"."+m[1]]
+		}
+		require.True(t, found, m[1])
+	}
+	for _, method := range methodsWithError(t, "..") {
+		require.True(t, strings.Contains(text, "`"+method+"`") || slices.Contains(withoutRow, method), method)
+	}
+}
+
+// methodsWithError returns the exported functions and methods of package mqtt whose last
+// result is an error.
+func methodsWithError(t *testing.T, dir string) []string {
+	var methods []string
+	for _, file := range filesBelow(t, dir, ".go") {
+		if strings.Contains(strings.TrimPrefix(file, "../"), "/") || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, decl := range parsed.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok || !f.Name.IsExported() || f.Type.Results == nil {
+				continue
+			}
+			results := f.Type.Results.List
+			if last, ok := results[len(results)-1].Type.(*ast.Ident); !ok || last.Name != "error" {
+				continue
+			}
+			name := f.Name.Name
+			if f.Recv != nil {
+				if name = typeName(f.Recv.List[0].Type) + "." + name; !token.IsExported(name) {
+					continue
+				}
+			}
+			methods = append(methods, name)
+		}
+	}
+	require.Greater(t, len(methods), 20)
+	return methods
 }

@@ -73,7 +73,7 @@ func (c *Client) stats() (s Stats) {
 		Held:          c.holds.total(),
 		HeldUnclaimed: c.holds.held(&c.inbox.unclaimed.list),
 	}
-	s.Request = RequestStats{Stray: c.counters.stray.Load(), Unanswered: c.counters.unanswered.Load()}
+	s.Request = RequestStats{Stray: c.counters.stray.Load(), Unanswered: c.counters.unanswered.Load(), Repeated: c.counters.repeated.Load()}
 	return s
 }
 

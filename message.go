@@ -44,6 +44,7 @@ type Message struct {
 	PayloadFormatUTF8 bool
 
 	firstID [1]uint32 // space for SubscriptionIDs: it is almost always one
+	arrived arrival   // of a received message with MessageExpiryInterval
 
 	// MessageExpiryInterval is how long the message is worth delivering, in whole
 	// seconds, rounded up. Zero is sent as it is; a value between zero and a second is

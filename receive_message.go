@@ -49,6 +49,7 @@ func (m *Message) fill(in *session.Received, payload []byte, a acknowledger) {
 	m.PayloadFormatUTF8 = q.PayloadFormatUTF8
 	if q.MessageExpiryInterval != nil {
 		m.MessageExpiryInterval = new(time.Duration(*q.MessageExpiryInterval) * time.Second)
+		m.arrived = arrivedNow()
 	}
 	if q.ContentType != "" {
 		m.ContentType = q.ContentType
@@ -62,6 +63,23 @@ func (m *Message) fill(in *session.Received, payload []byte, a acknowledger) {
 	if q.UserProperties != nil {
 		m.UserProperties = q.UserProperties
 	}
+}
+
+// arrival is the time at which a message came, in milliseconds, of which only the last
+// 32 bits are kept: a Message has no space for more. So it is right for 49 days.
+type arrival uint32
+
+var arrivalsBegin = time.Now()
+
+func arrivedNow() arrival { return arrival(time.Since(arrivalsBegin).Milliseconds()) }
+
+// timeLeft returns how long a received message is still worth something. bounded is false
+// if it never expires.
+func (m *Message) timeLeft() (left time.Duration, bounded bool) {
+	if m.MessageExpiryInterval == nil {
+		return 0, false
+	}
+	return *m.MessageExpiryInterval - time.Duration(arrivedNow()-m.arrived)*time.Millisecond, true
 }
 
 // messageOf returns the message in p, which it shares with p.

@@ -3,7 +3,9 @@ package mqtt
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/seed65a45251/mqtt/match"
 	"github.com/seed65a45251/mqtt/wire"
@@ -18,6 +20,11 @@ import (
 // NoMatchingSubscribers says that no responder is there. When ctx ends first, a later
 // response is dropped and counted in Stats, like every response without a Request that
 // waits for it.
+//
+// The deadline of ctx travels with the request as its MessageExpiryInterval, rounded up to
+// the next whole second (5.0). So the server forgets a request for which nobody waits any
+// more, and the function given to Respond has the deadline, too. A MessageExpiryInterval
+// in m wins.
 //
 // The response topic lies below Config.ResponsePrefix, or below the server's response
 // information if Config.RequestResponseInformation got any. The library sets the
@@ -68,7 +75,21 @@ func (c *Client) Request(ctx context.Context, m *Message) (*Message, error) {
 	}()
 	question := m.content()
 	question.ResponseTopic, question.CorrelationData = r.topic, []byte(asked.correlation)
+	c.expireWith(ctx, question)
 	return c.ask(ctx, question, asked.response)
+}
+
+// expireWith lets question expire when ctx ends, unless it says when. It expires later than
+// ctx, by a second at most: whole seconds are all that a server understands, and ctx has
+// to be what ends the call.
+func (c *Client) expireWith(ctx context.Context, question *Message) {
+	deadline, ok := ctx.Deadline()
+	if !ok || question.MessageExpiryInterval != nil || c.ServerInfo().Version < V5 {
+		return
+	}
+	if left := time.Until(deadline)/time.Second + 1; left <= math.MaxUint32 {
+		question.MessageExpiryInterval = new(left * time.Second)
+	}
 }
 
 // errAnswered ends a request that was answered before it could be sent: on a
@@ -153,6 +174,7 @@ func (c *Client) requestOn(ctx context.Context, m *Message) (*Message, error) {
 	if c.ServerInfo().Version < V5 {
 		question.ResponseTopic = "" // the responder knows it
 	}
+	c.expireWith(ctx, question)
 	return c.ask(ctx, question, responses)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"time"
 )
 
 // RespondOptions describe a responder in full.
@@ -17,6 +18,10 @@ type RespondOptions struct {
 	// are answered in their order. Zero means 16. In a RespondOptions called o,
 	// o.Concurrency is this field, not that of SubscribeOptions.
 	Concurrency int
+	// RememberFor is how long an answered request is remembered, so that it is not handled
+	// again if it comes again; see Client.Respond. Zero means a minute. If negative,
+	// nothing is remembered, and the function is called for every message.
+	RememberFor time.Duration
 }
 
 // Respond subscribes to filter and calls f for every message, up to 16 at a time, until
@@ -34,9 +39,23 @@ type RespondOptions struct {
 // recovered.
 //
 // A request is acknowledged only when the server has the response, so at QoS 1 and 2 it
-// survives a reconnect. When the server loses the session, f may be called again for
-// it. A request that could not be answered is logged, counted in Stats, and
+// survives a reconnect. A request that could not be answered is logged, counted in Stats, and
 // acknowledged all the same.
+//
+// The context of f has a deadline where the request has a MessageExpiryInterval: the time
+// that was left when it came. Request sends that of its own context. A request that has
+// expired is not handed to f, nor answered when f returns too late. It counts as
+// unanswered, with ErrExpired in the log.
+//
+// A request at QoS 1 or 2 may come again: when an acknowledgement got lost, when a
+// session did, or when its sender repeats it. f is not called for it a second time within
+// RespondOptions.RememberFor. While f is busy with it, the one response serves both; later
+// it gets the first response again. That concerns requests with a response topic and
+// correlation data that are equal in these, in topic, payload, content type and user
+// properties. Each Respond remembers 4,096 requests and 1 MiB of responses; beyond that it
+// forgets the oldest, and larger responses at once. Other responders, as workers of a
+// shared filter are, do not know of it, nor does the next process. So f may be called twice
+// all the same; rarely.
 //
 // When ctx ends, Respond drains: it unsubscribes and still answers the requests that
 // have come. Their calls get a context with the values of ctx and without its end. That
@@ -83,7 +102,7 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 	if len(c.hooks.handle) > 0 {
 		f = c.hooks.responding(f)
 	}
-	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, cmp.Or(o.Concurrency, 16)), busy: make(map[*Message]busy)}
+	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, cmp.Or(o.Concurrency, 16)), repeats: newRepeats(o.RememberFor), busy: make(map[*Message]busy)}
 	return &requestError{"respond", name, true, r.run(ctx)}
 }
 

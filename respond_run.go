@@ -14,11 +14,12 @@ import (
 
 // responder is one call of Respond.
 type responder struct {
-	client *Client
-	sub    *Subscription
-	f      func(context.Context, *Message) (*Message, error)
-	slots  chan struct{} // holds a token for each call of f
-	calls  sync.WaitGroup
+	client  *Client
+	sub     *Subscription
+	f       func(context.Context, *Message) (*Message, error)
+	slots   chan struct{} // holds a token for each call of f
+	repeats *repeats
+	calls   sync.WaitGroup
 
 	mu   sync.Mutex // a leaf
 	busy map[*Message]busy
@@ -28,7 +29,7 @@ type responder struct {
 type busy struct {
 	request
 	acknowledger acknowledger
-	returned     bool // f has
+	returned     bool // f has, or did not get it
 }
 
 var errStoppedResponding = errors.New("responder has stopped")
@@ -117,33 +118,103 @@ func (r *responder) serve(ctx, working, sending context.Context) error {
 		r.mu.Lock()
 		r.busy[m] = busy{request: requestOf(m), acknowledger: m.acknowledger} // f may change m
 		r.mu.Unlock()
-		r.calls.Go(func() {
-			defer func() { <-r.slots }()
-			answer, err := r.f(working, m)
-			r.answer(sending, m, answer, err)
-		})
+		r.take(working, sending, m)
 	}
 }
 
-// answer publishes the response to m and then acknowledges m, whatever became of
-// the response: a request that cannot be answered must not hold up others.
-func (r *responder) answer(ctx context.Context, m, answer *Message, failure error) {
-	r.mu.Lock()
-	b, mine := r.busy[m]
-	b.returned = true
-	if mine {
-		r.busy[m] = b
+// take sees to m, which has a slot. If m expires, or waits for another, nothing is called.
+func (r *responder) take(working, sending context.Context, m *Message) {
+	if left, bounded := m.timeLeft(); bounded && left <= 0 {
+		r.end(m, ErrExpired)
+		<-r.slots
+		return
 	}
-	r.mu.Unlock()
+	k, first, waits := r.repeats.begin(m)
+	if !first {
+		r.client.counters.repeated.Add(1)
+	}
+	if waits {
+		r.note(m, true)
+		<-r.slots
+		return
+	}
+	r.calls.Go(func() {
+		defer func() { <-r.slots }()
+		if !first {
+			r.answer(sending, m, k.outcome, nil)
+			return
+		}
+		r.work(working, sending, m, k)
+	})
+}
+
+// work calls f for m and answers it. What came again meanwhile has the answer, too; if
+// m has expired, one of those takes its place.
+func (r *responder) work(working, sending context.Context, m *Message, k *known) {
+	for m != nil {
+		o, inTime := r.call(working, m)
+		if !inTime {
+			r.end(m, ErrExpired)
+			if m = r.repeats.giveUp(k); m != nil {
+				r.note(m, false)
+			}
+			continue
+		}
+		r.answer(sending, m, o, k)
+		return
+	}
+}
+
+// call calls f with the time that m has left. inTime is false if that is over.
+func (r *responder) call(ctx context.Context, m *Message) (o outcome, inTime bool) {
+	if left, bounded := m.timeLeft(); bounded {
+		if left <= 0 {
+			return outcome{}, false
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, left, ErrExpired)
+		defer cancel()
+	}
+	o.answer, o.failure = r.f(ctx, m)
+	return o, context.Cause(ctx) != ErrExpired
+}
+
+// answer publishes the response to m and then acknowledges m, whatever became of
+// the response: a request that cannot be answered must not hold up others. If k is not
+// nil, the outcome is remembered, and what came again ends with m.
+func (r *responder) answer(ctx context.Context, m *Message, o outcome, k *known) {
+	b, mine := r.note(m, true)
 	if !mine {
 		return // Respond has returned
 	}
-	err := r.publish(ctx, b.request, answer, failure)
+	err := r.publish(ctx, b.request, o.answer, o.failure)
 	if err != nil && ctx.Err() != nil && r.others(b.topic, b.qos) {
 		return // giveUpRest looks after it
 	}
+	// Before the acknowledgement, so that nothing can come again too early.
+	again := r.repeats.finish(k, o)
+	r.end(m, err)
+	for _, m := range again {
+		r.end(m, err)
+	}
+}
+
+// note notes whether f has returned m, or never got it. mine is false if Respond has
+// returned.
+func (r *responder) note(m *Message, returned bool) (b busy, mine bool) {
 	r.mu.Lock()
-	_, mine = r.busy[m]
+	defer r.mu.Unlock()
+	if b, mine = r.busy[m]; mine {
+		b.returned = returned
+		r.busy[m] = b
+	}
+	return b, mine
+}
+
+// end ends a request, of which err says why it has no response.
+func (r *responder) end(m *Message, err error) {
+	r.mu.Lock()
+	b, mine := r.busy[m]
 	delete(r.busy, m)
 	r.mu.Unlock()
 	if mine {

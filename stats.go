@@ -143,7 +143,8 @@ type RoundTripBucket = session.RoundTripBucket
 // RequestStats is the part of Stats about requests and responses.
 type RequestStats struct {
 	Stray      uint64 // responses for which no Request waited, or not any more
-	Unanswered uint64 // requests that Respond got and could not send a response to
+	Unanswered uint64 // requests that Respond got and could not send a response to, or that had expired
+	Repeated   uint64 // requests that Respond got again, and for which it did not call its function again
 }
 
 // counters are guarded by engine.mu, except the atomic ones.
@@ -156,6 +157,7 @@ type counters struct {
 	stray, unanswered atomic.Uint64
 	rejected, retried atomic.Uint64
 	deadLettered      atomic.Uint64
+	repeated          atomic.Uint64 // requests that came again
 }
 
 // traffic counts what went over all connections of a client.

@@ -8,6 +8,7 @@ func (s *Stats) add(o Stats) {
 	s.Receive.add(o.Receive)
 	s.Request.Stray += o.Request.Stray
 	s.Request.Unanswered += o.Request.Unanswered
+	s.Request.Repeated += o.Request.Repeated
 }
 
 func (s *ConnectionStats) add(o ConnectionStats) {

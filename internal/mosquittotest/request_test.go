@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -77,4 +78,29 @@ func TestMosquittoCarriesRequestsOnANamedTopic(t *testing.T) {
 		require.NoError(t, r.Wait())
 		require.Equal(t, fmt.Sprint("re ", i), string(r.Response.Payload))
 	}
+}
+
+// The deadline of a Request reaches the function of Respond by way of the server.
+func TestMosquittoCarriesTheDeadlineOfARequest(t *testing.T) {
+	server := startServer(t, mosquitto.Options{})
+	ctx := testContext(t)
+	client := connectTo(t, server.URL(), mqtt.Config{Version: mqtt.V5})
+	left := make(chan time.Duration, 1)
+	respondTo(t, client, "orders", func(ctx context.Context, m *mqtt.Message) (*mqtt.Message, error) {
+		deadline, ok := ctx.Deadline()
+		require.True(t, ok)
+		select {
+		case left <- time.Until(deadline):
+		default:
+		}
+		return m, nil
+	})
+	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	_, err := askUntilHeard(limited, client, &mqtt.Message{Topic: "orders", QoS: mqtt.AtLeastOnce})
+	require.NoError(t, err)
+	got := <-left
+	require.Positive(t, got)
+	require.LessOrEqual(t, got, 31*time.Second)
+	require.Zero(t, client.Stats().Request.Unanswered)
 }

@@ -192,6 +192,9 @@ type Config struct {
 	// the others. Beyond that, WhenFull decides as well. Zero means no limits but those of
 	// all.
 	QueueAtMostOnce QueueLimits
+	// PublishRate bounds the messages and bytes that are published in a second. Zero means
+	// that there is no limit.
+	PublishRate PublishRate
 	// WhenFull decides about a message for which the queue has no space. Zero means
 	// that publishing waits.
 	WhenFull WhenFull
@@ -275,6 +278,14 @@ type Config struct {
 	// Reconnect says how long to wait between attempts. Its zero fields have their own
 	// defaults.
 	Reconnect reconnect.Policy
+	// MaximumConnectionAge is the longest time that a connection lasts. Then the client
+	// replaces it as Client.Reconnect does, so that a balancer of load can send it
+	// elsewhere and Attempt is asked for the next token. Each connection ends up to a
+	// quarter of the time earlier, at random, so that clients that began together do not
+	// come back together. The session stays; where it ends with the connection
+	// (SessionExpiry), what the server gets for the client in between is lost. Zero means
+	// that connections last as long as they work.
+	MaximumConnectionAge time.Duration
 	// RetryFirst lets Connect go on trying under its context instead of returning the
 	// first failure. Connect returns a permanent refusal all the same. Start always goes
 	// on trying.

@@ -107,6 +107,9 @@ func (c *Config) validateQueues() error {
 	if c.QueueAge < 0 {
 		return invalid("Config.QueueAge", "%v is negative", c.QueueAge)
 	}
+	if err := c.PublishRate.validate(); err != nil {
+		return err
+	}
 	if err := c.QueueAtMostOnce.validate(); err != nil {
 		return err
 	}
@@ -292,6 +295,7 @@ func (c *Config) validateDurations() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"PingTimeout": c.PingTimeout, "ConnectTimeout": c.ConnectTimeout, "WriteTimeout": c.WriteTimeout,
+		"MaximumConnectionAge": c.MaximumConnectionAge,
 	} {
 		if d < 0 {
 			return invalid("Config."+name, "%v is negative", d)
@@ -299,7 +303,7 @@ func (c *Config) validateDurations() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"PingTimeout": c.PingTimeout, "ConnectTimeout": c.ConnectTimeout, "WriteTimeout": c.WriteTimeout,
-		"HoldUnclaimedFor": c.HoldUnclaimedFor, "StallAfter": c.StallAfter,
+		"HoldUnclaimedFor": c.HoldUnclaimedFor, "StallAfter": c.StallAfter, "MaximumConnectionAge": c.MaximumConnectionAge,
 		"Reconnect.Max": c.Reconnect.Max, "Reconnect.HealthyAfter": c.Reconnect.HealthyAfter,
 	} {
 		if err := checkTimeout("Config."+name, d); err != nil {

@@ -36,6 +36,7 @@ type conn struct {
 
 	start   time.Time
 	up      time.Duration // after start, when the server accepted it; 0: it has not
+	age     time.Duration // after start, when the connection is to be replaced; 0: never; of keepAlive
 	leaveBy atomic.Int64  // when a leaving connection has to be over, in nanoseconds since start; 0: not leaving
 	written atomic.Uint64 // bytes, in all
 }
@@ -44,6 +45,7 @@ type conn struct {
 type connOptions struct {
 	engine        *engine
 	maxPacketSize int           // of what is received
+	maxAge        time.Duration // of the connection; 0: any
 	writeTimeout  time.Duration // how long a write may not move
 	logger        *slog.Logger
 	traffic       *traffic
@@ -54,6 +56,8 @@ type connOptions struct {
 	// established is called with engine.mu held when the server has accepted the
 	// connection. An error ends it. pass is called without the lock.
 	established func(*conn) (pass func(), err error)
+	// retire is called without a lock when the connection has reached its largest age.
+	retire func(*conn)
 }
 
 // recipient takes what the reader of a connection has got for consumers. All but
@@ -83,7 +87,8 @@ type gatheredAcks interface {
 var errServerClosed = fmt.Errorf("server closed the connection: %w", io.EOF)
 
 func newConn(o connOptions, nc *transport.Conn, h hello) *conn {
-	k := &conn{connOptions: o, nc: nc, clientID: h.clientID, place: h.place, fleeting: h.sessionExpiry < 0, fallback: h.fallback, start: time.Now()}
+	k := &conn{connOptions: o, nc: nc, clientID: h.clientID, place: h.place, fleeting: h.sessionExpiry < 0, fallback: h.fallback,
+		start: time.Now(), age: drawAge(o.maxAge)}
 	k.reader = wire.NewReader((*arrivals)(k), h.version, o.maxPacketSize)
 	k.log = newPacketLog(o.logger, h.version)
 	hinted := nc.Poll(o.receiver.wakeConsumers)

@@ -16,8 +16,17 @@ import (
 // the server to close its side.
 const leaveTimeout = time.Second
 
-// errOnDemand ends a connection that is to be replaced by a new one.
-var errOnDemand = errors.New("Reconnect was called")
+// replaced ends a connection that is to be replaced by a new one. Each is errOnDemand.
+type replaced string
+
+func (r replaced) Error() string { return string(r) }
+
+func (r replaced) Is(target error) bool { return target == errOnDemand }
+
+var (
+	errOnDemand error = replaced("Reconnect was called")
+	errTooOld   error = replaced("the connection has reached Config.MaximumConnectionAge")
+)
 
 // breakOff ends the connection because of err once the writer has sent what
 // the engine has to say about it.

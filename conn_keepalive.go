@@ -9,7 +9,7 @@ import (
 )
 
 // keepAlive sends pings and notices a server that does not answer. It also looks after
-// memory that an idle connection does not need.
+// memory that an idle connection does not need, and after the age of the connection.
 func (k *conn) keepAlive(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -61,8 +61,15 @@ func (k *conn) tick() error {
 	if look {
 		wait = min(wait, pingLook)
 	}
+	old := k.grownOld(now)
+	if k.age > 0 {
+		wait = min(wait, k.age-now.Sub(k.start))
+	}
 	k.timer.Reset(wait)
 	k.engine.unlockPooled()
+	if old {
+		k.retire(k)
+	}
 	return err
 }
 

@@ -11,6 +11,7 @@ func (c *Client) connOptions() connOptions {
 	return connOptions{
 		engine:        &c.engine,
 		maxPacketSize: int(c.cfg.MaximumPacketSize),
+		maxAge:        c.cfg.MaximumConnectionAge,
 		writeTimeout:  c.cfg.WriteTimeout,
 		logger:        c.logger,
 		traffic:       &c.counters.traffic,
@@ -18,6 +19,7 @@ func (c *Client) connOptions() connOptions {
 		acks:          &c.holds,
 		tolerance:     &c.tolerance,
 		established:   c.establishedLocked,
+		retire:        c.retire,
 	}
 }
 

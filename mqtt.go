@@ -94,6 +94,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		FailLost:            cfg.FailOnSessionLoss,
 		Retry:               cfg.retry(),
 		RetryFor:            cfg.QueueAge,
+		Rate:                session.Rate(cfg.PublishRate),
 		AlwaysSubscribe:     cfg.AlwaysSubscribe,
 		UnorderedAnswers:    cfg.AcknowledgeOutOfOrder,
 		Tolerate:            c.tolerance.note,

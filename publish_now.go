@@ -49,7 +49,7 @@ func (c *Client) submitNow(d *Delivery, wait bool) error {
 	case c.keeper.behindLocked() || c.waitingLocked():
 		err = errMustWait
 	default:
-		c.engine.Sender.Submit(&d.out, nowIf(!d.out.Expires.IsZero()))
+		c.engine.Sender.Submit(&d.out, nowIf(!d.out.Expires.IsZero() || c.cfg.PublishRate.limits()))
 		if c.engine.Sender.Withdraw(&d.out) {
 			err = errMustWait
 			break
@@ -82,7 +82,7 @@ func (c *Client) submitLocked(d *Delivery, record []byte) {
 	if d.out.Publish.QoS == AtMostOnce {
 		age = c.cfg.QueueAtMostOnce.Age
 	}
-	now := nowIf(!d.out.Expires.IsZero() || age > 0)
+	now := nowIf(!d.out.Expires.IsZero() || age > 0 || c.cfg.PublishRate.limits())
 	c.engine.Sender.Submit(&d.out, now)
 	if age > 0 {
 		c.engine.Sender.WaitUntil(&d.out, now.Add(age))

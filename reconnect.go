@@ -97,11 +97,7 @@ func (c *Client) Reconnect(ctx context.Context) error {
 		return &requestError{"reconnect", "", false, err}
 	}
 	c.reconnectNow.waiting = append(c.reconnectNow.waiting, established)
-	select {
-	case c.reconnectNow.tokenLocked() <- struct{}{}:
-	default:
-	}
-	k := c.dropLocked()
+	k := c.replaceLocked(errOnDemand)
 	c.engine.mu.Unlock()
 	if k != nil {
 		k.limitLeaving()
@@ -125,7 +121,7 @@ func (c *Client) renew() {
 	c.engine.mu.Lock()
 	var k *conn
 	if c.engine.ending == nil {
-		k = c.dropLocked()
+		k = c.dropLocked(errOnDemand)
 	}
 	c.engine.mu.Unlock()
 	if k != nil {
@@ -133,9 +129,33 @@ func (c *Client) renew() {
 	}
 }
 
-// dropLocked begins the end of the connection, whose limitLeaving has to follow without the lock.
-// Called with engine.mu held.
-func (c *Client) dropLocked() *conn {
+// retire replaces k, which has reached its largest age, unless it ends already.
+func (c *Client) retire(k *conn) {
+	c.engine.mu.Lock()
+	old := c.conn
+	if c.engine.ending != nil || old != k || k.leaving != nil {
+		old = nil
+	} else {
+		c.replaceLocked(errTooOld)
+	}
+	c.engine.mu.Unlock()
+	if old != nil {
+		old.limitLeaving()
+	}
+}
+
+// replaceLocked is dropLocked with the next attempt at once.
+func (c *Client) replaceLocked(cause error) *conn {
+	select {
+	case c.reconnectNow.tokenLocked() <- struct{}{}:
+	default:
+	}
+	return c.dropLocked(cause)
+}
+
+// dropLocked begins the end of the connection because of cause, whose limitLeaving has to
+// follow without the lock. Called with engine.mu held.
+func (c *Client) dropLocked(cause error) *conn {
 	k := c.conn
 	if k == nil {
 		return nil
@@ -143,7 +163,7 @@ func (c *Client) dropLocked() *conn {
 	if k.leaving == nil {
 		c.detachLocked()
 	}
-	k.leaveLocked(errOnDemand)
+	k.leaveLocked(cause)
 	return k
 }
 

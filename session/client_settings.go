@@ -55,6 +55,9 @@ type ClientSettings struct {
 	// RetryFor limits how long a message waits to be sent again, from its first refusal
 	// on. It then completes with ErrExpired. Zero means no limit.
 	RetryFor time.Duration
+	// Rate bounds what is sent in time. Messages that it holds back wait in the queue;
+	// Deadline says when to call Tick for them. Submit and Pump then need the time.
+	Rate Rate
 	// Journal is told what a later process must know. If nil, the session ends with
 	// this one.
 	Journal Journal

@@ -46,6 +46,7 @@ type Sender struct {
 	retry       Retry         // see ClientSettings.Retry
 	retryFor    time.Duration // see ClientSettings.RetryFor
 	retries     *retries      // nil: no message waits because of a refusal
+	pacer       *pacer        // see ClientSettings.Rate; nil: there is no limit
 	counts      senderCounts
 	renewed     uint64 // messages up to this number may have been sent under another identifier
 }
@@ -198,6 +199,9 @@ func (s *Sender) Pump(now time.Time) {
 	if s.retries != nil {
 		s.retries.wake(s)
 	}
+	if s.pacer != nil {
+		s.pacer.waits = false
+	}
 	last := s.lastPassable()
 	s.releaseAgain()
 	if s.undecided() {
@@ -208,6 +212,9 @@ func (s *Sender) Pump(now time.Time) {
 		if s.retries != nil && s.isNoRepeat(o) {
 			s.giveBack(o)
 			continue
+		}
+		if !s.pacer.lets(s.now) {
+			return
 		}
 		s.resend = o.next
 		s.publishAgain(o)
@@ -223,7 +230,7 @@ func (s *Sender) Pump(now time.Time) {
 		if o.Publish.QoS == wire.AtMostOnce && s.link.holdQoS0 || o.Publish.QoS > wire.AtMostOnce && !s.mayPublish(o) {
 			return
 		}
-		if !s.publish(o) {
+		if !s.pacer.lets(s.now) || !s.publish(o) {
 			return
 		}
 	}

@@ -2,10 +2,10 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// SendAtMostOnce writes a QoS 0 message at once if no other message has to go first.
-// Otherwise it does nothing and returns false, and the message has to be submitted.
+// SendAtMostOnce writes a QoS 0 message at once if no other message has to go first and
+// there is no [Rate]. Otherwise it does nothing and returns false, and the message has to be submitted.
 func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
-	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.link.holdQoS0 || len(p.Payload) >= streamed || s.lastPassable() < GateOpen {
+	if !s.link.open || s.queue.len > 0 || s.repeating() || s.link.full() || s.link.holdQoS0 || len(p.Payload) >= streamed || s.lastPassable() < GateOpen || s.pacer != nil {
 		return false, nil
 	}
 	if s.link.Version < wire.V5 && p.Properties != nil && p.Properties.MessageExpiryInterval != nil {

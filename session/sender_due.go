@@ -27,11 +27,13 @@ const keptDue = 64
 var errTooLong = fmt.Errorf("%w: it waited too long to be sent", ErrExpired)
 
 // HasDeadline is false if [Sender.Deadline] is zero. It costs nothing.
-func (s *Sender) HasDeadline() bool { return len(s.due.places) > 0 || s.retries != nil }
+func (s *Sender) HasDeadline() bool {
+	return len(s.due.places) > 0 || s.retries != nil || s.pacer != nil && s.pacer.waits
+}
 
 // Deadline returns when [Sender.DropExpired] has something to drop, or [Sender.Pump] a
-// message to send that the server had refused. Zero means never. Only
-// the sender of a [Client] keeps that time.
+// message to send that the server had refused or that the [Rate] holds back. Zero means
+// never. Only the sender of a [Client] keeps that time.
 func (s *Sender) Deadline() time.Time {
 	var at time.Time
 	if len(s.due.places) > 0 {
@@ -39,6 +41,9 @@ func (s *Sender) Deadline() time.Time {
 	}
 	if s.retries != nil && s.link.open {
 		at = earlier(at, s.retries.at)
+	}
+	if s.pacer != nil && s.link.open {
+		at = earlier(at, s.pacer.due())
 	}
 	return at
 }

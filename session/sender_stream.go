@@ -44,14 +44,19 @@ func (s *Sender) WrotePayload(o *Outgoing, n int, now time.Time) {
 }
 
 // sendPublish appends the PUBLISH of o, or begins to stream it.
-func (s *Sender) sendPublish(o *Outgoing, first bool) error {
+func (s *Sender) sendPublish(o *Outgoing, first bool) (err error) {
 	switch {
 	case len(o.Publish.Payload) >= streamed:
-		return s.link.beginStream(o)
+		err = s.link.beginStream(o)
 	case first:
-		return s.link.appendPublish(&o.Publish)
+		err = s.link.appendPublish(&o.Publish)
+	default:
+		err = s.link.Append(&o.Publish)
 	}
-	return s.link.Append(&o.Publish)
+	if s.pacer != nil && err == nil {
+		s.pacer.sent(o.Publish.Size(s.link.Version), s.now)
+	}
+	return err
 }
 
 // streamCopied completes a QoS 0 message whose payload has been copied to the buffer.

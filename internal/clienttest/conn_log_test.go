@@ -152,7 +152,7 @@ func TestTheLogHasTheLifeOfEachConnection(t *testing.T) {
 		time.Sleep(time.Second)
 		conn.Close()
 		srv.Connected(&wire.Connack{ReasonCode: wire.ServerBusy})
-		conn = srv.Connected(Resumed())
+		srv.Connected(Resumed())
 		synctest.Wait()
 		time.Sleep(time.Second)
 		require.NoError(t, client.Close())

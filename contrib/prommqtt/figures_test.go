@@ -1,0 +1,119 @@
+package prommqtt
+
+import (
+	"math"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/broker"
+)
+
+// notShown are figures that have no series.
+var notShown = map[string]string{
+	"Stats.Receive.HeldUnclaimed.Bytes": "held_bytes has them, too",
+	"Stats.Receive.HeldUnclaimed.Age":   "held_age_seconds has them, too",
+	"Stats.Connections.Ping.Last":       "a histogram has the rest",
+	"Stats.Connections.Ping.Min":        "",
+	"Stats.Connections.Ping.Max":        "",
+	"Stats.Publish.RoundTrips.Last":     "",
+	"Stats.Publish.RoundTrips.Min":      "",
+	"Stats.Publish.RoundTrips.Max":      "",
+}
+
+// fill gives every number below v a value of its own, and notes in numbers what it stands
+// for, in seconds where it is a time.
+func fill(v reflect.Value, path string, numbers map[float64]string) {
+	next := int64(len(numbers) + 1)
+	switch v.Kind() {
+	case reflect.Struct:
+		for field, value := range v.Fields() {
+			fill(value, path+"."+field.Name, numbers)
+		}
+	case reflect.Slice: // of buckets
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		v.Index(0).FieldByName("AtMost").SetInt(int64(time.Hour))
+		fill(v.Index(0).FieldByName("Count"), path+".Count", numbers)
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[mqtt.ReasonCode]uint64{mqtt.ServerBusy: uint64(next)}))
+		numbers[float64(next)] = path
+	default:
+		n := next
+		if v.Type() == reflect.TypeFor[time.Duration]() {
+			n *= int64(time.Second)
+		}
+		v.Set(reflect.ValueOf(n).Convert(v.Type()))
+		numbers[float64(next)] = path
+	}
+}
+
+// shown returns the values of all series of s.
+func shown[S any](t *testing.T, families []family[S], s *S) map[float64]bool {
+	ch := make(chan prometheus.Metric, 1000)
+	for _, f := range families {
+		f.collect(s, "name", ch)
+	}
+	close(ch)
+	values := make(map[float64]bool)
+	for m := range ch {
+		var p dto.Metric
+		require.NoError(t, m.Write(&p))
+		if h := p.Histogram; h != nil {
+			values[float64(h.GetSampleCount())], values[h.GetSampleSum()] = true, true
+			for _, b := range h.Bucket {
+				values[float64(b.GetCumulativeCount())] = true
+			}
+			continue
+		}
+		values[p.GetCounter().GetValue()+p.GetGauge().GetValue()] = true
+	}
+	return values
+}
+
+func TestEveryFigureHasASeries(t *testing.T) {
+	var c clientFigures
+	numbers := make(map[float64]string)
+	fill(reflect.ValueOf(&c.Stats).Elem(), "Stats", numbers)
+	values := shown(t, clientFamilies, &c)
+	require.Greater(t, len(values), 50)
+	for n, path := range numbers {
+		_, exempt := notShown[path]
+		require.NotEqual(t, exempt, values[n], path)
+	}
+
+	var b broker.Stats
+	clear(numbers)
+	fill(reflect.ValueOf(&b).Elem(), "Stats", numbers)
+	values = shown(t, brokerFamilies, &b)
+	for n, path := range numbers {
+		require.True(t, values[n], path)
+	}
+}
+
+func TestReasonsAreLabelsOfTheirOwn(t *testing.T) {
+	var c clientFigures
+	c.Connections.Failed.Refused = make(map[mqtt.ReasonCode]uint64)
+	for code := range mqtt.ReasonCode(math.MaxUint8) {
+		c.Connections.Failed.Refused[code] = 1
+	}
+	reg := prometheus.NewPedanticRegistry()
+	require.NoError(t, reg.Register(fixed{&c}))
+	_, err := reg.Gather()
+	require.NoError(t, err, "two codes have the same text")
+}
+
+// fixed is a collector of one client.
+type fixed struct{ *clientFigures }
+
+func (f fixed) Describe(ch chan<- *prometheus.Desc) { NewCollector().Describe(ch) }
+
+func (f fixed) Collect(ch chan<- prometheus.Metric) {
+	for _, family := range clientFamilies {
+		family.collect(f.clientFigures, "name", ch)
+	}
+}

@@ -373,9 +373,9 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// UserProperties go with CONNECT (5.0).
 	UserProperties []UserProperty
-	// Hooks see messages on their way. Each implements PublishHook, HandleHook or both;
-	// they are called in this order. If nil, there are none.
-	Hooks []any
+	// Hooks see messages on their way, for traces and metrics. They are called in this
+	// order, and told of the end in the opposite one. If nil, there are none.
+	Hooks []Hook
 	// Logger gets what happens to the connection and, at LevelPacket, every packet. It
 	// never gets payloads or secrets. Its handler must not wait for the client, by
 	// Close for example. If nil, nothing is logged.

@@ -47,6 +47,9 @@ func (c *Client) establishedLocked(k *conn) (pass func(), err error) {
 		c.counters.sessionsLost++
 	}
 	c.status = status{state: Connected}
+	if c.hooks != nil {
+		c.hooks.server.Store(new(c.serverInfoLocked(k)))
+	}
 	c.watchers.tell(event) // before the next line wakes those who wait
 	c.reconnectNow.connectedLocked()
 	version := c.engine.Version()

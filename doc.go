@@ -73,8 +73,8 @@
 // goroutine of the client is left.
 //
 // The library recovers no panic of the program's functions. Those that run in the
-// goroutine of a caller are Handle without Concurrency, Subscribed, the loop over All
-// and the hooks of a blocking call. There the caller may recover: no lock is held, no
+// goroutine of a caller are Handle without Concurrency, Subscribed, the loop over All,
+// and the hooks of these and of a blocking call. There the caller may recover: no lock is held, no
 // goroutine is left behind, and a message that was being handled counts as unfinished.
 // In any other goroutine a panic ends the program.
 //

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/coder/websocket"
@@ -310,54 +309,51 @@ func ExampleClient_DisconnectWith() {
 	// Output: <nil>
 }
 
-// traced puts the name of the operation on messages and takes it off again. Real
-// hooks do that with the context of a trace.
-type traced struct{}
+type order struct{} // the key of an order in a context
 
-type operation struct{}
-
-func (traced) Publish(ctx context.Context, m *mqtt.Message) func(error) {
-	name, _ := ctx.Value(operation{}).(string)
-	m.UserProperties = append(slices.Clip(m.UserProperties), mqtt.UserProperty{Name: "operation", Value: name})
-	return nil
-}
-
-func (traced) Handle(ctx context.Context, m *mqtt.Message) (context.Context, func(error)) {
-	for _, p := range m.UserProperties {
-		if p.Name == "operation" {
-			ctx = context.WithValue(ctx, operation{}, p.Value)
-		}
-	}
-	return ctx, func(err error) { fmt.Println("handled:", err) }
-}
-
-func ExamplePublishHook() {
+// An order goes from the context of its publisher to that of its handler, as the contexts
+// of traces do.
+func ExampleHook() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	config, b := exampleConfig()
 	defer b.Close()
-	config.Hooks = []any{traced{}}
+	config.Hooks = []mqtt.Hook{{
+		Publish: func(ctx context.Context, m *mqtt.PublishInfo) (context.Context, func(mqtt.Ack, error)) {
+			if name, ok := ctx.Value(order{}).(string); ok {
+				m.AddUserProperty("order", name)
+			}
+			return ctx, func(ack mqtt.Ack, err error) { fmt.Println("published:", ack.ReasonCode, err) }
+		},
+		Consume: func(ctx context.Context, m *mqtt.ConsumeInfo) (context.Context, func(error)) {
+			if name, ok := m.Message.UserProperty("order"); ok {
+				ctx = context.WithValue(ctx, order{}, name)
+			}
+			return ctx, func(err error) { fmt.Println(m.Operation, m.Filter, "done:", err) }
+		},
+	}}
 	client, err := mqtt.Connect(ctx, "mqtt://localhost", config)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer client.Close()
 
-	err = client.PublishMessage(context.WithValue(ctx, operation{}, "checkout 42"),
-		&mqtt.Message{Topic: "orders", Payload: []byte("tea"), QoS: mqtt.AtLeastOnce, Retain: true})
+	err = client.PublishMessage(context.WithValue(ctx, order{}, "42"),
+		&mqtt.Message{Topic: "orders", Payload: []byte("tea"), Retain: true})
 	if err != nil {
 		log.Fatal(err)
 	}
 	handling, enough := context.WithCancel(ctx)
 	client.Handle(handling, mqtt.SubscribeOptions{Filters: []mqtt.Filter{{Filter: "orders"}}},
 		func(ctx context.Context, m *mqtt.Message) error {
-			fmt.Printf("%s, %s\n", m.Payload, ctx.Value(operation{}))
+			fmt.Printf("%s, order %s\n", m.Payload, ctx.Value(order{}))
 			enough()
 			return nil
 		})
 	// Output:
-	// tea, checkout 42
-	// handled: <nil>
+	// published: success (0x00) <nil>
+	// tea, order 42
+	// handle orders done: <nil>
 }
 
 func ExampleConfig_packetLog() {

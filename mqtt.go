@@ -41,7 +41,7 @@ type Client struct {
 
 	holds       holds
 	window      window
-	hooks       hooks
+	hooks       *hooks // nil: there are none
 	deliveries  deliveries
 	router      router
 	inbox       inbox
@@ -66,9 +66,6 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: cfg, url: rawServer, named: named, done: make(chan struct{})}
-	if c.hooks, err = sortHooks(cfg.Hooks); err != nil {
-		return nil, err
-	}
 	c.connector, err = newConnector(&c.cfg, servers, c)
 	if err != nil {
 		return nil, err
@@ -102,7 +99,10 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 	})
 	c.tolerance.logger = c.logger
 	c.engine.queue.limits = cfg.queueLimits()
-	c.undelivered.call, c.undelivered.engine = cfg.Undelivered, &c.engine
+	c.undelivered.call, c.undelivered.reports = cfg.Undelivered, reports{engine: &c.engine, atOnce: 1}
+	if c.hooks = newHooks(cfg.Hooks, cfg.ClientID); c.hooks != nil {
+		c.hooks.reports = reports{engine: &c.engine, atOnce: 16}
+	}
 	c.openInbox()
 	c.beginKeeper()
 	return c, nil
@@ -120,7 +120,7 @@ func (c *Client) openInbox() {
 		resume:         c.cfg.Resume,
 		outOfOrder:     c.cfg.AcknowledgeOutOfOrder,
 		receiveMaximum: int(c.cfg.ReceiveMaximum),
-		hooked:         c.hooks.handler,
+		consuming:      c.hooks.consuming(),
 		report: func(s *Subscription, err error, age time.Duration) {
 			c.watchers.send(Event{State: c.State(), Err: err, Subscription: s, Age: age})
 		},
@@ -158,7 +158,11 @@ func (c *Client) end(err error) {
 	c.inbox.subscriptionEnded(true)
 	c.watchers.close(Event{State: Closed, Time: time.Now(), Err: err})
 	c.cfg.Logger.Info("mqtt client ended", "client_id", c.cfg.ClientID, "cause", err)
-	c.undelivered.wait(leaveTimeout)
+	enough := time.Now().Add(leaveTimeout)
+	c.undelivered.wait(enough)
+	if c.hooks != nil {
+		c.hooks.reports.wait(enough)
+	}
 }
 
 // Done returns a channel that is closed when the client has ended and all its

@@ -26,11 +26,11 @@ import (
 // A refusal by the server is a *ServerError. A request beyond one of its limits is a
 // *LimitError.
 func (c *Client) Publish(ctx context.Context, topic string, payload []byte, qos QoS) error {
+	if c.hooks.publishes() {
+		return c.publishHooked(ctx, OperationPublish, &Message{Topic: topic, Payload: payload, QoS: qos})
+	}
 	if err := validatePublish(topic, payload, qos); err != nil {
 		return &requestError{"publish", topic, false, err}
-	}
-	if len(c.hooks.publish) > 0 {
-		return c.publishHooked(ctx, &Message{Topic: topic, Payload: payload, QoS: qos})
 	}
 	p := wire.Publish{Topic: topic, Payload: payload, QoS: qos}
 	return c.publish(ctx, &p, terms{})
@@ -38,13 +38,14 @@ func (c *Client) Publish(ctx context.Context, topic string, payload []byte, qos 
 
 // PublishMessage is Publish for a message with any of the fields of Message.
 func (c *Client) PublishMessage(ctx context.Context, m *Message) error {
-	if len(c.hooks.publish) > 0 && m != nil {
-		return c.publishHooked(ctx, m)
-	}
-	return c.publishMessage(ctx, m)
+	return c.publishMessage(ctx, OperationPublish, m)
 }
 
-func (c *Client) publishMessage(ctx context.Context, m *Message) error {
+// publishMessage is PublishMessage for the operation o.
+func (c *Client) publishMessage(ctx context.Context, o Operation, m *Message) error {
+	if c.hooks.publishes() && m != nil {
+		return c.publishHooked(ctx, o, m)
+	}
 	var p wire.Publish
 	var t terms
 	if err := packetOf(m, &p, &t); err != nil {
@@ -59,26 +60,27 @@ func (c *Client) publishMessage(ctx context.Context, m *Message) error {
 // Messages of one goroutine reach the wire in the
 // order in which it published them, by whichever method.
 func (c *Client) PublishAsync(ctx context.Context, m *Message) (*Delivery, error) {
-	return c.publishAs(ctx, m, &Delivery{retried: true})
-}
-
-// publishAs is PublishAsync for the Delivery d.
-func (c *Client) publishAs(ctx context.Context, m *Message, d *Delivery) (*Delivery, error) {
-	if len(c.hooks.publish) > 0 && m != nil {
+	d := &Delivery{retried: true}
+	if c.hooks.publishes() && m != nil {
 		return c.publishAsyncHooked(ctx, m, d)
 	}
-	return c.publishAsync(ctx, m, d)
+	return c.publishAsync(ctx, m, nil, d)
 }
 
-func (c *Client) publishAsync(ctx context.Context, m *Message, d *Delivery) (*Delivery, error) {
+// publishAsync is PublishAsync for the Delivery d, with the user properties that hooks
+// have added to m.
+func (c *Client) publishAsync(ctx context.Context, m *Message, added []UserProperty, d *Delivery) (*Delivery, error) {
 	p := &d.out.Publish
 	var t terms
 	if err := packetOf(m, p, &t); err != nil {
 		return nil, err
 	}
+	if err := addOptional(p, added); err != nil {
+		return nil, err
+	}
 	t.delivery(d)
 	if c.undelivered.call != nil {
-		d.failed = c.undelivered.of(d, c.keeper.unlessStored(m))
+		d.tell(c.undelivered.of(d, c.keeper.unlessStored(m)))
 	}
 	if c.keeper.stores(m) && c.keeper.interval == 0 {
 		d.recorded = make(chan struct{})
@@ -144,7 +146,10 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, t terms) error {
 			<-d.wake // it was completed in this very moment
 		}
 	}
-	_, err := d.result()
+	ack, err := d.result()
+	if t.ack != nil {
+		*t.ack = ack
+	}
 	c.deliveries.put(d)
 	return err
 }
@@ -211,7 +216,7 @@ func (c *Client) dropNewLocked(d *Delivery, err error, wait bool) {
 	switch {
 	case policy == FullFail || wait && policy != FullDropNewest:
 		return
-	case d.failed != nil && !c.engine.queue.reports(1, d.out.Publish.Cost()):
+	case d.told != nil && !c.engine.queue.reports(1, d.out.Publish.Cost()):
 		return
 	}
 	c.engine.published.dropped()
@@ -267,9 +272,6 @@ func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
 		c.engine.Sender.Own(&d.out)
 	}
 	c.engine.unlock(&n)
-	if withdrawn && d.wake == nil {
-		d.finish() // a hook waits for it
-	}
 	return true, &requestError{"publish", topic, !withdrawn, cause}
 }
 
@@ -301,29 +303,4 @@ func (c *Client) awaitRecorded(ctx context.Context, d *Delivery) error {
 		return nil // it was completed in this very moment
 	}
 	return err
-}
-
-// publishHooked is PublishMessage with hooks.
-func (c *Client) publishHooked(ctx context.Context, m *Message) error {
-	m, done := c.hooks.publishing(ctx, m)
-	err := c.publishMessage(ctx, m)
-	done(err)
-	return err
-}
-
-// publishAsyncHooked is PublishAsync with hooks.
-func (c *Client) publishAsyncHooked(ctx context.Context, m *Message, d *Delivery) (*Delivery, error) {
-	m, done := c.hooks.publishing(ctx, m)
-	d, err := c.publishAsync(ctx, m, d)
-	if err != nil {
-		done(err)
-		return nil, err
-	}
-	// Nobody waits for this goroutine: the hook may take its time, or call Close.
-	go func() {
-		<-d.Done()
-		_, err := d.result()
-		done(err)
-	}()
-	return d, nil
 }

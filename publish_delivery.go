@@ -29,10 +29,10 @@ type Delivery struct {
 	retried   bool          // see Config.RetryRefused
 	ended     atomic.Uint32 // one of the states below
 	done      atomic.Pointer[chan struct{}]
-	wake      chan struct{}  // of a blocking publish, which reuses its Delivery
-	failed    func(error)    // called under engine.mu if it fails; nil: nobody wants to know
-	entry     *durable.Entry // until the engine has out; nil: there is no Store; guarded by engine.mu
-	recorded  chan struct{}  // closed when out is recorded; nil: nobody waits
+	wake      chan struct{}    // of a blocking publish, which reuses its Delivery
+	told      func(Ack, error) // called under engine.mu when it has ended; nil: nobody wants to know
+	entry     *durable.Entry   // until the engine has out; nil: there is no Store; guarded by engine.mu
+	recorded  chan struct{}    // closed when out is recorded; nil: nobody waits
 }
 
 const (
@@ -66,13 +66,22 @@ func (d *Delivery) Wait(ctx context.Context) (Ack, error) {
 // completedLocked notes that the engine is done with out.
 func (d *Delivery) completedLocked() {
 	d.completed = true
-	if d.failed == nil {
+	if told := d.told; told != nil {
+		d.told = nil
+		told(d.result())
+	}
+}
+
+// tell adds f to those who want to know how it ends. The engine must not have it yet.
+func (d *Delivery) tell(f func(Ack, error)) {
+	if before := d.told; before != nil {
+		d.told = func(ack Ack, err error) {
+			before(ack, err)
+			f(ack, err)
+		}
 		return
 	}
-	if _, err := d.result(); err != nil && !isKept(err) {
-		d.failed(err)
-	}
-	d.failed = nil
+	d.told = f
 }
 
 // wasRecordedLocked says that the message is in the Store, if it is to be.

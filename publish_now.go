@@ -111,6 +111,7 @@ type terms struct {
 	expires   time.Time // zero: never
 	notQueued bool
 	notStored bool
+	ack       *Ack // set to the server's answer; nil: nobody asks
 }
 
 // delivery completes a Delivery that has its packet. The rest of it is zero.

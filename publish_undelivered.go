@@ -11,92 +11,43 @@ import (
 
 // Undelivered is a message that PublishAsync had accepted and that ended without success.
 type Undelivered struct {
-	// Message is the one that was given to PublishAsync, or what a PublishHook made of it.
+	// Message is the one that was given to PublishAsync.
 	Message *Message
 	// Err is the error of its Delivery. NotSent(Err) says whether the server certainly
 	// does not have the message.
 	Err error
 }
 
-// undelivered are the calls of Config.Undelivered that are due. Nobody waits for them:
-// they come one after the other, on a goroutine that lives while there are some. What
-// waits here counts in the publishQueue, which takes no more messages when the function
-// is too slow.
+// undelivered are the calls of Config.Undelivered.
 type undelivered struct {
-	call   func(Undelivered) // nil: the program does not want to know
-	engine *engine
-	forget func(number uint64) // removes a record, under engine.mu; nil: there is no Store
-
-	// Guarded by engine.mu.
-	due  []undeliveredCall
-	idle chan struct{} // closed when the last call has returned; nil: there was none
+	call func(Undelivered) // nil: the program does not want to know
+	reports
 }
 
+// undeliveredCall is one of them.
 type undeliveredCall struct {
 	Undelivered
-	size   int
-	number uint64 // of its record, which goes when the call has returned; 0: it has none
+	call func(Undelivered)
 }
 
-// of returns what d has to call when it fails. m is its message; if nil, it is made of
+func (c *undeliveredCall) report() { c.call(c.Undelivered) }
+
+// of returns what d has to call when it has ended. m is its message; if nil, it is made of
 // what d has then.
-func (u *undelivered) of(d *Delivery, m *Message) func(error) {
-	return func(err error) {
-		c := undeliveredCall{Undelivered: Undelivered{m, err}, size: d.out.Publish.Cost()}
-		if m == nil {
-			c.Message = messageOf(&d.out.Publish)
+func (u *undelivered) of(d *Delivery, m *Message) func(Ack, error) {
+	return func(_ Ack, err error) {
+		if err == nil || isKept(err) {
+			return
 		}
+		message := m
+		if message == nil {
+			message = messageOf(&d.out.Publish)
+		}
+		r := report{reporter: &undeliveredCall{Undelivered{message, err}, u.call}, size: d.out.Publish.Cost()}
 		if d.out.Durable {
-			c.number = d.out.Seq()
+			r.number = d.out.Seq()
 		}
-		u.addLocked(c)
-	}
-}
-
-func (u *undelivered) addLocked(c undeliveredCall) {
-	u.due = append(u.due, c)
-	u.engine.queue.unreported.Add(1, c.size)
-	if len(u.due) == 1 {
-		u.idle = make(chan struct{})
-		go u.run(u.idle)
-	}
-}
-
-// run makes the calls that are due until there is none, and closes idle then.
-func (u *undelivered) run(idle chan struct{}) {
-	defer close(idle)
-	for more := true; more; {
-		u.engine.mu.Lock()
-		next := u.due[0]
-		u.engine.mu.Unlock()
-		u.call(next.Undelivered)
-		u.engine.do(func(*session.Client) {
-			u.due[0] = undeliveredCall{}
-			u.due = u.due[1:]
-			u.engine.queue.unreported.Add(-1, -next.size)
-			if next.number > 0 {
-				u.forget(next.number)
-			}
-			if more = len(u.due) > 0; !more {
-				u.due = nil
-			}
-		})
-	}
-}
-
-// wait waits until no call is due, but not longer than that: the function may wait for us.
-func (u *undelivered) wait(most time.Duration) {
-	u.engine.mu.Lock()
-	idle := u.idle
-	u.engine.mu.Unlock()
-	if idle == nil {
-		return
-	}
-	timer := time.NewTimer(most)
-	defer timer.Stop()
-	select {
-	case <-idle:
-	case <-timer.C:
+		u.addLocked(r)
 	}
 }
 

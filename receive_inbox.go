@@ -40,8 +40,7 @@ type inboxSettings struct {
 	outOfOrder     bool         // Config.AcknowledgeOutOfOrder
 	receiveMaximum int
 
-	// hooked returns a function for Handle with the hooks around it.
-	hooked func(func(context.Context, *Message) error) func(context.Context, *Message) error
+	consuming consuming // nil: there are no hooks for it
 	// report sends an event about s to Watch. If s is nil, it is about no Subscription.
 	// age is that of a stall.
 	report    func(s *Subscription, err error, age time.Duration)

@@ -82,11 +82,15 @@ func (m *Message) timeLeft() (left time.Duration, bounded bool) {
 	return *m.MessageExpiryInterval - time.Duration(arrivedNow()-m.arrived)*time.Millisecond, true
 }
 
-// messageOf returns the message in p, which it shares with p.
+// messageOf returns the message in p, which it shares with p. What hooks have added to it
+// they add again if it is published again.
 func messageOf(p *wire.Publish) *Message {
 	m := new(Message)
 	m.fill(&session.Received{Publish: *p}, p.Payload, acknowledger{})
 	m.Duplicate = false
+	if p.Properties != nil {
+		m.UserProperties = p.Properties.RequiredUserProperties()
+	}
 	return m
 }
 

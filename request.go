@@ -98,7 +98,31 @@ var errAnswered = errors.New("a response is there already")
 
 // ask publishes m and waits for what comes on responses.
 func (c *Client) ask(ctx context.Context, m *Message, responses <-chan response) (*Message, error) {
-	d, err := c.publishAs(ctx, m, new(Delivery)) // a refusal is the answer
+	if c.hooks == nil {
+		return c.askFor(ctx, m, nil, responses)
+	}
+	asking, p := c.hooks.beginPublish(ctx, OperationRequest, m)
+	answer, err := c.askFor(ctx, m, p.added, responses)
+	c.consumeAnswer(asking, answer, err)
+	p.end(Ack{}, err)
+	return answer, err
+}
+
+// consumeAnswer calls the hooks for what a Request has got, if that is a message.
+func (c *Client) consumeAnswer(ctx context.Context, response *Message, err error) {
+	if failed, ok := errors.AsType[*ResponseError](err); ok {
+		response = failed.Response
+	}
+	if response == nil {
+		return
+	}
+	_, done := c.hooks.beginConsume(ctx, OperationRequest, "", response)
+	done(err)
+}
+
+// askFor is ask with the user properties that hooks have added to m.
+func (c *Client) askFor(ctx context.Context, m *Message, added []UserProperty, responses <-chan response) (*Message, error) {
+	d, err := c.publishAsync(ctx, m, added, new(Delivery)) // a refusal is the answer
 	if err != nil {
 		err.(*requestError).op = "request"
 		return nil, err
@@ -192,7 +216,7 @@ func skipReceived(s *Subscription) {
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
 	for {
-		if _, err := s.Next(now); err != nil {
+		if _, err := s.next(now); err != nil {
 			return
 		}
 		s.inbox.counters.stray.Add(1)
@@ -203,7 +227,7 @@ func skipReceived(s *Subscription) {
 // older than the request.
 func firstResponse(s *Subscription, correlation []byte) response {
 	for {
-		m, err := s.Next(context.Background())
+		m, err := s.next(context.Background())
 		if err != nil {
 			return response{err: err}
 		}
@@ -278,7 +302,7 @@ func (c *Client) newResponses(ctx context.Context) (*responses, error) {
 // Subscription ends.
 func (c *Client) takeResponses(r *responses) {
 	for {
-		m, err := r.sub.Next(context.Background())
+		m, err := r.sub.next(context.Background())
 		if err != nil {
 			r.fail(err)
 			return

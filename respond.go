@@ -99,9 +99,6 @@ func (c *Client) RespondWith(ctx context.Context, o RespondOptions, f func(conte
 		err.(*requestError).op = "respond"
 		return err
 	}
-	if len(c.hooks.handle) > 0 {
-		f = c.hooks.responding(f)
-	}
 	r := &responder{client: c, sub: s, f: f, slots: make(chan struct{}, cmp.Or(o.Concurrency, 16)), repeats: newRepeats(o.RememberFor), busy: make(map[*Message]busy)}
 	return &requestError{"respond", name, true, r.run(ctx)}
 }
@@ -130,7 +127,7 @@ func (r *responder) publish(ctx context.Context, q request, answer *Message, fai
 	if failure != nil {
 		return r.report(ctx, q, failure)
 	}
-	err := r.client.PublishMessage(ctx, r.response(q, answer))
+	err := r.client.publishMessage(ctx, OperationRespond, r.response(q, answer))
 	_, limit := errors.AsType[*LimitError](err)
 	if q.responseTopic != "" && (limit || errors.Is(err, ErrInvalid)) {
 		return errors.Join(err, r.report(ctx, q, err)) // a small response may get through
@@ -160,7 +157,7 @@ func (r *responder) qos(q request) QoS {
 
 // report tells the requester that f has failed.
 func (r *responder) report(ctx context.Context, q request, failure error) error {
-	return r.client.PublishMessage(ctx, &Message{
+	return r.client.publishMessage(ctx, OperationRespond, &Message{
 		Topic: q.responseTopic, QoS: r.qos(q), CorrelationData: q.correlation,
 		UserProperties: []UserProperty{{Name: errorProperty, Value: propertyText(failure.Error())}},
 	})

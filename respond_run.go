@@ -109,7 +109,7 @@ func (r *responder) serve(ctx, working, sending context.Context) error {
 		var m *Message
 		err := context.Cause(ctx)
 		if err == nil {
-			m, err = r.sub.Next(ctx)
+			m, err = r.sub.next(ctx)
 		}
 		if err != nil {
 			<-r.slots
@@ -141,7 +141,7 @@ func (r *responder) take(working, sending context.Context, m *Message) {
 	r.calls.Go(func() {
 		defer func() { <-r.slots }()
 		if !first {
-			r.answer(sending, m, k.outcome, nil)
+			r.answer(sending, sending, m, k.outcome, nil)
 			return
 		}
 		r.work(working, sending, m, k)
@@ -152,7 +152,7 @@ func (r *responder) take(working, sending context.Context, m *Message) {
 // m has expired, one of those takes its place.
 func (r *responder) work(working, sending context.Context, m *Message, k *known) {
 	for m != nil {
-		o, inTime := r.call(working, m)
+		o, publishing, inTime := r.call(working, sending, m)
 		if !inTime {
 			r.end(m, ErrExpired)
 			if m = r.repeats.giveUp(k); m != nil {
@@ -160,35 +160,60 @@ func (r *responder) work(working, sending context.Context, m *Message, k *known)
 			}
 			continue
 		}
-		r.answer(sending, m, o, k)
+		r.answer(sending, publishing, m, o, k)
 		return
 	}
 }
 
-// call calls f with the time that m has left. inTime is false if that is over.
-func (r *responder) call(ctx context.Context, m *Message) (o outcome, inTime bool) {
+// call calls f with the time that m has left, and with what hooks make of the context. The
+// response is to be published with the context that is returned, which ends with sending.
+// inTime is false if the time is over.
+func (r *responder) call(ctx, sending context.Context, m *Message) (o outcome, publishing context.Context, inTime bool) {
 	if left, bounded := m.timeLeft(); bounded {
 		if left <= 0 {
-			return outcome{}, false
+			return outcome{}, sending, false
 		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, left, ErrExpired)
 		defer cancel()
 	}
-	o.answer, o.failure = r.f(ctx, m)
-	return o, context.Cause(ctx) != ErrExpired
+	if r.sub.inbox.consuming == nil {
+		o.answer, o.failure = r.f(ctx, m)
+		return o, sending, context.Cause(ctx) != ErrExpired
+	}
+	_ = r.sub.inbox.consuming.around(ctx, OperationRespond, r.sub.filterOf(m.Topic), m, func(ctx context.Context) error {
+		publishing = answering{sending, context.WithoutCancel(ctx)}
+		o.answer, o.failure = r.f(ctx, m)
+		return o.failure
+	})
+	return o, publishing, context.Cause(ctx) != ErrExpired
 }
 
-// answer publishes the response to m and then acknowledges m, whatever became of
-// the response: a request that cannot be answered must not hold up others. If k is not
-// nil, the outcome is remembered, and what came again ends with m.
-func (r *responder) answer(ctx context.Context, m *Message, o outcome, k *known) {
+// answering is the context of a response: it ends with the first and has the values of the
+// second, which never ends.
+type answering struct {
+	context.Context
+	values context.Context
+}
+
+func (a answering) Value(key any) any {
+	if v := a.values.Value(key); v != nil {
+		return v
+	}
+	return a.Context.Value(key)
+}
+
+// answer publishes the response to m, with publishing for the context, and then
+// acknowledges m, whatever became of the response: a request that cannot be answered must
+// not hold up others. sending ends when there is no time left to answer. If k is not nil,
+// the outcome is remembered, and what came again ends with m.
+func (r *responder) answer(sending, publishing context.Context, m *Message, o outcome, k *known) {
 	b, mine := r.note(m, true)
 	if !mine {
 		return // Respond has returned
 	}
-	err := r.publish(ctx, b.request, o.answer, o.failure)
-	if err != nil && ctx.Err() != nil && r.others(b.topic, b.qos) {
+	err := r.publish(publishing, b.request, o.answer, o.failure)
+	if err != nil && sending.Err() != nil && r.others(b.topic, b.qos) {
 		return // giveUpRest looks after it
 	}
 	// Before the acknowledgement, so that nothing can come again too early.

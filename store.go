@@ -75,13 +75,13 @@ func (c *Client) beginKeeper() {
 			d := &Delivery{retried: true}
 			d.out.Owner = d
 			if c.undelivered.call != nil {
-				d.failed = c.undelivered.of(d, nil)
+				d.told = c.undelivered.of(d, nil)
 			}
 			return &d.out
 		},
 		Reports: func(o *session.Outgoing) bool {
 			d, ok := o.Owner.(*Delivery)
-			return ok && d.failed != nil
+			return ok && d.told != nil && c.undelivered.call != nil
 		},
 		Age:           c.cfg.QueueAge,
 		AgeAtMostOnce: c.cfg.QueueAtMostOnce.Age,
@@ -136,7 +136,7 @@ func (k *keeper) acceptLocked(d *Delivery, record []byte) {
 		if err == nil {
 			d.wasRecordedLocked()
 		} else if d.recorded != nil {
-			d.failed = nil // PublishAsync returns the error: the message was not accepted
+			d.told = nil // PublishAsync returns the error: the message was not accepted
 		}
 	}}
 	k.journal.Accept(d.entry, record, time.Now())

@@ -85,6 +85,16 @@ func (s *Subscription) pop(ctx context.Context, c *consumer, handedOver int, dst
 // Err returns, or ErrUnsubscribed where that is nil. The end of ctx is returned as its
 // cause.
 func (s *Subscription) Next(ctx context.Context) (*Message, error) {
+	m, err := s.next(ctx)
+	if s.inbox.consuming != nil && err == nil {
+		_, done := s.consume(ctx, OperationNext, m)
+		done(nil)
+	}
+	return m, err
+}
+
+// next is Next without hooks.
+func (s *Subscription) next(ctx context.Context) (*Message, error) {
 	var next [1]item
 	if _, err := s.pop(ctx, nil, 0, next[:], !s.options.ManualAck); err != nil {
 		s.queue.leftAlone()
@@ -112,13 +122,25 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 				return
 			}
 			m := next[0].owned()
-			goOn := yield(m, nil)
+			goOn := s.yield(ctx, m, yield)
 			s.handedOver(m)
 			if !goOn {
 				return
 			}
 		}
 	}
+}
+
+// yield runs the loop body for m.
+func (s *Subscription) yield(ctx context.Context, m *Message, body func(*Message, error) bool) (goOn bool) {
+	if s.inbox.consuming == nil {
+		return body(m, nil)
+	}
+	_ = s.inbox.consuming.around(ctx, OperationAll, s.filterOf(m.Topic), m, func(context.Context) error {
+		goOn = body(m, nil)
+		return nil
+	})
+	return goOn
 }
 
 // Err returns why the Subscription ended. It is nil while the Subscription lives, and

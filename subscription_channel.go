@@ -25,7 +25,7 @@ func (s *Subscription) Stream(ctx context.Context) <-chan *Message {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	return s.stream(ctx, 0)
+	return s.stream(ctx, OperationStream, 0)
 }
 
 // Messages is Stream without a context. Every call returns the same channel, which is
@@ -36,7 +36,7 @@ func (s *Subscription) Stream(ctx context.Context) <-chan *Message {
 // hold up to 32 messages beyond the limits of the Subscription. Above AtMostOnce
 // Messages and Stream cost the same.
 func (s *Subscription) Messages() <-chan *Message {
-	s.channel.once.Do(func() { s.channel.ch = s.stream(context.Background(), s.ahead()) })
+	s.channel.once.Do(func() { s.channel.ch = s.stream(context.Background(), OperationMessages, s.ahead()) })
 	return s.channel.ch
 }
 
@@ -49,10 +49,10 @@ func (s *Subscription) ahead() int {
 	return min(32, s.queue.maxMessages/64, s.queue.maxBytes/(64<<10))
 }
 
-// stream starts a feeder, for a channel with so much buffer. If there is any, what
+// stream starts a feeder for o, for a channel with so much buffer. If there is any, what
 // lies in the channel when ctx ends is lost.
-func (s *Subscription) stream(ctx context.Context, buffer int) <-chan *Message {
-	f := &feeder{sub: s, ch: make(chan *Message, buffer)}
+func (s *Subscription) stream(ctx context.Context, o Operation, buffer int) <-chan *Message {
+	f := &feeder{sub: s, operation: o, ch: make(chan *Message, buffer)}
 	f.consumer.ended = ctx.Done()
 	if ctx.Err() != nil {
 		close(f.ch)
@@ -68,9 +68,10 @@ func (s *Subscription) stream(ctx context.Context, buffer int) <-chan *Message {
 
 // feeder feeds a channel. Only it sends and closes.
 type feeder struct {
-	sub      *Subscription
-	ch       chan *Message
-	consumer consumer
+	sub       *Subscription
+	operation Operation
+	ch        chan *Message
+	consumer  consumer
 }
 
 func (f *feeder) run(ctx context.Context) {
@@ -94,13 +95,32 @@ func (f *feeder) run(ctx context.Context) {
 // send hands m over, unless ctx or the Subscription ends first.
 func (f *feeder) send(ctx context.Context, m *Message) bool {
 	a := m.acknowledger // the message is the consumer's alone from the moment it has it
-	if !f.offer(ctx, m) {
+	if f.sub.inbox.consuming != nil {
+		if !f.offerHooked(ctx, m) {
+			return false
+		}
+	} else if !f.offer(ctx, m) {
 		return false
 	}
 	if !f.sub.options.ManualAck {
 		a.acknowledge(Success)
 	}
 	return true
+}
+
+// offerHooked is offer with the hooks around it.
+func (f *feeder) offerHooked(ctx context.Context, m *Message) bool {
+	_, done := f.sub.consume(ctx, f.operation, m)
+	if f.offer(ctx, m) {
+		done(nil)
+		return true
+	}
+	err := f.sub.queue.err()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	done(err)
+	return false
 }
 
 func (f *feeder) offer(ctx context.Context, m *Message) bool {

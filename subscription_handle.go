@@ -32,7 +32,7 @@ func (s *Subscription) Handle(ctx context.Context, f func(context.Context, *Mess
 	if f == nil {
 		return errNoFunction(&s.options)
 	}
-	h := &handler{sub: s, call: s.inbox.hooked(f)}
+	h := &handler{sub: s, call: s.hooked(f)}
 	s.inbox.handlers.add()
 	s.queue.addConsumer(&h.consumer)
 	defer h.giveBack() // also when f panics

@@ -315,7 +315,7 @@ func (s *Sender) ready(o *Outgoing) error {
 		return err
 	}
 	s.ageExpiry(o)
-	return s.link.Limits.CheckPublish(&o.Publish, s.link.Version)
+	return s.fitMessage(o)
 }
 
 // publishAgain repeats a PUBLISH of an earlier connection with its identifier and
@@ -325,7 +325,7 @@ func (s *Sender) publishAgain(o *Outgoing) {
 	if s.link.Version < wire.V5 {
 		s.ageExpiry(o)
 	}
-	err := s.link.Limits.CheckPublish(&o.Publish, s.link.Version)
+	err := s.fitMessage(o)
 	if err == nil {
 		err = s.sendPublish(o, false)
 	}

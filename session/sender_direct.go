@@ -13,7 +13,7 @@ func (s *Sender) SendAtMostOnce(p *wire.Publish) (sent bool, err error) {
 		aged.Properties = withoutExpiry(p.Properties)
 		p = &aged
 	}
-	if err := s.link.Limits.CheckPublish(p, s.link.Version); err != nil {
+	if p, err = s.fit(p); err != nil {
 		return false, err
 	}
 	if s.link.aliases != nil {

@@ -24,11 +24,14 @@ type PublishProperties struct {
 	PayloadFormatUTF8     bool    // the payload is UTF-8 text; not checked
 	MessageExpiryInterval *uint32 // seconds; nil: never expires
 	TopicAlias            uint16  // 0: absent
-	ResponseTopic         string
-	CorrelationData       []byte // nil: absent; empty: present and empty
-	UserProperties        []UserProperty
-	SubscriptionIDs       []uint32 // only a server sends them
-	ContentType           string
+	// OptionalUserProperties is how many of UserProperties, the last ones, are not worth a refusal. It is
+	// not sent. Append and Size leave these properties out before 5.0; others make Append fail there.
+	OptionalUserProperties uint16
+	ResponseTopic          string
+	CorrelationData        []byte // nil: absent; empty: present and empty
+	UserProperties         []UserProperty
+	SubscriptionIDs        []uint32 // only a server sends them
+	ContentType            string
 }
 
 // Type returns TypePublish.
@@ -191,10 +194,23 @@ func (p *PublishProperties) encode(e *encoder) {
 	e.uint16Property(propTopicAlias, p.TopicAlias)
 	e.topicProperty(propResponseTopic, p.ResponseTopic) // [MQTT-3.3.2-14]
 	e.binaryProperty(propCorrelationData, p.CorrelationData)
-	e.userProperties(p.UserProperties)
+	e.userProperties(p.userProperties(e.version))
 	for _, id := range p.SubscriptionIDs {
 		e.subscriptionID(id)
 	}
 	e.stringProperty(propContentType, p.ContentType)
 	e.close(mark)
+}
+
+// userProperties returns those that a packet of version v has.
+func (p *PublishProperties) userProperties(v Version) []UserProperty {
+	if v == V5 {
+		return p.UserProperties
+	}
+	return p.RequiredUserProperties()
+}
+
+// RequiredUserProperties returns UserProperties without the optional ones. It shares them with p.
+func (p *PublishProperties) RequiredUserProperties() []UserProperty {
+	return p.UserProperties[:max(0, len(p.UserProperties)-int(p.OptionalUserProperties))]
 }

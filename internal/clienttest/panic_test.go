@@ -56,8 +56,8 @@ func TestPanicOfAFunctionEndsTheProgram(t *testing.T) {
 			handleOne(ctx, url, cfg, mqtt.SubscribeOptions{Concurrency: 2, OrderBy: func(*mqtt.Message) string { panic("oh") }},
 				func(context.Context, *mqtt.Message) error { return nil })
 		},
-		"PublishHook's outcome": func(ctx context.Context, url string, cfg mqtt.Config) {
-			cfg.Hooks = []any{panickingHook{outcome: true}}
+		"Hook that is told of the end": func(ctx context.Context, url string, cfg mqtt.Config) {
+			cfg.Hooks = []mqtt.Hook{panickingHook(true)}
 			c, _ := mqtt.Connect(ctx, url, cfg)
 			defer c.Close()
 			c.PublishAsync(ctx, &mqtt.Message{Topic: "t"})
@@ -117,18 +117,26 @@ func (panickingHandler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// panickingHook panics before the message is accepted, or when it is told the outcome.
-type panickingHook struct{ outcome bool }
-
-func (h panickingHook) Publish(context.Context, *mqtt.Message) func(error) {
-	if h.outcome {
-		return func(error) { panic("oh") }
+// panickingHook panics when it sees a message that is published or handled, or when it is
+// told how it ended.
+func panickingHook(atTheEnd bool) mqtt.Hook {
+	return mqtt.Hook{
+		Publish: func(ctx context.Context, _ *mqtt.PublishInfo) (context.Context, func(mqtt.Ack, error)) {
+			if !atTheEnd {
+				panic("oh")
+			}
+			return ctx, func(mqtt.Ack, error) { panic("oh") }
+		},
+		Consume: func(ctx context.Context, m *mqtt.ConsumeInfo) (context.Context, func(error)) {
+			if m.Operation != mqtt.OperationHandle {
+				return ctx, nil
+			}
+			if !atTheEnd {
+				panic("oh")
+			}
+			return ctx, func(error) { panic("oh") }
+		},
 	}
-	panic("oh")
-}
-
-func (panickingHook) Handle(context.Context, *mqtt.Message) (context.Context, func(error)) {
-	panic("oh")
 }
 
 // TestPanicInTheCallersGoroutine reaches the caller, who may recover: the client goes on.
@@ -137,7 +145,7 @@ func TestPanicInTheCallersGoroutine(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)
 			cfg := Quiet(srv)
-			cfg.Hooks = []any{panickingHook{outcome}}
+			cfg.Hooks = []mqtt.Hook{panickingHook(outcome)}
 			client, conn := Open(t, srv, cfg)
 			message := &mqtt.Message{Topic: "t", Payload: []byte("x")}
 			require.PanicsWithValue(t, "oh", func() { client.PublishMessage(t.Context(), message) })

@@ -336,27 +336,3 @@ func TestRouteMayBeHandled(t *testing.T) {
 		conn.Want(Puback(2))
 	})
 }
-
-func TestHandleHooksSeeWhatASubscriptionHandles(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := mqtttest.NewServer(t, wire.V5)
-		cfg := Quiet(srv)
-		seen := make(chan string, 2)
-		cfg.Hooks = []any{handleHook(func(ctx context.Context, m *mqtt.Message) (context.Context, func(error)) {
-			return ctx, func(err error) { seen <- fmt.Sprintf("%s: %v", m.Payload, err) }
-		})}
-		client, conn := Open(t, srv, cfg)
-		sub := Subscribe(t, client, conn, "t", 1)
-		sendNumbered(conn, 2)
-		var got []string
-		h := beginOn(t, sub, failAt("2", &got))
-		require.ErrorIs(t, h.Wait(), errHandler)
-		wantStrings(t, seen, "1: <nil>", "2: handler failed")
-	})
-}
-
-type handleHook func(context.Context, *mqtt.Message) (context.Context, func(error))
-
-func (f handleHook) Handle(ctx context.Context, m *mqtt.Message) (context.Context, func(error)) {
-	return f(ctx, m)
-}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -94,6 +95,9 @@ func numberOf(key []byte) (uint64, bool) {
 func EncodeMessage(p *wire.Publish, expires, accepted time.Time) ([]byte, error) {
 	q := *p
 	q.PacketID, q.Duplicate = min(1, uint16(p.QoS)), false
+	if q.PacketID > 0 && p.Properties != nil { // the identifier of a record says nothing else
+		q.PacketID += min(p.Properties.OptionalUserProperties, math.MaxUint16-1)
+	}
 	v := begin(16 + q.Size(wire.V5))
 	v = binary.BigEndian.AppendUint64(v, nanoseconds(expires))
 	v = binary.BigEndian.AppendUint64(v, nanoseconds(accepted))
@@ -143,6 +147,9 @@ func decodeMessage(d *wire.Decoder, v []byte) (m message, err error) {
 	d.Version = wire.V5
 	if d.Publish(&m.publish, h, b[n:]) != nil || m.publish.Topic == "" || m.publish.QoS == wire.AtMostOnce {
 		return m, errDamaged
+	}
+	if q := m.publish.Properties; q != nil {
+		q.OptionalUserProperties = uint16(min(int(m.publish.PacketID-1), len(q.UserProperties)))
 	}
 	m.publish.PacketID, m.publish.Duplicate = 0, false
 	return m, nil

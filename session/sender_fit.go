@@ -1,0 +1,24 @@
+package session
+
+import "github.com/seed65a45251/mqtt/wire"
+
+// fit returns p as the peer takes it: without the optional user properties where a
+// packet with them is too large. It leaves p alone.
+func (s *Sender) fit(p *wire.Publish) (*wire.Publish, error) {
+	err := s.link.Limits.CheckPublish(p, s.link.Version)
+	if err == nil || p.Properties == nil || p.Properties.OptionalUserProperties == 0 {
+		return p, err
+	}
+	properties := *p.Properties
+	properties.UserProperties, properties.OptionalUserProperties = p.Properties.RequiredUserProperties(), 0
+	smaller := *p
+	smaller.Properties = &properties
+	return &smaller, s.link.Limits.CheckPublish(&smaller, s.link.Version)
+}
+
+// fitMessage makes o a message that the peer takes, or says why it takes none such.
+func (s *Sender) fitMessage(o *Outgoing) error {
+	p, err := s.fit(&o.Publish)
+	o.Publish.Properties = p.Properties
+	return err
+}

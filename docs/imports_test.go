@@ -49,7 +49,7 @@ var permittedImports = map[string][]string{
 	"./internal/conversation":   {".", "./mqtttest", "./wire", "./store", "./internal/pipe", "github.com/coder/websocket", "github.com/stretchr/testify/require"},
 	"./mqtttest":                {"./broker", "./wire", "./match", "./internal/pipe"},
 	"./cmd/...":                 {".", "./broker", "./wire", "./match", "./reconnect", "./store", "./store/bolt", "./internal/..."},
-	"./examples/...":            {"golang.org/x/sync/errgroup", ".", "./broker", "./wire", "./match", "./reconnect", "./session", "./store", "./store/bolt", "./mqtttest"},
+	"./examples/...":            {"golang.org/x/sync/errgroup", ".", "./broker", "./examples/internal/demo", "./wire", "./match", "./reconnect", "./session", "./store", "./store/bolt", "./mqtttest"},
 }
 
 // unreachable says what a package may not even import by way of others.

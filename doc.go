@@ -22,6 +22,8 @@
 //   - A loop that acknowledges each message after its body: [Subscription.All].
 //   - A function that acknowledges by returning nil, several at once if asked:
 //     [Subscription.Handle]; [Client.Handle] also subscribes and unsubscribes.
+//   - A function for several messages at a time, to write them into a database for
+//     example: [Subscription.HandleBatches].
 //   - To refuse a message, with a reason: [Message.Refuse], or a [Refusal] that the
 //     function returns. To try again, and then publish it as a dead letter:
 //     [FailurePolicy].

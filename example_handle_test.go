@@ -103,3 +103,30 @@ func ExampleFailurePolicy() {
 	<-done
 	// Output: dead/orders/7: the shop is closed after 3 attempts
 }
+
+func ExampleSubscription_HandleBatches() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, end := exampleClient(ctx)
+	defer end()
+
+	sub, err := client.Subscribe(ctx, "readings/#", mqtt.AtLeastOnce)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for i := range 5 {
+		client.Publish(ctx, fmt.Sprint("readings/", i), []byte("21.5"), mqtt.AtLeastOnce)
+	}
+	working, stop := context.WithCancel(ctx)
+	stored := 0
+	err = sub.HandleBatches(working, mqtt.BatchOptions{Messages: 100, Wait: 10 * time.Millisecond},
+		func(ctx context.Context, batch []*mqtt.Message) error {
+			stored += len(batch) // an ordinary program: BEGIN, INSERT for each, COMMIT
+			if stored == 5 {
+				stop()
+			}
+			return nil // all of the batch are acknowledged
+		})
+	fmt.Println(stored, err)
+	// Output: 5 mqtt: handle "readings/#": context canceled
+}

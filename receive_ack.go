@@ -98,6 +98,18 @@ func (a acknowledger) moveTo(s *holdList) {
 	}
 }
 
+// isOver says that the message was acknowledged or refused. It is false of one that needs
+// no acknowledgement.
+func (a acknowledger) isOver() bool {
+	if a.origin == nil || a.generation == 0 {
+		return false
+	}
+	h := a.origin.holds
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.has(a.holdID)
+}
+
 // acknowledgeNow ends the hold and gives the acknowledgement to the engine at once. The
 // error says why the server will not learn of it. The caller must not hold engine.mu.
 func (a acknowledger) acknowledgeNow() error {

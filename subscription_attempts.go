@@ -19,6 +19,11 @@ type attempts struct {
 	failure  error              // with which the message was given up; nil: it was not
 }
 
+// more reports whether there is to be another attempt, after one has failed with err.
+func (a *attempts) more(p *FailurePolicy, err error) bool {
+	return (p.Attempts < 0 || a.made < p.Attempts) && (p.Permanent == nil || !p.Permanent(err))
+}
+
 // again returns how long to wait before the next attempt.
 func (a *attempts) again(p *FailurePolicy) time.Duration {
 	if a.backoff == nil {
@@ -59,8 +64,7 @@ func (h *handler) attempt(ctx context.Context, a *attempts, m *Message) (wait ti
 			return settled, stopped
 		}
 		a.made++
-		more := p.Attempts < 0 || a.made < p.Attempts
-		if more && (p.Permanent == nil || !p.Permanent(err)) {
+		if a.more(p, err) {
 			h.sub.inbox.counters.retried.Add(1)
 			return a.again(p), nil
 		}

@@ -70,12 +70,13 @@ type queue struct {
 	lossy   load // QoS 0 messages in the queue
 	firm    load // QoS 1 and 2 messages in the queue
 	dropped uint64
-	all     *dropped // by all queues of the client
-	losing  bool     // the last QoS 0 message was dropped: an episode is reported once
-	closed  error    // why nothing comes out any more
-	final   error    // why nothing is added any more, and why it closes when it is empty; nil: messages are added
-	isCut   bool     // cut is closed
-	kept    bool     // closed, but what comes back stays for cutOff to return
+	all     *dropped      // by all queues of the client
+	losing  bool          // the last QoS 0 message was dropped: an episode is reported once
+	closed  error         // why nothing comes out any more
+	final   error         // why nothing is added any more, and why it closes when it is empty; nil: messages are added
+	isCut   bool          // cut is closed
+	noMore  chan struct{} // closed when final is set; nil: nobody waits for that
+	kept    bool          // closed, but what comes back stays for cutOff to return
 
 	consumers []*consumer
 	out       int    // messages that consumers have

@@ -48,11 +48,28 @@ func (q *queue) finishWhenEmpty(err error) {
 	q.mu.Lock()
 	if q.final == nil {
 		q.final = err
+		if q.noMore != nil {
+			close(q.noMore)
+		}
 	}
 	q.closeIfEmptyLocked()
 	q.mu.Unlock()
 	signal(q.ready)
 	signal(q.space) // the reader does not wait for space that nobody needs
+}
+
+// finishing returns a channel that is closed when finishWhenEmpty has been called: nothing is
+// added any more. A consumer that waits for more than it has looks at it.
+func (q *queue) finishing() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.noMore == nil {
+		q.noMore = make(chan struct{})
+		if q.final != nil {
+			close(q.noMore)
+		}
+	}
+	return q.noMore
 }
 
 // closeIfEmptyLocked closes a queue that is final and of which consumers have handed

@@ -41,7 +41,8 @@ func (c *Colours) Set(s string) error {
 
 // AddFlags adds --color, for a command and those below it.
 func AddFlags(flags *pflag.FlagSet) {
-	flags.Var(new(Colours), "color", "colours: auto, always or never")
+	when := Auto
+	flags.Var(&when, "color", "colours: auto, always or never")
 }
 
 // Stream is standard output or standard error.

@@ -90,14 +90,14 @@ func describe(m *mqtt.Message, ack mqtt.Ack) string {
 	if m.QoS == mqtt.AtMostOnce {
 		return topic + ": sent"
 	}
-	text := fmt.Sprintf("%s: %s (0x%02X)", topic, ack.ReasonCode.String(), byte(ack.ReasonCode))
+	text := []string{fmt.Sprintf("%s: %s (0x%02X)", topic, ack.ReasonCode.String(), byte(ack.ReasonCode))}
 	if ack.ReasonString != "" {
-		text += ": " + output.Clean(ack.ReasonString, false)
+		text = append(text, output.Clean(ack.ReasonString, false))
 	}
 	for _, p := range ack.UserProperties {
-		text += fmt.Sprintf(" %s=%s", output.Clean(p.Name, false), output.Clean(p.Value, false))
+		text = append(text, output.Clean(p.Name+"="+p.Value, false))
 	}
-	return text
+	return strings.Join(text, ", ")
 }
 
 // unfinished counts a message that was not acknowledged. Where only the wait for it has

@@ -29,7 +29,7 @@ At QoS 1 and 2 that is when it has acknowledged them, over as many connections a
 Messages are sent while the input is read. When the server is slow, reading waits. A
 message that fails is reported, the others go on, and the exit code is that of the first
 failure.`),
-		Example: strings.TrimRight(`
+		Example: strings.Trim(`
   mqtt pub sensors/7/temp 21.5                  to localhost, at QoS 0
   mqtt pub mqtts://broker.example door open -q 1 -r
   mqtt pub -t image -f photo.jpg --content-type image/jpeg

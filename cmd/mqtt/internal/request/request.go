@@ -44,7 +44,7 @@ correlation data are chosen so that only the response to this request counts. Wi
 and the responder has to know the topic.
 
 Several requests, from --lines, --json-lines or --repeat, go one after the other.`),
-		Example: strings.TrimRight(`
+		Example: strings.Trim(`
   mqtt request rooms/7/temp get                 from whoever responds, within 30 seconds
   mqtt request rpc/add '{"a":1,"b":2}' -W 5 --content-type application/json
   mqtt request rpc/add -f request.json -j       the response with all properties

@@ -39,7 +39,7 @@ by a shell, so that nothing in a request can become code.
 If the command fails, the response says so (5.0): the requester gets the end of what the
 command has printed on standard error, up to 1024 bytes. After a signal, requests that have
 come are still answered.`),
-		Example: strings.TrimRight(`
+		Example: strings.Trim(`
   mqtt respond 'rpc/date' -- date -u
   mqtt respond 'rpc/sort' -- sort -n            the payload on standard input
   mqtt respond 'rooms/+/temp' -- sh -c 'cat "/sys/temp/$(basename "$MQTT_MESSAGE_TOPIC")"'

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,6 +24,9 @@ import (
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/target"
 )
 
+// patience is how long a command may take to end in order after a signal.
+const patience = 30 * time.Second
+
 // commands returns all commands, one a line, in the order of the help.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
@@ -32,6 +36,7 @@ func commands() []*cobra.Command {
 		respond.Command(),
 		bench.Command(),
 		target.HelpCommand(),
+		manCommand(),
 		versionCommand(),
 	}
 }
@@ -123,8 +128,9 @@ func noteRuns(c *cobra.Command, running *bool) {
 }
 
 // signals returns a context that ends with the first SIGINT or SIGTERM, with an
-// exit.Signal as its cause. A second signal ends the process at once. A pipe that nobody
-// reads any more is an error of the write, not a signal.
+// exit.Signal as its cause. A second signal ends the process at once. So does the end of
+// patience after the first: a command may hang in a write that nobody reads. A pipe that
+// is closed is an error of the write, not a signal.
 func signals() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	arrived := make(chan os.Signal, 1)
@@ -134,7 +140,9 @@ func signals() (ctx context.Context, stop func()) {
 		select {
 		case s := <-arrived:
 			signal.Stop(arrived)
-			cancel(exit.Signal{Signal: s})
+			cause := exit.Signal{Signal: s}
+			cancel(cause)
+			time.AfterFunc(patience, func() { os.Exit(exit.Code(cause)) })
 		case <-ctx.Done():
 		}
 	}()

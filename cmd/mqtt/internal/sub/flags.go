@@ -78,18 +78,21 @@ func (f *flags) options(args []string) (mqtt.SubscribeOptions, error) {
 		}
 		o.Filters = append(o.Filters, mqtt.Filter{
 			Filter: filter, QoS: mqtt.QoS(f.qos), NoLocal: f.noLocal,
-			RetainAsPublished: f.retainAsPublished, RetainHandling: f.handling(),
+			RetainAsPublished: f.retainAsPublished, RetainHandling: mqtt.RetainHandling(f.retainHandling),
 		})
 	}
 	return o, nil
 }
 
-// handling asks the server not to send what would be left out.
-func (f *flags) handling() mqtt.RetainHandling {
-	if f.live {
-		return mqtt.DontSendRetained
+// skipRetained asks the server not to send what would be left out. Before 5.0 it cannot be
+// asked.
+func (f *flags) skipRetained(o *mqtt.SubscribeOptions, v mqtt.Version) {
+	if !f.live || v != mqtt.V5 {
+		return
 	}
-	return mqtt.RetainHandling(f.retainHandling)
+	for i := range o.Filters {
+		o.Filters[i].RetainHandling = mqtt.DontSendRetained
+	}
 }
 
 // wanted reports whether a message is to be printed. It is asked on connections with that

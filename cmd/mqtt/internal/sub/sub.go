@@ -33,7 +33,7 @@ many is said at the end.
 
 On a terminal topics are coloured and aligned, and nothing in a message can control the
 terminal. Elsewhere payloads are written as they are.`),
-		Example: strings.TrimRight(`
+		Example: strings.Trim(`
   mqtt sub 'sensors/#' -v                       topic and payload, from localhost
   mqtt sub mqtts://broker.example 'a/#' 'b/+'   several filters
   mqtt sub --json 'sensors/#' | jq .topic       all properties, a line of JSON each
@@ -85,11 +85,12 @@ func (f *flags) run(cmd *cobra.Command, connection *target.Flags, args []string)
 			return err
 		}
 	}
+	f.skipRetained(&options, client.ServerInfo().Version)
 	subscription, err := client.SubscribeWith(ctx, options)
 	if err != nil {
-		return err
+		return f.outcome(err, 0)
 	}
-	connection.Debug("subscribed", "granted", subscription.Granted())
+	connection.Debug("subscribed", "granted", fmt.Sprint(subscription.Granted()))
 	if !f.subscribeOnly {
 		err = f.copy(ctx, client, subscription, w)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -102,24 +103,26 @@ func ask(ctx context.Context, prompt string) (string, error) {
 	}
 	defer tty.Close()
 	fd := int(tty.Fd())
-	before, err := term.GetState(fd)
+	// The echo is off before the prompt invites to type.
+	before, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprint(tty, prompt)
 	type answer struct {
-		text []byte
+		text string
 		err  error
 	}
 	read := make(chan answer, 1)
 	go func() { // lives until the process ends if the context ends first
-		text, err := term.ReadPassword(fd)
+		text, err := term.NewTerminal(tty, "").ReadPassword(prompt)
 		read <- answer{text, err}
 	}()
 	select {
 	case a := <-read:
-		fmt.Fprintln(tty)
-		return string(a.text), a.err
+		if errors.Is(a.err, io.EOF) { // Control-C is no signal in this mode
+			a.err = exit.Signal{Signal: os.Interrupt}
+		}
+		return a.text, errors.Join(a.err, term.Restore(fd, before))
 	case <-ctx.Done():
 		return "", errors.Join(context.Cause(ctx), term.Restore(fd, before))
 	}

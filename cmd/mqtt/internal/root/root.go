@@ -21,6 +21,7 @@ import (
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/request"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/respond"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/sub"
+	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/tail"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/target"
 )
 
@@ -34,6 +35,7 @@ func commands() []*cobra.Command {
 		sub.Command(),
 		request.Command(),
 		respond.Command(),
+		tail.Command(),
 		bench.Command(),
 		target.HelpCommand(),
 		manCommand(),

@@ -148,7 +148,7 @@ func (f *Flags) completeProfiles(*cobra.Command, []string, string) ([]string, co
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(p.Profile)) {
 		if server, err := texts(p.Profile[name]["server"]); err == nil && len(server) > 0 {
-			name += "\t" + redactURL(server[0])
+			name += "\t" + Redact(server[0])
 		}
 		names = append(names, strings.TrimSpace(name))
 	}

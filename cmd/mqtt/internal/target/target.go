@@ -243,8 +243,8 @@ func (f *Flags) setWill(cfg *mqtt.Config) error {
 	return nil
 }
 
-// redactURL returns a URL without its user, query and what else may be secret.
-func redactURL(server string) string {
+// Redact returns a URL without its user, query and what else may be secret.
+func Redact(server string) string {
 	u, err := url.Parse(server)
 	if err != nil {
 		return ""

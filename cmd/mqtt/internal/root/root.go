@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/bench"
+	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/broker"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/exit"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/output"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/pub"
@@ -37,6 +38,7 @@ func commands() []*cobra.Command {
 		respond.Command(),
 		tail.Command(),
 		bench.Command(),
+		broker.Command(),
 		target.HelpCommand(),
 		manCommand(),
 		versionCommand(),

@@ -23,7 +23,7 @@ import (
 func (f *Flags) setPassword(ctx context.Context, cfg *mqtt.Config) error {
 	switch {
 	case f.askPassword:
-		password, err := ask(ctx, f.passwordPrompt())
+		password, err := Ask(ctx, f.passwordPrompt())
 		if err != nil {
 			return exit.With(max(exit.Code(err), exit.Failed), fmt.Errorf("password: %w", err))
 		}
@@ -94,9 +94,9 @@ func (f *Flags) passwordPrompt() string {
 	return "Password of " + strings.ToValidUTF8(f.username, "?") + ": "
 }
 
-// ask reads a password from the terminal, without echo. Standard input and output stay
+// Ask reads a password from the terminal, without echo. Standard input and output stay
 // free for messages.
-func ask(ctx context.Context, prompt string) (string, error) {
+func Ask(ctx context.Context, prompt string) (string, error) {
 	tty, err := openTerminal()
 	if err != nil {
 		return "", fmt.Errorf("there is no terminal to ask on: %w", err)

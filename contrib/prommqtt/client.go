@@ -2,6 +2,7 @@ package prommqtt
 
 import (
 	"crypto/tls"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -71,7 +72,8 @@ func connectionInfo(s *clientFigures, add func(float64, ...string)) {
 	if s.info.TLS != nil {
 		secure = tls.VersionName(s.info.TLS.Version)
 	}
-	add(1, s.info.ClientID, s.info.Server, s.info.Address, s.info.Version.String(), secure)
+	text := func(s string) string { return strings.ToValidUTF8(s, "\uFFFD") } // the path of a socket may be anything
+	add(1, s.info.ClientID, text(s.info.Server), text(s.info.Address), s.info.Version.String(), secure)
 }
 
 func connectionStart(s *clientFigures, add func(float64, ...string)) {

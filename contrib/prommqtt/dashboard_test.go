@@ -20,6 +20,7 @@ import (
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/broker"
 	"github.com/seed65a45251/mqtt/contrib/prommqtt"
+	"github.com/seed65a45251/mqtt/match"
 )
 
 // queries returns all expressions of the dashboard, by the title of their panel.
@@ -48,7 +49,7 @@ func queries(t *testing.T) (all [][2]string) {
 			all = append(all, [2]string{p.Title, expr})
 		}
 	}
-	require.Equal(t, 2, rows, "clients and brokers")
+	require.Equal(t, 3, rows, "clients, their messages, brokers")
 	return all
 }
 
@@ -60,11 +61,11 @@ func metrics(t *testing.T) (target *httptest.Server, second *mqtt.Client) {
 	t.Cleanup(func() { b.Close() })
 	address, err := b.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	c := prommqtt.NewCollector()
+	c, messages := prommqtt.NewCollector(), prommqtt.NewMessages(match.MustParsePattern("busy/{name}"))
 	require.NoError(t, c.AddBroker("main", b))
 	clients := make(map[string]*mqtt.Client)
 	for _, name := range []string{"first", "second"} {
-		client, err := mqtt.Connect(t.Context(), "mqtt://"+address.String(), mqtt.Config{ClientID: name})
+		client, err := mqtt.Connect(t.Context(), "mqtt://"+address.String(), mqtt.Config{ClientID: name, Hooks: []mqtt.Hook{messages.Hook(name)}})
 		require.NoError(t, err)
 		t.Cleanup(func() { client.Close() })
 		require.NoError(t, c.AddClient(name, client))
@@ -73,6 +74,7 @@ func metrics(t *testing.T) (target *httptest.Server, second *mqtt.Client) {
 	keepBusy(t, clients["first"])
 	reg := prometheus.NewPedanticRegistry()
 	require.NoError(t, reg.Register(c))
+	require.NoError(t, reg.Register(messages))
 	target = httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	t.Cleanup(target.Close)
 	return target, clients["second"]
@@ -81,7 +83,7 @@ func metrics(t *testing.T) (target *httptest.Server, second *mqtt.Client) {
 // keepBusy makes client publish, receive and ping until the test ends.
 func keepBusy(t *testing.T, client *mqtt.Client) {
 	t.Helper()
-	sub, err := client.Subscribe(t.Context(), "busy", mqtt.AtLeastOnce)
+	sub, err := client.Subscribe(t.Context(), "busy/+", mqtt.AtLeastOnce)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -90,9 +92,11 @@ func keepBusy(t *testing.T, client *mqtt.Client) {
 		pace := time.NewTicker(5 * time.Millisecond) // leaves time for others
 		defer pace.Stop()
 		for ; ctx.Err() == nil; <-pace.C {
-			err := client.Publish(ctx, "busy", make([]byte, 100), mqtt.AtLeastOnce)
+			err := client.Publish(ctx, "busy/bee", make([]byte, 100), mqtt.AtLeastOnce)
 			if err == nil {
-				_, err = sub.Next(ctx)
+				for range sub.All(ctx) {
+					break
+				}
 			}
 			if err == nil {
 				_, err = client.Ping(ctx)

@@ -18,6 +18,7 @@ import (
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/broker"
 	"github.com/seed65a45251/mqtt/contrib/prommqtt"
+	"github.com/seed65a45251/mqtt/match"
 )
 
 // serve shows the figures of client and b under /metrics.
@@ -135,4 +136,33 @@ func ExampleCollector_RemoveBroker() {
 	// Output:
 	// <nil>
 	// 0
+}
+
+func ExampleNewMessages() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	b := broker.New(broker.Config{})
+	defer b.Close()
+	messages := prommqtt.NewMessages(match.MustParsePattern("devices/{id}/up"))
+	client, err := mqtt.Connect(ctx, "mqtt://localhost", mqtt.Config{
+		Dial:  func(ctx context.Context, network, address string) (net.Conn, error) { return b.Dial(ctx) },
+		Hooks: []mqtt.Hook{messages.Hook("orders")},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	for _, topic := range []string{"devices/7/up", "devices/8/up", "elsewhere"} {
+		fmt.Println(client.Publish(ctx, topic, nil, mqtt.AtLeastOnce))
+	}
+	fmt.Println(testutil.CollectAndCount(messages, "mqtt_client_topic_published_messages_total"), "series")
+	messages.Forget("orders")
+	fmt.Println(testutil.CollectAndCount(messages), "series")
+	// Output:
+	// <nil>
+	// <nil>
+	// <nil>
+	// 2 series
+	// 0 series
 }

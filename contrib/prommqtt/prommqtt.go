@@ -11,8 +11,9 @@
 //
 // The series of clients begin with mqtt_client_, those of brokers with mqtt_broker_. They
 // say what [mqtt.Client.Stats], [mqtt.Client.ServerInfo] and the Stats of a broker say, at
-// the time of the scrape. Nothing is measured between scrapes, and no topic becomes a
-// label. dashboard.json beside this package is an example for Grafana.
+// the time of the scrape; between scrapes a Collector costs nothing. [Messages] counts and
+// times messages by template of their topic and by filter. No topic becomes a label.
+// dashboard.json beside this package is an example for Grafana.
 package prommqtt
 
 import (
@@ -20,6 +21,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -29,6 +31,14 @@ import (
 
 // ErrNameTaken says that another client, or another broker, has the name.
 var ErrNameTaken = errors.New("prommqtt: name is taken")
+
+// validate refuses a name that cannot be a label.
+func validate(name string) error {
+	if !utf8.ValidString(name) {
+		return fmt.Errorf("prommqtt: name %q is not UTF-8", name)
+	}
+	return nil
+}
 
 // Broker is what a Collector needs of a *broker.Broker. A broker that begins anew under
 // the same name may be behind one Broker.
@@ -49,8 +59,11 @@ func NewCollector() *Collector {
 }
 
 // AddClient shows client under that name until it has ended or RemoveClient is called. The
-// error is ErrNameTaken: a client that has not ended has the name.
+// error is ErrNameTaken if a client that has not ended has the name. A name has to be UTF-8.
 func (c *Collector) AddClient(name string, client *mqtt.Client) error {
+	if err := validate(name); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if other := c.clients[name]; other != nil && !ended(other) {
@@ -67,9 +80,12 @@ func (c *Collector) RemoveClient(name string) {
 	delete(c.clients, name)
 }
 
-// AddBroker shows b under that name until RemoveBroker is called. The error is
-// ErrNameTaken: another broker has the name.
+// AddBroker shows b under that name until RemoveBroker is called. The error is ErrNameTaken
+// if another broker has the name. A name has to be UTF-8.
 func (c *Collector) AddBroker(name string, b Broker) error {
+	if err := validate(name); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.brokers[name] != nil {

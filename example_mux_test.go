@@ -80,3 +80,36 @@ func ExampleMuxValues() {
 	mux.Handle(context.Background(), &mqtt.Message{Topic: "sites/north/pump/3"})
 	// Output: north pump/3
 }
+
+func ExampleMux_Filters() {
+	handle := func(context.Context, *mqtt.Message) error { return nil }
+	mux, err := mqtt.NewMux(
+		mqtt.MuxHandler{Pattern: "devices/{id}/up", QoS: mqtt.AtLeastOnce, Handle: handle},
+		mqtt.MuxHandler{Pattern: "devices/{id}/state", Handle: handle},
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range mux.Filters() { // for SubscribeOptions.Filters
+		fmt.Println(f.Filter, f.QoS)
+	}
+	// Output:
+	// devices/+/up 1
+	// devices/+/state 0
+}
+
+func ExampleMux_Handle() {
+	mux, err := mqtt.NewMux(mqtt.MuxHandler{
+		Pattern: "devices/{id}/up",
+		Handle: func(ctx context.Context, msg *mqtt.Message) error {
+			fmt.Println("device", mqtt.MuxValues(ctx).Get("id"))
+			return nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Client.Handle and Subscription.Handle call it; a test may, too.
+	mux.Handle(context.Background(), &mqtt.Message{Topic: "devices/7/up"})
+	// Output: device 7
+}

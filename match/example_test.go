@@ -155,3 +155,9 @@ func ExampleOverlap() {
 	// true
 	// false
 }
+
+func ExampleValues_Pattern() {
+	values, _ := match.MustParsePattern("devices/{id}/up").Match("devices/7/up")
+	fmt.Println(values.Pattern())
+	// Output: devices/{id}/up
+}

@@ -49,3 +49,15 @@ func ExamplePolicy_Ceiling() {
 	fmt.Println(policy.Ceiling(0), policy.Ceiling(1), policy.Ceiling(100))
 	// Output: 100ms 200ms 30s
 }
+
+func ExampleBackoff_Reset() {
+	backoff := reconnect.New(reconnect.Policy{}, nil)
+	backoff.Next()
+	backoff.Next()
+	fmt.Println(backoff.Attempts())
+	backoff.Reset() // a network came up
+	fmt.Println(backoff.Attempts())
+	// Output:
+	// 2
+	// 0
+}

@@ -150,6 +150,11 @@ type Config struct {
 	// and ReceiveOnce. Publishing above it fails with a *LimitError. If nil, what the
 	// server says holds on 5.0, and 2 before.
 	MaximumQoS *QoS
+	// LowerQoS publishes QoS 2 messages at QoS 1 where the server has no QoS 2, which its
+	// CONNACK or MaximumQoS says: they may arrive twice then. A server with QoS 0 alone is
+	// not served this way, because nothing would tell that a message has arrived. Zero
+	// means that publishing above the server's QoS fails with a *LimitError.
+	LowerQoS bool
 	// NoSubscriptionIDs leaves subscription identifiers out, for servers that do not
 	// handle them well (5.0). Messages are then routed by their topics, as before 5.0;
 	// SubscribeOptions.Filters says what that means where filters overlap. Zero means

@@ -86,6 +86,7 @@ func newClient(rawServer string, cfg Config) (*Client, error) {
 		PingTimeout:         cfg.PingTimeout,
 		HasSession:          cfg.Resume && c.keeper.adopts(),
 		MaximumQoS:          cfg.MaximumQoS,
+		LowerQoS:            cfg.LowerQoS,
 		NoSubscriptionIDs:   cfg.NoSubscriptionIDs,
 		FiltersPerSubscribe: cfg.FiltersPerSubscribe,
 		FailLost:            cfg.FailOnSessionLoss,

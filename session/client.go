@@ -105,7 +105,7 @@ func NewClient(s ClientSettings) *Client {
 	c.Sender.tolerate, c.Receiver.tolerate = s.Tolerate, s.Tolerate
 	c.Receiver.unordered = s.UnorderedAnswers
 	c.Sender.retry, c.Sender.retryFor = s.Retry, s.RetryFor
-	c.Sender.pacer = newPacer(s.Rate)
+	c.Sender.pacer, c.Sender.lower = newPacer(s.Rate), s.LowerQoS
 	c.Sender.journal, c.Receiver.journal, c.Subscriptions.journal = s.Journal, s.Journal, s.Journal
 	return c
 }

@@ -36,6 +36,9 @@ type ClientSettings struct {
 	// MaximumQoS is the highest QoS that the servers support. If nil, it is what each
 	// of them announces. Servers before 5.0 cannot announce it.
 	MaximumQoS *wire.QoS
+	// LowerQoS sends QoS 2 messages at QoS 1 to a server that has no QoS 2. Otherwise they
+	// fail with a [*LimitError].
+	LowerQoS bool
 	// NoSubscriptionIDs leaves out subscription identifiers, as if no server supported
 	// them.
 	NoSubscriptionIDs bool

@@ -47,6 +47,7 @@ type Sender struct {
 	retryFor    time.Duration // see ClientSettings.RetryFor
 	retries     *retries      // nil: no message waits because of a refusal
 	pacer       *pacer        // see ClientSettings.Rate; nil: there is no limit
+	lower       bool          // see ClientSettings.LowerQoS
 	counts      senderCounts
 	renewed     uint64 // messages up to this number may have been sent under another identifier
 }

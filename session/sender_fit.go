@@ -18,7 +18,16 @@ func (s *Sender) fit(p *wire.Publish) (*wire.Publish, error) {
 
 // fitMessage makes o a message that the peer takes, or says why it takes none such.
 func (s *Sender) fitMessage(o *Outgoing) error {
+	s.lowerQoS(o)
 	p, err := s.fit(&o.Publish)
 	o.Publish.Properties = p.Properties
 	return err
+}
+
+// lowerQoS sends o at QoS 1 where the peer has no QoS 2. An earlier connection or process
+// did so, too, if it sent o to this peer.
+func (s *Sender) lowerQoS(o *Outgoing) {
+	if s.lower && o.Publish.QoS == wire.ExactlyOnce && s.link.Limits.MaximumQoS == wire.AtLeastOnce {
+		o.Publish.QoS = wire.AtLeastOnce
+	}
 }

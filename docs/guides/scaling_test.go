@@ -3,10 +3,13 @@ package guides_test
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/mqtttest"
@@ -89,6 +92,76 @@ func TestServers(t *testing.T) {
 	client, err := servers(t.Context(), dead, b.URL(), dead)
 	require.NoError(t, err)
 	require.NoError(t, client.Close())
+}
+
+func fromList(ctx context.Context, current func() []string) (*mqtt.Client, error) {
+	// <list>
+	client, err := mqtt.Connect(ctx, current()[0], mqtt.Config{
+		ClientID: "gateway-3",
+		Attempt: func(_ context.Context, a *mqtt.Attempt) error {
+			servers := current()
+			a.Server = servers[(a.Number-1)%len(servers)]
+			return nil
+		},
+		RetryFirst: true,
+	})
+	// </list>
+	return client, err
+}
+
+func TestListThatChanges(t *testing.T) {
+	b, other := mqtttest.NewBroker(t), mqtttest.NewBroker(t)
+	list := []string{"mqtt://127.0.0.1:1", b.URL()} // the first is a port that nobody listens on
+	var mu sync.Mutex
+	client, err := fromList(t.Context(), func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return list
+	})
+	require.NoError(t, err)
+	defer client.Close()
+	b.WantConnected("gateway-3")
+	mu.Lock()
+	list = []string{other.URL()}
+	mu.Unlock()
+	require.NoError(t, client.Reconnect(t.Context()))
+	other.WantConnected("gateway-3")
+}
+
+// <everywhere>
+func everywhere(ctx context.Context, clients []*mqtt.Client, m *mqtt.Message) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, client := range clients {
+		g.Go(func() error { return client.PublishMessage(ctx, m) })
+	}
+	return g.Wait()
+}
+
+// </everywhere>
+
+// <spread>
+var seed = maphash.MakeSeed()
+
+func clientFor(topic string, clients []*mqtt.Client) *mqtt.Client {
+	return clients[maphash.String(seed, topic)%uint64(len(clients))]
+}
+
+// </spread>
+
+func TestSeveralClients(t *testing.T) {
+	brokers := []*mqtttest.Broker{mqtttest.NewBroker(t), mqtttest.NewBroker(t)}
+	var clients []*mqtt.Client
+	for _, b := range brokers {
+		client, err := connect(t.Context(), b.URL())
+		require.NoError(t, err)
+		defer client.Close()
+		clients = append(clients, client)
+	}
+	require.NoError(t, everywhere(t.Context(), clients, &mqtt.Message{Topic: "t", Payload: []byte("x"), QoS: mqtt.AtLeastOnce}))
+	for _, b := range brokers {
+		b.WantPublished("t", "x")
+	}
+	require.Same(t, clientFor("t", clients), clientFor("t", clients))
 }
 
 func many(ctx context.Context, server string, n int) (clients []*mqtt.Client, err error) {

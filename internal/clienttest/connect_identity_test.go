@@ -409,3 +409,74 @@ func evict(conn *mqtttest.Conn, code wire.ReasonCode) {
 	conn.Send(&wire.Disconnect{ReasonCode: code})
 	conn.Close()
 }
+
+// The connection may be another one by the time DISCONNECT goes out.
+func TestExpiryThatTheLastConnectionDoesNotAllowIsLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		n := 0
+		cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
+			if n++; n > 1 {
+				a.SessionExpiry = -1
+			}
+			return nil
+		}
+		client, conn := Open(t, srv, cfg)
+		PublishAsync(t, client, "x", 1)
+		conn.Want(Pub(1, 1, "x"))
+		end := Begin(func() error {
+			return client.DisconnectWith(t.Context(), mqtt.DisconnectOptions{SessionExpiry: new(time.Minute)})
+		})
+		conn.WantIdle()
+		conn.Close()
+		conn = srv.Connected(Resumed())
+		conn.Want(Dup(1, 1, "x"))
+		conn.Send(Puback(1))
+		conn.Want(&wire.Disconnect{})
+		conn.WantClosed()
+		require.NoError(t, end.Wait())
+	})
+}
+
+func TestAnAssignedIdentifierStaysThatOfTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		cfg.ClientID = mqtt.Empty
+		var seen []string
+		cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
+			if seen = append(seen, a.ClientID); len(seen) == 2 {
+				a.ClientID = "other"
+			}
+			return nil
+		}
+		_, conn := OpenWith(t, srv, cfg, &wire.Connack{AssignedClientID: "s1"})
+		conn.Close()
+		conn = srv.Connected(&wire.Connack{})
+		conn.Close()
+		conn = srv.Accept()
+		require.Equal(t, "s1", conn.WantConnect().ClientID)
+		require.Equal(t, []string{"", "s1", "s1"}, seen)
+	})
+}
+
+func TestAttemptKeepsWhatASessionNeeds(t *testing.T) {
+	for name, spoil := range map[string]func(*mqtt.Attempt){
+		"Attempt.ClientID":      func(a *mqtt.Attempt) { a.ClientID = mqtt.Empty },
+		"Attempt.SessionExpiry": func(a *mqtt.Attempt) { a.SessionExpiry = -1 },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := mqtttest.NewServer(t, wire.V5)
+			cfg := Stored(srv, NewDisk())
+			cfg.Attempt = func(_ context.Context, a *mqtt.Attempt) error {
+				spoil(a)
+				return nil
+			}
+			err := Dial(t, cfg).Call.Wait()
+			require.ErrorIs(t, err, mqtt.ErrInvalid)
+			require.ErrorContains(t, err, name+": ")
+			srv.WantNone(time.Hour)
+		})
+	}
+}

@@ -42,7 +42,8 @@ keys are the names of the options:
   password-command = "pass show mqtt/work"
   ca = "/etc/ssl/work.pem"
 
-The default profile is used only where no server is given.
+The default profile is used only where no server is given. With --profile, what the command
+line or the environment has takes the place of what the profile says, the server too.
 
 Other users of the machine can read the command line. A password that is there, with
 --password or in the URL, is no secret. It can come from a file (--password-file), from a

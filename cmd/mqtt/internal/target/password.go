@@ -97,12 +97,17 @@ func (f *Flags) passwordPrompt() string {
 // Ask reads a password from the terminal, without echo. Standard input and output stay
 // free for messages.
 func Ask(ctx context.Context, prompt string) (string, error) {
-	tty, err := openTerminal()
+	in, out, err := openTerminal()
 	if err != nil {
 		return "", fmt.Errorf("there is no terminal to ask on: %w", err)
 	}
-	defer tty.Close()
-	fd := int(tty.Fd())
+	defer in.Close()
+	defer out.Close()
+	fd := int(in.Fd())
+	tty := struct {
+		io.Reader
+		io.Writer
+	}{in, out}
 	// The echo is off before the prompt invites to type.
 	before, err := term.MakeRaw(fd)
 	if err != nil {
@@ -129,9 +134,16 @@ func Ask(ctx context.Context, prompt string) (string, error) {
 }
 
 // openTerminal opens the terminal of the process.
-func openTerminal() (*os.File, error) {
+func openTerminal() (in, out *os.File, err error) {
+	names := []string{"/dev/tty", "/dev/tty"}
 	if runtime.GOOS == "windows" {
-		return os.OpenFile("CONIN$", os.O_RDWR, 0)
+		names = []string{"CONIN$", "CONOUT$"}
 	}
-	return os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if in, err = os.OpenFile(names[0], os.O_RDWR, 0); err != nil {
+		return nil, nil, err
+	}
+	if out, err = os.OpenFile(names[1], os.O_RDWR, 0); err != nil {
+		return nil, nil, errors.Join(err, in.Close())
+	}
+	return in, out, nil
 }

@@ -89,30 +89,19 @@ until then.`),
 		if err != nil {
 			return exit.With(exit.Usage, err)
 		}
-		if f.embedded && namesServer(cmd) {
+		if f.embedded && connection.Named() {
 			return exit.Usagef("give either a server or --embedded")
 		}
 		t, err := connection.Target(cmd.Context())
 		if err != nil {
 			return err
 		}
-		if !f.embedded && !namesServer(cmd) {
+		if !f.embedded && !connection.Named() {
 			return exit.Usagef("give the URL of the server that is to be loaded, or --embedded")
 		}
 		return f.run(cmd, t, s)
 	}
 	return cmd
-}
-
-// namesServer reports whether the options that are set name a server. Those of the
-// environment and of a profile are set by Flags.Target.
-func namesServer(cmd *cobra.Command) bool {
-	for _, name := range []string{"server", "host", "port"} {
-		if cmd.Flags().Changed(name) {
-			return true
-		}
-	}
-	return false
 }
 
 func (f *flags) add(cmd *cobra.Command) {

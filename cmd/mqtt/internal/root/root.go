@@ -18,6 +18,7 @@ import (
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/broker"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/exit"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/output"
+	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/probe"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/pub"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/request"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/respond"
@@ -39,6 +40,7 @@ func commands() []*cobra.Command {
 		tail.Command(),
 		bench.Command(),
 		broker.Command(),
+		probe.Command(),
 		target.HelpCommand(),
 		manCommand(),
 		versionCommand(),

@@ -53,6 +53,27 @@ func TestPasswordsAreNotShown(t *testing.T) {
 	}
 }
 
+// A command may print tokens that expire, so each connection asks it.
+func TestPasswordCommandRunsForEachConnection(t *testing.T) {
+	t.Parallel()
+	server := mosquitto.Start(t, mosquitto.Options{Users: map[string]string{"alice": password}})
+	log := filepath.Join(t.TempDir(), "log")
+	p := mqtt(t, "sub", server.URL(), "a", "-dd", "-u", "alice", "--password-command", "echo run >> "+log+"; echo "+password).says("SUBACK")
+	runs := func() int {
+		text, err := os.ReadFile(log)
+		require.NoError(t, err)
+		return strings.Count(string(text), "run")
+	}
+	require.Equal(t, 1, runs())
+	server.Restart()
+	p.says("connected again")
+	require.GreaterOrEqual(t, runs(), 2)
+
+	p = mqtt(t, "pub", server.URL(), "a", "x", "-u", "alice", "--password-command", "exit 3")
+	require.Equal(t, 1, p.wait())
+	require.Contains(t, p.stderr.String(), "--password-command has failed")
+}
+
 func TestErrorsDoNotQuotePasswords(t *testing.T) {
 	t.Parallel()
 	profiles := filepath.Join(t.TempDir(), "profiles.toml")

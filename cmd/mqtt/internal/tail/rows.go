@@ -115,6 +115,31 @@ func ordered(children []*node, o order) []*node {
 	return children
 }
 
+// compareNames puts 9 before 10, alone and within names.
+func compareNames(a, b string) int {
+	i, j := 0, 0
+	for i < len(a) && j < len(b) {
+		m, n := digits(a[i:]), digits(b[j:])
+		if m == 0 || n == 0 {
+			if a[i] != b[j] {
+				break
+			}
+			i, j = i+1, j+1
+			continue
+		}
+		x, y := strings.TrimLeft(a[i:i+m], "0"), strings.TrimLeft(b[j:j+n], "0")
+		if c := cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(x, y)); c != 0 {
+			return c
+		}
+		i, j = i+m, j+n
+	}
+	// The rest decides, and between 1 and 01 the whole.
+	return cmp.Or(strings.Compare(a[i:], b[j:]), strings.Compare(a, b))
+}
+
+// digits returns how many digits s begins with.
+func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
+
 func newRow(n *node, depth int, open bool) row {
 	r := row{
 		topic: n.topic, name: n.name, depth: depth, children: len(n.children), open: open,

@@ -105,7 +105,7 @@ func TestTreeFills(t *testing.T) {
 	lines := s.lines()
 	require.Contains(t, lines[0], "3 topics · 12 messages"[2:])
 	require.Regexp(t, `^  a +0\.3/s +1 +1s alone`, lines[2])
-	require.Regexp(t, `^▾ b +3\.3/s +11 +-`, lines[3])
+	require.Regexp(t, `^▾ b +3\.3/s +11 +1s`, lines[3])
 	require.Regexp(t, `^    2 +3\.0/s +10 +1s three`, lines[5])
 	for range 40 {
 		s.pass(time.Second)
@@ -188,6 +188,18 @@ func TestOrder(t *testing.T) {
 	require.Equal(t, "c", s.topics()[0])
 	s.press("s")
 	require.Equal(t, []string{"a", "b", "c"}, s.topics())
+}
+
+func TestNamesWithNumbers(t *testing.T) {
+	s := newScreen(t, limits{100, 10})
+	want := []string{"", "01", "1", "2", "9", "10", "10a", "a1b2", "a1b10", "a2", "b"}
+	for _, i := range []int{4, 9, 2, 7, 5, 1, 8, 0, 10, 3, 6} {
+		s.receive(want[i], "")
+	}
+	s.model.Update(tea.WindowSizeMsg{Width: 80, Height: 30})
+	s.pass(time.Second)
+	want[0] = "(empty)"
+	require.Equal(t, want, s.topics())
 }
 
 func TestPauseKeepsThePicture(t *testing.T) {

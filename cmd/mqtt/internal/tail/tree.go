@@ -46,11 +46,11 @@ type node struct {
 	children []*node // by name
 	byName   map[string]*node
 
-	history  []*kept // messages of the topic itself, the oldest first
-	last     time.Time
-	own      uint64 // messages of the topic itself
-	messages uint64 // of it and of all below
-	counted  uint64 // of them, those that rate has seen
+	history  []*kept   // messages of the topic itself, the oldest first
+	last     time.Time // of it and of all below
+	own      uint64    // messages of the topic itself
+	messages uint64    // of it and of all below
+	counted  uint64    // of them, those that rate has seen
 	rate     float64
 }
 
@@ -78,9 +78,9 @@ func (t *tree) record(m *mqtt.Message, now time.Time) {
 		return
 	}
 	n.own++
-	n.last = now
 	for a := n; a != nil; a = a.parent {
 		a.messages++
+		a.last = now
 	}
 	t.keep(n, m, now)
 }
@@ -115,7 +115,7 @@ func (t *tree) grow(n *node, name string) *node {
 		n.byName = map[string]*node{}
 	}
 	n.byName[child.name] = child
-	i, _ := slices.BinarySearchFunc(n.children, child.name, func(c *node, name string) int { return strings.Compare(c.name, name) })
+	i, _ := slices.BinarySearchFunc(n.children, child.name, func(c *node, name string) int { return compareNames(c.name, name) })
 	n.children = slices.Insert(n.children, i, child)
 	return child
 }

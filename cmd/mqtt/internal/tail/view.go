@@ -33,7 +33,7 @@ func (m *model) View() tea.View {
 		lines = append(lines, styleFaint.Render("any key goes back"))
 	case m.detail != nil:
 		lines = m.detail.lines(m.width, m.height-1, m.now)
-		lines = append(lines, m.footer("↑↓ scroll  ←→ history  m mode  esc back  q quit"))
+		lines = append(lines, m.footer("↑↓ scroll  ←→ history  m mode  esc back"))
 	default:
 		lines = m.treeLines()
 	}

@@ -44,6 +44,7 @@ type Hook struct {
 	//     refusal follows. The function gets the context that is returned.
 	//   - Respond: the function has returned, with that error. The response follows. The
 	//     function gets the context that is returned.
+	//   - HandleBatches: the same for a batch, of which Consume is told once.
 	//   - All: the loop body has ended; the error is nil. The acknowledgement follows.
 	//   - Next: the message is about to be returned; the error is nil.
 	//   - Stream, Messages: the message is on the channel. An error says that it was not
@@ -84,7 +85,10 @@ func (p *PublishInfo) AddUserProperty(name, value string) {
 // first, and must not be changed.
 type ConsumeInfo struct {
 	Operation Operation
-	Message   *Message
+	// Message is the message, or the first of Batch.
+	Message *Message
+	// Batch has all messages of a batch. It is nil for operations other than HandleBatches.
+	Batch []*Message
 	// Filter is the filter of the Subscription that the topic matches, as it was given to
 	// Subscribe. It is "" for the response to a Request.
 	Filter string
@@ -179,9 +183,9 @@ type consumed struct {
 	first [1]func(error) // space for done
 }
 
-// beginConsume calls the hooks for m.
-func (h *hooks) beginConsume(ctx context.Context, o Operation, filter string, m *Message) (context.Context, func(error)) {
-	c := &consumed{ConsumeInfo: ConsumeInfo{o, m, filter, h.server.Load()}}
+// beginConsume calls the hooks for m, or for a batch that begins with it.
+func (h *hooks) beginConsume(ctx context.Context, o Operation, filter string, m *Message, batch []*Message) (context.Context, func(error)) {
+	c := &consumed{ConsumeInfo: ConsumeInfo{o, m, batch, filter, h.server.Load()}}
 	c.done = c.first[:0]
 	for _, hook := range h.consume {
 		var done func(error)

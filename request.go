@@ -116,7 +116,7 @@ func (c *Client) consumeAnswer(ctx context.Context, response *Message, err error
 	if response == nil {
 		return
 	}
-	_, done := c.hooks.beginConsume(ctx, OperationRequest, "", response)
+	_, done := c.hooks.beginConsume(ctx, OperationRequest, "", response, nil)
 	done(err)
 }
 

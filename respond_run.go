@@ -181,7 +181,7 @@ func (r *responder) call(ctx, sending context.Context, m *Message) (o outcome, p
 		o.answer, o.failure = r.f(ctx, m)
 		return o, sending, context.Cause(ctx) != ErrExpired
 	}
-	_ = r.sub.inbox.consuming.around(ctx, OperationRespond, r.sub.filterOf(m.Topic), m, func(ctx context.Context) error {
+	_ = r.sub.inbox.consuming.around(ctx, OperationRespond, r.sub.filterOf(m.Topic), m, nil, func(ctx context.Context) error {
 		publishing = answering{sending, context.WithoutCancel(ctx)}
 		o.answer, o.failure = r.f(ctx, m)
 		return o.failure

@@ -136,7 +136,7 @@ func (s *Subscription) yield(ctx context.Context, m *Message, body func(*Message
 	if s.inbox.consuming == nil {
 		return body(m, nil)
 	}
-	_ = s.inbox.consuming.around(ctx, OperationAll, s.filterOf(m.Topic), m, func(context.Context) error {
+	_ = s.inbox.consuming.around(ctx, OperationAll, s.filterOf(m.Topic), m, nil, func(context.Context) error {
 		goOn = body(m, nil)
 		return nil
 	})

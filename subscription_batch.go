@@ -52,6 +52,9 @@ type BatchOptions struct {
 // in order, if there is a DeadLetter or Refuse: only those for which it fails once more
 // end that way. Attempts counts the batch's attempts and that one.
 //
+// A Hook sees each call of f once, with the whole batch; f gets the context that it
+// returns.
+//
 // One call of f runs at a time. Several HandleBatches may run at once, beside other
 // consumers: each message goes to one of them. Concurrency, OrderBy and Unordered are
 // without effect.
@@ -63,7 +66,7 @@ func (s *Subscription) HandleBatches(ctx context.Context, o BatchOptions, f func
 		return &requestError{"handle", s.name(), false, invalid("batch options", "a limit is negative")}
 	}
 	o.Messages, o.Bytes = cmp.Or(o.Messages, 1000), cmp.Or(o.Bytes, s.queue.maxBytes)
-	b := &batcher{handler: handler{sub: s}, f: f, options: o, final: s.queue.finishing()}
+	b := &batcher{handler: handler{sub: s}, f: s.hookedBatch(f), options: o, final: s.queue.finishing()}
 	s.inbox.handlers.add()
 	s.queue.addConsumer(&b.consumer)
 	defer b.giveBack() // also when f panics

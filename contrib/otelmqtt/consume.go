@@ -22,6 +22,8 @@ func (t *Telemetry) consume(ctx context.Context, c *mqtt.ConsumeInfo) (context.C
 		o.subscribed(c.Filter)
 	}
 	switch c.Operation {
+	case mqtt.OperationHandleBatches:
+		return t.beginBatch(ctx, c, o)
 	case mqtt.OperationHandle, mqtt.OperationRespond, mqtt.OperationAll:
 		return t.beginProcess(ctx, c, o)
 	}
@@ -58,14 +60,35 @@ func (t *Telemetry) beginProcess(ctx context.Context, c *mqtt.ConsumeInfo, o ope
 		options = append(options, trace.WithLinks(links...))
 	}
 	ctx, span := t.tracer.Start(ctx, o.span(), options...)
-	return ctx, func(err error) {
-		end := time.Now()
-		o.failed(err)
-		m := t.measurement(&o)
-		t.consumed.Inst().Add(ctx, 1, m.add...)
-		t.process.Inst().Record(ctx, end.Sub(begin).Seconds(), m.record...)
-		finish(span, &o, err, end)
+	return ctx, func(err error) { t.endProcess(ctx, span, &o, begin, 1, err) }
+}
+
+// beginBatch begins the span of a function that gets several messages. It has a link to the
+// producer of each, and none of them for its parent.
+func (t *Telemetry) beginBatch(ctx context.Context, c *mqtt.ConsumeInfo, o operation) (context.Context, func(error)) {
+	begin := time.Now()
+	o.name, o.kind = "process", semconv.MessagingOperationTypeProcess
+	attributes := append(t.common(&o, c.Server), semconv.MessagingBatchMessageCount(len(c.Batch)))
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(begin), trace.WithAttributes(attributes...)}
+	var links []trace.Link
+	for _, m := range c.Batch {
+		if creation, _ := t.creation(m); creation.IsValid() {
+			links = append(links, trace.Link{SpanContext: creation})
+		}
 	}
+	ctx, span := t.tracer.Start(ctx, o.span(), append(options, trace.WithLinks(links...))...)
+	messages := int64(len(c.Batch))
+	return ctx, func(err error) { t.endProcess(ctx, span, &o, begin, messages, err) }
+}
+
+// endProcess ends the span of a function that has got so many messages.
+func (t *Telemetry) endProcess(ctx context.Context, span trace.Span, o *operation, begin time.Time, messages int64, err error) {
+	end := time.Now()
+	o.failed(err)
+	m := t.measurement(o)
+	t.consumed.Inst().Add(ctx, messages, m.add...)
+	t.process.Inst().Record(ctx, end.Sub(begin).Seconds(), m.record...)
+	finish(span, o, err, end)
 }
 
 // receive returns what to call when a message is handed over, or is not. The consumer may

@@ -149,9 +149,9 @@ func (t *Telemetry) instruments() ([]figure, error) {
 }
 
 // Observe reports the figures of client's Stats with each collection of the metrics, until
-// the client has ended or the Registration is unregistered. Each has messaging.client.id, the identifier
-// of the client, which should not be one that changes with each start of the program, and
-// attributes. Observe each client once.
+// the client has ended or the Registration is unregistered. Each has attributes and
+// messaging.client.id, the identifier of the client, which should not be one that changes
+// with each start of the program. Observe each client once.
 func (t *Telemetry) Observe(client *mqtt.Client, attributes ...attribute.KeyValue) (metric.Registration, error) {
 	all, err := t.instruments()
 	if err != nil {

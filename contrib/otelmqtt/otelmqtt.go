@@ -26,6 +26,7 @@
 //   - Handle and Respond: a span "process" of kind CONSUMER around the function. The
 //     function's context has it, and what the function publishes under that context belongs
 //     to it. So does the response of Respond.
+//   - HandleBatches: the same for a batch, with a link for each of its messages.
 //   - All: a span "process" around the loop body. The body does not get its context; use
 //     [Telemetry.Extract].
 //   - Next, Stream, Messages, and the response to a Request: a span "receive" of kind CLIENT
@@ -90,9 +91,9 @@ type Config struct {
 	// template. It may be called from several goroutines at once. If nil, these topics
 	// have no template. See [Templates].
 	Template func(topic string) string
-	// Parent makes the span of the producer the parent of a span "process", so that one
-	// trace goes from the producer to the consumers. A span in the context of the consumer
-	// is linked then. Zero means that the producer is linked only.
+	// Parent makes the span of the producer the parent of a span "process" of one message,
+	// so that one trace goes from the producer to the consumers. A span in the context of
+	// the consumer is linked then. Zero means that the producer is linked only.
 	Parent bool
 	// BodySize adds messaging.message.body.size to spans, the length of the payload in
 	// bytes.

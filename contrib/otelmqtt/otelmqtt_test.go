@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -292,6 +293,36 @@ func TestMessagesThatAreTaken(t *testing.T) {
 			break
 		}
 		require.Equal(b, root.SpanContext().SpanID(), b.one("process jobs").Parent().SpanID())
+	})
+}
+
+func TestABatchHasALinkForEachOfItsMessages(t *testing.T) {
+	inMemory(t, func(b *bench) {
+		b.cfg.Parent = true
+		reader := sdkmetric.NewManualReader()
+		b.cfg.MeterProvider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+		client := b.connect("client", mqtt.V5)
+		sub, err := client.Subscribe(b.Context(), "devices/+/up", mqtt.AtLeastOnce)
+		require.NoError(b, err)
+		for _, id := range []string{"1", "2", "3"} {
+			require.NoError(b, client.Publish(b.Context(), "devices/"+id+"/up", nil, mqtt.AtLeastOnce))
+		}
+		synctest.Wait()
+		ctx, root := b.tracer.Start(b.Context(), "root")
+		go sub.HandleBatches(ctx, mqtt.BatchOptions{Messages: 3}, func(context.Context, []*mqtt.Message) error { return nil })
+		synctest.Wait()
+		process := b.one("process devices/+/up")
+		require.Equal(b, root.SpanContext().SpanID(), process.Parent().SpanID())
+		require.Len(b, process.Links(), 3)
+		for _, s := range b.ended("publish devices/{id}/up") {
+			requireLinked(b.T, process, s)
+		}
+		require.Equal(b, "3", value(process, "messaging.batch.message_count"))
+		require.Equal(b, "none", value(process, "messaging.destination.name"))
+		got := collect(b.T, reader)
+		of := set("process", "process", "devices/+/up")
+		require.EqualValues(b, 3, got["messaging.client.consumed.messages"][of])
+		require.EqualValues(b, 1, got["messaging.process.duration"][of])
 	})
 }
 

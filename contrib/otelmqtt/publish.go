@@ -55,24 +55,32 @@ func finish(span trace.Span, o *operation, err error, end time.Time) {
 // attributes returns those of a span. A topic that nobody has a template for may be one that was
 // made for a response only.
 func (t *Telemetry) attributes(o *operation, m *mqtt.Message, info *mqtt.ServerInfo, response bool) []attribute.KeyValue {
-	all := make([]attribute.KeyValue, 0, 16)
-	all = append(all, system, semconv.MessagingOperationName(o.name), o.kind, semconv.MessagingDestinationName(m.Topic))
-	if o.template != "" {
-		all = append(all, semconv.MessagingDestinationTemplate(o.template))
-	} else if response {
+	all := append(t.common(o, info), semconv.MessagingDestinationName(m.Topic))
+	if o.template == "" && response {
 		all = append(all, semconv.MessagingDestinationTemporary(true))
-	}
-	if o.group != "" {
-		all = append(all, semconv.MessagingConsumerGroupName(o.group))
-	}
-	if info.ClientID != "" {
-		all = append(all, semconv.MessagingClientID(info.ClientID))
 	}
 	if m.CorrelationData != nil {
 		all = append(all, semconv.MessagingMessageConversationID(conversation(m.CorrelationData)))
 	}
 	if t.cfg.BodySize {
 		all = append(all, semconv.MessagingMessageBodySize(len(m.Payload)))
+	}
+	return all
+}
+
+// common returns the attributes of a span that say nothing about a message. There is space
+// for more.
+func (t *Telemetry) common(o *operation, info *mqtt.ServerInfo) []attribute.KeyValue {
+	all := make([]attribute.KeyValue, 0, 16)
+	all = append(all, system, semconv.MessagingOperationName(o.name), o.kind)
+	if o.template != "" {
+		all = append(all, semconv.MessagingDestinationTemplate(o.template))
+	}
+	if o.group != "" {
+		all = append(all, semconv.MessagingConsumerGroupName(o.group))
+	}
+	if info.ClientID != "" {
+		all = append(all, semconv.MessagingClientID(info.ClientID))
 	}
 	return append(append(all, o.server.common...), o.server.peer...)
 }

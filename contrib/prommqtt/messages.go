@@ -121,10 +121,11 @@ func (h *hook) publish(ctx context.Context, p *mqtt.PublishInfo) (context.Contex
 
 func (h *hook) consume(ctx context.Context, c *mqtt.ConsumeInfo) (context.Context, func(error)) {
 	begun, filter, operation := time.Now(), h.filter(c.Filter), c.Operation
+	messages := float64(max(1, len(c.Batch)))
 	return ctx, func(err error) {
-		h.m.consumed.WithLabelValues(h.client, filter, operation.String(), outcome(err)).Inc()
+		h.m.consumed.WithLabelValues(h.client, filter, operation.String(), outcome(err)).Add(messages)
 		switch operation {
-		case mqtt.OperationHandle, mqtt.OperationRespond, mqtt.OperationAll:
+		case mqtt.OperationHandle, mqtt.OperationHandleBatches, mqtt.OperationRespond, mqtt.OperationAll:
 			h.m.handle.WithLabelValues(h.client, filter, operation.String()).Observe(time.Since(begun).Seconds())
 		}
 	}

@@ -50,6 +50,38 @@ func TestHooksSeeWhatIsHandled(t *testing.T) {
 	}
 }
 
+func TestHooksSeeABatchOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		log := new(notes)
+		cfg.Hooks = []mqtt.Hook{witness("h", log), {
+			Consume: func(ctx context.Context, m *mqtt.ConsumeInfo) (context.Context, func(error)) {
+				log.add("%d from %s on", len(m.Batch), m.Batch[0].Payload)
+				require.Same(t, m.Message, m.Batch[0])
+				return ctx, nil
+			}}}
+		client, conn := Open(t, srv, cfg)
+		sub := Subscribe(t, client, conn, "t", 1)
+		conn.Send(Pub(1, 1, "one"), Pub(2, 1, "two"), Pub(3, 1, "three"))
+		synctest.Wait()
+		failure := errors.New("no good")
+		err := sub.HandleBatches(t.Context(), mqtt.BatchOptions{Messages: 2}, func(ctx context.Context, batch []*mqtt.Message) error {
+			log.add("%d for %v", len(batch), path(ctx))
+			if len(batch) == 1 {
+				return failure
+			}
+			clear(batch) // it is the function's own
+			return nil
+		})
+		require.ErrorIs(t, err, failure)
+		require.Equal(t, []string{
+			`h: one from "t" by batches`, "2 from one on", "2 for h", "h: one: <nil>",
+			`h: three from "t" by batches`, "1 from three on", "1 for h", "h: three: no good",
+		}, log.take())
+	})
+}
+
 func TestHooksAreToldOfTheFilterThatATopicMatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(notes)

@@ -381,8 +381,8 @@ type Config struct {
 	// Hooks see messages on their way, for traces and metrics. They are called in this
 	// order, and told of the end in the opposite one. If nil, there are none.
 	Hooks []Hook
-	// Logger gets what happens to the connection and, at LevelPacket, every packet. It
-	// never gets payloads or secrets. Its handler must not wait for the client, by
+	// Logger gets when connections begin and end, and why attempts fail, at Info and Warn,
+	// and at LevelPacket every packet. It never gets payloads or secrets. Its handler must not wait for the client, by
 	// Close for example. If nil, nothing is logged.
 	Logger *slog.Logger
 

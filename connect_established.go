@@ -1,6 +1,8 @@
 package mqtt
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -153,5 +155,9 @@ func (c *Client) attemptFailed(a failedAttempt) {
 	c.engine.mu.Lock()
 	c.counters.outcome().attempts.count(a)
 	c.engine.mu.Unlock()
-	c.logger.Warn("mqtt attempt to connect failed", "attempt", a.number, "server", a.server, "cause", a.err)
+	level := slog.LevelWarn
+	if a.canceled {
+		level = slog.LevelDebug
+	}
+	c.logger.Log(context.Background(), level, "mqtt attempt to connect failed", "attempt", a.number, "server", a.server, "cause", a.err)
 }

@@ -11,7 +11,7 @@ import (
 type ServerInfo struct {
 	Server  string               // the URL of the server, without user, password and query
 	Address string               // that the connection was made to: an IP address and a port, or the path of a Unix socket
-	TLS     *tls.ConnectionState // what TLS has agreed on; nil: the URL asks for none
+	TLS     *tls.ConnectionState // what the TLS of the client has agreed on; nil: there is none, or it is that of the browser
 	Since   time.Time            // when the server accepted the connection
 
 	Version        Version

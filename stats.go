@@ -44,7 +44,7 @@ type FailedAttempts struct {
 // EndedConnections counts the ends of connections that a server had accepted, by cause.
 type EndedConnections struct {
 	Closed    uint64                // by Close, Disconnect or the end of the client
-	Renewed   uint64                // by Reconnect, or by the client for a new one
+	Renewed   uint64                // by Reconnect, Config.MaximumConnectionAge, or by the client for a new one
 	Server    map[ReasonCode]uint64 // by the server with DISCONNECT, or before 5.0 a second CONNACK; nil: never
 	HungUp    uint64                // by the server, without a word
 	KeepAlive uint64                // the server did not answer PINGREQ

@@ -22,6 +22,8 @@ var clientFamilies = []family[clientFigures]{
 		[]string{"client_id", "server", "address", "version", "tls"}, connectionInfo),
 	ofClient.series(prometheus.GaugeValue, "connection_start_time_seconds", "When the server accepted the connection that is up now, since the epoch.",
 		nil, connectionStart),
+	ofClient.series(prometheus.GaugeValue, "server_certificate_expiry_timestamp_seconds", "When the first certificate of the server's chain expires, since the epoch.",
+		nil, certificateExpiry),
 	ofClient.gauge("connections", "Connections that are up now.", func(s *clientFigures) int { return s.Connections.Up }),
 	ofClient.counter("connections_established_total", "Connections that a server has accepted.", func(s *clientFigures) uint64 { return s.Connections.Established }),
 	ofClient.counter("connections_lost_total", "Connections that a server had accepted and that have ended.", func(s *clientFigures) uint64 { return s.Connections.Lost }),
@@ -80,6 +82,20 @@ func connectionStart(s *clientFigures, add func(float64, ...string)) {
 	if s.Connections.Up > 0 && !s.info.Since.IsZero() {
 		add(unixSeconds(s.info.Since))
 	}
+}
+
+// certificateExpiry is that of the certificate of the chain which expires first.
+func certificateExpiry(s *clientFigures, add func(float64, ...string)) {
+	if s.Connections.Up == 0 || s.info.TLS == nil || len(s.info.TLS.PeerCertificates) == 0 {
+		return
+	}
+	first := s.info.TLS.PeerCertificates[0].NotAfter
+	for _, c := range s.info.TLS.PeerCertificates {
+		if c.NotAfter.Before(first) {
+			first = c.NotAfter
+		}
+	}
+	add(unixSeconds(first))
 }
 
 func failedAttempts(s *clientFigures) ([]cause, map[mqtt.ReasonCode]uint64) {

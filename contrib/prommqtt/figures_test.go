@@ -1,6 +1,8 @@
 package prommqtt
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"math"
 	"reflect"
 	"testing"
@@ -93,6 +95,19 @@ func TestEveryFigureHasASeries(t *testing.T) {
 	for n, path := range numbers {
 		require.True(t, values[n], path)
 	}
+}
+
+func TestTheFirstCertificateToExpireCounts(t *testing.T) {
+	var c clientFigures
+	none := len(shown(t, clientFamilies, &c))
+	c.Connections.Up = 1
+	c.info.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{
+		{NotAfter: time.Unix(2000, 0)}, {NotAfter: time.Unix(1500, 0)}, {NotAfter: time.Unix(3000, 0)},
+	}}
+	values := shown(t, clientFamilies, &c)
+	require.True(t, values[1500])
+	require.False(t, values[2000])
+	require.Len(t, values, none+2, "with that of the connection")
 }
 
 func TestReasonsAreLabelsOfTheirOwn(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -131,10 +132,14 @@ func TestFailedAttemptsAreCountedByCause(t *testing.T) {
 func TestAttemptThatNobodyWantsAnyMoreIsCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		client, err := mqtt.Start("mqtt://server", Quiet(srv))
+		cfg := Quiet(srv)
+		log := new(records)
+		cfg.Logger = slog.New(slog.NewJSONHandler(log, nil))
+		client, err := mqtt.Start("mqtt://server", cfg)
 		require.NoError(t, err)
 		srv.Accept().WantConnect()
 		require.NoError(t, client.Close())
+		require.Len(t, log.lines(t), 1, "the client has ended")
 		require.Equal(t, mqtt.FailedAttempts{Canceled: 1}, client.Stats().Connections.Failed)
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"hash"
 	"sync"
 	"time"
 )
@@ -59,25 +58,23 @@ func (r *repeats) keyOf(m *Message) (key requestKey, ok bool) {
 	if r.keep < 0 || m.QoS == AtMostOnce || m.ResponseTopic == "" || len(m.CorrelationData) == 0 {
 		return key, false
 	}
-	h := sha256.New()
-	sum(h, m.CorrelationData)
-	sum(h, m.Payload)
-	for _, text := range []string{m.ResponseTopic, m.Topic, m.ContentType} {
-		sum(h, []byte(text))
-	}
+	var space [512]byte // enough for most
+	b := appendPart(space[:0], m.CorrelationData)
+	b = appendPart(b, m.Payload)
+	b = appendPart(b, m.ResponseTopic)
+	b = appendPart(b, m.Topic)
+	b = appendPart(b, m.ContentType)
 	for _, p := range m.UserProperties {
-		sum(h, []byte(p.Name))
-		sum(h, []byte(p.Value))
+		b = appendPart(b, p.Name)
+		b = appendPart(b, p.Value)
 	}
-	return requestKey(h.Sum(nil)), true
+	return sha256.Sum256(b), true
 }
 
-// sum adds part to h so that its end shows.
-func sum(h hash.Hash, part []byte) {
-	var length [8]byte
-	binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-	h.Write(length[:])
-	h.Write(part)
+// appendPart appends part to b so that its end shows.
+func appendPart[T string | []byte](b []byte, part T) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+	return append(b, part...)
 }
 
 // begin looks m up. If k is nil, nothing is remembered of m. If first is set, f is to be

@@ -197,9 +197,14 @@ func TestPasswordIsAskedForWithoutEcho(t *testing.T) {
 func TestInterruptedPromptRestoresTheTerminal(t *testing.T) {
 	t.Parallel()
 	p := &process{t: t, cmd: command(t, "pub", "mqtt://127.0.0.1:1", "a", "x", "-u", "alice", "--ask-password")}
-	tty, shown := terminal(t, p)
-	before, err := term.GetState(int(tty.Fd()))
+	// Another new terminal says how this one began; the program may have changed it by now.
+	other, slave, err := pty.Open()
 	require.NoError(t, err)
+	defer other.Close()
+	defer slave.Close()
+	before, err := term.GetState(int(other.Fd()))
+	require.NoError(t, err)
+	tty, shown := terminal(t, p)
 	p.waitFor(shown, "Password of alice: ")
 	_, err = io.WriteString(tty, "\x03") // Control-C
 	require.NoError(t, err)

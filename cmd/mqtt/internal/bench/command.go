@@ -176,8 +176,8 @@ func (f *flags) run(cmd *cobra.Command, t *target.Target, s Settings) (err error
 	if res.Interrupted {
 		return context.Cause(ctx)
 	}
-	if res.Messages.Published == 0 {
-		return exit.With(exit.Failed, errors.New("nothing was published"))
+	if m := &res.Messages; m.Published <= m.Failed+m.Unanswered {
+		return exit.With(exit.Failed, errors.New("no message reached the server"))
 	}
 	return nil
 }

@@ -83,6 +83,9 @@ func (r *runner) execute(ctx context.Context) error {
 		return err
 	}
 	r.info = r.publishers[0].client.ServerInfo()
+	if err := r.load.possible(&r.info); err != nil {
+		return err
+	}
 
 	receiving, stopReceiving := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReceiving()

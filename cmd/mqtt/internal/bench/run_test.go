@@ -202,6 +202,16 @@ func TestEndOfTheContextKeepsWhatWasMeasured(t *testing.T) {
 	b.WantNoLeak()
 }
 
+func TestImpossibleLoadIsRefusedAtOnce(t *testing.T) {
+	b := mqtttest.NewBrokerWith(t, mqtttest.Config{Broker: broker.Config{MaximumQoS: new(wire.AtLeastOnce), NoRetained: true, MaximumPacketSize: 1000}})
+	for _, s := range []Settings{{QoS: 2, Size: 32}, {Retain: true, Size: 32}, {Size: 1000}} {
+		s.Publishers, s.Subscribers, s.Topics, s.Duration, s.Window, s.TopicPrefix, s.Spread = 1, 1, 1, time.Hour, 1, "test", SpreadAll
+		_, ok := errors.AsType[*mqtt.LimitError](newRunner(b.URL(), mqtt.Config{}, s).execute(t.Context()))
+		require.True(t, ok)
+	}
+	b.WantNoLeak()
+}
+
 func TestServerThatIsNotThere(t *testing.T) {
 	s := Settings{Publishers: 3, Subscribers: 3, Topics: 1, Size: 32, Duration: time.Hour, Spread: SpreadAll}
 	r := newRunner("mqtt://127.0.0.1:1", mqtt.Config{}, s)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/wire"
 )
 
 // Spread says which subscriber gets which message.
@@ -156,4 +157,11 @@ func (s *Settings) filters(run string, subscriber int) []mqtt.Filter {
 		return list
 	}
 	return []mqtt.Filter{{Filter: all, QoS: s.SubscribeQoS}}
+}
+
+// possible refuses a load whose messages the server has excluded: each of them would fail.
+func (l *load) possible(info *mqtt.ServerInfo) error {
+	longest := l.topic(l.run, l.Topics-1)
+	m := wire.Publish{Topic: longest, QoS: l.QoS, Retain: l.Retain, Payload: make([]byte, l.Size), PacketID: uint16(l.QoS)}
+	return info.Limits.CheckPublish(&m, info.Version)
 }

@@ -87,7 +87,7 @@ func (a *Axis) write(v float64) string {
 	if a.Label != nil {
 		return a.Label(v)
 	}
-	return fmt.Sprintf("%g", v)
+	return fmt.Sprintf("%.6g", v) // 0.6 and not 0.6000000000000001
 }
 
 // linearTicks are four to ten round numbers.

@@ -79,6 +79,7 @@ func TestTicksAreRound(t *testing.T) {
 		return all
 	}
 	require.Equal(t, []string{"0", "2", "4", "6", "8", "10"}, texts(Axis{Zero: true}, 0, 10))
+	require.Equal(t, []string{"0", "0.2", "0.4", "0.6", "0.8", "1", "1.2", "1.4", "1.6"}, texts(Axis{Zero: true}, 0, 1.6))
 	require.Equal(t, []string{"10", "20", "50", "100"}, texts(Axis{Log: true}, 12, 90))
 	require.Equal(t, []string{"1", "10", "100", "1000", "10000"}, texts(Axis{Log: true}, 1, 9000))
 }

@@ -53,10 +53,10 @@ type Config struct {
 	// retain flag of what it sends. On 5.0 use NoLocal and RetainAsPublished of Filter.
 	// Zero means an ordinary client.
 	Bridge bool
-	// Resume asks for the session that an earlier process left under ClientID. At the
-	// end it leaves the session on the server, on 5.0 for SessionExpiry. It needs a
-	// ClientID. Shared filters do not stay in the session unless
-	// SubscribeOptions.KeepShared is set.
+	// Resume is the opposite of a clean start (CleanStart, CleanSession): it asks for the
+	// session that an earlier process left under ClientID. At the end it leaves the
+	// session on the server, on 5.0 for SessionExpiry. It needs a ClientID. Shared
+	// filters do not stay in the session unless SubscribeOptions.KeepShared is set.
 	//
 	// Messages that the server has queued come first and go to the Subscriptions whose
 	// filters match. A message that matches none waits for HoldUnclaimedFor and

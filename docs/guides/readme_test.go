@@ -20,11 +20,12 @@ func run(ctx context.Context, server string) error { // such as mqtt://localhost
 	}
 	defer client.Close() // sends DISCONNECT
 
-	sub, err := client.Subscribe(ctx, "sensors/+/temp", mqtt.AtLeastOnce) // returns after SUBACK
+	// Subscribe returns after SUBACK, Publish after PUBCOMP.
+	sub, err := client.Subscribe(ctx, "sensors/+/temp", mqtt.AtLeastOnce)
 	if err != nil {
 		return err
 	}
-	err = client.Publish(ctx, "sensors/7/temp", []byte("21.5"), mqtt.ExactlyOnce) // returns after PUBCOMP
+	err = client.Publish(ctx, "sensors/7/temp", []byte("21.5"), mqtt.ExactlyOnce)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,9 @@ import (
 var (
 	goFile   = regexp.MustCompile("`([\\w/]+\\.go)`")
 	mdBlock  = regexp.MustCompile("(?ms)^```.*?^```$")
-	mdLink   = regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`)
+	mdLink   = regexp.MustCompile(`\]\(([^)#]*)(?:#([^)]*))?\)`)
+	mdTitle  = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	notInID  = regexp.MustCompile("[^\\w -]")
 	lifeStep = regexp.MustCompile("(?m)^\\| \\d+ \\| `([^`]+)` \\| ([^|]+) \\|")
 	function = regexp.MustCompile("`(?:\\w+\\.)?(\\w+)`")
 )
@@ -49,11 +51,29 @@ func TestPapersNameFilesThatExist(t *testing.T) {
 			require.True(t, files[m[1]], "%s names %s", page, m[1])
 		}
 		for _, m := range mdLink.FindAllStringSubmatch(text, -1) {
-			if !strings.Contains(m[1], "://") {
-				require.True(t, files[path.Join(path.Dir(page), m[1])], "%s leads to %s", page, m[1])
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			to := page
+			if m[1] != "" {
+				to = path.Join(path.Dir(page), m[1])
+				require.True(t, files[to], "%s leads to %s", page, m[1])
+			}
+			if m[2] != "" {
+				require.Contains(t, titles(t, to), m[2], "%s leads to a part of %s", page, to)
 			}
 		}
 	}
+}
+
+// titles returns what links to the parts of a page end in.
+func titles(t *testing.T, page string) (ids []string) {
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	for _, m := range mdTitle.FindAllStringSubmatch(mdBlock.ReplaceAllString(string(text), ""), -1) {
+		ids = append(ids, strings.ReplaceAll(strings.ToLower(notInID.ReplaceAllString(m[1], "")), " ", "-"))
+	}
+	return ids
 }
 
 // The tables of files name every file of their package.

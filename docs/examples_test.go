@@ -18,11 +18,12 @@ import (
 // sense only together: their readers build clients or servers of their own.
 var withExamples = []string{
 	".", "broker", "match", "mqtttest", "reconnect", "store", "store/bolt", "store/storetest", "contrib/scram",
+	"contrib/otelmqtt", "contrib/prommqtt",
 }
 
-// obvious are methods that need no example wherever they are: the library or the runtime
-// calls them.
-var obvious = []string{"Error", "GoString", "LogValue", "MarshalText", "String", "Unwrap"}
+// obvious are methods that need no example wherever they are: the library, the runtime
+// or Prometheus calls them.
+var obvious = []string{"Collect", "Describe", "Error", "GoString", "LogValue", "MarshalText", "String", "Unwrap"}
 
 // notShown are further ones, with the reason.
 var notShown = map[string]string{

@@ -83,6 +83,8 @@ func checkedPage(t *testing.T, page string, used map[string]bool) string {
 			}
 			i += 1 + length
 			out.WriteString(block + lines[i])
+		} else if page == "README.md" || strings.HasPrefix(page, "docs/") {
+			require.NotRegexp(t, "^(    |\t)\\S", lines[i], "%s:%d: code without a block is not checked", page, i+1)
 		}
 		above = lines[i]
 	}

@@ -59,12 +59,12 @@ func ExampleConn() {
 	if subscribe, ok := mqtttest.TakeWithin[*wire.Subscribe](conn, time.Minute); ok {
 		conn.Offer(&wire.Suback{PacketID: subscribe.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 	}
-	conn.Skip() // whatever comes next, up to a pause
-	srv.Refuse()
+	<-done
+	conn.Skip() // whatever has come, up to a pause
 	conn.WantClosed()
+	srv.Refuse() // connections, until Listen
 	srv.WantNone(time.Millisecond)
 	srv.Listen()
-	<-done
 	fmt.Println("ok")
 	// Output: ok
 }

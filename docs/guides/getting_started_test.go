@@ -62,7 +62,7 @@ func publish(ctx context.Context, client *mqtt.Client) error {
 }
 
 func TestPublish(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	client, err := connect(t.Context(), b.URL())
 	require.NoError(t, err)
 	defer client.Close()
@@ -85,7 +85,7 @@ func publishMany(ctx context.Context, client *mqtt.Client, readings [][]byte) er
 }
 
 func TestPublishMany(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	client, err := connect(t.Context(), b.URL())
 	require.NoError(t, err)
 	defer client.Close()
@@ -110,7 +110,7 @@ func receive(ctx context.Context, client *mqtt.Client) error {
 }
 
 func TestReceive(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	client, err := connect(t.Context(), b.URL())
 	require.NoError(t, err)
 	defer client.Close()
@@ -146,7 +146,7 @@ func service(ctx context.Context, server string) error {
 		return err
 	case <-ctx.Done(): // by signal.NotifyContext, for example
 	}
-	limited, cancel := context.WithTimeout(working, 10*time.Second)
+	limited, cancel := context.WithTimeout(working, 30*time.Second)
 	defer cancel()
 	return client.Disconnect(limited) // what was received is handled, what was published arrives
 }
@@ -154,7 +154,7 @@ func service(ctx context.Context, server string) error {
 // </service>
 
 func TestService(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- service(ctx, b.URL()) }()
@@ -190,7 +190,7 @@ func durable(ctx context.Context, server, file string) (err error) {
 }
 
 func TestDurable(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	require.NoError(t, durable(t.Context(), b.URL(), filepath.Join(t.TempDir(), "meter.db")))
 	b.WantPublished("meters/12", "4711")
 }

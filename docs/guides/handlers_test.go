@@ -46,7 +46,7 @@ func devices(ctx context.Context, client *mqtt.Client) error {
 // consuming runs f with a client of a broker until the bubble rests, and returns its error.
 func consuming(t *testing.T, messages []*wire.Publish, f func(context.Context, *mqtt.Client) error, check func(*mqtttest.Broker)) {
 	synctest.Test(t, func(t *testing.T) {
-		b := mqtttest.NewBroker(t)
+		b := newBroker(t)
 		client, err := mqtt.Connect(t.Context(), b.URL(), mqtt.Config{ClientID: "c", Dial: b.Dial})
 		require.NoError(t, err)
 		defer client.Close()
@@ -172,7 +172,7 @@ func answer(ctx context.Context, client *mqtt.Client) error {
 
 func TestAskAndAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := mqtttest.NewBroker(t)
+		b := newBroker(t)
 		client, err := mqtt.Connect(t.Context(), b.URL(), mqtt.Config{ClientID: "c", Dial: b.Dial})
 		require.NoError(t, err)
 		defer client.Close()

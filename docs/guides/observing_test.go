@@ -4,12 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/mqtttest"
 )
 
 func healthy(ctx context.Context, client *mqtt.Client) error {
@@ -48,17 +48,21 @@ func queues(client *mqtt.Client, log *slog.Logger) {
 }
 
 func TestObserving(t *testing.T) {
-	b := mqtttest.NewBroker(t)
-	log := slog.New(slog.DiscardHandler)
-	client, err := mqtt.Connect(t.Context(), b.URL(), slowHandlers(log))
-	require.NoError(t, err)
-	require.NoError(t, healthy(t.Context(), client))
-	sub, err := client.Subscribe(t.Context(), "t", mqtt.AtMostOnce)
-	require.NoError(t, err)
-	require.NoError(t, client.Publish(t.Context(), "t", nil, mqtt.AtMostOnce))
-	_, err = sub.Next(t.Context())
-	require.NoError(t, err)
-	queues(client, log)
-	require.NoError(t, client.Close())
-	require.ErrorIs(t, healthy(t.Context(), client), mqtt.ErrClosed)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		log := slog.New(slog.DiscardHandler)
+		cfg := slowHandlers(log)
+		cfg.Dial = b.Dial
+		client, err := mqtt.Connect(t.Context(), b.URL(), cfg)
+		require.NoError(t, err)
+		require.NoError(t, healthy(t.Context(), client))
+		sub, err := client.Subscribe(t.Context(), "t", mqtt.AtMostOnce)
+		require.NoError(t, err)
+		require.NoError(t, client.Publish(t.Context(), "t", nil, mqtt.AtMostOnce))
+		_, err = sub.Next(t.Context())
+		require.NoError(t, err)
+		queues(client, log)
+		require.NoError(t, client.Close())
+		require.ErrorIs(t, healthy(t.Context(), client), mqtt.ErrClosed)
+	})
 }

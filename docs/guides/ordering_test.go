@@ -30,7 +30,7 @@ func handleByDevice(ctx context.Context, client *mqtt.Client, f func(context.Con
 }
 
 func TestHandleByDevice(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	client, err := connect(t.Context(), b.URL())
 	require.NoError(t, err)
 	defer client.Close()
@@ -86,7 +86,7 @@ func workers(ctx context.Context, client *mqtt.Client, work func(context.Context
 }
 
 func TestWorkers(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	client, err := connect(t.Context(), b.URL())
 	require.NoError(t, err)
 	defer client.Close()
@@ -128,7 +128,7 @@ func inOrder(ctx context.Context, client *mqtt.Client) error {
 }
 
 func TestInOrder(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	client, err := connect(t.Context(), b.URL())
 	require.NoError(t, err)
 	defer client.Close()
@@ -148,7 +148,7 @@ func own(ctx context.Context, client *mqtt.Client) (*mqtt.Subscription, error) {
 }
 
 func TestOwn(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	client, err := connect(t.Context(), b.URL())
 	require.NoError(t, err)
 	defer client.Close()

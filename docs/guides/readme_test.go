@@ -38,7 +38,7 @@ func run(ctx context.Context, server string) error { // such as mqtt://localhost
 // </readme>
 
 func TestReadme(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, b.URL()) }()

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -27,7 +26,7 @@ func worker(ctx context.Context, client *mqtt.Client, work func(context.Context,
 }
 
 func TestSharedWorkers(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	done := make(chan string, 2)
@@ -55,7 +54,7 @@ func TestSharedWorkers(t *testing.T) {
 
 // <end>
 func stopWorker(ctx context.Context, client *mqtt.Client, sub *mqtt.Subscription) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	if err := sub.Drain(ctx); err != nil { // from here on the other workers get the messages
 		return err
@@ -66,7 +65,7 @@ func stopWorker(ctx context.Context, client *mqtt.Client, sub *mqtt.Subscription
 // </end>
 
 func TestStopWorker(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	client, err := connect(t.Context(), b.URL())
 	require.NoError(t, err)
 	sub, err := client.Subscribe(t.Context(), "$share/workers/jobs/#", mqtt.AtLeastOnce)
@@ -87,7 +86,7 @@ func servers(ctx context.Context, url1, url2, url3 string) (*mqtt.Client, error)
 }
 
 func TestServers(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	dead := "mqtt://127.0.0.1:1" // a port that nobody listens on
 	client, err := servers(t.Context(), dead, b.URL(), dead)
 	require.NoError(t, err)
@@ -189,7 +188,7 @@ func many(ctx context.Context, server string, n int) (clients []*mqtt.Client, er
 }
 
 func TestMany(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	clients, err := many(t.Context(), b.URL(), 20)
 	require.NoError(t, err)
 	for _, client := range clients {

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
-	"github.com/seed65a45251/mqtt/mqtttest"
 )
 
 func logged(w io.Writer) mqtt.Config {
@@ -22,7 +21,7 @@ func logged(w io.Writer) mqtt.Config {
 }
 
 func TestLogged(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	var log bytes.Buffer
 	client, err := mqtt.Connect(t.Context(), b.URL(), logged(&log))
 	require.NoError(t, err)

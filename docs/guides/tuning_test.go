@@ -31,7 +31,7 @@ func publishInParallel(ctx context.Context, client *mqtt.Client, readings [][]by
 }
 
 func TestPublishInParallel(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	client, err := connect(t.Context(), b.URL())
 	require.NoError(t, err)
 	defer client.Close()
@@ -55,7 +55,7 @@ func sum(ctx context.Context, client *mqtt.Client) (total int, err error) {
 
 func TestSum(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := mqtttest.NewBroker(t)
+		b := newBroker(t)
 		client, err := mqtt.Connect(t.Context(), b.URL(), mqtt.Config{Dial: b.Dial})
 		require.NoError(t, err)
 		defer client.Close()
@@ -92,7 +92,7 @@ func telemetry() mqtt.Config {
 
 func TestTelemetryKeepsTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := mqtttest.NewBroker(t)
+		b := newBroker(t)
 		b.Stop()
 		cfg := telemetry()
 		cfg.Dial, cfg.QueueMessages = b.Dial, 2
@@ -128,7 +128,7 @@ func mobile() mqtt.Config {
 
 func TestMobile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := mqtttest.NewBroker(t)
+		b := newBroker(t)
 		cfg := mobile()
 		cfg.Dial = b.Dial
 		client, err := mqtt.Connect(t.Context(), b.URL(), cfg)
@@ -154,7 +154,7 @@ func newNetwork(ctx context.Context, client *mqtt.Client) error {
 }
 
 func TestNewNetwork(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	client, err := connect(t.Context(), b.URL())
 	require.NoError(t, err)
 	defer client.Close()
@@ -193,7 +193,7 @@ func keepWarm(ctx context.Context, client *mqtt.Client) {
 
 func TestKeepWarm(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	client, err := connect(ctx, b.URL())
 	require.NoError(t, err)
 	defer client.Close()

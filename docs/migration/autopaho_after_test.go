@@ -53,7 +53,7 @@ func queue(ctx context.Context, server, path string, payload []byte) (*mqtt.Clie
 
 func request(ctx context.Context, client *mqtt.Client) (string, error) {
 	// <after-request>
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	response, err := client.Request(ctx, &mqtt.Message{
 		Topic: "time/now", QoS: mqtt.AtLeastOnce, Payload: []byte("Berlin"),

@@ -92,7 +92,7 @@ func autopahoRequest(ctx context.Context, cm *autopaho.ConnectionManager, router
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	response, err := h.Request(ctx, &paho.Publish{Topic: "time/now", QoS: 1, Payload: []byte("Berlin")})
 	if err != nil {

@@ -24,7 +24,7 @@ func address(t *testing.T, b *mqtttest.Broker) *url.URL {
 func TestAutopahoService(t *testing.T) {
 	job := &wire.Publish{Topic: "jobs/1", Payload: []byte("dig"), QoS: wire.AtLeastOnce}
 	t.Run("before", func(t *testing.T) {
-		b := mqtttest.NewBroker(t)
+		b := newBroker(t)
 		jobs := make(chan string, 1)
 		cm, err := autopahoService(t.Context(), address(t, b), func(m *paho.Publish) { jobs <- string(m.Payload) })
 		require.NoError(t, err)
@@ -36,7 +36,7 @@ func TestAutopahoService(t *testing.T) {
 		require.NoError(t, autopahoEnd(t.Context(), cm))
 	})
 	t.Run("after", func(t *testing.T) {
-		b := mqtttest.NewBroker(t)
+		b := newBroker(t)
 		ctx, stop := context.WithCancel(t.Context())
 		jobs, ended := make(chan string, 1), make(chan error, 1)
 		go func() {
@@ -60,7 +60,7 @@ func TestAutopahoService(t *testing.T) {
 }
 
 func TestAutopahoQueue(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	cm, err := autopahoQueue(t.Context(), address(t, b), t.TempDir(), []byte("before"))
 	require.NoError(t, err)
 	b.WantPublished("meters/12", "before")
@@ -74,7 +74,7 @@ func TestAutopahoQueue(t *testing.T) {
 }
 
 func TestAutopahoRequest(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	responder, err := mqtt.Connect(ctx, b.URL(), mqtt.Config{})
@@ -120,7 +120,7 @@ func TestAutopahoRequest(t *testing.T) {
 }
 
 func TestAutopahoCredentials(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	cm, err := autopahoCredentials(t.Context(), address(t, b), func() []byte { return []byte("fresh") })
 	require.NoError(t, err)
 	require.NoError(t, cm.AwaitConnection(t.Context()))

@@ -30,7 +30,7 @@ func service(ctx context.Context, server string, handle func(context.Context, *m
 
 func publish(ctx context.Context, client *mqtt.Client, payload []byte) error {
 	// <after-publish>
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	return client.Publish(ctx, "results/7", payload, mqtt.AtLeastOnce) // NotSent(err) tells whether it may still be sent
 	// </after-publish>
@@ -79,7 +79,7 @@ func credentials(server string, token func() string, certificate func() tls.Cert
 
 func end(ctx context.Context, client *mqtt.Client) error {
 	// <after-end>
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	return client.Disconnect(ctx) // an *UnfinishedError counts what is left
 	// </after-end>

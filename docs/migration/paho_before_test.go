@@ -35,7 +35,7 @@ func pahoService(server string, handler paho.MessageHandler) (paho.Client, error
 func pahoPublish(client paho.Client, payload []byte) error {
 	// <before-publish>
 	token := client.Publish("results/7", 1, false, payload)
-	if !token.WaitTimeout(10 * time.Second) {
+	if !token.WaitTimeout(30 * time.Second) {
 		return errors.New("timeout") // it may still be sent
 	}
 	return token.Error()

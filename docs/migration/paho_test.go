@@ -23,7 +23,7 @@ func tcp(b *mqtttest.Broker) string { return strings.Replace(b.URL(), "mqtt://",
 // Both services subscribe, get a job, and have a will.
 func TestPahoService(t *testing.T) {
 	t.Run("before", func(t *testing.T) {
-		b := mqtttest.NewBroker(t)
+		b := newBroker(t)
 		jobs := make(chan string, 1)
 		client, err := pahoService(tcp(b), func(_ paho.Client, msg paho.Message) { jobs <- string(msg.Payload()) })
 		require.NoError(t, err)
@@ -36,7 +36,7 @@ func TestPahoService(t *testing.T) {
 		b.WantDisconnected("worker-7")
 	})
 	t.Run("after", func(t *testing.T) {
-		b := mqtttest.NewBroker(t)
+		b := newBroker(t)
 		ctx, stop := context.WithCancel(t.Context())
 		jobs, ended := make(chan string, 1), make(chan error, 1)
 		go func() {
@@ -69,7 +69,7 @@ func TestPahoManualAck(t *testing.T) {
 	reading := &wire.Publish{Topic: "readings/1", Payload: []byte("21"), QoS: wire.AtLeastOnce}
 	acknowledged := mqtttest.Match{Type: wire.TypePuback, Direction: mqtttest.Up}
 	t.Run("before", func(t *testing.T) {
-		b := mqtttest.NewBroker(t)
+		b := newBroker(t)
 		client := pahoManualAck(tcp(b), save)
 		token := client.Connect()
 		token.Wait()
@@ -80,7 +80,7 @@ func TestPahoManualAck(t *testing.T) {
 		b.Want(acknowledged)
 	})
 	t.Run("after", func(t *testing.T) {
-		b := mqtttest.NewBroker(t)
+		b := newBroker(t)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- ingest(ctx, b.URL(), save) }()
@@ -95,7 +95,7 @@ func TestPahoManualAck(t *testing.T) {
 
 // Both connect with a store on the disk.
 func TestPahoStore(t *testing.T) {
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	before := pahoStore(tcp(b), t.TempDir())
 	token := before.Connect()
 	token.Wait()

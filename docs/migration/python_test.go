@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,9 +44,8 @@ func before(t *testing.T, b *mqtttest.Broker, name string) (cmd *exec.Cmd, out *
 
 func TestPythonService(t *testing.T) {
 	job := &wire.Publish{Topic: "jobs/1", Payload: []byte("dig"), QoS: wire.AtLeastOnce}
-	patient := mqtttest.Config{Patience: 5 * time.Minute}
 	t.Run("before", func(t *testing.T) {
-		b := mqtttest.NewBrokerWith(t, patient)
+		b := newBroker(t)
 		cmd, out := before(t, b, "service")
 		defer func() {
 			cmd.Process.Kill()
@@ -70,7 +68,7 @@ func TestPythonService(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := mqtttest.NewBrokerWith(t, patient)
+			b := newBroker(t)
 			ctx, stop := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- run(ctx, b.URL()) }()
@@ -85,11 +83,11 @@ func TestPythonService(t *testing.T) {
 
 func TestPythonPublishesAndReceivesOnce(t *testing.T) {
 	for _, name := range []string{"publishing", "once"} {
-		b := mqtttest.NewBrokerWith(t, mqtttest.Config{Patience: 5 * time.Minute})
+		b := newBroker(t)
 		cmd, out := before(t, b, name)
 		require.NoError(t, cmd.Wait(), out)
 	}
-	b := mqtttest.NewBroker(t)
+	b := newBroker(t)
 	require.NoError(t, once(t.Context(), b.URL()))
 	b.WantPublished("sensors/7/unit", "C")
 }

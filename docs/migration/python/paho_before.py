@@ -28,7 +28,7 @@ def service(host, port, work):
 def publish_one(client, reading):
     # <publish>
     info = client.publish("sensors/7/temp", reading, qos=1)
-    info.wait_for_publish(timeout=10)
+    info.wait_for_publish(timeout=30)
     if not info.is_published():
         raise TimeoutError  # it may still be sent
     # </publish>

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -109,7 +110,7 @@ func fromList(ctx context.Context, current func() []string) (*mqtt.Client, error
 }
 
 func TestListThatChanges(t *testing.T) {
-	b, other := mqtttest.NewBroker(t), mqtttest.NewBroker(t)
+	b, other := newBroker(t), newBroker(t)
 	list := []string{"mqtt://127.0.0.1:1", b.URL()} // the first is a port that nobody listens on
 	var mu sync.Mutex
 	client, err := fromList(t.Context(), func() []string {
@@ -148,7 +149,7 @@ func clientFor(topic string, clients []*mqtt.Client) *mqtt.Client {
 // </spread>
 
 func TestSeveralClients(t *testing.T) {
-	brokers := []*mqtttest.Broker{mqtttest.NewBroker(t), mqtttest.NewBroker(t)}
+	brokers := []*mqtttest.Broker{newBroker(t), newBroker(t)}
 	var clients []*mqtt.Client
 	for _, b := range brokers {
 		client, err := connect(t.Context(), b.URL())

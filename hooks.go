@@ -15,9 +15,10 @@ import (
 // one of them is not recovered.
 type Hook struct {
 	// Publish is called before a message is accepted, in the goroutine that publishes
-	// it: for Publish, PublishMessage, PublishAsync and PublishOnce, for Request, and for
-	// the response of Respond. ctx is that of the call; for a response it has the values
-	// of the context that Consume returned for the request.
+	// it: for Publish, PublishMessage, PublishAsync and PublishOnce, for Request, for
+	// dead letters, and for the response of Respond. What an earlier process has left in
+	// Config.Store was seen by that one. ctx is that of the call; for a response it has
+	// the values of the context that Consume returned for the request.
 	//
 	// done is called once with the server's answer, or with the error of the operation.
 	// For a call that waits this is before it returns, in the same goroutine. After

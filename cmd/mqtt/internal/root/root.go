@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/bench"
+	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/bridge"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/broker"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/exit"
 	"github.com/seed65a45251/mqtt/cmd/mqtt/internal/output"
@@ -41,6 +42,7 @@ func commands() []*cobra.Command {
 		bench.Command(),
 		broker.Command(),
 		probe.Command(),
+		bridge.Command(),
 		target.HelpCommand(),
 		manCommand(),
 		versionCommand(),

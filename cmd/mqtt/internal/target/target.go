@@ -87,6 +87,19 @@ func (f *Flags) resolve(ctx context.Context) (*Target, error) {
 	return t, f.setPassword(ctx, &t.Config)
 }
 
+// Named returns the server with that URL or that profile, for commands with several
+// servers. cmd is the command that asks. Options of the connection in the environment are
+// left out: they would be those of all servers.
+func Named(ctx context.Context, cmd *cobra.Command, name string) (*Target, error) {
+	if !IsURL(name) {
+		return Profile(ctx, cmd, name)
+	}
+	f := Add(&cobra.Command{})
+	f.cmd.SetErr(cmd.ErrOrStderr())
+	f.TakeURL([]string{name})
+	return f.resolve(ctx)
+}
+
 // Profile returns what the profile of that name says, for commands with several servers.
 // cmd is the command that asks.
 func Profile(ctx context.Context, cmd *cobra.Command, name string) (*Target, error) {

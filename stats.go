@@ -60,7 +60,7 @@ type TrafficStats struct {
 	BytesReceived   uint64
 	PacketsSent     uint64 // given to connections; those of one that broke may not have left
 	PacketsReceived uint64
-	Writes          uint64 // calls that wrote packets: PacketsSent in each, on average
+	Writes          uint64 // to connections; several packets share one when there is much to send
 }
 
 // PublishStats is the part of Stats about messages to be published.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,13 +32,13 @@ func values(t *testing.T, c prometheus.Collector, name string) map[string]float6
 			continue
 		}
 		for _, m := range f.Metric {
-			labels := ""
+			var labels strings.Builder
 			for _, l := range m.Label {
 				if l.GetName() != "client" {
-					labels += l.GetValue() + " "
+					labels.WriteString(l.GetValue() + " ")
 				}
 			}
-			all[labels] = m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			all[labels.String()] = m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return all

@@ -1,0 +1,19 @@
+module github.com/seed65a45251/mqtt/contrib/protopayload
+
+go 1.26.0
+
+replace github.com/seed65a45251/mqtt => ../../
+
+require (
+	github.com/seed65a45251/mqtt v0.0.0-00010101000000-000000000000
+	github.com/stretchr/testify v1.12.1
+	google.golang.org/protobuf v1.36.12
+)
+
+require (
+	github.com/coder/websocket v1.8.15 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+)

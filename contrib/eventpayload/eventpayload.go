@@ -36,7 +36,7 @@ const ContentType = "application/cloudevents+json; charset=utf-8"
 // payload.Codec[event.Event]. The zero Codec works.
 type Codec struct {
 	// Binary makes Encode use the binary mode (5.0): the payload is the data of the event,
-	// ContentType its type, and the other attributes are user properties. An event in
+	// ContentType its type, and the attributes are user properties. An event in
 	// binary mode cannot be published before 5.0. Zero means the structured mode: the
 	// payload is the whole event in JSON. It works with every version, where
 	// payload.Publish leaves out the ContentType.
@@ -140,14 +140,19 @@ func encodeBinary(m *mqtt.Message, e *event.Event) error {
 		}
 		attributes = append(attributes, mqtt.UserProperty{Name: name, Value: value})
 	}
+	contentType := e.DataContentType()
+	if contentType == "" && !e.DataBase64 && len(e.DataEncoded) > 0 {
+		contentType = event.ApplicationJSON // what an event in JSON means without one
+	}
+	if contentType != "" {
+		// ContentType has it already. The example of the binding has both, and the SDK for
+		// JavaScript looks only here.
+		attributes = append(attributes, mqtt.UserProperty{Name: "datacontenttype", Value: contentType})
+	}
 	for _, a := range attributes {
 		if _, ok := m.UserProperty(a.Name); ok {
 			return fmt.Errorf("attribute %s: the message has a user property with this name", a.Name)
 		}
-	}
-	contentType := e.DataContentType()
-	if contentType == "" && !e.DataBase64 && len(e.DataEncoded) > 0 {
-		contentType = event.ApplicationJSON // what an event in JSON means without one
 	}
 	m.Payload = append([]byte{}, e.DataEncoded...)
 	m.ContentType, m.PayloadFormatUTF8 = contentType, isText(e)
@@ -177,7 +182,7 @@ func decodeBinary(m *mqtt.Message) (e event.Event, err error) {
 			}
 			e.SetTime(t)
 		},
-		"datacontenttype": func(string) {}, // ContentType has it
+		"datacontenttype": e.SetDataContentType,
 	}
 	seen := map[string]bool{}
 	for _, p := range m.UserProperties {
@@ -197,7 +202,7 @@ func decodeBinary(m *mqtt.Message) (e event.Event, err error) {
 	if !seen["specversion"] && err == nil {
 		err = errors.New("no attribute specversion")
 	}
-	if m.ContentType != "" {
+	if m.ContentType != "" { // it counts
 		e.SetDataContentType(m.ContentType)
 	}
 	if len(m.Payload) > 0 {

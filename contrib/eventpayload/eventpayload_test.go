@@ -122,6 +122,7 @@ func TestBinaryModeOnTheWire(t *testing.T) {
 			{Name: "subject", Value: "großes Ding"}, {Name: "time", Value: "2026-04-05T03:56:24.0000005Z"},
 			{Name: "count", Value: "42"}, {Name: "flag", Value: "true"},
 			{Name: "traceparent", Value: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+			{Name: "datacontenttype", Value: "application/json; charset=utf-8"},
 		},
 	}, m)
 	again, err := binary.Decode(m)
@@ -141,6 +142,16 @@ func TestStructuredModeOnTheWire(t *testing.T) {
 		"subject":"großes Ding","dataschema":"https://example.com/schema","time":"2026-04-05T03:56:24.0000005Z",
 		"datacontenttype":"application/json","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		"flag":true,"count":42,"data":{"a":1}}`, string(m.Payload))
+}
+
+// Some senders say the type of the data only in a user property.
+func TestTypeOfDataInAUserProperty(t *testing.T) {
+	m := new(mqtt.Message)
+	require.NoError(t, binary.Encode(m, full(t, "application/json", map[string]any{"a": 1})))
+	m.ContentType = ""
+	e, err := binary.Decode(m)
+	require.NoError(t, err)
+	require.Equal(t, "application/json", e.DataContentType())
 }
 
 // An event without a type of its data means JSON, which the binary mode has to say.
@@ -182,7 +193,7 @@ func TestWhichMessagesAreEvents(t *testing.T) {
 		"data and base64":           {mqtt.Message{Payload: []byte(minimal[:len(minimal)-1] + `,"data_base64":"%"}`)}, "base64"},
 		"binary":                    {mqtt.Message{ContentType: "text/plain", UserProperties: attributes(good...), Payload: []byte("x")}, ""},
 		"binary, no content type":   {mqtt.Message{UserProperties: attributes(good...), Payload: []byte("{")}, ""},
-		"its type in a property":    {mqtt.Message{ContentType: "a/b", UserProperties: attributes(append(good, "datacontenttype=a/b")...)}, ""},
+		"its type in a property":    {mqtt.Message{ContentType: "a/b", UserProperties: attributes(append(good, "datacontenttype=c/d")...)}, ""},
 		"other properties":          {mqtt.Message{UserProperties: attributes(append(good, "Not-An-Attribute=x", "Not-An-Attribute=y", "=", "dead-letter-topic=t")...)}, ""},
 		"an extension twice":        {mqtt.Message{UserProperties: attributes(append(good, "traceparent=a", "traceparent=b")...)}, ""},
 		"binary, id twice":          {mqtt.Message{UserProperties: attributes(append(good, "id=2")...)}, "attribute id is there twice"},

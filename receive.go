@@ -96,6 +96,9 @@ func (d *receiver) deliver(ctx context.Context, received []session.Received) {
 		runtime.Gosched()
 	}
 	d.inbox.dropUnwanted(unwanted)
+	if b := d.inbox; b.filling.Load() > 0 && b.saturated() {
+		b.full.made()
+	}
 }
 
 // place notes which Subscriptions hold the messages of one read. It takes one lock for all of them.

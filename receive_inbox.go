@@ -28,6 +28,8 @@ type inbox struct {
 	workers   workers       // behind the channels of consumers
 	handlers  handlers      // calls of Handle and Respond
 	progress  progress      // of consumers
+	filling   atomic.Int32  // batches that wait for more messages
+	full      progress      // tells them that the server may send no more, see saturated
 	lost      atomic.Uint64 // QoS 0 messages that no consumer has taken at the end
 	late      session.Token // the first message of the connection that came after the end had begun; guarded by engine.mu
 	inboxSettings
@@ -86,6 +88,16 @@ func (b *inbox) outlivesConnection() bool {
 	b.engine.mu.Lock()
 	defer b.engine.mu.Unlock()
 	return b.engine.KeepsSession()
+}
+
+// saturated says that the server may send nothing more at QoS 1 and 2 on this connection
+// until something is acknowledged.
+func (b *inbox) saturated() (full bool) {
+	b.engine.do(func(engine *session.Client) {
+		b.holds.handLocked(engine)
+		full = engine.Receiver.Full()
+	})
+	return full
 }
 
 // leaveMessage ends the hold a of s on a message and leaves the message with the

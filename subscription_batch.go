@@ -5,8 +5,6 @@ import (
 	"context"
 	"slices"
 	"time"
-
-	"github.com/seed65a45251/mqtt/session"
 )
 
 // BatchOptions say when a batch is complete: as soon as one of these limits is reached.
@@ -131,35 +129,42 @@ func (b *batcher) collect(ctx context.Context) error {
 		if n > 0 {
 			continue
 		}
-		if len(b.unfinished) > 0 && (final || b.options.Wait == 0 || b.sub.inbox.saturated()) {
+		if len(b.unfinished) > 0 && (final || b.options.Wait == 0) {
 			q.woken()
 			return nil
 		}
-		ending := b.final
-		if len(b.unfinished) == 0 {
-			ending = nil // pop says when all is over
-		}
-		select {
-		case <-q.ready:
-		case <-ending:
-			final = true // what was added before comes first
-		case <-over:
-			q.woken()
+		if b.awaitMore(ctx, over, &final) {
 			return nil
-		case <-ctx.Done():
 		}
-		q.woken()
 	}
 }
 
-// saturated says that the server may send nothing more at QoS 1 and 2 until something is
-// acknowledged.
-func (b *inbox) saturated() (full bool) {
-	b.engine.do(func(engine *session.Client) {
-		b.holds.handLocked(engine)
-		full = engine.Receiver.Full()
-	})
-	return full
+// awaitMore waits until there may be more to take. It reports whether the batch is complete
+// because nothing more may come, or in time. It sets final when nothing is added to the
+// queue any more: what was added before still comes.
+func (b *batcher) awaitMore(ctx context.Context, over <-chan time.Time, final *bool) (complete bool) {
+	q, in := &b.sub.queue, b.sub.inbox
+	defer q.woken()
+	var full, ending <-chan struct{}
+	if len(b.unfinished) > 0 { // for the first message it waits as long as need be
+		in.filling.Add(1)
+		defer in.filling.Add(-1)
+		full, ending = in.full.await(), b.final // before saturated is asked
+		if in.saturated() {
+			return true
+		}
+	}
+	select {
+	case <-q.ready:
+	case <-ending:
+		*final = true
+	case <-full:
+		return true
+	case <-over:
+		return true
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // handle calls the function for the batch, as often as the policy says, and settles its

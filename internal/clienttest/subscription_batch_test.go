@@ -225,6 +225,36 @@ func TestBatchThatHoldsUpOthersIsCompleteAtOnce(t *testing.T) {
 	})
 }
 
+// Likewise, and it gets nothing more itself.
+func TestBatchIsCompleteWhenOthersHaveTheLastMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		_, client, conn, sub, b := batches(t, on("t"), mqtt.BatchOptions{Messages: 100, Wait: time.Hour})
+		second := beginBatches(t, sub, mqtt.BatchOptions{Messages: 100, Wait: time.Hour})
+		other := Subscribe(t, client, conn, "o", 1)
+		conn.Send(one(1, 2)...)
+		b.wantNone(t)
+		second.wantNone(t)
+		for i := 3; i <= 8; i++ {
+			conn.Send(To("o", Pub(uint16(i), 1, "o")))
+		}
+		WantMessages(t, other, "o", "o", "o", "o", "o", "o")
+		got := 0
+		for got < 2 {
+			select {
+			case batch := <-b.got:
+				got += len(batch)
+				b.next <- nil
+			case batch := <-second.got:
+				got += len(batch)
+				second.next <- nil
+			}
+		}
+		conn.Want(pubacks(1, 8)...)
+		require.Less(t, time.Since(began), time.Minute)
+	})
+}
+
 func TestBatchOfAllQoS(t *testing.T) {
 	Each(t, func(t *testing.T, v wire.Version) {
 		srv := mqtttest.NewServer(t, v)

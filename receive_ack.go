@@ -98,16 +98,16 @@ func (a acknowledger) moveTo(s *holdList) {
 	}
 }
 
-// isOver says that the message was acknowledged or refused. It is false of one that needs
-// no acknowledgement.
-func (a acknowledger) isOver() bool {
+// isSettled says that the message was acknowledged or refused. It is false of one that needs
+// no acknowledgement, and where that cannot be told from the loss of its session.
+func (a acknowledger) isSettled() bool {
 	if a.origin == nil || a.generation == 0 {
 		return false
 	}
 	h := a.origin.holds
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.has(a.holdID)
+	return !h.has(a.holdID) && a.generation > h.evicted
 }
 
 // acknowledgeNow ends the hold and gives the acknowledgement to the engine at once. The

@@ -216,3 +216,21 @@ func TestWhatCameTooLateWaitsWhereNobodyIs(t *testing.T) {
 	next := registered(t, b, kindStream)
 	wantQueued(t, &next.queue, "1")
 }
+
+// What is dropped of a lost session is not taken for acknowledged: a batch with it is not
+// done.
+func TestHoldsDroppedWithTheirSessionAreNotSettled(t *testing.T) {
+	c := new(Client)
+	engine, r := received(t, c, 5, new(holdList))
+	require.False(t, r[4].isSettled())
+	engine.Receiver.Forget()
+	c.holds.sessionLostLocked(engine, 2)
+	for i, a := range r {
+		require.False(t, a.isSettled(), "number %d", i)
+	}
+	require.Equal(t, 2, c.holds.total().Messages)
+	r[4].acknowledge(Success)
+	require.True(t, r[4].isSettled())
+	require.False(t, r[0].isSettled())
+	require.False(t, acknowledger{}.isSettled())
+}

@@ -30,6 +30,7 @@ type holdTable struct {
 	tokens     []session.Token
 	free       uint32 // the first of a list by next; 0: none
 	generation uint32 // of the last hold
+	evicted    uint32 // the highest generation of a hold that markStale has removed; 0: none
 	shares     []int  // holds on messages that went to several Subscriptions; 0 is none
 	freeShares []uint32
 	lists      []*holdList // by number; nil: not in use. 0 is none
@@ -207,6 +208,7 @@ func (h *holdTable) markStale(s *holdList, isStale func(session.Token) bool, mos
 		n := h.all[number]
 		if n.stale {
 			h.remove(holdID{number, n.generation})
+			h.evicted = max(h.evicted, n.generation)
 			stale--
 		}
 		number = n.next

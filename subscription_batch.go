@@ -235,7 +235,7 @@ func copies(messages []Message) []*Message {
 func (b *batcher) dropSettled() {
 	kept := 0
 	for i, m := range b.unfinished {
-		if m.acknowledger.isOver() {
+		if m.acknowledger.isSettled() {
 			continue
 		}
 		b.unfinished[kept] = m

@@ -17,7 +17,7 @@ var (
 	mdBlock  = regexp.MustCompile("(?ms)^```.*?^```$")
 	mdLink   = regexp.MustCompile(`\]\(([^)#]*)(?:#([^)]*))?\)`)
 	mdTitle  = regexp.MustCompile(`(?m)^#+ (.+)$`)
-	notInID  = regexp.MustCompile("[^\\w -]")
+	notInID  = regexp.MustCompile(`[^\w -]`)
 	lifeStep = regexp.MustCompile("(?m)^\\| \\d+ \\| `([^`]+)` \\| ([^|]+) \\|")
 	function = regexp.MustCompile("`(?:\\w+\\.)?(\\w+)`")
 )

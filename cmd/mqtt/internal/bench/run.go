@@ -106,9 +106,9 @@ func (r *runner) execute(ctx context.Context) error {
 	err := r.publish(ctx)
 	r.drain()
 	stopClock()
-	r.intervals.cut(r.load.now(), true)
 	stopReceiving()
-	_ = consumers.Wait()
+	_ = consumers.Wait() // a message is counted before its latency is recorded
+	r.intervals.cut(r.load.now(), true)
 	r.count()
 	return err
 }

@@ -77,14 +77,6 @@ func TestBrokenRulesAreFound(t *testing.T) {
 			c.MaximumPacketSize = 0
 			p.Replace(&c)
 		}},
-		"will comes at once": {groupSessions, "will waits for its delay", wire.TypeConnect, func(p *mqtttest.Packet) {
-			if c := *p.Packet.(*wire.Connect); c.Will != nil {
-				w := *c.Will
-				w.DelayInterval = 0
-				c.Will = &w
-				p.Replace(&c)
-			}
-		}},
 		"order is changed": {groupMessages, "order of messages", wire.TypePublish, func() func(*mqtttest.Packet) {
 			var kept *wire.Publish
 			return func(p *mqtttest.Packet) {
@@ -113,4 +105,23 @@ func TestBrokenRulesAreFound(t *testing.T) {
 			require.NotEmpty(t, found.Note)
 		})
 	}
+}
+
+func TestWillThatDoesNotWaitIsFound(t *testing.T) {
+	t.Parallel()
+	b := mqtttest.NewBroker(t)
+	s, err := newSuiteOf(t, b.URL(), mqtt.Config{})
+	require.NoError(t, err)
+	b.Control(wire.TypeConnect, func(p *mqtttest.Packet) {
+		if c := *p.Packet.(*wire.Connect); c.Will != nil {
+			w := *c.Will
+			w.DelayInterval = 0
+			c.Will = &w
+			p.Replace(&c)
+		}
+	})
+	// A delay that no slow machine takes for itself.
+	f, err := will(t.Context(), s, 100, func(k *peer) { k.cut() })
+	require.NoError(t, err)
+	require.Equal(t, Wrong, f.answer)
 }

@@ -162,7 +162,7 @@ func (s *suite) until(ctx context.Context, sub, pub *peer, topic string, qos wir
 }
 
 // cleanTime bounds the removal of what a run has left.
-const cleanTime = 10 * time.Second
+const cleanTime = 20 * time.Second
 
 // clean removes retained messages and sessions. It is for the end of a run, also of one
 // that was interrupted.

@@ -48,7 +48,7 @@ func NewMessages(templates ...*match.Pattern) *Messages {
 		published: counter("topic_published_messages_total", "Ends of messages to be published, by template of the topic.", "topic", "operation", "outcome"),
 		publish:   histogram("topic_publish_duration_seconds", "Time from the call to the end of a message to be published.", "topic", "operation"),
 		consumed:  counter("filter_consumed_messages_total", "Messages that consumers got, by filter.", "filter", "operation", "outcome"),
-		handle:    histogram("filter_handle_duration_seconds", "Time that functions of Handle and Respond and bodies of loops over All took.", "filter", "operation"),
+		handle:    histogram("filter_handle_duration_seconds", "Time that functions of Handle, HandleBatches and Respond and bodies of loops over All took.", "filter", "operation"),
 	}
 }
 

@@ -106,6 +106,16 @@ func TestFiltersThatBecomeLabelsAreBounded(t *testing.T) {
 	require.Equal(t, 100.0, counts["other next ok "])
 }
 
+func TestABatchCountsEachOfItsMessagesAndOneCall(t *testing.T) {
+	messages := prommqtt.NewMessages()
+	m := new(mqtt.Message)
+	batch := &mqtt.ConsumeInfo{Operation: mqtt.OperationHandleBatches, Message: m, Batch: []*mqtt.Message{m, m, m}, Filter: "f"}
+	_, done := messages.Hook("c").Consume(t.Context(), batch)
+	done(nil)
+	require.Equal(t, map[string]float64{"f batches ok ": 3}, values(t, messages, "mqtt_client_filter_consumed_messages_total"))
+	require.Equal(t, map[string]float64{"f batches ": 1}, values(t, messages, "mqtt_client_filter_handle_duration_seconds"))
+}
+
 func TestCollectorAndMessagesHaveNoNameInCommon(t *testing.T) {
 	b := mqtttest.NewBroker(t)
 	c, messages := prommqtt.NewCollector(), prommqtt.NewMessages()

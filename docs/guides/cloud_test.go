@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,14 +192,15 @@ func TestSignature(t *testing.T) {
 func TestAWSBySignature(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const host = "abc123-ats.iot.eu-west-1.amazonaws.com"
-		asked := 0
+		var asked atomic.Int32 // the client and the server run on goroutines of their own
 		keys := func(context.Context) (awsKeys, error) {
-			asked++
-			return awsKeys{ID: fmt.Sprint("KEY", asked), Secret: "s", Token: fmt.Sprint("token ", asked)}, nil
+			n := asked.Add(1)
+			return awsKeys{ID: fmt.Sprint("KEY", n), Secret: "s", Token: fmt.Sprint("token ", n)}, nil
 		}
 		c := &cloud{rule: awsRule, login: awsLogin}
 		c.upgrade = func(r *http.Request) error { // with the keys that were asked for last
-			k, _ := awsKeys{ID: fmt.Sprint("KEY", asked), Secret: "s", Token: fmt.Sprint("token ", asked)}, 0
+			n := asked.Load()
+			k := awsKeys{ID: fmt.Sprint("KEY", n), Secret: "s", Token: fmt.Sprint("token ", n)}
 			if got, want := "wss://"+r.Host+r.URL.RequestURI(), signedURL(host, "eu-west-1", k, time.Now()); got != want {
 				return fmt.Errorf("signature of %s", got)
 			}
@@ -210,7 +212,7 @@ func TestAWSBySignature(t *testing.T) {
 		require.NoError(t, err)
 		defer client.Close()
 		time.Sleep(24 * time.Hour)
-		require.Equal(t, 2, asked, "a day has more than one connection")
+		require.EqualValues(t, 2, asked.Load(), "a day has more than one connection")
 		require.NoError(t, client.Publish(t.Context(), "t", nil, mqtt.AtLeastOnce))
 	})
 }

@@ -51,9 +51,10 @@ func TestWrongUse(t *testing.T) {
 
 func TestServerThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	_, err := call(t.Context(), io.Discard, "mqtt://127.0.0.1:1")
+	out, err := call(t.Context(), io.Discard, "mqtt://127.0.0.1:1")
 	require.Equal(t, exit.Connection, exit.Code(err))
 	require.ErrorContains(t, err, "refused")
+	require.NotContains(t, out, "may be left")
 }
 
 func TestServerThatRefusesEverybody(t *testing.T) {

@@ -53,6 +53,15 @@ func (e *goneError) Unwrap() error {
 	return e.err
 }
 
+// unreachedError says that no CONNECT was sent.
+type unreachedError struct{ err error }
+
+// Error returns the text of the cause.
+func (e *unreachedError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *unreachedError) Unwrap() error { return e.err }
+
 // refusedError is an answer with a reason code of 0x80 or above.
 type refusedError struct {
 	packet wire.PacketType
@@ -79,7 +88,7 @@ func withReason(code wire.ReasonCode, reason string) string {
 func connect(ctx context.Context, d *dialer, v wire.Version, p *wire.Connect) (*peer, *wire.Connack, error) {
 	nc, login, err := d.dial(ctx, v)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, &unreachedError{err}
 	}
 	p.Username, p.Password = login.username, login.password
 	if v == wire.V5 {

@@ -78,7 +78,9 @@ func probe(ctx context.Context, server string, cfg mqtt.Config, o Options, each 
 	if ctx.Err() == nil && s.announced == nil {
 		return res, refusal(res.Checks)
 	}
-	res.Version = s.version.String()
+	if s.announced != nil {
+		res.Version = s.version.String()
+	}
 	for _, t := range slices.Concat(
 		identifierTests(), announcedTests(), []test{baseTest()}, messageTests(), retainedTests(), filterTests(), sessionTests(), limitTests(),
 	) {

@@ -81,6 +81,11 @@ func (s *suite) connectAs(ctx context.Context, v wire.Version, change func(*wire
 		s.mu.Unlock()
 	}
 	k, ack, err := connect(ctx, s.dialer, v, p)
+	if _, unreached := errors.AsType[*unreachedError](err); unreached && p.CleanStart {
+		s.mu.Lock()
+		delete(s.sessions, p.ClientID) // there was none before, either
+		s.mu.Unlock()
+	}
 	if err != nil {
 		return nil, nil, err
 	}

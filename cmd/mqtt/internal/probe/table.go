@@ -13,7 +13,14 @@ import (
 // WriteTable writes the result for people.
 func (r *Result) WriteTable(w *output.Stream) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%s), MQTT %s, %.1f s\n", w.Paint(output.Bold, printable(r.URL)), printable(r.Address), r.Version, r.Seconds)
+	fmt.Fprint(&b, w.Paint(output.Bold, printable(r.URL)))
+	if r.Address != "" {
+		fmt.Fprintf(&b, " (%s)", printable(r.Address))
+	}
+	if r.Version != "" {
+		fmt.Fprintf(&b, ", MQTT %s", r.Version)
+	}
+	fmt.Fprintf(&b, ", %.1f s\n", r.Seconds)
 	name, value := 0, 0
 	for _, c := range r.Checks {
 		name = max(name, len(c.Name))

@@ -299,3 +299,15 @@ func TestPayloadThatFitsIsCalculated(t *testing.T) {
 		require.Greater(t, m.Size(wire.V5), size, fmt.Sprint(size))
 	}
 }
+
+func TestWebSocketIsProbed(t *testing.T) {
+	t.Parallel()
+	b := broker.New(broker.Config{})
+	t.Cleanup(func() { b.Close() })
+	addr, err := b.Listen(context.Background(), "ws", "127.0.0.1:0")
+	require.NoError(t, err)
+	s, err := newSuiteOf(t, "ws://"+addr.String()+"/mqtt", mqtt.Config{})
+	require.NoError(t, err)
+	require.Equal(t, Yes, s.only(t, groupMessages, "QoS 2").Answer)
+	require.Equal(t, "1024 bytes", s.only(t, groupLimits, "longest topic").Value[len("at least "):])
+}

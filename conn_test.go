@@ -381,3 +381,13 @@ func TestPingDoesNotMoveWhereOnlyTheCountLagsBehind(t *testing.T) {
 	require.False(t, p.moves(engine, 90))
 	require.False(t, p.look(engine), "it has left")
 }
+
+// A handshake may come too late when the engine has taken CONNACK: until that is told, there
+// is no connection to ping on.
+func TestPingWhereTheHandshakeCameTooLate(t *testing.T) {
+	c := new(Client)
+	c.engine.Client = pinging(t)
+	_, err := c.Ping(t.Context())
+	require.ErrorIs(t, err, ErrNotConnected)
+	require.True(t, NotSent(err))
+}

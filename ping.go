@@ -57,11 +57,14 @@ func (c *Client) beginPing(p *session.Ping) error {
 	var n notices
 	c.engine.mu.Lock()
 	err := c.engine.ending
-	if err == nil {
-		err = c.engine.Ping(p, time.Now())
-	}
-	if err == nil {
-		c.conn.tickLocked()
+	switch {
+	case err != nil:
+	case c.conn == nil: // a handshake that came too late may have connected the engine
+		err = ErrNotConnected
+	default:
+		if err = c.engine.Ping(p, time.Now()); err == nil {
+			c.conn.tickLocked()
+		}
 	}
 	c.engine.unlock(&n)
 	return err

@@ -119,6 +119,7 @@ func (b *batcher) collect(ctx context.Context) error {
 		}
 		select {
 		case <-over:
+			q.wake() // it may have been woken for a message that it does not take
 			return nil
 		default:
 		}
@@ -270,7 +271,8 @@ func (b *batcher) giveUpAll(ctx context.Context, made int, err error) error {
 	for alone := len(b.unfinished) > 1; len(b.unfinished) > 0; b.dropFirst() {
 		a := attempts{original: b.originals[0], made: made, failure: err}
 		if alone {
-			if a.failure = b.call(ctx, copies(b.originals[:1])); a.failure == nil {
+			a.failure = b.call(ctx, copies(b.originals[:1]))
+			if a.failure == nil || b.unfinished[0].acknowledger.isSettled() {
 				continue
 			}
 			if stopped := b.stopped(ctx); stopped != nil {

@@ -30,6 +30,13 @@ type batching struct {
 func beginBatches(t *testing.T, sub *mqtt.Subscription, o mqtt.BatchOptions) *batching {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
+	b := beginBatchesIn(ctx, t, sub, o)
+	b.end = cancel
+	return b
+}
+
+func beginBatchesIn(ctx context.Context, t *testing.T, sub *mqtt.Subscription, o mqtt.BatchOptions) *batching {
+	t.Helper()
 	b := &batching{got: make(chan []*mqtt.Message), next: make(chan error)}
 	b.handling = &handling{Begin(func() error {
 		return sub.HandleBatches(ctx, o, func(_ context.Context, batch []*mqtt.Message) (err error) {
@@ -43,7 +50,7 @@ func beginBatches(t *testing.T, sub *mqtt.Subscription, o mqtt.BatchOptions) *ba
 			}
 			return err
 		})
-	}), cancel}
+	}), nil}
 	return b
 }
 
@@ -139,6 +146,51 @@ func TestBatchWaitsFromItsFirstMessageOn(t *testing.T) {
 		conn.Send(one(3, 3)...)
 		time.Sleep(time.Minute)
 		b.want(t, nil, "3")
+	})
+}
+
+// slowContext is a context whose Err takes a time, once.
+type slowContext struct {
+	context.Context
+	takes chan time.Duration
+}
+
+func (c slowContext) Err() error {
+	select {
+	case d := <-c.takes:
+		time.Sleep(d)
+	default:
+	}
+	return c.Context.Err()
+}
+
+// A batch may have been woken for a message when its time is over. Others that wait get it
+// then.
+func TestBatchThatEndsInTimeLeavesWhatItDidNotTakeToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := Open(t, srv, Quiet(srv))
+		sub := SubscribeWith(t, client, conn, on("t"))
+		ctx := slowContext{t.Context(), make(chan time.Duration, 1)}
+		o := mqtt.BatchOptions{Messages: 3, Wait: time.Minute}
+		first := beginBatchesIn(ctx, t, sub, o)
+		conn.Send(one(1, 1)...)
+		first.wantNone(t)
+		second := beginBatches(t, sub, o)
+		second.wantNone(t)
+		ctx.takes <- time.Hour
+		conn.Send(one(2, 2)...)
+		first.wantOnly(t, "1")
+		time.Sleep(time.Hour)
+		select {
+		case batch := <-second.got:
+			require.Equal(t, []string{"2"}, payloadsOf(batch))
+		default:
+			require.Fail(t, "nobody was woken for the message")
+		}
+		second.next <- nil
+		first.next <- nil
+		conn.Want(pubacks(1, 2)...)
 	})
 }
 
@@ -615,6 +667,26 @@ func TestBatchThatFailsForGoodEndsHandleBatches(t *testing.T) {
 		require.ErrorIs(t, b.Wait(), errHandler)
 		WantMessages(t, sub, "1", "2", "3")
 		conn.Want(pubacks(1, 3)...)
+	})
+}
+
+// What the function settles itself is settled, whatever it returns.
+func TestMessageThatIsSettledAloneBecomesNoDeadLetter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := trying(mqtt.FailurePolicy{DeadLetter: "dead"})
+		_, client, conn, _, b := batches(t, o, mqtt.BatchOptions{Messages: 2, Wait: time.Hour})
+		conn.Send(one(1, 2)...)
+		b.want(t, errHandler, "1", "2")
+		require.NoError(t, b.wantOnly(t, "1")[0].Refuse(mqtt.NotAuthorized, ""))
+		b.next <- errHandler
+		conn.Want(&wire.Puback{PacketID: 1, ReasonCode: wire.NotAuthorized})
+		conn.WantIdle()
+		require.NoError(t, b.wantOnly(t, "2")[0].Ack())
+		b.next <- errHandler
+		conn.Want(Puback(2))
+		conn.WantIdle()
+		require.Zero(t, client.Stats().Receive.DeadLettered)
+		require.False(t, b.Over())
 	})
 }
 

@@ -35,7 +35,13 @@ var version = sync.OnceValue(func() string {
 		return module
 	}
 	for _, m := range append(info.Deps, &info.Main) {
-		if m.Path == module && m.Version != "" {
+		if m.Path != module {
+			continue
+		}
+		if m.Replace != nil {
+			m = m.Replace // a folder in the place of the module has no version
+		}
+		if m.Version != "" {
 			return module + " " + m.Version
 		}
 	}

@@ -24,6 +24,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"pub open/a x -q 1", 0, ""},
 		{"version", 0, ""},
+		{"--version", 0, ""},
 		{"pub closed/a x -q 1", 5, "not authorized"},
 		{"sub open/quiet -W 1", 4, "no message within 1s"},
 		{"sub open/quiet -W 1 -C 2", 4, "0 of 2 messages within 1s"},
@@ -36,7 +37,9 @@ func TestExitCodes(t *testing.T) {
 		{"pub", 2, "give a topic"},
 		{"pub a b c", 2, "too many"},
 		{"pub a -m x -n", 2, "none of the others can be"},
+		{"pub localhost:1883 a x", 2, "mqtt://host"},
 		{"pub a x -q 3", 2, "must be 0, 1 or 2"},
+		{"pub a x -p abc", 2, "--port \"abc\" is not a number that fits: invalid syntax"},
 		{"pub a x --no-such-flag", 2, "unknown flag"},
 		{"pub a x --expiry 60 -V 3.1.1 --content-type t", 2, "needs version 5.0"},
 		{"pub a x --profile none", 2, "no profile"},

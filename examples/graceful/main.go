@@ -15,6 +15,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -38,7 +39,7 @@ func main() {
 // serve works until ctx ends, and then finishes what it has begun.
 func serve(ctx context.Context, server string) error {
 	client, err := mqtt.Start(server, mqtt.Config{
-		ClientID: "graceful", Resume: true, SessionExpiry: 24 * time.Hour,
+		ClientID: "graceful", Resume: true, SessionExpiry: 24 * time.Hour, Logger: slog.Default(),
 	})
 	if err != nil {
 		return err

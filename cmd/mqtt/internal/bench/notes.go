@@ -74,15 +74,27 @@ func duration(us float64) string {
 
 // short shows a number with three digits: 1.26M.
 func short(v float64) string {
+	digits, prefix := scaled(v)
+	return digits + prefix
+}
+
+// dataRate shows bytes a second with three digits: 1.26 MB/s.
+func dataRate(v float64) string {
+	digits, prefix := scaled(v)
+	return digits + " " + prefix + "B/s"
+}
+
+// scaled returns three digits of v and the prefix of their unit.
+func scaled(v float64) (digits, prefix string) {
 	switch {
 	case v >= 1e9:
-		return digitsOf(v/1e9) + "G"
+		return digitsOf(v / 1e9), "G"
 	case v >= 1e6:
-		return digitsOf(v/1e6) + "M"
+		return digitsOf(v / 1e6), "M"
 	case v >= 1e4:
-		return digitsOf(v/1e3) + "k"
+		return digitsOf(v / 1e3), "k"
 	}
-	return digitsOf(v)
+	return digitsOf(v), ""
 }
 
 func digitsOf(v float64) string {

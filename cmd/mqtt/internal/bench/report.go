@@ -92,7 +92,7 @@ func (r *Result) tiles() (tiles []tile) {
 	}
 	t := &r.Latency.EndToEnd
 	return append(tiles,
-		tile{"Received", short(r.Rates.Received), "messages per second, " + short(r.Rates.ReceivedData) + "B/s"},
+		tile{"Received", short(r.Rates.Received), "messages per second, " + dataRate(r.Rates.ReceivedData)},
 		tile{"Latency, median", duration(t.P50), "99 % within " + duration(t.P99)},
 		tile{"Lost", fmt.Sprint(m.Lost), fmt.Sprintf("of %d; %d twice, %d out of order", m.Expected, m.Duplicates, m.Disordered)})
 }

@@ -70,7 +70,7 @@ func TestTableIsReadable(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, r.WriteTable(&b))
 	require.Contains(t, b.String(), "publisher to subscriber  100 µs  250 µs   900 µs   4 ms  5 ms   1000")
-	require.Contains(t, b.String(), "received      1990 of 2000, 1980/s, 127kB/s")
+	require.Contains(t, b.String(), "received      1990 of 2000, 1980/s, 127 kB/s")
 }
 
 // Every field of the file stands in the page that describes it.

@@ -98,7 +98,7 @@ func (r *Result) facts() (rows [][2]string) {
 		row("acknowledged", "%d", m.Acknowledged)
 	}
 	if r.Settings.Subscribers > 0 {
-		row("received", "%d of %d, %s/s, %sB/s", m.Received-m.Duplicates, m.Expected, short(r.Rates.Received), short(r.Rates.ReceivedData))
+		row("received", "%d of %d, %s/s, %s", m.Received-m.Duplicates, m.Expected, short(r.Rates.Received), dataRate(r.Rates.ReceivedData))
 		row("lost", "%d", m.Lost)
 		row("duplicates", "%d", m.Duplicates)
 		row("out of order", "%d", m.Disordered)

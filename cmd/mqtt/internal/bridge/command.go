@@ -50,9 +50,8 @@ Sessions stay with the servers for a day, or for the session_expiry of the profi
 Order and QoS are kept, and the retain flag and all properties where the versions have them.
 A message does not come back: 5.0 servers do not send what the bridge has published itself
 (no local). Before 5.0 the mark of a bridge does that at Mosquitto and some others, where the
-profile has version = "3.1.1". Each bridge
-adds its name as the user property mqtt-bridge, and leaves out what has been there before, so
-that several bridges may form a ring (5.0).
+profile has version = "3.1.1". Each bridge adds its name as the user property mqtt-bridge, and
+leaves out what has been there before, so that several bridges may form a ring (5.0).
 
 A configuration file in TOML has routes with prefixes of their own. The first one that matches
 gives a message its topic:
@@ -87,7 +86,7 @@ gives a message its topic:
 	}
 	set := cmd.Flags()
 	set.StringVarP(&f.config, "config", "c", "", "configuration `FILE`")
-	set.StringVar(&f.id, "id", "", "name of the bridge, and beginning of its client identifiers (default: bridge)")
+	set.StringVar(&f.id, "id", "", "`NAME` of the bridge, and beginning of its client identifiers (default: bridge)")
 	set.StringVar(&f.store, "store", "", "`FOLDER` that keeps messages for a server that is away")
 	set.StringArrayVar(&f.out, "out", nil, "`FILTER` of messages that go from LOCAL to REMOTE")
 	set.StringArrayVar(&f.in, "in", nil, "`FILTER` of messages that go from REMOTE to LOCAL")

@@ -24,22 +24,27 @@ type Flags struct {
 
 // Add adds the properties of a message to flags, each name behind prefix.
 func (f *Flags) Add(flags *pflag.FlagSet, prefix string) {
-	about := ""
-	if prefix != "" {
-		about = " of the will"
-	}
+	about := aboutWill(prefix)
 	flags.StringVar(&f.ContentType, prefix+"content-type", "", "content `TYPE`"+about+", for example application/json (5.0)")
 	flags.StringVar(&f.ResponseTopic, prefix+"response-topic", "", "`TOPIC` where a response is expected (5.0)")
-	flags.Var(&f.Correlation, prefix+"correlation", "correlation data: text, hex:… or base64:… (5.0)")
+	flags.Var(&f.Correlation, prefix+"correlation", "correlation data"+about+": text, hex:… or base64:… (5.0)")
 	flags.Var(&f.Properties, prefix+"property", "user property"+about+", any number of times (5.0)")
 	flags.Var(&f.Expiry, prefix+"expiry", "how long the message is worth delivering (5.0)")
 	flags.BoolVar(&f.UTF8, prefix+"utf8", false, "say that the payload is text in UTF-8 (5.0)")
 }
 
+// aboutWill says whose property it is, for flags whose prefix is not "".
+func aboutWill(prefix string) string {
+	if prefix == "" {
+		return ""
+	}
+	return " of the will"
+}
+
 // AddDelivery adds QoS and retain to flags, each name behind prefix. The letters may
 // be "".
 func (f *Flags) AddDelivery(flags *pflag.FlagSet, prefix, qos, retain string) {
-	flags.VarP(&f.QoS, prefix+"qos", qos, "quality of service")
+	flags.VarP(&f.QoS, prefix+"qos", qos, "quality of service"+aboutWill(prefix))
 	flags.BoolVarP(&f.Retain, prefix+"retain", retain, false, "let the server keep the message for later subscribers")
 }
 

@@ -50,11 +50,11 @@ end, also after SIGINT. Limits are tried up to small values, see --max-payload a
 	set := cmd.Flags()
 	set.BoolVar(&o.Deep, "deep", false, "also what takes long, or sends what the server has excluded")
 	set.Var(&timeout, "timeout", "longest time of one check; searches for limits may take six times as long")
-	set.StringVar(&o.Prefix, "topic-prefix", "mqtt-probe", "first levels of all topics")
-	set.IntVar(&o.MaxPayload, "max-payload", 64<<10, "largest payload that is tried, in bytes")
-	set.IntVar(&o.MaxTopic, "max-topic", 1024, "longest topic that is tried, in bytes, at most 65535")
-	set.IntVar(&o.MaxFilters, "max-filters", 64, "most filters in one SUBSCRIBE that are tried")
-	set.StringVar(&file, "json", "", "write the result to this file as JSON; - is standard output, in place of the table")
+	set.StringVar(&o.Prefix, "topic-prefix", "mqtt-probe", "`TOPIC` that all topics begin with")
+	set.IntVar(&o.MaxPayload, "max-payload", 64<<10, "largest payload that is tried, in `BYTES`")
+	set.IntVar(&o.MaxTopic, "max-topic", 1024, "longest topic that is tried, in `BYTES`, at most 65535")
+	set.IntVar(&o.MaxFilters, "max-filters", 64, "try up to `N` filters in one SUBSCRIBE")
+	set.StringVar(&file, "json", "", "write the result to this `FILE` as JSON; - is standard output, in place of the table")
 	set.BoolVar(&strict, "strict", false, "exit with 1 if an answer is wrong")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if rest := connection.TakeURL(args); len(rest) > 0 {

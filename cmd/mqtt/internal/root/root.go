@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -77,6 +78,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no connection or refused by the s
 	root.AddCommand(commands()...)
 	// -h is --host, as in mosquitto_pub.
 	addHelp(root)
+	root.Version = version()
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version of this program")
 	return root
 }
 
@@ -90,13 +94,18 @@ func addHelp(c *cobra.Command) {
 	}
 }
 
-// flagError lets -h without a host mean help, too.
+// flagError lets -h without a host mean help, too, and speaks of numbers in plain words.
 func flagError(c *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok && e.GetSpecifiedShortnames() == "h" {
 		return pflag.ErrHelp
 	}
 	if e, ok := errors.AsType[*pflag.NotExistError](err); ok && e.GetSpecifiedShortnames() == "h" {
 		return pflag.ErrHelp
+	}
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if number, ok := errors.AsType[*strconv.NumError](err); ok {
+			return fmt.Errorf("--%s %q is not a number that fits: %w", e.GetFlag().Name, e.GetValue(), number.Err)
+		}
 	}
 	return err
 }

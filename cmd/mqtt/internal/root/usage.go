@@ -44,9 +44,15 @@ func usages(c *cobra.Command, connection bool) string {
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	set.SortFlags = false
 	add := func(f *pflag.Flag) {
-		if _, ok := f.Annotations[target.Group]; ok == connection {
-			set.AddFlag(f)
+		if _, ok := f.Annotations[target.Group]; ok != connection {
+			return
 		}
+		if f.Value.Type() == "count" {
+			shown := *f
+			shown.Usage = "``" + f.Usage // it takes no value, and none is shown
+			f = &shown
+		}
+		set.AddFlag(f)
 	}
 	c.LocalFlags().VisitAll(add)
 	c.InheritedFlags().VisitAll(add)

@@ -73,7 +73,7 @@ func (f *Flags) Take(args []string) error {
 func (f *Flags) check(rest []string, source bool) error {
 	switch {
 	case len(rest) > 0:
-		return exit.Usagef("%d arguments too many; quote a message that has spaces", len(rest))
+		return exit.Usagef("too many arguments: quote a message that has spaces, and write a server as a URL such as mqtt://host")
 	case f.topic == "" && !f.records:
 		return exit.Usagef("give a topic")
 	case !source:

@@ -91,6 +91,7 @@
 //
 // # More
 //
-// The repository has guides: ordering, testing, TLS, tuning, scaling, troubleshooting,
-// and how to come from other libraries. They begin with docs/README.md.
+// The repository has guides: ordering, handlers, testing, TLS, cloud brokers, tuning,
+// difficult networks, scaling, observing, troubleshooting, and how to come from other
+// libraries. They begin with docs/README.md.
 package mqtt

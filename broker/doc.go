@@ -13,7 +13,7 @@
 // A [Broker] holds the sessions, subscriptions and retained messages, in memory and,
 // if it has a [Config.Store], on the disk. Connections come in five ways:
 // [Broker.Listen] for TCP, TLS, Unix sockets and WebSocket, [Broker.Serve] on any
-// [net.Listener], the broker itself as an [net/http.Handler], and [NewMemoryListener]
+// [net.Listener], the broker itself as a [net/http.Handler], and [NewMemoryListener]
 // and [Broker.Dial] inside the process. Ending a listener ends its connections but no
 // session, so a listener that follows behaves like a server that was restarted.
 //

@@ -24,7 +24,7 @@ func serveLocally(ctx context.Context, address string) (*broker.Broker, error) {
 	if _, err := b.Listen(ctx, "tcp", address); err != nil {
 		return nil, err
 	}
-	return b, nil // b.Close ends it
+	return b, nil // b.Close ends it; the end of ctx closes the address
 }
 
 // </embedded>

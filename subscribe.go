@@ -31,7 +31,7 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, k kind) (*Su
 	if len(o.Filters) > 0 {
 		name = o.Filters[0].Filter
 	}
-	if err := o.validateAll(); err != nil {
+	if err := o.validateAll(c.inbox.router.prefixes); err != nil {
 		return nil, &requestError{"subscribe", name, false, err}
 	}
 	if ctx.Err() != nil {

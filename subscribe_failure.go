@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/seed65a45251/mqtt/match"
@@ -83,7 +84,7 @@ func (p *FailurePolicy) clone() *FailurePolicy {
 }
 
 // validate refuses what cannot work for a Subscription with o.
-func (p *FailurePolicy) validate(o *SubscribeOptions) error {
+func (p *FailurePolicy) validate(o *SubscribeOptions, prefixes filterPrefixes) error {
 	const what = "failure policy"
 	if p == nil {
 		return nil
@@ -105,7 +106,7 @@ func (p *FailurePolicy) validate(o *SubscribeOptions) error {
 		return invalid(what, "%w", err)
 	}
 	for _, f := range o.Filters {
-		if _, plain, _ := match.SplitShared(f.Filter); p.comesBack(plain) {
+		if slices.ContainsFunc(prefixes.topics(f.Filter), p.comesBack) {
 			return invalid(what, "filter %.80q would receive the dead letters on %.80q", f.Filter, p.DeadLetter)
 		}
 	}

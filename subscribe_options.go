@@ -141,7 +141,7 @@ func (o *SubscribeOptions) shared() (filters []string) {
 }
 
 // validateAll refuses, besides what validate refuses, what Handle cannot do.
-func (o *SubscribeOptions) validateAll() error {
+func (o *SubscribeOptions) validateAll(prefixes filterPrefixes) error {
 	switch {
 	case o.Concurrency < 0:
 		return invalid("concurrency", "is negative")
@@ -155,7 +155,7 @@ func (o *SubscribeOptions) validateAll() error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	return o.OnFailure.validate(o)
+	return o.OnFailure.validate(o, prefixes)
 }
 
 // maxConcurrency is far beyond use; it keeps a typing error from starting

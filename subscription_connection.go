@@ -20,7 +20,7 @@ func (c *Client) subscribeOwn(ctx context.Context, o SubscribeOptions, k kind) (
 	if len(o.Filters) > 0 {
 		name = o.Filters[0].Filter
 	}
-	if err := o.validateAll(); err != nil {
+	if err := o.validateAll(c.inbox.router.prefixes); err != nil {
 		return nil, &requestError{"subscribe", name, false, err}
 	}
 	own, err := c.openOwn(ctx, o.Filters)

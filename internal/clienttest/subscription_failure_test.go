@@ -641,6 +641,7 @@ func TestPoliciesThatCannotWorkAreRefused(t *testing.T) {
 			"a reader that waits":          {policy: mqtt.FailurePolicy{DeadLetter: "dead"}, block: true},
 			"its own topic":                {policy: mqtt.FailurePolicy{DeadLetter: "t"}},
 			"its own topic, shared":        {policy: mqtt.FailurePolicy{DeadLetter: "t"}, filters: "a,$share/g/+"},
+			"its own topic, by a prefix":   {policy: mqtt.FailurePolicy{DeadLetter: "t/dead"}, filters: "$queue/t/#"},
 			"all topics":                   {policy: mqtt.FailurePolicy{DeadLetter: "dead/#"}, filters: "#"},
 			"those below":                  {policy: mqtt.FailurePolicy{DeadLetter: "dead/#"}, filters: "dead/#"},
 			"those further below":          {policy: mqtt.FailurePolicy{DeadLetter: "a/b/#"}, filters: "+/#"},
@@ -668,6 +669,7 @@ func TestDeadLettersThatDoNotComeBack(t *testing.T) {
 	for filter, topic := range map[string]string{
 		"a/#": "dead/#", "+/x": "dead/#", "+": "a/b", "dead": "dead/#", "#": "$dead/#", "+/a/#": "$dead/#",
 		"a/b/#": "a/c/#", "dead/x": "dead/#", "$share/g/a/#": "dead",
+		"$queue/a/#": "dead/#",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			srv := mqtttest.NewServer(t, wire.V5)

@@ -43,16 +43,16 @@ func (r *Result) judge() {
 	}
 	// An interruption finds each publisher with a message that has just become due.
 	if n := r.Messages.Unsent; n > 0 && !(r.Interrupted && n <= uint64(r.Settings.Publishers)) {
-		note("%d messages were due and not sent in time. The latencies do not contain them.", n)
+		note("%s could not be sent in time. The latencies leave that out.", count(int(n), "message"))
 	}
 	if n := r.Messages.Lost; n > 0 {
 		note("%d copies of messages that the server had taken did not arrive.", n)
 	}
 	if n := r.Messages.Dropped; n > 0 {
-		note("%d messages were dropped by the generator's own clients.", n)
+		note("The generator's own clients dropped %s.", count(int(n), "message"))
 	}
 	if n := r.Load.Lost; n > 0 {
-		note("%d connections were lost and made again.", n)
+		note("Connections lost and made again: %d.", n)
 	}
 	if time.Duration(r.Latency.EndToEnd.Max*1e3) >= time.Duration(highest) {
 		note("Latencies above an hour count as an hour.")

@@ -61,7 +61,7 @@ func TestNotesSayWhatLimitsTheFigures(t *testing.T) {
 	require.Contains(t, notes(func(r *Result) { r.Load.Machine = 0.99 }), "busy for 99 %")
 	require.Contains(t, notes(func(r *Result) { r.Load.Blocked = 0.8 }), "took 80 %")
 	require.Contains(t, notes(func(r *Result) { r.Rates.Published = 900 }), "was not reached: 900")
-	require.Contains(t, notes(func(r *Result) { r.Messages.Unsent = 7 }), "7 messages were due")
+	require.Contains(t, notes(func(r *Result) { r.Messages.Unsent = 7 }), "7 messages could not be sent")
 	require.Contains(t, notes(func(r *Result) { r.Interrupted = true }), "interrupted")
 }
 

@@ -242,3 +242,17 @@ func TestMessagesGoEitherWayOnceWithMosquitto(t *testing.T) {
 		})
 	}
 }
+
+// TestTellsOfAConnectionThatIsOlder begins to watch a client that is connected already.
+func TestTellsOfAConnectionThatIsOlder(t *testing.T) {
+	_, url := serve(t, "127.0.0.1:0")
+	client := connect(t, url, mqtt.Config{})
+	notes := make(chan string, 10)
+	b := &bridge{note: func(format string, args ...any) { notes <- fmt.Sprintf(format, args...) }}
+	go b.watch("local", side{client: client})
+	require.Equal(t, "local: connected", <-notes)
+
+	require.NoError(t, client.Reconnect(t.Context()))
+	require.Contains(t, <-notes, "trying again")
+	require.Equal(t, "local: connected", <-notes)
+}

@@ -154,16 +154,27 @@ func (b *bridge) warn(name string, c *mqtt.Client, marked bool) {
 // watch tells what happens to a connection.
 func (b *bridge) watch(name string, s side) {
 	events := s.client.Watch(context.Background())
-	away := false
-	for e := range events {
-		switch {
-		case e.State == mqtt.Connected:
-			away = false
+	connected, away := false, false
+	tell := func() {
+		if !connected {
+			connected, away = true, false
 			b.note("%s: connected", name)
 			b.warn(name, s.client, s.marked)
-		case e.State == mqtt.Reconnecting && !away:
-			away = true
-			b.note("%s: %s; trying again", name, oneLine(e.Err.Error()))
+		}
+	}
+	if s.client.State() == mqtt.Connected {
+		tell() // the connection may be older than the channel
+	}
+	for e := range events {
+		switch e.State {
+		case mqtt.Connected:
+			tell()
+		case mqtt.Reconnecting:
+			connected = false
+			if !away {
+				away = true
+				b.note("%s: %s; trying again", name, oneLine(e.Err.Error()))
+			}
 		}
 	}
 }

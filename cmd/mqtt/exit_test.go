@@ -91,6 +91,9 @@ func TestManualPagesAndCompletion(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(dir, "mqtt-pub.1"))
 	require.NoError(t, err)
 	require.Contains(t, string(page), ".TH")
+	page, err = os.ReadFile(filepath.Join(dir, "mqtt-bridge.1"))
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)\.EX\nid = "home" .*\nlocal = `, string(page)) // lines of a configuration stay lines
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		require.Contains(t, mqtt(t, "completion", shell).succeeds(), "mqtt")
 	}

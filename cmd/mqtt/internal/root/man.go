@@ -3,6 +3,7 @@ package root
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -21,10 +22,20 @@ func manCommand() *cobra.Command {
 			}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true // the same program writes the same pages
+			keepIndented(root)
 			if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "mqtt", Manual: "MQTT on the command line"}, args[0]); err != nil {
 				return fmt.Errorf("manual pages: %w", err)
 			}
 			return nil
 		},
+	}
+}
+
+// keepIndented indents examples within descriptions as Markdown wants it, from which the
+// pages are made: otherwise their lines would be joined.
+func keepIndented(c *cobra.Command) {
+	c.Long = strings.ReplaceAll(c.Long, "\n  ", "\n    ")
+	for _, below := range c.Commands() {
+		keepIndented(below)
 	}
 }

@@ -12,7 +12,8 @@ import (
 // function fails when it returns an error that is no refusal (see [Refusal]), while the
 // context of Handle lives. First it is called again, Attempts times in all. Then the
 // message becomes a dead letter, or is refused, or ends Handle. With the zero
-// FailurePolicy the first error ends Handle.
+// FailurePolicy the first error ends Handle. A message at QoS 1 or 2 that the function has
+// acknowledged or refused itself is done, whatever it returns.
 //
 // A message that is tried again stays unacknowledged. It holds up the messages of its
 // key, and of no other: it keeps no call of Concurrency busy while it waits. With

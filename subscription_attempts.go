@@ -57,7 +57,7 @@ func (h *handler) attempt(ctx context.Context, a *attempts, m *Message) (wait ti
 	p := h.sub.options.OnFailure
 	if a.failure == nil {
 		err := h.settle(m, h.call(ctx, m))
-		if err == nil {
+		if err == nil || a.original.acknowledger.isSettled() {
 			return settled, nil
 		}
 		if stopped := h.stopped(ctx); stopped != nil {

@@ -182,6 +182,29 @@ func TestRefusalIsNoFailure(t *testing.T) {
 	})
 }
 
+// What the function acknowledges or refuses itself is done, whatever it returns.
+func TestMessageThatTheFunctionSettlesIsNotTriedAgain(t *testing.T) {
+	for _, concurrency := range []int{0, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := mqtttest.NewServer(t, wire.V5)
+			client, conn := Open(t, srv, Quiet(srv))
+			o := trying(mqtt.FailurePolicy{Attempts: 2, DeadLetter: "dead"})
+			o.Concurrency = concurrency
+			h := handle(t, client, conn, o, func(_ context.Context, m *mqtt.Message) error {
+				if string(m.Payload) == "acknowledged" {
+					return errors.Join(m.Ack(), errHandler)
+				}
+				return errors.Join(m.Refuse(mqtt.NotAuthorized, ""), errHandler)
+			})
+			conn.Send(Pub(1, 1, "acknowledged"), Pub(2, 1, "refused"))
+			conn.Want(Puback(1), &wire.Puback{PacketID: 2, ReasonCode: wire.NotAuthorized})
+			conn.WantIdleFor(time.Hour)
+			require.Zero(t, client.Stats().Receive.Retried)
+			require.False(t, h.Over())
+		})
+	}
+}
+
 func TestDeadLetter(t *testing.T) {
 	for _, concurrency := range []int{0, 3} {
 		for _, topic := range []string{"dead", "dead/#"} {

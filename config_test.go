@@ -127,7 +127,7 @@ func TestBadMessagesAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		}
 		require.ErrorIs(t, client.Publish(t.Context(), "", nil, 0), mqtt.ErrInvalid)
 		conn.WantIdle()
-		require.Zero(t, client.Stats().Publish.Accepted)
+		require.Zero(t, client.Stats().Published)
 	})
 }
 

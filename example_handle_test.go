@@ -32,7 +32,7 @@ func ExampleMessage_Refuse() {
 		}
 		break
 	}
-	fmt.Println("refused:", client.Stats().Receive.Rejected)
+	fmt.Println("refused:", client.Stats().Rejected)
 	// Output: refused: 1
 }
 

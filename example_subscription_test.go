@@ -345,8 +345,8 @@ func ExampleMessage_Ack() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(client.Stats().Receive.Unfinished)
-	fmt.Println(msg.Ack(), client.Stats().Receive.Unfinished) // once the order is safe
+	fmt.Println(client.Stats().Unfinished)
+	fmt.Println(msg.Ack(), client.Stats().Unfinished) // once the order is safe
 	// Output:
 	// 1
 	// <nil> 0

@@ -219,7 +219,7 @@ func ExampleClient_Stats() {
 		log.Fatal(err)
 	}
 	s := client.Stats()
-	fmt.Println(s.Connections.Up, s.Publish.Accepted, s.Publish.Acknowledged, s.Publish.Queued, s.Publish.RoundTrips.Count)
+	fmt.Println(s.Up, s.Published, s.Acknowledged, s.Queued, s.RoundTrips.Count)
 	// Output: 1 1 1 0 1
 }
 
@@ -231,7 +231,7 @@ func ExampleClient_Ping() {
 
 	roundTrip, err := client.Ping(ctx)
 	fmt.Println(roundTrip > 0, err)
-	fmt.Println(client.Stats().Connections.Ping.Count)
+	fmt.Println(client.Stats().Ping.Count)
 	// Output:
 	// true <nil>
 	// 1
@@ -589,7 +589,7 @@ func ExampleClient_Reconnect() {
 	if err := client.Reconnect(ctx); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(client.State(), client.Stats().Connections.Established)
+	fmt.Println(client.State(), client.Stats().Connections)
 	// Output: connected 2
 }
 
@@ -722,7 +722,7 @@ func ExampleClient_Flush() {
 			log.Fatal(err)
 		}
 	}
-	fmt.Println(client.Flush(ctx), client.Stats().Publish.Inflight)
+	fmt.Println(client.Flush(ctx), client.Stats().Inflight)
 	// Output: <nil> 0
 }
 
@@ -801,7 +801,7 @@ func ExampleWhenFull() {
 		log.Fatal(err)
 	}
 	_, err = first.Wait(ctx)
-	fmt.Println(errors.Is(err, mqtt.ErrQueueFull), mqtt.NotSent(err), client.Stats().Publish.Failed.QueueFull)
+	fmt.Println(errors.Is(err, mqtt.ErrQueueFull), mqtt.NotSent(err), client.Stats().Failed.QueueFull)
 	// Output: true true 1
 }
 

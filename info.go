@@ -43,29 +43,31 @@ func (c *Client) stats() (s Stats) {
 	defer c.engine.mu.Unlock()
 	c.holds.handLocked(c.engine.Client)
 	engine, seen := c.engine.Counts(), c.counters.shown()
-	s.Connections = ConnectionStats{
-		Established:  c.counters.established,
-		SessionsLost: c.counters.sessionsLost,
-		Failed:       seen.attempts,
-		Ended:        seen.ends,
-		Ping:         engine.Ping,
+	s.ConnectionStats = ConnectionStats{
+		Connections:    c.counters.established,
+		SessionsLost:   c.counters.sessionsLost,
+		FailedAttempts: seen.attempts,
+		Ended:          seen.ends,
+		Ping:           engine.Ping,
 	}
 	if c.conn != nil {
-		s.Connections.Up = 1
+		s.Up = 1
 	}
-	s.Connections.Lost = s.Connections.Established - uint64(s.Connections.Up)
-	s.Traffic = TrafficStats{
+	s.Lost = s.Connections - uint64(s.Up)
+	s.TrafficStats = TrafficStats{
 		BytesSent:       c.counters.traffic.sent.Load(),
 		BytesReceived:   c.counters.traffic.received.Load(),
 		PacketsSent:     engine.PacketsSent,
 		PacketsReceived: engine.PacketsReceived,
 		Writes:          c.counters.traffic.writes.Load(),
 	}
-	s.Publish = c.publishStatsLocked(&engine)
-	s.Receive = ReceiveStats{
-		Messages:      c.counters.traffic.messages.Load(),
+	s.PublishStats = c.publishStatsLocked(&engine)
+	s.ReceiveStats = ReceiveStats{
+		Received:      c.counters.traffic.messages.Load(),
 		Duplicates:    engine.Duplicates,
-		Dropped:       c.counters.dropped.show(),
+		DroppedBy:     c.counters.dropped.show(),
+		Unclaimed:     c.counters.dropped.unclaimed.Load(),
+		Refused:       c.counters.dropped.refused.Load(),
 		Rejected:      c.counters.rejected.Load(),
 		Retried:       c.counters.retried.Load(),
 		DeadLettered:  c.counters.deadLettered.Load(),
@@ -73,21 +75,25 @@ func (c *Client) stats() (s Stats) {
 		Held:          c.holds.total(),
 		HeldUnclaimed: c.holds.held(&c.inbox.unclaimed.list),
 	}
-	s.Request = RequestStats{Stray: c.counters.stray.Load(), Unanswered: c.counters.unanswered.Load(), Repeated: c.counters.repeated.Load()}
+	s.Dropped = s.DroppedBy.all()
+	s.RequestStats = RequestStats{
+		StrayResponses: c.counters.stray.Load(), Unanswered: c.counters.unanswered.Load(), RepeatedRequests: c.counters.repeated.Load(),
+	}
 	return s
 }
 
 func (c *Client) publishStatsLocked(engine *session.Counts) PublishStats {
 	p := PublishStats{
-		Accepted:     c.engine.published.accepted,
-		Acknowledged: c.engine.published.acknowledged,
-		Repeated:     engine.Repeated,
-		Retried:      engine.Retried,
-		Failed:       c.engine.published.shown(),
-		Inflight:     c.engine.Sender.Inflight(),
-		RoundTrips:   engine.Publish,
+		Published:      c.engine.published.accepted,
+		Acknowledged:   c.engine.published.acknowledged,
+		Repeated:       engine.Repeated,
+		RetriedRefused: engine.Retried,
+		Failed:         c.engine.published.shown(),
+		Inflight:       c.engine.Sender.Inflight(),
+		RoundTrips:     engine.Publish,
 	}
 	p.Failed.Lost += c.engine.Sender.Lost()
+	p.QueueDropped = p.Failed.QueueFull + p.Failed.Superseded
 	p.Queued, p.QueuedBytes = c.engine.Sender.Queued()
 	waiting, bytes := c.keeper.waitingLocked()
 	p.Queued, p.QueuedBytes = p.Queued+waiting, p.QueuedBytes+bytes

@@ -169,7 +169,7 @@ func TestCancelledBeforeTransmissionIsWithdrawn(t *testing.T) {
 			require.True(t, mqtt.NotSent(err))
 			conn = srv.Connected(Resumed())
 			conn.WantIdle()
-			require.Zero(t, client.Stats().Publish.Queued)
+			require.Zero(t, client.Stats().Queued)
 		})
 	}
 }
@@ -219,7 +219,7 @@ func TestCancelledAfterTransmissionGoesOnWithACopy(t *testing.T) {
 		conn.Want(Pubrel(1))
 		conn.Send(Pubcomp(1))
 		require.NoError(t, client.Flush(t.Context()))
-		require.Zero(t, client.Stats().Publish.Inflight)
+		require.Zero(t, client.Stats().Inflight)
 	})
 }
 

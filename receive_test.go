@@ -190,7 +190,7 @@ func TestConsumerThatNeverReceivesDoesNotStopPings(t *testing.T) {
 			mqtttest.Take[*wire.Pingreq](conn)
 			conn.Send(&wire.Pingresp{})
 		}
-		require.Zero(t, client.Stats().Connections.Lost)
+		require.Zero(t, client.Stats().Lost)
 	})
 }
 
@@ -481,7 +481,7 @@ func TestReceiveMaximumBoundsWhatIsUnacknowledged(t *testing.T) {
 		conn.WantIdle()
 		conn.Send(Pub(5, 1, "one too many"))
 		conn.WantDisconnect(wire.ReceiveMaximumExceeded)
-		require.Equal(t, 4, client.Stats().Receive.Unfinished)
+		require.Equal(t, 4, client.Stats().Unfinished)
 	})
 }
 
@@ -549,7 +549,7 @@ func TestQoS0Overflow(t *testing.T) {
 					}
 					synctest.Wait()
 					require.Equal(t, uint64(3), sub.Dropped())
-					require.Equal(t, uint64(3), client.Stats().Receive.Dropped.Newest+client.Stats().Receive.Dropped.Oldest)
+					require.Equal(t, uint64(3), client.Stats().DroppedBy.Newest+client.Stats().DroppedBy.Oldest)
 					WantMessages(t, sub, test.kept...)
 					// A second episode.
 					conn.Send(Pub(0, 0, "5"), Pub(0, 0, "6"), Pub(0, 0, "7"), Pub(0, 0, "8"))

@@ -36,7 +36,7 @@ func (c *Client) endingCause() error { return c.engine.endingCause() }
 // a server may hold our session: that would delete what waits in it.
 func (c *Client) connectPacket(h hello) *wire.Connect {
 	c.engine.mu.Lock()
-	clean := !c.engine.HasSession(h.clientID)
+	clean := !c.engine.HasSessionOf(h.clientID)
 	if c.keeper != nil && h.version < V5 {
 		clean = false // a clean session would end with the connection
 	}

@@ -40,7 +40,7 @@ func TestRequestReturnsTheResponse(t *testing.T) {
 		require.NotEqual(t, p.Properties.CorrelationData, again.Properties.CorrelationData)
 		conn.Send(ResponseTo(again, "!!"))
 		require.NoError(t, r.Wait())
-		require.Zero(t, client.Stats().Request.Stray)
+		require.Zero(t, client.Stats().StrayResponses)
 	})
 }
 
@@ -93,7 +93,7 @@ func TestLateDuplicateAndForeignResponsesAreDropped(t *testing.T) {
 		require.NoError(t, r.Wait())
 		require.Equal(t, "right", string(r.Response.Payload))
 		synctest.Wait()
-		require.Equal(t, uint64(5), client.Stats().Request.Stray)
+		require.Equal(t, uint64(5), client.Stats().StrayResponses)
 	})
 }
 
@@ -372,7 +372,7 @@ func TestRequestOnANamedTopic(t *testing.T) {
 		require.Equal(t, "!", string(r.Response.Payload))
 		end := mqtttest.Take[*wire.Unsubscribe](conn)
 		require.Equal(t, []string{"answers"}, end.Filters)
-		require.Equal(t, uint64(2), client.Stats().Request.Stray)
+		require.Equal(t, uint64(2), client.Stats().StrayResponses)
 	})
 }
 

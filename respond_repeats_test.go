@@ -63,12 +63,12 @@ func TestARequestThatComesAgainGetsTheFirstResponse(t *testing.T) {
 		time.Sleep(59 * time.Second)
 		conn.Send(asks(8, 1, "a"))
 		wantAnswer(t, conn, 8, "a", "a 1")
-		require.Equal(t, uint64(2), client.Stats().Request.Repeated)
+		require.Equal(t, uint64(2), client.Stats().RepeatedRequests)
 		time.Sleep(time.Second)
 		conn.Send(asks(9, 1, "a"))
 		wantAnswer(t, conn, 9, "a", "a 2")
-		require.Equal(t, uint64(2), client.Stats().Request.Repeated)
-		require.Zero(t, client.Stats().Request.Unanswered)
+		require.Equal(t, uint64(2), client.Stats().RepeatedRequests)
+		require.Zero(t, client.Stats().Unanswered)
 	})
 }
 
@@ -102,7 +102,7 @@ func TestRequestsThatDifferAreHandledEach(t *testing.T) {
 		conn.Want(answers(0, 0, "b", "b 1"))
 		conn.Send(asks(0, 0, "b"))
 		conn.Want(answers(0, 0, "b", "b 2"))
-		require.Zero(t, client.Stats().Request.Repeated)
+		require.Zero(t, client.Stats().RepeatedRequests)
 	})
 }
 
@@ -125,7 +125,7 @@ func TestARequestThatComesAgainWaitsForTheFirst(t *testing.T) {
 		conn.Send(Puback(first.PacketID), Puback(second.PacketID))
 		conn.Want(Puback(7), Puback(8), Puback(9), Puback(10))
 		conn.WantIdle()
-		require.Equal(t, uint64(2), client.Stats().Request.Repeated)
+		require.Equal(t, uint64(2), client.Stats().RepeatedRequests)
 		// An error is an answer.
 		conn.Send(asks(7, 1, "c"))
 		proceed <- errors.New("failed")
@@ -246,7 +246,7 @@ func TestTheFunctionOfRespondHasTheTimeThatTheRequestHas(t *testing.T) {
 				conn.Want(Puback(2), Puback(3))
 			}
 			conn.WantIdle()
-			require.Equal(t, uint64(2), client.Stats().Request.Unanswered)
+			require.Equal(t, uint64(2), client.Stats().Unanswered)
 			require.Empty(t, deadlines)
 		})
 	}
@@ -275,7 +275,7 @@ func TestARequestTakesThePlaceOfOneThatHasExpired(t *testing.T) {
 		require.Equal(t, "2", string(answer.Payload))
 		conn.Send(Puback(answer.PacketID))
 		conn.Want(Puback(8))
-		require.Equal(t, uint64(1), client.Stats().Request.Unanswered)
+		require.Equal(t, uint64(1), client.Stats().Unanswered)
 	})
 }
 
@@ -387,7 +387,7 @@ func TestARequestExpiresAtTheServer(t *testing.T) {
 				go service.Respond(t.Context(), "t", echo)
 				require.NoError(t, r.Wait())
 				require.Equal(t, "re 1m0s", string(r.Response.Payload))
-				require.Equal(t, uint64(1), service.Stats().Receive.Messages)
+				require.Equal(t, uint64(1), service.Stats().Received)
 			}
 		}
 	})

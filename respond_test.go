@@ -99,13 +99,13 @@ func TestRespondReportsErrors(t *testing.T) {
 		conn.Want(reports(0, 0, "odd", "bad\uFFFD and  bad"))
 		conn.Send(asks(0, 0, "long"))
 		conn.Want(reports(0, 0, "long", strings.Repeat("ä", 512)))
-		require.Zero(t, client.Stats().Request.Unanswered)
+		require.Zero(t, client.Stats().Unanswered)
 		// What f returned cannot be sent; the caller hears of it.
 		conn.Send(asks(0, 0, "wildcard"))
 		p := mqtttest.Take[*wire.Publish](conn)
 		require.Contains(t, p.Properties.UserProperties[0].Value, "content type")
 		synctest.Wait()
-		require.Equal(t, uint64(1), client.Stats().Request.Unanswered)
+		require.Equal(t, uint64(1), client.Stats().Unanswered)
 	})
 }
 
@@ -159,13 +159,13 @@ func TestRequestsThatCanNotBeAnsweredDoNotHoldUpOthers(t *testing.T) {
 		conn.Want(Puback(7))
 		conn.Send(Pub(8, 1, "fails"))
 		conn.Want(Puback(8))
-		require.Equal(t, uint64(2), client.Stats().Request.Unanswered)
+		require.Equal(t, uint64(2), client.Stats().Unanswered)
 		// The server refuses the response.
 		conn.Send(asks(10, 1, "x"))
 		conn.Want(answers(2, 1, "x", "re x"))
 		conn.Send(&wire.Puback{PacketID: 2, ReasonCode: wire.NotAuthorized})
 		conn.Want(Puback(10))
-		require.Equal(t, uint64(3), client.Stats().Request.Unanswered)
+		require.Equal(t, uint64(3), client.Stats().Unanswered)
 		// A response topic with a wildcard is no valid packet. [MQTT-3.3.2-14]
 		conn.SendRaw("32 0C 0001 74 0009 06 08 0003 61 2F 23")
 		conn.WantDisconnect(wire.ProtocolError)
@@ -180,7 +180,7 @@ func TestRespondMayStaySilent(t *testing.T) {
 		conn.Send(asks(7, 1, "x"))
 		conn.Want(Puback(7))
 		conn.WantIdle()
-		require.Zero(t, client.Stats().Request.Unanswered)
+		require.Zero(t, client.Stats().Unanswered)
 	})
 }
 
@@ -220,7 +220,7 @@ func TestRespondByConventionBefore50(t *testing.T) {
 		conn.Want(Puback(7))
 		conn.Send(Pub(8, 1, "fails"))
 		conn.Want(Puback(8))
-		require.Equal(t, uint64(1), client.Stats().Request.Unanswered)
+		require.Equal(t, uint64(1), client.Stats().Unanswered)
 	})
 }
 
@@ -291,7 +291,7 @@ func TestRespondEndsInOrder(t *testing.T) {
 		err := r.Wait()
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorContains(t, err, `mqtt: respond "t"`)
-		require.Zero(t, client.Stats().Request.Unanswered)
+		require.Zero(t, client.Stats().Unanswered)
 	})
 }
 
@@ -332,7 +332,7 @@ func TestRespondBoundsItsEnd(t *testing.T) {
 				close(proceed)
 				if !heeds {
 					conn.Want(Puback(7), Puback(8))
-					require.Equal(t, uint64(2), client.Stats().Request.Unanswered)
+					require.Equal(t, uint64(2), client.Stats().Unanswered)
 				}
 				conn.WantIdle()
 			})
@@ -371,7 +371,7 @@ func TestRespondGivesBackWhatOthersCanTake(t *testing.T) {
 			stop()
 			mqtttest.Take[*wire.Unsubscribe](conn)
 			require.ErrorIs(t, r.Wait(), context.Canceled)
-			require.Zero(t, client.Stats().Request.Unanswered)
+			require.Zero(t, client.Stats().Unanswered)
 			over := Begin(func() error { return client.Disconnect(t.Context()) })
 			conn.WantDisconnect(wire.NormalDisconnection)
 			left, ok := errors.AsType[*mqtt.UnfinishedError](over.Wait())
@@ -469,7 +469,7 @@ func TestRespondEndsThoughTheServerIsGone(t *testing.T) {
 		r.Stop()
 		require.ErrorIs(t, r.Wait(), context.Canceled)
 		require.Equal(t, 15*time.Second, time.Since(began))
-		require.Equal(t, uint64(1), client.Stats().Request.Unanswered)
+		require.Equal(t, uint64(1), client.Stats().Unanswered)
 	})
 }
 
@@ -527,6 +527,6 @@ func TestRespondDoesNotAnswerItself(t *testing.T) {
 		conn.Send(Pub(7, 1, "no topic")) // and the server sends to t what is published there
 		conn.Want(Puback(7))
 		conn.WantIdle()
-		require.Equal(t, uint64(1), client.Stats().Request.Unanswered)
+		require.Equal(t, uint64(1), client.Stats().Unanswered)
 	})
 }

@@ -8,23 +8,25 @@ import (
 
 // Stats counts events since Connect and shows the present contents of the queues. It
 // includes the connections of SubscribeOptions.OwnConnection. A counter never decreases.
+//
+// It has five parts, whose fields are its own: Stats.Lost is that of ConnectionStats.
 type Stats struct {
-	Connections ConnectionStats
-	Traffic     TrafficStats
-	Publish     PublishStats
-	Receive     ReceiveStats
-	Request     RequestStats
+	ConnectionStats
+	TrafficStats
+	PublishStats
+	ReceiveStats
+	RequestStats
 }
 
 // ConnectionStats is the part of Stats about connections.
 type ConnectionStats struct {
-	Up           int    // connections that are up now
-	Established  uint64 // connections that a server has accepted
-	Lost         uint64 // of them, those that have ended
-	SessionsLost uint64 // of them, those that began with a new session where there had been one; see SessionLost
-	Failed       FailedAttempts
-	Ended        EndedConnections
-	Ping         RoundTrips // from PINGREQ to PINGRESP, both of Client.Ping and of keep-alive
+	Connections    uint64 // established so far
+	Lost           uint64 // of them, those that have ended
+	Up             int    // of them, those that are up now
+	SessionsLost   uint64 // of them, those that began with a new session where there had been one; see SessionLost
+	FailedAttempts FailedAttempts
+	Ended          EndedConnections
+	Ping           RoundTrips // from PINGREQ to PINGRESP, both of Client.Ping and of keep-alive
 }
 
 // FailedAttempts counts attempts to connect that failed, by cause. An attempt is one try
@@ -65,15 +67,16 @@ type TrafficStats struct {
 
 // PublishStats is the part of Stats about messages to be published.
 type PublishStats struct {
-	Accepted     uint64 // messages that Publish, PublishAsync and others took
-	Acknowledged uint64 // QoS 1 and 2 messages that the server accepted
-	Repeated     uint64 // PUBLISH packets at QoS 1 and 2 that the server may have got before
-	Retried      uint64 // refusals after which a message waits to be sent again; see Config.RetryRefused
-	Failed       FailedMessages
-	Queued       int        // messages waiting to be sent
-	QueuedBytes  int        // of memory: topics, payloads and properties
-	Inflight     int        // messages sent and not acknowledged
-	RoundTrips   RoundTrips // from PUBLISH to PUBACK or PUBREC, of one message at a time
+	Published      uint64 // messages that Publish, PublishAsync and others accepted
+	Acknowledged   uint64 // QoS 1 and 2 messages that the server accepted
+	Repeated       uint64 // PUBLISH packets at QoS 1 and 2 that the server may have got before
+	RetriedRefused uint64 // refusals after which a message waits to be sent again; see Config.RetryRefused
+	QueueDropped   uint64 // messages that Config.WhenFull dropped
+	Failed         FailedMessages
+	Queued         int        // messages waiting to be sent
+	QueuedBytes    int        // of memory: topics, payloads and properties
+	Inflight       int        // messages sent and not acknowledged
+	RoundTrips     RoundTrips // from PUBLISH to PUBACK or PUBREC, of one message at a time
 }
 
 // FailedMessages counts messages to be published that failed, by cause. What Publish or
@@ -94,9 +97,12 @@ type FailedMessages struct {
 
 // ReceiveStats is the part of Stats about messages from the server.
 type ReceiveStats struct {
-	Messages     uint64 // that came, without duplicates
+	Received     uint64 // messages that came, without duplicates, those refused included
 	Duplicates   uint64 // QoS 1 and 2 messages that came again and were not delivered again
-	Dropped      DroppedMessages
+	Dropped      uint64 // by the limits of a Subscription
+	DroppedBy    DroppedMessages
+	Unclaimed    uint64 // matched no Subscription and were dropped
+	Refused      uint64 // malformed, too large, or with too many properties, and dropped for that
 	Rejected     uint64 // QoS 1 and 2 messages that the program refused, by Message.Refuse or in Handle
 	Retried      uint64 // failures of a function of Handle after which it is called again; see FailurePolicy
 	DeadLettered uint64 // messages that became dead letters
@@ -106,15 +112,13 @@ type ReceiveStats struct {
 	HeldUnclaimed Held // of them, those that wait for a Subscription
 }
 
-// DroppedMessages counts received messages that no consumer got, by cause. A message for
-// several Subscriptions counts for each.
+// DroppedMessages counts received messages that the limits of a Subscription dropped, by
+// cause. A message for several Subscriptions counts for each.
 type DroppedMessages struct {
 	Newest    uint64 // the buffer was full: SubscribeOptions.Overflow is DropNewest
 	Oldest    uint64 // likewise, with DropOldest
 	Ended     uint64 // QoS 0, when the connection or the client ended and the buffer was full or closed
 	NoSession uint64 // QoS 1 and 2, the buffer was full and the session ends with the connection
-	Unclaimed uint64 // matched no Subscription
-	Refused   uint64 // malformed, too large, or with too many properties
 }
 
 // RoundTrips says how long the server took to answer. Its fields are:
@@ -142,9 +146,9 @@ type RoundTripBucket = session.RoundTripBucket
 
 // RequestStats is the part of Stats about requests and responses.
 type RequestStats struct {
-	Stray      uint64 // responses for which no Request waited, or not any more
-	Unanswered uint64 // requests that Respond got and could not send a response to, or that had expired
-	Repeated   uint64 // requests that Respond got again, and for which it did not call its function again
+	StrayResponses   uint64 // responses for which no Request waited, or not any more
+	Unanswered       uint64 // requests that Respond got and could not send a response to, or that had expired
+	RepeatedRequests uint64 // requests that Respond got again, and for which it did not call its function again
 }
 
 // counters are guarded by engine.mu, except the atomic ones.
@@ -172,10 +176,11 @@ type dropped struct{ newest, oldest, ended, noSession, unclaimed, refused atomic
 
 func (d *dropped) show() DroppedMessages {
 	return DroppedMessages{
-		Newest: d.newest.Load(), Oldest: d.oldest.Load(), Ended: d.ended.Load(),
-		NoSession: d.noSession.Load(), Unclaimed: d.unclaimed.Load(), Refused: d.refused.Load(),
+		Newest: d.newest.Load(), Oldest: d.oldest.Load(), Ended: d.ended.Load(), NoSession: d.noSession.Load(),
 	}
 }
+
+func (d *DroppedMessages) all() uint64 { return d.Newest + d.Oldest + d.Ended + d.NoSession }
 
 // outcomes counts how attempts and connections ended. Most clients have none of it for long.
 type outcomes struct {

@@ -2,21 +2,21 @@ package mqtt
 
 // add adds what another client has counted. A test sees to it that no field is forgotten.
 func (s *Stats) add(o Stats) {
-	s.Connections.add(o.Connections)
-	s.Traffic.add(o.Traffic)
-	s.Publish.add(o.Publish)
-	s.Receive.add(o.Receive)
-	s.Request.Stray += o.Request.Stray
-	s.Request.Unanswered += o.Request.Unanswered
-	s.Request.Repeated += o.Request.Repeated
+	s.ConnectionStats.add(o.ConnectionStats)
+	s.TrafficStats.add(o.TrafficStats)
+	s.PublishStats.add(o.PublishStats)
+	s.ReceiveStats.add(o.ReceiveStats)
+	s.StrayResponses += o.StrayResponses
+	s.Unanswered += o.Unanswered
+	s.RepeatedRequests += o.RepeatedRequests
 }
 
 func (s *ConnectionStats) add(o ConnectionStats) {
 	s.Up += o.Up
-	s.Established += o.Established
+	s.Connections += o.Connections
 	s.Lost += o.Lost
 	s.SessionsLost += o.SessionsLost
-	s.Failed.add(o.Failed)
+	s.FailedAttempts.add(o.FailedAttempts)
 	s.Ended.add(o.Ended)
 	s.Ping.Add(o.Ping)
 }
@@ -52,10 +52,11 @@ func (t *TrafficStats) add(o TrafficStats) {
 }
 
 func (p *PublishStats) add(o PublishStats) {
-	p.Accepted += o.Accepted
+	p.Published += o.Published
 	p.Acknowledged += o.Acknowledged
 	p.Repeated += o.Repeated
-	p.Retried += o.Retried
+	p.RetriedRefused += o.RetriedRefused
+	p.QueueDropped += o.QueueDropped
 	p.Failed.add(o.Failed)
 	p.Queued += o.Queued
 	p.QueuedBytes += o.QueuedBytes
@@ -78,9 +79,12 @@ func (f *FailedMessages) add(o FailedMessages) {
 }
 
 func (r *ReceiveStats) add(o ReceiveStats) {
-	r.Messages += o.Messages
+	r.Received += o.Received
 	r.Duplicates += o.Duplicates
-	r.Dropped.add(o.Dropped)
+	r.Dropped += o.Dropped
+	r.DroppedBy.add(o.DroppedBy)
+	r.Unclaimed += o.Unclaimed
+	r.Refused += o.Refused
 	r.Rejected += o.Rejected
 	r.Retried += o.Retried
 	r.DeadLettered += o.DeadLettered
@@ -94,6 +98,4 @@ func (d *DroppedMessages) add(o DroppedMessages) {
 	d.Oldest += o.Oldest
 	d.Ended += o.Ended
 	d.NoSession += o.NoSession
-	d.Unclaimed += o.Unclaimed
-	d.Refused += o.Refused
 }

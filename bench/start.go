@@ -126,7 +126,7 @@ func (x *start) drain(c *mqtt.Client, j *job, ready chan struct{}) error {
 	for {
 		a, _ := residentSizes()
 		x.Peak = max(x.Peak, a)
-		st := c.Stats().Publish
+		st := c.Stats()
 		if st.Queued+st.Inflight == 0 {
 			break
 		}

@@ -27,8 +27,8 @@ func TestDropIsForTheClientsNamed(t *testing.T) {
 		b.Want(mqtttest.Match{Type: wire.TypeConnack, ClientID: "c1", Times: 3})
 		b.Want(mqtttest.Match{Type: wire.TypeConnack, ClientID: "c2", Times: 2})
 		synctest.Wait()
-		require.Equal(t, uint64(3), c1.Stats().Connections.Established)
-		require.Equal(t, uint64(2), c2.Stats().Connections.Established)
+		require.Equal(t, uint64(3), c1.Stats().Connections)
+		require.Equal(t, uint64(2), c2.Stats().Connections)
 	})
 }
 
@@ -95,7 +95,7 @@ func TestCutAfterOnAnOpenConnection(t *testing.T) {
 		c := connect(t, b, mqtt.Config{Reconnect: quickly})
 		b.CutAfter(mqtttest.Up, 5, "c1")
 		publish(t, c, "t", "x", mqtt.ExactlyOnce)
-		require.Equal(t, uint64(2), c.Stats().Connections.Established)
+		require.Equal(t, uint64(2), c.Stats().Connections)
 		require.Equal(t, uint64(1), b.Stats().Received)
 		b.WantPublished("t", "x")
 
@@ -118,7 +118,7 @@ func TestCutAtCutsWithinAPacket(t *testing.T) {
 				b.WantConnected("c1")
 				synctest.Wait()
 			}
-			require.Equal(t, connections, c.Stats().Connections.Established)
+			require.Equal(t, connections, c.Stats().Connections)
 			require.Equal(t, uint64(published), b.Stats().Received)
 		})
 	}

@@ -85,7 +85,7 @@ func TestUnconfirmedConnectionLeavesNoTrace(t *testing.T) {
 	require.ErrorIs(t, s.receive(s.encode(&wire.Pingresp{})), errUnconfirmed)
 	s.lose()
 	require.False(t, m.Sent())
-	require.False(t, s.c.HasSession("c1"), "the server cannot say that it has one")
+	require.False(t, s.c.HasSessionOf("c1"), "the server cannot say that it has one")
 	s.wantNoStep()
 	s.up(authenticating(""), &wire.Connack{AuthenticationMethod: "M"})
 	s.want(pub(1, 1, "m"))

@@ -33,7 +33,7 @@ func (x *parallel) both(f func(*Client)) {
 
 func (x *parallel) connect(p *wire.Connect) {
 	x.Helper()
-	ack, err := (&wire.Connack{SessionPresent: x.v != wire.V31 && x.plain.HasSession("c1")}).Append(nil, x.v)
+	ack, err := (&wire.Connack{SessionPresent: x.v != wire.V31 && x.plain.HasSessionOf("c1")}).Append(nil, x.v)
 	require.NoError(x, err)
 	x.both(func(c *Client) {
 		require.NoError(x, c.Connect(x.v, p, x.now))

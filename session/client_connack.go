@@ -181,10 +181,14 @@ func (c *Client) presumedSession(p *wire.Connack) bool {
 // server has accepted it.
 func (c *Client) Continuity() Continuity { return c.continuity.here }
 
-// HasSession reports whether a server may hold a session of this client under an
+// HasSession is HasSessionOf for the client identifier of the last CONNECT. Before the
+// first it is what ClientSettings.HasSession says.
+func (c *Client) HasSession() bool { return c.continuity.last() }
+
+// HasSessionOf reports whether a server may hold a session of this client under an
 // identifier. In that case CONNECT with it must not start clean, or the messages that wait
 // in the session are lost.
-func (c *Client) HasSession(clientID string) bool { return c.continuity.holds(clientID) }
+func (c *Client) HasSessionOf(clientID string) bool { return c.continuity.holds(clientID) }
 
 // KeepsSession reports whether the session of the present or last connection outlives it.
 func (c *Client) KeepsSession() bool { return c.continuity.holds(c.Receiver.at.id.ClientID) }

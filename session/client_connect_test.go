@@ -378,17 +378,17 @@ func TestAssignedIdentifierNamesTheSession(t *testing.T) {
 		p.ClientID, p.CleanStart = asked, true
 		s.up(p, &wire.Connack{AssignedClientID: "s1"})
 		require.Equal(t, SessionID{"", "s1"}, s.c.Session())
-		require.True(t, s.c.HasSession("s1"))
-		require.True(t, s.c.HasSession(asked))
+		require.True(t, s.c.HasSessionOf("s1"))
+		require.True(t, s.c.HasSessionOf(asked))
 		s.lose()
 		p.ClientID, p.CleanStart = "s1", false
 		s.up(p, &wire.Connack{SessionPresent: true})
 		require.Equal(t, Proven, s.c.Continuity())
 		s.lose()
 		p.ClientID = "c2"
-		require.False(t, s.c.HasSession("c2"))
+		require.False(t, s.c.HasSessionOf("c2"))
 		s.up(p, &wire.Connack{})
-		require.True(t, s.c.HasSession("s1"))
+		require.True(t, s.c.HasSessionOf("s1"))
 		s.lose()
 		p.ClientID = "s1"
 		s.up(p, &wire.Connack{SessionPresent: true})

@@ -26,7 +26,7 @@ func TestRefusedMessageIsDroppedInTheEnd(t *testing.T) {
 			s := newScript(t, v, ClientSettings{})
 			mine := s.publish("mine", 1)
 			for range refusedAfter {
-				s.up(keeping(v), &wire.Connack{SessionPresent: v != wire.V31 && s.c.HasSession("c1")})
+				s.up(keeping(v), &wire.Connack{SessionPresent: v != wire.V31 && s.c.HasSessionOf("c1")})
 				require.False(t, s.c.Tolerant())
 				s.skip()
 				require.ErrorIs(t, s.receive(badPublish(v, qos, 5)), wire.MalformedPacket)
@@ -74,7 +74,7 @@ func TestRefusedMessageBlamesNoMessage(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{})
 	s.publish("mine", 1)
 	for range refusedAfter {
-		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSession("c1")})
+		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSessionOf("c1")})
 		s.skip()
 		require.Error(t, s.receive(badPublish(s.v, 1, 5)))
 		s.c.LostBecause(s.c.fault, s.now)
@@ -85,7 +85,7 @@ func TestRefusedMessageBlamesNoMessage(t *testing.T) {
 func TestUnreadableMessageIsOverlooked(t *testing.T) {
 	s := newScript(t, wire.V311, ClientSettings{})
 	for range refusedAfter {
-		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSession("c1")})
+		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSessionOf("c1")})
 		require.Error(t, s.receive([]byte{0x32, 3, 0, 9, 'a'}))
 		s.lose()
 	}

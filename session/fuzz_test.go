@@ -50,7 +50,7 @@ func FuzzClientHandle(f *testing.F) {
 			require.NoError(t, c.Connect(v, p, now))
 			var ack []byte
 			if options&8 == 0 {
-				ack, _ = (&wire.Connack{SessionPresent: v != wire.V31 && c.HasSession("c1")}).Append(nil, v)
+				ack, _ = (&wire.Connack{SessionPresent: v != wire.V31 && c.HasSessionOf("c1")}).Append(nil, v)
 			}
 			err := feed(c, v, ack, now)
 			if err == nil {

@@ -25,6 +25,14 @@ func (h *holders) holds(clientID string) bool {
 	return h.unknown
 }
 
+// last reports whether a server may hold a session of the identifier that was used last.
+func (h *holders) last() bool {
+	if n := len(h.known); n > 0 {
+		return h.known[n-1].holds
+	}
+	return h.unknown
+}
+
 // hold notes whether a server may hold a session of clientID.
 func (h *holders) hold(clientID string, holds bool) {
 	i := h.find(clientID)

@@ -91,7 +91,7 @@ func (w *subscriptionWorld) connect(certain bool) error {
 	s := w.servers[w.rng.IntN(len(w.servers))]
 	p := keeping(w.v)
 	p.ClientID = s.client
-	p.CleanStart = !w.c.HasSession(s.client)
+	p.CleanStart = !w.c.HasSessionOf(s.client)
 	w.note("--- connect to %s as %s", s.name, s.client)
 	if err := w.c.ConnectTo(s.name, w.v, p, w.now); err != nil {
 		return err

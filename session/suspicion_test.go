@@ -17,7 +17,7 @@ import (
 // It returns the payloads that it saw.
 func (s *script) kill(byServer bool) []string {
 	s.t.Helper()
-	s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSession("c1")})
+	s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSessionOf("c1")})
 	s.take()
 	var seen []string
 	for b := s.out; len(b) > 0; {
@@ -157,7 +157,7 @@ func TestWhatWasNotWrittenCompletelyIsNotBlamed(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{})
 	s.publish("large", 1)
 	for range 5 * undeliverableAfter {
-		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSession("c1")})
+		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSessionOf("c1")})
 		connect := s.c.link.account.written
 		b := s.c.Take(nil, s.now)
 		s.c.WroteBytes(connect + uint64(len(b)) - 1)
@@ -193,7 +193,7 @@ func TestControlComesBeforeTheLastChance(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{})
 	o := s.publish("poison?", 1)
 	kill := func() []string {
-		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSession("c1")})
+		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSessionOf("c1")})
 		s.take()
 		n := len(lines(s.v, s.out))
 		s.now = s.now.Add(2 * time.Second)
@@ -224,7 +224,7 @@ func TestServerThatHangsUpAtTheEndOfTheControlClearsTheSuspect(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{})
 	o := s.publish("poison?", 1)
 	for range undeliverableAfter - 1 {
-		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSession("c1")})
+		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSessionOf("c1")})
 		s.take()
 		s.c.LostBecause(io.EOF, s.now)
 		s.check()
@@ -292,7 +292,7 @@ func TestFilterOfManyIsFound(t *testing.T) {
 		answered := map[string]error{}
 		for connections := 0; len(answered) < 3; connections++ {
 			require.Less(t, connections, 2*(suspectAfter+undeliverableAfter))
-			s.up(keeping(v), &wire.Connack{SessionPresent: s.c.HasSession("c1")})
+			s.up(keeping(v), &wire.Connack{SessionPresent: s.c.HasSessionOf("c1")})
 			left := *whole
 			left.Filters = nil
 			for _, f := range whole.Filters {
@@ -351,7 +351,7 @@ func (s *script) answerSubscribes(bad string) bool {
 func TestSuspicionForgetsFiltersThatNobodyWants(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{})
 	for range suspectAfter {
-		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSession("c1")})
+		s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSessionOf("c1")})
 		s.request(subscribe("a"))
 		s.request(unsubscribe("b"))
 		s.take()

@@ -57,74 +57,74 @@ func refusals(to map[string]uint64, by map[mqtt.ReasonCode]uint64) map[string]ui
 func figures() []figure {
 	return []figure{
 		{name: "mqtt.client.connections", unit: "{connection}", present: true, description: "Connections that are up.",
-			read: one(func(s *mqtt.Stats) int { return s.Connections.Up })},
+			read: one(func(s *mqtt.Stats) int { return s.Up })},
 		{name: "mqtt.client.connections.established", unit: "{connection}", description: "Connections that a server has accepted.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Connections.Established })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.Connections })},
 		{name: "mqtt.client.connections.failed", unit: "{attempt}", description: "Attempts to connect that failed.",
 			read: byCause(func(s *mqtt.Stats) map[string]uint64 {
-				f := &s.Connections.Failed
+				f := &s.FailedAttempts
 				return refusals(map[string]uint64{"protocol": f.Protocol, "http": f.HTTP, "tls": f.TLS, "canceled": f.Canceled,
 					"local": f.Local, "timeout": f.Timeout, "network": f.Network}, f.Refused)
 			})},
 		{name: "mqtt.client.connections.ended", unit: "{connection}", description: "Connections that have ended.",
 			read: byCause(func(s *mqtt.Stats) map[string]uint64 {
-				e := &s.Connections.Ended
+				e := &s.Ended
 				return refusals(map[string]uint64{"closed": e.Closed, "renewed": e.Renewed, "hung_up": e.HungUp,
 					"keep_alive": e.KeepAlive, "protocol": e.Protocol, "local": e.Local, "network": e.Network}, e.Server)
 			})},
 		{name: "mqtt.client.sessions.lost", unit: "{session}", description: "Connections that began with a new session where there had been one.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Connections.SessionsLost })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.SessionsLost })},
 		{name: "mqtt.client.io", unit: "By", description: "Bytes of packets.",
-			read: bothWays(func(s *mqtt.Stats) (uint64, uint64) { return s.Traffic.BytesSent, s.Traffic.BytesReceived })},
+			read: bothWays(func(s *mqtt.Stats) (uint64, uint64) { return s.BytesSent, s.BytesReceived })},
 		{name: "mqtt.client.packets", unit: "{packet}", description: "Packets.",
-			read: bothWays(func(s *mqtt.Stats) (uint64, uint64) { return s.Traffic.PacketsSent, s.Traffic.PacketsReceived })},
+			read: bothWays(func(s *mqtt.Stats) (uint64, uint64) { return s.PacketsSent, s.PacketsReceived })},
 		{name: "mqtt.client.writes", unit: "{write}", description: "Calls that wrote packets.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Traffic.Writes })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.Writes })},
 		{name: "mqtt.client.publish.queued", unit: "{message}", present: true, description: "Messages that wait to be sent.",
-			read: one(func(s *mqtt.Stats) int { return s.Publish.Queued })},
+			read: one(func(s *mqtt.Stats) int { return s.Queued })},
 		{name: "mqtt.client.publish.queued.size", unit: "By", present: true, description: "Memory of the messages that wait to be sent.",
-			read: one(func(s *mqtt.Stats) int { return s.Publish.QueuedBytes })},
+			read: one(func(s *mqtt.Stats) int { return s.QueuedBytes })},
 		{name: "mqtt.client.publish.inflight", unit: "{message}", present: true, description: "Messages sent and not acknowledged.",
-			read: one(func(s *mqtt.Stats) int { return s.Publish.Inflight })},
+			read: one(func(s *mqtt.Stats) int { return s.Inflight })},
 		{name: "mqtt.client.publish.accepted", unit: "{message}", description: "Messages accepted for publishing.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Publish.Accepted })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.Published })},
 		{name: "mqtt.client.publish.acknowledged", unit: "{message}", description: "Messages that the server has acknowledged.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Publish.Acknowledged })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.Acknowledged })},
 		{name: "mqtt.client.publish.repeated", unit: "{packet}", description: "PUBLISH packets that the server may have got before.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Publish.Repeated })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.Repeated })},
 		{name: "mqtt.client.publish.failed", unit: "{message}", description: "Accepted messages that failed.",
 			read: byCause(func(s *mqtt.Stats) map[string]uint64 {
-				f := &s.Publish.Failed
+				f := &s.Failed
 				return map[string]uint64{"queue_full": f.QueueFull, "superseded": f.Superseded, "expired": f.Expired, "refused": f.Refused,
 					"limit": f.Limit, "undeliverable": f.Undeliverable, "session_lost": f.SessionLost, "store": f.Store,
 					"canceled": f.Canceled, "connection_lost": f.Lost, "client_closed": f.Closed}
 			})},
 		{name: "mqtt.client.receive.messages", unit: "{message}", description: "Messages from the server.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Receive.Messages })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.Received })},
 		{name: "mqtt.client.receive.duplicates", unit: "{message}", description: "Messages that came again and were not delivered again.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Receive.Duplicates })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.Duplicates })},
 		{name: "mqtt.client.receive.dropped", unit: "{message}", description: "Received messages that no consumer got.",
 			read: byCause(func(s *mqtt.Stats) map[string]uint64 {
-				d := &s.Receive.Dropped
+				d := &s.DroppedBy
 				return map[string]uint64{"newest": d.Newest, "oldest": d.Oldest, "ended": d.Ended, "no_session": d.NoSession,
-					"unclaimed": d.Unclaimed, "refused": d.Refused}
+					"unclaimed": s.Unclaimed, "refused": s.Refused}
 			})},
 		{name: "mqtt.client.receive.rejected", unit: "{message}", description: "Messages that the program refused.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Receive.Rejected })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.Rejected })},
 		{name: "mqtt.client.receive.held", unit: "{message}", present: true, description: "Received messages that are not acknowledged.",
-			read: one(func(s *mqtt.Stats) int { return s.Receive.Held.Messages })},
+			read: one(func(s *mqtt.Stats) int { return s.Held.Messages })},
 		{name: "mqtt.client.requests.unanswered", unit: "{request}", description: "Requests that got no response from this client.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Request.Unanswered })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.Unanswered })},
 		{name: "mqtt.client.responses.stray", unit: "{message}", description: "Responses for which no Request waited.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Request.Stray })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.StrayResponses })},
 		{name: "mqtt.client.pings", unit: "{ping}", description: "PINGREQs that were answered.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Connections.Ping.Count })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.Ping.Count })},
 		{name: "mqtt.client.pings.duration", unit: "us", description: "Sum of the times from PINGREQ to PINGRESP.",
-			read: one(func(s *mqtt.Stats) int { return int(s.Connections.Ping.Sum.Microseconds()) })},
+			read: one(func(s *mqtt.Stats) int { return int(s.Ping.Sum.Microseconds()) })},
 		{name: "mqtt.client.publish.acknowledgements.measured", unit: "{message}", description: "Messages whose acknowledgement was timed.",
-			read: one(func(s *mqtt.Stats) uint64 { return s.Publish.RoundTrips.Count })},
+			read: one(func(s *mqtt.Stats) uint64 { return s.RoundTrips.Count })},
 		{name: "mqtt.client.publish.acknowledgements.duration", unit: "us", description: "Sum of the times from PUBLISH to PUBACK or PUBREC.",
-			read: one(func(s *mqtt.Stats) int { return int(s.Publish.RoundTrips.Sum.Microseconds()) })},
+			read: one(func(s *mqtt.Stats) int { return int(s.RoundTrips.Sum.Microseconds()) })},
 	}
 }
 

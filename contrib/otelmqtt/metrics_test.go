@@ -105,7 +105,7 @@ func TestTheFiguresOfAClient(t *testing.T) {
 		require.Equal(b, map[attribute.Set]int64{of("a"): 1, of("b"): 1}, got["mqtt.client.connections"])
 		require.Equal(b, map[attribute.Set]int64{of("a"): 1, of("b"): 0}, got["mqtt.client.publish.acknowledged"])
 		transmitted := of("a", attribute.String("network.io.direction", "transmit"))
-		require.EqualValues(b, clients[0].Stats().Traffic.BytesSent, got["mqtt.client.io"][transmitted])
+		require.EqualValues(b, clients[0].Stats().BytesSent, got["mqtt.client.io"][transmitted])
 		require.Contains(b, got["mqtt.client.connections.failed"], of("a", attribute.String("error.type", "timeout")))
 		require.NoError(b, clients[0].Close())
 		got = collect(b.T, reader)

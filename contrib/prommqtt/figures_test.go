@@ -18,14 +18,16 @@ import (
 
 // notShown are figures that have no series.
 var notShown = map[string]string{
-	"Stats.Receive.HeldUnclaimed.Bytes": "held_bytes has them, too",
-	"Stats.Receive.HeldUnclaimed.Age":   "held_age_seconds has them, too",
-	"Stats.Connections.Ping.Last":       "a histogram has the rest",
-	"Stats.Connections.Ping.Min":        "",
-	"Stats.Connections.Ping.Max":        "",
-	"Stats.Publish.RoundTrips.Last":     "",
-	"Stats.Publish.RoundTrips.Min":      "",
-	"Stats.Publish.RoundTrips.Max":      "",
+	"Stats.ReceiveStats.HeldUnclaimed.Bytes": "held_bytes has them, too",
+	"Stats.ReceiveStats.HeldUnclaimed.Age":   "held_age_seconds has them, too",
+	"Stats.ReceiveStats.Dropped":             "a sum of others",
+	"Stats.PublishStats.QueueDropped":        "a sum of others",
+	"Stats.ConnectionStats.Ping.Last":        "a histogram has the rest",
+	"Stats.ConnectionStats.Ping.Min":         "",
+	"Stats.ConnectionStats.Ping.Max":         "",
+	"Stats.PublishStats.RoundTrips.Last":     "",
+	"Stats.PublishStats.RoundTrips.Min":      "",
+	"Stats.PublishStats.RoundTrips.Max":      "",
 }
 
 // fill gives every number below v a value of its own, and notes in numbers what it stands
@@ -100,7 +102,7 @@ func TestEveryFigureHasASeries(t *testing.T) {
 func TestTheFirstCertificateToExpireCounts(t *testing.T) {
 	var c clientFigures
 	none := len(shown(t, clientFamilies, &c))
-	c.Connections.Up = 1
+	c.Up = 1
 	c.info.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{
 		{NotAfter: time.Unix(2000, 0)}, {NotAfter: time.Unix(1500, 0)}, {NotAfter: time.Unix(3000, 0)},
 	}}
@@ -112,9 +114,9 @@ func TestTheFirstCertificateToExpireCounts(t *testing.T) {
 
 func TestReasonsAreLabelsOfTheirOwn(t *testing.T) {
 	var c clientFigures
-	c.Connections.Failed.Refused = make(map[mqtt.ReasonCode]uint64)
+	c.FailedAttempts.Refused = make(map[mqtt.ReasonCode]uint64)
 	for code := range mqtt.ReasonCode(math.MaxUint8) {
-		c.Connections.Failed.Refused[code] = 1
+		c.FailedAttempts.Refused[code] = 1
 	}
 	reg := prometheus.NewPedanticRegistry()
 	require.NoError(t, reg.Register(fixed{&c}))

@@ -41,9 +41,9 @@ func queues(client *mqtt.Client, log *slog.Logger) {
 	// <stats>
 	s := client.Stats()
 	log.Info("mqtt",
-		"queued", s.Publish.Queued, "inflight", s.Publish.Inflight, // on the way to the server
-		"held", s.Receive.Held.Messages, "oldest", s.Receive.Held.Age, // not acknowledged
-		"lost", s.Connections.Lost, "up", s.Connections.Up)
+		"queued", s.Queued, "inflight", s.Inflight, // on the way to the server
+		"held", s.Held.Messages, "oldest", s.Held.Age, // not acknowledged
+		"lost", s.Lost, "up", s.Up)
 	// </stats>
 }
 

@@ -181,7 +181,7 @@ func report(t tally, count int, s mqtt.Stats) error {
 		fmt.Printf("QoS %d, %-13s  sent %3d  received %3d  repeated %d\n",
 			qos, level, expected(count, qos), t.distinct[qos], t.repeated[qos])
 	}
-	fmt.Printf("connections: %d\n", s.Connections.Established)
+	fmt.Printf("connections: %d\n", s.Connections)
 	if t.repeated[2] > 0 {
 		return fmt.Errorf("%d QoS 2 readings came twice", t.repeated[2])
 	}

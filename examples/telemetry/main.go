@@ -81,7 +81,7 @@ func run(ctx context.Context, out io.Writer, server, dir string, count int, pace
 	if err := client.Flush(ctx); err != nil {
 		return errors.Join(err, leave(ctx, out, client))
 	}
-	fmt.Fprintf(out, "%d readings delivered\n", client.Stats().Publish.Acknowledged)
+	fmt.Fprintf(out, "%d readings delivered\n", client.Stats().Acknowledged)
 	return leave(ctx, out, client)
 }
 

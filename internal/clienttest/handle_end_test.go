@@ -325,6 +325,6 @@ func TestHandlersThatBlockTheReaderLoseNothing(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Equal(t, []int{n, n, n}, counts)
-		require.Zero(t, client.Stats().Receive.Dropped)
+		require.Zero(t, client.Stats().DroppedBy)
 	})
 }

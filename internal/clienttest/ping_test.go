@@ -42,7 +42,7 @@ func TestPingMeasuresTheRoundTrip(t *testing.T) {
 		conn.Send(&wire.Pingresp{})
 		require.NoError(t, p.Wait())
 		require.Equal(t, 30*time.Millisecond, p.trip)
-		require.Equal(t, p.trip, client.Stats().Connections.Ping.Last)
+		require.Equal(t, p.trip, client.Stats().Ping.Last)
 		conn.WantIdle()
 	})
 }
@@ -70,7 +70,7 @@ func TestPingsAtATimeShareAnAnswer(t *testing.T) {
 			require.Equal(t, 2*time.Second, p.trip)
 		}
 		conn.WantIdle()
-		require.Equal(t, uint64(2), client.Stats().Connections.Ping.Count)
+		require.Equal(t, uint64(2), client.Stats().Ping.Count)
 	})
 }
 
@@ -89,7 +89,7 @@ func TestPingFindsADeadConnectionBeforeKeepAliveWouldLook(t *testing.T) {
 		require.False(t, mqtt.NotSent(p.Err))
 		conn.WantClosed()
 		srv.Connected(Resumed())
-		require.Equal(t, uint64(1), client.Stats().Connections.Ended.KeepAlive)
+		require.Equal(t, uint64(1), client.Stats().Ended.KeepAlive)
 	})
 }
 

@@ -45,7 +45,7 @@ func TestAMessageExpiresAtItsTimeWithoutAConnection(t *testing.T) {
 			wantExpiredAfter(t, 4*time.Second, early)
 			wantExpiredAfter(t, 6*time.Second, late)
 			require.False(t, Settled(stays))
-			require.Equal(t, 1, client.Stats().Publish.Queued)
+			require.Equal(t, 1, client.Stats().Queued)
 		})
 	}
 }

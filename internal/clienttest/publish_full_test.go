@@ -65,7 +65,7 @@ func TestFullQueueFailsAtOnceIfAsked(t *testing.T) {
 			require.True(t, mqtt.NotSent(err))
 			require.ErrorIs(t, client.Publish(t.Context(), "t", nil, qos), mqtt.ErrQueueFull)
 		}
-		require.Zero(t, client.Stats().Publish.Failed.QueueFull)
+		require.Zero(t, client.Stats().Failed.QueueFull)
 		wantRest(t, conn, Pub(2, 1, "2"), Pub(0, 0, "3"), Pub(3, 2, "4"))
 	})
 }
@@ -75,7 +75,7 @@ func TestFullQueueDropsTheNewest(t *testing.T) {
 		client, conn, _ := crowded(t, mqtt.WhenFull{Acknowledged: mqtt.FullDropNewest})
 		wantDropped(t, PublishAsync(t, client, "dropped", 1))
 		require.ErrorIs(t, client.Publish(t.Context(), "t", nil, 2), mqtt.ErrQueueFull)
-		require.Equal(t, uint64(2), client.Stats().Publish.Failed.QueueFull)
+		require.Equal(t, uint64(2), client.Stats().Failed.QueueFull)
 
 		ctx, cancel := context.WithCancel(t.Context())
 		waits := Begin(func() error { return client.Publish(ctx, "t", nil, 0) })
@@ -97,8 +97,8 @@ func TestFullQueueDropsTheOldestOfTheSameClass(t *testing.T) {
 		sixth := PublishAsync(t, client, "6", 0)
 		PublishAsync(t, client, "7", 0)
 		wantDropped(t, sixth)
-		require.Equal(t, uint64(2), client.Stats().Publish.Failed.QueueFull)
-		require.Equal(t, 3, client.Stats().Publish.Queued)
+		require.Equal(t, uint64(2), client.Stats().Failed.QueueFull)
+		require.Equal(t, 3, client.Stats().Queued)
 		wantRest(t, conn, Pub(2, 2, "4"), Pub(3, 1, "5"), Pub(0, 0, "7"))
 		_, err := queued[0].Wait(t.Context())
 		require.NoError(t, err, "what was sent is not dropped")
@@ -110,7 +110,7 @@ func TestFullQueueOfTheOtherClassFails(t *testing.T) {
 		client, conn, queued := crowded(t, mqtt.WhenFull{AtMostOnce: mqtt.FullDropOldest})
 		require.ErrorIs(t, client.Publish(t.Context(), "t", make([]byte, 100<<20), 0), mqtt.ErrQueueFull)
 		require.False(t, Settled(queued[2]), "it would not have helped")
-		require.Zero(t, client.Stats().Publish.Failed.QueueFull)
+		require.Zero(t, client.Stats().Failed.QueueFull)
 		wantRest(t, conn, Pub(2, 1, "2"), Pub(0, 0, "3"), Pub(3, 2, "4"))
 	})
 	synctest.Test(t, func(t *testing.T) {

@@ -50,13 +50,13 @@ func TestFullQueueKeepsTheLatestOfEachTopic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := offline(t, latest(func(cfg *mqtt.Config) { cfg.QueueMessages = 5 }))
 		wantStill(t, publishTo(t, client, 1, "a a b"), 0, 1, 2) // there is room: nothing is dropped
-		require.Zero(t, client.Stats().Publish.Failed.Superseded)
+		require.Zero(t, client.Stats().Failed.Superseded)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		client := offline(t, latest(func(cfg *mqtt.Config) { cfg.QueueMessages = 5 }))
 		all := publishTo(t, client, 1, "a b a b a c")
 		wantStill(t, all, 3, 4, 5)
-		require.EqualValues(t, 3, client.Stats().Publish.Failed.Superseded)
+		require.EqualValues(t, 3, client.Stats().Failed.Superseded)
 
 		// It stays so while there is room again.
 		all = append(all, publishTo(t, client, 1, "c b d")...)
@@ -204,7 +204,7 @@ func TestDropOldestDropsNoMoreThanMakesRoom(t *testing.T) {
 			wantDropped(t, d)
 		}
 		require.False(t, Settled(last))
-		require.EqualValues(t, 4, client.Stats().Publish.Failed.QueueFull)
+		require.EqualValues(t, 4, client.Stats().Failed.QueueFull)
 	})
 }
 

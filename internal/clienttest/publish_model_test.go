@@ -373,9 +373,9 @@ func (w *queueWorld) look() {
 	}
 	w.all = slices.DeleteFunc(w.all, func(m *plainMessage) bool { return m.over })
 	messages, bytes := load(q.waiting)
-	p := w.client.Stats().Publish
+	p := w.client.Stats()
 	require.Equal(t, []int{messages, bytes, len(q.flying), q.accepted, q.dropped},
-		[]int{p.Queued, p.QueuedBytes, p.Inflight, int(p.Accepted), int(p.Failed.QueueFull + p.Failed.Superseded)})
+		[]int{p.Queued, p.QueuedBytes, p.Inflight, int(p.Published), int(p.QueueDropped)})
 }
 
 func TestTheQueueIsLikeASlice(t *testing.T) {

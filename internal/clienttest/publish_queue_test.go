@@ -170,11 +170,11 @@ func TestDropOldestDropsNothingForAMessageThatHasNoRoomAnyway(t *testing.T) {
 			for _, d := range kept {
 				require.False(t, Settled(d))
 			}
-			require.EqualValues(t, 1, client.Stats().Publish.Failed.QueueFull)
+			require.EqualValues(t, 1, client.Stats().Failed.QueueFull)
 			require.False(t, Settled(PublishAsync(t, client, string(make([]byte, 900)), qos)))
 			require.True(t, Settled(kept[0]), "it makes room now")
 			require.False(t, Settled(kept[1]))
-			require.EqualValues(t, 2, client.Stats().Publish.Failed.QueueFull)
+			require.EqualValues(t, 2, client.Stats().Failed.QueueFull)
 		})
 	}
 }

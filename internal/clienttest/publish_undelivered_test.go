@@ -175,7 +175,7 @@ func TestASlowUndeliveredHoldsUpNothingAndLosesNothing(t *testing.T) {
 		// When those expire, six wait for the function, and the queue takes none.
 		time.Sleep(time.Second)
 		synctest.Wait()
-		require.Zero(t, client.Stats().Publish.Queued)
+		require.Zero(t, client.Stats().Queued)
 		_, err = client.PublishAsync(t.Context(), more)
 		require.ErrorIs(t, err, mqtt.ErrQueueFull)
 		for range 4 {

@@ -48,7 +48,7 @@ func TestRefusedMessage(t *testing.T) {
 		require.NoError(t, m4.Refuse(mqtt.NotAuthorized, "QoS 0 has no answer"))
 		require.NoError(t, m3.Clone().Refuse(mqtt.NotAuthorized, "a copy has no answer"))
 		conn.WantIdle()
-		require.Equal(t, uint64(2), client.Stats().Receive.Rejected)
+		require.Equal(t, uint64(2), client.Stats().Rejected)
 	})
 }
 
@@ -65,7 +65,7 @@ func TestOnlyAFailureRefuses(t *testing.T) {
 		conn.WantIdle()
 		require.NoError(t, m.Ack())
 		conn.Want(Puback(1))
-		require.Zero(t, client.Stats().Receive.Rejected)
+		require.Zero(t, client.Stats().Rejected)
 	})
 }
 
@@ -80,7 +80,7 @@ func TestRefusalAfterALostSessionIsStale(t *testing.T) {
 		synctest.Wait()
 		require.ErrorIs(t, m.Refuse(mqtt.NotAuthorized, ""), mqtt.ErrStale)
 		conn.WantIdle()
-		require.Zero(t, client.Stats().Receive.Rejected)
+		require.Zero(t, client.Stats().Rejected)
 	})
 }
 
@@ -162,7 +162,7 @@ func TestRefusingInTheBodyOfAllAndInHandle(t *testing.T) {
 			&wire.Puback{PacketID: 2, ReasonCode: wire.NotAuthorized, ReasonString: "two"},
 			&wire.Puback{PacketID: 3, ReasonCode: wire.PayloadFormatInvalid, ReasonString: "three"},
 			&wire.Puback{PacketID: 4, ReasonCode: wire.UnspecifiedError}, Puback(5))
-		require.Equal(t, uint64(4), client.Stats().Receive.Rejected)
+		require.Equal(t, uint64(4), client.Stats().Rejected)
 	})
 }
 
@@ -178,7 +178,7 @@ func TestRefusingInRespond(t *testing.T) {
 		conn.Send(q)
 		conn.Want(&wire.Puback{PacketID: 1, ReasonCode: wire.NotAuthorized, ReasonString: "not you"})
 		conn.WantIdle() // no response
-		require.Zero(t, client.Stats().Request.Unanswered)
+		require.Zero(t, client.Stats().Unanswered)
 	})
 }
 

@@ -51,7 +51,7 @@ func TestStallIsToldOnceWithItsCause(t *testing.T) {
 		require.Equal(t, mqtt.Connected, list[0].State)
 		require.Equal(t, mqtt.Held{Messages: 1, Bytes: len("stuck") + len("held"), Age: 40 * time.Second}, stuck.Held())
 		require.Zero(t, busy.Held())
-		require.Equal(t, stuck.Held(), client.Stats().Receive.Held)
+		require.Equal(t, stuck.Held(), client.Stats().Held)
 
 		// Another one, when the first is over.
 		WantMessages(t, stuck, "held")
@@ -223,7 +223,7 @@ func TestWhatAnEarlierProcessWantedWaitsForAMinute(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		conn.Send(To("old", Pub(1, 1, "x")), Pub(2, 1, "claimed"))
 		synctest.Wait()
-		require.Equal(t, 2, client.Stats().Receive.HeldUnclaimed.Messages)
+		require.Equal(t, 2, client.Stats().HeldUnclaimed.Messages)
 		time.Sleep(20 * time.Second)
 		sub := Subscribe(t, client, conn, "t", 1)
 		WantMessages(t, sub, "claimed")
@@ -231,7 +231,7 @@ func TestWhatAnEarlierProcessWantedWaitsForAMinute(t *testing.T) {
 		time.Sleep(6 * time.Second)
 		conn.Want(Puback(1), Puback(2))
 		require.Equal(t, 1, unclaimedEvents(events))
-		require.Equal(t, uint64(1), client.Stats().Receive.Dropped.Unclaimed)
+		require.Equal(t, uint64(1), client.Stats().Unclaimed)
 		// What comes from now on is dropped at once, and told once a minute.
 		for i := range uint16(10) {
 			conn.Send(To("old", Pub(i+1, 1, "x")))
@@ -242,8 +242,8 @@ func TestWhatAnEarlierProcessWantedWaitsForAMinute(t *testing.T) {
 		conn.Send(To("old", Pub(1, 1, "x")))
 		conn.Want(Puback(1))
 		require.Equal(t, 1, unclaimedEvents(events))
-		require.Equal(t, uint64(12), client.Stats().Receive.Dropped.Unclaimed)
-		require.Zero(t, client.Stats().Receive.Held)
+		require.Equal(t, uint64(12), client.Stats().Unclaimed)
+		require.Zero(t, client.Stats().Held)
 	})
 }
 
@@ -277,8 +277,8 @@ func TestWhatAHandlerHasNotFinishedWaitsWithoutLimit(t *testing.T) {
 		require.ErrorIs(t, h.Wait(), errHandler)
 		conn.Send(Pub(2, 1, "later"), To("old", Pub(3, 1, "nobody's")))
 		time.Sleep(time.Hour)
-		require.Equal(t, uint64(1), client.Stats().Receive.Dropped.Unclaimed)
-		require.Equal(t, 2, client.Stats().Receive.HeldUnclaimed.Messages)
+		require.Equal(t, uint64(1), client.Stats().Unclaimed)
+		require.Equal(t, 2, client.Stats().HeldUnclaimed.Messages)
 		got := make(chan string, 2)
 		handle(t, client, conn, on("t"), list(got))
 		wantStrings(t, got, "the function's own", "later")

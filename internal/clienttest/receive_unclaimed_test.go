@@ -43,7 +43,7 @@ func TestWhatComesBehindConnackWaitsForARoute(t *testing.T) {
 				require.NoError(t, err)
 				WantMessages(t, all, "0", "1", "2")
 				conn.Want(Puback(1), Pubrec(2))
-				require.Zero(t, client.Stats().Receive.Dropped.Unclaimed)
+				require.Zero(t, client.Stats().Unclaimed)
 				conn.Send(To("other", Pub(3, 1, "3")))
 				WantMessages(t, all, "3")
 				conn.Want(Puback(3))
@@ -63,7 +63,7 @@ func TestWhatNobodyClaimsIsDroppedInTime(t *testing.T) {
 		conn.Want(Puback(1))
 		require.Equal(t, 5*time.Second, time.Since(began))
 		require.True(t, Seen(events, func(e mqtt.Event) bool { return errors.Is(e.Err, mqtt.ErrUnclaimed) }))
-		require.Equal(t, uint64(2), client.Stats().Receive.Dropped.Unclaimed)
+		require.Equal(t, uint64(2), client.Stats().Unclaimed)
 		conn.Send(Pub(0, 0, "late"), Pub(2, 1, "late"))
 		conn.Want(Puback(2))
 		late, err := client.Route("#")
@@ -82,7 +82,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 		all, err := client.Route("#")
 		require.NoError(t, err)
 		WantMessages(t, all, "0", "1")
-		require.Equal(t, uint64(2), client.Stats().Receive.Dropped.Unclaimed)
+		require.Equal(t, uint64(2), client.Stats().Unclaimed)
 	})
 }
 
@@ -96,6 +96,6 @@ func TestWhatWaitsAtQoS0IsBoundedInBytes(t *testing.T) {
 			messages = append(messages, Pub(0, 0, string(make([]byte, 1<<20-1000))))
 		}
 		client, _ := catchAll(t, srv, cfg, messages...)
-		require.Equal(t, uint64(4), client.Stats().Receive.Dropped.Unclaimed)
+		require.Equal(t, uint64(4), client.Stats().Unclaimed)
 	})
 }

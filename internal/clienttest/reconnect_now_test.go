@@ -36,7 +36,7 @@ func TestReconnectReplacesTheConnection(t *testing.T) {
 		conn.Send(Puback(mqtttest.Take[*wire.Publish](conn).PacketID))
 		_, err := d.Wait(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, uint64(2), client.Stats().Connections.Established)
+		require.Equal(t, uint64(2), client.Stats().Connections)
 	})
 }
 

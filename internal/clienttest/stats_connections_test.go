@@ -123,7 +123,7 @@ func TestFailedAttemptsAreCountedByCause(t *testing.T) {
 					test.server(srv)
 				}
 				<-client.Done()
-				require.Equal(t, mqtt.ConnectionStats{Failed: test.want}, client.Stats().Connections)
+				require.Equal(t, mqtt.ConnectionStats{FailedAttempts: test.want}, client.Stats().ConnectionStats)
 			})
 		})
 	}
@@ -140,7 +140,7 @@ func TestAttemptThatNobodyWantsAnyMoreIsCanceled(t *testing.T) {
 		srv.Accept().WantConnect()
 		require.NoError(t, client.Close())
 		require.Len(t, log.lines(t), 1, "the client has ended")
-		require.Equal(t, mqtt.FailedAttempts{Canceled: 1}, client.Stats().Connections.Failed)
+		require.Equal(t, mqtt.FailedAttempts{Canceled: 1}, client.Stats().FailedAttempts)
 	})
 }
 
@@ -190,13 +190,13 @@ func TestEndsOfConnectionsAreCountedByCause(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := mqtttest.NewServer(t, wire.V5)
 				client, conn := Open(t, srv, lively(srv, time.Hour))
-				require.Equal(t, mqtt.ConnectionStats{Up: 1, Established: 1}, client.Stats().Connections)
+				require.Equal(t, mqtt.ConnectionStats{Up: 1, Connections: 1}, client.Stats().ConnectionStats)
 				srv.Refuse()
 				test.end(t, client, conn)
 				synctest.Wait()
-				got := client.Stats().Connections
+				got := client.Stats()
 				require.Equal(t, test.want, got.Ended)
-				require.Equal(t, []uint64{0, 1, 1}, []uint64{uint64(got.Up), got.Established, got.Lost})
+				require.Equal(t, []uint64{0, 1, 1}, []uint64{uint64(got.Up), got.Connections, got.Lost})
 			})
 		})
 	}
@@ -212,7 +212,7 @@ func TestAWriteThatTheNetworkDoesNotTakeCountsAsNetwork(t *testing.T) {
 		_, err := client.PublishAsync(t.Context(), &mqtt.Message{Topic: "t", Payload: make([]byte, 1<<16)})
 		require.NoError(t, err)
 		time.Sleep(time.Minute)
-		require.Equal(t, mqtt.EndedConnections{Network: 1}, client.Stats().Connections.Ended)
+		require.Equal(t, mqtt.EndedConnections{Network: 1}, client.Stats().Ended)
 	})
 }
 
@@ -222,10 +222,10 @@ func TestLostSessionsAreCounted(t *testing.T) {
 		client, conn := Open(t, srv, Quiet(srv))
 		conn.Close()
 		conn = srv.Connected(Resumed())
-		require.Zero(t, client.Stats().Connections.SessionsLost)
+		require.Zero(t, client.Stats().SessionsLost)
 		conn.Close()
 		srv.Connected(&wire.Connack{})
 		synctest.Wait()
-		require.Equal(t, uint64(1), client.Stats().Connections.SessionsLost)
+		require.Equal(t, uint64(1), client.Stats().SessionsLost)
 	})
 }

@@ -80,6 +80,6 @@ func TestWhatWaitsBehindALongLineExpiresAndIsBounded(t *testing.T) {
 		PublishAsync(t, client, "has its place", 0)
 		wantExpiredAfter(t, 20*time.Second, aged)
 		wantExpiredAfter(t, 30*time.Second, notStored)
-		require.Equal(t, 1100, client.Stats().Publish.Queued)
+		require.Equal(t, 1100, client.Stats().Queued)
 	})
 }

@@ -239,7 +239,7 @@ func TestAStoredMessageExpiresAtItsTimeWhereverItWaits(t *testing.T) {
 		wantExpiredAfter(t, 6*time.Second, late)
 		time.Sleep(time.Second)
 		require.Equal(t, 1500, d.Records(t, "Cm"))
-		require.Equal(t, 1500, client.Stats().Publish.Queued)
+		require.Equal(t, 1500, client.Stats().Queued)
 	})
 }
 

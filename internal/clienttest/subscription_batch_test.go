@@ -387,7 +387,7 @@ func TestRefusedBatch(t *testing.T) {
 		require.NoError(t, batch[1].Ack())
 		b.next <- fmt.Errorf("all: %w", &mqtt.Refusal{ReasonCode: mqtt.NotAuthorized, ReasonString: "why"})
 		conn.Want(&wire.Puback{PacketID: 3, ReasonCode: wire.NotAuthorized, ReasonString: "why"}, Puback(4))
-		require.Equal(t, uint64(3), client.Stats().Receive.Rejected)
+		require.Equal(t, uint64(3), client.Stats().Rejected)
 		require.False(t, b.Over())
 	})
 }
@@ -612,7 +612,7 @@ func TestBatchIsTriedAgainWithoutWhatIsSettled(t *testing.T) {
 		b.want(t, nil, "lossy", "3")
 		conn.Want(pubacks(1, 3)...)
 		conn.Want(&wire.Puback{PacketID: 4, ReasonCode: wire.NotAuthorized})
-		require.Equal(t, uint64(2), client.Stats().Receive.Retried)
+		require.Equal(t, uint64(2), client.Stats().Retried)
 		require.False(t, b.Over())
 	})
 }
@@ -646,7 +646,7 @@ func TestOnlyMessagesThatFailAloneBecomeDeadLetters(t *testing.T) {
 		b.want(t, nil, "3")
 		b.want(t, mqtt.NotAuthorized, "4")
 		conn.Want(Puback(2), &wire.Puback{PacketID: 4, ReasonCode: wire.NotAuthorized})
-		require.Equal(t, uint64(1), client.Stats().Receive.DeadLettered)
+		require.Equal(t, uint64(1), client.Stats().DeadLettered)
 		b.wantNone(t)
 		// A batch of one has failed alone.
 		conn.Send(one(5, 5)...)
@@ -685,7 +685,7 @@ func TestMessageThatIsSettledAloneBecomesNoDeadLetter(t *testing.T) {
 		b.next <- errHandler
 		conn.Want(Puback(2))
 		conn.WantIdle()
-		require.Zero(t, client.Stats().Receive.DeadLettered)
+		require.Zero(t, client.Stats().DeadLettered)
 		require.False(t, b.Over())
 	})
 }

@@ -76,7 +76,7 @@ func TestOwnConnectionHasItsOwnIdentifierAndNoWill(t *testing.T) {
 		require.NotEqual(t, names[0], names[2])
 		require.Equal(t, append([]string{"c1"}, names...), asked)
 		require.Equal(t, "c1", client.ServerInfo().ClientID)
-		require.Equal(t, uint64(4), client.Stats().Connections.Established)
+		require.Equal(t, uint64(4), client.Stats().Connections)
 	})
 }
 
@@ -261,7 +261,7 @@ func TestUnsubscribeEndsTheOwnConnectionWithItsSession(t *testing.T) {
 			conn.WantClosed()
 		}
 		synctest.Wait()
-		require.Equal(t, uint64(3), client.Stats().Connections.Established, "of those that are gone as well")
+		require.Equal(t, uint64(3), client.Stats().Connections, "of those that are gone as well")
 	})
 }
 

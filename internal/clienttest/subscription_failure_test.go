@@ -99,7 +99,7 @@ func TestFailedMessageIsTriedAgain(t *testing.T) {
 			require.LessOrEqual(t, time.Since(began), 2*time.Hour+time.Minute)
 			conn.Want(Puback(1), Pubrec(2))
 			require.False(t, h.Over())
-			require.Equal(t, uint64(2), client.Stats().Receive.Retried)
+			require.Equal(t, uint64(2), client.Stats().Retried)
 		})
 	}
 }
@@ -199,7 +199,7 @@ func TestMessageThatTheFunctionSettlesIsNotTriedAgain(t *testing.T) {
 			conn.Send(Pub(1, 1, "acknowledged"), Pub(2, 1, "refused"))
 			conn.Want(Puback(1), &wire.Puback{PacketID: 2, ReasonCode: wire.NotAuthorized})
 			conn.WantIdleFor(time.Hour)
-			require.Zero(t, client.Stats().Receive.Retried)
+			require.Zero(t, client.Stats().Retried)
 			require.False(t, h.Over())
 		})
 	}
@@ -237,7 +237,7 @@ func TestDeadLetter(t *testing.T) {
 					}
 				}
 				conn.WantIdle()
-				require.Equal(t, uint64(3), client.Stats().Receive.DeadLettered)
+				require.Equal(t, uint64(3), client.Stats().DeadLettered)
 			})
 		}
 	}
@@ -322,7 +322,7 @@ func TestRefusedAfterTheLastAttempt(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		require.Equal(t, []string{"1", "1", "2", "2", "3", "3"}, f.called())
-		require.Equal(t, uint64(2), client.Stats().Receive.Rejected)
+		require.Equal(t, uint64(2), client.Stats().Rejected)
 	})
 }
 
@@ -576,7 +576,7 @@ func TestDeadLettersOfAnOwnConnectionGoByWayOfTheClient(t *testing.T) {
 		own.WantIdle()
 		conn.Send(ack)
 		own.Want(Puback(1))
-		require.Equal(t, uint64(1), client.Stats().Receive.DeadLettered)
+		require.Equal(t, uint64(1), client.Stats().DeadLettered)
 		// Disconnect lets the last dead letter through.
 		own.Send(Pub(2, 1, "2"))
 		q := mqtttest.Take[*wire.Publish](conn)

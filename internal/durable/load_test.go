@@ -89,7 +89,7 @@ func TestWhatWasWrittenIsRead(t *testing.T) {
 	require.Equal(t, 15, queued)
 	require.Equal(t, 4, unfinished(t, c))
 	require.Len(t, j.subscriptions, 3)
-	require.True(t, c.HasSession("c1"))
+	require.True(t, c.HasSessionOf("c1"))
 	var payloads []byte
 	for _, o := range c.Sender.Incomplete(nil) {
 		payloads = append(payloads, o.Publish.Payload...)

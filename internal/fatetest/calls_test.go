@@ -102,7 +102,7 @@ var callStates = map[string]callState{
 	"Drain, waits for a consumer": {reach: func(c *calling) {
 		sub := c.subscribe("t")
 		c.servers[0].Publish(&wire.Publish{Topic: "t", Payload: []byte("x"), QoS: wire.AtLeastOnce})
-		c.await("the message", func() bool { return c.client.Stats().Receive.Messages > 0 })
+		c.await("the message", func() bool { return c.client.Stats().Received > 0 })
 		c.filter = unsubscribes
 		c.begin(sub.Drain)
 		c.awaitPacket(mqtttest.Down, wire.TypeUnsuback)

@@ -125,7 +125,7 @@ type consumerHere struct {
 	*consumer
 }
 
-func (c consumerHere) received() uint64 { return c.consumer.client.Stats().Receive.Messages }
+func (c consumerHere) received() uint64 { return c.consumer.client.Stats().Received }
 func (c consumerHere) subscribe()       { require.NoError(c.T, c.subscribeWith(true)) }
 func (c consumerHere) acknowledge()     { require.NoError(c.T, c.last.Ack()) }
 func (c consumerHere) refuse()          { require.NoError(c.T, c.consumer.refuse()) }

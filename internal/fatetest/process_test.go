@@ -62,7 +62,7 @@ type running struct {
 }
 
 func (r running) connected() bool   { return r.client.State() == mqtt.Connected }
-func (r running) bytesSent() uint64 { return r.client.Stats().Traffic.BytesSent }
+func (r running) bytesSent() uint64 { return r.client.Stats().BytesSent }
 
 // publish returns when the message is accepted, if that is what Async waits for, or
 // when the call waits.
@@ -254,7 +254,7 @@ func (r running) grant(w wish) any {
 		r.publish(w.Message)
 		return ""
 	case "received":
-		return r.client.Stats().Receive.Messages
+		return r.client.Stats().Received
 	}
 	if err := r.consumer.consume(w.Do); err != nil {
 		return err.Error()

@@ -132,7 +132,7 @@ func (h *honest) prompt() (n int) {
 
 // leave ends the resident, and returns how often it lost its connection.
 func (h *honest) leave() uint64 {
-	lost := h.resident.Stats().Connections.Lost
+	lost := h.resident.Stats().Lost
 	h.resident.Close()
 	return lost
 }

@@ -31,12 +31,12 @@ func TestMosquittoAnswersPings(t *testing.T) {
 		all.Wait()
 		publish(t, client, "t", "x", mqtt.AtLeastOnce)
 		s := client.Stats()
-		require.LessOrEqual(t, s.Connections.Ping.Count, uint64(200))
-		require.GreaterOrEqual(t, s.Connections.Ping.Count, uint64(20))
-		require.NotZero(t, s.Connections.Ping.Min)
-		require.Equal(t, uint64(1), s.Publish.RoundTrips.Count)
-		require.Equal(t, s.Connections.Ping.Count+2, s.Traffic.PacketsSent, "CONNECT and PUBLISH")
-		require.Equal(t, s.Connections.Ping.Count+2, s.Traffic.PacketsReceived)
+		require.LessOrEqual(t, s.Ping.Count, uint64(200))
+		require.GreaterOrEqual(t, s.Ping.Count, uint64(20))
+		require.NotZero(t, s.Ping.Min)
+		require.Equal(t, uint64(1), s.RoundTrips.Count)
+		require.Equal(t, s.Ping.Count+2, s.PacketsSent, "CONNECT and PUBLISH")
+		require.Equal(t, s.Ping.Count+2, s.PacketsReceived)
 	})
 }
 

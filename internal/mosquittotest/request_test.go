@@ -60,8 +60,8 @@ func TestMosquittoCarriesManyRequests(t *testing.T) {
 		require.NoError(t, r.Wait())
 		require.Equal(t, fmt.Sprint("orders/new ", 100+i), string(r.Response.Payload))
 	}
-	require.Zero(t, client.Stats().Request.Stray)
-	require.Zero(t, service.Stats().Request.Unanswered)
+	require.Zero(t, client.Stats().StrayResponses)
+	require.Zero(t, service.Stats().Unanswered)
 }
 
 func TestMosquittoCarriesRequestsOnANamedTopic(t *testing.T) {
@@ -102,5 +102,5 @@ func TestMosquittoCarriesTheDeadlineOfARequest(t *testing.T) {
 	got := <-left
 	require.Positive(t, got)
 	require.LessOrEqual(t, got, 31*time.Second)
-	require.Zero(t, client.Stats().Request.Unanswered)
+	require.Zero(t, client.Stats().Unanswered)
 }

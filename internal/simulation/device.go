@@ -119,7 +119,7 @@ func (d *device) connect(s *server) {
 		return
 	}
 	p := &wire.Connect{
-		Version: d.w.schedule.Setup.Version, ClientID: d.name, CleanStart: !d.engine.HasSession(d.name) && (d.disk == nil || d.w.schedule.Setup.Version == wire.V5), KeepAlive: d.w.schedule.Setup.KeepAlive,
+		Version: d.w.schedule.Setup.Version, ClientID: d.name, CleanStart: !d.engine.HasSessionOf(d.name) && (d.disk == nil || d.w.schedule.Setup.Version == wire.V5), KeepAlive: d.w.schedule.Setup.KeepAlive,
 	}
 	if p.Version == wire.V5 {
 		p.SessionExpiryInterval = 1 << 31

@@ -213,7 +213,7 @@ func TestLineThatStopsInThePacketIsNoticed(t *testing.T) {
 				_, err := client.PublishAsync(t.Context(), &mqtt.Message{Topic: "t", Payload: make([]byte, 1<<20), QoS: mqtt.AtLeastOnce})
 				require.NoError(t, err)
 				time.Sleep(time.Minute)
-				require.Zero(t, client.Stats().Connections.Lost)
+				require.Zero(t, client.Stats().Lost)
 				events := client.Watch(t.Context())
 				begun := time.Now()
 				l.stopped.Store(true)

@@ -235,7 +235,7 @@ func (r *runner) count() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.clients {
-		r.lost += c.Stats().Connections.Lost
+		r.lost += c.Stats().Lost
 	}
 	for _, s := range r.subscribers {
 		r.dropped += s.sub.Dropped()

@@ -59,11 +59,19 @@ func (n *network) close() {
 	}
 }
 
+// systemBuffer bounds what the operating system takes of a client whose bytes nobody reads.
+// By itself it may take tens of megabytes, and a half-open network would swallow whole
+// messages.
+const systemBuffer = 256 << 10
+
 func (b *Broker) accept(ln net.Listener) {
 	for {
 		client, err := ln.Accept()
 		if err != nil {
 			return
+		}
+		if socket, ok := client.(*net.TCPConn); ok {
+			_ = socket.SetReadBuffer(systemBuffer)
 		}
 		if err := b.connect(client); err != nil {
 			b.recorder.add(&Event{Note: "connection refused: " + err.Error()})

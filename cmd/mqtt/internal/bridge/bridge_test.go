@@ -213,6 +213,8 @@ func TestMistakesAreNamed(t *testing.T) {
 	}
 	_, err := (&flags{out: []string{"#"}}).settings([]string{"mqtt://a"})
 	require.ErrorContains(t, err, "two servers")
+	_, err = (&flags{out: []string{"#"}}).settings([]string{"mqtt://a", "mqtt://a"})
+	require.ErrorContains(t, err, "the same server")
 }
 
 func TestTopicsGetTheOtherPrefix(t *testing.T) {

@@ -118,6 +118,9 @@ func (f *flags) settings(args []string) (s settings, err error) {
 	case len(args) == 1 || s.Local == "" || s.Remote == "":
 		return s, errors.New("give two servers, LOCAL and REMOTE, or a configuration file that has them")
 	}
+	if s.Local == s.Remote {
+		return s, errors.New("LOCAL and REMOTE are the same server")
+	}
 	if f.id != "" {
 		s.ID = f.id
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 // cloud emulates a managed server in memory. It speaks 5.0, keeps the rules that the
-// service documents, and notes whoever breaks them.
+// service documents, and notes each breach of them.
 type cloud struct {
 	t        *testing.T
 	listener *pipe.Listener

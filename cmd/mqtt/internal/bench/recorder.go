@@ -22,7 +22,7 @@ func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(lowest, hi
 // other.
 type recorder struct {
 	shards []shard
-	total  *hdrhistogram.Histogram // of intervals that have ended; belongs to whoever calls turn
+	total  *hdrhistogram.Histogram // of intervals that have ended; belongs to the caller of turn
 	spare  *hdrhistogram.Histogram // empty
 }
 

@@ -12,7 +12,7 @@ import (
 // ended: it failed, or it did not accept what the server sent.
 var ErrAuthenticator = errors.New("enhanced authentication")
 
-var errAuthTimeout = errors.New("no end of the authentication within the connect timeout")
+var errAuthTimeout = fmt.Errorf("no end of the authentication within the connect timeout: %w", context.DeadlineExceeded)
 
 // Authenticator conducts the client's part of an enhanced authentication (5.0): a
 // challenge and response of one or more rounds, such as SCRAM. Every connection and

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/seed65a45251/mqtt/session"
@@ -70,6 +71,9 @@ func (c *Client) conductReauth(ctx context.Context, x authExchange, steps <-chan
 		}
 		if ending := c.engine.endingCause(); ending != nil && errors.Is(s.err, ErrConnectionLost) {
 			return ending // which is why the connection ended
+		}
+		if isFault(s.err) { // by which the server has ended the connection
+			return fmt.Errorf("%w: %w", ErrConnectionLost, s.err)
 		}
 		if s.err != nil {
 			return s.err

@@ -341,6 +341,30 @@ func TestReauthenticateReturnsTheServersRefusal(t *testing.T) {
 	})
 }
 
+func TestReauthenticateSaysThatAServerBrokeTheRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn, _ := openAuthenticated(t, srv)
+		r := reauthenticate(t, client)
+		conn.Want(auth(wire.Reauthenticate, "2.0"))
+		conn.Send(&wire.Connack{})
+		err := r.Wait()
+		require.ErrorIs(t, err, mqtt.ErrConnectionLost)
+		require.ErrorIs(t, err, wire.ProtocolError)
+		require.False(t, mqtt.NotSent(err))
+	})
+}
+
+func TestReauthenticateEndsWithTheConnectTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn, _ := openAuthenticated(t, srv)
+		r := reauthenticate(t, client)
+		conn.Want(auth(wire.Reauthenticate, "2.0"))
+		require.ErrorIs(t, r.Wait(), context.DeadlineExceeded)
+	})
+}
+
 func TestReauthenticateEndsWithTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)

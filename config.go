@@ -62,9 +62,10 @@ type Config struct {
 	// filters match. A message that matches none waits for HoldUnclaimedFor and
 	// meanwhile holds up the acknowledgements behind it.
 	//
-	// After Disconnect, no message that a consumer has had comes again. After a crash
-	// such messages may come again, even at QoS 2: nothing records what was taken and
-	// not acknowledged. Zero means that the client starts clean and leaves nothing
+	// After Disconnect, no message that a consumer has had comes again, unless the
+	// connection is cut in the very bytes with which it says goodbye. After a crash such
+	// messages may come again, even at QoS 2: nothing records what was taken and not
+	// acknowledged. Zero means that the client starts clean and leaves nothing
 	// behind.
 	Resume bool
 	// SessionExpiry is how long the server keeps the session without a connection
@@ -136,7 +137,7 @@ type Config struct {
 	// means 10 seconds; negative means that nothing is reported.
 	StallAfter time.Duration
 	// MaximumPacketSize is the largest packet accepted, in bytes. A larger one ends the
-	// connection. Zero means what the protocol allows, 256 MiB. A message with more
+	// connection. Less than 16 is refused. Zero means what the protocol allows, 256 MiB. A message with more
 	// than 16 MiB or 65,536 of user properties is refused with QuotaExceeded and counts
 	// as Stats.Refused; the connection continues.
 	MaximumPacketSize uint32

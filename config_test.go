@@ -39,6 +39,7 @@ func TestBadConfigurationIsRefusedBeforeDialling(t *testing.T) {
 		"write timeout":           {WriteTimeout: -1},
 		"inflight":                {Inflight: -1},
 		"queue messages":          {QueueMessages: -1},
+		"packets of no size":      {MaximumPacketSize: 15},
 		"queue bytes":             {QueueBytes: -1},
 		"when full":               {WhenFull: mqtt.WhenFull{Acknowledged: 5}},
 		"queue age":               {QueueAge: -1},

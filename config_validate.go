@@ -88,6 +88,9 @@ func (c *Config) validateProtocol() error {
 	if c.MaximumQoS != nil && *c.MaximumQoS > ExactlyOnce {
 		return invalid("Config.MaximumQoS", "%d is not 0, 1 or 2", *c.MaximumQoS)
 	}
+	if n := c.MaximumPacketSize; n > 0 && n < leastPacketSize {
+		return invalid("Config.MaximumPacketSize", "%d bytes, less than %d, which the answers of a server take", n, leastPacketSize)
+	}
 	if c.FiltersPerSubscribe < 0 {
 		return invalid("Config.FiltersPerSubscribe", "%d is negative", c.FiltersPerSubscribe)
 	}
@@ -312,6 +315,9 @@ func (c *Config) validateDurations() error {
 	}
 	return nil
 }
+
+// leastPacketSize is enough for CONNACK, and for SUBACK of a few filters.
+const leastPacketSize = 16
 
 const (
 	longestKeepAlive     = math.MaxUint16 * time.Second

@@ -31,6 +31,7 @@ type conn struct {
 	place    place
 	fallback error       // why it is not a connection of 5.0, with Auto
 	outbox   outbox      // guarded by engine.mu
+	reading  reading     // who reads
 	ping     ping        // guarded by engine.mu
 	timer    *time.Timer // of keepAlive; nil: that has not begun; guarded by engine.mu
 
@@ -60,17 +61,30 @@ type connOptions struct {
 	retire func(*conn)
 }
 
-// recipient takes what the reader of a connection has got for consumers. All but
-// waiting is called by the reader.
+// recipient takes what the reader of a connection has got for consumers. All is called by
+// the reader, apart from waiting, which anybody may call, and from what says otherwise.
 type recipient interface {
-	// begin comes first. hinted says that wakeConsumers is called whenever the reader is
-	// about to wait for the network.
+	// begin comes first. hinted says that rest is called whenever the reader is about to
+	// wait for the network.
 	begin(r *wire.Reader, hinted bool)
 	// deliver hands over the messages of one read. It may wait for a consumer until ctx
 	// ends.
 	deliver(ctx context.Context, received []session.Received)
+	// take hands over the messages of one read to the consumer that has read them, if all
+	// are its own and there is space for them. If not, take does nothing and returns false.
+	// That consumer calls it.
+	take(received []session.Received) bool
+	// catchUp lets consumers catch up with what was delivered: it passes the source, which
+	// may be nil, to the one that waits, or wakes them if much is waiting. It reports
+	// whether it has passed the source. Until retake only the consumer calls take, and
+	// nobody the other methods.
+	catchUp(source) bool
+	// retake ends what catchUp has begun. The reader calls it, or the consumer.
+	retake()
 	// tellRefused gets the messages that had to be refused.
 	tellRefused([]session.Refused)
+	// rest is called when the reader is at rest, or at its end.
+	rest()
 	// wakeConsumers wakes those to whom messages were handed over.
 	wakeConsumers()
 	// waiting reports whether deliver waits, so that nothing the server sends is noticed.
@@ -91,8 +105,9 @@ func newConn(o connOptions, nc *transport.Conn, h hello) *conn {
 		start: time.Now(), age: drawAge(o.maxAge)}
 	k.reader = wire.NewReader((*arrivals)(k), h.version, o.maxPacketSize)
 	k.log = newPacketLog(o.logger, h.version)
-	hinted := nc.Poll(o.receiver.wakeConsumers)
+	hinted := nc.Poll(o.receiver.rest)
 	k.outbox = outbox{wake: make(chan struct{}, 1), writerOnly: !nc.Direct() || k.log != nil || o.engine.keeper != nil}
+	k.reading = reading{conn: k, back: make(chan struct{}, 1), fixed: !nc.Direct() || k.log != nil}
 	o.receiver.begin(k.reader, hinted)
 	return k
 }

@@ -3,11 +3,9 @@ package mqtt
 import (
 	"context"
 	"errors"
-	"io"
-	"runtime"
-	"syscall"
 	"time"
 
+	"github.com/seed65a45251/mqtt/internal/transport"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -86,21 +84,10 @@ func (k *conn) endedBy(err error) error {
 	if _, fault := errors.AsType[*wire.Error](err); fault {
 		return err // what kind of packet it is about, the engine looks at
 	}
-	if errors.Is(err, errOnDemand) || errors.Is(err, ErrClosed) || !closedByPeer(err) || len(k.reader.Buffered()) > 0 || k.nc.GoesAway() {
+	if errors.Is(err, errOnDemand) || errors.Is(err, ErrClosed) || !transport.ClosedByPeer(err) || len(k.reader.Buffered()) > 0 || k.nc.GoesAway() {
 		return nil
 	}
 	return err
-}
-
-// closedByPeer says whether err is how the end of a connection looks that the peer closed or
-// reset.
-func closedByPeer(err error) bool {
-	if code, ok := errors.AsType[syscall.Errno](err); ok {
-		const aborted, reset = 10053, 10054 // of Windows, which has other names for them
-		return code == syscall.ECONNRESET || code == syscall.EPIPE ||
-			runtime.GOOS == "windows" && (code == aborted || code == reset)
-	}
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
 }
 
 // unanswered reports whether the server may yet finish the CONNECT of k, which we gave up

@@ -84,8 +84,10 @@ func (k *conn) handshake(ctx context.Context, h hello, p *wire.Connect) (err err
 func (k *conn) tellFault(err error) {
 	fault, _ := errors.AsType[*wire.Error](err)
 	words, failed := (&wire.Disconnect{ReasonCode: fault.Reason}).Append(nil, V5)
-	if failed != nil {
-		return // a code that a client cannot give
+	most := 0
+	k.engine.do(func(engine *session.Client) { most = int(engine.Limits().MaximumPacketSize) })
+	if failed != nil || most > 0 && len(words) > most {
+		return // a code that a client cannot give, or a server that takes nothing [MQTT-3.2.2-15]
 	}
 	k.nc.SetWriteDeadline(time.Now().Add(leaveTimeout))
 	if k.writeHandshake(words) != nil {

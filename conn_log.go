@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/seed65a45251/mqtt/internal/brief"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -25,6 +26,9 @@ type packetLog struct {
 	noted          []noted
 	streaming      int // bytes of a payload that are still to be written
 }
+
+// loggedCodes is how many reason codes of a SUBACK or UNSUBACK are logged.
+const loggedCodes = 100
 
 // newPacketLog returns nil if logger does not want packets.
 func newPacketLog(logger *slog.Logger, v Version) *packetLog {
@@ -130,21 +134,21 @@ func describe(p wire.Packet) []slog.Attr {
 	case *wire.Subscribe:
 		return []slog.Attr{id(p.PacketID), slog.Any("filters", p.Filters)}
 	case *wire.Suback:
-		return []slog.Attr{id(p.PacketID), slog.Any("reasons", p.ReasonCodes)}
+		return []slog.Attr{id(p.PacketID), slog.Any("reasons", p.ReasonCodes[:min(len(p.ReasonCodes), loggedCodes)])}
 	case *wire.Unsubscribe:
 		return []slog.Attr{id(p.PacketID), slog.Any("filters", p.Filters)}
 	case *wire.Unsuback:
-		return []slog.Attr{id(p.PacketID), slog.Any("reasons", p.ReasonCodes)}
+		return []slog.Attr{id(p.PacketID), slog.Any("reasons", p.ReasonCodes[:min(len(p.ReasonCodes), loggedCodes)])}
 	case *wire.Disconnect:
 		return []slog.Attr{reason(p.ReasonCode)}
 	case *wire.Auth:
-		return []slog.Attr{reason(p.ReasonCode), slog.String("method", p.AuthenticationMethod)}
+		return []slog.Attr{reason(p.ReasonCode), slog.String("method", brief.Text(p.AuthenticationMethod))}
 	}
 	return nil
 }
 
 func describePublish(p *wire.Publish, payload int) []slog.Attr {
-	attrs := []slog.Attr{slog.String("topic", p.Topic), slog.Int("qos", int(p.QoS)), slog.Int("payload", payload)}
+	attrs := []slog.Attr{slog.String("topic", brief.Text(p.Topic)), slog.Int("qos", int(p.QoS)), slog.Int("payload", payload)}
 	if p.QoS > AtMostOnce {
 		attrs = append(attrs, slog.Int("packet_id", int(p.PacketID)), slog.Bool("dup", p.Duplicate))
 	}

@@ -26,6 +26,7 @@ type outbox struct {
 
 	held     bool          // the right has a holder
 	asleep   bool          // the writer waits for wake
+	gather   gathering     // likewise, for a moment
 	alone    uint8         // messages in a row that were the only one in flight
 	buffer   []byte        // what the holder writes
 	rest     []byte        // of it, what a direct write leaves to the writer
@@ -55,10 +56,11 @@ func (o *outbox) wakeWriter() {
 }
 
 // needsWakeLocked reports whether the caller has to wake the writer for what was added,
-// by wakeWriter after unlocking. That is so if the writer sleeps and the right has no
-// holder. It answers true once: the writer then counts as awake.
-func (o *outbox) needsWakeLocked() bool {
-	if !o.asleep || o.held {
+// by wakeWriter after unlocking. That is so if the writer sleeps, and does not gather what
+// was added, and the right has no holder. It answers true once: the writer then counts as
+// awake.
+func (o *outbox) needsWakeLocked(engine *session.Client) bool {
+	if !o.asleep || o.held || o.gather.holdsLocked(engine) {
 		return false
 	}
 	o.asleep = false
@@ -100,7 +102,7 @@ func (o *outbox) releaseLocked() { o.held = false }
 // goroutine has the right and will write what is there; the writer then counts as
 // asleep.
 func (o *outbox) resumeLocked() (rest []byte, free bool) {
-	o.asleep = false
+	o.asleep, o.gather.on = false, false
 	switch {
 	case o.rest != nil:
 		rest, o.rest = o.rest, nil
@@ -115,10 +117,18 @@ func (o *outbox) resumeLocked() (rest []byte, free bool) {
 // sleepLocked notes that the writer has found nothing and waits for wake.
 func (o *outbox) sleepLocked() { o.asleep = true }
 
+// gatherLocked reports whether the writer, which has just written, is to wait for wake for up
+// to gatherTime before it takes what is there.
+func (o *outbox) gatherLocked(engine *session.Client) bool {
+	o.asleep = o.gather.beginLocked(engine)
+	return o.asleep
+}
+
 // takeLocked takes what waits to be written, up to the payload of lent, and with it the
 // right to write.
 func (o *outbox) takeLocked(engine *session.Client, lent *session.Outgoing, now time.Time) []byte {
 	o.held = true
+	o.gather.takenLocked(engine) // before that lets go what waits, which is no stream
 	o.buffer = engine.TakeBefore(lent, o.spare, now)
 	o.spare = nil
 	o.taken++
@@ -133,6 +143,7 @@ func (o *outbox) leaveRestLocked(rest []byte) { o.rest = rest }
 func (o *outbox) wroteLocked() {
 	o.held = false
 	o.written++
+	o.gather.last = len(o.buffer)
 	if b := o.buffer; cap(b) <= maxSpare {
 		o.spare = b[:0]
 	}
@@ -158,8 +169,12 @@ func (o *outbox) endProgressLocked() {
 	}
 }
 
-// addedLossyLocked notes that the buffer to be taken next has a QoS 0 message.
-func (o *outbox) addedLossyLocked() { o.lossy = o.taken + 1 }
+// addedLossyLocked notes that publishNow has added a QoS 0 message to the buffer to be taken
+// next.
+func (o *outbox) addedLossyLocked() {
+	o.lossy = o.taken + 1
+	o.gather.stream++
+}
 
 // tookLossyLocked notes that the last buffer had a QoS 0 message. more says that it
 // may also be in the next one: not all of it was written from where it was.

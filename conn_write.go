@@ -13,8 +13,9 @@ import (
 // under way: the busier the connection, the fewer the writes.
 func (k *conn) writeLoop(ctx context.Context) error {
 	wrote := false
+	var timer gatherTimer
 	for {
-		b, position, leaving := k.exchange(wrote)
+		b, position, gathers, leaving := k.exchange(wrote)
 		if leaving != nil {
 			return k.awaitServerClose(ctx, leaving)
 		}
@@ -27,20 +28,30 @@ func (k *conn) writeLoop(ctx context.Context) error {
 			}
 			continue
 		}
-		<-k.outbox.wake // the end of ctx wakes us, too
+		var over <-chan time.Time
+		if gathers {
+			over = timer.start()
+		}
+		select {
+		case <-k.outbox.wake: // the end of ctx wakes us, too
+		case <-over:
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		// Let publishers that are ready to run add their packets first.
-		runtime.Gosched()
+		if !gathers {
+			// Let publishers that are ready to run add their packets first.
+			runtime.Gosched()
+		}
 	}
 }
 
 // exchange ends the writer's last write, if there was one, and returns what there
 // is to write now. If there is nothing, it returns nil and the writer counts as
-// asleep, or why the connection is to be left. What is up to position has to be in the
+// asleep, or why the connection is to be left. With gathers the writer is asleep for
+// gatherTime at most, because more comes. What is up to position has to be in the
 // Store before b is written.
-func (k *conn) exchange(wrote bool) (b []byte, position uint64, leaving error) {
+func (k *conn) exchange(wrote bool) (b []byte, position uint64, gathers bool, leaving error) {
 	now := time.Now()
 	k.engine.mu.Lock()
 	if wrote {
@@ -50,6 +61,8 @@ func (k *conn) exchange(wrote bool) (b []byte, position uint64, leaving error) {
 	if free {
 		k.acks.handLocked(k.engine.Client)
 		switch {
+		case wrote && k.engine.Pending() > 0 && k.outbox.gatherLocked(k.engine.Client):
+			gathers = true
 		case k.engine.Pending() > 0:
 			b = k.outbox.takeLocked(k.engine.Client, nil, now)
 		case k.leaving != nil:
@@ -63,7 +76,7 @@ func (k *conn) exchange(wrote bool) (b []byte, position uint64, leaving error) {
 	if free && k.log != nil {
 		k.log.wrote(b)
 	}
-	return b, position, leaving
+	return b, position, gathers, leaving
 }
 
 // trimLocked gives back large buffers if nothing was written since it was last

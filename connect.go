@@ -37,6 +37,7 @@ type connector struct {
 	backoff   *reconnect.Backoff
 	assigned  string // the client identifier that a server has given us
 	accepted  bool   // a server has accepted this client
+	warned    bool   // that certificates are not verified
 	// tolerated is the receive maximum that is enforced. Zero means the one announced.
 	tolerated int
 }
@@ -50,6 +51,8 @@ type connecting interface {
 	setState(Event)
 	// attemptFailed tells of an attempt that has failed.
 	attemptFailed(failedAttempt)
+	// unverified tells that nobody has checked the certificate of the server at url.
+	unverified(url string)
 	// endingCause returns why no connection is wanted any more; nil: one is.
 	endingCause() error
 	// atOnce returns a channel that has a token when the back-off is to be skipped.
@@ -88,7 +91,12 @@ func (c *connector) first(ctx context.Context, retry bool) (*conn, error) {
 		if err == nil {
 			return k, nil
 		}
-		if !retry || ctx.Err() != nil || c.permanent(ctx, err) {
+		switch {
+		case !retry:
+			return nil, err
+		case ctx.Err() != nil:
+			return nil, because(ctx, err) // it may have failed just before
+		case c.permanent(ctx, err):
 			return nil, err
 		}
 		if err := c.pause(ctx, number, err); err != nil {
@@ -176,7 +184,7 @@ func (c *connector) pause(ctx context.Context, number int, cause error) error {
 		c.backoff.Reset()
 		return nil
 	case <-ctx.Done():
-		return errors.Join(context.Cause(ctx), cause)
+		return because(ctx, cause)
 	}
 }
 

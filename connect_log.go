@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"time"
+
+	"github.com/seed65a45251/mqtt/internal/brief"
 )
 
 // The log has a line when a connection begins and one when it ends, which name the same
@@ -26,9 +28,15 @@ func (c *Client) logEnded(k *conn, err error) {
 	c.cfg.Logger.LogAttrs(context.Background(), slog.LevelInfo, "mqtt connection ended", attrs...)
 }
 
+// unverified says that the client talks to whoever has answered, which it does once.
+func (c *Client) unverified(url string) {
+	c.logger.Warn("mqtt certificate of the server is not verified: anybody could have answered; "+
+		"InsecureSkipVerify of Config.TLS is set, and no VerifyConnection", "server", url)
+}
+
 // names are the attributes of k that both lines have.
 func (k *conn) names() []slog.Attr {
-	return []slog.Attr{slog.String("client_id", k.clientID), slog.String("server", k.place.url), slog.String("address", k.place.address)}
+	return []slog.Attr{slog.String("client_id", brief.Text(k.clientID)), slog.String("server", k.place.url), slog.String("address", k.place.address)}
 }
 
 func nameOfSession(e Event) string {

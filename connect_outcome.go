@@ -56,7 +56,7 @@ func (e *EndedConnections) count(err error) {
 		e.KeepAlive++
 	case isFault(err):
 		e.Protocol++
-	case closedByPeer(err):
+	case transport.ClosedByPeer(err):
 		e.HungUp++
 	default:
 		e.Network++

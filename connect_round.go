@@ -165,18 +165,24 @@ func (c *connector) tryAddresses(ctx context.Context, p *plan, e transport.Endpo
 
 // tryVersion connects once more to addr with another version, because err ended
 // the connection with the first. A server that refuses that too has said more about
-// the first than about the second, unless it names a reason.
+// the first than about the second, unless it names a reason. A server that has refused
+// the first and fails at the second may be in trouble that passes, so its refusal does
+// not stand for both.
 func (c *connector) tryVersion(ctx context.Context, p *plan, e transport.Endpoint, addr string, other versionChoice, err error) (*conn, error) {
 	nc, otherErr := c.dialer.Dial(ctx, e, addr)
-	if otherErr != nil {
-		return nil, err
-	}
-	k, otherErr := c.handshake(ctx, nc, p, e, addr, other)
 	if otherErr == nil {
-		return k, nil
+		var k *conn
+		if k, otherErr = c.handshake(ctx, nc, p, e, addr, other); otherErr == nil {
+			return k, nil
+		}
 	}
-	if saidSomething(otherErr) && !refusesVersion(otherErr) {
+	switch {
+	case refusesVersion(otherErr):
+		return nil, err
+	case saidSomething(otherErr):
 		return nil, otherErr
+	case refusesVersion(err):
+		return nil, fmt.Errorf("with MQTT %v, because the server refuses the other version: %w", other.version, otherErr)
 	}
 	return nil, err
 }
@@ -193,6 +199,10 @@ func (c *connector) handshake(ctx context.Context, nc *transport.Conn, p *plan, 
 	up := transport.Upgrade{Server: p.server.Server, TLS: p.tls, Header: p.header, Subprotocols: subprotocols(v.version)}
 	if err := nc.Upgrade(ctx, e.Host, up); err != nil {
 		return nil, &transportError{because(ctx, err)}
+	}
+	if !c.warned && !c.cfg.own && nc.TLS() != nil && transport.Unverified(p.tls) {
+		c.warned = true
+		c.client.unverified(p.server.String())
 	}
 	h := hello{
 		connectFields: p.connectFields, version: v.version, fallback: v.because, authenticator: p.authenticator,

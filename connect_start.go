@@ -94,6 +94,17 @@ func (c *Client) awaitConnection(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
+// contextEnded returns why ctx has ended. While there is no connection, the text says why
+// that is so: it is probably what the caller has waited for.
+func (c *Client) contextEnded(ctx context.Context) error {
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	if failed := c.status.failed; c.conn == nil && failed != nil {
+		return fmt.Errorf("%w (no connection: %v)", context.Cause(ctx), inner{failed})
+	}
+	return context.Cause(ctx)
+}
+
 // awaitVersion waits for the first connection, which decides about the version.
 func (c *Client) awaitVersion(ctx context.Context) error {
 	c.engine.mu.Lock()

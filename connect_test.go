@@ -247,6 +247,40 @@ func TestRetryFirstEndsWithItsContextAndTellsTheLastFailure(t *testing.T) {
 	})
 }
 
+// An attempt may fail by itself just before the context ends.
+func TestRetryFirstTellsOfTheEndOfItsContextWhateverFailsInThatMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		ctx, cancel := context.WithCancel(t.Context())
+		cfg := Quiet(srv)
+		cfg.RetryFirst = true
+		cfg.Logger = slog.New(endingHandler{slog.DiscardHandler, cancel})
+		call := Begin(func() error {
+			_, err := mqtt.Connect(ctx, "mqtt://server", cfg)
+			return err
+		})
+		srv.Accept().Close()
+		err := call.Wait()
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorContains(t, err, "connect to server:1883")
+	})
+}
+
+// endingHandler ends a context when a warning is logged.
+type endingHandler struct {
+	slog.Handler
+	end func()
+}
+
+func (h endingHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+func (h endingHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+
+func (h endingHandler) Handle(context.Context, slog.Record) error {
+	h.end()
+	return nil
+}
+
 func TestRetryFirstReturnsAPermanentRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)

@@ -185,7 +185,7 @@ func (c *Client) leave(p *wire.Disconnect, err error) (received int) {
 func (c *Client) unfinishedLocked(p *wire.Disconnect) int {
 	// Only responses are handed over that come after what is too late, and nobody is left to
 	// get them twice.
-	held, waiting := c.engine.Receiver.Unacknowledged(c.inbox.late)
+	held, waiting := c.engine.Receiver.Unacknowledged()
 	if !c.keepsSessionLocked(p) {
 		return held
 	}

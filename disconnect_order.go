@@ -95,7 +95,7 @@ func (e *ending) result(ctx context.Context, received int) error {
 	}
 	err := error(&e.left)
 	if errors.Is(e.err, ErrConnectionLost) { // QoS 0 messages were lost before
-		err = errors.Join(err, e.err)
+		err = errors.Join(err, inner{e.err})
 	}
 	return &requestError{"disconnect", "", true, err}
 }

@@ -98,13 +98,9 @@ func (e *engine) endingCause() error {
 	return e.ending
 }
 
-// The owners of what is in the engine. All but completedLocked is called without
-// the lock.
+// The owners of what is in the engine, besides the Delivery of a message. They are called
+// without the lock.
 type (
-	outgoingOwner interface {
-		completedLocked() // the engine is done with the message
-		finish()
-	}
 	requestOwner  interface{ answer(*session.Request) }
 	interestOwner interface{ answered(session.InterestAnswer) }
 	leaveOwner    interface{ conclude(*session.Leave) }
@@ -134,7 +130,7 @@ func (e *engine) collectLocked(n *notices) {
 	n.interests = e.Subscriptions.Answers(n.interests)
 	n.left = e.Subscriptions.Left(n.left)
 	for _, o := range n.completed {
-		o.Owner.(outgoingOwner).completedLocked()
+		o.Owner.(*Delivery).completedLocked()
 		e.published.count(o, e.ended != nil)
 		if e.outbox != nil && o.Publish.QoS == AtMostOnce && o.Sent() {
 			e.outbox.tookLossyLocked(e.Pending() > 0)
@@ -158,7 +154,7 @@ func (e *engine) collectLocked(n *notices) {
 	if e.keeper != nil && e.keeper.wakeLocked() {
 		n.keeper = e.keeper
 	}
-	if o := e.outbox; o != nil && e.Pending() > 0 && o.needsWakeLocked() {
+	if o := e.outbox; o != nil && e.Pending() > 0 && o.needsWakeLocked(e.Client) {
 		n.writer = o
 	}
 }
@@ -187,7 +183,7 @@ func (n *notices) sendOutgoing() {
 	}
 	for i, o := range n.completed {
 		n.completed[i] = nil
-		o.Owner.(outgoingOwner).finish()
+		o.Owner.(*Delivery).finish()
 	}
 	n.completed = n.completed[:0]
 	for _, w := range n.admitted {

@@ -63,7 +63,7 @@ type Hook struct {
 // fields are valid until done is called, and must not be changed.
 type PublishInfo struct {
 	Operation Operation
-	// Message is the program's own message, or one with the same content.
+	// Message has the content of the program's message.
 	Message *Message
 	// Server is what the last connection has agreed on. Before the first, it has the
 	// ClientID of Config only.
@@ -141,13 +141,15 @@ type published struct {
 	told  atomic.Bool
 	done  []func(Ack, error)
 	first [1]func(Ack, error) // space for done: it is almost always one
+	own   Message             // a copy, so that the program's own can stay on its stack
 	ack   Ack
 	err   error
 }
 
 // beginPublish calls the hooks for m.
 func (h *hooks) beginPublish(ctx context.Context, o Operation, m *Message) (context.Context, *published) {
-	p := &published{PublishInfo: PublishInfo{Operation: o, Message: m, Server: h.server.Load()}}
+	p := &published{PublishInfo: PublishInfo{Operation: o, Server: h.server.Load()}, own: *m}
+	p.Message = &p.own
 	p.done = p.first[:0]
 	for _, hook := range h.publish {
 		var done func(Ack, error)

@@ -60,6 +60,11 @@ func (s *Subscription) filterOf(topic string) string {
 	if len(s.options.Filters) == 1 {
 		return s.name()
 	}
+	if s.index != nil {
+		if filter, found := s.inbox.router.filterOf(s, topic); found {
+			return filter
+		}
+	}
 	prefixes := s.inbox.router.prefixes
 	for _, f := range s.options.Filters {
 		for _, topics := range prefixes.topics(f.Filter) {

@@ -125,11 +125,22 @@ func (m *Message) content() *Message {
 	}
 }
 
+// hasProperties says whether the packet for m has properties.
+func (m *Message) hasProperties() bool {
+	return m.PayloadFormatUTF8 || m.MessageExpiryInterval != nil || m.ContentType != "" ||
+		m.ResponseTopic != "" || m.CorrelationData != nil || len(m.UserProperties) > 0
+}
+
 // publish returns the packet for m. Its payload and properties are m's.
-func (m *Message) publish() wire.Publish {
-	p := wire.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain}
-	if m.PayloadFormatUTF8 || m.MessageExpiryInterval != nil || m.ContentType != "" ||
-		m.ResponseTopic != "" || m.CorrelationData != nil || len(m.UserProperties) > 0 {
+func (m *Message) publish() (p wire.Publish) {
+	m.setPacket(&p)
+	return p
+}
+
+// setPacket is publish for the hot path: it makes no copy of the packet. p has to be zero.
+func (m *Message) setPacket(p *wire.Publish) {
+	p.Topic, p.Payload, p.QoS, p.Retain = m.Topic, m.Payload, m.QoS, m.Retain
+	if m.hasProperties() {
 		p.Properties = &wire.PublishProperties{
 			PayloadFormatUTF8: m.PayloadFormatUTF8,
 			ContentType:       m.ContentType,
@@ -141,7 +152,6 @@ func (m *Message) publish() wire.Publish {
 			p.Properties.MessageExpiryInterval = new(seconds(*m.MessageExpiryInterval))
 		}
 	}
-	return p
 }
 
 // seconds rounds up: a message must not expire earlier than asked for.
@@ -151,7 +161,7 @@ func seconds(d time.Duration) uint32 {
 
 // validate refuses what no server could accept.
 func (m *Message) validate() error {
-	if err := validatePublish(m.Topic, m.Payload, m.QoS); err != nil {
+	if err := validatePublish(m.Topic, m.Payload, m.QoS); err != nil || !m.hasProperties() {
 		return err
 	}
 	if d := m.MessageExpiryInterval; d != nil {

@@ -32,7 +32,10 @@ func (c *Client) Publish(ctx context.Context, topic string, payload []byte, qos 
 	if err := validatePublish(topic, payload, qos); err != nil {
 		return &requestError{"publish", topic, false, err}
 	}
-	p := wire.Publish{Topic: topic, Payload: payload, QoS: qos}
+	// Set one by one: what is written in small pieces and then copied as a whole waits for
+	// all of it to reach the cache.
+	var p wire.Publish
+	p.Topic, p.Payload, p.QoS = topic, payload, qos
 	return c.publish(ctx, &p, terms{})
 }
 
@@ -83,7 +86,7 @@ func (c *Client) publishAsync(ctx context.Context, m *Message, added []UserPrope
 		d.tell(c.undelivered.of(d, c.keeper.unlessStored(m)))
 	}
 	if c.keeper.stores(m) && c.keeper.interval == 0 {
-		d.recorded = make(chan struct{})
+		d.extras().recorded = make(chan struct{})
 	}
 	err := c.submit(ctx, d, false)
 	if err != nil && d.completed { // it was accepted and dropped; without err the engine has d
@@ -93,7 +96,7 @@ func (c *Client) publishAsync(ctx context.Context, m *Message, added []UserPrope
 	if err != nil {
 		return nil, &requestError{"publish", p.Topic, false, err}
 	}
-	if d.recorded != nil {
+	if d.extra != nil && d.extra.recorded != nil {
 		if err := c.awaitRecorded(ctx, d); err != nil {
 			return nil, err
 		}
@@ -113,7 +116,7 @@ func packetOf(m *Message, p *wire.Publish, t *terms) error {
 		t.expires = time.Now().Add(*m.MessageExpiryInterval)
 	}
 	t.notQueued, t.notStored = m.NotQueued, m.NotStored
-	*p = m.publish()
+	m.setPacket(p)
 	return nil
 }
 
@@ -135,15 +138,15 @@ func (c *Client) publish(ctx context.Context, p *wire.Publish, t terms) error {
 		return &requestError{"publish", p.Topic, false, err}
 	}
 	if ended := ctx.Done(); ended == nil {
-		<-d.wake
+		<-d.extra.wake
 	} else {
 		select {
-		case <-d.wake:
+		case <-d.extra.wake:
 		case <-ended:
-			if left, err := c.abandon(d, context.Cause(ctx)); left {
+			if left, err := c.abandon(d, c.contextEnded(ctx)); left {
 				return err
 			}
-			<-d.wake // it was completed in this very moment
+			<-d.extra.wake // it was completed in this very moment
 		}
 	}
 	ack, err := d.result()
@@ -202,7 +205,7 @@ func (c *Client) submit(ctx context.Context, d *Delivery, wait bool) error {
 		}
 		c.engine.queue.waiters.Wait(w)
 		c.engine.mu.Unlock()
-		if err := c.awaitCapacity(ctx, w, d.out.Expires); err != nil {
+		if err := c.awaitCapacity(ctx, w, d.out.Expiry()); err != nil {
 			return err
 		}
 	}
@@ -216,7 +219,7 @@ func (c *Client) dropNewLocked(d *Delivery, err error, wait bool) {
 	switch {
 	case policy == FullFail || wait && policy != FullDropNewest:
 		return
-	case d.told != nil && !c.engine.queue.reports(1, d.out.Publish.Cost()):
+	case d.reports() && !c.engine.queue.reports(1, d.out.Publish.Cost()):
 		return
 	}
 	c.engine.published.dropped()
@@ -277,7 +280,7 @@ func (c *Client) abandon(d *Delivery, cause error) (left bool, err error) {
 
 // withdrawLocked takes d back if it was not sent, and reports whether it did.
 func (c *Client) withdrawLocked(d *Delivery) bool {
-	if d.entry != nil && c.keeper.journal.Withdraw(d.entry) {
+	if d.extra != nil && d.extra.entry != nil && c.keeper.journal.Withdraw(d.extra.entry) {
 		return true
 	}
 	return c.engine.Sender.Withdraw(&d.out)
@@ -286,11 +289,11 @@ func (c *Client) withdrawLocked(d *Delivery) bool {
 // awaitRecorded waits until d is recorded, so that it survives the process.
 func (c *Client) awaitRecorded(ctx context.Context, d *Delivery) error {
 	select {
-	case <-d.recorded:
+	case <-d.extra.recorded:
 		return nil
 	case <-d.Done(): // it is refused, or was completed at once
 		select {
-		case <-d.recorded:
+		case <-d.extra.recorded:
 			return nil
 		default:
 		}
@@ -298,7 +301,7 @@ func (c *Client) awaitRecorded(ctx context.Context, d *Delivery) error {
 		return err
 	case <-ctx.Done():
 	}
-	left, err := c.abandon(d, context.Cause(ctx))
+	left, err := c.abandon(d, c.contextEnded(ctx))
 	if !left {
 		return nil // it was completed in this very moment
 	}

@@ -23,31 +23,47 @@ type Ack struct {
 // in an order that wastes no memory: there is one for each message.
 type Delivery struct {
 	out       session.Outgoing
-	completed bool          // the engine is done with out; guarded by engine.mu
-	notQueued bool          // see Message.NotQueued
-	notStored bool          // see Message.NotStored
-	retried   bool          // see Config.RetryRefused
-	ended     atomic.Uint32 // one of the states below
-	done      atomic.Pointer[chan struct{}]
-	wake      chan struct{}    // of a blocking publish, which reuses its Delivery
-	told      func(Ack, error) // called under engine.mu when it has ended; nil: nobody wants to know
-	entry     *durable.Entry   // until the engine has out; nil: there is no Store; guarded by engine.mu
-	recorded  chan struct{}    // closed when out is recorded; nil: nobody waits
+	completed bool                          // the engine is done with out; guarded by engine.mu
+	notQueued bool                          // see Message.NotQueued
+	notStored bool                          // see Message.NotStored
+	retried   bool                          // see Config.RetryRefused
+	done      atomic.Pointer[chan struct{}] // nil: it is not over, and nobody has called Done
+	extra     *deliveryExtra                // nil: nothing of it is needed
 }
 
-const (
-	deliveryOver   = 1 // out.Result may be read
-	deliveryClosed = 2 // and the channel of Done is closed
-)
+// deliveryExtra is what only few of the many that may wait have. An asynchronous one without
+// a Store has none of it.
+type deliveryExtra struct {
+	wake     chan struct{}    // of a blocking publish, which reuses its Delivery
+	told     func(Ack, error) // called under engine.mu when it has ended; nil: nobody wants to know
+	entry    *durable.Entry   // until the engine has out; nil: there is no Store; guarded by engine.mu
+	recorded chan struct{}    // closed when out is recorded; nil: nobody waits
+}
+
+// extras returns what only few have, for the caller to set.
+func (d *Delivery) extras() *deliveryExtra {
+	if d.extra == nil {
+		d.extra = new(deliveryExtra)
+	}
+	return d.extra
+}
+
+// reports says whether somebody wants to know how it ends.
+func (d *Delivery) reports() bool { return d.extra != nil && d.extra.told != nil }
+
+// over is the channel of a Delivery that was over before anybody called Done.
+var over = func() *chan struct{} {
+	ch := make(chan struct{})
+	close(ch)
+	return &ch
+}()
 
 // Done returns a channel that is closed when the message has failed or the server has
 // acknowledged it. With AtMostOnce it is closed when the message is in the write
 // buffer.
 func (d *Delivery) Done() <-chan struct{} {
 	if d.done.Load() == nil {
-		ch := make(chan struct{})
-		d.done.CompareAndSwap(nil, &ch)
-		d.closeDone()
+		d.done.CompareAndSwap(nil, new(make(chan struct{})))
 	}
 	return *d.done.Load()
 }
@@ -66,45 +82,34 @@ func (d *Delivery) Wait(ctx context.Context) (Ack, error) {
 // completedLocked notes that the engine is done with out.
 func (d *Delivery) completedLocked() {
 	d.completed = true
-	if told := d.told; told != nil {
-		d.told = nil
+	if d.reports() {
+		told := d.extra.told
+		d.extra.told = nil
 		told(d.result())
 	}
 }
 
 // tell adds f to those who want to know how it ends. The engine must not have it yet.
 func (d *Delivery) tell(f func(Ack, error)) {
-	if before := d.told; before != nil {
-		d.told = func(ack Ack, err error) {
+	extra := d.extras()
+	if before := extra.told; before != nil {
+		extra.told = func(ack Ack, err error) {
 			before(ack, err)
 			f(ack, err)
 		}
 		return
 	}
-	d.told = f
-}
-
-// wasRecordedLocked says that the message is in the Store, if it is to be.
-func (d *Delivery) wasRecordedLocked() {
-	if d.recorded != nil {
-		close(d.recorded)
-	}
+	extra.told = f
 }
 
 // finish says that out.Result is there.
 func (d *Delivery) finish() {
-	if d.wake != nil {
-		d.wake <- struct{}{} // has capacity for it
+	if d.extra != nil && d.extra.wake != nil {
+		d.extra.wake <- struct{}{} // has capacity for it
 		return
 	}
-	d.ended.CompareAndSwap(0, deliveryOver)
-	d.closeDone()
-}
-
-// closeDone closes the channel of Done if there is one and the message is over.
-func (d *Delivery) closeDone() {
-	if ch := d.done.Load(); ch != nil && d.ended.CompareAndSwap(deliveryOver, deliveryClosed) {
-		close(*ch)
+	if !d.done.CompareAndSwap(nil, over) {
+		close(*d.done.Load())
 	}
 }
 
@@ -127,11 +132,11 @@ func (p *deliveries) get() *Delivery {
 		d.completed = false
 		return d
 	}
-	return &Delivery{wake: make(chan struct{}, 1)}
+	return &Delivery{extra: &deliveryExtra{wake: make(chan struct{}, 1)}}
 }
 
 func (p *deliveries) put(d *Delivery) {
-	d.out, d.entry = session.Outgoing{}, nil
+	d.out, d.extra.entry = session.Outgoing{}, nil
 	p.pool.Put(d)
 }
 

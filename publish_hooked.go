@@ -35,7 +35,7 @@ func (c *Client) publishAsyncHooked(ctx context.Context, m *Message, d *Delivery
 	if len(p.done) > 0 {
 		d.tell(func(ack Ack, err error) { c.hooks.reportLocked(p, d, ack, err) })
 	}
-	accepted, err := c.publishAsync(ctx, m, p.added, d)
+	accepted, err := c.publishAsync(ctx, p.Message, p.added, d)
 	if err != nil {
 		p.end(Ack{}, err)
 	}

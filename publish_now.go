@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -23,7 +24,7 @@ func (c *Client) publishNow(p *wire.Publish) (sent bool, err error) {
 	if sent {
 		c.engine.published.accepted++
 		o.addedLossyLocked()
-		wake = o.needsWakeLocked()
+		wake = o.needsWakeLocked(c.engine.Client)
 	}
 	c.engine.mu.Unlock() // nothing else follows: no notices
 	if wake {
@@ -49,7 +50,7 @@ func (c *Client) submitNow(d *Delivery, wait bool) error {
 	case c.keeper.behindLocked() || c.waitingLocked():
 		err = errMustWait
 	default:
-		c.engine.Sender.Submit(&d.out, nowIf(!d.out.Expires.IsZero() || c.cfg.PublishRate.limits()))
+		c.engine.Sender.Submit(&d.out, nowIf(d.out.Expires != nil || c.cfg.PublishRate.limits()))
 		if c.engine.Sender.Withdraw(&d.out) {
 			err = errMustWait
 			break
@@ -82,7 +83,7 @@ func (c *Client) submitLocked(d *Delivery, record []byte) {
 	if d.out.Publish.QoS == AtMostOnce {
 		age = c.cfg.QueueAtMostOnce.Age
 	}
-	now := nowIf(!d.out.Expires.IsZero() || age > 0 || c.cfg.PublishRate.limits())
+	now := nowIf(d.out.Expires != nil || age > 0 || c.cfg.PublishRate.limits())
 	c.engine.Sender.Submit(&d.out, now)
 	if age > 0 {
 		c.engine.Sender.WaitUntil(&d.out, now.Add(age))
@@ -116,6 +117,6 @@ type terms struct {
 
 // delivery completes a Delivery that has its packet. The rest of it is zero.
 func (t *terms) delivery(d *Delivery) {
-	d.out.Expires, d.out.Owner = t.expires, d
+	d.out.Expires, d.out.Owner = session.ExpiresAt(t.expires), d
 	d.notQueued, d.notStored = t.notQueued, t.notStored
 }

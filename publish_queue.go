@@ -77,8 +77,12 @@ func (q *publishQueue) keepLatest(s *session.Sender, topic string, qos QoS, size
 
 // fits says whether the queue takes a message.
 func (q *publishQueue) fits(s *session.Sender, qos QoS, size int) bool {
-	if n, _ := s.Queued(); n == 0 && q.waiting == nil && q.unreported.Messages == 0 && !q.waiters.Offers() {
-		return true // as most of the time: this is what each publish costs
+	if q.waiting == nil && q.unreported.Messages == 0 && !q.waiters.Offers() {
+		// As most of the time: this is what each publish costs.
+		n, bytes := s.Queued()
+		if n == 0 || qos > AtMostOnce && n < q.limits.all.Messages && bytes+size <= q.limits.all.Bytes {
+			return true
+		}
 	}
 	free := q.free(s, classOf(qos), capacity.Load{})
 	return free.Fits(classOf(qos), size)

@@ -11,7 +11,7 @@ import (
 
 // Undelivered is a message that PublishAsync had accepted and that ended without success.
 type Undelivered struct {
-	// Message is the one that was given to PublishAsync.
+	// Message is a copy of the one that was given to PublishAsync. The payload is the same.
 	Message *Message
 	// Err is the error of its Delivery. NotSent(Err) says whether the server certainly
 	// does not have the message.

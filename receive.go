@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed65a45251/mqtt/internal/brief"
 	"github.com/seed65a45251/mqtt/session"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -37,10 +38,12 @@ type handover struct {
 	asleep   []*Subscription // consumers that wait and are not woken yet
 	put      int             // messages queued since consumers were woken
 	lender   lender
+	only     *Subscription // that got all messages of the last batch, at QoS 0; nil: there is none
+	reads    *Subscription // whose consumer reads; nil: none
 }
 
-// begin comes first: d hands over what reader reads. With hinted somebody calls
-// wakeConsumers before the reader waits.
+// begin comes first: d hands over what reader reads. With hinted somebody calls rest
+// before the reader waits for the network.
 func (d *receiver) begin(reader *wire.Reader, hinted bool) { d.reader, d.hinted = reader, hinted }
 
 // waiting reports whether d waits for space. Anyone may ask.
@@ -58,9 +61,10 @@ func (d *receiver) deliver(ctx context.Context, received []session.Received) {
 	h := d.inbox.holds
 	unwanted := d.findAll(received)
 	if len(d.onServer) > 0 {
-		d.inbox.leaveAll(d.onServer)
+		d.inbox.leaveOnServer(d.onServer)
 	}
 	d.place(received)
+	d.only = d.onlyOne(received)
 	var to *Subscription
 	begin := 0
 	for i, end := range d.ends {
@@ -88,17 +92,105 @@ func (d *receiver) deliver(ctx context.Context, received []session.Received) {
 		begin = end
 	}
 	d.flushRun(ctx, to)
-	d.lender.finishRead()
+	d.endLending()
 	clear(d.subs)
-	if d.put += len(received); d.put >= manyPut {
+	d.put += len(received)
+	d.inbox.dropUnwanted(unwanted)
+	d.inbox.tellSaturated()
+}
+
+// onlyOne returns the Subscription that gets all messages, if there is one and they are at
+// QoS 0. (Where a server waits for acknowledgements nothing is won by reading late.)
+func (d *receiver) onlyOne(received []session.Received) *Subscription {
+	if len(d.subs) != len(received) {
+		return nil
+	}
+	for i, s := range d.subs {
+		if s != d.subs[0] || !received[i].Token.IsZero() {
+			return nil
+		}
+	}
+	return d.subs[0]
+}
+
+// catchUp comes after deliver.
+func (d *receiver) catchUp(from source) bool {
+	if d.handover == nil {
+		return false
+	}
+	only := d.only
+	d.only = nil // it may end long before the next message comes
+	if len(d.asleep) == 0 {
+		return false
+	}
+	if from != nil && d.put >= fewPut && len(d.asleep) == 1 && d.asleep[0] == only {
+		d.reads = only
+		if d.reads.queue.pass(from) {
+			d.wakeConsumers()
+			return true
+		}
+		d.reads = nil
+	}
+	if d.put >= manyPut {
 		d.wakeConsumers()
 		// Consumers that can run go first: a short queue is a warm one.
 		runtime.Gosched()
 	}
-	d.inbox.dropUnwanted(unwanted)
-	if b := d.inbox; b.filling.Load() > 0 && b.saturated() {
-		b.full.made()
+	return false
+}
+
+// retake takes back what catchUp has passed.
+func (d *receiver) retake() {
+	d.reads.queue.retake()
+	d.reads = nil
+}
+
+// take hands over what the consumer of d.reads has read. Nothing of that waits.
+func (d *receiver) take(received []session.Received) bool {
+	s := d.reads
+	if !d.findOwn(received, s) || !s.queue.takes(received) {
+		return false
 	}
+	d.place(received)
+	h := d.inbox.holds
+	for i := range received {
+		if !received[i].Token.IsZero() {
+			d.disclaimHolds(i, i+1)
+		}
+		it := d.item(s, received[i:], h.acknowledger(d.holds[i]), false)
+		d.takeDown(i, it.Message)
+		d.run = append(d.run, it)
+	}
+	d.lender.countBorrowed()
+	if !s.queue.pushOwn(d.run) {
+		s.inbox.afterEnd(s, d.run)
+	}
+	clear(d.run)
+	d.run = d.run[:0]
+	d.endLending()
+	clear(d.subs)
+	d.inbox.tellSaturated()
+	return true
+}
+
+// findOwn is findAll where all messages are for s alone. If not, it returns false.
+func (d *receiver) findOwn(received []session.Received, s *Subscription) bool {
+	d.subs, d.ends, d.onServer = d.subs[:0], d.ends[:0], d.onServer[:0]
+	r := d.inbox.router
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(d.narrowed)
+	for i := range received {
+		d.subs = r.findLocked(d.subs, &received[i].Publish)
+		if len(d.subs) != i+1 || d.subs[i] != s {
+			return false
+		}
+		d.ends = append(d.ends, i+1)
+		if r.mixed > 0 {
+			d.narrowLocked(i, &received[i])
+		}
+	}
+	return true
 }
 
 // place notes which Subscriptions hold the messages of one read. It takes one lock for all of them.
@@ -199,7 +291,7 @@ func (d *receiver) flushRun(ctx context.Context, s *Subscription) {
 	for run := d.run; len(run) > 0; {
 		n, result, episode, asleep := s.queue.push(run, d.hinted)
 		run = run[n:]
-		if asleep {
+		if asleep && (len(d.asleep) == 0 || d.asleep[len(d.asleep)-1] != s) {
 			d.asleep = append(d.asleep, s)
 		}
 		if episode {
@@ -225,6 +317,18 @@ func (d *receiver) flushRun(ctx context.Context, s *Subscription) {
 // manyPut is how many messages consumers may be left asleep for while more are at
 // hand: waking them for each read would cost more than what they do with it.
 const manyPut = 512
+
+// fewPut is from how many messages on a consumer that waits for them is to read what
+// follows.
+const fewPut = 32
+
+// rest is called before the reader waits for the network, and when it ends.
+func (d *receiver) rest() {
+	if d.handover != nil {
+		d.lender.finishRead()
+		d.wakeConsumers()
+	}
+}
 
 // wakeConsumers wakes those that were left asleep. The reader does it before it
 // waits for anything.
@@ -255,7 +359,7 @@ func (d *receiver) tellRefused(list []session.Refused) {
 			continue
 		}
 		err := fmt.Errorf("dropped a message on topic %.80q: %w", r.Topic, r.Err)
-		b.logger.Warn("mqtt message refused", "topic", r.Topic, "cause", r.Err)
+		b.logger.Warn("mqtt message refused", "topic", brief.Text(r.Topic), "cause", r.Err)
 		if len(subs) == 0 {
 			b.report(nil, err, 0)
 		}

@@ -6,8 +6,8 @@ import "github.com/seed65a45251/mqtt/session"
 // Disconnect. cut is the end for them. close follows when the connection is over.
 
 // finish makes every Subscription end because of err as soon as its consumers have taken
-// what it has. What comes from now on stays with the server. Subscriptions of Requests
-// live on: responses are still wanted.
+// what it has. What comes from now on stays with the server, and does not count as
+// unfinished. Subscriptions of Requests live on: responses are still wanted.
 func (b *inbox) finish(err error) {
 	b.router.mu.Lock()
 	if b.router.closed == nil {
@@ -23,6 +23,8 @@ func (b *inbox) finish(err error) {
 			s.queue.finishWhenEmpty(err)
 		}
 	}
+	// After that, so that no Subscription gets what does not count.
+	b.engine.do(func(engine *session.Client) { engine.Receiver.EndHere() })
 }
 
 // attended says, after finish, whether consumers are at work on messages, or will take
@@ -114,26 +116,8 @@ func (b *inbox) afterEnd(s *Subscription, run []item) {
 	}
 }
 
-// leaveAll leaves messages with the server that no Subscription wants.
-func (b *inbox) leaveAll(tokens []session.Token) {
-	if b.router.isClosed() {
-		b.leaveLate(tokens)
-	} else {
-		b.leaveOnServer(tokens)
-	}
-}
-
-// leaveLate leaves messages with the server that came after the end had begun.
-func (b *inbox) leaveLate(tokens []session.Token) {
-	b.engine.do(func(engine *session.Client) {
-		leaveLocked(engine, tokens)
-		if b.late.IsZero() {
-			b.late = tokens[0]
-		}
-	})
-}
-
-// refuseLate is leaveLate for messages of s. Those at QoS 0 are dropped.
+// refuseLate leaves messages of s with the server that came after the end had begun. Those
+// at QoS 0 are dropped.
 func (b *inbox) refuseLate(s *Subscription, run []item) {
 	for _, m := range run {
 		if m.QoS == AtMostOnce {
@@ -142,7 +126,7 @@ func (b *inbox) refuseLate(s *Subscription, run []item) {
 		}
 		m.lease.release(1)
 		if t := m.acknowledger.leaveOnServer(); !t.IsZero() {
-			b.leaveLate([]session.Token{t})
+			b.leaveOnServer([]session.Token{t})
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed65a45251/mqtt/internal/brief"
 	"github.com/seed65a45251/mqtt/session"
 )
 
@@ -31,7 +32,6 @@ type inbox struct {
 	filling   atomic.Int32  // batches that wait for more messages
 	full      progress      // tells them that the server may send no more, see saturated
 	lost      atomic.Uint64 // QoS 0 messages that no consumer has taken at the end
-	late      session.Token // the first message of the connection that came after the end had begun; guarded by engine.mu
 	inboxSettings
 }
 
@@ -100,6 +100,14 @@ func (b *inbox) saturated() (full bool) {
 	return full
 }
 
+// tellSaturated tells batches that wait for more if the server may send nothing more. Whoever
+// has handed over messages calls it.
+func (b *inbox) tellSaturated() {
+	if b.filling.Load() > 0 && b.saturated() {
+		b.full.made()
+	}
+}
+
 // leaveMessage ends the hold a of s on a message and leaves the message with the
 // server. others says that other Subscriptions wait for the message, too, so that it is not
 // for s to renounce. The first message that s leaves is reported, and may make the client announce
@@ -150,7 +158,6 @@ func leaveLocked(engine *session.Client, tokens []session.Token) {
 // reconnected forgets which messages were left with the server: it sends them again on
 // a new connection. establishedLocked calls it with engine.mu held.
 func (b *inbox) reconnected() {
-	b.late = session.Token{}
 	b.router.mu.Lock()
 	defer b.router.mu.Unlock()
 	b.router.renewedLocked()
@@ -203,6 +210,6 @@ func (b *inbox) reportUnclaimed(topic string) {
 	if n == 0 {
 		return
 	}
-	b.logger.Warn("mqtt messages dropped that nobody has claimed", "messages", n, "topic", topic)
+	b.logger.Warn("mqtt messages dropped that nobody has claimed", "messages", n, "topic", brief.Text(topic))
 	b.report(nil, fmt.Errorf("%w: %d messages, one of them on topic %.80q, were acknowledged and dropped", ErrUnclaimed, n, topic), 0)
 }

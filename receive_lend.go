@@ -20,10 +20,10 @@ type lease struct {
 	holders  atomic.Int32 // lent messages, and the reader while it lends
 }
 
-// lender makes the leases of one connection. Only the reader takes from it.
+// lender makes the leases of one connection. Only the goroutine that reads takes from it.
 type lender struct {
 	out     atomic.Int64 // bytes that are lent
-	current *lease       // of this read; nil: none yet
+	current *lease       // of the buffer that is read; nil: none yet
 	taken   int          // messages of it that holders does not count yet
 	refused bool         // this read is copied
 }
@@ -41,12 +41,15 @@ const messageSize = int64(unsafe.Sizeof(Message{}))
 // borrow returns a message that is valid until its lease is released, or nil if
 // the message has to be copied. left is how many of the read may still come.
 func (l *lender) borrow(r *wire.Reader, in *session.Received, left int, a acknowledger) (*Message, *lease) {
+	if l.current != nil && !r.Detached() {
+		l.finishRead() // the reader has gone on to another buffer
+	}
 	if l.current == nil && !l.startLease(r, left) {
 		return nil, nil
 	}
 	le := l.current
 	if len(le.messages) == cap(le.messages) {
-		// Several Subscriptions take the same messages. Those handed out stay where they are.
+		// Those handed out stay where they are.
 		le.messages = make([]Message, 0, 2*cap(le.messages))
 		l.weigh(int64(cap(le.messages)) * messageSize)
 	}
@@ -95,7 +98,15 @@ func (l *lender) countBorrowed() {
 	}
 }
 
-// finishRead says that the reader has handed out all that it lends of this read.
+// endLending ends what is lent of a read, unless more of it may be: what has arrived of the
+// next packet may be the beginning of a whole one.
+func (d *receiver) endLending() {
+	if l := &d.lender; l.current == nil || len(d.reader.Buffered()) == 0 {
+		l.finishRead()
+	}
+}
+
+// finishRead says that the reader lends nothing more of what it has read last.
 func (l *lender) finishRead() {
 	l.current.release(1) // nil if nothing was lent
 	l.current, l.refused = nil, false

@@ -184,7 +184,8 @@ func TestLentMessageThatWaitsForTheNextHandlerOutlivesItsBuffer(t *testing.T) {
 			require.Positive(t, l.lent())
 			close(goOn)
 			require.ErrorIs(t, <-result, errEnough)
-			mqtttest.Take[*wire.Unsubscribe](l.server)
+			u := mqtttest.Take[*wire.Unsubscribe](l.server)
+			l.server.Send(&wire.Unsuback{PacketID: u.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 			for range 20 {
 				l.burst("o", 1000, 400, AtMostOnce)
 			}

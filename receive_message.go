@@ -159,10 +159,7 @@ func (d *receiver) narrowLocked(begin int, in *session.Received) {
 	for i := begin; i < len(d.subs); i++ {
 		s := d.subs[i]
 		n, mixed := narrower{}, false
-		for _, t := range s.routes {
-			if len(s.routes) > 1 && !t.matches(in.Publish.Topic) {
-				continue
-			}
+		for _, t := range d.inbox.router.routesOfLocked(s, in.Publish.Topic) {
 			o := s.optionsOf(t.filter)
 			n.qos = max(n.qos, o.QoS)
 			n.keepRetain = n.keepRetain || o.RetainAsPublished || !t.keepsRetain()

@@ -172,6 +172,18 @@ func (u *unclaimed) disclaim(topics []string) []*Message {
 
 // takeLocked takes out what waits on topics.
 func (u *unclaimed) takeLocked(topics []string) []*Message {
+	if len(topics) > fewRoutes && len(u.messages) > 0 {
+		var tree match.Tree[struct{}]
+		for _, t := range topics {
+			tree.Insert(t, struct{}{})
+		}
+		return u.takeIfLocked(func(w waiting) bool {
+			for range tree.Match(w.Topic) {
+				return true
+			}
+			return false
+		})
+	}
 	return u.takeIfLocked(func(w waiting) bool {
 		return slices.ContainsFunc(topics, func(f string) bool { return match.MatchPlain(f, w.Topic) })
 	})

@@ -75,13 +75,13 @@ func (c *Client) beginKeeper() {
 			d := &Delivery{retried: true}
 			d.out.Owner = d
 			if c.undelivered.call != nil {
-				d.told = c.undelivered.of(d, nil)
+				d.tell(c.undelivered.of(d, nil))
 			}
 			return &d.out
 		},
 		Reports: func(o *session.Outgoing) bool {
 			d, ok := o.Owner.(*Delivery)
-			return ok && d.told != nil && c.undelivered.call != nil
+			return ok && d.reports() && c.undelivered.call != nil
 		},
 		Age:           c.cfg.QueueAge,
 		AgeAtMostOnce: c.cfg.QueueAtMostOnce.Age,
@@ -132,14 +132,17 @@ func (k *keeper) adopts() bool { return k == nil || k.adopt && k.journal.Fresh()
 // acceptLocked takes over the message of d, which the queue has capacity for. record is
 // nil if the message is not recorded.
 func (k *keeper) acceptLocked(d *Delivery, record []byte) {
-	d.entry = &durable.Entry{Out: &d.out, Done: func(err error) {
-		if err == nil {
-			d.wasRecordedLocked()
-		} else if d.recorded != nil {
-			d.told = nil // PublishAsync returns the error: the message was not accepted
+	extra := d.extras()
+	extra.entry = &durable.Entry{Out: &d.out, Done: func(err error) {
+		switch {
+		case extra.recorded == nil:
+		case err == nil:
+			close(extra.recorded)
+		default:
+			extra.told = nil // PublishAsync returns the error: the message was not accepted
 		}
 	}}
-	k.journal.Accept(d.entry, record, time.Now())
+	k.journal.Accept(extra.entry, record, time.Now())
 }
 
 // recordOf returns the record of a message; nil: it is not recorded.
@@ -147,7 +150,7 @@ func (k *keeper) recordOf(d *Delivery) ([]byte, error) {
 	if k == nil || d.out.Publish.QoS == AtMostOnce || d.notStored || d.notQueued || k.interval < 0 {
 		return nil, nil
 	}
-	return durable.EncodeMessage(&d.out.Publish, d.out.Expires, time.Now())
+	return durable.EncodeMessage(&d.out.Publish, d.out.Expiry(), time.Now())
 }
 
 // failLocked completes with err what waits outside the engine.
@@ -168,13 +171,14 @@ func (k *keeper) waitingLocked() (messages, bytes int) {
 // behindLocked reports whether messages wait that go before what is published now.
 func (k *keeper) behindLocked() bool { return k != nil && k.journal.Behind() }
 
-// unlessStored returns nil for a message whose record says what it is, so that nothing
-// else holds on to it.
+// unlessStored returns a copy of m, but nil if its record says what it is, so that nothing
+// else holds on to it. (A message that is copied can stay on the stack of the program.)
 func (k *keeper) unlessStored(m *Message) *Message {
 	if k.stores(m) {
 		return nil
 	}
-	return m
+	kept := *m
+	return &kept
 }
 
 // stores reports whether m gets a record.

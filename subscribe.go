@@ -50,7 +50,7 @@ func (c *Client) subscribe(ctx context.Context, o SubscribeOptions, k kind) (*Su
 	select {
 	case <-s.first.done:
 	case <-ctx.Done():
-		return nil, s.giveUp(context.Cause(ctx))
+		return nil, s.giveUp(c.contextEnded(ctx))
 	}
 	if s.first.err == nil {
 		s.tellSubscribed(o.Subscribed)

@@ -37,25 +37,8 @@ type router struct {
 
 	prefixes filterPrefixes
 	scratch  []*route
+	found    uint64 // messages whose Subscriptions were looked for
 	last     shortcut
-}
-
-// route is one filter and the Subscriptions that want it. Guarded by router.mu.
-type route struct {
-	filter string   // as subscribed, with $share
-	topics []string // what topics are matched against; the first is the usual one
-	subs   []*Subscription
-	groups []*group // with whose identifier it is subscribed; one, or none if only Client.Route has it
-	mixed  bool     // not all that have wanted it have the same options
-	// newcomers are those of subs for whose SUBSCRIBE retained messages may still come,
-	// which the others have had. Empty: all may get them.
-	newcomers []*Subscription
-}
-
-// group is the filters that are subscribed with one identifier. Guarded by router.mu.
-type group struct {
-	id     uint32
-	routes []*route
 }
 
 // maxSubscriptionID is the largest a server accepts.
@@ -93,18 +76,16 @@ func (r *router) addLocked(s *Subscription) error {
 	g := new(group)
 	for i, f := range s.options.Filters {
 		t := r.routeOfLocked(f.Filter)
-		t.join(s)
+		if t.join(s, f) {
+			r.mixed++
+		}
 		s.routes = append(s.routes, t)
 		if s.index != nil {
 			s.index[f.Filter] = i
 		}
 		if len(t.groups) == 0 && s.kind != kindLocal {
-			t.groups = append(t.groups, g)
-			g.routes = append(g.routes, t)
+			g.add(t)
 		}
-	}
-	for _, t := range s.routes {
-		r.mixLocked(t, s)
 	}
 	if len(g.routes) > 0 {
 		g.id = r.newIDLocked()
@@ -119,13 +100,8 @@ func (r *router) addLocked(s *Subscription) error {
 func (r *router) conflictLocked(s *Subscription) error {
 	for _, f := range s.options.Filters {
 		t := r.routes[f.Filter]
-		if t == nil || s.kind == kindLocal {
-			continue
-		}
-		for _, other := range t.subs {
-			if other.kind != kindLocal && other.optionsOf(f.Filter).NoLocal != f.NoLocal {
-				return invalid("filter", "%.80q has a Subscription with NoLocal %t; a server keeps one set of options for each filter", f.Filter, !f.NoLocal)
-			}
+		if t != nil && s.kind != kindLocal && t.asking > 0 && t.asked.NoLocal != f.NoLocal {
+			return invalid("filter", "%.80q has a Subscription with NoLocal %t; a server keeps one set of options for each filter", f.Filter, !f.NoLocal)
 		}
 	}
 	return nil
@@ -144,37 +120,10 @@ func (r *router) routeOfLocked(filter string) *route {
 	return t
 }
 
-func (t *route) join(s *Subscription) {
-	if len(t.subs) > 0 && s.kind != kindLocal {
-		// What is retained came before the answer, for those that have theirs.
-		t.newcomers = slices.DeleteFunc(t.newcomers, func(o *Subscription) bool { return o.granted != nil })
-		t.newcomers = append(t.newcomers, s)
-	}
-	t.subs = append(t.subs, s)
-}
-
-func (t *route) leave(s *Subscription) {
-	is := func(o *Subscription) bool { return o == s }
-	t.subs = slices.DeleteFunc(t.subs, is)
-	t.newcomers = slices.DeleteFunc(t.newcomers, is)
-}
-
 // renewedLocked notes that all filters are subscribed again: what is retained is for all.
 func (r *router) renewedLocked() {
 	for _, t := range r.routes {
-		t.newcomers = nil
-	}
-}
-
-// mixLocked notes whether s asks for the filter with other options than others. It stays so:
-// before 5.0 the server keeps the wider ones.
-func (r *router) mixLocked(t *route, s *Subscription) {
-	for _, o := range t.subs {
-		a, b := o.optionsOf(t.filter), s.optionsOf(t.filter)
-		if !t.mixed && o.kind != kindLocal && s.kind != kindLocal && (a.QoS != b.QoS || a.RetainAsPublished != b.RetainAsPublished) {
-			t.mixed = true
-			r.mixed++
-		}
+		t.newcomers = members{}
 	}
 }
 
@@ -199,7 +148,7 @@ func (r *router) removeLocked(s *Subscription) (orphans []*route) {
 	r.last = shortcut{}
 	for _, t := range s.routes {
 		t.leave(s)
-		if len(t.subs) > 0 {
+		if t.subs.len() > 0 {
 			continue
 		}
 		orphans = append(orphans, t)
@@ -221,12 +170,10 @@ func (r *router) hasLocked(s *Subscription) bool { return r.subs[s.number] != ni
 // ungroupLocked forgets the identifier of a filter that nobody wants any more.
 func (r *router) ungroupLocked(t *route) {
 	for _, g := range t.groups {
-		g.routes = slices.DeleteFunc(g.routes, func(o *route) bool { return o == t })
-		if len(g.routes) == 0 {
+		if g.remove(t); len(g.routes) == 0 {
 			delete(r.groups, g.id)
 		}
 	}
-	t.groups = nil
 }
 
 // successorsLocked returns the Subscriptions with higher numbers than last that want some of
@@ -235,7 +182,7 @@ func (r *router) successorsLocked(last uint64, messages []*Message) (subs []*Sub
 	for _, m := range messages {
 		r.scratch = r.tree.Append(r.scratch[:0], m.Topic)
 		for _, t := range r.scratch {
-			for _, s := range t.subs {
+			for _, s := range t.subs.list {
 				if s.number > last {
 					subs = append(subs, s)
 				}
@@ -283,13 +230,14 @@ func (r *router) findLocked(dst []*Subscription, p *wire.Publish) []*Subscriptio
 		return append(dst, r.last.sub)
 	}
 	begin := len(dst)
+	r.found++
 	if r.oursLocked(p) {
 		ids := p.Properties.SubscriptionIDs
 		if g := r.groups[ids[0]]; !r.inherited && g.single() {
-			r.last = shortcut{g.id, g.routes[0].subs[0]}
+			r.last = shortcut{g.id, g.routes[0].subs.list[0]}
 		}
 		for _, id := range ids {
-			dst = r.findInGroupLocked(dst, begin, r.groups[id], p)
+			dst = r.findInGroupLocked(dst, r.groups[id], p)
 		}
 		if len(dst) > begin || !r.inherited {
 			return dst
@@ -298,15 +246,10 @@ func (r *router) findLocked(dst []*Subscription, p *wire.Publish) []*Subscriptio
 	}
 	r.scratch = r.tree.Append(r.scratch[:0], p.Topic)
 	for _, t := range r.scratch {
-		for _, s := range t.subs {
-			dst = appendOnce(dst, begin, s)
-		}
+		dst = r.appendTo(dst, t.subs.list)
 	}
 	return dst
 }
-
-// single says that whatever the server sends for g goes to one Subscription.
-func (g *group) single() bool { return len(g.routes) == 1 && len(g.routes[0].subs) == 1 }
 
 // oursLocked says that subscription identifiers tell which Subscriptions get p: there are some, and
 // all are ours.
@@ -325,14 +268,14 @@ func (r *router) oursLocked(p *wire.Publish) bool {
 // fewRoutes is up to how many filters are tried one by one.
 const fewRoutes = 8
 
-func (r *router) findInGroupLocked(dst []*Subscription, begin int, g *group, p *wire.Publish) []*Subscription {
+func (r *router) findInGroupLocked(dst []*Subscription, g *group, p *wire.Publish) []*Subscription {
 	switch n := len(g.routes); {
 	case n == 1 && !r.inherited:
-		return g.routes[0].appendTo(dst, begin, p)
+		return r.appendTo(dst, g.routes[0].receivers(p))
 	case n <= fewRoutes:
 		for _, t := range g.routes {
 			if t.matches(p.Topic) {
-				dst = t.appendTo(dst, begin, p)
+				dst = r.appendTo(dst, t.receivers(p))
 			}
 		}
 		return dst
@@ -340,43 +283,58 @@ func (r *router) findInGroupLocked(dst []*Subscription, begin int, g *group, p *
 	r.scratch = r.tree.Append(r.scratch[:0], p.Topic)
 	for _, t := range r.scratch {
 		if slices.Contains(t.groups, g) {
-			dst = t.appendTo(dst, begin, p)
+			dst = r.appendTo(dst, t.receivers(p))
 		}
 	}
 	return dst
 }
 
-// appendTo appends those that want what the server sends for t.
-func (t *route) appendTo(dst []*Subscription, begin int, p *wire.Publish) []*Subscription {
-	subs := t.subs
-	if p.Retain && len(t.newcomers) > 0 && !t.keepsRetain() {
-		subs = t.newcomers
+// routesOfLocked returns the routes of s for which the server may send topic. The result is
+// valid until the next search.
+func (r *router) routesOfLocked(s *Subscription, topic string) []*route {
+	switch {
+	case len(s.routes) == 1:
+		return s.routes
+	case s.index == nil:
+		r.scratch = r.scratch[:0]
+		for _, t := range s.routes {
+			if t.matches(topic) {
+				r.scratch = append(r.scratch, t)
+			}
+		}
+		return r.scratch
 	}
+	r.scratch = slices.DeleteFunc(r.tree.Append(r.scratch[:0], topic), func(t *route) bool {
+		_, has := s.index[t.filter]
+		return !has
+	})
+	return r.scratch
+}
+
+// filterOf returns the first filter of s that topic matches.
+func (r *router) filterOf(s *Subscription, topic string) (filter string, found bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.hasLocked(s) {
+		return "", false
+	}
+	first := len(s.routes)
+	for _, t := range r.routesOfLocked(s, topic) {
+		first = min(first, s.index[t.filter])
+	}
+	if first == len(s.routes) {
+		return "", false
+	}
+	return s.options.Filters[first].Filter, true
+}
+
+// appendTo appends those of subs that the search under way has not found yet.
+func (r *router) appendTo(dst, subs []*Subscription) []*Subscription {
 	for _, s := range subs {
-		dst = appendOnce(dst, begin, s)
-	}
-	return dst
-}
-
-// keepsRetain says that the server keeps the retain flag of new messages, because
-// somebody asked for it.
-func (t *route) keepsRetain() bool {
-	return slices.ContainsFunc(t.subs, func(s *Subscription) bool { return s.optionsOf(t.filter).RetainAsPublished })
-}
-
-func appendOnce(dst []*Subscription, begin int, s *Subscription) []*Subscription {
-	if slices.Contains(dst[begin:], s) {
-		return dst
-	}
-	return append(dst, s)
-}
-
-// matches says whether topic may come from the server's subscription to t.
-func (t *route) matches(topic string) bool {
-	for _, filter := range t.topics {
-		if match.MatchPlain(filter, topic) {
-			return true
+		if s.found != r.found {
+			s.found = r.found
+			dst = append(dst, s)
 		}
 	}
-	return false
+	return dst
 }

@@ -50,7 +50,7 @@ func (r *router) departing() (filters []string) {
 	ours := func(s *Subscription) bool { return s.kind != kindLocal && s.state != draining }
 	keep := func(s *Subscription) bool { return s.options.KeepShared }
 	for _, t := range r.routes {
-		if t.shared() && slices.ContainsFunc(t.subs, ours) && !slices.ContainsFunc(t.subs, keep) {
+		if t.shared() && slices.ContainsFunc(t.subs.list, ours) && !slices.ContainsFunc(t.subs.list, keep) {
 			filters = append(filters, t.filter)
 		}
 	}

@@ -400,8 +400,10 @@ func TestNewSubscriptionOnADrainingFilterStays(t *testing.T) {
 		drain := Begin(func() error { return old.Drain(t.Context()) })
 		u := mqtttest.Take[*wire.Unsubscribe](conn)
 		s := BeginSubscribe(t.Context(), client, Filters("t")...)
+		conn.WantIdle() // a server may handle the SUBSCRIBE first
+		conn.Send(&wire.Unsuback{PacketID: u.PacketID, ReasonCodes: []wire.ReasonCode{0}})
 		p := mqtttest.Take[*wire.Subscribe](conn)
-		conn.Send(&wire.Unsuback{PacketID: u.PacketID, ReasonCodes: []wire.ReasonCode{0}}, Suback(p))
+		conn.Send(Suback(p))
 		require.NoError(t, drain.Wait())
 		require.NoError(t, s.Wait())
 		conn.Send(IDs(Pub(1, 1, "x"), p.SubscriptionID))

@@ -36,7 +36,10 @@ type Subscription struct {
 	routes  []*route       // one for each filter
 	index   map[string]int // of routes by filter; nil: they are few
 	granted []Ack
-	left    uint64 // number of the newest Subscription when this one was taken out; until then above all
+	// grantedAt is the number of the newest Subscription when the first answer came.
+	grantedAt uint64
+	found     uint64 // the last search of the router that has found it
+	left      uint64 // number of the newest Subscription when this one was taken out; until then above all
 
 	channel struct { // of Messages
 		once sync.Once
@@ -67,9 +70,16 @@ func (s *Subscription) handedOver(m *Message) {
 // other arguments are those of queue.pop.
 func (s *Subscription) pop(ctx context.Context, c *consumer, handedOver int, dst []item, acknowledge bool) (n int, err error) {
 	for ; ; handedOver = 0 {
-		n, err := s.queue.pop(c, handedOver, dst, acknowledge)
+		n, from, err := s.queue.pop(c, handedOver, dst, acknowledge)
 		if n > 0 || err != nil {
 			return n, err
+		}
+		if from != nil {
+			if ctx.Err() != nil {
+				return 0, context.Cause(ctx)
+			}
+			from.step()
+			continue
 		}
 		select {
 		case <-s.queue.ready:

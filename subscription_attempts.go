@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/seed65a45251/mqtt/internal/brief"
 	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -83,7 +84,7 @@ func (h *handler) giveUp(ctx context.Context, a *attempts) (wait time.Duration, 
 		if err == nil {
 			m.acknowledger.acknowledge(Success)
 			b.counters.deadLettered.Add(1)
-			b.logger.Warn("mqtt message became a dead letter", "topic", m.Topic, "dead_letter", topic, "attempts", a.made, "cause", failure)
+			b.logger.Warn("mqtt message became a dead letter", "topic", brief.Text(m.Topic), "dead_letter", brief.Text(topic), "attempts", a.made, "cause", failure)
 			return settled, nil
 		}
 		if stopped := h.stopped(ctx); stopped != nil {
@@ -91,7 +92,7 @@ func (h *handler) giveUp(ctx context.Context, a *attempts) (wait time.Duration, 
 		}
 		err = fmt.Errorf("dead letter: %w", inner{err})
 		if !undeliverableForGood(err) { // at the end of the client the wait ends, too
-			b.logger.Warn("mqtt dead letter not delivered yet", "topic", m.Topic, "dead_letter", topic, "cause", err)
+			b.logger.Warn("mqtt dead letter not delivered yet", "topic", brief.Text(m.Topic), "dead_letter", brief.Text(topic), "cause", err)
 			return a.again(p), nil
 		}
 		failure = errors.Join(failure, err)
@@ -100,7 +101,7 @@ func (h *handler) giveUp(ctx context.Context, a *attempts) (wait time.Duration, 
 		return settled, failure
 	}
 	m.acknowledger.refuse(p.Refuse, propertyText(failure.Error()))
-	b.logger.Warn("mqtt message refused", "topic", m.Topic, "reason_code", p.Refuse, "attempts", a.made, "cause", failure)
+	b.logger.Warn("mqtt message refused", "topic", brief.Text(m.Topic), "reason_code", p.Refuse, "attempts", a.made, "cause", failure)
 	return settled, nil
 }
 

@@ -123,7 +123,7 @@ func (b *batcher) collect(ctx context.Context) error {
 			return nil
 		default:
 		}
-		n, err := q.pop(&b.consumer, 0, b.consumer.batch, false)
+		n, from, err := q.pop(&b.consumer, 0, b.consumer.batch, false)
 		if err != nil {
 			return err
 		}
@@ -131,8 +131,14 @@ func (b *batcher) collect(ctx context.Context) error {
 			continue
 		}
 		if len(b.unfinished) > 0 && (final || b.options.Wait == 0) {
-			q.woken()
+			if from == nil {
+				q.woken()
+			}
 			return nil
+		}
+		if from != nil {
+			from.step()
+			continue
 		}
 		if b.awaitMore(ctx, over, &final) {
 			return nil

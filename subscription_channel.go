@@ -53,7 +53,7 @@ func (s *Subscription) ahead() int {
 // lies in the channel when ctx ends is lost.
 func (s *Subscription) stream(ctx context.Context, o Operation, buffer int) <-chan *Message {
 	f := &feeder{sub: s, operation: o, ch: make(chan *Message, buffer)}
-	f.consumer.ended = ctx.Done()
+	f.consumer.ended, f.consumer.feeds = ctx.Done(), true
 	if ctx.Err() != nil {
 		close(f.ch)
 		return f.ch

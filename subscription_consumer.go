@@ -14,6 +14,7 @@ import (
 type consumer struct {
 	ended <-chan struct{} // closed when it is about to give back what it has; nil: that may take long
 	out   int             // messages that it has taken and neither handed over nor given back
+	feeds bool            // others work with what it takes, so it is not to read besides
 	batch []item          // where it takes messages to, if others may take back the rest
 	count int64           // of those that it took to batch last
 	next  atomic.Int64    // the first of them that it has not begun

@@ -41,8 +41,20 @@ func (s *Subscription) Drain(ctx context.Context) error {
 		}
 		return err
 	case <-ctx.Done():
-		return errors.Join(err, &requestError{"drain", s.name(), true, context.Cause(ctx)})
+		return s.undrained(err, context.Cause(ctx))
 	}
+}
+
+// undrained is the error of a Drain that ended for cause. err is that of unsubscribing,
+// which may have the same cause.
+func (s *Subscription) undrained(err, cause error) error {
+	switch {
+	case err == nil:
+		return &requestError{"drain", s.name(), true, cause}
+	case !errors.Is(err, cause):
+		return &requestError{"drain", s.name(), !NotSent(err), errors.Join(inner{err}, cause)}
+	}
+	return &requestError{"drain", s.name(), !NotSent(err), err}
 }
 
 // unsubscribe makes the server end the filters of s that nobody else wants, and waits

@@ -34,6 +34,7 @@ func (s *Subscription) Handle(ctx context.Context, f func(context.Context, *Mess
 	}
 	h := &handler{sub: s, call: s.hooked(f)}
 	s.inbox.handlers.add()
+	h.consumer.feeds = s.options.Concurrency > 1
 	s.queue.addConsumer(&h.consumer)
 	defer h.giveBack() // also when f panics
 	run := h.run
@@ -110,10 +111,8 @@ func (h *handler) runBatch(ctx context.Context) (done int, err error) {
 
 // stopped says why no further message is handled, if that is so.
 func (h *handler) stopped(ctx context.Context) error {
-	select {
-	case <-h.sub.queue.cut:
+	if h.sub.queue.isCut.Load() {
 		return h.sub.queue.err()
-	default:
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

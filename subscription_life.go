@@ -97,6 +97,9 @@ func (b *inbox) granted(s *Subscription, acks []Ack) {
 	b.router.mu.Lock()
 	defer b.router.mu.Unlock()
 	s.state = s.state.after(moveGranted)
+	if s.granted == nil {
+		s.grantedAt = b.router.added
+	}
 	s.granted = acks
 }
 

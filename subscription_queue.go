@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"sync"
 	"sync/atomic"
+
+	"github.com/seed65a45251/mqtt/session"
 )
 
 // item is a message in a queue, with the lease under which it is lent, if any.
@@ -74,7 +76,7 @@ type queue struct {
 	losing  bool          // the last QoS 0 message was dropped: an episode is reported once
 	closed  error         // why nothing comes out any more
 	final   error         // why nothing is added any more, and why it closes when it is empty; nil: messages are added
-	isCut   bool          // cut is closed
+	isCut   atomic.Bool   // cut is closed; set under mu, read by anybody
 	noMore  chan struct{} // closed when final is set; nil: nobody waits for that
 	kept    bool          // closed, but what comes back stays for cutOff to return
 
@@ -86,11 +88,12 @@ type queue struct {
 	overflow              Overflow
 	remote                remote
 
-	waiting int  // consumers that found the queue empty and wait for ready
-	blocked bool // the reader found it full and waits until it is half empty
-	direct  bool // somebody takes messages without being one of consumers
-	loops   int  // of All and Respond
-	early   bool // there is more space, because no consumer can receive before Subscribe returns
+	waiting int    // consumers that found the queue empty and wait for ready
+	blocked bool   // the reader found it full and waits until it is half empty
+	direct  bool   // somebody takes messages without being one of consumers
+	loops   int    // of All and Respond
+	source  source // that its consumers have; nil: they have none
+	early   bool   // there is more space, because no consumer can receive before Subscribe returns
 
 	progress *progress // of consumers, once the client is about to end; nil: nobody asks
 
@@ -98,6 +101,13 @@ type queue struct {
 	space chan struct{} // one token: something was taken
 	over  chan struct{} // closed when nothing comes out any more
 	cut   chan struct{} // closed by cutOff and cutAndKeep: what consumers hold is not wanted either
+}
+
+// source is where messages come from. While a consumer has it, the consumer takes them
+// from there itself; see reading.
+type source interface {
+	pass() // says that consumers have it
+	step() // takes what is there, or gives the source back
 }
 
 // load is how much there is of one kind of messages.
@@ -152,6 +162,66 @@ func (q *queue) push(items []item, putOff bool) (n int, result pushed, episode, 
 		asleep = false
 	}
 	return n, result, episode, asleep
+}
+
+// pass gives the source to the consumers if one waits, alone, to work with what it takes.
+func (q *queue) pass(from source) bool {
+	q.mu.Lock()
+	alone := q.waiting == 1 && (len(q.consumers) == 0 || len(q.consumers) == 1 && !q.consumers[0].feeds)
+	if !alone || q.closed != nil || q.final != nil || q.progress != nil {
+		q.mu.Unlock()
+		return false
+	}
+	q.source = from
+	q.mu.Unlock()
+	from.pass() // without the lock, which is taken inside that of the source
+	return true
+}
+
+// retake takes the source back.
+func (q *queue) retake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.source = nil
+}
+
+// takes reports whether the queue is empty and has space for all messages.
+func (q *queue) takes(received []session.Received) bool {
+	var lossy, firm load
+	for i := range received {
+		p := &received[i].Publish
+		if p.QoS == AtMostOnce {
+			lossy.add(p.Cost())
+		} else {
+			firm.add(p.Cost())
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.head == len(q.items) && lossy.messages <= q.maxMessages && lossy.bytes <= q.maxBytes &&
+		(firm.messages == 0 || q.fitsLocked(firm))
+}
+
+// pushOwn queues items that a consumer has read itself. It returns false if the queue is
+// closed.
+func (q *queue) pushOwn(items []item) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed != nil || q.final != nil {
+		return false
+	}
+	for i := range items {
+		m := &items[i]
+		m.weigh()
+		if m.QoS == AtMostOnce {
+			q.lossy.add(m.size)
+			q.losing = false
+		} else {
+			q.firm.add(m.size)
+		}
+	}
+	q.items = append(q.items, items...)
+	return true
 }
 
 // pushHeld queues a message that is held already, whatever the limits. It reports
@@ -322,7 +392,10 @@ func (q *queue) tidyLocked() (moved int) {
 // c has handed over handedOver of the messages that it took before. If c is nil, a
 // message counts as handed over at once. With acknowledge the messages are acknowledged
 // before the queue can end, so that no consumer has one that is not.
-func (q *queue) pop(c *consumer, handedOver int, dst []item, acknowledge bool) (n int, err error) {
+//
+// If it returns a source, the caller does not count as waiting, but has to call its step and
+// then pop again.
+func (q *queue) pop(c *consumer, handedOver int, dst []item, acknowledge bool) (n int, from source, err error) {
 	q.mu.Lock()
 	if c != nil {
 		clear(c.batch[:c.count])
@@ -335,7 +408,7 @@ func (q *queue) pop(c *consumer, handedOver int, dst []item, acknowledge bool) (
 		err = q.closed
 		q.mu.Unlock()
 		signal(q.ready) // for the next consumer to see the end
-		return 0, err
+		return 0, nil, err
 	}
 	if len(q.consumers) == 0 || q.shareLocked(c) {
 		n = q.takeLocked(c, dst)
@@ -348,9 +421,14 @@ func (q *queue) pop(c *consumer, handedOver int, dst []item, acknowledge bool) (
 		}
 	}
 	if n == 0 {
-		q.waiting++
+		if q.final == nil {
+			from = q.source // otherwise nothing is added, however much there is to read
+		}
+		if from == nil {
+			q.waiting++
+		}
 		q.mu.Unlock()
-		return 0, nil
+		return 0, from, nil
 	}
 	q.closeIfEmptyLocked()
 	q.progressedLocked()
@@ -370,7 +448,7 @@ func (q *queue) pop(c *consumer, handedOver int, dst []item, acknowledge bool) (
 	if fetch != nil {
 		fetch()
 	}
-	return n, nil
+	return n, nil, nil
 }
 
 // takeLocked takes messages into dst for c.
@@ -378,14 +456,22 @@ func (q *queue) takeLocked(c *consumer, dst []item) (n int) {
 	if len(q.consumers) > 1 {
 		dst = dst[:1] // the others want some too
 	}
-	for n < len(dst) && q.head < len(q.items) {
-		dst[n] = q.shiftLocked()
-		if dst[n].number == 0 {
+	n = copy(dst, q.items[q.head:])
+	for i := range dst[:n] {
+		m := &dst[i]
+		if m.number == 0 {
 			q.taken++
-			dst[n].number = q.taken
+			m.number = q.taken
 		}
-		n++
+		if m.QoS == AtMostOnce {
+			q.lossy.remove(m.size)
+		} else {
+			q.firm.remove(m.size)
+		}
 	}
+	clear(q.items[q.head : q.head+n])
+	q.head += n
+	q.tidyLocked()
 	if c != nil {
 		c.out += n
 		q.out += n

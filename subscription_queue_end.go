@@ -36,8 +36,7 @@ func (q *queue) cutAndKeep(err error) {
 
 func (q *queue) cutLocked(err error) {
 	q.closeLocked(err)
-	if !q.isCut {
-		q.isCut = true
+	if !q.isCut.Swap(true) {
 		close(q.cut)
 	}
 }

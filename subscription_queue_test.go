@@ -29,7 +29,7 @@ func push(q *queue, m *Message) pushed {
 
 func pop(q *queue) (m *Message, ok bool, err error) {
 	var next [1]item
-	n, err := q.pop(nil, 0, next[:], false)
+	n, _, err := q.pop(nil, 0, next[:], false)
 	return next[0].Message, n > 0, err
 }
 
@@ -187,6 +187,36 @@ func TestEmptyQueueDrainsAtOnce(t *testing.T) {
 	require.True(t, hasToken(q.ready))
 }
 
+// aSource is a source that nobody takes from.
+type aSource struct{ source }
+
+func (aSource) pass() {}
+
+func TestConsumerOfAQueueThatEndsReadsNothingMore(t *testing.T) {
+	q := newQueue(SubscribeOptions{})
+	push(q, queued(0, "x"))
+	c := new(consumer)
+	q.addConsumer(c)
+	var taken [2]item
+	n, from, err := q.pop(c, 0, taken[:], false)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.Nil(t, from)
+	_, _, _ = q.pop(c, 0, taken[:], false) // it waits for more, and keeps what it has
+	require.True(t, q.pass(aSource{}))
+	q.woken()
+	_, from, err = q.pop(c, 0, taken[:], false)
+	require.NoError(t, err)
+	require.NotNil(t, from)
+
+	// Nothing that it could read would be added, however much there is.
+	q.finishWhenEmpty(ErrUnsubscribed)
+	_, from, err = q.pop(c, 0, taken[:], false)
+	require.NoError(t, err)
+	require.Nil(t, from)
+	require.Equal(t, 1, q.waiting)
+}
+
 func TestGroupsOfShortSubscriptionsAreForgotten(t *testing.T) {
 	b := newInbox()
 	r := b.router
@@ -250,7 +280,7 @@ func BenchmarkQueue(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				q.push(in, false)
-				if taken, _ := q.pop(nil, 0, out, false); taken != n {
+				if taken, _, _ := q.pop(nil, 0, out, false); taken != n {
 					b.Fatal("not all came out")
 				}
 			}
@@ -338,7 +368,7 @@ func TestWhatConsumersGiveBackComesBackInOrder(t *testing.T) {
 					}
 				}
 				if c.next.Load() >= c.count {
-					_, err := q.pop(&c.consumer, c.done, c.batch, false)
+					_, _, err := q.pop(&c.consumer, c.done, c.batch, false)
 					require.NoError(t, err)
 					c.done = 0
 				}
@@ -384,7 +414,7 @@ func TestWhatComesBackToAnEndedQueue(t *testing.T) {
 			h := new(consumer)
 			q.addConsumer(h)
 			var taken [3]item
-			n, err := q.pop(h, 0, taken[:], false)
+			n, _, err := q.pop(h, 0, taken[:], false)
 			require.NoError(t, err)
 			require.Equal(t, 3, n)
 			c.end(q)

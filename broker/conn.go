@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/wsconn"
+	"github.com/seed65a45251/mqtt/internal/brief"
 	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -134,7 +135,7 @@ func (c *conn) run() {
 		c.hub.hooks.observe(Refused{c.peer, err})
 		return
 	}
-	log := c.hub.cfg.Logger.With("client", c.peer.ClientID, "remote", c.net.RemoteAddr())
+	log := c.hub.cfg.Logger.With("client", brief.Text(c.peer.ClientID), "remote", c.net.RemoteAddr())
 	log.Info("client connected", "version", c.version.String())
 
 	c.hub.hooks.observe(Connected{c.peer, resumed})

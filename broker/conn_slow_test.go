@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/internal/authority"
 	"github.com/seed65a45251/mqtt/internal/line"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -26,7 +27,7 @@ var transports = map[string]func(t *testing.T, b *Broker, buffer int) (near, nc 
 		return near, near
 	},
 	"tls": func(t *testing.T, b *Broker, buffer int) (net.Conn, net.Conn) {
-		near := overMemory(t, b, buffer, b.Serve, &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}})
+		near := overMemory(t, b, buffer, b.Serve, &tls.Config{Certificates: []tls.Certificate{authority.SelfSigned(t, "localhost")}})
 		return near, tls.Client(near, &tls.Config{InsecureSkipVerify: true})
 	},
 	"ws": func(t *testing.T, b *Broker, buffer int) (net.Conn, net.Conn) {
@@ -34,7 +35,7 @@ var transports = map[string]func(t *testing.T, b *Broker, buffer int) (near, nc 
 		return near, overWebSocket(t, near)
 	},
 	"wss": func(t *testing.T, b *Broker, buffer int) (net.Conn, net.Conn) {
-		near := overMemory(t, b, buffer, b.ServeWebSocket, &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}})
+		near := overMemory(t, b, buffer, b.ServeWebSocket, &tls.Config{Certificates: []tls.Certificate{authority.SelfSigned(t, "localhost")}})
 		return near, overWebSocket(t, tls.Client(near, &tls.Config{InsecureSkipVerify: true}))
 	},
 }
@@ -119,7 +120,7 @@ func (c *halting) Write(b []byte) (int, error) {
 
 func TestHalfARecordIsNoSilence(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *Broker) {
-		slow := &halting{Conn: overMemory(t, b, 0, b.Serve, &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}})}
+		slow := &halting{Conn: overMemory(t, b, 0, b.Serve, &tls.Config{Certificates: []tls.Certificate{authority.SelfSigned(t, "localhost")}})}
 		nc := tls.Client(slow, &tls.Config{InsecureSkipVerify: true})
 		s := &script{t: t, net: nc, version: wire.V5, reader: wire.NewReader(nc, wire.V5, 0), decoder: wire.Decoder{Version: wire.V5}}
 		s.send(&wire.Connect{ClientID: "c", CleanStart: true, KeepAlive: 2})

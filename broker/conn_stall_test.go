@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/internal/authority"
 	"github.com/seed65a45251/mqtt/internal/pipe"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -25,7 +26,7 @@ func TestClientsThatDoNotReadBeforeTheyAreKnown(t *testing.T) {
 			b := New(Config{})
 			defer b.Close()
 			ln := NewMemoryListener(256)
-			secure := tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}})
+			secure := tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{authority.SelfSigned(t, "localhost")}})
 			go b.Serve(t.Context(), secure) // Close waits for it
 			nc, err := ln.Dial(t.Context(), "", "")
 			require.NoError(t, err)

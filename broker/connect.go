@@ -22,7 +22,12 @@ func (c *conn) handshake() (resumed bool, err error) {
 	if err := c.boundHandshake(); err != nil {
 		return false, err
 	}
-	connect, err := c.readConnect()
+	var begun opening
+	connect, err := c.readConnect(&begun)
+	if err != nil && c.version == 0 {
+		c.hub.doors.leave(&c.standing)
+		return false, c.explainStranger(&begun, err)
+	}
 	if err != nil {
 		return false, c.refuse(err)
 	}
@@ -69,11 +74,16 @@ func (c *conn) boundHandshake() error {
 	return c.line.Handshake(c.hub.cfg.ConnectTimeout)
 }
 
-func (c *conn) readConnect() (_ *wire.Connect, err error) {
+func (c *conn) readConnect(begun *opening) (_ *wire.Connect, err error) {
 	defer c.recoverTLS(&err)
 	c.intake.from = c
 	c.reader = wire.NewReader(&c.intake, 0, min(connectMaximum, c.hub.cfg.MaximumPacketSize))
-	h, body, err := c.reader.ReadPacket()
+	err = c.reader.Fill()
+	begun.note(c.reader.Buffered())
+	if err != nil {
+		return nil, err
+	}
+	h, body, _, err := c.reader.Next()
 	if err != nil {
 		return nil, err
 	}

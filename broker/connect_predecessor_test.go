@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/internal/authority"
 	"github.com/seed65a45251/mqtt/internal/pipe"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -26,7 +27,7 @@ func TestATakeOverReadsWhatHasArrived(t *testing.T) {
 	for network, rounds := range map[string]int{"tcp": 300, "tls": 60, "ws": 60, "wss": 30, "memory": 100, "foreign tls": 30, "unix": 60} {
 		t.Run(network, func(t *testing.T) {
 			t.Parallel()
-			certificate := selfSigned(t)
+			certificate := authority.SelfSigned(t, "localhost")
 			roots := x509.NewCertPool()
 			roots.AddCert(certificate.Leaf)
 			b := New(Config{TLS: &tls.Config{Certificates: []tls.Certificate{certificate}}})

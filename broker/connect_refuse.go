@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"time"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -29,22 +28,8 @@ func (c *conn) refuse(err error) error {
 	if unknown != nil || !c.fits(ack) {
 		return err
 	}
-	c.linger(b)
+	c.lingerOn(c.net, b)
 	return err
-}
-
-// linger sends the last bytes and gives the peer the time to read them. Meanwhile it
-// holds only the connection.
-func (c *conn) linger(b []byte) {
-	c.reader = nil
-	c.intake.end()
-	if !c.writeLast(b) {
-		return
-	}
-	defer c.hub.counts.lingering.Add(-1)
-	if c.hub.counts.lingering.Add(1) <= lingerMaximum && c.net.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
-		c.discard()
-	}
 }
 
 // explainRefusal adds the reason string and the server reference, if the client wants

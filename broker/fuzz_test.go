@@ -80,8 +80,8 @@ func wantWithinLimits(t *testing.T, b *Broker) {
 	if len(b.conns) > 0 || len(b.clients) > cfg.Sessions {
 		t.Fatalf("%d connections and %d sessions", len(b.conns), len(b.clients))
 	}
-	if b.retained.topics.len > cfg.RetainedMessages || b.retained.bytes > cfg.RetainedBytes || b.retained.bytes < 0 {
-		t.Fatalf("%d retained messages, %d bytes", b.retained.topics.len, b.retained.bytes)
+	if b.retained.topics.Len() > cfg.RetainedMessages || b.retained.bytes > cfg.RetainedBytes || b.retained.bytes < 0 {
+		t.Fatalf("%d retained messages, %d bytes", b.retained.topics.Len(), b.retained.bytes)
 	}
 	places := 0
 	for _, cl := range b.clients {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/seed65a45251/mqtt/internal/brief"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -31,7 +32,7 @@ func (h *hooks) logPanic(hook any, peer *Peer, panicked any) {
 	if peer != nil {
 		id = peer.ClientID
 	}
-	h.cfg.Logger.Error("hook panicked", "hook", fmt.Sprintf("%T", hook), "client", id, "panic", panicked, "stack", string(debug.Stack()))
+	h.cfg.Logger.Error("hook panicked", "hook", fmt.Sprintf("%T", hook), "client", brief.Text(id), "panic", panicked, "stack", string(debug.Stack()))
 }
 
 func (h *hooks) askAuthenticator(ctx context.Context, hook Authenticator, l *Login) (d Decision) {

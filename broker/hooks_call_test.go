@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/internal/authority"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -283,7 +284,7 @@ func TestAHookThatPanicsAtTheStart(t *testing.T) {
 
 func TestAFunctionOfTLSThatPanics(t *testing.T) {
 	var l logged
-	certificate := selfSigned(t)
+	certificate := authority.SelfSigned(t, "localhost")
 	first := true
 	b := New(Config{Logger: l.logger(), TLS: &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if first {

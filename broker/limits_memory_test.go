@@ -80,7 +80,7 @@ func wantRecount(t *testing.T, b *Broker) {
 		}
 		cl.mu.Unlock()
 	}
-	for m := range b.retained.topics.each {
+	for m := range b.retained.topics.From("") {
 		l.addCopy(m.payer, m, retainedCost)
 	}
 	for m, n := range l.seen {

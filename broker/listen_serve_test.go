@@ -2,14 +2,10 @@ package broker
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -22,6 +18,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/internal/authority"
 	"github.com/seed65a45251/mqtt/internal/pipe"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -42,7 +39,7 @@ func (c patientConn) SetReadDeadline(time.Time) error {
 }
 
 func TestListeners(t *testing.T) {
-	certificate := selfSigned(t)
+	certificate := authority.SelfSigned(t, "localhost")
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate.Leaf)
 	secure := &tls.Config{RootCAs: roots, ServerName: "localhost"}
@@ -93,22 +90,6 @@ func TestListeners(t *testing.T) {
 			}
 		})
 	}
-}
-
-func selfSigned(t *testing.T, names ...string) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: append([]string{"localhost"}, names...),
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	leaf, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
 // serveMemory serves an in-memory listener until stop is called.

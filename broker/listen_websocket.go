@@ -2,11 +2,14 @@ package broker
 
 import (
 	"context"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/seed65a45251/mqtt/broker/internal/wsconn"
+	"github.com/seed65a45251/mqtt/internal/brief"
 )
 
 // ServeWebSocket is [Broker.Serve] for MQTT over WebSocket: it runs an HTTP server on
@@ -21,12 +24,27 @@ func (b *Broker) ServeWebSocket(ctx context.Context, ln net.Listener) error {
 			ReadTimeout:    b.cfg.ConnectTimeout,
 			WriteTimeout:   b.cfg.ConnectTimeout,
 			MaxHeaderBytes: 64 << 10,
-			ErrorLog:       slog.NewLogLogger(b.cfg.Logger.Handler(), slog.LevelDebug),
+			ErrorLog:       log.New(httpLog{b.cfg.Logger}, "", 0),
 			ConnState:      boundRequests(b.cfg.Connections, &b.counts.refused),
 		}
 		defer server.Close()
 		return server.Serve(ln)
 	})
+}
+
+// httpLog logs what package net/http complains of. A TLS handshake that has failed is a
+// refused connection, the rest is of no use to anybody.
+type httpLog struct{ *slog.Logger }
+
+func (l httpLog) Write(p []byte) (int, error) {
+	text := strings.TrimSpace(string(p))
+	if failed, ok := strings.CutPrefix(text, "http: TLS handshake error from "); ok {
+		remote, reason, _ := strings.Cut(failed, ": ")
+		l.Info("connection refused", "remote", remote, "reason", "TLS handshake: "+reason)
+	} else {
+		l.Debug(text)
+	}
+	return len(p), nil
 }
 
 // ServeHTTP makes the broker a handler for MQTT over WebSocket, so that it can share
@@ -50,7 +68,7 @@ func (b *Broker) serveHTTP(w http.ResponseWriter, r *http.Request, l *listener) 
 		return
 	}
 	if err := (wsconn.Origins{Patterns: b.cfg.Origins, TLS: b.cfg.TLS}).Check(r, local); err != nil {
-		b.cfg.Logger.Info("connection refused", "remote", r.RemoteAddr, "host", r.Host, "origin", r.Header.Get("Origin"), "reason", err)
+		b.cfg.Logger.Info("connection refused", "remote", r.RemoteAddr, "host", brief.Text(r.Host), "origin", brief.Text(r.Header.Get("Origin")), "reason", err)
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/internal/authority"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -99,7 +100,7 @@ func TestWhoMayOpenAWebSocket(t *testing.T) {
 }
 
 func TestNamesOfTheCertificateAreOurs(t *testing.T) {
-	serverTLS := &tls.Config{Certificates: []tls.Certificate{selfSigned(t, "mqtt.example.com")}}
+	serverTLS := &tls.Config{Certificates: []tls.Certificate{authority.SelfSigned(t, "localhost", "mqtt.example.com")}}
 	b := New(Config{TLS: serverTLS})
 	defer b.Close()
 	addr, err := b.Listen(t.Context(), "wss", "127.0.0.1:0")

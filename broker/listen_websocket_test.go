@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed65a45251/mqtt/internal/authority"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -195,7 +196,7 @@ func TestRequestsThatDoNotComeAreBounded(t *testing.T) {
 }
 
 func TestHooksSeeCertificates(t *testing.T) {
-	certificate := selfSigned(t)
+	certificate := authority.SelfSigned(t, "localhost")
 	pool := x509.NewCertPool()
 	pool.AddCert(certificate.Leaf)
 	var seen Login

@@ -25,6 +25,14 @@ type message struct {
 	number uint64       // orders the messages that are or were retained
 }
 
+// expiry is expires for the copies in queues, which share it; nil: never.
+func (m *message) expiry() *time.Time {
+	if m.expires.IsZero() {
+		return nil
+	}
+	return &m.expires
+}
+
 // newMessage returns a message that shares the payload of p, but not its properties.
 func newMessage(p *wire.Publish, from string, now time.Time) *message {
 	own := *p

@@ -67,7 +67,7 @@ func (r *retained) replaceWithin(m *message, payer string, cfg *Config) bool {
 // the message. It returns the former message.
 func (r *retained) put(topic string, m *message, payer string) (old *message) {
 	if old = r.topics.get(topic); old != nil {
-		r.topics.remove(topic)
+		r.topics.Remove(topic)
 		r.bytes -= old.size()
 		old.payer.drop(old, retainedCost)
 		old.payer.leave()
@@ -96,7 +96,7 @@ func (r *retained) set(m *message, payer *holder) {
 
 // fits reports whether there is space for m.
 func (r *retained) fits(m *message, cfg *Config) bool {
-	count, bytes := r.topics.len+1, r.bytes+m.size()
+	count, bytes := r.topics.Len()+1, r.bytes+m.size()
 	if old := r.topics.get(m.publish.Topic); old != nil {
 		count, bytes = count-1, bytes-old.size()
 	}

@@ -2,20 +2,18 @@ package broker
 
 import (
 	"cmp"
-	"slices"
 	"strings"
+
+	"github.com/seed65a45251/mqtt/internal/sorted"
 )
 
 // topicIndex holds one message for each topic, in the order of the topics. A loop
 // over it can stop after any topic and find its place again by the topic, whatever
 // was added and removed meanwhile. The zero value is empty.
-type topicIndex struct {
-	blocks [][]*message // each in order, none empty, at most blockLength long
-	len    int
-}
+type topicIndex struct{ sorted.List[*message] }
 
-// blockLength bounds how many entries a new topic has to move.
-const blockLength = 256
+// Compare makes messages lie in the order of their topics.
+func (m *message) Compare(topic string) int { return compareTopics(m.publish.Topic, topic) }
 
 // compareTopics orders topics so that the topics below a topic follow it directly: a
 // / comes before every other character.
@@ -43,93 +41,14 @@ func compareTopics(a, b string) int {
 func topicAfter(topic string) string  { return topic + "/" }
 func topicBeyond(topic string) string { return topic + "\x01" }
 
-// spot is the place of a message, or the place where it would be.
-type spot struct{ block, index int }
-
-// find returns the spot of the first topic that is topic or follows it.
-func (x *topicIndex) find(topic string) (at spot, found bool) {
-	at.block, _ = slices.BinarySearchFunc(x.blocks, topic, func(b []*message, topic string) int {
-		return compareTopics(b[len(b)-1].publish.Topic, topic)
-	})
-	if at.block == len(x.blocks) {
-		return at, false
-	}
-	at.index, found = slices.BinarySearchFunc(x.blocks[at.block], topic, func(m *message, topic string) int {
-		return compareTopics(m.publish.Topic, topic)
-	})
-	return at, found
-}
-
-// at returns the message of a spot; nil: the spot is behind the last message.
-func (x *topicIndex) at(p spot) *message {
-	if p.block >= len(x.blocks) {
-		return nil
-	}
-	return x.blocks[p.block][p.index]
-}
-
-func (x *topicIndex) next(p spot) spot {
-	if p.index++; p.index == len(x.blocks[p.block]) {
-		return spot{block: p.block + 1}
-	}
-	return p
-}
-
 // get returns the message of topic, or nil.
 func (x *topicIndex) get(topic string) *message {
-	at, found := x.find(topic)
-	if !found {
-		return nil
-	}
-	return x.at(at)
+	m, _ := x.Get(topic)
+	return m
 }
 
 // set makes m the message of its topic.
-func (x *topicIndex) set(m *message) {
-	at, found := x.find(m.publish.Topic)
-	if found {
-		x.blocks[at.block][at.index] = m
-		return
-	}
-	x.len++
-	if at.block == len(x.blocks) {
-		if at.block == 0 {
-			x.blocks = [][]*message{{m}}
-			return
-		}
-		at.block-- // at the end of the last one
-		at.index = len(x.blocks[at.block])
-	}
-	block := slices.Insert(x.blocks[at.block], at.index, m)
-	x.blocks[at.block] = block
-	if n := len(block); n > blockLength {
-		// Topics often come in order. The block that is left behind then stays nearly full.
-		middle := n / 2
-		if at.index == n-1 {
-			middle = n - 1
-		}
-		x.blocks[at.block] = slices.Clone(block[:middle])
-		x.blocks = slices.Insert(x.blocks, at.block+1, slices.Clone(block[middle:]))
-	}
-}
-
-// remove removes the message of topic.
-func (x *topicIndex) remove(topic string) {
-	at, found := x.find(topic)
-	if !found {
-		return
-	}
-	x.len--
-	block := slices.Delete(x.blocks[at.block], at.index, at.index+1)
-	x.blocks[at.block] = block
-	if i := at.block; i > 0 && len(block)+len(x.blocks[i-1]) <= blockLength/2 {
-		x.blocks[i-1] = append(x.blocks[i-1], block...)
-		block = nil
-	}
-	if len(block) == 0 {
-		x.blocks = slices.Delete(x.blocks, at.block, at.block+1)
-	}
-}
+func (x *topicIndex) set(m *message) { x.Set(m.publish.Topic, m) }
 
 // budget bounds the work that is done at a time.
 type budget struct {
@@ -151,10 +70,10 @@ func (e *budget) spent() bool { return e.topics <= 0 || e.text <= 0 }
 // until yield returns false or the budget is spent. It returns the topic to continue
 // with.
 func (x *topicIndex) walk(filter, from string, e *budget, yield func(*message) bool) (next string, over bool) {
-	at, _ := x.find(from)
+	at, _ := x.Find(from)
 	for {
-		m := x.at(at)
-		if m == nil {
+		m, there := x.At(at)
+		if !there {
 			return "", true
 		}
 		topic := m.publish.Topic
@@ -170,9 +89,9 @@ func (x *topicIndex) walk(filter, from string, e *budget, yield func(*message) b
 		case stop:
 			return cmp.Or(to, topicAfter(topic)), false
 		case to == "":
-			at = x.next(at)
+			at = x.Next(at)
 		default:
-			at, _ = x.find(to)
+			at, _ = x.Find(to)
 		}
 	}
 }
@@ -180,11 +99,7 @@ func (x *topicIndex) walk(filter, from string, e *budget, yield func(*message) b
 // all calls yield for all messages, beginning at the topic from, until the budget is
 // spent. It returns the topic to continue with.
 func (x *topicIndex) all(from string, e *budget, yield func(*message)) (next string, over bool) {
-	for at, _ := x.find(from); ; at = x.next(at) {
-		m := x.at(at)
-		if m == nil {
-			return "", true
-		}
+	for m := range x.From(from) {
 		topic := m.publish.Topic
 		if e.spent() {
 			return topic, false
@@ -192,6 +107,7 @@ func (x *topicIndex) all(from string, e *budget, yield func(*message)) (next str
 		e.spend(topic)
 		yield(m)
 	}
+	return "", true
 }
 
 // matchTopic reports whether filter matches topic. to is the first topic behind it

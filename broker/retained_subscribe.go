@@ -38,7 +38,7 @@ func (h *hub) firstStepLocked(s *subscription) budget {
 		return budget{} // the connection may have begun the walk already
 	}
 	e := step()
-	e.topics = min(e.topics, 1+h.retained.topics.len)
+	e.topics = min(e.topics, 1+h.retained.topics.Len())
 	return e
 }
 

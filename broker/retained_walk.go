@@ -106,7 +106,7 @@ func (w *walk) leaveLocked(next string, over bool) {
 	defer cl.mu.Unlock()
 	if w.next = next; over {
 		w.endLocked()
-		cl.pruneWalksLocked()
+		cl.trimWalksLocked()
 	}
 }
 
@@ -119,8 +119,28 @@ func (w *walk) hasLocked(m *message) bool {
 
 // addWalkLocked adds a walk for the connection to continue.
 func (cl *client) addWalkLocked(w *walk) {
-	cl.pruneWalksLocked()
+	if cl.trimWalksLocked(); len(cl.walks) >= 2*max(cl.pruned, 8) {
+		cl.pruneWalksLocked()
+	}
 	cl.walks = append(cl.walks, w)
+}
+
+// trimWalksLocked removes the first walks as long as they are over.
+func (cl *client) trimWalksLocked() {
+	for len(cl.walks) > 0 && cl.walks[0].over.Load() {
+		cl.forgetWalkLocked(cl.walks[0])
+		cl.walks[0] = nil
+		cl.walks = cl.walks[1:]
+	}
+	if len(cl.walks) == 0 {
+		cl.walks = nil
+	}
+}
+
+// forgetWalkLocked gives back the memory of a walk that is over.
+func (cl *client) forgetWalkLocked(w *walk) {
+	cl.sessionCharge.memory.give(w.cost)
+	w.ahead, w.cost = nil, 0
 }
 
 // pruneWalksLocked removes the walks that are over.
@@ -128,23 +148,20 @@ func (cl *client) pruneWalksLocked() {
 	left := cl.walks[:0]
 	for _, w := range cl.walks {
 		if w.over.Load() {
-			cl.sessionCharge.memory.give(w.cost)
-			w.ahead, w.cost = nil, 0
+			cl.forgetWalkLocked(w)
 		} else {
 			left = append(left, w)
 		}
 	}
 	clear(cl.walks[len(left):])
-	if cl.walks = left; len(left) == 0 {
+	if cl.walks, cl.pruned = left, len(left); len(left) == 0 {
 		cl.walks = nil
 	}
 }
 
 // nextWalkLocked returns the walk to continue, or nil if none can continue now.
 func (cl *client) nextWalkLocked() *walk {
-	if len(cl.walks) > 0 && cl.walks[0].over.Load() {
-		cl.pruneWalksLocked()
-	}
+	cl.trimWalksLocked()
 	if len(cl.walks) == 0 || !cl.walks[0].ready || !cl.takesMoreLocked() {
 		return nil
 	}
@@ -251,7 +268,7 @@ func (h *hub) finishWalkLocked(w *walk) {
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	cl.pruneWalksLocked()
+	cl.trimWalksLocked()
 }
 
 // aheadLocked is called before m is sent to the client through t. If a walk has yet to
@@ -288,7 +305,7 @@ func (cl *client) aheadLocked(copies []delivery, m *message, t *target, now time
 func (cl *client) startWalks() {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	for _, w := range cl.walks {
-		w.ready = true
+	for i := len(cl.walks) - 1; i >= 0 && !cl.walks[i].ready; i-- { // those before are ready
+		cl.walks[i].ready = true
 	}
 }

@@ -36,6 +36,7 @@ type client struct {
 	seen     seen
 	openCost int // memory charged for the open messages of receiver
 	walks    []*walk
+	pruned   int // of walks, how many were left when all were last looked at
 	rights   rights
 }
 
@@ -78,7 +79,7 @@ func (cl *client) openLocked(c connection, h *hello, ack *wire.Connack, resumed 
 	for _, w := range cl.walks {
 		w.ready = true // the connection that waited for SUBACK has gone
 	}
-	cl.online.Store(true)
+	cl.setOnlineLocked(true)
 	cl.link.Open(h.version, h.limits)
 	if h.version == wire.V5 {
 		// [MQTT-3.1.2-26], [MQTT-3.1.2-27] never more than the client allows.
@@ -107,7 +108,7 @@ func (cl *client) closeLocked(e ending) connection {
 	cl.sender.Stop(false)
 	cl.receiver.Stop()
 	cl.conn, cl.seen.since = nil, time.Now()
-	cl.online.Store(false)
+	cl.setOnlineLocked(false)
 	return c
 }
 

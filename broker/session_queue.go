@@ -67,7 +67,7 @@ func (cl *client) queueLocked(m *message, t *target, now time.Time) *queueEntry 
 		return nil
 	}
 	e := &queueEntry{message: kept, group: t.group, ids: len(t.ids)}
-	e.out.Publish, e.out.Expires, e.out.Owner = kept.publish, kept.expires, e
+	e.out.Publish, e.out.Expires, e.out.Owner = kept.publish, kept.expiry(), e
 	// [MQTT-3.8.4-8] the lower of the published and the granted QoS applies.
 	e.out.Publish.QoS = min(kept.publish.QoS, t.qos)
 	e.out.Publish.Retain = t.retain

@@ -1,20 +1,35 @@
 package broker
 
 import (
-	"slices"
 	"sync/atomic"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
 
-// group is a shared subscription. Its members take turns. They change only under the
-// write lock of hub.mu.
+// group is a shared subscription. Its members take turns. They and their ranks change only
+// under the write lock of hub.mu.
 type group struct {
-	whole   string
-	route   *subscription // in the routing tree
-	members []*subscription
-	next    atomic.Uint32
+	whole string
+	route *subscription          // in the routing tree
+	ranks [ranks][]*subscription // the members by their rank, in no order
+	next  atomic.Uint32
 }
+
+// seat is where a member is, so that it is found without a search.
+type seat struct {
+	at uint32 // in its rank of the group
+	of uint32 // in the memberships of its client
+}
+
+// rank says how well a member can take a message.
+type rank uint8
+
+const (
+	rankConnected rank = iota
+	rankKeeps          // its session keeps messages
+	rankAway
+	ranks
+)
 
 // joinGroupLocked makes s a member of its group. Called with hub.mu held.
 func (h *hub) joinGroupLocked(s *subscription) {
@@ -26,16 +41,58 @@ func (h *hub) joinGroupLocked(s *subscription) {
 		h.routes.Insert(s.filter, g.route)
 	}
 	s.group = g
-	g.members = append(g.members, s)
+	s.seat.of = uint32(len(s.client.memberships))
+	s.client.memberships = append(s.client.memberships, s)
+	g.add(s)
 }
 
 // leaveGroupLocked ends the membership of s. Called with hub.mu held.
 func (h *hub) leaveGroupLocked(s *subscription) {
 	g := s.group
-	g.members = slices.DeleteFunc(g.members, func(m *subscription) bool { return m == s })
-	if len(g.members) == 0 {
+	g.remove(s)
+	cl := s.client
+	last := len(cl.memberships) - 1
+	moved := cl.memberships[last]
+	cl.memberships[s.seat.of], moved.seat.of = moved, s.seat.of
+	cl.memberships[last] = nil
+	cl.memberships = cl.memberships[:last]
+	if g.isEmpty() {
 		h.routes.Delete(g.route.filter, g.route)
 		delete(h.groups, g.whole)
+	}
+}
+
+func (g *group) add(s *subscription) {
+	r := s.rankNow()
+	s.rank, s.seat.at = r, uint32(len(g.ranks[r]))
+	g.ranks[r] = append(g.ranks[r], s)
+}
+
+func (g *group) remove(s *subscription) {
+	list := g.ranks[s.rank]
+	last := len(list) - 1
+	moved := list[last]
+	list[s.seat.at], moved.seat.at = moved, s.seat.at
+	list[last] = nil
+	g.ranks[s.rank] = list[:last]
+}
+
+func (g *group) isEmpty() bool {
+	for _, list := range g.ranks {
+		if len(list) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// setOnlineLocked notes that the client has come or gone, also in its groups. Called with
+// hub.mu and mu held.
+func (cl *client) setOnlineLocked(online bool) {
+	cl.online.Store(online)
+	for _, s := range cl.memberships {
+		s.group.remove(s)
+		s.group.add(s)
 	}
 }
 
@@ -60,24 +117,24 @@ func (g *group) pickLocked() *subscription {
 // the connected ones, then those whose session keeps messages, then the others. It
 // leaves out members that are no longer allowed to read. Called with hub.mu held.
 func (g *group) candidatesLocked(yield func(*subscription) bool) {
-	n := len(g.members)
-	first := int(g.next.Add(1) % uint32(n))
-	for rank := range 3 {
-		for i := range n {
-			s := g.members[(first+i)%n]
-			if s.rank() == rank && !s.isBarred() && !yield(s) {
+	turn := g.next.Add(1)
+	for _, list := range g.ranks {
+		for i := range list {
+			s := list[(uint64(turn)+uint64(i))%uint64(len(list))]
+			if !s.isBarred() && !yield(s) {
 				return
 			}
 		}
 	}
 }
 
-func (s *subscription) rank() int {
+// rankNow is the rank that s should have. Called with hub.mu held.
+func (s *subscription) rankNow() rank {
 	switch {
 	case s.client.online.Load():
-		return 0
+		return rankConnected
 	case s.qos > wire.AtMostOnce:
-		return 1
+		return rankKeeps
 	}
-	return 2
+	return rankAway
 }

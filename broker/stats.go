@@ -36,7 +36,7 @@ func (b *Broker) statsLocked() Stats {
 	s := Stats{
 		Connections:   len(b.conns),
 		Sessions:      len(b.clients),
-		Retained:      b.retained.topics.len,
+		Retained:      b.retained.topics.Len(),
 		Memory:        int(b.memory.used.Load()),
 		Received:      b.counts.received.Load(),
 		Sent:          b.counts.sent.Load(),

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/seed65a45251/mqtt/broker/internal/records"
+	"github.com/seed65a45251/mqtt/internal/brief"
 	"github.com/seed65a45251/mqtt/store"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -109,7 +110,7 @@ func (c *changes) begin(ops []store.Op) []store.Op {
 		if m != nil {
 			value, err := m.record()
 			if err != nil {
-				h.cfg.Logger.Error("retained message cannot be stored", "topic", topic, "error", err)
+				h.cfg.Logger.Error("retained message cannot be stored", "topic", brief.Text(topic), "error", err)
 			} else {
 				op.Value, op.Delete = value, false
 			}

@@ -58,7 +58,7 @@ func (l *loading) loadQueued(key records.Key, record store.Record) error {
 	cl.held.payer.chargeCopy(m.message, costOfEntry(e.ids))
 	cl.held.add(e)
 	e.slot = &slot{stored: &m.stored, session: number, number: key.Place, released: q.Released, ids: q.IDs}
-	e.out.Publish, e.out.Expires, e.out.Owner = m.publish, m.expires, e
+	e.out.Publish, e.out.Expires, e.out.Owner = m.publish, m.expiry(), e
 	e.out.Publish.QoS, e.out.Publish.Retain, e.out.Publish.PacketID = q.QoS, q.Retain, q.PacketID
 	if len(q.IDs) > 0 {
 		e.out.Publish.Properties = new(withIDs(m.publish.Properties, q.IDs))

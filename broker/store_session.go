@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed65a45251/mqtt/broker/internal/records"
+	"github.com/seed65a45251/mqtt/internal/brief"
 	"github.com/seed65a45251/mqtt/store"
 )
 
@@ -80,7 +81,7 @@ func (h *hub) sessionOp(number uint64, s *sessionState) store.Op {
 	value, err := s.record().Value()
 	if err != nil {
 		// All of it was checked when it came.
-		h.cfg.Logger.Error("session cannot be stored", "client", s.peer.ClientID, "error", err)
+		h.cfg.Logger.Error("session cannot be stored", "client", brief.Text(s.peer.ClientID), "error", err)
 		op.Delete = true
 		return op
 	}

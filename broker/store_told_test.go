@@ -37,7 +37,7 @@ func stateOf(b *Broker) state {
 			s.filters[filter] = sub.qos
 		}
 	}
-	for m := range b.retained.topics.each {
+	for m := range b.retained.topics.From("") {
 		s.retained[m.publish.Topic] = string(m.publish.Payload)
 	}
 	return s

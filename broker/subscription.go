@@ -8,7 +8,7 @@ import (
 )
 
 // subscription is one filter of one client, or the entry of a shared subscription in
-// the routing tree. Its fields never change, apart from limit and walk: a SUBSCRIBE
+// the routing tree. Its fields never change, apart from rank, seat, limit and walk: a SUBSCRIBE
 // for the same filter replaces it.
 type subscription struct {
 	client            *client // nil: it stands for group in the tree
@@ -18,7 +18,9 @@ type subscription struct {
 	qos               wire.QoS
 	noLocal           bool
 	retainAsPublished bool
+	rank              rank          // in group; hub.mu guards it, as seat
 	id                uint32        // subscription identifier; 0: none
+	seat              seat          // in group
 	group             *group        // nil: not shared
 	limit             atomic.Uint64 // what the hooks allow now, see limitBits
 	walk              *walk         // of the retained messages that are still to be sent; nil: there are none. hub.mu guards it
@@ -85,6 +87,7 @@ const filterBytes = 4 << 20
 // filters are the subscriptions of one client. hub.mu guards them.
 type filters struct {
 	subscriptions map[string]*subscription // by whole filter
+	memberships   []*subscription          // the shared ones among them, in no order
 	bytes         int
 	cost          int // the memory charged to payer
 	payer         *holder

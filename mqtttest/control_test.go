@@ -137,7 +137,7 @@ func TestWhatCanNotBeEncodedFailsTheTest(t *testing.T) {
 		b := mqtttest.NewBroker(judge)
 		b.Control(wire.TypeConnack, func(p *mqtttest.Packet) { p.Answer(&wire.Puback{}) })
 		connect(t, b, mqtt.Config{})
-		require.Contains(t, judge.said(), "can not send: PUBACK: PacketID is 0")
+		require.Contains(t, judge.said(), "cannot send: PUBACK: PacketID is 0")
 	})
 }
 

@@ -131,7 +131,7 @@ func (p *Packet) encode(packets []wire.Packet) []output {
 	for _, q := range packets {
 		raw, err := q.Append(nil, p.Version)
 		if err != nil {
-			p.link.b.t.Errorf("mqtttest: the test can not send: %v", err)
+			p.link.b.t.Errorf("mqtttest: the test cannot send: %v", err)
 			continue
 		}
 		out = append(out, output{packet: q, raw: raw})

@@ -58,7 +58,7 @@ func (c *Conn) Send(packets ...wire.Packet) {
 	for _, p := range packets {
 		var err error
 		if b, err = p.Append(b, c.version); err != nil {
-			c.t.Fatalf("the script can not send: %v", err)
+			c.t.Fatalf("the script cannot send: %v", err)
 		}
 		c.note(Down, p, "")
 	}
@@ -80,7 +80,7 @@ func (c *Conn) SendRaw(text string) {
 	c.t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
 	if err != nil {
-		c.t.Fatalf("the script can not send: %v", err)
+		c.t.Fatalf("the script cannot send: %v", err)
 	}
 	c.Write(b)
 }
@@ -95,7 +95,7 @@ func (c *Conn) Write(b []byte) {
 func (c *Conn) write(b []byte) {
 	c.t.Helper()
 	if _, err := c.net.Write(b); err != nil {
-		c.t.Fatalf("the script can not send: %v", err)
+		c.t.Fatalf("the script cannot send: %v", err)
 	}
 }
 
@@ -105,7 +105,7 @@ func (c *Conn) Want(packets ...wire.Packet) {
 	for _, want := range packets {
 		wanted, err := want.Append(nil, c.version)
 		if err != nil {
-			c.t.Fatalf("the script can not want: %v", err)
+			c.t.Fatalf("the script cannot want: %v", err)
 		}
 		raw, got, err := c.next(c.server.cfg.Patience)
 		switch {
@@ -235,7 +235,7 @@ func (c *Conn) next(d time.Duration) (raw []byte, p wire.Packet, err error) {
 	}
 	// A packet that was decoded without a fault has only one encoding.
 	if raw, err = p.Append(nil, c.version); err != nil {
-		c.t.Fatalf("the client sent what can not be sent: %v", err)
+		c.t.Fatalf("the client sent what cannot be sent: %v", err)
 	}
 	if hello, ok := p.(*wire.Connect); ok {
 		c.clientID = hello.ClientID

@@ -101,9 +101,9 @@ func TestScriptSaysWhatIsWrong(t *testing.T) {
 		"want the end of the connection, got CONNECT":       func(_ *mqtttest.Server, c *mqtttest.Conn) { c.WantClosed() },
 		"the connection did not end within 10m0s":           func(_ *mqtttest.Server, c *mqtttest.Conn) { c.WantConnect(); c.WantClosed() },
 		"want PINGREQ, got read memory memory: i/o timeout": func(_ *mqtttest.Server, c *mqtttest.Conn) { c.WantConnect(); c.Want(&wire.Pingreq{}) },
-		"can not send: PUBACK: PacketID is 0":               func(_ *mqtttest.Server, c *mqtttest.Conn) { c.Send(&wire.Puback{}) },
-		"can not want: PUBACK: PacketID is 0":               func(_ *mqtttest.Server, c *mqtttest.Conn) { c.Want(&wire.Puback{}) },
-		"can not send: encoding/hex: invalid byte":          func(_ *mqtttest.Server, c *mqtttest.Conn) { c.SendRaw("xx") },
+		"cannot send: PUBACK: PacketID is 0":                func(_ *mqtttest.Server, c *mqtttest.Conn) { c.Send(&wire.Puback{}) },
+		"cannot want: PUBACK: PacketID is 0":                func(_ *mqtttest.Server, c *mqtttest.Conn) { c.Want(&wire.Puback{}) },
+		"cannot send: encoding/hex: invalid byte":           func(_ *mqtttest.Server, c *mqtttest.Conn) { c.SendRaw("xx") },
 		"→ CONNECT Version=5.0 CleanStart ClientID=\"c1\"":  func(_ *mqtttest.Server, c *mqtttest.Conn) { c.WantIdle() },
 		"2 bytes: d000": func(_ *mqtttest.Server, c *mqtttest.Conn) { c.SendRaw("d0 00"); c.WantIdle() },
 	} {

@@ -213,3 +213,69 @@ func BenchmarkHandleRead(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAcknowledgeRuns is what one message costs, from Submit to its end, where 128
+// are answered by each read and several thousand wait for quota.
+func BenchmarkAcknowledgeRuns(b *testing.B) {
+	const run, window, waiting = 128, 256, 4096
+	for qos := wire.AtLeastOnce; qos <= wire.ExactlyOnce; qos++ {
+		b.Run(fmt.Sprintf("qos%d", qos), func(b *testing.B) {
+			c, now := benchClient(b, window)
+			payload := make([]byte, 64)
+			ring := make([]*Outgoing, window+waiting)
+			for i := range ring {
+				ring[i] = new(Outgoing)
+			}
+			submit := func(i int) {
+				o := ring[i%len(ring)]
+				*o = Outgoing{Publish: wire.Publish{Topic: "sensors/7/temp", Payload: payload, QoS: qos}, Owner: o}
+				c.Sender.Submit(o, now)
+			}
+			for i := range ring {
+				submit(i)
+			}
+			source := bytes.NewReader(nil)
+			r, d := wire.NewReader(source, wire.V5, 0), c.Decoder()
+			var batch Batch
+			var answers, spare []byte
+			read := func() {
+				source.Reset(answers)
+				for err := r.Fill(); err == nil; err = r.Fill() {
+					batch.Decode(&d, r)
+					if err := c.HandleBatch(&batch, now); err != nil {
+						b.Fatal(err)
+					}
+					batch.Recycle()
+				}
+			}
+			answer := func(t wire.PacketType, from int) {
+				answers = answers[:0]
+				for i := from; i < from+run; i++ {
+					id := ring[i%len(ring)].Publish.PacketID
+					answers = append(answers, byte(t)<<4, 2, byte(id>>8), byte(id))
+				}
+				read()
+			}
+			var done []*Outgoing
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				if n%run > 0 {
+					continue
+				}
+				if qos == wire.AtLeastOnce {
+					answer(wire.TypePuback, n)
+				} else {
+					answer(wire.TypePubrec, n)
+					answer(wire.TypePubcomp, n)
+				}
+				if done = c.Sender.Completed(done[:0]); len(done) != run {
+					b.Fatal(len(done), "completed")
+				}
+				spare = c.Take(spare, now)
+				for i := range run {
+					submit(n + i)
+				}
+			}
+		})
+	}
+}

@@ -218,6 +218,7 @@ func (c *Client) Take(spare []byte, now time.Time) []byte {
 // see [Sender.TakePayload].
 func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 	b := c.link.takeBefore(o, spare)
+	c.link.room.takes(len(b), now)
 	if c.link.pinged {
 		c.keepAlive.taken()
 		c.pings.writing(now)
@@ -229,7 +230,7 @@ func (c *Client) TakeBefore(o *Outgoing, spare []byte, now time.Time) []byte {
 
 // Backlog is [Client.Pending] without the part of a large payload that has not been
 // copied yet.
-func (c *Client) Backlog() int { return c.link.Pending() - len(c.link.stream.rest) }
+func (c *Client) Backlog() int { return len(c.link.buf) + len(c.link.stream.behind) }
 
 // Trim frees memory that busier times have left: the buffer of Take, if it is empty
 // and larger than keep bytes, and the memory for received messages.
@@ -248,6 +249,7 @@ const keptReceived = 16
 func (c *Client) Wrote(now time.Time) {
 	c.keepAlive.wrote(now)
 	c.link.account.wrote(c.link.account.taken)
+	c.link.room.wrote(now)
 }
 
 // WroteBytes says how many bytes of the connection have been written in all, CONNECT
@@ -274,7 +276,7 @@ func (c *Client) Deadline() time.Time {
 	due := c.Sender.Deadline()
 	if c.phase == connected {
 		due = earlier(earlier(due, c.keepAlive.deadline()), c.Sender.suspicion.until)
-		due = earlier(due, c.pingDue())
+		due = earlier(earlier(due, c.pingDue()), c.link.stream.held)
 	}
 	return due
 }
@@ -288,6 +290,7 @@ func (c *Client) Tick(now time.Time) error {
 	if c.phase != connected {
 		return nil
 	}
+	c.link.letGo(now)
 	if c.Sender.suspicion.tick(now) {
 		if c.Sender.suspicion.lenient {
 			c.link.unholdQoS0()

@@ -16,6 +16,7 @@ import (
 type Batch struct {
 	received []Received // the messages of all PUBLISHes, in order
 	arrivals []arrival  // the other packets, and PUBLISHes that need a closer look
+	acks     []uint16   // the identifiers of all short acknowledgements
 	err      error      // the reader's error, which comes after the packets
 	packets  int        // in all
 }
@@ -25,6 +26,7 @@ type arrival struct {
 	header wire.Header
 	body   []byte
 	after  int         // number of PUBLISHes before it
+	acks   int         // how many of Batch.acks it stands for, if it is a run of them
 	packet wire.Packet // decoded; nil: a PUBLISH, or one that is decoded when it is handled
 	err    error       // why it cannot be decoded
 	sum    uint64      // hash of a large payload; 0: not known
@@ -33,7 +35,7 @@ type arrival struct {
 const (
 	// batchPackets is how many packets one batch holds at most, so that a lock around
 	// HandleBatch is held only briefly.
-	batchPackets = 1024
+	batchPackets = 256
 	// shortBody is the size up to which a body is decoded only when it is handled.
 	shortBody = 128
 	// largePayload is the size from which a payload is hashed in advance.
@@ -69,9 +71,11 @@ func (b *Batch) Decode(d *Decoder, r *wire.Reader) bool {
 			b.err = err
 			break
 		}
-		if h.Type == wire.TypePublish {
+		switch {
+		case h.Type == wire.TypePublish:
 			b.decodePublish(d, h, body)
-		} else {
+		case h.Size == shortAck && isAnswer(h.Type) && b.addAck(h, body):
+		default:
 			b.decode(d, h, body)
 		}
 	}
@@ -115,7 +119,7 @@ func (b *Batch) Received() []Received { return b.received }
 func (b *Batch) Recycle() {
 	clear(b.arrivals)
 	clear(b.received)
-	b.arrivals, b.received, b.err, b.packets = b.arrivals[:0], b.received[:0], nil, 0
+	b.arrivals, b.received, b.acks, b.err, b.packets = b.arrivals[:0], b.received[:0], b.acks[:0], nil, 0
 }
 
 // HandleBatch handles the packets of b, which follow CONNACK, one after the other. It
@@ -125,12 +129,17 @@ func (c *Client) HandleBatch(b *Batch, now time.Time) (err error) {
 	c.keepAlive.alive(now)
 	c.Sender.now = now
 	c.packets += uint64(b.packets)
-	next, kept := 0, 0
+	next, kept, acks := 0, 0, b.acks
 	for i := 0; err == nil && (i < len(b.arrivals) || next < len(b.received)); {
 		var a *arrival
 		if i < len(b.arrivals) && b.arrivals[i].after == next {
 			a = &b.arrivals[i]
 			i++
+		}
+		if a != nil && a.acks > 0 {
+			err = c.handleAcks(a.header, acks[:a.acks], now)
+			acks = acks[a.acks:]
+			continue
 		}
 		if a != nil && a.header.Type != wire.TypePublish {
 			err = c.handleArrival(a, now)

@@ -58,7 +58,12 @@ func connackError(p *wire.Connack) error {
 		ServerReference: p.ServerReference, UserProperties: p.UserProperties}
 }
 
+// leastPacketSize is what PUBACK, PUBREC, PUBREL and PUBCOMP take, and more than PINGREQ
+// and DISCONNECT take.
+const leastPacketSize = 4
+
 func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
+	c.link.Limits = limitsOf(p, c.link.Version) // for who ends the connection because of p
 	present := c.presumedSession(p)
 	switch {
 	case present && c.announced.cleanStart:
@@ -73,6 +78,10 @@ func (c *Client) takeConnack(p *wire.Connack, now time.Time) error {
 	case present && !c.continuity.mayHaveSession() && (c.link.Version == wire.V5 || c.settings.Journal == nil):
 		// [MQTT-3.2.2-4]
 		return protocolError(wire.TypeConnack, wire.ProtocolError, "session present, but this client has none")
+	}
+	if most := p.MaximumPacketSize; most > 0 && most < leastPacketSize {
+		// [MQTT-3.2.2-15] could not be obeyed.
+		return protocolError(wire.TypeConnack, wire.ProtocolError, "maximum packet size is less than an acknowledgement takes")
 	}
 	if p.AuthenticationMethod != c.announced.method {
 		// [MQTT-4.12.0-5], [MQTT-4.12.0-6]
@@ -118,7 +127,7 @@ func (c *Client) openConnection(p *wire.Connack, now time.Time) {
 		c.Receiver.doubt()
 	}
 	c.Sender.quota.max = c.inflightLimit(v)
-	c.Sender.beginSuspicion(now)
+	c.Sender.beginSuspicion(now, c.KeepAlive())
 	c.Subscriptions.start(kind, id) // before any message is sent
 	c.link.UseAliases(int(min(c.settings.TopicAliases, c.link.Limits.TopicAliasMaximum)))
 	if c.continuity.current.inherited {

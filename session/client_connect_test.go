@@ -206,6 +206,19 @@ func TestConnackOfAnOldServerIsAVersionRefusal(t *testing.T) {
 	}
 }
 
+func TestServerThatTakesNoAcknowledgementIsRefusedWithoutAWord(t *testing.T) {
+	for most := range uint32(6) {
+		s := newScript(t, wire.V5, ClientSettings{})
+		s.dial(keeping(wire.V5))
+		if most == 0 || most >= 4 { // 0 is never sent
+			s.send(&wire.Connack{MaximumPacketSize: most})
+			continue
+		}
+		s.sendBad(wire.ProtocolError, &wire.Connack{MaximumPacketSize: most})
+		s.wantIdle()
+	}
+}
+
 func TestAuthenticationMethodOfConnackMustFit(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{})
 	s.dial(keeping(wire.V5))

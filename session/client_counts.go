@@ -13,6 +13,9 @@ type Counts struct {
 	Ping RoundTrips
 }
 
+// PacketsSent is that of Counts alone.
+func (c *Client) PacketsSent() uint64 { return c.link.packets }
+
 // Counts returns the present figures.
 func (c *Client) Counts() Counts {
 	return Counts{

@@ -8,6 +8,7 @@ type incoming struct {
 	qos        wire.QoS
 	state      incomingState
 	reason     wire.ReasonCode
+	late       bool   // came after EndHere
 	text       string // reason string
 	listed     bool   // is in arrived
 	counted    bool   // is counted in Receiver.open

@@ -170,11 +170,11 @@ func TestWhatCanNotBeEncodedFailsAlone(t *testing.T) {
 func TestExpiryInTheQueue(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{})
 	message := func(seconds uint32) *Outgoing {
-		return &Outgoing{Expires: s.now.Add(time.Duration(seconds) * time.Second),
+		return &Outgoing{Expires: new(s.now.Add(time.Duration(seconds) * time.Second)),
 			Publish: wire.Publish{Topic: "t", QoS: 1, Properties: &wire.PublishProperties{MessageExpiryInterval: new(seconds), ContentType: "c"}}}
 	}
 	gone, aged, never := message(5), message(10), message(0)
-	never.Expires = time.Time{}
+	never.Expires = nil
 	shared := aged.Publish.Properties
 	for _, o := range []*Outgoing{gone, aged, never} {
 		s.submit(o)
@@ -203,7 +203,7 @@ func TestExpiryWhileWaitingForQuota(t *testing.T) {
 	s := newScript(t, wire.V311, ClientSettings{Inflight: 1})
 	s.up(keeping(wire.V311), &wire.Connack{})
 	first := s.publish("first", 1)
-	late := &Outgoing{Publish: wire.Publish{Topic: "t", QoS: 2}, Expires: s.now.Add(time.Second)}
+	late := &Outgoing{Publish: wire.Publish{Topic: "t", QoS: 2}, Expires: new(s.now.Add(time.Second))}
 	s.submit(late)
 	s.now = s.now.Add(time.Second)
 	s.skip()

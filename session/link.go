@@ -2,10 +2,6 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
-// highWater is how many bytes may wait for the writer before new messages have to
-// wait in the queue.
-const highWater = 256 << 10
-
 // Link is the sending side of one connection: the version spoken on it, the
 // peer's limits, and the bytes that wait to be written. Sender and Receiver of
 // a session share it.
@@ -21,6 +17,7 @@ type Link struct {
 	packets uint64        // appended on all connections
 
 	account      account
+	room         room
 	holdQoS0     bool // a suspect is under way or about to be: QoS 0 messages wait
 	unanswerable bool // something that the peer will not answer was sent
 }
@@ -38,7 +35,7 @@ func (l *Link) Shut() { l.open = false }
 func (l *Link) Close() { *l = Link{packets: l.packets} }
 
 // Pending returns how many bytes wait to be written.
-func (l *Link) Pending() int { return len(l.buf) + len(l.stream.rest) + len(l.stream.behind) }
+func (l *Link) Pending() int { return len(l.buf) + l.stream.waiting() }
 
 // Take returns the bytes to write and continues with spare as the next buffer. The
 // caller owns the result until it passes it back as spare.
@@ -92,7 +89,7 @@ func (l *Link) Trim(keep int) {
 }
 
 // full reports whether new messages have to wait.
-func (l *Link) full() bool { return len(l.buf) >= highWater || l.stream.active() }
+func (l *Link) full() bool { return len(l.buf) >= l.room.bytes() || l.stream.active() }
 
 // appendPing appends a PINGREQ and notes where it is.
 func (l *Link) appendPing() {
@@ -112,7 +109,9 @@ func (l *Link) appendChecked(p wire.Packet) {
 }
 
 // position returns where the next packet begins.
-func (l *Link) position() uint64 { return l.account.taken + uint64(l.Pending()) }
+func (l *Link) position() uint64 {
+	return l.account.taken + uint64(len(l.buf)+len(l.stream.rest)+len(l.stream.behind))
+}
 
 // sentAtMostOnce notes that a QoS 0 message ends at a position.
 func (l *Link) sentAtMostOnce(end uint64) {

@@ -1,5 +1,7 @@
 package session
 
+import "time"
+
 // These are variables so that tests can stream small payloads.
 var (
 	streamed = 256 << 10 // payloads of this size or more are not copied as a whole
@@ -17,6 +19,10 @@ type stream struct {
 	owner   *Outgoing // the message, whose caller owns rest; nil: rest is a copy
 	writing *Outgoing // the message whose caller is writing rest; nil: none
 	copied  *Outgoing // the message whose last piece was copied; the Sender takes it
+
+	// held is until when nothing follows the beginning of the packet, to see whether the
+	// server hangs up because of that alone; zero: the payload follows at once.
+	held time.Time
 }
 
 func (s *stream) active() bool { return len(s.rest) > 0 }
@@ -48,7 +54,7 @@ func (l *Link) beginStream(o *Outgoing) error {
 // packets that waited behind it.
 func (l *Link) refill() {
 	s := &l.stream
-	if !s.active() || s.writing != nil {
+	if !s.active() || s.writing != nil || !s.held.IsZero() {
 		return
 	}
 	n := min(len(s.rest), piece)
@@ -65,4 +71,26 @@ func (l *Link) streamOn(n int) {
 		l.ping = l.ping || s.ping
 		l.stream = stream{copied: s.owner}
 	}
+}
+
+// waiting returns how much of the stream can be written.
+func (s *stream) waiting() int {
+	if !s.held.IsZero() {
+		return 0
+	}
+	return len(s.rest) + len(s.behind)
+}
+
+// letGo ends what hold has begun.
+func (l *Link) letGo(now time.Time) {
+	if held := l.stream.held; !held.IsZero() && !now.Before(held) {
+		l.stream.held = time.Time{}
+		l.refill()
+	}
+}
+
+// onlyBegun reports whether the beginning of a packet is all that the server has of it,
+// and all that was to be written.
+func (l *Link) onlyBegun() bool {
+	return !l.stream.held.IsZero() && len(l.buf) == 0 && l.account.written == l.account.taken
 }

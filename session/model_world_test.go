@@ -341,6 +341,17 @@ func (w *world) exchange() {
 	}
 }
 
+// letGo lets the time pass for which the beginning of a packet is alone.
+func (w *world) letGo() {
+	if held := w.c.link.stream.held; w.up && !held.IsZero() {
+		w.now = held
+		if err := w.c.Tick(held); err != nil {
+			w.fail("%v", err)
+		}
+		w.exchange()
+	}
+}
+
 // converge ends the conversation in peace and compares what both sides have.
 func (w *world) converge() error {
 	w.server.lazy = false
@@ -348,6 +359,7 @@ func (w *world) converge() error {
 		w.connect()
 		w.server.flush(len(w.server.answers))
 		w.exchange()
+		w.letGo()
 		for len(w.held) > 0 {
 			w.ack(0)
 		}

@@ -12,9 +12,9 @@ import (
 // The engine only reads what Publish points to.
 type Outgoing struct {
 	Publish wire.Publish
-	Expires time.Time // when the message expiry interval runs out; zero: never
-	Owner   any       // the caller's own; the engine does not look at it
-	Durable bool      // the caller keeps a record of the message, see Sender.Unrecorded
+	Expires *time.Time // when the message expiry interval runs out; nil: never
+	Owner   any        // the caller's own; the engine does not look at it
+	Durable bool       // the caller keeps a record of the message, see Sender.Unrecorded
 
 	unknown    bool // see ContinueIdentifier
 	recorded   bool // the record is up to date for the next step
@@ -51,6 +51,22 @@ const (
 	outgoingPublished                      // PUBLISH sent; waits for PUBACK or PUBREC
 	outgoingReleased                       // PUBREL sent; waits for PUBCOMP
 )
+
+// Expiry is Expires; zero: never.
+func (o *Outgoing) Expiry() time.Time {
+	if o.Expires == nil {
+		return time.Time{}
+	}
+	return *o.Expires
+}
+
+// ExpiresAt is an Expires; nil if at is zero.
+func ExpiresAt(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return new(at)
+}
 
 // numbered reports whether the message has a number and is not submitted yet.
 func (o *Outgoing) numbered() bool { return o.state > outgoingIdle && o.state < outgoingQueued }

@@ -29,6 +29,7 @@ type Receiver struct {
 
 	duplicates uint64 // messages that were there before
 
+	ending    bool // see EndHere
 	unordered bool // answers do not wait for their turn; see ClientSettings.UnorderedAnswers
 }
 
@@ -252,7 +253,7 @@ func (r *Receiver) take(p *wire.Publish) *incoming {
 	} else {
 		r.unused = in.next
 	}
-	*in = incoming{id: p.PacketID, qos: p.QoS, digest: r.digest(p, r.link.Version), generation: in.generation}
+	*in = incoming{id: p.PacketID, qos: p.QoS, digest: r.digest(p, r.link.Version), generation: in.generation, late: r.ending}
 	if r.journal != nil && p.QoS == wire.ExactlyOnce {
 		in.keep = &keep{session: r.at.id, number: r.numbers.of(r.at.id, in.id), digest: DigestOf(p, r.link.Version)}
 	}

@@ -52,21 +52,25 @@ func (r *Receiver) Owed() int {
 
 // Unacknowledged returns how many messages the application has got and not acknowledged,
 // and how many it has acknowledged whose answers wait for their turn behind one of those.
-// Messages passed to Leave do not count. Of those whose answers wait, only the ones that
-// came before the message of end count, if that is a message of this connection.
-func (r *Receiver) Unacknowledged(end Token) (held, waiting int) {
+// Messages passed to Leave do not count. After EndHere nothing counts that came later and
+// is not acknowledged, nor what waits behind such a message.
+func (r *Receiver) Unacknowledged() (held, waiting int) {
 	for in := range r.byID.all {
-		if in.state == incomingDelivered {
+		if in.state == incomingDelivered && !in.late {
 			held++
 		}
 	}
-	for in := r.arrived.head; in != nil && (in != end.in || in.generation != end.generation); in = in.next {
+	for in := r.arrived.head; in != nil && (!in.late || in.state == incomingAcknowledged); in = in.next {
 		if in.state == incomingAcknowledged {
 			waiting++
 		}
 	}
 	return held, waiting
 }
+
+// EndHere says that the application has begun to end. Of what comes from now on it takes only
+// what it still asks for; Unacknowledged says what of that counts.
+func (r *Receiver) EndHere() { r.ending = true }
 
 // Full reports whether the peer can send no further QoS 1 or 2 message on this
 // connection before one is answered.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -111,24 +112,55 @@ func TestOwedIsWhatOnlyThePeerCanFinish(t *testing.T) {
 func TestUnacknowledgedCountsWhatTheApplicationHasAndWhatWaitsBehindIt(t *testing.T) {
 	for _, v := range []wire.Version{wire.V311, wire.V5} {
 		s := connectedScript(t, v)
-		want := func(held, waiting int, end Token) {
-			h, w := s.c.Receiver.Unacknowledged(end)
+		want := func(held, waiting int) {
+			h, w := s.c.Receiver.Unacknowledged()
 			require.Equal(t, []int{held, waiting}, []int{h, w})
 		}
-		want(0, 0, Token{})
+		want(0, 0)
 		s.send(pub(1, 1, "a"), pub(2, 2, "b"), pub(3, 1, "c"), pub(4, 1, "d"), pub(5, 2, "e"))
 		tokens := s.wantMessages("a", "b", "c", "d", "e")
-		want(5, 0, Token{})
+		want(5, 0)
 		s.ack(tokens[1], tokens[4])
-		want(3, 2, Token{})
+		want(3, 2)
 		s.c.Receiver.Leave(tokens[3])
-		want(2, 2, Token{})
-		want(2, 1, tokens[3]) // the last came after it
+		want(2, 2)
 		s.ack(tokens[0])
 		s.want(puback(1), pubrec(2))
-		want(1, 1, Token{})
+		want(1, 1)
 		s.resume()
-		want(1, 0, tokens[3]) // what was acknowledged is owed until it comes again
+		want(1, 0) // what was acknowledged is owed until it comes again
 		require.Equal(t, 1, s.c.Receiver.Owed())
 	}
+}
+
+func TestUnacknowledgedDoesNotCountWhatCameAfterTheEnd(t *testing.T) {
+	for _, v := range []wire.Version{wire.V311, wire.V5} {
+		s := connectedScript(t, v)
+		want := func(held, waiting int) {
+			h, w := s.c.Receiver.Unacknowledged()
+			require.Equal(t, []int{held, waiting}, []int{h, w})
+		}
+		s.send(pub(1, 1, "a"), pub(2, 2, "b"))
+		tokens := s.wantMessages("a", "b")
+		s.c.Receiver.EndHere()
+		want(2, 0)
+		s.send(pub(3, 1, "c"), pub(4, 2, "d"))
+		tokens = append(tokens, s.wantMessages("c", "d")...)
+		want(2, 0)
+		s.ack(tokens[1], tokens[3])
+		want(1, 1) // the last waits behind one that is too late
+		s.ack(tokens[2])
+		want(1, 3)
+		s.resume()
+		want(1, 0)
+		s.send(dup(1, 1, "a"), pub(5, 1, "e"))
+		s.wantMessages("e")
+		want(1, 0) // a repeat came before the end, whenever it is repeated
+	}
+}
+
+// There is one for each received message whose exchange is not over. One byte more takes
+// another 16.
+func TestAnExchangeFitsItsSizeClass(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(incoming{}), uintptr(80))
 }

@@ -130,7 +130,7 @@ func TestWhatWaitsForItsRecordCanEndOtherwise(t *testing.T) {
 	r.start()
 	now := time.Unix(1000, 0)
 	old, taken, last := durable(1), durable(2), durable(1)
-	old.Expires = now
+	old.Expires = new(now)
 	for _, o := range []*Outgoing{old, taken, last} {
 		r.sender.Submit(o, time.Time{})
 	}

@@ -312,8 +312,10 @@ func (s *Sender) publish(o *Outgoing) bool {
 // ready checks what may have changed while o waited: its age and the limits of the
 // connection. It sets the message expiry interval to the remaining time.
 func (s *Sender) ready(o *Outgoing) error {
-	if err := s.expired(o, s.now); err != nil {
-		return err
+	if o.Expires != nil || o.due > 0 {
+		if err := s.expired(o, s.now); err != nil {
+			return err
+		}
 	}
 	s.ageExpiry(o)
 	return s.fitMessage(o)
@@ -419,6 +421,12 @@ func (s *Sender) endExchange(o *Outgoing, from *outgoingList) {
 }
 
 func (s *Sender) complete(o *Outgoing, r Result) {
+	o.Complete(r)
+	s.completeAs(o)
+}
+
+// completeAs completes o with the result that it has.
+func (s *Sender) completeAs(o *Outgoing) {
 	if o.Publish.PacketID != 0 {
 		s.ids.freeMessage(o) // the message was never sent
 	}
@@ -428,7 +436,6 @@ func (s *Sender) complete(o *Outgoing, r Result) {
 		s.retries.completed(s, o)
 	}
 	o.state = outgoingIdle
-	o.Complete(r)
 	s.noteEnd(o)
 	if o.unknown {
 		return // it belongs to nobody

@@ -2,6 +2,55 @@ package session
 
 import "github.com/seed65a45251/mqtt/wire"
 
+// takesRuns reports whether several acknowledgements may be handled before what they let
+// out is sent: nothing is told of each, and no packet is tried alone.
+func (s *Sender) takesRuns() bool {
+	return s.journal == nil && s.retries == nil && !s.suspicion.pending() && !s.suspicion.asked
+}
+
+// acknowledged handles a run of acknowledgements that say nothing but that all is well.
+func (s *Sender) acknowledged(t wire.PacketType, ids []uint16) (err error) {
+	for _, id := range ids {
+		switch t {
+		case wire.TypePuback:
+			err = s.takePuback(id)
+		case wire.TypePubrec:
+			err = s.Pubrec(&wire.Pubrec{PacketID: id}) // it sends no message
+		default:
+			err = s.takePubcomp(id)
+		}
+		if err != nil {
+			break
+		}
+	}
+	s.Pump(s.now)
+	return err
+}
+
+// takePuback is Puback for one that says that all is well, without what it lets out.
+func (s *Sender) takePuback(id uint16) error {
+	o := s.ids.message(id)
+	if o == nil || o.Publish.QoS != wire.AtLeastOnce {
+		return s.Puback(&wire.Puback{PacketID: id})
+	}
+	s.counts.answered(o, s.now)
+	s.endExchange(o, &s.published)
+	o.result = nil
+	s.completeAs(o)
+	return nil
+}
+
+// takePubcomp is Pubcomp for one that says that all is well, without what it lets out.
+func (s *Sender) takePubcomp(id uint16) error {
+	o := s.ids.message(id)
+	if o == nil || o.state != outgoingReleased || o.doubtful || id == s.doubt.probe || s.inherited.releasing(id) {
+		return s.Pubcomp(&wire.Pubcomp{PacketID: id})
+	}
+	s.endExchange(o, &s.released)
+	s.completeAs(o) // PUBREC said whether there were subscribers
+	return nil
+}
+
 // Puback handles a PUBACK. If the identifier is not in use, nothing changes. A PUBACK
 // for a QoS 2 message is a protocol error.
 func (s *Sender) Puback(p *wire.Puback) error {

@@ -72,7 +72,7 @@ func (s *Sender) judge(cause error, now time.Time) {
 		switch written := s.link.account.written; {
 		case f.begin >= written:
 			continue
-		case f.end > written && !saidTooLarge(cause): // the header shows the size
+		case f.end > written && !saidTooLarge(cause) && !s.link.onlyBegun():
 			whole = false
 		}
 		got = append(got, f)
@@ -81,7 +81,7 @@ func (s *Sender) judge(cause error, now time.Time) {
 		s.clearSuspicion() // the control was over, and no packet had been sent yet
 		return
 	}
-	alone := len(got) == 1 && c.unanswered == 1 && whole && !s.link.unanswerable
+	alone := len(got) == 1 && c.unanswered == 1 && whole && !s.link.unanswerable && !c.outlasted(now)
 	if _, said := errors.AsType[*ServerError](cause); said && alone {
 		c.said = cause
 	}
@@ -186,9 +186,9 @@ func (s *Sender) allBlames(yield func(*blame) bool) {
 
 // beginSuspicion prepares the suspicion for a new connection, before anything is sent
 // on it.
-func (s *Sender) beginSuspicion(now time.Time) {
+func (s *Sender) beginSuspicion(now time.Time, keepAlive time.Duration) {
 	s.countSuspects()
-	s.suspicion.beginConnection(now)
+	s.suspicion.beginConnection(now, keepAlive)
 	s.link.holdQoS0 = s.suspicion.suspects > 0
 }
 

@@ -58,7 +58,7 @@ func TestDropProperties(t *testing.T) {
 func TestDropExpired(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{Inflight: 1})
 	message := func(seconds time.Duration) *Outgoing {
-		o := &Outgoing{Expires: s.now.Add(seconds * time.Second), Publish: wire.Publish{Topic: "t", QoS: 1}}
+		o := &Outgoing{Expires: new(s.now.Add(seconds * time.Second)), Publish: wire.Publish{Topic: "t", QoS: 1}}
 		s.submit(o)
 		return o
 	}

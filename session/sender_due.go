@@ -89,7 +89,7 @@ func (s *Sender) expired(o *Outgoing, now time.Time) error {
 	switch {
 	case now.IsZero():
 		return nil
-	case !o.Expires.IsZero() && !now.Before(o.Expires):
+	case o.Expires != nil && !now.Before(*o.Expires):
 		return afterRefusal(o, ErrExpired)
 	case o.due > 0 && !now.Before(s.due.places[o.due-1].at):
 		return afterRefusal(o, errTooLong)
@@ -101,7 +101,7 @@ func (s *Sender) expired(o *Outgoing, now time.Time) error {
 func (s *Sender) searchExpired(now time.Time) {
 	for o := s.queue.head; o != nil; {
 		next := o.next
-		if !o.sent && !o.Expires.IsZero() && !now.Before(o.Expires) {
+		if !o.sent && o.Expires != nil && !now.Before(*o.Expires) {
 			s.dequeue(o)
 			s.complete(o, Result{Err: ErrExpired})
 		}
@@ -112,8 +112,8 @@ func (s *Sender) searchExpired(now time.Time) {
 // awaitDue notes when o expires, if it does while it is in the queue. A QoS 0 message
 // whose payload is being sent piece by piece has left the queue.
 func (s *Sender) awaitDue(o *Outgoing) {
-	if s.due.on && o.due == 0 && !o.Expires.IsZero() && o.Queued() && o != s.streaming {
-		s.due.add(o, o.Expires)
+	if s.due.on && o.due == 0 && o.Expires != nil && o.Queued() && o != s.streaming {
+		s.due.add(o, *o.Expires)
 	}
 }
 
@@ -189,7 +189,7 @@ func (s *Sender) ageExpiry(o *Outgoing) {
 		o.Publish.Properties = withoutExpiry(p)
 		return
 	}
-	if o.Expires.IsZero() || s.now.IsZero() {
+	if o.Expires == nil || s.now.IsZero() {
 		return
 	}
 	seconds := uint32((o.Expires.Sub(s.now) + time.Second - 1) / time.Second)

@@ -19,6 +19,9 @@ func (s *Sender) fit(p *wire.Publish) (*wire.Publish, error) {
 // fitMessage makes o a message that the peer takes, or says why it takes none such.
 func (s *Sender) fitMessage(o *Outgoing) error {
 	s.lowerQoS(o)
+	if o.Publish.Properties == nil {
+		return s.link.Limits.CheckPublish(&o.Publish, s.link.Version)
+	}
 	p, err := s.fit(&o.Publish)
 	o.Publish.Properties = p.Properties
 	return err

@@ -153,7 +153,7 @@ func TestWhatTheRateHoldsBackExpires(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{Rate: Rate{Messages: 0.1}})
 	s.up(keeping(wire.V5), &wire.Connack{})
 	s.publish("0", 0)
-	soon := &Outgoing{Publish: wire.Publish{Topic: "t", QoS: 1}, Expires: s.now.Add(5 * time.Second)}
+	soon := &Outgoing{Publish: wire.Publish{Topic: "t", QoS: 1}, Expires: new(s.now.Add(5 * time.Second))}
 	s.submit(soon)
 	last := s.publish("last", 1)
 	s.skip()

@@ -141,7 +141,7 @@ func (w *refusing) publish() {
 }
 
 func (w *refusing) outgoing(m *tried) *Outgoing {
-	m.out = &Outgoing{Owner: m, Expires: m.expires}
+	m.out = &Outgoing{Owner: m, Expires: ExpiresAt(m.expires)}
 	m.out.Publish = wire.Publish{Topic: m.topic, QoS: m.qos, Payload: fmt.Append(nil, m.number)}
 	return m.out
 }

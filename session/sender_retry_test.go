@@ -177,7 +177,7 @@ func TestARefusedMessageThatMayHaveArrivedBeforeCountsAsSent(t *testing.T) {
 func TestARefusedMessageExpires(t *testing.T) {
 	s := newScript(t, wire.V5, ClientSettings{Retry: quotaRetry, RetryFor: 10 * time.Second})
 	s.up(keeping(wire.V5), &wire.Connack{})
-	o := &Outgoing{Publish: wire.Publish{Topic: "t", QoS: 1}, Expires: s.now.Add(time.Second / 2)}
+	o := &Outgoing{Publish: wire.Publish{Topic: "t", QoS: 1}, Expires: new(s.now.Add(time.Second / 2))}
 	s.submit(o)
 	bounded, behind := s.publish("bounded", 1), s.publishOn("t", "behind", 1)
 	s.skip()

@@ -16,7 +16,7 @@ func (s *Sender) Streams(o *Outgoing) bool { return s.link.stream.owner == o && 
 // then calls WrotePayload, and must not call Take before.
 func (s *Sender) TakePayload(o *Outgoing) []byte {
 	st := &s.link.stream
-	if !s.Streams(o) || len(s.link.buf) > 0 {
+	if !s.Streams(o) || len(s.link.buf) > 0 || !st.held.IsZero() {
 		return nil
 	}
 	st.writing = o
@@ -47,7 +47,9 @@ func (s *Sender) WrotePayload(o *Outgoing, n int, now time.Time) {
 func (s *Sender) sendPublish(o *Outgoing, first bool) (err error) {
 	switch {
 	case len(o.Publish.Payload) >= streamed:
-		err = s.link.beginStream(o)
+		if err = s.link.beginStream(o); err == nil && o.suspect() && !s.suspicion.lenient {
+			s.link.stream.held = s.now.Add(s.suspicion.beginning)
+		}
 	case first:
 		err = s.link.appendPublish(&o.Publish)
 	default:

@@ -309,7 +309,7 @@ func TestTakeGoesOnWithAStreamWhoseHeadWasTakenAlone(t *testing.T) {
 func TestAMessageThatStreamsDoesNotExpire(t *testing.T) {
 	streamFrom(t, 6, 2)
 	s := connectedScript(t, wire.V5)
-	o := &Outgoing{Publish: wire.Publish{Topic: "t", Payload: []byte("0123456789")}, Expires: s.now.Add(time.Second)}
+	o := &Outgoing{Publish: wire.Publish{Topic: "t", Payload: []byte("0123456789")}, Expires: new(s.now.Add(time.Second))}
 	s.submit(o)
 	s.takeOnce()
 	s.now = s.now.Add(time.Minute)

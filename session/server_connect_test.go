@@ -194,7 +194,7 @@ func TestServerDropsMessagesThatGetTooOld(t *testing.T) {
 	s := newServerScript(t, wire.V5, ServerSettings{Inflight: 1})
 	s.up(keeping(wire.V5), &wire.Connack{})
 	one := s.publish("one", 1)
-	old := &Outgoing{Publish: wire.Publish{Topic: "t", QoS: 1}, Expires: s.now.Add(time.Second)}
+	old := &Outgoing{Publish: wire.Publish{Topic: "t", QoS: 1}, Expires: new(s.now.Add(time.Second))}
 	s.s.Publish(old, s.now)
 	s.now = s.now.Add(2 * time.Second)
 	s.send(puback(1))

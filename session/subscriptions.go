@@ -1,8 +1,6 @@
 package session
 
 import (
-	"slices"
-
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -87,6 +85,7 @@ type ask struct {
 	interest *Interest
 	at       int // index of the filter in interest
 	filter   *subscribed
+	place    int // index in filter.asks
 	state    askState
 	granted  bool // at least once, so its retained messages have come
 	answer   FilterAnswer
@@ -110,13 +109,15 @@ func (a *ask) want() *wire.SubscribeFilter { return &a.interest.Filters[a.at] }
 // subscribed is one filter: its subscribers, and what the server may have.
 type subscribed struct {
 	name      string
-	asks      []*ask
+	asks      []*ask // in no order
+	tally     tally  // of asks
 	has       standing
 	options   wire.SubscribeFilter // the options with which the server has it, if so
 	steps     []step               // requests sent on this connection and not answered, in order
 	elsewhere []SessionID          // other sessions that may have it
 	leaves    []*Leave             // leaves that wait for its end
 	changed   bool                 // is in Subscriptions.changed
+	busy      int                  // requests in a row that are made again; see Subscriptions.again
 	listed[*subscribed]
 }
 
@@ -138,27 +139,18 @@ type step struct {
 	follows  bool // changes the options only
 	answered bool
 	refused  bool
+	again    bool // the server said nothing of the filter; see Subscriptions.again
 }
 
 // wanted reports whether a subscriber wants the filter and the server has not refused
 // it.
 func (f *subscribed) wanted() bool {
-	return slices.ContainsFunc(f.asks, (*ask).wants)
+	return f.tally.wanted > 0
 }
 
 // merged returns options that serve all subscribers of the filter: a server keeps
 // only one set for a filter, the last one sent.
-func (f *subscribed) merged() wire.SubscribeFilter {
-	m := wire.SubscribeFilter{Filter: f.name, NoLocal: true}
-	for _, a := range f.asks {
-		if o := a.want(); a.wants() {
-			m.QoS = max(m.QoS, o.QoS)
-			m.NoLocal = m.NoLocal && o.NoLocal
-			m.RetainAsPublished = m.RetainAsPublished || o.RetainAsPublished
-		}
-	}
-	return m
-}
+func (f *subscribed) merged() wire.SubscribeFilter { return f.tally.merged(f.name) }
 
 // merged returns the options for f on this connection. A server must accept requests
 // above its maximum QoS and grant the maximum [MQTT-3.2.2-9], but some never answer them.
@@ -190,7 +182,7 @@ func (s *Subscriptions) Add(in *Interest) {
 	for i := range in.Filters {
 		f := s.filter(in.Filters[i].Filter)
 		in.asks[i] = ask{interest: in, at: i, filter: f}
-		f.asks = append(f.asks, &in.asks[i])
+		f.join(&in.asks[i])
 		s.noteWanted(f)
 		s.endLeaves(f)
 	}
@@ -212,10 +204,7 @@ func (s *Subscriptions) Remove(in *Interest, keep bool) *Leave {
 	for i := range in.asks {
 		a := &in.asks[i]
 		f := a.filter
-		f.asks = slices.DeleteFunc(f.asks, func(o *ask) bool { return o == a })
-		for j := range f.steps {
-			f.steps[j].asks = slices.DeleteFunc(f.steps[j].asks, func(o *ask) bool { return o == a })
-		}
+		f.part(a)
 		if keep {
 			s.abandon(f)
 			continue
@@ -316,8 +305,13 @@ func (s *Subscriptions) filter(name string) *subscribed {
 	return f
 }
 
-// markChanged notes that the server's state of f may have to be changed.
+// markChanged notes that the server's state of f may have to be changed. Without a
+// connection f is removed if it is gone.
 func (s *Subscriptions) markChanged(f *subscribed) {
+	if !s.ready && !f.wanted() && f.has == hasNot {
+		s.drop(f)
+		return
+	}
 	if !f.changed {
 		f.changed = true
 		s.changed = append(s.changed, f)

@@ -26,6 +26,15 @@ func (s *Subscriptions) requestEnded(r *Request, filters []*subscribed) {
 			a.ReasonCode, a.Err, err = undeliverableCode(err), err, nil
 		}
 		st.answered, st.refused = true, r.Err != nil || a.ReasonCode.Failed()
+		if st.leave {
+			s.askAgain(f)
+		}
+		if a.ReasonCode == wire.PacketIdentifierInUse && f.busy < maxBusy {
+			f.busy++
+			s.again(f, st)
+			continue
+		}
+		f.busy = 0
 		asks := st.asks
 		if st.leave {
 			s.leaveAnswered(f, a, err)
@@ -39,12 +48,44 @@ func (s *Subscriptions) requestEnded(r *Request, filters []*subscribed) {
 	s.Pump()
 }
 
+// askAgain marks what has waited for the end of an UNSUBSCRIBE for f.
+func (s *Subscriptions) askAgain(f *subscribed) {
+	if f.tally.due == 0 {
+		return
+	}
+	for _, k := range f.asks {
+		if k.interest.in && k.state == askDue {
+			s.markDue(k.interest)
+		}
+	}
+}
+
+// maxBusy bounds how often in a row a filter is asked for again because the server has
+// the packet identifier in use.
+const maxBusy = 100
+
+// again undoes a request for f whose packet identifier the server has in use, as those
+// do that count the messages which they have sent. Nothing was said of the filter, so
+// the next request goes out under another identifier.
+func (s *Subscriptions) again(f *subscribed, st *step) {
+	st.again = true
+	for _, k := range st.asks {
+		if k.interest.in && k.state == askSent {
+			k.become(askDue)
+			s.markDue(k.interest)
+		}
+	}
+	s.advance(f)
+	s.markChanged(f)
+}
+
 // advance applies the answers to f, in the order of the requests.
 func (s *Subscriptions) advance(f *subscribed) {
 	for len(f.steps) > 0 && f.steps[0].answered {
 		st := f.steps[0]
 		f.steps = f.steps[1:]
 		switch {
+		case st.again:
 		case st.leave:
 			// A server that refuses UNSUBSCRIBE would refuse it again.
 			f.has = hasNot
@@ -62,7 +103,8 @@ func (s *Subscriptions) answerAsk(k *ask, a FilterAnswer, err error) {
 	if !in.in || k.state != askSent {
 		return
 	}
-	k.state, k.answer = askGranted, a
+	k.answer = a
+	k.become(askGranted)
 	if err != nil {
 		s.answers = append(s.answers, InterestAnswer{Interest: in, Err: err})
 		s.Remove(in, false)
@@ -70,9 +112,9 @@ func (s *Subscriptions) answerAsk(k *ask, a FilterAnswer, err error) {
 	}
 	switch {
 	case a.Err != nil:
-		k.state = askWithdrawn
+		k.become(askWithdrawn)
 	case a.ReasonCode.Failed():
-		k.state = askRefused
+		k.become(askRefused)
 	default:
 		k.granted = true
 	}

@@ -41,8 +41,10 @@ func (s *Subscriptions) Withdraw(filters []string) *Leave {
 			continue
 		}
 		for _, a := range f.asks {
-			a.state = askWithdrawn
-			a.interest.countUnanswered()
+			if a.state < askGranted {
+				a.interest.unanswered--
+			}
+			a.become(askWithdrawn)
 		}
 		s.noteWanted(f)
 		if what, _ := f.expected(); what != hasNot || len(f.steps) > 0 {

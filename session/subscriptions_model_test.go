@@ -39,9 +39,12 @@ type subscriptionWorld struct {
 	v       wire.Version
 	c       *Client
 	now     time.Time
+	busy    int // of a hundred requests, those whose packet identifier the server has in use
 	servers []*subscriptionServer
 	server  *subscriptionServer // of the connection; nil: there is none
 	toSend  []wire.Packet       // of the server, answers that the client has not got yet
+	slow    bool                // its servers may handle an UNSUBSCRIBE after the packet behind it
+	late    *wire.Unsubscribe   // which one does so at present; nil: none
 	in      []byte
 
 	interests []*Interest
@@ -60,7 +63,7 @@ func newSubscriptionWorld(seed uint64) *subscriptionWorld {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	v := versions[rng.IntN(3)]
 	w := &subscriptionWorld{rng: rng, v: v, now: time.Unix(1, 0), answered: map[*Interest]int{},
-		refused: map[*Interest]map[string]bool{}, left: map[*Leave]int{}}
+		refused: map[*Interest]map[string]bool{}, left: map[*Leave]int{}, slow: rng.IntN(2) == 0}
 	w.c = NewClient(ClientSettings{AlwaysSubscribe: true, FiltersPerSubscribe: rng.IntN(3)})
 	for i := range 1 + rng.IntN(3) {
 		name, client := whereabouts(rng, i)
@@ -97,7 +100,7 @@ func (w *subscriptionWorld) connect(certain bool) error {
 		return err
 	}
 	w.c.Take(nil, w.now)
-	w.in, w.toSend = nil, nil
+	w.in, w.toSend, w.late = nil, nil, nil
 	if !certain && w.rng.IntN(6) == 0 {
 		w.note("--- CONNECT does not arrive")
 		w.c.Lost(false)
@@ -139,6 +142,7 @@ func (w *subscriptionWorld) serve(n int) error {
 	for range n {
 		h, head, err := wire.ParseHeader(w.in, w.v)
 		if err != nil || head == 0 {
+			w.catchUp()
 			return err
 		}
 		w.note("C %s", strings.Join(lines(w.v, w.in[:h.Size]), " "))
@@ -147,19 +151,37 @@ func (w *subscriptionWorld) serve(n int) error {
 			return err
 		}
 		w.in = w.in[h.Size:]
+		if u, ok := p.(*wire.Unsubscribe); ok && w.slow && w.late == nil && w.rng.IntN(2) == 0 {
+			w.late = new(*u)
+			continue
+		}
 		w.handle(p)
+		w.catchUp()
 	}
 	return nil
 }
+
+// catchUp lets the server handle what it has put off.
+func (w *subscriptionWorld) catchUp() {
+	if u := w.late; u != nil {
+		w.late = nil
+		w.handle(u)
+	}
+}
+
+// isBusy says whether a server has the packet identifier of a request in use.
+func (w *subscriptionWorld) isBusy() bool { return w.rng.IntN(100) < w.busy }
 
 func (w *subscriptionWorld) handle(packet wire.Packet) {
 	s := w.server
 	switch p := packet.(type) {
 	case *wire.Subscribe:
-		ack := &wire.Suback{PacketID: p.PacketID}
+		ack, busy := &wire.Suback{PacketID: p.PacketID}, w.isBusy()
 		for _, f := range p.Filters {
 			code := wire.ReasonCode(f.QoS)
-			if s.refuses[f.Filter] {
+			if busy {
+				code = wire.PacketIdentifierInUse
+			} else if s.refuses[f.Filter] {
 				code = wire.UnspecifiedError
 			} else {
 				f.RetainHandling = 0
@@ -169,8 +191,12 @@ func (w *subscriptionWorld) handle(packet wire.Packet) {
 		}
 		w.toSend = append(w.toSend, ack)
 	case *wire.Unsubscribe:
-		ack := &wire.Unsuback{PacketID: p.PacketID}
+		ack, busy := &wire.Unsuback{PacketID: p.PacketID}, w.v == wire.V5 && w.isBusy()
 		for _, f := range p.Filters {
+			if busy {
+				ack.ReasonCodes = append(ack.ReasonCodes, wire.PacketIdentifierInUse)
+				continue
+			}
 			code := wire.Success
 			if _, there := s.filters[f]; !there {
 				code = wire.NoSubscriptionExisted
@@ -367,6 +393,15 @@ func (w *subscriptionWorld) bounded() error {
 		if len(f.steps) > 0 || len(f.leaves) > 0 {
 			return fmt.Errorf("filter %q has %d steps and %d leaves left", name, len(f.steps), len(f.leaves))
 		}
+		var all tally
+		for i, a := range f.asks {
+			if all.count(a, 1); a.place != i {
+				return fmt.Errorf("filter %q has its ask %d at %d", name, i, a.place)
+			}
+		}
+		if f.tally != all {
+			return fmt.Errorf("filter %q counts %+v of %+v", name, f.tally, all)
+		}
 	}
 	if s.open != 0 || len(s.due) != 0 || len(s.changed) != 0 {
 		return fmt.Errorf("%d open, %d due, %d changed", s.open, len(s.due), len(s.changed))
@@ -376,6 +411,7 @@ func (w *subscriptionWorld) bounded() error {
 
 func liveOfSubscriptions(seed uint64) (*subscriptionWorld, error) {
 	w := newSubscriptionWorld(seed)
+	w.busy = 20
 	for range 10 + w.rng.IntN(150) {
 		if err := w.step(); err != nil {
 			return w, err

@@ -1,7 +1,9 @@
 package session
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -16,7 +18,7 @@ func (s *Subscriptions) start(kind Continuity, id SessionID) {
 	for _, in := range s.due {
 		in.due = false
 	}
-	s.due = nil
+	s.due, s.ready = nil, true
 	again := kind < Proven || s.link.Version != wire.V311 || s.always
 	for f := s.all.head; f != nil; f = f.next {
 		switch {
@@ -31,7 +33,7 @@ func (s *Subscriptions) start(kind Continuity, id SessionID) {
 		for i := range in.asks {
 			a := &in.asks[i]
 			if again && a.state != askWithdrawn && (kind < Proven || a.state != askRefused) {
-				a.state = askDue
+				a.become(askDue)
 			}
 			if a.state == askDue {
 				s.markDue(in)
@@ -39,7 +41,6 @@ func (s *Subscriptions) start(kind Continuity, id SessionID) {
 		}
 		in.countUnanswered()
 	}
-	s.ready = true
 	s.Pump()
 }
 
@@ -71,7 +72,7 @@ func (s *Subscriptions) stop() {
 		for _, st := range f.steps {
 			for _, a := range st.asks {
 				if a.state == askSent {
-					a.state = askDue
+					a.become(askDue)
 				}
 			}
 			f.has = mayHave
@@ -98,21 +99,6 @@ func (s *Subscriptions) Pump() {
 	for s.ready && s.open < maxOpenRequests && len(s.changed) > 0 {
 		s.sendChanges()
 	}
-	if !s.ready {
-		s.dropGone()
-	}
-}
-
-// dropGone removes filters that are gone while there is no connection.
-func (s *Subscriptions) dropGone() {
-	s.changed = slices.DeleteFunc(s.changed, func(f *subscribed) bool {
-		gone := !f.wanted() && f.has == hasNot
-		if gone {
-			f.changed = false
-			s.drop(f)
-		}
-		return gone
-	})
 }
 
 // batch is the content of one SUBSCRIBE before it is divided.
@@ -158,7 +144,14 @@ func (in *Interest) renewed() bool {
 	return !slices.ContainsFunc(in.asks, func(a ask) bool { return a.state == askDue && !a.granted })
 }
 
-// gather adds the filters that in asks for to b. A packet has one subscription
+// leaving reports whether an UNSUBSCRIBE for f has no answer. A SUBSCRIBE waits for that:
+// only PUBLISH has an order in MQTT (§4.6), and a server that handles requests side by
+// side, as aedes does, may otherwise end the new subscription.
+func (f *subscribed) leaving() bool {
+	return slices.ContainsFunc(f.steps, func(st step) bool { return st.leave && !st.answered })
+}
+
+// gather adds the filters that in asks for to b, except for those that are leaving. A packet has one subscription
 // identifier, so filters with another one go into a batch of their own.
 func (s *Subscriptions) gather(b *batch, in *Interest) {
 	ids := !s.link.Limits.NoSubscriptionIDs && in.SubscriptionIDs != nil
@@ -169,7 +162,7 @@ func (s *Subscriptions) gather(b *batch, in *Interest) {
 	begun := len(b.steps) > 0
 	for i := range in.asks {
 		a := &in.asks[i]
-		if a.state != askDue {
+		if a.state != askDue || a.filter.leaving() {
 			continue
 		}
 		if ids && begun && in.SubscriptionIDs[i] != b.packet.SubscriptionID {
@@ -185,23 +178,23 @@ func (s *Subscriptions) gather(b *batch, in *Interest) {
 		}
 		s.add(b, a)
 	}
+	slices.SortStableFunc(others, func(a, b *ask) int {
+		return cmp.Compare(in.SubscriptionIDs[a.at], in.SubscriptionIDs[b.at])
+	})
 	for len(others) > 0 {
 		id := in.SubscriptionIDs[others[0].at]
 		next := batch{packet: wire.Subscribe{UserProperties: in.UserProperties, SubscriptionID: id}}
-		others = slices.DeleteFunc(others, func(a *ask) bool {
-			mine := in.SubscriptionIDs[a.at] == id
-			if mine {
-				s.add(&next, a)
-			}
-			return mine
-		})
+		for len(others) > 0 && in.SubscriptionIDs[others[0].at] == id {
+			s.add(&next, others[0])
+			others = others[1:]
+		}
 		s.sendBatch(&next)
 	}
 }
 
 // add adds a to b.
 func (s *Subscriptions) add(b *batch, a *ask) {
-	a.state = askSent
+	a.become(askSent)
 	a.interest.sent = true
 	if i, there := b.index[a.filter.name]; there {
 		b.steps[i].asks = append(b.steps[i].asks, a)
@@ -284,7 +277,7 @@ func (s *Subscriptions) sendChanges() {
 // drop removes a filter that is not wanted and that the server does not have.
 func (s *Subscriptions) drop(f *subscribed) {
 	s.endLeaves(f)
-	if len(f.asks) == 0 && len(f.elsewhere) == 0 {
+	if len(f.asks) == 0 && len(f.elsewhere) == 0 && s.filters[f.name] == f {
 		delete(s.filters, f.name)
 		s.all.remove(f)
 	}
@@ -308,24 +301,36 @@ func (s *Subscriptions) follow(f *subscribed, what standing, options wire.Subscr
 }
 
 func (s *Subscriptions) hasDue(f *subscribed) bool {
-	return slices.ContainsFunc(f.asks, func(a *ask) bool { return a.state == askDue })
+	return f.tally.due > 0
 }
 
 // unsubscribe ends unwanted filters. Filters that are ended with different user
 // properties go into separate packets.
 func (s *Subscriptions) unsubscribe(gone []*subscribed) {
-	for len(gone) > 0 {
-		properties := gone[0].leaveProperties()
-		var part []*subscribed
-		gone = slices.DeleteFunc(gone, func(f *subscribed) bool {
-			same := slices.Equal(f.leaveProperties(), properties)
-			if same {
-				part = append(part, f)
-			}
-			return same
-		})
-		s.sendUnsubscribe(part, properties)
+	var parts [][]*subscribed
+	of := make(map[string]int) // index in parts
+	for _, f := range gone {
+		key := propertiesKey(f.leaveProperties())
+		i, there := of[key]
+		if !there {
+			i = len(parts)
+			of[key], parts = i, append(parts, nil)
+		}
+		parts[i] = append(parts[i], f)
 	}
+	for _, part := range parts {
+		s.sendUnsubscribe(part, part[0].leaveProperties())
+	}
+}
+
+// propertiesKey is the same for equal lists alone.
+func propertiesKey(list []wire.UserProperty) string {
+	var key []byte
+	for _, p := range list {
+		key = strconv.AppendQuote(key, p.Name)
+		key = strconv.AppendQuote(key, p.Value)
+	}
+	return string(key)
 }
 
 // leaveProperties returns the user properties of the leaves that wait for f.

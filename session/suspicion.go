@@ -15,7 +15,11 @@ import (
 // follows until it has an answer. A packet that was alone on undeliverableAfter
 // connections that ended is given up, unless the control clears it: before its last
 // chance a connection has to last without the packet for longer than any did with it.
-// chance a connection has to last without it, longer than any did with it.
+//
+// A server that does not want a packet hangs up when it has read it. One that is silent for
+// seconds before has failed at something of its own, as a node of a cluster does that waits
+// in vain for the others: it would hang up on any packet of the kind. So a connection that
+// outlasts the patience counts for nothing against a packet.
 const (
 	suspectAfter       = 3
 	undeliverableAfter = 10
@@ -24,9 +28,15 @@ const (
 	maxControl = 30 * time.Second
 
 	// patience is how long a suspect may be without an answer until other packets are
-	// sent all the same. The server then does not seem to hang up because of it.
-	patience = 10 * time.Second
+	// sent all the same. The server then does not seem to hang up because of it. NATS
+	// waits for its cluster for five seconds.
+	patience = 4 * time.Second
 )
+
+// A packet that is larger than the buffers of the two systems is never written when the
+// server refuses its size, for it hangs up at the header. A line that breaks too early each
+// time looks the same. So of a suspect that is streamed the beginning goes first, alone,
+// for a while: a server that hangs up then has seen all that it needs. See stream.held.
 
 // blame counts what speaks against one packet.
 type blame struct {
@@ -56,21 +66,26 @@ type suspicion struct {
 // watch is the state of suspicion for the present connection.
 type watch struct {
 	began      time.Time
-	unanswered int       // packets without an answer
-	alone      bool      // one of them is a suspect, and nothing else is sent
-	control    bool      // nothing is sent, to see whether the server hangs up all the same
-	controlled bool      // the control is over, and the server did not hang up
-	lenient    bool      // the server took its time, and everything is sent
-	asked      bool      // a request waits until it may be sent, and messages wait behind it
-	until      time.Time // when control or patience is over; zero: never
+	unanswered int           // packets without an answer
+	alone      bool          // one of them is a suspect, and nothing else is sent
+	control    bool          // nothing is sent, to see whether the server hangs up all the same
+	controlled bool          // the control is over, and the server did not hang up
+	lenient    bool          // the server took its time, and everything is sent
+	asked      bool          // a request waits until it may be sent, and messages wait behind it
+	until      time.Time     // when control or patience is over; zero: never
+	beginning  time.Duration // how long the beginning of a streamed suspect is alone
 }
 
 // pending reports whether there may be a packet to try.
 func (s *suspicion) pending() bool { return s.suspects > 0 || len(s.filters) > 0 }
 
-// beginConnection begins a connection at now.
-func (s *suspicion) beginConnection(now time.Time) {
-	s.watch = watch{began: now}
+// beginConnection begins a connection at now. While the beginning of a packet is alone no
+// PINGREQ can follow, so that it has to be over in good time.
+func (s *suspicion) beginConnection(now time.Time, keepAlive time.Duration) {
+	s.watch = watch{began: now, beginning: patience / 2}
+	if keepAlive > 0 {
+		s.beginning = min(s.beginning, keepAlive/4)
+	}
 	switch {
 	case !s.pending():
 	case s.due && s.longest > 0:
@@ -83,7 +98,7 @@ func (s *suspicion) beginConnection(now time.Time) {
 
 // wait starts the patience anew.
 func (s *suspicion) wait(now time.Time) {
-	s.until = now.Add(max(patience, min(2*s.longest, maxControl)))
+	s.until = now.Add(patience)
 }
 
 // mayBegin reports whether a packet may be sent now.
@@ -112,6 +127,11 @@ func (s *suspicion) answered(suspect bool, now time.Time) {
 	if !s.until.IsZero() && !s.control {
 		s.wait(now)
 	}
+}
+
+// outlasted reports whether the patience is over at now.
+func (s *suspicion) outlasted(now time.Time) bool {
+	return s.lenient || !s.control && !s.until.IsZero() && !now.Before(s.until)
 }
 
 // tick handles the end of control or patience. It reports whether packets may be sent

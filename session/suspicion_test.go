@@ -181,6 +181,76 @@ func TestWhatWasNotWrittenCompletelyIsNotBlamed(t *testing.T) {
 	require.ErrorContains(t, done[0].Result().Err, "9 at most")
 }
 
+// Before 5.0 a server that refuses the size of a packet can only hang up. By then some
+// of the packet is in the buffers of the two systems, and the rest is never written.
+func TestPacketThatIsRefusedAtItsHeaderFails(t *testing.T) {
+	s := newScript(t, wire.V311, ClientSettings{})
+	o := s.submitLarge()
+	for range suspectAfter {
+		s.upAgain()
+		require.Greater(t, s.writeAll(), 1<<20)
+		s.c.LostBecause(io.EOF, s.now)
+	}
+	for range undeliverableAfter {
+		s.wantCompleted()
+		s.upAgain()
+		for s.c.link.buf == nil { // the control before the last chance
+			s.now = s.c.Deadline()
+			require.NoError(t, s.c.Tick(s.now))
+		}
+		require.Less(t, s.writeAll(), 20, "the beginning of the packet alone")
+		s.c.LostBecause(io.EOF, s.now)
+		s.check()
+	}
+	s.wantCompleted(o)
+	require.ErrorIs(t, o.Result().Err, ErrUndeliverable)
+}
+
+// What a server has not minded is not its reason for hanging up later.
+func TestPacketWhoseBeginningIsTakenIsNotBlamed(t *testing.T) {
+	s := newScript(t, wire.V311, ClientSettings{})
+	o := s.submitLarge()
+	for range 5 * undeliverableAfter {
+		s.upAgain()
+		s.writeAll()
+		if o.suspect() {
+			require.NoError(t, s.advance(patience/2))
+			require.Greater(t, s.writeAll(), 1<<20)
+		}
+		s.c.LostBecause(io.EOF, s.now)
+		s.check()
+		s.wantCompleted()
+	}
+	s.upAgain()
+	s.writeAll()
+	require.NoError(t, s.advance(patience/2))
+	s.take()
+	s.send(&wire.Puback{PacketID: o.Publish.PacketID})
+	s.wantCompleted(o)
+	require.NoError(t, o.Result().Err)
+}
+
+// submitLarge publishes a message that is streamed.
+func (s *script) submitLarge() *Outgoing {
+	o := &Outgoing{Publish: wire.Publish{Topic: "t", QoS: 1, Payload: make([]byte, 17<<20)}}
+	s.c.Sender.Submit(o, s.now)
+	return o
+}
+
+func (s *script) upAgain() {
+	s.up(keeping(s.v), &wire.Connack{SessionPresent: s.c.HasSessionOf("c1")})
+	s.out = nil
+}
+
+// writeAll writes what there is, up to 2 MiB, and returns how much that was.
+func (s *script) writeAll() (n int) {
+	for n < 2<<20 && s.c.Pending() > 0 {
+		n += len(s.c.Take(nil, s.now))
+		s.c.Wrote(s.now)
+	}
+	return n
+}
+
 // refuseQuietly is the server that ends the connection with p.
 func (s *script) refuseQuietly(p wire.Packet) {
 	s.t.Helper()
@@ -260,6 +330,39 @@ func TestServerThatTakesItsTimeForASuspectGetsTheOthersToo(t *testing.T) {
 	s.send(puback(2), puback(1))
 	s.c.Sender.Completed(nil)
 	require.False(t, a.suspect() || b.suspect())
+}
+
+// A server that is silent for seconds and then hangs up does so for a reason of its own.
+func TestServerThatTakesItsTimeCondemnsNothing(t *testing.T) {
+	for name, late := range map[string]time.Duration{"noticed in time": 0, "noticed late": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t, wire.V311, ClientSettings{})
+			a := s.publish("a", 1)
+			for range suspectAfter {
+				s.kill(true)
+			}
+			for range 3 * undeliverableAfter {
+				s.up(keeping(s.v), &wire.Connack{SessionPresent: true})
+				if s.take(); len(s.out) == 0 { // the control
+					require.NoError(t, s.advance(maxControl))
+					s.take()
+				}
+				require.NotEmpty(t, s.out)
+				if s.out = nil; late > 0 {
+					s.now = s.now.Add(patience + late)
+				} else {
+					require.NoError(t, s.advance(patience))
+				}
+				s.c.LostBecause(errHungUp, s.now)
+				s.check()
+			}
+			s.wantCompleted()
+			s.up(keeping(s.v), &wire.Connack{SessionPresent: true})
+			s.want(dup(1, 1, "a"))
+			s.send(puback(1))
+			s.wantCompleted(a)
+		})
+	}
 }
 
 // On a line that breaks often the acknowledgements are what makes progress.

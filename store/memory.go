@@ -2,11 +2,12 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"iter"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
+
+	"github.com/seed65a45251/mqtt/internal/sorted"
 )
 
 // Mem is the Store that Memory returns: it lasts as long as the program. Its zero
@@ -15,11 +16,19 @@ type Mem struct {
 	mu sync.RWMutex
 	// Values are replaced as a whole and never modified, so a Scan may use them after
 	// it has released the lock.
-	values map[string][]byte
-	closed bool
+	records sorted.List[entry]
+	closed  bool
 }
 
 var _ Store = (*Mem)(nil)
+
+type entry struct {
+	key   string
+	value []byte
+}
+
+// Compare makes records lie in the order of their keys.
+func (e entry) Compare(key string) int { return cmp.Compare(e.key, key) }
 
 // Memory returns an empty Store in memory. It is for tests and for programs whose
 // state may end with them. Before Scan yields the first record, it takes time and
@@ -37,14 +46,12 @@ func (m *Mem) Commit(ops []Op) error {
 	if m.closed {
 		return ErrClosed
 	}
-	if m.values == nil {
-		m.values = make(map[string][]byte)
-	}
 	for _, op := range ops {
 		if op.Delete {
-			delete(m.values, string(op.Key))
+			m.records.Remove(string(op.Key))
 		} else {
-			m.values[string(op.Key)] = bytes.Clone(op.Value)
+			key := string(op.Key)
+			m.records.Set(key, entry{key, bytes.Clone(op.Value)})
 		}
 	}
 	return nil
@@ -58,26 +65,26 @@ func (m *Mem) Scan(prefix []byte) iter.Seq2[Record, error] {
 			yield(Record{}, err)
 			return
 		}
-		for _, key := range slices.Sorted(maps.Keys(found)) {
+		for _, e := range found {
 			// The value belongs to the Store: callers of Scan must not change it.
-			if !yield(Record{Key: []byte(key), Value: found[key]}, nil) {
+			if !yield(Record{Key: []byte(e.key), Value: e.value}, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (m *Mem) snapshot(prefix string) (map[string][]byte, error) {
+func (m *Mem) snapshot(prefix string) (found []entry, err error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.closed {
 		return nil, ErrClosed
 	}
-	found := make(map[string][]byte)
-	for key, value := range m.values {
-		if strings.HasPrefix(key, prefix) {
-			found[key] = value
+	for e := range m.records.From(prefix) {
+		if !strings.HasPrefix(e.key, prefix) {
+			break
 		}
+		found = append(found, e)
 	}
 	return found, nil
 }
@@ -87,6 +94,6 @@ func (m *Mem) snapshot(prefix string) (map[string][]byte, error) {
 func (m *Mem) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.values, m.closed = nil, true
+	m.records, m.closed = sorted.List[entry]{}, true
 	return nil
 }

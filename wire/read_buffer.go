@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math/bits"
 	"sync"
 	"sync/atomic"
 )
@@ -14,6 +15,32 @@ const (
 
 // largeBuffers holds large buffers that no reader is using.
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+
+// madeBuffers holds buffers that were made for a packet that did not fit in a large one and are free
+// again, by the logarithm of their size. The garbage collector takes those that stay.
+var madeBuffers [24]sync.Pool
+
+// largestKept is the size of the largest buffer that is kept to be used again.
+const largestKept = 1<<(len(madeBuffers)-1) - 1
+
+// makeBuffer returns a buffer of n bytes, for a packet that does not fit in a large one. Whoever gets
+// the packet may keep it, so one that is used again is at most an eighth larger.
+func makeBuffer(n int) []byte {
+	if n <= largestKept {
+		kept, ok := madeBuffers[bits.Len(uint(n))].Get().(*[]byte)
+		if ok && len(*kept) >= n && len(*kept) <= n+n/8 {
+			return (*kept)[:n]
+		}
+	}
+	return make([]byte, n)
+}
+
+// recycle keeps a buffer of makeBuffer for others.
+func recycle(b []byte) {
+	if b = b[:cap(b)]; len(b) <= largestKept {
+		madeBuffers[bits.Len(uint(len(b)))].Put(&b)
+	}
+}
 
 // readBuffer holds the bytes that were read and not taken yet. It uses its own small buffer, a
 // borrowed large one, or one that was made for a packet that fits neither. Its own buffer has
@@ -74,7 +101,7 @@ func (r *readBuffer) space(size int) []byte {
 }
 
 // reset starts at the front again when nothing is unread. It returns a large buffer that the last
-// read did not need, and drops a buffer that was made for a large packet.
+// read did not need, and a buffer that was made for a packet.
 func (r *readBuffer) reset() {
 	r.start, r.end = 0, 0
 	if r.borrowed != nil && r.lastRead > smallBuffer {
@@ -95,7 +122,10 @@ func (r *readBuffer) detach() (b Buffer, ok bool) {
 	if r.detached || len(r.b) < largeBuffer {
 		return Buffer{}, false
 	}
-	b = Buffer{r, r.borrowed, len(r.b)}
+	b = Buffer{owner: r, pooled: r.borrowed, size: len(r.b)}
+	if r.borrowed == nil && r.start == r.end {
+		b.made = r.b
+	}
 	r.latest.Store(r.borrowed)
 	r.borrowed, r.detached = nil, true
 	return b, true
@@ -105,7 +135,7 @@ func (r *readBuffer) detach() (b Buffer, ok bool) {
 func (r *readBuffer) moveOn() {
 	r.detached = false
 	if len(r.unread()) > largeBuffer {
-		b := make([]byte, len(r.b))
+		b := makeBuffer(len(r.b))
 		r.end = copy(b, r.unread())
 		r.start, r.b = 0, b
 		return
@@ -132,7 +162,7 @@ func (r *readBuffer) grow(size int) {
 	for next/2 >= len(r.b)+minStep {
 		next = (next + 1) / 2
 	}
-	b := make([]byte, min(max(next, r.proven), size))
+	b := makeBuffer(min(max(next, r.proven), size))
 	r.proven /= 2 // until it is proven again
 	r.end = copy(b, r.unread())
 	r.start = 0
@@ -140,10 +170,15 @@ func (r *readBuffer) grow(size int) {
 	r.b = b
 }
 
+// giveBack returns the buffer in use to others, unless it is the reader's own. The caller then sets
+// another one.
 func (r *readBuffer) giveBack() {
-	if r.borrowed != nil {
+	switch {
+	case r.borrowed != nil:
 		largeBuffers.Put(r.borrowed)
 		r.borrowed = nil
+	case len(r.b) > largeBuffer:
+		recycle(r.b)
 	}
 	if b := r.returned.Swap(nil); b != nil {
 		largeBuffers.Put(b)

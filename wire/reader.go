@@ -5,8 +5,9 @@ import "io"
 // Reader cuts a byte stream into packets.
 //
 // A Reader begins with a buffer of 64 bytes, which a small one replaces when a read has filled it. While
-// much data arrives, it borrows a large one of 64 KiB and keeps it until a read brings little. A packet that is larger gets a buffer that grows with the bytes
-// that really arrive, so a claimed length costs nothing.
+// much data arrives, it borrows a large one of 64 KiB and keeps it until a read brings little. A packet
+// that is larger gets a buffer that grows with the bytes that really arrive, so a claimed length costs
+// nothing. Such a buffer is used again, too, unless it was given away and is not released.
 //
 // Call Fill, take the packets with Next until there are no more, and repeat. A Reader is for one
 // goroutine at a time.
@@ -73,10 +74,14 @@ func (r *Reader) Buffered() []byte { return r.buffer.unread() }
 // between two calls of Fill.
 func (r *Reader) Detach() (b Buffer, ok bool) { return r.buffer.detach() }
 
+// Detached reports whether the packets that follow still lie in the buffer that Detach has given away.
+func (r *Reader) Detached() bool { return r.buffer.detached }
+
 // Buffer is memory that a [Reader] has given away.
 type Buffer struct {
 	owner  *readBuffer
-	pooled *[largeBuffer]byte // nil: it was made for a large packet
+	pooled *[largeBuffer]byte // nil: it was made for a packet
+	made   []byte             // for a packet, and nothing of it is unread; nil: it is another
 	size   int
 }
 
@@ -85,8 +90,11 @@ func (b Buffer) Size() int { return b.size }
 
 // Release returns the memory, once, when the bodies are no longer used.
 func (b Buffer) Release() {
-	if b.pooled != nil {
+	switch {
+	case b.pooled != nil:
 		b.owner.release(b.pooled)
+	case b.made != nil:
+		recycle(b.made)
 	}
 }
 

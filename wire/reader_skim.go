@@ -74,8 +74,8 @@ func (r *Reader) more(size int) error {
 		}
 		var n int
 		n, r.failed = r.source.Read(r.buffer.space(size))
-		r.buffer.wrote(n)
 		if n > 0 {
+			r.buffer.wrote(n)
 			return nil
 		}
 	}

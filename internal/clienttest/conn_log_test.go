@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -195,5 +196,28 @@ func TestAFailedFirstAttemptBeginsAndEndsNoConnection(t *testing.T) {
 			said = append(said, m["msg"])
 		}
 		require.Equal(t, []any{"mqtt attempt to connect failed", "mqtt client ended"}, said)
+	})
+}
+
+func TestLogHasLittleOfWhatAServerSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		log := new(records)
+		cfg.Logger = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: mqtt.LevelPacket}))
+		cfg.ClientID = mqtt.Empty
+		long := strings.Repeat("long/", 13_000)
+		client, conn := OpenWith(t, srv, cfg, &wire.Connack{AssignedClientID: long, ReasonString: long})
+		sub := Subscribe(t, client, conn, "#", 0)
+		conn.Send(&wire.Publish{Topic: long}, &wire.Suback{PacketID: 9, ReasonCodes: make([]wire.ReasonCode, 10_000), ReasonString: long},
+			&wire.Disconnect{ReasonCode: wire.ServerBusy, ReasonString: long})
+		require.Equal(t, long, Next(t, sub).Topic)
+		synctest.Wait()
+		log.mu.Lock()
+		defer log.mu.Unlock()
+		require.Greater(t, bytes.Count(log.b.Bytes(), []byte("\n")), 5)
+		for line := range bytes.Lines(log.b.Bytes()) {
+			require.Less(t, len(line), 2500, "%.100s", line)
+		}
 	})
 }

@@ -115,6 +115,60 @@ func TestOldServerDoesNotBindTheOthers(t *testing.T) {
 	})
 }
 
+// TestAServerThatRefusesOneVersionAndFailsAtTheOtherIsTriedAgain has a node of a cluster
+// that is not ready: it refuses 5.0 by itself, and cannot make a session yet.
+func TestAServerThatRefusesOneVersionAndFailsAtTheOtherIsTriedAgain(t *testing.T) {
+	refusal := &wire.Connack{ReasonCode: wire.UnsupportedProtocolVersion}
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		cfg.Version, cfg.RetryFirst = mqtt.Auto, true
+		d := Dial(t, cfg)
+		srv.Connected(refusal)
+		srv.Version = wire.V311
+		conn := srv.Accept()
+		conn.WantConnect()
+		conn.Close()
+		srv.Version = wire.V5
+		srv.Connected(refusal)
+		srv.Version = wire.V311
+		conn = srv.Connected(&wire.Connack{})
+		client := d.Client(t)
+		require.Equal(t, mqtt.V311, client.ServerInfo().Version)
+
+		// The other way round: it has learned 5.0, and is not ready for that either.
+		conn.Close()
+		srv.Connected(refusal)
+		srv.Version = wire.V5
+		srv.Accept().Close()
+		srv.Connected(&wire.Connack{})
+		synctest.Wait()
+		require.Equal(t, mqtt.V5, client.ServerInfo().Version)
+	})
+	synctest.Test(t, func(t *testing.T) { // without RetryFirst
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		cfg.Version = mqtt.Auto
+		d := Dial(t, cfg)
+		srv.Connected(refusal)
+		srv.Accept().Close()
+		err := d.Call.Wait()
+		require.ErrorContains(t, err, "with MQTT 3.1.1, because the server refuses the other version")
+		require.False(t, mqtt.IsPermanent(err))
+	})
+	synctest.Test(t, func(t *testing.T) { // a server that takes neither is refused for good
+		srv := mqtttest.NewServer(t, wire.V5)
+		cfg := Quiet(srv)
+		cfg.Version, cfg.RetryFirst = mqtt.Auto, true
+		d := Dial(t, cfg)
+		srv.Connected(refusal)
+		srv.Version = wire.V311
+		srv.Connected(refusal)
+		require.ErrorIs(t, d.Call.Wait(), mqtt.UnsupportedProtocolVersion)
+		srv.WantNone(time.Hour)
+	})
+}
+
 // TestRedirectedServerIsAskedForItself: what the first server speaks says nothing
 // about the one that it names.
 func TestRedirectedServerIsAskedForItself(t *testing.T) {

@@ -87,7 +87,7 @@ func TestWebSocketHostHeaderCanBeSet(t *testing.T) {
 }
 
 func TestWebSocketSubprotocolOf31(t *testing.T) {
-	for _, chosen := range []string{"mqttv3.1", "mqtt"} {
+	for _, chosen := range []string{"mqttv3.1", "mqtt", "mqttv3.1,mqtt", "mqtt, mqttv3.1"} {
 		synctest.Test(t, func(t *testing.T) {
 			web := NewWebServer(t)
 			cfg := web.Config()
@@ -110,6 +110,7 @@ func TestWebSocketHandshakeThatFails(t *testing.T) {
 	}{
 		"no subprotocol":    {func(p *WebPeer) { p.Agree("") }, "chose no WebSocket subprotocol"},
 		"other subprotocol": {func(p *WebPeer) { p.Agree("mqttv3.1") }, `chose the WebSocket subprotocol "mqttv3.1", not mqtt`},
+		"list with another": {func(p *WebPeer) { p.Agree("mqtt, wamp") }, `chose the WebSocket subprotocol "mqtt, wamp", not mqtt`},
 		"forbidden":         {func(p *WebPeer) { p.Say("HTTP/1.1 403 Whatever\r\nContent-Length: 5\r\n\r\nno no") }, "403 Forbidden"},
 		"redirected":        {func(p *WebPeer) { p.Say("HTTP/1.1 302 Found\r\nLocation: ws://evil/\r\n\r\n") }, "302 Found"},
 		"no upgrade": {func(p *WebPeer) { p.Say("HTTP/1.1 101 Yes\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n") },

@@ -34,12 +34,14 @@ func TestZoneStaysAtHome(t *testing.T) {
 	defer web.Close()
 	defer secure.Close()
 	for name, test := range map[string]struct{ url, dialled, host string }{
-		"mqtt":              {"mqtt://[fe80::1%25eth0]", "[fe80::1%eth0]:1883", ""},
-		"mqtt, not escaped": {"mqtt://[fe80::1%eth0]:1884", "[fe80::1%eth0]:1884", ""},
-		"number":            {"mqtt://u:p%25@[fe80::1%12]", "[fe80::1%12]:1883", ""},
-		"ws":                {"ws://[fe80::1%25eth0]:8080/mqtt", "[fe80::1%eth0]:8080", "[fe80::1]:8080"},
-		"ws, usual port":    {"ws://[fe80::1%25eth0]/mqtt?a=%25b", "[fe80::1%eth0]:80", "[fe80::1]"},
-		"wss":               {"wss://[fe80::1%25eth0]:8443/mqtt", "[fe80::1%eth0]:8443", "[fe80::1]:8443"},
+		"mqtt":               {"mqtt://[fe80::1%25eth0]", "[fe80::1%eth0]:1883", ""},
+		"mqtt, not escaped":  {"mqtt://[fe80::1%eth0]:1884", "[fe80::1%eth0]:1884", ""},
+		"name with spaces":   {"mqtt://[fe80::1%25vEthernet%20(WSL)]", "[fe80::1%vEthernet (WSL)]:1883", ""},
+		"spaces as they are": {"mqtt://[fe80::1%vEthernet (WSL)]", "[fe80::1%vEthernet (WSL)]:1883", ""},
+		"number":             {"mqtt://u:p%25@[fe80::1%12]", "[fe80::1%12]:1883", ""},
+		"ws":                 {"ws://[fe80::1%25eth0]:8080/mqtt", "[fe80::1%eth0]:8080", "[fe80::1]:8080"},
+		"ws, usual port":     {"ws://[fe80::1%25eth0]/mqtt?a=%25b", "[fe80::1%eth0]:80", "[fe80::1]"},
+		"wss":                {"wss://[fe80::1%25eth0]:8443/mqtt", "[fe80::1%eth0]:8443", "[fe80::1]:8443"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var dialled string
@@ -79,7 +81,7 @@ func TestZoneStaysAtHome(t *testing.T) {
 func TestURLOfAnAttemptCanBeGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
-		for _, server := range []string{"mqtt://[fe80::1%25eth0]:1", "unix:///run/a b%2Fc/100%25", "ws+unix:///run/50%25:/mqtt"} {
+		for _, server := range []string{"mqtt://[fe80::1%25eth0]:1", "mqtt://[fe80::1%25vEthernet%20(WSL)]:1", "unix:///run/a b%2Fc/100%25", "ws+unix:///run/50%25:/mqtt"} {
 			cfg := Quiet(srv)
 			var dialled []string
 			cfg.Dial = func(_ context.Context, _, address string) (net.Conn, error) {

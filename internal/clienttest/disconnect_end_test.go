@@ -72,6 +72,7 @@ func TestWhatAConsumerHasIsAcknowledgedBeforeDisconnect(t *testing.T) {
 				defer cancel()
 				end := Begin(func() error { return client.Disconnect(ctx) })
 				conn.Want(Pubrec(1), Puback(2))
+				synctest.Wait() // Disconnect has begun
 				require.False(t, end.Over(), "the exchange of QoS 2 is not over")
 				conn.Send(Pub(4, 1, "too late"), Pubrel(1))
 				conn.Want(Pubcomp(1))

@@ -499,6 +499,7 @@ func TestDisconnectFreesAReaderThatWaitsForSpace(t *testing.T) {
 		client, conn := Open(t, srv, Quiet(srv))
 		SubscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: Filters("t"), BufferMessages: 1, Overflow: mqtt.Block})
 		conn.Send(Pub(0, 0, "1"), Pub(0, 0, "2"), Pub(0, 0, "3"))
+		synctest.Wait() // the reader has come to what finds no space
 		d := PublishAsync(t, client, "x", 1)
 		conn.Want(Pub(2, 1, "x"))
 		conn.Send(Puback(2))

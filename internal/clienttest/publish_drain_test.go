@@ -25,6 +25,7 @@ type slowReader struct {
 	read     int             // bytes
 	next     uint64          // the message of the queue that has to come
 	open     []*wire.Publish // not answered
+	received bool            // PUBREC went for the first of them
 	sent     map[uint16]int  // its own messages without PUBACK: what it had read when it sent them
 	acked    int
 	slowest  int // the most bytes that went before a PUBACK
@@ -49,7 +50,7 @@ func (s *slowReader) step() bool {
 		s.publish(p)
 	case *wire.Pubrel:
 		require.Equal(s.t, s.open[0].PacketID, p.PacketID)
-		s.open = s.open[1:]
+		s.open, s.received = s.open[1:], false
 		s.conn.Send(Pubcomp(p.PacketID))
 	case *wire.Puback:
 		s.slowest = max(s.slowest, s.read-s.sent[p.PacketID])
@@ -89,10 +90,14 @@ func (s *slowReader) publish(p *wire.Publish) {
 	}
 }
 
-// answer answers the message that is open longest.
+// answer answers the message that is open longest. A second PUBREC would get a second PUBREL.
 func (s *slowReader) answer() {
+	if s.received {
+		return
+	}
 	p := s.open[0]
 	if p.QoS == 2 {
+		s.received = true
 		s.conn.Send(Pubrec(p.PacketID)) // it stays open until PUBCOMP
 		return
 	}

@@ -358,7 +358,7 @@ func (w *queueWorld) look() {
 	for _, m := range q.failed {
 		require.NotEmpty(t, w.told)
 		u := <-w.told
-		require.Same(t, &m.Message, u.Message)
+		require.Equal(t, &m.Message, u.Message)
 		require.ErrorIs(t, u.Err, m.err)
 		require.True(t, mqtt.NotSent(u.Err))
 	}

@@ -43,7 +43,7 @@ func (r *reports) want(t *testing.T, m *mqtt.Message, cause error) mqtt.Undelive
 	synctest.Wait()
 	require.NotEmpty(t, r.calls)
 	u := <-r.calls
-	require.Same(t, m, u.Message)
+	require.Equal(t, m, u.Message)
 	require.ErrorIs(t, u.Err, cause)
 	return u
 }

@@ -1,6 +1,7 @@
 package clienttest
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/seed65a45251/mqtt"
 	. "github.com/seed65a45251/mqtt/internal/conversation"
 	"github.com/seed65a45251/mqtt/mqtttest"
+	"github.com/seed65a45251/mqtt/reconnect"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -45,5 +47,35 @@ func TestFailOnSessionLossHidesNoDuplicate(t *testing.T) {
 				require.LessOrEqual(t, seen["x"], 1)
 			})
 		}
+	}
+}
+
+func TestCallThatWaitsInVainSaysWhyThereIsNoConnection(t *testing.T) {
+	for name, call := range map[string]func(context.Context, *mqtt.Client) error{
+		"subscribe": func(ctx context.Context, c *mqtt.Client) error {
+			_, err := c.Subscribe(ctx, "a", mqtt.AtLeastOnce)
+			return err
+		},
+		"publish": func(ctx context.Context, c *mqtt.Client) error {
+			return c.Publish(ctx, "a", nil, mqtt.AtLeastOnce)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := mqtttest.NewServer(t, wire.V5)
+				cfg := Quiet(srv)
+				cfg.Reconnect = reconnect.Policy{Min: time.Hour}
+				client, conn := Open(t, srv, cfg)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				waiting := Begin(func() error { return call(ctx, client) })
+				synctest.Wait()
+				conn.Send(&wire.Disconnect{ReasonCode: wire.QuotaExceeded, ReasonString: "too\nmuch"})
+				err := waiting.Wait()
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.ErrorContains(t, err, `context deadline exceeded (no connection: server answered DISCONNECT: quota exceeded (0x97): "too\nmuch")`)
+				require.NotErrorIs(t, err, mqtt.QuotaExceeded, "it is not what the server says of this call")
+			})
+		})
 	}
 }

@@ -45,6 +45,7 @@ func (j *Journal) Accept(e *Entry, record []byte, now time.Time) {
 	}
 	j.accepted = append(j.accepted, e)
 	j.acceptedBytes += e.size
+	j.lossy.count(o, e.size, 1)
 }
 
 // lastWithoutIdentifier reports whether the last message on its way has no packet
@@ -68,6 +69,7 @@ func (j *Journal) Withdraw(e *Entry) bool {
 		if a == e {
 			j.accepted = slices.Delete(j.accepted, i, i+1)
 			j.acceptedBytes -= e.size
+			j.lossy.count(e.Out, e.size, -1)
 			j.forget(e)
 			j.client.Sender.GiveUp(e.Out)
 			return true
@@ -91,6 +93,7 @@ func (j *Journal) forget(e *Entry) {
 // settle hands over or refuses messages, in their order.
 func (j *Journal) settle(entries []*Entry, now time.Time) {
 	for _, e := range entries {
+		j.lossy.count(e.Out, e.size, -1)
 		switch {
 		case e.err != nil:
 			j.client.Sender.Refuse(e.Out, e.err)
@@ -101,7 +104,7 @@ func (j *Journal) settle(entries []*Entry, now time.Time) {
 			j.pushUnstored(e)
 		default:
 			j.line.push(e.Out, e.size)
-			j.awaitDue(e.Out.Seq(), &message{expires: e.Out.Expires, accepted: e.accepted})
+			j.awaitDue(e.Out.Seq(), &message{expires: e.Out.Expiry(), accepted: e.accepted})
 		}
 		if e.Done != nil {
 			e.Done(e.err)
@@ -131,7 +134,7 @@ func (j *Journal) keep(o *session.Outgoing, wanted func(*session.Outgoing) bool,
 	if o.Durable || o.Publish.QoS == 0 || o.Owner == nil || !wanted(o) {
 		return
 	}
-	record, err := EncodeMessage(&o.Publish, o.Expires, now)
+	record, err := EncodeMessage(&o.Publish, o.Expiry(), now)
 	if err != nil {
 		return // a message that cannot be sent
 	}

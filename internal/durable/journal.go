@@ -28,6 +28,7 @@ type Journal struct {
 	unused    lists
 
 	acceptedBytes, takenBytes int
+	lossy                     lossy
 	line                      line
 
 	unstored  map[*session.Outgoing]uint16 // identifiers of messages that are not recorded

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -112,13 +113,15 @@ func (l *line) disown(number uint64) *session.Outgoing {
 
 // withdraw takes o out of the line. It returns false if it is not there.
 func (l *line) withdraw(j *Journal, o *session.Outgoing) bool {
-	for i, u := range l.unstored {
-		if u.out == o {
-			l.unstored = slices.Delete(l.unstored, i, i+1)
-			l.held -= u.size
-			j.client.Sender.GiveUp(o)
-			return true
-		}
+	i, found := slices.BinarySearchFunc(l.unstored, o.Seq(), func(u unstored, number uint64) int {
+		return cmp.Compare(u.out.Seq(), number)
+	})
+	if found && l.unstored[i].out == o {
+		l.held -= l.unstored[i].size
+		j.lossy.count(o, l.unstored[i].size, -1)
+		l.unstored = slices.Delete(l.unstored, i, i+1)
+		j.client.Sender.GiveUp(o)
+		return true
 	}
 	own := l.owned[o.Seq()]
 	if own.out.Value() != o {
@@ -195,7 +198,7 @@ func (j *Journal) Refill(b *Block, now time.Time) error {
 		}
 		l.take(f.size)
 		o := j.leaveLine(f.number)
-		o.Publish, o.Expires, o.Durable = f.message.publish, f.message.expires, true
+		o.Publish, o.Expires, o.Durable = f.message.publish, session.ExpiresAt(f.message.expires), true
 		j.client.Sender.SubmitLater(o, f.number)
 		j.client.Sender.Submit(o, now)
 		j.limitWait(o, f.message.accepted)
@@ -234,6 +237,7 @@ func (j *Journal) leaveLine(number uint64) *session.Outgoing {
 func (j *Journal) FailLine(err, kept error) {
 	l := &j.line
 	for _, u := range l.unstored {
+		j.lossy.count(u.out, u.size, -1)
 		if u.out.Durable { // by Keep
 			j.client.Sender.Refuse(u.out, kept)
 			continue
@@ -246,6 +250,7 @@ func (j *Journal) FailLine(err, kept error) {
 		}
 	}
 	for _, e := range j.accepted {
+		j.lossy.count(e.Out, e.size, -1)
 		j.client.Sender.Refuse(e.Out, err)
 	}
 	j.accepted, j.acceptedBytes, j.line = nil, 0, line{}

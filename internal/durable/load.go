@@ -290,7 +290,7 @@ func (j *Journal) restoreUnstored(id uint16) {
 
 func (j *Journal) restore(r recovered) {
 	o := j.owner.New()
-	o.Publish, o.Expires, o.Durable = r.message.publish, r.message.expires, true
+	o.Publish, o.Expires, o.Durable = r.message.publish, session.ExpiresAt(r.message.expires), true
 	o.Publish.PacketID, o.Publish.Duplicate = r.exchange.id, r.sent && r.exchange.id == 0
 	if !j.client.Sender.Continue(o, r.number, r.exchange.released > 0, r.exchange.doubtful) {
 		o.Publish.PacketID, o.Publish.Duplicate = 0, true // another message has it: this one starts anew

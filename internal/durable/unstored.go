@@ -22,15 +22,16 @@ func (j *Journal) pushUnstored(e *Entry) {
 	due := j.waitsUntil(e)
 	l.unstored = append(l.unstored, unstored{e.Out, e.size, due})
 	l.held += e.size
+	j.lossy.count(e.Out, e.size, 1)
 	l.unstoredDue = earlier(l.unstoredDue, due)
 }
 
 // waitsUntil returns when a message that is not in the line yet has waited long enough.
 func (j *Journal) waitsUntil(e *Entry) time.Time {
 	if age := j.age(e.Out); age > 0 && !e.accepted.IsZero() {
-		return earlier(e.Out.Expires, e.accepted.Add(age))
+		return earlier(e.Out.Expiry(), e.accepted.Add(age))
 	}
-	return e.Out.Expires
+	return e.Out.Expiry()
 }
 
 func (j *Journal) age(o *session.Outgoing) time.Duration {
@@ -58,6 +59,7 @@ func (j *Journal) DropUnstored(now time.Time) {
 			return false
 		}
 		l.held -= u.size
+		j.lossy.count(u.out, u.size, -1)
 		j.client.Sender.Refuse(u.out, session.ErrExpired)
 		return true
 	})
@@ -71,6 +73,7 @@ func (j *Journal) submitUnstored(number uint64, now time.Time) {
 		l.unstored[0] = unstored{}
 		l.unstored = l.unstored[1:]
 		l.held -= u.size
+		j.lossy.count(u.out, u.size, -1)
 		j.client.Sender.Submit(u.out, now)
 		if !u.due.IsZero() {
 			j.client.Sender.WaitUntil(u.out, u.due)
@@ -78,25 +81,20 @@ func (j *Journal) submitUnstored(number uint64, now time.Time) {
 	}
 }
 
+// lossy counts the messages at QoS 0 that the engine does not have: each publish asks.
+type lossy struct{ messages, bytes int }
+
+// count counts o if it is one of them.
+func (l *lossy) count(o *session.Outgoing, size, by int) {
+	if o.Publish.QoS == wire.AtMostOnce {
+		l.messages += by
+		l.bytes += by * size
+	}
+}
+
 // WaitingAtMostOnce returns how many of the messages that the engine does not have are at
 // QoS 0, and their size in bytes.
-func (j *Journal) WaitingAtMostOnce() (messages, bytes int) {
-	count := func(o *session.Outgoing, size int) {
-		if o.Publish.QoS == wire.AtMostOnce {
-			messages++
-			bytes += size
-		}
-	}
-	for _, list := range [...][]*Entry{j.accepted, j.taken} {
-		for _, e := range list {
-			count(e.Out, e.size)
-		}
-	}
-	for _, u := range j.line.unstored {
-		count(u.out, u.size)
-	}
-	return messages, bytes
-}
+func (j *Journal) WaitingAtMostOnce() (messages, bytes int) { return j.lossy.messages, j.lossy.bytes }
 
 // earlier returns the earlier of two times, of which zero means never.
 func earlier(a, b time.Time) time.Time {

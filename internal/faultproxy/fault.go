@@ -13,6 +13,9 @@ type faults struct {
 	blackhole Direction
 	refuse    bool
 	delay     time.Duration
+	jitter    time.Duration
+	drawn     *rand.Rand // of jitter; nil: there is none
+	rate      int        // bytes per second and direction; zero: no limit
 	hold      func(context.Context) error
 	cuts      []cut // for the next connections, one each
 
@@ -20,10 +23,19 @@ type faults struct {
 	atLeast, atMost int
 }
 
-// cut says after how many bytes a connection ends. Negative means never.
+// ending is how a connection ends at its cut.
+type ending uint8
+
+const (
+	inOrder  ending = iota // by FIN
+	byReset                // by RST
+	silently               // not at all: the direction passes nothing more on
+)
+
+// cut says after how many bytes a connection ends, and how. Negative means never.
 type cut struct {
 	up, down int64
-	reset    bool
+	how      ending
 }
 
 var noCut = cut{up: -1, down: -1}
@@ -38,16 +50,27 @@ func (f *faults) nextCut() cut {
 		return noCut
 	}
 	draw := func() int64 { return int64(f.atLeast + f.random.IntN(f.atMost-f.atLeast+1)) }
-	return cut{up: draw(), down: draw(), reset: f.random.IntN(2) == 0}
+	return cut{up: draw(), down: draw(), how: ending(f.random.IntN(2))}
 }
 
 // CutAfter ends the next connection as soon as up bytes have been passed to the
 // server or down bytes to the client, whichever comes first. Not one byte more is
 // passed on. Negative means never. Further calls are for the connections after it.
-func (p *Proxy) CutAfter(up, down int) {
+func (p *Proxy) CutAfter(up, down int) { p.addCut(up, down, inOrder) }
+
+// ResetAfter is [Proxy.CutAfter] with a TCP reset, by which the peers lose what they
+// have not read yet.
+func (p *Proxy) ResetAfter(up, down int) { p.addCut(up, down, byReset) }
+
+// SilenceAfter makes the next connection pass nothing more on to the server after up
+// bytes, and to the client after down bytes, each direction by itself. The connection
+// stays, and its end does not get through. Negative means never.
+func (p *Proxy) SilenceAfter(up, down int) { p.addCut(up, down, silently) }
+
+func (p *Proxy) addCut(up, down int, how ending) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.faults.cuts = append(p.faults.cuts, cut{up: int64(up), down: int64(down)})
+	p.faults.cuts = append(p.faults.cuts, cut{int64(up), int64(down), how})
 }
 
 // RandomCuts ends every connection accepted from now on after a random number of
@@ -122,6 +145,43 @@ func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.faults.delay = d
+}
+
+// Jitter makes each piece take a random time below window longer than Delay says, in
+// both directions. Pieces keep their order. The same seed gives the same times. A window
+// of zero ends it.
+func (p *Proxy) Jitter(seed uint64, window time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults.jitter, p.faults.drawn = max(window, 0), nil
+	if window > 0 {
+		p.faults.drawn = rand.New(rand.NewPCG(seed, 0))
+	}
+}
+
+// Throttle limits the bytes that each direction of each connection passes on in a
+// second. Zero means no limit.
+func (p *Proxy) Throttle(bytesPerSecond int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults.rate = max(bytesPerSecond, 0)
+}
+
+// latency returns how much longer a piece takes. The caller holds p.mu.
+func (f *faults) latency() time.Duration {
+	if f.drawn == nil {
+		return f.delay
+	}
+	return f.delay + time.Duration(f.drawn.Int64N(int64(f.jitter)))
+}
+
+// Heal ends Blackhole, Refuse, Delay, Jitter, Throttle and RandomCuts, and the cuts of
+// connections that are not open yet. A connection that is silent by itself stays so.
+func (p *Proxy) Heal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults = faults{hold: p.faults.hold}
+	p.notify()
 }
 
 // HoldDown calls commit before each piece that goes down, and passes the piece on

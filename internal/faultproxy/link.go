@@ -13,6 +13,9 @@ import (
 // pieceSize is how much a link reads at once in each direction.
 const pieceSize = 64 << 10
 
+// ticks is how often in a second a link with a limited rate passes bytes on.
+const ticks = 20
+
 // link is a client's connection together with its connection to the server.
 type link struct {
 	proxy  *Proxy
@@ -64,7 +67,7 @@ func (l *link) attach(server net.Conn) bool {
 		return false
 	}
 	l.server = server
-	cutNow := l.cut.up == 0 || l.cut.down == 0
+	cutNow := l.cut.how != silently && (l.cut.up == 0 || l.cut.down == 0)
 	l.proxy.mu.Unlock()
 	if cutNow {
 		l.endCut()
@@ -103,7 +106,7 @@ func (l *link) copy(dir Direction, src, dst net.Conn) {
 // link continues.
 func (l *link) forward(dir Direction, dst net.Conn, b []byte) bool {
 	l.proxy.mu.Lock()
-	delay, hold := l.proxy.faults.delay, l.proxy.faults.hold
+	delay, hold := l.proxy.faults.latency(), l.proxy.faults.hold
 	l.proxy.mu.Unlock()
 	if delay > 0 && !l.pause(delay) {
 		return false
@@ -115,8 +118,11 @@ func (l *link) forward(dir Direction, dst net.Conn, b []byte) bool {
 		}
 	}
 	for len(b) > 0 {
-		n, ok := l.enter(dir, len(b))
+		n, ok := l.throttle(len(b))
 		if !ok {
+			return false
+		}
+		if n, ok = l.enter(dir, n); !ok {
 			return false
 		}
 		n, err := dst.Write(b[:n])
@@ -132,6 +138,19 @@ func (l *link) forward(dir Direction, dst net.Conn, b []byte) bool {
 		}
 	}
 	return true
+}
+
+// throttle waits as long as the next bytes, of n that are there, take at the rate that
+// is set. It returns how many these are, and false if the link has ended.
+func (l *link) throttle(n int) (int, bool) {
+	l.proxy.mu.Lock()
+	rate := l.proxy.faults.rate
+	l.proxy.mu.Unlock()
+	if rate <= 0 {
+		return n, true
+	}
+	n = min(n, max(rate/ticks, 1))
+	return n, l.pause(time.Duration(n) * time.Second / time.Duration(rate))
 }
 
 func (l *link) pause(d time.Duration) bool {
@@ -156,9 +175,11 @@ func (l *link) enter(dir Direction, n int) (int, bool) {
 			p.mu.Unlock()
 			return 0, false
 		}
-		if p.faults.blackhole&dir == 0 {
+		left := *l.left(dir)
+		silent := l.cut.how == silently && left == 0
+		if p.faults.blackhole&dir == 0 && !silent {
 			l.writing |= dir
-			if left := *l.left(dir); left >= 0 {
+			if left >= 0 {
 				n = int(min(left, int64(n)))
 			}
 			p.mu.Unlock()
@@ -188,7 +209,7 @@ func (l *link) leave(dir Direction, n int) bool {
 		return false
 	}
 	*left -= int64(n)
-	return *left == 0
+	return *left == 0 && l.cut.how != silently
 }
 
 func (l *link) left(dir Direction) *int64 {
@@ -227,7 +248,7 @@ func (l *link) interrupt(dir Direction) {
 
 func (l *link) endCut() {
 	l.proxy.mu.Lock()
-	reset := l.cut.reset
+	reset := l.cut.how == byReset
 	if !l.ended && !l.wasCut {
 		l.wasCut = true
 		l.proxy.stats.Cut++

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,6 +137,44 @@ func TestCutAfterIsExactToTheByte(t *testing.T) {
 			want(t, farAgain, "whole")
 		})
 	}
+}
+
+func TestResetAfterResets(t *testing.T) {
+	s := newServer(t)
+	p := New(t, s.addr())
+	p.ResetAfter(4, -1)
+	client, far := s.connect(p)
+	send(t, client, "12345")
+	_, err := io.ReadAll(far)
+	require.ErrorIs(t, err, syscall.ECONNRESET)
+	_, err = io.ReadAll(client)
+	require.ErrorIs(t, err, syscall.ECONNRESET)
+	require.NoError(t, p.Wait(t.Context(), func(s Stats) bool { return s.Cut == 1 && s.Open == 0 }))
+}
+
+func TestSilenceAfterEndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := pipe.Listen(0), pipe.Listen(0)
+		defer far.Close()
+		p := NewListener(t, near, far.Dial)
+		p.SilenceAfter(4, -1)
+		client, err := near.Dial(t.Context())
+		require.NoError(t, err)
+		server, err := far.Accept()
+		require.NoError(t, err)
+		defer server.Close()
+		send(t, client, "12345")
+		want(t, server, "1234")
+		send(t, server, "the other direction stays")
+		want(t, client, "the other direction stays")
+		client.Close()
+		require.NoError(t, server.SetReadDeadline(time.Now().Add(time.Hour)))
+		_, err = server.Read(make([]byte, 1))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.Equal(t, 1, p.Connections())
+		require.Equal(t, 1, p.Drop())
+		require.Zero(t, p.Stats().Cut)
+	})
 }
 
 func TestRandomCutsFollowTheSeed(t *testing.T) {
@@ -263,24 +303,95 @@ func TestBlackholeInterruptsAWriteUnderWay(t *testing.T) {
 	})
 }
 
-func TestDelay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		near, far := pipe.Listen(0), pipe.Listen(0)
-		defer far.Close()
-		p := NewListener(t, near, far.Dial)
-		client, err := near.Dial(t.Context())
-		require.NoError(t, err)
-		server, err := far.Accept()
-		require.NoError(t, err)
-		p.Delay(250 * time.Millisecond)
-		start := time.Now()
-		send(t, client, "ping")
-		want(t, server, "ping")
-		send(t, server, "pong")
-		want(t, client, "pong")
-		require.Equal(t, 500*time.Millisecond, time.Since(start))
+// inMemory is a proxy between two ends, in fake time.
+func inMemory(t *testing.T) (p *Proxy, client, server net.Conn) {
+	near, far := pipe.Listen(0), pipe.Listen(0)
+	p = NewListener(t, near, far.Dial)
+	client, err := near.Dial(t.Context())
+	require.NoError(t, err)
+	server, err = far.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() {
 		client.Close()
 		server.Close()
+		far.Close()
+	})
+	return p, client, server
+}
+
+// exchange passes a text in each direction and returns how long that took.
+func exchange(t *testing.T, client, server net.Conn) time.Duration {
+	start := time.Now()
+	send(t, client, "ping")
+	want(t, server, "ping")
+	send(t, server, "pong")
+	want(t, client, "pong")
+	return time.Since(start)
+}
+
+func TestDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, client, server := inMemory(t)
+		p.Delay(250 * time.Millisecond)
+		require.Equal(t, 500*time.Millisecond, exchange(t, client, server))
+	})
+}
+
+func TestJitterFollowsTheSeedAndHasAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, client, server := inMemory(t)
+		p.Delay(time.Second)
+		var took [2][]time.Duration
+		for round := range took {
+			p.Jitter(7, 100*time.Millisecond)
+			for range 20 {
+				d := exchange(t, client, server)
+				require.GreaterOrEqual(t, d, 2*time.Second)
+				require.Less(t, d, 2200*time.Millisecond)
+				took[round] = append(took[round], d)
+			}
+		}
+		require.Equal(t, took[0], took[1])
+		require.NotEqual(t, took[0][0], took[0][1])
+		p.Jitter(7, 0)
+		require.Equal(t, 2*time.Second, exchange(t, client, server))
+	})
+}
+
+func TestThrottleLimitsEachDirection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, client, server := inMemory(t)
+		p.Throttle(10_000)
+		start := time.Now()
+		payload := strings.Repeat("0123456789", 3000)
+		send(t, client, payload)
+		send(t, server, payload)
+		want(t, server, payload)
+		want(t, client, payload)
+		require.Equal(t, 3*time.Second, time.Since(start))
+
+		// What waits at the old rate continues at the new one.
+		send(t, client, payload)
+		time.Sleep(time.Second)
+		p.Throttle(0)
+		want(t, server, payload)
+		require.LessOrEqual(t, time.Since(start), 4*time.Second+time.Second/ticks)
+	})
+}
+
+func TestHealEndsEveryFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, client, server := inMemory(t)
+		p.Delay(time.Second)
+		p.Jitter(1, time.Second)
+		p.Throttle(1)
+		p.Blackhole(Both)
+		p.Refuse(true)
+		p.CutAfter(0, 0)
+		p.RandomCuts(1, 1, 1)
+		p.Heal()
+		require.Zero(t, exchange(t, client, server))
+		require.Equal(t, faults{}, p.faults)
 	})
 }
 

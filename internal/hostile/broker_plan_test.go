@@ -75,6 +75,7 @@ func (s *brokerScenario) run(t *testing.T, long bool) result {
 	if long {
 		h.patience, h.most = 10*time.Second, 100
 	}
+	defer h.leave()
 	require.NoError(t, h.enter(ctx))
 	h.round(ctx)
 	require.Empty(t, h.failures)
@@ -84,6 +85,8 @@ func (s *brokerScenario) run(t *testing.T, long bool) result {
 
 	over := make(chan struct{})
 	go func() { defer close(over); s.attack(a) }()
+	end := func() { cancel(); a.end(); <-over }
+	defer end() // where a check fails
 	h.work(ctx, over, least)
 	select {
 	case <-over:
@@ -101,9 +104,7 @@ func (s *brokerScenario) run(t *testing.T, long bool) result {
 	if err == nil && s.check != nil {
 		s.check(t, a, after)
 	}
-	cancel()
-	a.end()
-	<-over
+	end()
 	res.rounds, res.failures, res.logins, res.trips = h.rounds, len(h.failures), h.logins, h.trips
 	res.prompt = h.prompt()
 	res.resident, res.landed = h.leave(), a.landed.Load()

@@ -236,6 +236,7 @@ func (a *attack) subscribeAndGo(i int, filters []wire.SubscribeFilter) {
 
 func brokerScenarios() (all []brokerScenario) {
 	all = append(all, doorScenarios()...)
+	all = append(all, brokerExtremes()...)
 	all = append(all, webSocketScenarios()...)
 	all = append(all, memoryScenarios()...)
 	all = append(all, queueScenarios()...)

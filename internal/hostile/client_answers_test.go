@@ -3,6 +3,7 @@ package hostile
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -364,4 +365,6 @@ func redirects(name string, refer func(p *Peer, to string) error) clientScenario
 	}
 }
 
-func clientScenarios() []clientScenario { return append(floodScenarios(), answerScenarios()...) }
+func clientScenarios() []clientScenario {
+	return slices.Concat(floodScenarios(), answerScenarios(), extremeScenarios(), clientWebSocketScenarios(), clientTLSScenarios())
+}

@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"testing"
@@ -15,6 +16,8 @@ type clientScenario struct {
 	setup func(a *attack) ClientSetup
 	// server is the one that attacks. It calls a.done when it has done its worst.
 	server func(a *attack) *Server
+	// scheme is that of the URL of the server. Empty means mqtt.
+	scheme string
 	// limit and multiple are those of brokerScenario.
 	limit    func(a *attack) int
 	multiple int
@@ -41,8 +44,10 @@ func (s *clientScenario) run(t *testing.T, long bool) result {
 		res.limit = s.limit(a)
 	}
 	res.allowed = processBase + res.limit*max(s.multiple, 1)
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
 	victim := startProcess(t, res.allowed, ceiling)
-	defer victim.stop()
+	defer victim.stop() // which ends what waits for it
 	good, bad := new(Server), s.server(a)
 	require.NoError(t, good.Listen())
 	defer good.Close()
@@ -56,9 +61,8 @@ func (s *clientScenario) run(t *testing.T, long bool) result {
 	require.NoError(t, err)
 
 	setup := s.setup(a)
-	setup.Servers = append([]string{"mqtt://" + bad.Addr()}, setup.Servers...)
+	setup.Servers = append([]string{cmp.Or(s.scheme, "mqtt") + "://" + bad.Addr()}, setup.Servers...)
 	var beside, calls Result
-	var waiting sync.WaitGroup
 	waiting.Go(func() {
 		for n := 0; beside.OK == beside.Returned; n++ {
 			if n >= 2*least && isOver(a) {
@@ -76,6 +80,8 @@ func (s *clientScenario) run(t *testing.T, long bool) result {
 	if err == nil && !s.refused {
 		require.Equal(t, 1, started.OK, started.Err)
 	}
+	require.LessOrEqual(t, len(started.Err), longestError)
+	t.Logf("Connect: %s", cmp.Or(started.Err, "no error"))
 	if s.during != nil && err == nil {
 		s.during(t, a, victim)
 	}
@@ -97,6 +103,7 @@ func (s *clientScenario) run(t *testing.T, long bool) result {
 		require.Equal(t, closed.Returned, closed.OK, closed.Err)
 		t.Logf("connected %d of %d, %d calls returned, the longest in %v, close in %v, %+v",
 			started.OK, started.Returned, calls.Returned, calls.Longest, closed.Longest, after.Client.Stats)
+		require.LessOrEqual(t, max(len(after.Client.Err), len(calls.Err), after.Client.Logged), longestError, "bytes of an error or a line of the log")
 		if s.check != nil {
 			s.check(t, a, after)
 		}
@@ -109,6 +116,9 @@ func (s *clientScenario) run(t *testing.T, long bool) result {
 	a.landing(t, s.least)
 	return res
 }
+
+// longestError bounds what an error and a line of the log have of what a server says.
+const longestError = 2000
 
 func isOver(a *attack) bool {
 	select {

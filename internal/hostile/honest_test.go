@@ -130,8 +130,11 @@ func (h *honest) prompt() (n int) {
 	return n
 }
 
-// leave ends the resident, and returns how often it lost its connection.
+// leave ends the resident, if there is one, and returns how often it lost its connection.
 func (h *honest) leave() uint64 {
+	if h.resident == nil {
+		return 0
+	}
 	lost := h.resident.Stats().Lost
 	h.resident.Close()
 	return lost

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -23,7 +24,7 @@ type process struct {
 }
 
 // startProcess runs a victim that has so many bytes of memory as its goal, and is ended
-// when it takes more than ceiling. It ends with the test.
+// when it takes more than ceiling. It ends with stop, and with this process.
 func startProcess(t testing.TB, goal, ceiling int) *process {
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -46,6 +47,22 @@ func (p *process) stop() {
 	p.calls.Close()
 	_ = p.cmd.Process.Kill()
 	<-p.exited
+}
+
+// A victim that hangs ends with its parent, which closes the pipe by that.
+func TestVictimEndsWithItsParent(t *testing.T) {
+	t.Parallel()
+	victim := startProcess(t, processBase, ceiling)
+	defer victim.stop()
+	hanging := victim.calls.Go("Victim.Hang", struct{}{}, new(struct{}), nil)
+	require.NoError(t, victim.calls.Close())
+	select {
+	case <-victim.exited:
+	case <-time.After(patience):
+		t.Fatal("the victim lives on")
+	}
+	require.Error(t, (<-hanging.Done).Error)
+	require.True(t, victim.cmd.ProcessState.Success(), victim.stderr.String())
 }
 
 // call asks the victim for something. An error says what became of it.

@@ -14,6 +14,9 @@ type Server struct {
 	Connack *wire.Connack
 	// Raw is sent in place of the CONNACK. If nil, the CONNACK is sent.
 	Raw []byte
+	// Below takes each connection from its first byte on, in place of all that follows
+	// here. If nil, MQTT is spoken.
+	Below func(net.Conn)
 	// Greet is called in place of any CONNACK. If nil, Connack or Raw is sent.
 	Greet func(*Peer, *wire.Connect) error
 	// Script runs once the client is connected. The connection ends with it. If nil,
@@ -81,6 +84,10 @@ func (s *Server) serve(p *Peer) {
 		delete(s.peers, p)
 		s.mu.Unlock()
 	}()
+	if s.Below != nil {
+		s.Below(p.Conn)
+		return
+	}
 	packet, err := p.Receive()
 	connect, ok := packet.(*wire.Connect)
 	if err != nil || !ok || s.greet(p, connect) != nil {

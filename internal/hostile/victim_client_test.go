@@ -1,8 +1,12 @@
 package hostile
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +44,25 @@ type ClientReport struct {
 	State string
 	Err   string
 	Taken int64
+	// Logged is the size of the longest line of the log, and Warnings how many lines it has
+	// that warn.
+	Logged, Warnings int
+}
+
+// gauge is a log of which only figures are kept.
+type gauge struct {
+	mu                sync.Mutex
+	longest, warnings int
+}
+
+func (g *gauge) Write(line []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.longest = max(g.longest, len(line))
+	if bytes.Contains(line, []byte("level=WARN")) {
+		g.warnings++
+	}
+	return len(line), nil
 }
 
 // Result is what became of calls.
@@ -78,12 +101,15 @@ func (r *Result) add(began time.Time, err error) {
 type clientVictim struct {
 	*mqtt.Client
 	beside    *mqtt.Client
+	log       gauge
 	taken     atomic.Int64
 	consuming sync.WaitGroup
 }
 
 func (c *clientVictim) report() *ClientReport {
-	r := &ClientReport{Taken: c.taken.Load()}
+	c.log.mu.Lock()
+	r := &ClientReport{Taken: c.taken.Load(), Logged: c.log.longest, Warnings: c.log.warnings}
+	c.log.mu.Unlock()
 	if c.Client != nil {
 		r.Stats, r.State = c.Stats(), c.State().String()
 		if err := c.Err(); err != nil {
@@ -112,7 +138,9 @@ func (v *Victim) StartClient(setup ClientSetup, reply *Result) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	client, err := mqtt.Connect(ctx, setup.Servers[0], setup.config())
+	cfg := setup.config()
+	cfg.Logger = slog.New(slog.NewTextHandler(&v.client.log, nil))
+	client, err := mqtt.Connect(ctx, setup.Servers[0], cfg)
 	if err != nil {
 		reply.add(began, err)
 		return nil
@@ -127,6 +155,9 @@ func (s *ClientSetup) config() mqtt.Config {
 		ClientID: "victim", Version: s.Version, Resume: s.Resume, Servers: s.Servers[1:],
 		ReceiveMaximum: s.ReceiveMaximum, MaximumPacketSize: s.MaximumPacketSize,
 		TopicAliasMaximum: s.TopicAliasMaximum, QueueBytes: s.QueueBytes,
+	}
+	if strings.HasPrefix(s.Servers[0], "mqtts:") || strings.HasPrefix(s.Servers[0], "wss:") {
+		cfg.TLS = &tls.Config{InsecureSkipVerify: true}
 	}
 	if s.Endless {
 		cfg.Authenticator = obliging{}
@@ -203,11 +234,10 @@ func (v *Victim) Calls(n int, reply *Result) error {
 // Pour publishes n messages of size bytes without waiting for any, until there is no
 // room for one in a second.
 func (v *Victim) Pour(argument struct{ N, Size int }, reply *Result) error {
-	payload := make([]byte, argument.Size)
 	for range argument.N {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		began := time.Now()
-		m := &mqtt.Message{Topic: "pour", Payload: payload, QoS: mqtt.AtLeastOnce}
+		m := &mqtt.Message{Topic: "pour", Payload: bytes.Repeat([]byte{1}, argument.Size), QoS: mqtt.AtLeastOnce}
 		_, err := v.client.PublishAsync(ctx, m)
 		cancel()
 		if reply.add(began, err); err != nil {

@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"fmt"
+	"io"
 	"net/rpc"
 	"net/rpc/jsonrpc"
 	"os"
@@ -33,7 +34,7 @@ type Report struct {
 // exceeded is the exit code of a victim that took more than its ceiling.
 const exceeded = 3
 
-// serveVictim answers the parent until that closes the pipe.
+// serveVictim answers the parent until that closes the pipe, or is gone.
 func serveVictim() {
 	ceiling, err := strconv.Atoi(os.Getenv(victimVariable))
 	if err != nil {
@@ -46,8 +47,23 @@ func serveVictim() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	server.ServeCodec(jsonrpc.NewServerCodec(&pipes{os.Stdin, os.Stdout}))
+	server.ServeCodec(jsonrpc.NewServerCodec(&pipes{lifeline{os.Stdin}, os.Stdout}))
 }
+
+// lifeline ends the process when it cannot be read any more: the parent has closed its
+// end, or has died. What the victim is asked meanwhile may never return.
+type lifeline struct{ io.ReadCloser }
+
+func (l lifeline) Read(b []byte) (int, error) {
+	n, err := l.ReadCloser.Read(b)
+	if err != nil {
+		os.Exit(0)
+	}
+	return n, nil
+}
+
+// Hang never returns.
+func (*Victim) Hang(struct{}, *struct{}) error { select {} }
 
 // watchMemory protects the machine.
 func watchMemory(ceiling int) {

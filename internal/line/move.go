@@ -1,6 +1,7 @@
 package line
 
 import (
+	"errors"
 	"io"
 	"time"
 )
@@ -176,6 +177,25 @@ func (c *Conn) TryWrite(b []byte) int {
 	c.sent.Add(int64(n))
 	return n
 }
+
+// TryRead is Read without waiting: the error is [ErrNothing] when nothing has arrived. It
+// is for connections of which Poll has said true.
+func (c *Conn) TryRead(b []byte) (int, error) {
+	c.asked.Store(c.received.Load())
+	n, err := c.socket.tryRead(b)
+	if n > 0 {
+		c.in.last.Store(int64(c.now()))
+		c.received.Add(int64(n))
+		return n, err
+	}
+	if err != nil && timedOut(err) {
+		return 0, ErrNothing // Read finds out whether time is over
+	}
+	return n, err
+}
+
+// ErrNothing says that nothing has arrived.
+var ErrNothing = errors.New("nothing has arrived")
 
 // Poll makes c call waits when it is about to wait in a Read, because it has found
 // nothing. It reports whether it can tell, which only a socket can. Nobody may read

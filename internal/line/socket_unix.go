@@ -23,6 +23,7 @@ type socket struct {
 	n   int
 	err error
 	try func(fd uintptr) bool // is attempt, bound once
+	now bool                  // it may not wait
 
 	// Of the write under way.
 	out   []byte
@@ -56,12 +57,22 @@ func (s *socket) read(b []byte) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
+	case s.err == syscall.EAGAIN:
+		return 0, ErrNothing
 	case s.err != nil:
 		return 0, s.readError()
 	case s.n == 0:
 		return 0, io.EOF
 	}
 	return s.n, nil
+}
+
+// tryRead is read without waiting.
+func (s *socket) tryRead(b []byte) (int, error) {
+	s.now = true
+	n, err := s.read(b)
+	s.now = false
+	return n, err
 }
 
 // readError is the error of a read as package net would word it.
@@ -77,6 +88,9 @@ func (s *socket) attempt(fd uintptr) bool {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
+			if s.now {
+				return true
+			}
 			s.waits()
 			return false
 		}

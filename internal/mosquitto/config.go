@@ -7,11 +7,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/seed65a45251/mqtt/internal/daemon"
 )
 
 // programs are the places to look for the server. Debian installs it outside the
@@ -19,7 +19,7 @@ import (
 var programs = []string{"mosquitto", "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"}
 
 func find() (string, error) {
-	if !supported {
+	if !daemon.Supported {
 		return "", errors.New("tests with Mosquitto need Linux")
 	}
 	for _, name := range programs {
@@ -98,18 +98,4 @@ func writePasswords(path string, users map[string]string) error {
 		fmt.Fprintf(&file, "%s:$7$%d$%s$%s\n", name, rounds, encode(salt), encode(hash))
 	}
 	return os.WriteFile(path, []byte(file.String()), 0o600)
-}
-
-// freePort finds a port that nothing listens on. It lies below the ports that the
-// operating system gives to outgoing connections. One of those could otherwise take
-// it while the server is down between Kill and Restart.
-func freePort() (int, error) {
-	for range 100 {
-		port := 10240 + mathrand.IntN(32768-10240)
-		l, err := net.Listen("tcp", loopback(port))
-		if err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, errors.New("no free port")
 }

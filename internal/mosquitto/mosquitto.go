@@ -35,13 +35,12 @@ package mosquitto
 
 import (
 	"crypto/tls"
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
+	"github.com/seed65a45251/mqtt/internal/daemon"
 	"github.com/seed65a45251/mqtt/internal/faultproxy"
 )
 
@@ -97,7 +96,7 @@ type Server struct {
 	barrier *faultproxy.Proxy // nil unless Durable
 
 	mu      sync.Mutex
-	process *process // nil while it is not running
+	process *daemon.Process // nil while it is not running
 
 	saving saving
 }
@@ -132,7 +131,7 @@ func Start(t testing.TB, opts Options) *Server {
 // prepare makes everything that stays the same over restarts.
 func (s *Server) prepare() (err error) {
 	if s.opts.TLS {
-		if s.tls, err = writeCertificates(s.dir); err != nil {
+		if s.tls, err = daemon.WriteCertificates(s.dir); err != nil {
 			return err
 		}
 	}
@@ -171,7 +170,7 @@ func (s *Server) TLSAddr() string {
 	if !s.opts.TLS {
 		return ""
 	}
-	return loopback(s.tlsPort)
+	return daemon.Loopback(s.tlsPort)
 }
 
 // TLSURL returns [Server.TLSAddr] as an mqtts URL. It is empty without [Options.TLS].
@@ -215,8 +214,6 @@ func (s *Server) Log() string {
 }
 
 // direct returns the address of the server itself.
-func (s *Server) direct() string { return loopback(s.port) }
+func (s *Server) direct() string { return daemon.Loopback(s.port) }
 
 func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
-
-func loopback(port int) string { return net.JoinHostPort("127.0.0.1", fmt.Sprint(port)) }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/seed65a45251/mqtt/internal/daemon"
 )
 
 // database is the name of the file that holds the server's state.
@@ -88,7 +90,7 @@ func (s *Server) save() error {
 		return ErrNotSaved
 	}
 	before, _ := os.Stat(s.path(database)) // nil before the first save
-	if err := p.cmd.Process.Signal(sigSave); err != nil {
+	if err := p.Signal(daemon.Save); err != nil {
 		return ErrNotSaved
 	}
 	poll := time.NewTicker(500 * time.Microsecond)
@@ -108,7 +110,7 @@ func (s *Server) save() error {
 			}
 		case <-nudge.C:
 			s.nudge(p)
-		case <-p.exited:
+		case <-p.Exited():
 			return ErrNotSaved
 		case <-timeout.C:
 			return errors.New("mosquitto: the server does not save")
@@ -121,11 +123,11 @@ func (s *Server) save() error {
 // flag, which is exactly when the next round begins. It also makes a connection,
 // because the server checks for signals only once per round of its event loop: on a
 // quiet server every 100 ms.
-func (s *Server) nudge(p *process) {
+func (s *Server) nudge(p *daemon.Process) {
 	if _, err := os.Stat(s.path(database + ".new")); err == nil {
 		return
 	}
-	_ = p.cmd.Process.Signal(sigSave)
+	_ = p.Signal(daemon.Save)
 	if conn, err := net.DialTimeout("tcp", s.direct(), time.Second); err == nil {
 		conn.Close()
 	}

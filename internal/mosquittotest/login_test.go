@@ -36,9 +36,10 @@ func TestMosquittoRefusesAWrongCertificate(t *testing.T) {
 	for name, test := range map[string]struct {
 		conf *tls.Config
 		said string
+		cure string
 	}{
-		"none":                 {none, "certificate required"},
-		"of another authority": {foreign, "unknown certificate authority"},
+		"none":                 {none, "certificate required", "the server wants a certificate of the client: set Certificates of Config.TLS"},
+		"of another authority": {foreign, "unknown certificate authority", "the server does not accept the client's certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachVersion(t, func(t *testing.T, v mqtt.Version) {
@@ -47,10 +48,21 @@ func TestMosquittoRefusesAWrongCertificate(t *testing.T) {
 				for range 50 {
 					_, err := mqtt.Connect(testContext(t), server.TLSURL(), mqtt.Config{Version: v, TLS: test.conf})
 					require.ErrorContains(t, err, "tls: "+test.said)
+					require.ErrorContains(t, err, test.cure)
 				}
 			})
 		})
 	}
+}
+
+func TestWrongPortsOfMosquittoAreRecognised(t *testing.T) {
+	server := startServer(t, mosquitto.Options{TLS: true})
+	eachVersion(t, func(t *testing.T, v mqtt.Version) {
+		_, err := mqtt.Connect(testContext(t), "mqtts://"+server.Addr(), mqtt.Config{Version: v, TLS: server.ClientTLS()})
+		require.ErrorContains(t, err, "did you mean mqtt://"+server.Addr()+"?")
+		_, err = mqtt.Connect(testContext(t), "mqtt://"+server.TLSAddr(), mqtt.Config{Version: v})
+		require.ErrorContains(t, err, "did you mean mqtts://"+server.TLSAddr()+"?")
+	})
 }
 
 func TestMosquittoWithACertificateThatNobodyTrustsIsRefused(t *testing.T) {

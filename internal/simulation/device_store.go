@@ -118,7 +118,7 @@ func (d *device) accept(m *message) {
 	var record []byte
 	if m.durable {
 		var err error
-		if record, err = durable.EncodeMessage(&o.Publish, o.Expires, d.w.now); err != nil {
+		if record, err = durable.EncodeMessage(&o.Publish, o.Expiry(), d.w.now); err != nil {
 			d.w.fail("%s: %w", m.payload, err)
 		}
 	}

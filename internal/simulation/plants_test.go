@@ -92,7 +92,7 @@ var plants = []plant{
 	{"subscription identifier of an earlier message", "wire/publish_decode.go", "	q.SubscriptionIDs = nil", "	// q.SubscriptionIDs = nil"},
 	// Subscriptions.
 	{"filters not asked for again", "session/subscriptions_send.go", "again := kind < Proven || s.link.Version", "again := s.link.Version"},
-	{"unanswered SUBSCRIBE forgotten", "session/subscriptions_send.go", "				if a.state == askSent {\n					a.state = askDue", "				if false {\n					a.state = askDue"},
+	{"unanswered SUBSCRIBE forgotten", "session/subscriptions_send.go", "				if a.state == askSent {\n					a.become(askDue)", "				if false {\n					a.become(askDue)"},
 	{"requests lost with the connection", "session/client_end.go", "	c.Subscriptions.stop()\n", ""},
 	// Packets because of which the server hangs up.
 	{"poison blocks the queue", "session/sender_blame.go", "alone && single && list[0].alone >= undeliverableAfter", "alone && single && list[0].alone >= 200"},

@@ -2,13 +2,8 @@ package stresstest
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"strings"
@@ -22,6 +17,7 @@ import (
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/broker"
+	"github.com/seed65a45251/mqtt/internal/authority"
 	"github.com/seed65a45251/mqtt/internal/pipe"
 )
 
@@ -45,7 +41,7 @@ func newSlowLine(t *testing.T, scheme string, cfg broker.Config, rate int) *slow
 	cfg.Authenticators = []broker.Authenticator{broker.AllowAll{}}
 	l := &slowLine{broker: broker.New(cfg), rate: rate, buffer: 4 << 10, web: strings.HasPrefix(scheme, "ws"), over: make(chan struct{})}
 	if scheme == "mqtts" || scheme == "wss" {
-		l.secure = &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}
+		l.secure = &tls.Config{Certificates: []tls.Certificate{authority.SelfSigned(t, "localhost")}}
 	}
 	return l
 }
@@ -55,16 +51,6 @@ func (l *slowLine) end() {
 	close(l.over)
 	l.broker.Close()
 	l.lines.Wait()
-}
-
-// selfSigned makes a certificate that nobody trusts.
-func selfSigned(t *testing.T) tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().AddDate(100, 0, 0)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 // unknown hides what a connection is.

@@ -24,6 +24,7 @@ type Conn struct {
 	direct     bool           // the top is the bottom, and is a socket
 	websocket  *websocketConn // the top; nil: it is something else
 	secure     *tls.Conn      // that of Upgrade; nil: there is none
+	terms      tlsTerms       // of secure
 	firstBytes firstBytes     // of the reader
 }
 
@@ -47,7 +48,17 @@ func (c *Conn) Poll(waits func()) bool {
 	return true
 }
 
-// Direct reports whether TryWrite can write anything. It is known after Poll.
+// TryRead is Read without waiting, where Direct is true: the error is [line.ErrNothing]
+// when nothing has arrived.
+func (c *Conn) TryRead(b []byte) (int, error) {
+	n, err := c.bottom.TryRead(b)
+	if n > 0 {
+		c.firstBytes.note(b[:n])
+	}
+	return n, err
+}
+
+// Direct reports whether TryRead can be used and TryWrite can write anything. It is known after Poll.
 func (c *Conn) Direct() bool { return c.direct }
 
 // TryWrite writes as much of b as there is space for, without waiting, and returns how
@@ -127,16 +138,17 @@ func (c *Conn) Upgrade(ctx context.Context, host string, u Upgrade) error {
 			conf = conf.Clone()
 			conf.NextProtos = []string{"http/1.1"}
 		}
-		secure, err := startTLS(ctx, c.Conn, conf, host)
+		c.terms.plain = u.Server.withoutTLS()
+		secure, err := startTLS(ctx, c.Conn, conf, host, &c.terms)
 		if err != nil {
 			return err
 		}
-		c.Conn, c.secure = secure, secure
+		c.Conn, c.secure = secure, secure.Conn
 	}
 	if u.Server.WebSocket {
 		ws, err := openWebSocket(ctx, c, u)
 		if err != nil {
-			return err
+			return c.advise(err)
 		}
 		c.Conn, c.websocket = ws, ws
 	}

@@ -1,10 +1,14 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // HTTPError is the answer of a server to the WebSocket handshake, or of an HTTP
@@ -24,8 +28,16 @@ func (e *HTTPError) Error() string {
 	return fmt.Sprintf("%s %d %s", who, e.StatusCode, http.StatusText(e.StatusCode))
 }
 
-// TLSError says that there is no agreement on TLS, or no trust.
+// TLSError says that there is no agreement on TLS, or no trust, and what to do about it.
 type TLSError struct{ err error }
+
+func newTLSError(err error, advice string) *TLSError {
+	text := err.Error()
+	if !strings.HasPrefix(text, "tls: ") && !strings.HasPrefix(text, "remote error: tls: ") {
+		err = fmt.Errorf("TLS: %w", err)
+	}
+	return &TLSError{advised(err, advice)}
+}
 
 // Error is that of the TLS handshake.
 func (e *TLSError) Error() string { return e.err.Error() }
@@ -46,6 +58,17 @@ func (e *ForeignError) Error() string {
 
 // Unwrap returns how the attempt to speak MQTT failed.
 func (e *ForeignError) Unwrap() error { return e.err }
+
+// ClosedByPeer reports whether err is how the end of a connection looks that the peer closed
+// or reset.
+func ClosedByPeer(err error) bool {
+	if code, ok := errors.AsType[syscall.Errno](err); ok {
+		const aborted, reset = 10053, 10054 // of Windows, which has other names for them
+		return code == syscall.ECONNRESET || code == syscall.EPIPE ||
+			runtime.GOOS == "windows" && (code == aborted || code == reset)
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
+}
 
 // maxJoined bounds how many errors are told of several.
 const maxJoined = 8

@@ -1,5 +1,7 @@
 package transport
 
+import "strings"
+
 // firstBytes is the beginning of what a server sends.
 type firstBytes struct {
 	b [5]byte
@@ -32,10 +34,11 @@ func (c *Conn) Silent() bool { return c.firstBytes.n == 0 }
 func (c *Conn) Foreign() bool { return c.firstBytes.isHTTP() || c.firstBytes.isAlert() }
 
 // Recognise returns a *ForeignError if speaking MQTT with s over c failed with err
-// because s speaks something else, and otherwise err. It belongs to whoever reads.
+// because s speaks something else, and otherwise err, with what to do about it if that is
+// known. It belongs to whoever reads.
 func (c *Conn) Recognise(s *Server, err error) error {
 	if s.WebSocket || s.Unix {
-		return err
+		return c.advise(err)
 	}
 	switch g := &c.firstBytes; {
 	case g.isHTTP() && s.TLS:
@@ -44,6 +47,8 @@ func (c *Conn) Recognise(s *Server, err error) error {
 		return &ForeignError{"HTTP", "ws://" + s.Address + webSocketPath, err}
 	case g.isAlert() && !s.TLS:
 		return &ForeignError{"TLS", "mqtts://" + s.Address, err}
+	case !s.TLS && !s.SRV && c.Silent() && ClosedByPeer(err) && !strings.HasSuffix(s.Address, ":"+schemes["mqtt"].port):
+		return advised(err, "without a word, as a port of TLS does; did you mean mqtts://"+s.Address+"?")
 	}
-	return err
+	return c.advise(err)
 }

@@ -138,7 +138,7 @@ func (d *Dialer) dialConnect(ctx context.Context, u *url.URL, address string) (*
 	}
 	c := &Conn{Conn: bottom, bottom: bottom}
 	if u.Scheme == "https" {
-		if c.Conn, err = startTLS(ctx, bottom, d.proxyTLS(), u.Hostname()); err != nil {
+		if c.Conn, err = startTLS(ctx, bottom, d.proxyTLS(), u.Hostname(), &tlsTerms{proxy: true}); err != nil {
 			return nil, fmt.Errorf("proxy: %w", err)
 		}
 	}

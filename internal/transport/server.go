@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -87,6 +88,8 @@ func (s *Server) parseHost(u *url.URL) error {
 		return errors.New("has a port, but SRV records name the port")
 	case s.SRV && strings.Contains(u.Hostname(), ":"):
 		return errors.New("has an address, but SRV records belong to a domain")
+	case !isHost(u.Hostname()):
+		return errors.New("has colons where a host belongs, and no IPv6 address; write host:port, or the address in brackets")
 	case !s.WebSocket && (u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != ""):
 		return errors.New("has more than credentials, a host and a port")
 	}
@@ -105,6 +108,16 @@ func (s *Server) parseHost(u *url.URL) error {
 		return nil
 	}
 	return s.parseRequest(u, u.EscapedPath())
+}
+
+// isHost says whether name may be a host. Colons are for IPv6 addresses alone. Their zones
+// may have nearly anything: on Windows they are names for people.
+func isHost(name string) bool {
+	if !strings.Contains(name, ":") {
+		return true
+	}
+	addr, err := netip.ParseAddr(name)
+	return err == nil && addr.Is6() && !strings.ContainsAny(addr.Zone(), "%[]") // which URLs need for themselves
 }
 
 // parseSocket takes the path of a Unix socket. With WebSocket the path of the
@@ -158,13 +171,16 @@ func (s *Server) network() string {
 	return "tcp"
 }
 
+// zoneEscaper escapes the zone of an IPv6 address (RFC 6874).
+var zoneEscaper = strings.NewReplacer("%", "%25", " ", "%20")
+
 // URL is the URL without user name and password.
 func (s *Server) URL() string {
 	text := s.Scheme + "://"
 	if s.Unix {
-		text += (&url.URL{Path: s.Address}).EscapedPath()
+		text += escapedSocket(s.Address)
 	} else {
-		text += strings.ReplaceAll(s.Address, "%", "%25") // of a zone (RFC 6874)
+		text += zoneEscaper.Replace(s.Address)
 	}
 	if !s.WebSocket {
 		return text
@@ -177,6 +193,36 @@ func (s *Server) URL() string {
 		text += "?" + s.Query
 	}
 	return text
+}
+
+// escapedSocket is the path of a socket in a URL. The beginning of a relative path stands
+// where a host belongs, and is escaped like one.
+func escapedSocket(path string) string {
+	begin, rest := path, ""
+	if i := strings.IndexByte(path, '/'); i >= 0 {
+		begin, rest = path[:i], path[i:]
+	}
+	if begin != "" {
+		begin = strings.TrimPrefix((&url.URL{Host: begin}).String(), "//")
+	}
+	return begin + (&url.URL{Path: rest}).EscapedPath()
+}
+
+// withoutTLS is the URL of the same place without TLS, and without anything that may be
+// secret; empty: there is none.
+func (s *Server) withoutTLS() string {
+	plain := *s
+	switch {
+	case s.SRV:
+		return ""
+	case s.WebSocket:
+		plain.Scheme = strings.Replace(s.Scheme, "wss", "ws", 1)
+	case s.Unix:
+		plain.Scheme = "mqtt+unix"
+	default:
+		plain.Scheme = "mqtt"
+	}
+	return plain.String()
 }
 
 // String is the URL without anything that may be secret.

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 
 	"github.com/coder/websocket"
@@ -32,9 +31,6 @@ type frameConn struct {
 	rest   int     // how much of the frame is still to come
 	closed atomic.Bool
 }
-
-// blocks are lent to connections that have something to do.
-var blocks = sync.Pool{New: func() any { return new(make([]byte, 64<<10)) }}
 
 func (f *frameConn) Read(b []byte) (int, error) {
 	if !f.open {

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,9 +77,16 @@ func (h *handshake) judge(r *http.Response) error {
 	if chosen == "" {
 		return errors.New("server chose no WebSocket subprotocol, not even mqtt")
 	}
-	if !slices.ContainsFunc(h.offered, func(p string) bool { return strings.EqualFold(p, chosen) }) {
-		return fmt.Errorf("server chose the WebSocket subprotocol %.40q, not mqtt", chosen)
+	// RabbitMQ repeats the whole list that it was offered, so the first of it counts.
+	first := ""
+	for name := range strings.SplitSeq(chosen, ",") {
+		name = strings.TrimSpace(name)
+		if !slices.ContainsFunc(h.offered, func(p string) bool { return strings.EqualFold(p, name) }) {
+			return fmt.Errorf("server chose the WebSocket subprotocol %.40q, not mqtt", chosen)
+		}
+		first = cmp.Or(first, name)
 	}
+	r.Header.Set("Sec-WebSocket-Protocol", first)
 	return nil
 }
 

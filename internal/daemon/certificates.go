@@ -1,4 +1,4 @@
-package mosquitto
+package daemon
 
 import (
 	"crypto/ecdsa"
@@ -23,10 +23,10 @@ type authority struct {
 	serial int64
 }
 
-// writeCertificates makes an authority, writes its certificate and a server
+// WriteCertificates makes an authority, writes its certificate and a server
 // certificate to dir (ca.crt, server.crt, server.key), and returns the client's
 // configuration.
-func writeCertificates(dir string) (*tls.Config, error) {
+func WriteCertificates(dir string) (*tls.Config, error) {
 	ca, err := newAuthority()
 	if err != nil {
 		return nil, err

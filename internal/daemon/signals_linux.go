@@ -1,16 +1,18 @@
-package mosquitto
+package daemon
 
 import (
 	"os/exec"
 	"syscall"
 )
 
-const supported = true
+// Supported says whether servers can be run here.
+const Supported = true
 
+// The signals of Unix that syscall does not have on every system.
 const (
-	sigSave   = syscall.SIGUSR1
-	sigPause  = syscall.SIGSTOP
-	sigResume = syscall.SIGCONT
+	Save   = syscall.SIGUSR1
+	Pause  = syscall.SIGSTOP
+	Resume = syscall.SIGCONT
 )
 
 // endWithParent makes the process end with the thread that starts it: a test binary

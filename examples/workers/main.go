@@ -1,14 +1,23 @@
-// Command workers does jobs, eight at a time, those of one customer one after the other.
+// Command workers divides jobs among workers, and keeps those of one customer in order.
 //
-//	go run ./examples/workers -server mqtt://localhost:1883 -n 0
+//	go run ./examples/workers -server mqtt://localhost:1883 -n 0 -partition 2
 //
-// It takes jobs from jobs/{customer}/{job} and publishes done/{customer}/{job}. A job is
-// acknowledged when it is done. MQTT wants acknowledgements in the order in which messages
-// came; the library keeps that order, although the jobs end in any. So a worker that is
-// killed gets all jobs again that it has not finished, and perhaps some that it has.
+// A job is published to jobs/{partition}/{customer}/{job}; the partition follows from the
+// customer. Each worker has one partition, so that all jobs of a customer come to the same
+// worker, which does several at a time, but those of one customer one after the other. It
+// acknowledges a job when it is done and done/{partition}/{customer}/{job} is published.
 //
-// Without -server it brings its own broker. With -n it publishes that many jobs itself and
-// ends when they are done.
+// The session of a partition belongs to whoever connects with its client identifier. When
+// the process of a worker dies, start another one with the same -partition, on any machine:
+// it gets all jobs that are not finished, and perhaps some that are. With several servers
+// (-server URL,URL,…), publishers and workers move to the next one when theirs fails.
+//
+// With -group the server divides the jobs itself, where it has shared subscriptions. Then
+// workers come and go as they like, but jobs of one customer come to several of them, in no
+// order.
+//
+// Without -server it brings its own broker. By default one process has all partitions,
+// publishes -n jobs, and ends when they are done.
 package main
 
 import (
@@ -18,117 +27,85 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
-	"time"
 
-	"github.com/seed65a45251/mqtt"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/seed65a45251/mqtt/examples/internal/demo"
 	"github.com/seed65a45251/mqtt/match"
 )
 
 var (
-	jobTopic  = match.MustParsePattern("jobs/{customer}/{job}")
-	doneTopic = match.MustParsePattern("done/{customer}/{job}")
+	jobTopic  = match.MustParsePattern("jobs/{partition}/{customer}/{job}")
+	doneTopic = match.MustParsePattern("done/{partition}/{customer}/{job}")
 )
 
 func main() {
-	server := flag.String("server", "", "URL of an MQTT server; empty: an embedded broker")
-	count := flag.Int("n", 40, "how many jobs to publish and to do; 0: none, and no end")
+	var o options
+	servers := flag.String("server", "", "URLs of an MQTT server, or of the nodes of a cluster, with commas between; empty: an embedded broker")
+	flag.BoolVar(&o.sharedSessions, "shared-sessions", false, "the servers have the same sessions")
+	flag.IntVar(&o.count, "n", 40, "how many jobs to publish and to do; 0: none, and no end")
+	flag.BoolVar(&o.publishOnly, "publish-only", false, "publish the jobs and do none")
+	flag.IntVar(&o.partitions, "partitions", 4, "how many partitions there are")
+	flag.IntVar(&o.partition, "partition", -1, "the partition of this worker, from 0; -1: all")
+	flag.StringVar(&o.group, "group", "", "let the server divide the jobs among the workers of this group, instead of partitions")
 	flag.Parse()
-	demo.Main(func(ctx context.Context) error { return run(ctx, os.Stdout, *server, *count) })
+	o.servers = strings.Split(*servers, ",")
+	demo.Main(func(ctx context.Context) error { return run(ctx, os.Stdout, o) })
 }
 
-// worker does jobs.
-type worker struct {
-	client *mqtt.Client
-	out    io.Writer
+type options struct {
+	servers               []string
+	sharedSessions        bool
+	count                 int
+	publishOnly           bool
+	partitions, partition int
+	group                 string
+}
+
+// jobs are what this process has to do with jobs.
+type jobs struct {
+	options
+	out io.Writer
 
 	mu         sync.Mutex
-	left       int // jobs before the end
-	busy, most int // jobs under way, now and at most
+	done       map[string]bool // topics: a job that was done twice counts once
+	busy, most int             // jobs under way, now and at most
 }
 
 var errAllDone = errors.New("all jobs are done")
 
-func run(ctx context.Context, out io.Writer, server string, count int) error {
-	server, stop, err := demo.Server(server)
+func run(ctx context.Context, out io.Writer, o options) error {
+	if o.partitions < 1 || o.partition >= o.partitions {
+		return fmt.Errorf("no partition %d among %d", o.partition, o.partitions)
+	}
+	server, stop, err := demo.Server(o.servers[0])
 	if err != nil {
 		return err
 	}
 	defer stop()
-	// The server keeps the session, and in it the jobs that come while no worker is there.
-	client, err := mqtt.Connect(ctx, server, mqtt.Config{ClientID: "workers", Resume: true, SessionExpiry: time.Hour})
-	if err != nil {
-		return err
+	o.servers = append([]string{server}, o.servers[1:]...)
+	j := &jobs{options: o, out: out, done: map[string]bool{}}
+	if o.publishOnly {
+		return j.publish(ctx)
 	}
-	defer client.Close()
-	w := &worker{client: client, out: out, left: count}
 	working, finish := context.WithCancelCause(ctx)
 	defer finish(nil)
-	published := make(chan error, 1)
-	jobs := mqtt.SubscribeOptions{
-		Filters:     []mqtt.Filter{{Filter: jobTopic.Filter(), QoS: mqtt.AtLeastOnce}},
-		Concurrency: 8,
-		OrderBy:     customer,
-		Subscribed:  func(*mqtt.Subscription) { go func() { published <- publish(ctx, client, count) }() },
+	g, working := errgroup.WithContext(working)
+	for _, a := range j.assignments() {
+		// What is published before the server knows a worker may be lost.
+		subscribed := make(chan struct{})
+		g.Go(func() error { return j.work(working, a, subscribed, finish) })
+		select {
+		case <-subscribed:
+		case <-working.Done():
+		}
 	}
-	err = client.Handle(working, jobs, func(ctx context.Context, job *mqtt.Message) error {
-		if err := w.do(ctx, job); err != nil {
-			return err
-		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.left--; w.left == 0 {
-			finish(errAllDone) // Handle ends, and this job is acknowledged all the same
-		}
-		return nil
-	})
-	if !errors.Is(err, errAllDone) {
+	g.Go(func() error { return j.publish(working) })
+	if err := g.Wait(); !errors.Is(err, errAllDone) {
 		return err
 	}
-	fmt.Fprintf(out, "up to %d jobs at a time\n", w.most)
-	return errors.Join(<-published, client.Disconnect(ctx))
-}
-
-// customer is by what jobs are kept in order.
-func customer(job *mqtt.Message) string {
-	topic, _ := jobTopic.Match(job.Topic)
-	return topic.Get("customer")
-}
-
-// do does a job and publishes that.
-func (w *worker) do(ctx context.Context, job *mqtt.Message) error {
-	w.mu.Lock()
-	w.busy++
-	w.most = max(w.most, w.busy)
-	w.mu.Unlock()
-	topic, _ := jobTopic.Match(job.Topic)
-	if topic.Get("customer") == "slow" {
-		time.Sleep(20 * time.Millisecond) // hard work, which holds up only its own customer
-	}
-	done, err := doneTopic.Topic(topic.List()...)
-	if err == nil {
-		err = w.client.Publish(ctx, done, nil, mqtt.AtLeastOnce)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.busy--
-	if err == nil {
-		fmt.Fprintln(w.out, done)
-	}
-	return err
-}
-
-// publish publishes jobs of four customers.
-func publish(ctx context.Context, client *mqtt.Client, count int) error {
-	for i := range count {
-		topic, err := jobTopic.Topic([]string{"slow", "a", "b", "c"}[i%4], fmt.Sprint(i/4))
-		if err != nil {
-			return err
-		}
-		if _, err := client.PublishAsync(ctx, &mqtt.Message{Topic: topic, QoS: mqtt.AtLeastOnce}); err != nil {
-			return err
-		}
-	}
-	return client.Flush(ctx)
+	j.print(fmt.Sprintf("up to %d jobs at a time", j.most))
+	return nil
 }

@@ -3,8 +3,6 @@ package interop
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed65a45251/mqtt"
+	"github.com/seed65a45251/mqtt/interop/drivers"
 	"github.com/seed65a45251/mqtt/mqtttest"
 	"github.com/seed65a45251/mqtt/wire"
 )
@@ -26,7 +25,7 @@ type scene struct {
 	broker   *mqtttest.Broker
 	ours     *mqtt.Client
 	options  options
-	peer     peer
+	peer     *peer
 	received chan message
 }
 
@@ -39,41 +38,32 @@ func TestPeers(t *testing.T) {
 		"will":     (*scene).will,
 		"resume":   (*scene).resume,
 	}
-	for _, k := range kinds {
-		for _, version := range k.versions {
-			t.Run(k.name+"/"+versionNames[version], func(t *testing.T) {
-				t.Parallel()
-				// One client for all of it: programs take their time to start.
-				var inbox atomic.Pointer[chan message]
-				client := k.open(t, func(m message) { *inbox.Load() <- m })
-				for name, part := range parts {
-					for qos := range byte(3) {
-						t.Run(fmt.Sprintf("%s/QoS %d", name, qos), func(t *testing.T) {
-							s := newScene(t, client, version)
-							inbox.Store(&s.received)
-							part(s, qos)
-						})
-					}
-				}
-			})
+	eachClient(t, func(t *testing.T, d drivers.Driver, version byte) {
+		// One client for all of it: programs take their time to start.
+		var inbox atomic.Pointer[chan message]
+		client := newPeer(t, d, func(m message) { *inbox.Load() <- m })
+		for name, part := range parts {
+			for qos := range byte(3) {
+				t.Run(fmt.Sprintf("%s/QoS %d", name, qos), func(t *testing.T) {
+					s := newScene(t, client, version)
+					inbox.Store(&s.received)
+					part(s, qos)
+				})
+			}
 		}
-	}
+	})
 }
 
-func newScene(t *testing.T, client peer, version byte) *scene {
+func newScene(t *testing.T, client *peer, version byte) *scene {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
 	b := mqtttest.NewBrokerWith(t, mqtttest.Config{Patience: patience})
-	u, err := url.Parse(b.URL())
-	require.NoError(t, err)
-	port, err := strconv.Atoi(u.Port())
-	require.NoError(t, err)
 	ours, err := mqtt.Connect(ctx, b.URL(), mqtt.Config{ClientID: "ours"})
 	require.NoError(t, err)
 	t.Cleanup(func() { ours.Close() })
 	return &scene{
 		t: t, ctx: ctx, broker: b, ours: ours, peer: client,
-		options:  options{Host: u.Hostname(), Port: port, ID: "theirs", Version: version, Clean: true},
+		options:  options{URL: b.URL(), ID: "theirs", Version: version, Clean: true},
 		received: make(chan message, 1000),
 	}
 }

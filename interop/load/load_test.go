@@ -13,7 +13,7 @@ import (
 // TestMain is also the process of our broker, which load starts as itself.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
-		if err := serve(); err != nil {
+		if err := run(os.Args[1:]); err != nil {
 			panic(err)
 		}
 		return

@@ -8,6 +8,9 @@
 // Servers run one at a time in processes of their own, and the rounds alternate
 // between them. The clients are plain sockets in this process. Everything goes over
 // loopback.
+//
+// With the argument carry it measures many clients of this library in one process
+// instead: what each occupies, and how all come back when the broker was killed.
 package main
 
 import (
@@ -63,15 +66,18 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) > 0 && args[0] == "serve" {
-		return serve()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	switch {
+	case len(args) == 2 && args[0] == "serve":
+		return serve(args[1])
+	case len(args) > 0 && args[0] == "carry":
+		return carry(ctx, args[1:])
 	}
 	var s settings
 	if err := s.parse(args); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	room, err := raiseFileLimit(max(s.sessions, s.subscribers, s.clients))
 	if err != nil {
 		return err
@@ -91,14 +97,19 @@ func run(args []string) error {
 	}
 	r.print(os.Stdout)
 	fmt.Printf("\n%d rounds in %v\n", s.rounds, time.Since(start).Round(time.Second))
-	if s.json == "" {
+	return writeJSON(s.json, r)
+}
+
+// writeJSON writes figures to a file, unless it has no name.
+func writeJSON(file string, figures any) error {
+	if file == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(r, "", "  ")
+	text, err := json.MarshalIndent(figures, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.json, append(text, '\n'), 0o644)
+	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
 // scenarios in their order. Each begins with a fresh server.

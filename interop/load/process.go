@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -38,7 +39,7 @@ func (s *server) resident() (float64, error) {
 	last := -1.0
 	for range 50 {
 		time.Sleep(200 * time.Millisecond)
-		now, err := s.statusField("VmRSS:")
+		now, err := residentOf(s.cmd.Process.Pid)
 		if err != nil {
 			return 0, err
 		}
@@ -50,19 +51,19 @@ func (s *server) resident() (float64, error) {
 	return last, nil
 }
 
-// statusField returns a field of /proc/PID/status that is in kB.
-func (s *server) statusField(name string) (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+// residentOf returns the memory of a process that is in RAM, in bytes.
+func residentOf(pid int) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, name); ok {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
 			kB, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			return kB * 1024, err
 		}
 	}
-	return 0, fmt.Errorf("no %s", name)
+	return 0, errors.New("no VmRSS")
 }
 
 // clockTick is the unit of times in /proc/PID/stat; it is the same on all

@@ -43,24 +43,27 @@ func findServers() ([]serverKind, error) {
 	help, _ := exec.Command(path, "-h").Output() // it ends with a code of its own
 	line, _, _ := strings.Cut(string(help), "\n")
 	return []serverKind{
-		{"broker", startOurs},
+		{"broker", func() (*server, error) { return startOurs(anyPort) }},
 		{strings.Replace(line, " version", "", 1), func() (*server, error) { return startMosquitto(path) }},
 	}, nil
 }
 
+// anyPort is the address of a server that may take any port.
+const anyPort = "127.0.0.1:0"
+
 // serve is the process of our broker. It prints its address, returns memory to the
 // system whenever it reads a line, and ends with its standard input.
-func serve() error {
+func serve(addr string) error {
 	const many = 1 << 30
 	b := broker.New(broker.Config{
 		Connections: many, Sessions: many, QueuedMessages: many, QueuedBytes: many,
 	})
 	defer b.Close()
-	addr, err := b.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listening, err := b.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return err
 	}
-	fmt.Println(addr)
+	fmt.Println(listening)
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		debug.FreeOSMemory()
@@ -69,12 +72,13 @@ func serve() error {
 	return nil
 }
 
-func startOurs() (*server, error) {
+// startOurs starts our broker at a loopback address.
+func startOurs(addr string) (*server, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "serve")
+	cmd := exec.Command(self, "serve", addr)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -125,7 +129,7 @@ max_queued_messages 0
 `
 
 func startMosquitto(path string) (*server, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", anyPort)
 	if err != nil {
 		return nil, err
 	}

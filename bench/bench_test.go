@@ -11,9 +11,14 @@ func TestSpread(t *testing.T) {
 		want   spread
 	}{
 		{nil, spread{}},
-		{[]float64{3}, spread{3, 3, 3}},
-		{[]float64{5, 1, 3}, spread{3, 1, 5}},
-		{[]float64{4, 1, 3, 2}, spread{2.5, 1, 4}},
+		{[]float64{3}, spread{Median: 3, Min: 3, Max: 3}},
+		{[]float64{5, 1, 3}, spread{Median: 3, Min: 1, Max: 5}},
+		{[]float64{4, 1, 3, 2}, spread{Median: 2.5, Min: 1, Max: 4}},
+		{[]float64{4, 1, 3, 2, 5}, spread{Median: 3, Min: 1, Max: 5}},
+		// From six values on: all of them have 31 of 32, and of ten those without the first
+		// and last 1002 of 1024.
+		{[]float64{4, 1, 3, 2, 5, 6}, spread{3.5, 1, 6, 1, 6}},
+		{[]float64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, spread{5.5, 1, 10, 2, 9}},
 	} {
 		if got := spreadOf(c.values); got != c.want {
 			t.Errorf("spreadOf(%v) = %v, want %v", c.values, got, c.want)
@@ -44,16 +49,6 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
-func TestRatiosPairRounds(t *testing.T) {
-	got := spreadOf(ratios(
-		map[int]float64{0: 10, 1: 30, 2: 50, 3: 70},
-		map[int]float64{0: 5, 1: 10, 2: 0}, // round 2 failed, round 3 is missing
-	))
-	if want := (spread{2.5, 2, 3}); got != want {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
 func TestSummaryNamesBestOfEachRole(t *testing.T) {
 	run := func(client string, round int, rate uint64, err string) sample {
 		return sample{Scenario: "x", Client: client, Round: round, Messages: rate, Seconds: 1, Mallocs: 2 * rate, Error: err}
@@ -70,10 +65,10 @@ func TestSummaryNamesBestOfEachRole(t *testing.T) {
 	if m.Limit != "raw" || m.Peer != "fast" {
 		t.Errorf("compared with %q and %q", m.Limit, m.Peer)
 	}
-	if want := (spread{0.45, 0.4, 0.5}); m.OfLimit != want {
+	if want := (spread{Median: 0.45, Min: 0.4, Max: 0.5}); m.OfLimit.spread != want {
 		t.Errorf("of limit %v, want %v", m.OfLimit, want)
 	}
-	if want := (spread{4.5, 4, 5}); m.OfPeer != want {
+	if want := (spread{Median: 4.5, Min: 4, Max: 5}); m.OfPeer.spread != want {
 		t.Errorf("of peer %v, want %v", m.OfPeer, want)
 	}
 	if m.Mallocs.Median != 2 {
@@ -181,5 +176,30 @@ func TestEveryScenarioHasOursAndUniqueClients(t *testing.T) {
 		if !seen["mqtt"] {
 			t.Errorf("%s: our client is missing", s.name)
 		}
+	}
+}
+
+func TestSummaryComparesWithSketchOfSameKind(t *testing.T) {
+	run := func(client string, rate uint64) sample {
+		return sample{Scenario: "x", Client: client, Messages: rate, Seconds: 1}
+	}
+	roles := map[string]role{"raw": limit, "sketch": sketch, "sketch-lent": sketch, "mqtt": ours, "mqtt-lent-v311": ours, "slow": peer}
+	list := summarize([]sample{run("raw", 1000), run("sketch", 400), run("sketch-lent", 800), run("mqtt", 200), run("mqtt-lent-v311", 600), run("slow", 100)}, roles)
+	got := make(map[string]summary)
+	for _, s := range list {
+		got[s.Client] = s
+	}
+	if m := got["mqtt"]; m.Sketch != "sketch" || m.OfSketch.Median != 0.5 {
+		t.Errorf("owned: %v of %s", m.OfSketch, m.Sketch)
+	}
+	if m := got["mqtt-lent-v311"]; m.Sketch != "sketch-lent" || m.OfSketch.Median != 0.75 {
+		t.Errorf("lent: %v of %s", m.OfSketch, m.Sketch)
+	}
+	if m := got["mqtt"]; m.Limit != "raw" || m.Peer != "slow" {
+		t.Errorf("a sketch counts as limit %q or peer %q", m.Limit, m.Peer)
+	}
+	list = summarize([]sample{run("mqtt", 200)}, roles)
+	if list[0].Sketch != "" || list[0].OfSketch != (ratio{}) {
+		t.Errorf("compared with a sketch that took no part: %+v", list[0])
 	}
 }

@@ -1,6 +1,10 @@
 package main
 
-import gomqtt "github.com/256dpi/gomqtt/client"
+import (
+	"slices"
+
+	gomqtt "github.com/256dpi/gomqtt/client"
+)
 
 // clients returns everything that can be measured, in the order of a round.
 func clients() []entry {
@@ -13,7 +17,7 @@ func clients() []entry {
 	asyncOnly := []kind{async}
 	comeback := []kind{returning}
 	store := []kind{durable}
-	list := append(rawClients(), ourClients()...)
+	list := slices.Concat(rawClients(), sketchClients(), ourClients())
 	list = append(list,
 		entry{name: "paho.mqtt.golang", role: peer, kinds: full, open: openPaho},
 		entry{name: "paho.golang", role: peer, kinds: simple, open: openAutopaho},

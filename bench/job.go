@@ -63,6 +63,9 @@ const (
 	limit role = "limit"
 	ours  role = "ours"
 	peer  role = "peer"
+	// sketch is a core of the same design without the rest of a library: neither a limit
+	// nor something that a user could have. See sketchClient.
+	sketch role = "sketch"
 	// unrouted is a peer with many filters that leaves routing to its user. It is
 	// shown and not compared with.
 	unrouted role = "unrouted"

@@ -40,6 +40,7 @@ type options struct {
 	runner
 	rounds        int
 	json, svg     string // files; empty: none
+	benchstat     string // the same
 	from          string // file with an earlier result; empty: measure
 	list, targets bool
 }
@@ -48,13 +49,14 @@ func (o *options) parse(args []string) error {
 	f := flag.NewFlagSet("bench", flag.ExitOnError)
 	f.StringVar(&o.scenarios, "scenario", ".", "regular expression for scenarios")
 	f.StringVar(&o.clients, "clients", ".", "regular expression for clients")
-	f.IntVar(&o.rounds, "rounds", 5, "rounds of all clients, one after the other")
+	f.IntVar(&o.rounds, "rounds", fewestRounds, fmt.Sprintf("rounds of all clients, one after the other; intervals need %d", fewestRounds))
 	f.DurationVar(&o.duration, "duration", 800*time.Millisecond, "measured in each run")
 	f.DurationVar(&o.warmup, "warmup", 200*time.Millisecond, "before that")
 	f.StringVar(&o.profiles, "profile", "", "write CPU and allocation profiles of Go clients to this directory")
 	f.StringVar(&o.dir, "dir", os.TempDir(), "directory on the disk to measure, for clients that store messages")
 	f.StringVar(&o.json, "json", "", "write results to this file")
 	f.StringVar(&o.svg, "svg", "", "draw the main scenarios to this file")
+	f.StringVar(&o.benchstat, "benchstat", "", "write all samples to this file, in the format that benchstat reads")
 	f.StringVar(&o.from, "from", "", "show the results in this file, written by -json, instead of measuring")
 	f.BoolVar(&o.targets, "targets", false, "print which targets are met")
 	f.BoolVar(&o.list, "list", false, "list scenarios with their clients")
@@ -166,6 +168,9 @@ func (o *options) show(r *result) error {
 	}
 	if o.svg != "" {
 		err = errors.Join(err, r.writePlot(o.svg))
+	}
+	if o.benchstat != "" {
+		err = errors.Join(err, r.writeBenchstat(o.benchstat))
 	}
 	return err
 }

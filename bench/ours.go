@@ -23,6 +23,7 @@ type ourClient struct {
 	ring    ring[*mqtt.Delivery] // of deliveries that somebody waits for
 	consume consumption
 	shared  bool // all filters in one Subscription
+	fresh   bool // a new Message for each asynchronous publish
 	// unsynced says that the Store does not wait for the disk.
 	unsynced bool
 	syncs    *syncs // of its Store; nil: it has none
@@ -40,6 +41,7 @@ func ourClients() []entry {
 	list := []entry{
 		{name: "mqtt", role: ours, kinds: all, open: openOurs(ourClient{})},
 		{name: "mqtt-v311", role: ours, kinds: all, open: openOurs(ourClient{}, mqtt.V311)},
+		{name: "mqtt-fresh", role: ours, kinds: []kind{async}, open: openOurs(ourClient{fresh: true})},
 		{name: "mqtt-next", role: ours, kinds: receive, open: openOurs(ourClient{consume: byNext})},
 		{name: "mqtt-all", role: ours, kinds: receive, open: openOurs(ourClient{consume: byAll})},
 		{name: "mqtt-all", role: ours, kinds: []kind{idling}, only: subscribed, open: openOurs(ourClient{consume: byAll})},
@@ -106,7 +108,11 @@ func (c *ourClient) publish(qos byte) error {
 }
 
 func (c *ourClient) publishAsync(byte) error {
-	_, err := c.PublishAsync(context.Background(), &c.message)
+	m := &c.message
+	if c.fresh {
+		m = &mqtt.Message{Topic: topic, Payload: c.job.payload, QoS: mqtt.QoS(c.job.qos)}
+	}
+	_, err := c.PublishAsync(context.Background(), m)
 	return err
 }
 

@@ -38,9 +38,9 @@ const (
 // plotStyle is readable on a light and on a dark page; the background is the
 // page's own.
 const plotStyle = `<style>
-text{fill:#57606a} .title{fill:#24292f;font-weight:bold} .range{stroke:#24292f}
-.limit{fill:#8c959f} .ours{fill:#2f81f7} .peer{fill:#d4762c}
-@media (prefers-color-scheme:dark){text{fill:#9da7b3} .title{fill:#e6edf3} .range{stroke:#e6edf3}}
+text{fill:#57606a} .title{fill:#24292f;font-weight:bold} .whisker{stroke:#24292f}
+.limit{fill:#8c959f} .ours{fill:#2f81f7} .peer{fill:#d4762c} .sketch{fill:#8250df}
+@media (prefers-color-scheme:dark){text{fill:#9da7b3} .title{fill:#e6edf3} .whisker{stroke:#e6edf3}}
 </style>
 `
 
@@ -59,9 +59,9 @@ func (r *result) plot() []byte {
 		2*plotColumn, height, 2*plotColumn, height)
 	b.WriteString(plotStyle)
 	text(&b, 4, 16, "start", `class="title" font-size="14"`, "Messages of 256 bytes per second, more is better")
-	text(&b, 4, 32, "start", "", "the limit is a hand-written loop; peers: the two fastest, and "+mostUsed)
-	text(&b, 4, 46, "start", "", fmt.Sprintf("median and range of %d rounds · %s, %d cores, %s, commit %s, %s",
-		r.Rounds, r.Host.CPU, r.Host.Cores, r.Host.GoVersion, r.Commit, r.Time.Format(time.DateOnly)))
+	text(&b, 4, 32, "start", "", "the limit is a hand-written loop, the sketch a core without the rest of a library; peers: the two fastest, and "+mostUsed)
+	text(&b, 4, 46, "start", "", fmt.Sprintf("median and %s of %d rounds · %s, %d cores, %s, commit %s, %s",
+		whiskers(r.Rounds), r.Rounds, r.Host.CPU, r.Host.Cores, r.Host.GoVersion, r.Commit, r.Time.Format(time.DateOnly)))
 	for i, g := range groups {
 		g.draw(&b, i%2*plotColumn, plotTop+i/2*size)
 	}
@@ -75,22 +75,32 @@ type group struct {
 	bars  []summary
 }
 
-// groups picks the limit, this library, the two fastest peers and the most used.
+// whiskers says what the thin lines are.
+func whiskers(rounds int) string {
+	if rounds < fewestRounds {
+		return "range"
+	}
+	return "95 % interval"
+}
+
+// groups picks the limit, the sketch, this library, the two fastest peers and the most used.
 func (r *result) groups() (groups []group) {
 	for _, p := range plotted {
-		var limits, mine, peers []summary
+		var limits, sketches, mine, peers []summary
 		for _, s := range r.of(p.scenario) {
 			switch {
 			case s.Rate.Median == 0:
 			case s.Role == limit && s.Client == s.Limit:
 				limits = append(limits, s)
+			case s.Role == sketch:
+				sketches = append(sketches, s)
 			case s.Role == ours && !strings.HasSuffix(s.Client, "-v311"):
 				mine = append(mine, s)
 			case s.Role == peer:
 				peers = append(peers, s)
 			}
 		}
-		if bars := slices.Concat(limits, shownOurs(mine), shownPeers(peers)); len(bars) > 0 {
+		if bars := slices.Concat(limits, sketches, shownOurs(mine), shownPeers(peers)); len(bars) > 0 {
 			groups = append(groups, group{p.title, bars})
 		}
 	}
@@ -126,7 +136,8 @@ func byRate(a, b summary) int { return cmp.Compare(a.Rate.Median, b.Rate.Median)
 func (g *group) draw(b *bytes.Buffer, x, y int) {
 	most := 0.0
 	for _, s := range g.bars {
-		most = max(most, s.Rate.Max)
+		_, high := s.Rate.whisker()
+		most = max(most, high)
 	}
 	text(b, x+4, y+plotTitle-8, "start", `class="title" font-size="12"`, g.title)
 	for i := range g.bars {
@@ -145,13 +156,23 @@ func (s *summary) draw(b *bytes.Buffer, x, y int, scale float64) {
 	fmt.Fprintf(b, `<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d"/>`+"\n",
 		s.Role, left, y+1, max(s.Rate.Median*scale, 1), plotRow-4)
 	middle := float64(y) + 1 + (plotRow-4)/2.0
-	fmt.Fprintf(b, `<line class="range" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`+"\n",
-		left+s.Rate.Min*scale, left+s.Rate.Max*scale, middle, middle)
+	low, high := s.Rate.whisker()
+	from, to, end := left+low*scale, left+high*scale, plotRow/5.0
+	fmt.Fprintf(b, `<path class="whisker" d="M%.1f %.1fH%.1fM%.1f %.1fv%.1fM%.1f %.1fv%.1f"/>`+"\n",
+		from, middle, to, from, middle-end/2, end, to, middle-end/2, end)
 	label := short(s.Rate.Median)
 	if s.Role == ours && s.OfPeer.Median > 0 {
 		label += fmt.Sprintf(" · %.1f × %s", s.OfPeer.Median, s.Peer)
 	}
-	text(b, int(left+s.Rate.Max*scale)+5, y+plotRow-5, "start", "", label)
+	text(b, int(to)+5, y+plotRow-5, "start", "", label)
+}
+
+// whisker is the interval, or the range where there are too few rounds for one.
+func (s spread) whisker() (low, high float64) {
+	if s.High == 0 {
+		return s.Min, s.Max
+	}
+	return s.Low, s.High
 }
 
 func text(b *bytes.Buffer, x, y int, anchor, style, s string) {

@@ -1,5 +1,7 @@
 package main
 
+import "strings"
+
 // summary is one client in one scenario over all rounds.
 type summary struct {
 	Scenario string `json:"scenario"`
@@ -11,9 +13,12 @@ type summary struct {
 	// OfLimit and OfPeer are ratios to the best limit and the best peer, round
 	// by round, so that larger is better for rates, latencies and footprints.
 	Limit   string `json:"limit,omitempty"`
-	OfLimit spread `json:"of_limit"`
+	OfLimit ratio  `json:"of_limit"`
 	Peer    string `json:"peer,omitempty"`
-	OfPeer  spread `json:"of_peer"`
+	OfPeer  ratio  `json:"of_peer"`
+	// OfSketch is the ratio to the sketch that receives in the same way.
+	Sketch   string `json:"sketch,omitempty"`
+	OfSketch ratio  `json:"of_sketch"`
 
 	CPU     spread `json:"cpu_ns"` // these are per message
 	Mallocs spread `json:"mallocs"`
@@ -93,11 +98,29 @@ func summarize(samples []sample, roles map[string]role) []summary {
 		s := summaryOf(byClient[name])
 		s.Role = roles[name]
 		s.Limit, s.Peer = best[limit], best[peer]
-		s.OfLimit = spreadOf(ratios(scores[name], scores[s.Limit]))
-		s.OfPeer = spreadOf(ratios(scores[name], scores[s.Peer]))
+		s.OfLimit = ratioOf(scores[name], scores[s.Limit])
+		s.OfPeer = ratioOf(scores[name], scores[s.Peer])
+		if counterpart := sketchFor(name); median(scores[counterpart]) > 0 {
+			s.Sketch = counterpart
+			s.OfSketch = ratioOf(scores[name], scores[counterpart])
+		}
 		list = append(list, s)
 	}
 	return list
+}
+
+// Names of the sketches: one copies payloads for its handlers, one lends them.
+const (
+	sketchOwned = "sketch"
+	sketchLent  = "sketch-lent"
+)
+
+// sketchFor names the sketch that a client is compared with.
+func sketchFor(client string) string {
+	if strings.HasPrefix(client, "mqtt-lent") {
+		return sketchLent
+	}
+	return sketchOwned
 }
 
 func median(scores map[int]float64) float64 {

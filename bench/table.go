@@ -35,6 +35,7 @@ func table(w io.Writer, list []summary) {
 		disks(t, list)
 		t.Flush()
 	}
+	intervals(w, list)
 	for _, s := range list {
 		remarks(w, &s)
 	}
@@ -60,14 +61,14 @@ func about(list []summary) kind {
 
 // rates prints a line for each client, per message from the sixth column on.
 func rates(w io.Writer, list []summary) {
-	fmt.Fprintln(w, "client\tk msg/s\tmin\tmax\tof limit\tof peer\tns CPU\tallocs\tB\treads\twrites\t")
+	fmt.Fprintln(w, "client\tk msg/s\tmin\tmax\tof limit\tof sketch\tof peer\tns CPU\tallocs\tB\treads\twrites\t")
 	for _, s := range list {
 		if s.Rounds == 0 {
-			fmt.Fprintf(w, "%s\t-\t\t\t\t\t\t\t\t\t\t\n", s.Client)
+			fmt.Fprintf(w, "%s\t-\t\t\t\t\t\t\t\t\t\t\t\n", s.Client)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t%.0f\t%.2f\t%.0f\t%.3f\t%.3f\t\n", s.Client,
-			s.Rate.Median/1e3, s.Rate.Min/1e3, s.Rate.Max/1e3, times(s.OfLimit), times(s.OfPeer),
+		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t%s\t%.0f\t%.2f\t%.0f\t%.3f\t%.3f\t\n", s.Client,
+			s.Rate.Median/1e3, s.Rate.Min/1e3, s.Rate.Max/1e3, times(s.OfLimit.spread), times(s.OfSketch.spread), times(s.OfPeer.spread),
 			s.CPU.Median, s.Mallocs.Median, s.Bytes.Median, s.Reads.Median, s.Writes.Median)
 	}
 }
@@ -93,7 +94,7 @@ func footprints(w io.Writer, list []summary) {
 	for _, s := range list {
 		if i := s.Idle; i != nil {
 			fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%s\t%.1f\t%s\t\n", s.Client,
-				i.Heap.Median/1024, i.Stack.Median/1024, ranged(i.Both, 1024), i.Goroutines.Median, times(s.OfPeer))
+				i.Heap.Median/1024, i.Stack.Median/1024, ranged(i.Both, 1024), i.Goroutines.Median, times(s.OfPeer.spread))
 		}
 	}
 }
@@ -102,7 +103,7 @@ func returns(w io.Writer, list []summary) {
 	fmt.Fprintln(w, "ms\tuntil CONNECT\tuntil SUBSCRIBE\tof peer\t")
 	for _, s := range list {
 		if c := s.Comeback; c != nil {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", s.Client, ranged(c.Connect, 1), ranged(c.Subscribe, 1), times(s.OfPeer))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", s.Client, ranged(c.Connect, 1), ranged(c.Subscribe, 1), times(s.OfPeer.spread))
 		}
 	}
 }

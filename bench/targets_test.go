@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"strings"
 	"testing"
 )
@@ -18,8 +19,8 @@ func resultOf(scenario string, roles map[string]role, rates map[string][]uint64)
 }
 
 func TestTargetsJudgeMedians(t *testing.T) {
-	r := resultOf("pub0-256", map[string]role{"raw64k": limit, "mqtt": ours, "fast": peer},
-		map[string][]uint64{"raw64k": {1000, 1000, 2000}, "mqtt": {500, 800, 1400}, "fast": {100, 200, 200}})
+	r := resultOf("pub0-256", map[string]role{"sketch": sketch, "mqtt": ours, "fast": peer},
+		map[string][]uint64{"sketch": {500, 800, 1400}, "mqtt": {500, 800, 1400}, "fast": {100, 200, 200}})
 	var b strings.Builder
 	printTargets(&b, r)
 	lines := make(map[string]string)
@@ -29,9 +30,9 @@ func TestTargetsJudgeMedians(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"QoS 0 publish mqtt ≥ 0.7 of raw64k 0.70 (0.50-0.80) met",
-		"QoS 0 publish mqtt ≥ 6 of best peer 5.00 (4.00-7.00) NOT MET",
-		"allocations, QoS 0 publish mqtt ≤ 0.01 per message 0.50 (0.50-0.50) NOT MET",
+		"QoS 0 publish mqtt ≥ 1 of sketch 1.00 (1.00-1.00) - met",
+		"QoS 0 publish mqtt ≥ 6 of best peer 5.00 (4.00-7.00) - NOT MET",
+		"allocations, QoS 0 publish mqtt ≤ 0.01 per message 0.50 (0.50-0.50) - NOT MET",
 	} {
 		if lines[want] == "" {
 			t.Errorf("no line %q in\n%s", want, b.String())
@@ -62,8 +63,13 @@ func TestTargetsNameWhatExists(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if x.clients[0] == "mqtt" && !takesPart("mqtt", &s) {
-			t.Errorf("mqtt takes no part in %s", x.scenario)
+		for _, name := range x.clients {
+			if !takesPart(name, &s) {
+				t.Errorf("%s takes no part in %s", name, x.scenario)
+			}
+			if strings.HasPrefix(x.unit, "of sketch") && !takesPart(sketchFor(name), &s) {
+				t.Errorf("%s has no sketch in %s", name, x.scenario)
+			}
 		}
 	}
 }
@@ -75,4 +81,29 @@ func takesPart(name string, s *scenario) bool {
 		}
 	}
 	return false
+}
+
+// TestStandInsFollowFromFigures has the figures of README.md.
+func TestStandInsFollowFromFigures(t *testing.T) {
+	for _, c := range []struct{ got, ofSketch, ofPeer, want float64 }{
+		{forPascaldekloe, 0.47, 0.75, 1.2},
+		{forPascaldekloe16, 0.22, 0.44, 1.2},
+		{forMQ3, 0.40, 1.8, 3},
+		{forMQ3, 0.56, 2.5, 3},
+		{forMQ5, 0.62, 4.1, 5},
+		{forMQ3Blocking, 0.98, 2.2, 3},
+	} {
+		if want := c.ofSketch / c.ofPeer * c.want; math.Abs(c.got-want) > 0.01 {
+			t.Errorf("%v of the sketch, want %v", c.got, want)
+		}
+	}
+}
+
+func TestTargetOfRoundTripIsInMicroseconds(t *testing.T) {
+	r := &result{Samples: []sample{{Scenario: "seq1", Client: "mqtt", Messages: 1, Seconds: 1, Latency: &latency{P50: 44}}}}
+	r.Summary = summarize(r.Samples, map[string]role{"mqtt": ours})
+	x := target{scenario: "seq1", clients: usual, value: roundTrip, want: 45, atMost: true}
+	if _, v, measured := x.best(r); !measured || v.Median != 44 || !x.met(v) {
+		t.Errorf("%v", v)
+	}
 }

@@ -26,7 +26,7 @@ var permittedImports = map[string][]string{
 	"./reconnect": {},
 	"./match":     {"./wire"},
 	"./session":   {"./wire", "./match"},
-	"./store":     {},
+	"./store":     {"./internal/sorted"},
 	"./store/...": {"./store", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	".": {
 		"./wire", "./match", "./session", "./reconnect", "./store", "./internal/...",
@@ -42,14 +42,23 @@ var permittedImports = map[string][]string{
 	"./broker/internal/records": {"./store", "./wire"},
 	"./broker/internal/wsconn":  {"./internal/line", "./internal/pipe", "./internal/pong", "github.com/coder/websocket"},
 	"./internal/...":            {"./wire", "./match", "./internal/...", "golang.org/x/sync/errgroup", "github.com/coder/websocket"},
+	"./internal/daemon":         {},
 	"./internal/durable":        {"./store", "./session", "./wire"},
 	"./internal/transport":      {"./internal/line", "./internal/pipe", "./internal/pong", "github.com/coder/websocket", "golang.org/x/net/proxy"},
 	"./internal/simulation":     {"./internal/durable", "./reconnect", "./session", "./store", "./wire"},
+	"./internal/fuzztest":       {"./wire"},
+	"./internal/brief":          {},
+	"./internal/documented":     {"github.com/stretchr/testify/require"},
+	"./internal/authority":      {"github.com/stretchr/testify/require"},
 	"./internal/mosquitto":      {"./internal/...", "github.com/stretchr/testify/require"},
 	"./internal/conversation":   {".", "./mqtttest", "./wire", "./store", "./internal/pipe", "github.com/coder/websocket", "github.com/stretchr/testify/require"},
-	"./mqtttest":                {"./broker", "./wire", "./match", "./internal/pipe"},
-	"./cmd/...":                 {".", "./broker", "./wire", "./match", "./reconnect", "./store", "./store/bolt", "./internal/..."},
-	"./examples/...":            {"golang.org/x/sync/errgroup", ".", "./broker", "./examples/internal/demo", "./wire", "./match", "./reconnect", "./session", "./store", "./store/bolt", "./mqtttest"},
+	"./internal/conformancetest": {
+		".", "./broker", "./mqtttest/conformance", "./reconnect", "./wire", "golang.org/x/sync/errgroup",
+	},
+	"./mqtttest/conformance": {"./wire", "./match", "github.com/coder/websocket"},
+	"./mqtttest":             {"./broker", "./wire", "./match", "./internal/pipe"},
+	"./cmd/...":              {".", "./broker", "./wire", "./match", "./reconnect", "./store", "./store/bolt", "./internal/..."},
+	"./examples/...":         {"golang.org/x/sync/errgroup", ".", "./broker", "./examples/internal/demo", "./wire", "./match", "./reconnect", "./session", "./store", "./store/bolt", "./mqtttest"},
 }
 
 // unreachable says what a package may not even import by way of others.
@@ -60,7 +69,7 @@ var unreachable = map[string][]string{
 }
 
 // testsOnly are the packages that nothing but tests may reach.
-var testsOnly = []string{"./internal/conversation", "./internal/mosquitto", "./internal/simulation"}
+var testsOnly = []string{"./internal/authority", "./internal/documented", "./internal/conversation", "./internal/fuzztest", "./internal/mosquitto", "./internal/simulation", "./internal/conformancetest"}
 
 func TestImportsStayWithinThePermitted(t *testing.T) {
 	t.Chdir("..")

@@ -2,8 +2,11 @@ package guides_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"hash/fnv"
 	"hash/maphash"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -73,6 +76,72 @@ func TestStopWorker(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, stopWorker(t.Context(), client, sub))
 	b.WantNoLeak()
+}
+
+// <partition>
+func partitionOf(key string, partitions uint32) string {
+	h := fnv.New32a()
+	h.Write([]byte(key))
+	return strconv.Itoa(int(h.Sum32() % partitions))
+}
+
+func job(key string, payload []byte) *mqtt.Message {
+	return &mqtt.Message{Topic: "jobs/" + partitionOf(key, 16) + "/" + key, Payload: payload, QoS: mqtt.AtLeastOnce}
+}
+
+// </partition>
+
+func partitionWorker(ctx context.Context, servers []string, partition string, work func(context.Context, *mqtt.Message) error) error {
+	// <takeover>
+	client, err := mqtt.Connect(ctx, servers[0], mqtt.Config{
+		ClientID: "worker-" + partition, // the session belongs to the partition
+		Resume:   true, SessionExpiry: 24 * time.Hour,
+		Servers: servers[1:], SharedSessions: true, // the nodes of one cluster
+		RetryFirst: true,
+	})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	filter := mqtt.Filter{Filter: "jobs/" + partition + "/+", QoS: mqtt.AtLeastOnce}
+	// The default of OrderBy is the topic, which is the key here.
+	return client.Handle(ctx, mqtt.SubscribeOptions{Filters: []mqtt.Filter{filter}, Concurrency: 8}, work)
+	// </takeover>
+}
+
+func TestPartitions(t *testing.T) {
+	b := newBroker(t)
+	publisher, err := connect(t.Context(), b.URL())
+	require.NoError(t, err)
+	defer publisher.Close()
+	partition := partitionOf("customer-7", 16)
+	done, broken := make(chan string), errors.New("the worker breaks down")
+	work := func(ctx context.Context, msg *mqtt.Message) error {
+		select {
+		case done <- string(msg.Payload):
+			return nil
+		case <-ctx.Done():
+			return broken
+		}
+	}
+	for round := range 3 { // one worker after the other
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- partitionWorker(ctx, []string{b.URL()}, partition, work) }()
+		if round == 0 {
+			b.WantSubscribed("jobs/"+partition+"/+", "worker-"+partition)
+			for i := range 3 {
+				require.NoError(t, publisher.PublishMessage(t.Context(), job("customer-7", []byte(strconv.Itoa(i)))))
+			}
+		}
+		for payload := range done {
+			if payload == strconv.Itoa(round) { // what was done may come again
+				break
+			}
+		}
+		stop()
+		require.Error(t, <-ended)
+	}
 }
 
 func servers(ctx context.Context, url1, url2, url3 string) (*mqtt.Client, error) {

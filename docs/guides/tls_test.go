@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed65a45251/mqtt"
 	"github.com/seed65a45251/mqtt/broker"
+	"github.com/seed65a45251/mqtt/internal/authority"
 	"github.com/seed65a45251/mqtt/wire"
 )
 
@@ -113,6 +114,25 @@ func otherName(roots *x509.CertPool) mqtt.Config {
 	// </name>
 	return cfg
 }
+
+// <any-name>
+// anyName accepts every certificate that one of these roots has signed for a server,
+// whatever its name is. Whoever has one of them can pretend to be the server.
+func anyName(roots *x509.CertPool) *tls.Config {
+	return &tls.Config{
+		InsecureSkipVerify: true, // VerifyConnection checks in its place
+		VerifyConnection: func(c tls.ConnectionState) error {
+			options := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
+			for _, above := range c.PeerCertificates[1:] {
+				options.Intermediates.AddCert(above)
+			}
+			_, err := c.PeerCertificates[0].Verify(options)
+			return err
+		},
+	}
+}
+
+// </any-name>
 
 func alpn() mqtt.Config {
 	// <alpn>
@@ -239,6 +259,34 @@ func TestPinning(t *testing.T) {
 	require.NoError(t, client.Close())
 	_, err = mqtt.Connect(t.Context(), "mqtts://localhost:"+port, mqtt.Config{TLS: pinned(ca.pool, [32]byte{1})})
 	require.ErrorContains(t, err, "none of the pinned keys")
+}
+
+func TestAnyNameButNotAnyAuthority(t *testing.T) {
+	ca, other := authority.New(t), authority.New(t)
+	expired := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
+	for name, test := range map[string]struct {
+		certificate tls.Certificate
+		refused     string
+	}{
+		"another name":      {ca.Issue(t, nil, "factory.invalid"), ""},
+		"another authority": {other.Issue(t, nil, "localhost"), "put the authority that has signed it into RootCAs"},
+		"expired":           {ca.Issue(t, expired, "localhost"), "it has to be renewed"},
+		"self-signed":       {authority.SelfSigned(t, "localhost"), "because it is self-signed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := broker.New(broker.Config{TLS: &tls.Config{Certificates: []tls.Certificate{test.certificate}}})
+			defer b.Close()
+			addr, err := b.Listen(t.Context(), "tls", "127.0.0.1:0")
+			require.NoError(t, err)
+			client, err := mqtt.Connect(t.Context(), "mqtts://"+addr.String(), mqtt.Config{TLS: anyName(ca.Roots)})
+			if test.refused != "" {
+				require.ErrorContains(t, err, test.refused)
+				return
+			}
+			require.NoError(t, err)
+			require.NoError(t, client.Close())
+		})
+	}
 }
 
 func rotatedCertificate(t *testing.T, certFile, keyFile string) []tls.Certificate {

@@ -311,6 +311,7 @@ func TestDisconnectCountsWhatAnotherEndHasLeft(t *testing.T) {
 		client, conn := Open(t, srv, cfg)
 		PublishAsync(t, client, "x", 1)
 		end := disconnecting(t, client, time.Hour)
+		require.False(t, end.Over())
 		conn.Want(Pub(1, 1, "x"))
 		conn.Send(&wire.Disconnect{ReasonCode: wire.SessionTakenOver})
 		published, _, _ := unfinished(t, end.Wait())

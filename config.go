@@ -383,8 +383,8 @@ type Config struct {
 	// order, and told of the end in the opposite one. If nil, there are none.
 	Hooks []Hook
 	// Logger gets when connections begin and end, and why attempts fail, at Info and Warn,
-	// and at LevelPacket every packet. It never gets payloads or secrets. Its handler must not wait for the client, by
-	// Close for example. If nil, nothing is logged.
+	// and at LevelPacket every packet. It never gets payloads or secrets. Its handler must
+	// not wait for the client, by Close for example. If nil, nothing is logged.
 	Logger *slog.Logger
 
 	adopt    bool              // Resume was set besides Store

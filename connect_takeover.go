@@ -20,9 +20,10 @@ import (
 //     one fails.
 //   - "Session taken over" counts unless it is the doing of a CONNECT of ours
 //     that we had given up and that the server has finished late. Each CONNECT without an
-//     answer explains one take-over under its client identifier within abandonedLife. What it does not explain was
-//     another program with our client identifier. With that one we do not fight: after
-//     a healthy connection, too, a second take-over within takeOverPeriod is the end.
+//     answer explains one take-over under its client identifier within abandonedLife. What
+//     it does not explain was another program with our client identifier. With that one we
+//     do not fight: after a healthy connection, too, a second take-over within
+//     takeOverPeriod is the end.
 //   - Before 5.0 there is no DISCONNECT from a server. Some say with a second CONNACK why
 //     they end the connection, which counts like it. One that closes the connection
 //     without a word has said nothing, and the client comes back ever more slowly.

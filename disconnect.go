@@ -79,8 +79,9 @@ type DisconnectOptions struct {
 	ReasonCode ReasonCode
 	// SessionExpiry is how long the server keeps the session from now on, in whole
 	// seconds. Zero ends the session; negative keeps it forever. It can be other than
-	// zero only if the session does not end with the connection: see Config.SessionExpiry. If nil, the session stays for
-	// Config.SessionExpiry with Config.Resume, and ends without.
+	// zero only if the session does not end with the connection: see Config.SessionExpiry.
+	// If nil, the session stays for Config.SessionExpiry with Config.Resume, and ends
+	// without.
 	SessionExpiry *time.Duration
 	// ReasonString is text for people, for diagnosis only.
 	ReasonString string

@@ -104,10 +104,10 @@ func (s *Sender) Recorded(o *Outgoing) {
 }
 
 // Restore adds a durable message of an earlier process. If its Publish has a packet
-// identifier, or is marked as a duplicate, it may have been sent. released says that its PUBREC had come. Call
-// Restore before any connection, for the messages in the order in which they were
-// submitted, and for released ones in the order of their PUBRECs. It returns false if
-// the identifier is in use.
+// identifier, or is marked as a duplicate, it may have been sent. released says that its
+// PUBREC had come. Call Restore before any connection, for the messages in the order in
+// which they were submitted, and for released ones in the order of their PUBRECs. It
+// returns false if the identifier is in use.
 func (s *Sender) Restore(o *Outgoing, released bool) bool {
 	id := o.Publish.PacketID
 	if id != 0 && !s.ids.claim(id, o) {

@@ -151,8 +151,9 @@ func (f *subscribed) leaving() bool {
 	return slices.ContainsFunc(f.steps, func(st step) bool { return st.leave && !st.answered })
 }
 
-// gather adds the filters that in asks for to b, except for those that are leaving. A packet has one subscription
-// identifier, so filters with another one go into a batch of their own.
+// gather adds the filters that in asks for to b, except for those that are leaving. A
+// packet has one subscription identifier, so filters with another one go into a batch of
+// their own.
 func (s *Subscriptions) gather(b *batch, in *Interest) {
 	ids := !s.link.Limits.NoSubscriptionIDs && in.SubscriptionIDs != nil
 	if !ids && b.index == nil {

@@ -26,10 +26,11 @@
 // # Left to the receiver
 //
 // Where the specification leaves the choice, this package is lenient. Strings may contain control
-// characters and noncharacters. A payload marked as UTF-8 is not checked. DUP on a server's PUBLISH of QoS 0 is
-// ignored, and so is Session Present in a CONNACK that refuses. Before 5.0 a remaining length need not be
-// in its shortest form. On 3.1 unused header bits and connect flags are ignored, and a user name that its
-// flag announces may be missing. A 5.0 connection understands the refusal of a server that knows only
+// characters and noncharacters. A payload marked as UTF-8 is not checked. DUP on a server's
+// PUBLISH of QoS 0 is ignored, and so is Session Present in a CONNACK that refuses. Before
+// 5.0 a remaining length need not be in its shortest form. On 3.1 unused header bits and
+// connect flags are ignored, and a user name that its flag announces may be missing. A 5.0
+// connection understands the refusal of a server that knows only
 // 3.1.1. An AUTH without a method is a protocol error even when it is empty.
 //
 // Reader and Decoder are for one goroutine at a time; everything else is safe for concurrent use.

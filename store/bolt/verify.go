@@ -13,9 +13,9 @@ import (
 )
 
 // verifyFile checks the structure of the file at path, which is not empty, and also its
-// values if they are asked for. It returns how many bytes are in use. bbolt trusts what it reads: wrong page numbers
-// or lengths would make it panic, also on goroutines of its own, or loop forever. It
-// therefore gets only files in which every page is where it should be.
+// values if they are asked for. It returns how many bytes are in use. bbolt trusts what it
+// reads: wrong page numbers or lengths would make it panic, also on goroutines of its own,
+// or loop forever. It therefore gets only files in which every page is where it should be.
 func verifyFile(path string, values bool, wait time.Duration) (used int64, err error) {
 	if info, err := os.Stat(path); err == nil && info.Size() < smallest {
 		return 0, fmt.Errorf("%w: it has only %d bytes", ErrForeign, info.Size())

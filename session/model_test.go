@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -160,6 +161,9 @@ func (w *world) step(rng *rand.Rand, mayForget bool, calm int) {
 	if rng.IntN(calm) == 0 {
 		w.arrive(rng.IntN(2), 1+rng.IntN(60))
 		w.lastTCP = rng.IntN(2) == 0
+		if w.up && rng.IntN(2) == 0 {
+			w.failing(rng)
+		}
 		w.lose(rng.IntN(10) == 0)
 		if mayForget && rng.IntN(4) == 0 {
 			w.note("--- server forgets")
@@ -168,38 +172,56 @@ func (w *world) step(rng *rand.Rand, mayForget bool, calm int) {
 		}
 		return
 	}
+	switch rng.IntN(16) {
+	case 0, 1, 2:
+		w.serverPublish(wire.QoS(rng.IntN(3)))
+	case 3:
+		w.server.flush(rng.IntN(len(w.server.answers) + 1))
+		w.check()
+	case 4, 5:
+		w.arrive(towardsServer, 1+rng.IntN(80))
+	case 6, 7:
+		w.arrive(towardsClient, 1+rng.IntN(80))
+	default:
+		w.use(rng)
+	}
+}
+
+// use is one thing that the application does.
+func (w *world) use(rng *rand.Rand) {
 	if rng.IntN(4) > 0 {
 		w.endInPlace(true)
 	}
 	if w.inPlace != nil && len(w.outgoing) > 0 && rng.IntN(8) == 0 {
 		w.own(w.outgoing[rng.IntN(len(w.outgoing))])
 	}
-	switch rng.IntN(16) {
+	switch rng.IntN(8) {
 	case 0, 1, 2:
 		w.publish(wire.QoS(rng.IntN(3)))
-	case 3, 4, 5:
-		w.serverPublish(wire.QoS(rng.IntN(3)))
-	case 6:
+	case 3:
 		w.request(subscribe("t", "u"))
-	case 7:
+	case 4:
 		w.request(unsubscribe("t"))
-	case 8, 9:
+	case 5, 6:
 		if len(w.held) > 0 {
 			w.ack(rng.IntN(len(w.held)))
 		}
-	case 10:
+	default:
 		if rng.IntN(2) == 0 {
 			w.drop(rng)
 		} else if len(w.outgoing) > 0 {
 			w.withdraw(w.outgoing[len(w.outgoing)-1-rng.IntN(min(3, len(w.outgoing)))])
 		}
-	case 11:
-		w.server.flush(rng.IntN(len(w.server.answers) + 1))
-		w.check()
-	case 12, 13:
-		w.arrive(towardsServer, 1+rng.IntN(80))
-	case 14, 15:
-		w.arrive(towardsClient, 1+rng.IntN(80))
+	}
+}
+
+// failing ends the connection as the reader does that finds a fault. The application goes
+// on, until the owner of the connection says that it is lost.
+func (w *world) failing(rng *rand.Rand) {
+	w.note("--- fails")
+	w.c.Fail(errors.New("a fault"))
+	for range rng.IntN(6) {
+		w.use(rng)
 	}
 }
 

@@ -172,6 +172,10 @@ func (f *subscribed) expected() (standing, wire.SubscribeFilter) {
 	return f.has, f.options
 }
 
+// absent reports whether the server does not have the filter, and no request under way can
+// change that.
+func (f *subscribed) absent() bool { return f.has == hasNot && len(f.steps) == 0 }
+
 // Add begins an interest. If there is a connection, SUBSCRIBE goes out at once. It
 // goes out again on later connections, depending on the [Continuity]. The answers
 // come from [Subscriptions.Answers].
@@ -210,7 +214,7 @@ func (s *Subscriptions) Remove(in *Interest, keep bool) *Leave {
 			continue
 		}
 		s.noteWanted(f)
-		if what, _ := f.expected(); !f.wanted() && (what != hasNot || len(f.steps) > 0) {
+		if !f.wanted() && !f.absent() {
 			leave.join(f)
 		}
 		s.markChanged(f)
@@ -253,7 +257,7 @@ func (s *Subscriptions) Unsubscribe(filters []string, properties []wire.UserProp
 		if f.wanted() {
 			continue
 		}
-		if what, _ := f.expected(); what == hasNot && len(f.steps) == 0 {
+		if f.absent() {
 			f.has = mayHave
 		}
 		leave.join(f)
@@ -308,7 +312,7 @@ func (s *Subscriptions) filter(name string) *subscribed {
 // markChanged notes that the server's state of f may have to be changed. Without a
 // connection f is removed if it is gone.
 func (s *Subscriptions) markChanged(f *subscribed) {
-	if !s.ready && !f.wanted() && f.has == hasNot {
+	if !s.ready && !f.wanted() && f.absent() {
 		s.drop(f)
 		return
 	}

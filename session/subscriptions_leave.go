@@ -47,7 +47,7 @@ func (s *Subscriptions) Withdraw(filters []string) *Leave {
 			a.become(askWithdrawn)
 		}
 		s.noteWanted(f)
-		if what, _ := f.expected(); what != hasNot || len(f.steps) > 0 {
+		if !f.absent() {
 			leave.join(f)
 		}
 		s.markChanged(f)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -42,6 +43,7 @@ type subscriptionWorld struct {
 	busy    int // of a hundred requests, those whose packet identifier the server has in use
 	servers []*subscriptionServer
 	server  *subscriptionServer // of the connection; nil: there is none
+	failed  bool                // the connection: nothing comes or goes, but the client was not told that it is lost
 	toSend  []wire.Packet       // of the server, answers that the client has not got yet
 	slow    bool                // its servers may handle an UNSUBSCRIBE after the packet behind it
 	late    *wire.Unsubscribe   // which one does so at present; nil: none
@@ -128,8 +130,20 @@ func (w *subscriptionWorld) lose() {
 		return
 	}
 	w.note("--- lost")
-	w.server = nil
+	w.server, w.failed = nil, false
 	w.c.Lost(w.rng.IntN(2) == 0)
+}
+
+// fail ends the connection, as the reader does that finds a fault. Its owner says later
+// that it is lost.
+func (w *subscriptionWorld) fail() {
+	if w.server == nil || w.failed {
+		return
+	}
+	w.note("--- fails")
+	w.failed = true
+	w.in = append(w.in, w.c.Take(nil, w.now)...)
+	w.c.Fail(errors.New("a fault"))
 }
 
 // serve lets the server handle what the client has sent, up to n packets.
@@ -137,7 +151,9 @@ func (w *subscriptionWorld) serve(n int) error {
 	if w.server == nil {
 		return nil
 	}
-	w.in = append(w.in, w.c.Take(nil, w.now)...)
+	if !w.failed { // what was on its way then arrives
+		w.in = append(w.in, w.c.Take(nil, w.now)...)
+	}
 	d := wire.Decoder{Version: w.v, From: wire.FromClient}
 	for range n {
 		h, head, err := wire.ParseHeader(w.in, w.v)
@@ -213,7 +229,7 @@ func (w *subscriptionWorld) handle(packet wire.Packet) {
 // answer delivers up to n answers of the server.
 func (w *subscriptionWorld) answer(n int) error {
 	for range min(n, len(w.toSend)) {
-		if w.server == nil {
+		if w.server == nil || w.failed {
 			break
 		}
 		p := w.toSend[0]
@@ -273,7 +289,7 @@ func (w *subscriptionWorld) remove(in *Interest) {
 func (w *subscriptionWorld) step() error {
 	w.note("· ")
 	s := w.servers[w.rng.IntN(len(w.servers))]
-	switch w.rng.IntN(16) {
+	switch w.rng.IntN(17) {
 	case 0, 1, 2:
 		w.add()
 	case 3, 4:
@@ -315,6 +331,8 @@ func (w *subscriptionWorld) step() error {
 		return w.connect(false)
 	case 12, 13:
 		return w.serve(w.rng.IntN(4))
+	case 14:
+		w.fail()
 	default:
 		return w.answer(w.rng.IntN(4))
 	}
@@ -324,7 +342,7 @@ func (w *subscriptionWorld) step() error {
 
 // converge lets everything arrive on one more connection.
 func (w *subscriptionWorld) converge() error {
-	if w.rng.IntN(2) == 0 {
+	if w.failed || w.rng.IntN(2) == 0 {
 		w.lose() // as a restored save can only be noticed by a new connection
 	}
 	for range 100 {

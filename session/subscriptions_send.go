@@ -268,14 +268,14 @@ func (s *Subscriptions) sendChanges() {
 			s.follow(f, what, options)
 		case what != hasNot:
 			gone = append(gone, f)
-		case len(f.steps) == 0:
+		case f.absent():
 			s.drop(f)
 		}
 	}
 	s.unsubscribe(gone)
 }
 
-// drop removes a filter that is not wanted and that the server does not have.
+// drop removes a filter that is not wanted and that is absent.
 func (s *Subscriptions) drop(f *subscribed) {
 	s.endLeaves(f)
 	if len(f.asks) == 0 && len(f.elsewhere) == 0 && s.filters[f.name] == f {

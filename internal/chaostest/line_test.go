@@ -73,8 +73,11 @@ func eachServer(t *testing.T, f func(t *testing.T, server string, v mqtt.Version
 	}
 }
 
-func startBroker(t *testing.T) string {
-	addr, err := newBroker(t).Listen(t.Context(), "tcp", "127.0.0.1:0")
+func startBroker(t *testing.T) string { return listen(t, newBroker(t)) }
+
+// listen returns the address at which b listens.
+func listen(t *testing.T, b *broker.Broker) string {
+	addr, err := b.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	return addr.String()
 }

@@ -48,14 +48,14 @@ func TestScheduleSaysWhatIsDue(t *testing.T) {
 type stalling struct {
 	submits int
 	stallAt int
-	stall   chan time.Time
+	stall   time.Duration
 	err     error
 }
 
 func (s *stalling) submit(int) error {
 	s.submits++
 	if s.submits == s.stallAt {
-		<-s.stall
+		<-time.After(s.stall)
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func TestLatencyCountsFromDueTime(t *testing.T) {
 	}
 	const stall = 50 * time.Millisecond
 	s := schedule{interval: time.Millisecond, burst: 1, total: 60}
-	times, err := newFlight(&stalling{stallAt: 1, stall: delayed(stall)}).follow(s, c)
+	times, err := newFlight(&stalling{stallAt: 1, stall: stall}).follow(s, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,12 +83,6 @@ func TestLatencyCountsFromDueTime(t *testing.T) {
 			t.Errorf("message %d, due %v into the stall, took %v", n, s.at(n), times[n])
 		}
 	}
-}
-
-func delayed(d time.Duration) chan time.Time {
-	ch := make(chan time.Time, 1)
-	time.AfterFunc(d, func() { ch <- time.Now() })
-	return ch
 }
 
 func TestFlightEndsWithError(t *testing.T) {

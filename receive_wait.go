@@ -105,7 +105,7 @@ func (d *receiver) leaveItem(s *Subscription, m item) {
 type window struct {
 	size     int // 0: ReceiveMaximum
 	narrowed bool
-	mayWait  atomic.Int64 // in each queue
+	mayWait  atomic.Int64 // in each queue; more than ReceiveMaximum where the server sends more than it may
 }
 
 // narrow makes the window of the next connections smaller than open messages.

@@ -10,7 +10,7 @@ import (
 func (b *inbox) newSubscription(k kind, o SubscribeOptions) *Subscription {
 	s := &Subscription{inbox: b, kind: k, options: o}
 	s.queue.init(&s.options, &b.counters.dropped)
-	s.queue.remote.fetch, s.queue.remote.limit = s.fetchLeft, &b.window.mayWait
+	s.queue.remote.fetch, s.queue.remote.limit, s.queue.remote.usual = s.fetchLeft, &b.window.mayWait, b.receiveMaximum
 	s.holds.owner = s
 	s.first.done = make(chan struct{})
 	return s

@@ -15,6 +15,7 @@ type remote struct {
 	asked    bool            // for them to be fetched
 	fetch    func()          // has the server send them again; nil: there is no server
 	limit    *atomic.Int64   // of QoS 1 and 2 messages in the queue
+	usual    int             // the limit where the server keeps to it: Config.ReceiveMaximum
 }
 
 // any reports whether the server keeps anything.
@@ -22,17 +23,17 @@ func (r *remote) any() bool { return len(r.tokens) > 0 || r.shared }
 
 // fitsLocked says whether the queue may hold so much at QoS 1 and 2.
 func (q *queue) fitsLocked(firm load) bool {
-	times := 1
-	if q.early {
-		times = earlySpace
-	}
 	switch {
 	case q.remote.any():
 		return false // order: first what was left
 	case firm.messages == 1 || q.remote.fetch == nil:
 		return true
 	}
-	return firm.messages/times <= q.limit() && firm.bytes/times <= q.maxBytes
+	messages, times := q.limit(), 1
+	if q.early { // a limit that is larger than usual needs to be no larger still
+		messages, times = max(messages, earlySpace*q.remote.usual), earlySpace
+	}
+	return firm.messages <= messages && firm.bytes/times <= q.maxBytes
 }
 
 // limit is how many QoS 1 and 2 messages the queue may hold.

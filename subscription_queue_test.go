@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -286,6 +287,33 @@ func BenchmarkQueue(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/message")
 		})
+	}
+}
+
+// A server that sends more than it may is given some room, and so is one that sends before
+// Subscribe has returned, but not both at once: the messages may be empty, so that no limit
+// of bytes holds.
+func TestRoomForAServerThatExceedsTheReceiveMaximum(t *testing.T) {
+	const usual = 8
+	for _, c := range []struct {
+		early      bool
+		limit, has int
+	}{
+		{false, usual, usual},
+		{true, usual, earlySpace * usual},
+		{false, 2 * usual, 2 * usual},
+		{true, 2 * usual, earlySpace * usual},
+		{true, 2 * earlySpace * usual, 2 * earlySpace * usual},
+	} {
+		q := newQueue(SubscribeOptions{})
+		q.early = c.early
+		q.remote.fetch, q.remote.limit, q.remote.usual = func() {}, new(atomic.Int64), usual
+		q.remote.limit.Store(int64(c.limit))
+		n := 0
+		for push(q, queued(1, "")) == pushTaken {
+			n++
+		}
+		require.Equal(t, c.has, n, "%+v", c)
 	}
 }
 

@@ -119,7 +119,8 @@ type Config struct {
 	//
 	// A server that exceeds it is disconnected with ReceiveMaximumExceeded. On the next
 	// connection it may send eight times as many, because it would exceed the limit
-	// again. After a Subscription had no space for so many, the client announces less
+	// again, and so on up to 65,535. As many of them wait as BufferBytes has space for,
+	// where each counts 400 bytes more. After a Subscription had no space for so many, the client announces less
 	// for a while. Zero means 1,024.
 	ReceiveMaximum uint16
 	// AcknowledgeOutOfOrder acknowledges each message as soon as its consumer is done

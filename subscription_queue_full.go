@@ -29,12 +29,26 @@ func (q *queue) fitsLocked(firm load) bool {
 	case firm.messages == 1 || q.remote.fetch == nil:
 		return true
 	}
-	messages, times := q.limit(), 1
-	if q.early { // a limit that is larger than usual needs to be no larger still
-		messages, times = max(messages, earlySpace*q.remote.usual), earlySpace
-	}
-	return firm.messages <= messages && firm.bytes/times <= q.maxBytes
+	return q.withinLocked(firm, 1)
 }
+
+// withinLocked says whether so much at QoS 1 and 2 is within a part of the limits: the whole
+// for 1, half of them for 2.
+func (q *queue) withinLocked(firm load, part int) bool {
+	usual, bytes, times := q.remote.usual, firm.bytes, 1
+	if q.early {
+		usual, times = earlySpace*usual, earlySpace
+	}
+	if firm.messages > usual {
+		bytes += firm.messages * emptyMessage
+	}
+	return firm.messages <= max(usual, q.limit())/part && bytes/times <= q.maxBytes/part
+}
+
+// emptyMessage is about how many bytes of memory a message takes besides its weight, with
+// what the engine keeps of it. It counts where a server has sent more messages than it may:
+// many empty ones would not be bounded otherwise.
+const emptyMessage = 400
 
 // limit is how many QoS 1 and 2 messages the queue may hold.
 func (q *queue) limit() int { return int(q.remote.limit.Load()) }
@@ -77,7 +91,7 @@ func (q *queue) noteTakenLocked() (starved bool, fetch func()) {
 	r := &q.remote
 	starved = r.starving
 	r.starving, r.stuck = false, false
-	if r.any() && !r.asked && q.progress == nil && q.firm.messages <= q.limit()/2 && q.firm.bytes <= q.maxBytes/2 {
+	if r.any() && !r.asked && q.progress == nil && q.withinLocked(q.firm, 2) {
 		r.asked = true
 		fetch = r.fetch
 	}

@@ -291,26 +291,29 @@ func BenchmarkQueue(b *testing.B) {
 }
 
 // A server that sends more than it may is given some room, and so is one that sends before
-// Subscribe has returned, but not both at once: the messages may be empty, so that no limit
-// of bytes holds.
+// Subscribe has returned. The messages may be empty, so beyond the usual number the memory
+// counts that they take themselves.
 func TestRoomForAServerThatExceedsTheReceiveMaximum(t *testing.T) {
 	const usual = 8
 	for _, c := range []struct {
-		early      bool
-		limit, has int
+		early             bool
+		limit, bytes, has int
 	}{
-		{false, usual, usual},
-		{true, usual, earlySpace * usual},
-		{false, 2 * usual, 2 * usual},
-		{true, 2 * usual, earlySpace * usual},
-		{true, 2 * earlySpace * usual, 2 * earlySpace * usual},
+		{false, usual, 0, usual},
+		{true, usual, 0, earlySpace * usual},
+		{false, 2 * usual, 0, 2 * usual},
+		{true, 2 * usual, 0, earlySpace * usual},
+		{true, 1 << 20, 20 * emptyMessage, earlySpace * 20},
+		{false, 1 << 20, 20 * emptyMessage, 20},
+		{false, 1 << 20, 3 * emptyMessage, usual},
+		{true, 1 << 20, 3 * emptyMessage, earlySpace * usual},
 	} {
-		q := newQueue(SubscribeOptions{})
+		q := newQueue(SubscribeOptions{BufferBytes: c.bytes})
 		q.early = c.early
 		q.remote.fetch, q.remote.limit, q.remote.usual = func() {}, new(atomic.Int64), usual
 		q.remote.limit.Store(int64(c.limit))
 		n := 0
-		for push(q, queued(1, "")) == pushTaken {
+		for push(q, &Message{QoS: 1}) == pushTaken {
 			n++
 		}
 		require.Equal(t, c.has, n, "%+v", c)

@@ -119,9 +119,9 @@ type Config struct {
 	//
 	// A server that exceeds it is disconnected with ReceiveMaximumExceeded. On the next
 	// connection it may send eight times as many, because it would exceed the limit
-	// again, and so on up to 65,535. As many of them wait as BufferBytes has space for,
-	// where each counts 400 bytes more. After a Subscription had no space for so many, the client announces less
-	// for a while. Zero means 1,024.
+	// again, and so on up to 65,535. Where more than ReceiveMaximum wait, each counts
+	// 400 bytes more toward BufferBytes. After a Subscription had no space for so many, the
+	// client announces less for a while. Zero means 1,024.
 	ReceiveMaximum uint16
 	// AcknowledgeOutOfOrder acknowledges each message as soon as its consumer is done
 	// with it. A stuck consumer then holds up no other until it has ReceiveMaximum

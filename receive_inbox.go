@@ -108,18 +108,18 @@ func (b *inbox) tellSaturated() {
 	}
 }
 
-// leaveMessage ends the hold a of s on a message and leaves the message with the
-// server. others says that other Subscriptions wait for the message, too, so that it is not
+// leaveMessage ends the hold a of s on a message of this weight and leaves the message with
+// the server. others says that other Subscriptions wait for the message, too, so that it is not
 // for s to renounce. The first message that s leaves is reported, and may make the client announce
 // a smaller receive maximum. The reader calls it.
-func (b *inbox) leaveMessage(s *Subscription, a acknowledger, others bool) {
+func (b *inbox) leaveMessage(s *Subscription, a acknowledger, weight int, others bool) {
 	t := a.leaveOnServer()
 	lost := false
 	b.engine.do(func(engine *session.Client) {
 		engine.Receiver.Leave(t)
 		lost = !engine.KeepsSession()
 	})
-	first, fetch := s.queue.leaveOnServer(t, others && !lost)
+	first, fetch := s.queue.leaveOnServer(t, weight, others && !lost)
 	if lost {
 		s.queue.countLost()
 	}

@@ -87,7 +87,7 @@ func (d *receiver) awaitSpaceForAll(ctx context.Context, subs []*Subscription, i
 		for _, id := range ids[:last] {
 			h.acknowledger(id).leaveOnServer()
 		}
-		d.inbox.leaveMessage(s, h.acknowledger(ids[last]), last > 0)
+		d.inbox.leaveMessage(s, h.acknowledger(ids[last]), size, last > 0)
 		return false
 	}
 	return true
@@ -95,7 +95,7 @@ func (d *receiver) awaitSpaceForAll(ctx context.Context, subs []*Subscription, i
 
 // leaveItem leaves a message that was made already.
 func (d *receiver) leaveItem(s *Subscription, m item) {
-	d.inbox.leaveMessage(s, m.acknowledger, false)
+	d.inbox.leaveMessage(s, m.acknowledger, m.size, false)
 	m.lease.release(1)
 }
 

@@ -29,11 +29,11 @@ type SubscribeOptions struct {
 	// over reconnects and lost sessions too. A message that finds no space stays with
 	// the server. The client first stops reading for up to a second, until a consumer
 	// takes something. Then it leaves that message and those behind it without an
-	// acknowledgement, and Watch reports ErrQueueFull. When half of the space is free,
-	// the client reconnects by itself and gets the messages that it has left. If bytes
-	// were short, it announces a smaller receive maximum (5.0) for the next
-	// connections. A consumer that waits for the server, in Publish for example, may
-	// have to wait for that second too.
+	// acknowledgement, and Watch reports ErrQueueFull. When half of the space is free, and
+	// enough for the first of them, the client reconnects by itself and gets the messages
+	// that it has left. If bytes were short, it announces a smaller receive maximum (5.0)
+	// for the next connections. A consumer that waits for the server, in Publish for
+	// example, may have to wait for that second too.
 	//
 	// Where the session ends with the connection (before 5.0 without Config.Resume, or
 	// with a negative SessionExpiry), the client stops reading for up to ten seconds

@@ -11,6 +11,7 @@ type remote struct {
 	starving bool            // the reader waits for space
 	stuck    bool            // it waited in vain, and nobody has taken anything since
 	tokens   []session.Token // of these messages, from this connection
+	first    int             // weight of the first of them
 	shared   bool            // further messages, for which others wait, too
 	asked    bool            // for them to be fetched
 	fetch    func()          // has the server send them again; nil: there is no server
@@ -29,17 +30,17 @@ func (q *queue) fitsLocked(firm load) bool {
 	case firm.messages == 1 || q.remote.fetch == nil:
 		return true
 	}
-	return q.withinLocked(firm, 1)
+	if q.early {
+		return q.withinLocked(firm, earlySpace, 1)
+	}
+	return q.withinLocked(firm, 1, 1)
 }
 
-// withinLocked says whether so much at QoS 1 and 2 is within a part of the limits: the whole
-// for 1, half of them for 2.
-func (q *queue) withinLocked(firm load, part int) bool {
-	usual, bytes, times := q.remote.usual, firm.bytes, 1
-	if q.early {
-		usual, times = earlySpace*usual, earlySpace
-	}
-	if firm.messages > usual {
+// withinLocked says whether so much at QoS 1 and 2 is within so many times the limits,
+// divided by part.
+func (q *queue) withinLocked(firm load, times, part int) bool {
+	usual, bytes := times*q.remote.usual, firm.bytes
+	if firm.messages > usual/part {
 		bytes += firm.messages * emptyMessage
 	}
 	return firm.messages <= max(usual, q.limit())/part && bytes/times <= q.maxBytes/part
@@ -91,11 +92,18 @@ func (q *queue) noteTakenLocked() (starved bool, fetch func()) {
 	r := &q.remote
 	starved = r.starving
 	r.starving, r.stuck = false, false
-	if r.any() && !r.asked && q.progress == nil && q.withinLocked(q.firm, 2) {
+	if r.any() && !r.asked && q.progress == nil && q.roomyLocked() {
 		r.asked = true
 		fetch = r.fetch
 	}
 	return starved, fetch
+}
+
+// roomyLocked says whether half of the space is free, and enough for what was left first.
+func (q *queue) roomyLocked() bool {
+	next := q.firm
+	next.add(q.remote.first)
+	return q.withinLocked(q.firm, 1, 2) && (next.messages == 1 || q.withinLocked(next, 1, 1))
 }
 
 // leavesOnServer says whether the server keeps messages for the queue.
@@ -116,12 +124,16 @@ func (q *queue) takeOnServer() (tokens []session.Token, shared bool) {
 	return tokens, shared
 }
 
-// leaveOnServer notes that the server keeps the message of t. It says whether that is the
-// first for a while, and what to call if somebody has made space just now.
-func (q *queue) leaveOnServer(t session.Token, shared bool) (first bool, fetch func()) {
+// leaveOnServer notes that the server keeps the message of t, with this weight. It says
+// whether that is the first for a while, and what to call if somebody has made space just
+// now.
+func (q *queue) leaveOnServer(t session.Token, weight int, shared bool) (first bool, fetch func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	first = !q.remote.stuck
+	if !q.remote.any() {
+		q.remote.first = weight
+	}
 	if q.remote.shared = q.remote.shared || shared; !shared {
 		q.remote.tokens = append(q.remote.tokens, t)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/seed65a45251/mqtt/session"
 	"github.com/stretchr/testify/require"
 )
 
@@ -317,6 +318,41 @@ func TestRoomForAServerThatExceedsTheReceiveMaximum(t *testing.T) {
 			n++
 		}
 		require.Equal(t, c.has, n, "%+v", c)
+	}
+}
+
+// What was left is fetched when there is space for it. Otherwise the client would reconnect
+// for it again and again, as long as the consumer is stuck.
+func TestWhatWasLeftIsFetchedWhenThereIsSpaceForIt(t *testing.T) {
+	const usual = 16
+	for name, c := range map[string]struct {
+		limit, bytes, size, has int // messages that the queue has
+		left, fetched           int // weight of the message that is left, and messages in the queue when it is fetched
+	}{
+		"messages":                {usual, 1 << 20, 0, usual, 0, usual / 2},
+		"bytes":                   {usual, 1000, 100, 10, 100, 5},
+		"a large one":             {usual, 1000, 100, 3, 900, 1},
+		"one larger than all":     {usual, 1000, 100, 3, 5000, 0},
+		"excess":                  {1 << 20, 100 * emptyMessage, 0, 100, 0, 50},
+		"excess in a small space": {1 << 20, emptyMessage, 0, usual, 0, usual / 2},
+	} {
+		q := newQueue(SubscribeOptions{BufferBytes: c.bytes})
+		q.remote.fetch, q.remote.limit, q.remote.usual = func() {}, new(atomic.Int64), usual
+		q.remote.limit.Store(int64(c.limit))
+		for range c.has {
+			require.Equal(t, pushTaken, push(q, &Message{QoS: 1, Payload: make([]byte, c.size)}), name)
+		}
+		require.Equal(t, pushFull, push(q, &Message{QoS: 1, Payload: make([]byte, c.left)}), name)
+		first, fetch := q.leaveOnServer(session.Token{}, c.left, false)
+		require.True(t, first, name)
+		left := c.has
+		for ; fetch == nil; left-- {
+			q.mu.Lock()
+			q.firm.remove(c.size)
+			_, fetch = q.noteTakenLocked()
+			q.mu.Unlock()
+		}
+		require.Equal(t, c.fetched, left, name)
 	}
 }
 

@@ -54,7 +54,8 @@ type subscriptionWorld struct {
 	refused   map[*Interest]map[string]bool // filters, by the last answer
 	left      map[*Leave]int
 	leaves    []*Leave
-	kept      map[string]bool // filters that an interest has left to later ones: a server may have them
+	keeps     bool            // some interests leave their filters to later ones
+	kept      map[string]bool // those filters: a server may have them
 	log       []string
 }
 
@@ -66,7 +67,7 @@ func newSubscriptionWorld(seed uint64) *subscriptionWorld {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	v := versions[rng.IntN(3)]
 	w := &subscriptionWorld{rng: rng, v: v, now: time.Unix(1, 0), answered: map[*Interest]int{},
-		refused: map[*Interest]map[string]bool{}, left: map[*Leave]int{}, kept: map[string]bool{}, slow: rng.IntN(2) == 0}
+		refused: map[*Interest]map[string]bool{}, left: map[*Leave]int{}, keeps: rng.IntN(4) == 0, kept: map[string]bool{}, slow: rng.IntN(2) == 0}
 	w.c = NewClient(ClientSettings{AlwaysSubscribe: true, FiltersPerSubscribe: rng.IntN(3)})
 	for i := range 1 + rng.IntN(3) {
 		name, client := whereabouts(rng, i)
@@ -281,7 +282,7 @@ func (w *subscriptionWorld) add() {
 
 func (w *subscriptionWorld) remove(in *Interest) {
 	w.interests = slices.DeleteFunc(w.interests, func(o *Interest) bool { return o == in })
-	keep := w.rng.IntN(4) == 0
+	keep := w.keeps && w.rng.IntN(4) == 0
 	w.note("remove %v, keep %t", in.Filters, keep)
 	if keep {
 		for _, f := range in.Filters {

@@ -70,9 +70,21 @@ func (c *Client) WaitConnected(ctx context.Context) error {
 
 // awaitConnection is WaitConnected without the name of the operation.
 func (c *Client) awaitConnection(ctx context.Context) error {
+	return c.awaitUnless(ctx, func() bool { return c.conn != nil && c.conn.leaving == nil })
+}
+
+// awaitFirst waits for the first connection, which decides about the version. It may be
+// over by now.
+func (c *Client) awaitFirst(ctx context.Context) error {
+	return c.awaitUnless(ctx, func() bool { return c.conn != nil || c.status.last != nil })
+}
+
+// awaitUnless waits for the next connection, unless there is what is wanted already. It asks
+// for that with engine.mu held.
+func (c *Client) awaitUnless(ctx context.Context, there func() bool) error {
 	established := make(chan struct{})
 	c.engine.mu.Lock()
-	if err := c.engine.ending; err != nil || c.conn != nil && c.conn.leaving == nil {
+	if err := c.engine.ending; err != nil || there() {
 		c.engine.mu.Unlock()
 		return err
 	}
@@ -105,23 +117,12 @@ func (c *Client) contextEnded(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// awaitVersion waits for the first connection, which decides about the version.
-func (c *Client) awaitVersion(ctx context.Context) error {
-	c.engine.mu.Lock()
-	known := c.conn != nil || c.status.last != nil
-	c.engine.mu.Unlock()
-	if known {
-		return nil
-	}
-	return c.awaitConnection(ctx)
-}
-
 // connect begins the life of c and waits for the first connection, which ctx bounds.
 func (c *Client) connect(ctx context.Context, retry bool) (*Client, error) {
 	c.launch(ctx, retry)
 	// The end of ctx ends the attempt, which may yet succeed in that moment. So it is the
 	// outcome that is waited for.
-	if err := c.awaitConnection(context.Background()); err != nil {
+	if err := c.awaitFirst(context.Background()); err != nil {
 		<-c.done
 		return nil, c.Err()
 	}

@@ -55,7 +55,7 @@ func (c *Client) Request(ctx context.Context, m *Message) (*Message, error) {
 		return nil, &requestError{"request", m.Topic, false, err}
 	}
 	defer c.requests.end()
-	if err := c.awaitVersion(ctx); err != nil {
+	if err := c.awaitFirst(ctx); err != nil {
 		return nil, &requestError{"request", m.Topic, false, err}
 	}
 	if m.ResponseTopic != "" {

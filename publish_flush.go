@@ -64,12 +64,24 @@ func (c *Client) awaitOutstanding(ctx context.Context, patient bool) error {
 	select {
 	case <-f.done:
 		return f.err
+	case <-c.done: // what stays in the Store is not completed one by one
+		select {
+		case <-f.done:
+			return f.err
+		default:
+			return c.endFlush(f, c.Err())
+		}
 	case <-ctx.Done():
-		c.engine.mu.Lock()
-		defer c.engine.mu.Unlock()
-		c.engine.flushes.remove(f)
-		return fmt.Errorf("%d messages not acknowledged: %w", f.remaining, context.Cause(ctx))
+		return c.endFlush(f, context.Cause(ctx))
 	}
+}
+
+// endFlush ends f because of err before everything is acknowledged.
+func (c *Client) endFlush(f *flush, err error) error {
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	c.engine.flushes.remove(f)
+	return fmt.Errorf("%d messages not acknowledged: %w", f.remaining, err)
 }
 
 // awaitWritten waits until the last QoS 0 message is written, or its connection has

@@ -119,10 +119,11 @@ func (b *inbox) leaveMessage(s *Subscription, a acknowledger, weight int, others
 		engine.Receiver.Leave(t)
 		lost = !engine.KeepsSession()
 	})
-	first, fetch := s.queue.leaveOnServer(t, weight, others && !lost)
 	if lost {
+		weight = 0 // it does not come again
 		s.queue.countLost()
 	}
+	first, fetch := s.queue.leaveOnServer(t, weight, others && !lost)
 	if first && !lost && s.queue.heavy() {
 		b.engine.do(func(engine *session.Client) {
 			b.window.narrow(engine.Receiver.Open(), b.receiveMaximum)

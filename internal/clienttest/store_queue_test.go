@@ -1,6 +1,7 @@
 package clienttest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -81,5 +82,22 @@ func TestWhatWaitsBehindALongLineExpiresAndIsBounded(t *testing.T) {
 		wantExpiredAfter(t, 20*time.Second, aged)
 		wantExpiredAfter(t, 30*time.Second, notStored)
 		require.Equal(t, 1100, client.Stats().Queued)
+	})
+}
+
+// Messages of an earlier process have no Delivery that their end could complete.
+func TestFlushOfALongLineEndsWithTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := NewDisk()
+		client, _, _ := offlineWith(t, disk, func(*mqtt.Config) {})
+		for range 3000 {
+			PublishAsync(t, client, "stored", 1)
+		}
+		client, _, _ = offlineWith(t, disk.Killed(t), func(*mqtt.Config) {})
+		flush := Begin(func() error { return client.Flush(context.Background()) })
+		require.False(t, flush.Over())
+		require.NoError(t, client.Close())
+		require.ErrorIs(t, flush.Wait(), mqtt.ErrClosed)
+		require.ErrorContains(t, flush.Wait(), "messages not acknowledged")
 	})
 }

@@ -33,7 +33,8 @@ type soak struct {
 	calls   atomic.Int64 // of operations
 }
 
-// sequence is a stream of messages at QoS 2, of which each has to come once.
+// sequence is a stream of messages at QoS 2, of which each has to come, in order. In a session
+// in doubt it may come again, which is counted.
 //
 // It has a client of its own, because a Handle or Respond that has ended may leave a
 // message that holds up the acknowledgements behind it until another takes it.

@@ -22,7 +22,7 @@ What brokers do where MQTT 3.1.1 and 5.0 bind servers. ` + "`conformance.ServerR
 | cannot | the broker has no such feature, and says so if its version can |
 | not observed | the occasion did not come: nothing that this broker does shows it |
 
-A statement of this page is one rule, with the numbers that the two texts have for it. One habit of a broker may break several. "Fails" says nothing about how much that matters: a client that keeps the rules itself never notices many of them. An empty field means that the broker does not have the version.
+A statement of this page is one rule, with the numbers that the two texts have for it. One habit of a broker may break several. What a broker does wrong in some runs only is written down as a failure. "Fails" says nothing about how much that matters: a client that keeps the rules itself never notices many of them. An empty field means that the broker does not have the version.
 
 `
 

@@ -3,7 +3,6 @@ package conformance_test
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -37,7 +36,7 @@ func TestBrokersDoWhatTheFileSays(t *testing.T) {
 		running.Go(func() {
 			t.Run(k.Name, func(t *testing.T) {
 				fresh[i].Name = k.Name
-				fresh[i].Version, fresh[i].Results = check(t, k, nil)
+				fresh[i].Version, fresh[i].Results = check(t, k, everything, 0)
 				if !*update {
 					compare(t, k, fresh[i].Results)
 				}
@@ -52,40 +51,56 @@ func TestBrokersDoWhatTheFileSays(t *testing.T) {
 	}
 }
 
-// compare fails where results are not those of the file. What seems to have changed is looked at twice.
+// tries is how often a result must differ from the file: once among all checks, and then one by one. A broker
+// has races of its own. The rare ones say nothing about the statement; the others belong into sometimes.
+const tries = 3
+
+// allPackets is the statement that the packets of all checks are judged by, so that all are asked for again.
+const allPackets = "packets are well-formed"
+
+// compare fails where results are not those of the file.
 func compare(t *testing.T, k servers.Kind, fresh []conformance.Result) {
-	changed := changes(t, k, fresh)
-	if len(changed) == 0 {
-		return
+	was := recorded(t, k)
+	differ := func(results []conformance.Result) []conformance.Result {
+		return slices.DeleteFunc(results, func(r conformance.Result) bool {
+			outcome, known := was[key(r)]
+			return known && outcome == r.Outcome
+		})
 	}
-	var names []string
-	for name := range changed {
-		names = append(names, name)
-	}
-	_, again := check(t, k, names)
-	for name, what := range changes(t, k, again) {
-		if _, twice := changed[name]; twice {
-			t.Errorf("%s: %s (go test . -update, if that is right)", k.Name, what)
+	changed := differ(fresh)
+	for range tries - 1 {
+		if len(changed) == 0 {
+			return
 		}
+		names, keys := map[string]bool{}, map[string]bool{}
+		for _, r := range changed {
+			t.Log("differs from the file, and is asked for again:", r)
+			names[r.Name], keys[key(r)] = true, true
+		}
+		chosen, parallel := func(s *conformance.Statement) bool { return names[s.Name] }, 1
+		if names[allPackets] {
+			chosen, parallel = everything, 0
+		}
+		_, again := check(t, k, chosen, parallel)
+		changed = slices.DeleteFunc(differ(again), func(r conformance.Result) bool { return !keys[key(r)] })
+	}
+	for _, r := range changed {
+		t.Errorf("%s: %s; the file says otherwise (go test . -update, if that is right)", k.Name, r)
 	}
 }
 
-// changes returns how results differ from the file, by statement.
-func changes(t *testing.T, k servers.Kind, fresh []conformance.Result) map[string]string {
-	i := slices.IndexFunc(read(t), func(s seen) bool { return s.Name == k.Name })
+func everything(*conformance.Statement) bool { return true }
+
+// recorded returns what the file says about a broker.
+func recorded(t *testing.T, k servers.Kind) map[string]conformance.Outcome {
+	all := read(t)
+	i := slices.IndexFunc(all, func(s seen) bool { return s.Name == k.Name })
 	require.GreaterOrEqual(t, i, 0, "%s is not in %s", k.Name, resultsFile)
-	was := map[string]conformance.Result{}
-	for _, r := range read(t)[i].Results {
-		was[key(r)] = r
+	was := map[string]conformance.Outcome{}
+	for _, r := range all[i].Results {
+		was[key(r)] = r.Outcome
 	}
-	changed := map[string]string{}
-	for _, r := range fresh {
-		before, known := was[key(r)]
-		if !known || before.Outcome != r.Outcome {
-			changed[r.Name] = fmt.Sprintf("%s, and the file says: %s", r, before)
-		}
-	}
-	return changed
+	return was
 }
 
 func key(r conformance.Result) string { return r.Name + " " + r.Version.String() }

@@ -200,10 +200,12 @@ func (s *Subscription) discardUnbegun(err error, resume bool) {
 	b.giveBack(s.number, left[:claimed])
 	if s.kind == kindHandled {
 		b.handBack(s, left[claimed:], resume)
+		s.passLeft()
 		return
 	}
 	dismiss(left[claimed:])
 	b.remove(s)
+	s.renounceLeft()
 }
 
 // outcome makes of an answer what the caller sees: acks for each filter, and an error

@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"context"
-	"errors"
 
 	"github.com/seed65a45251/mqtt/session"
 )
@@ -19,42 +18,6 @@ func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	err := s.unsubscribe(ctx)
 	s.inbox.subscriptionEnded(true)
 	return err
-}
-
-// Drain unsubscribes and lets the consumers take what the server sends before its
-// answer. Then the Subscription ends. Drain returns when the consumers have taken all,
-// or when ctx ends. The end of ctx leaves the rest to the consumers, or to Unsubscribe
-// to drop. A message in the buffered channel of Messages counts as taken.
-func (s *Subscription) Drain(ctx context.Context) error {
-	var err error
-	if s.inbox.startDrain(s) {
-		err = s.unsubscribe(ctx)
-		s.inbox.remove(s)
-		s.queue.finishWhenEmpty(ErrUnsubscribed)
-	}
-	select {
-	case <-s.queue.over:
-		s.inbox.emptied(s)
-		s.inbox.subscriptionEnded(true)
-		if ended := s.Err(); err == nil && ended != nil {
-			err = &requestError{"drain", s.name(), true, ended}
-		}
-		return err
-	case <-ctx.Done():
-		return s.undrained(err, context.Cause(ctx))
-	}
-}
-
-// undrained is the error of a Drain that ended for cause. err is that of unsubscribing,
-// which may have the same cause.
-func (s *Subscription) undrained(err, cause error) error {
-	switch {
-	case err == nil:
-		return &requestError{"drain", s.name(), true, cause}
-	case !errors.Is(err, cause):
-		return &requestError{"drain", s.name(), !NotSent(err), errors.Join(inner{err}, cause)}
-	}
-	return &requestError{"drain", s.name(), !NotSent(err), err}
 }
 
 // unsubscribe makes the server end the filters of s that nobody else wants, and waits
@@ -104,9 +67,7 @@ func (s *Subscription) endHandled() {
 		b.holds.handLocked(engine) // what was handled is acknowledged first
 		s.leaveHandled(engine)
 	})
-	if s.queue.leavesOnServer() {
-		s.fetchLeft()
-	}
+	s.passLeft()
 	b.subscriptionEnded(false)
 }
 

@@ -209,6 +209,14 @@ func (b *inbox) disclaim(filters []string) (dropped []*Message) {
 	return dropped
 }
 
+// passLeft has the server send again what it keeps for a handler that has ended: the next
+// that wants these messages gets them.
+func (s *Subscription) passLeft() {
+	if s.queue.leavesOnServer() {
+		s.fetchLeft()
+	}
+}
+
 // fetchLeft has the server send again what it keeps for s: the messages come with a
 // new connection.
 func (s *Subscription) fetchLeft() {

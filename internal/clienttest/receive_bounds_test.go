@@ -1,6 +1,7 @@
 package clienttest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -266,6 +267,89 @@ func beginSubscribeWith(t *testing.T, c *mqtt.Client, o mqtt.SubscribeOptions) *
 type beginning struct {
 	sub  *mqtt.Subscription
 	call *Call
+}
+
+// A Subscription that ends before it has begun has nobody who could make room for what was
+// too much: that must not hold up the acknowledgements behind it.
+func TestWhatIsTooMuchForASubscriptionThatNeverBeginsHoldsNothingUp(t *testing.T) {
+	fail := errors.New("enough")
+	ends := map[string]func(cancel context.CancelCauseFunc, conn *mqtttest.Conn, p *wire.Subscribe){
+		"context": func(cancel context.CancelCauseFunc, _ *mqtttest.Conn, _ *wire.Subscribe) { cancel(fail) },
+		"refused": func(_ context.CancelCauseFunc, conn *mqtttest.Conn, p *wire.Subscribe) {
+			conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.NotAuthorized}})
+		},
+	}
+	for name, end := range ends {
+		for _, qos := range []wire.QoS{1, 2} {
+			t.Run(fmt.Sprintf("%s, QoS %d", name, qos), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					srv := mqtttest.NewServer(t, wire.V5)
+					client, conn := Open(t, srv, staying(srv))
+					other := Subscribe(t, client, conn, "o", 2)
+					ctx, cancel := context.WithCancelCause(t.Context())
+					defer cancel(nil)
+					call := Begin(func() error {
+						_, err := client.SubscribeWith(ctx, mqtt.SubscribeOptions{Filters: Filters("t"), BufferBytes: bigBuffer})
+						return err
+					})
+					p := mqtttest.Take[*wire.Subscribe](conn)
+					const sent = 16*4 + 3 // three more than fit
+					for i := range uint16(sent) {
+						m := bulky(i+1, fmt.Sprint(i))
+						m.QoS = qos
+						conn.Send(m)
+					}
+					conn.Send(To("o", Pub(sent+1, qos, "other")))
+					time.Sleep(2 * time.Second)
+					WantMessages(t, other, "other")
+					end(cancel, conn, p)
+					require.Error(t, call.Wait())
+					for id := range uint16(sent + 1) {
+						if qos == 1 {
+							conn.Want(Puback(id + 1))
+						} else {
+							conn.Want(Pubrec(id + 1))
+						}
+					}
+					synctest.Wait()
+					require.EqualValues(t, 1, client.Stats().Connections)
+				})
+			})
+		}
+	}
+}
+
+// The messages of a handler are for the next one, those that were too much as well.
+func TestWhatIsTooMuchForAHandlerThatNeverBeginsComesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := Open(t, srv, staying(srv))
+		ctx, cancel := context.WithCancel(t.Context())
+		call := Begin(func() error {
+			return client.Handle(ctx, mqtt.SubscribeOptions{Filters: Filters("t"), BufferBytes: bigBuffer},
+				func(context.Context, *mqtt.Message) error { return nil })
+		})
+		mqtttest.Take[*wire.Subscribe](conn)
+		const fit = 16 * 4
+		for i := range uint16(fit + 1) {
+			conn.Send(bulky(i+1, fmt.Sprint(i)))
+		}
+		time.Sleep(2 * time.Second)
+		cancel()
+		require.ErrorIs(t, call.Wait(), context.Canceled)
+		conn.Skip()
+		conn = srv.Connected(Resumed())
+		left := bulky(fit+1, "left")
+		left.Duplicate = true
+		conn.Send(left)
+		b := beginSubscribeWith(t, client, mqtt.SubscribeOptions{Filters: Filters("t")})
+		Grant(conn)
+		require.NoError(t, b.call.Wait())
+		for i := range fit {
+			wantBig(t, b.sub, fmt.Sprint(i))
+		}
+		wantBig(t, b.sub, "left")
+	})
 }
 
 func TestUnclaimedBytesAreBounded(t *testing.T) {

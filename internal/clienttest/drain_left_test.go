@@ -152,7 +152,7 @@ func drainSlowly(t *testing.T, seed uint64) {
 	v := []wire.Version{wire.V311, wire.V5}[random.IntN(2)]
 	qos := wire.QoS(1 + random.IntN(2))
 	srv := mqtttest.NewServer(t, v)
-	k := &keeper{t: t, srv: srv, random: random, cuts: random.IntN(2) * random.IntN(3), drops: random.IntN(4) == 0, loses: random.IntN(10) == 0}
+	k := &keeper{t: t, srv: srv, random: rand.New(rand.NewPCG(seed, 1)), cuts: random.IntN(2) * random.IntN(3), drops: random.IntN(4) == 0, loses: random.IntN(10) == 0}
 	var sent []string
 	for i := range uint16(1 + random.IntN(20)) {
 		m := bulky(i+1, fmt.Sprint(i))

@@ -116,12 +116,13 @@ func TestDrainTakesWhatStayedWithMosquitto(t *testing.T) {
 			publish(t, other, "much", fmt.Sprintf("%1000d", i), mqtt.ExactlyOnce)
 		}
 		await(t, events, "messages stay with the server", func(e mqtt.Event) bool { return errors.Is(e.Err, mqtt.ErrQueueFull) })
-		drained := make(chan error, 1)
-		go func() { drained <- sub.Drain(testContext(t)) }()
+		ctx, cancel := context.WithTimeout(testContext(t), 300*time.Millisecond) // enough for UNSUBACK
+		defer cancel()
+		require.ErrorIs(t, sub.Drain(ctx), context.DeadlineExceeded)
 		for i := range n {
 			require.Equal(t, fmt.Sprintf("%1000d", i), string(receive(t, sub).Payload))
 		}
-		require.NoError(t, <-drained)
+		require.NoError(t, sub.Drain(testContext(t)))
 		require.Greater(t, client.Stats().Connections, uint64(1))
 	})
 }

@@ -2,7 +2,7 @@ package mqtt
 
 import "sync"
 
-// progress wakes those who wait for others, such as Disconnect. Its lock is the last of all.
+// progress wakes Disconnect, which waits for others. Its lock is the last of all.
 type progress struct {
 	mu   sync.Mutex
 	next chan struct{} // closed with the next progress; nil: nobody waits

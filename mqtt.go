@@ -128,7 +128,6 @@ func (c *Client) openInbox() {
 		publisher:         c,
 		connected:         func() bool { return c.State() == Connected },
 		refetch:           c.renew,
-		ping:              c.beginPing,
 		subscriptionEnded: func(bool) {},
 		unclaimedExpired:  c.dropFilters,
 	}

@@ -20,7 +20,6 @@ func (b *inbox) finish(err error) {
 	for _, s := range subs {
 		if s.kind != kindResponses {
 			s.queue.tellProgress(&b.progress)
-			s.queue.leaveRest()
 			s.queue.finishWhenEmpty(err)
 		}
 	}

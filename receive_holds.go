@@ -36,7 +36,7 @@ type holdTable struct {
 	lists      []*holdList // by number; nil: not in use. 0 is none
 	unused     []uint32    // numbers of lists
 	timer      holdTimer
-	progress   *progress // told when a hold ends; nil: nobody has asked
+	progress   *progress // told when a hold ends, once the client is about to end; nil: nobody asks
 }
 
 // hold is the hold of one Subscription on one message, or that of the unclaimed

@@ -26,7 +26,7 @@ type inbox struct {
 	holds     *holds
 	window    *window
 	unclaimed unclaimed
-	workers   workers       // behind the channels of consumers, and Drain
+	workers   workers       // behind the channels of consumers
 	handlers  handlers      // calls of Handle and Respond
 	progress  progress      // of consumers
 	filling   atomic.Int32  // batches that wait for more messages
@@ -51,8 +51,6 @@ type inboxSettings struct {
 	connected func() bool
 	// refetch makes a new connection, so that the server sends again what it keeps.
 	refetch func()
-	// ping sends PINGREQ on the present connection.
-	ping func(*session.Ping) error
 	// subscriptionEnded says that the Subscription of an OwnConnection has ended. With forget the
 	// server is to forget the session. On a client for several it does nothing.
 	subscriptionEnded func(forget bool)
@@ -168,7 +166,6 @@ func (b *inbox) reconnected() {
 		s.queue.reconnected()
 	}
 	b.unclaimed.reconnected()
-	b.progress.made()
 }
 
 // resumed notes that the session is not one of this client alone: it may have

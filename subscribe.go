@@ -144,6 +144,7 @@ func (s *Subscription) giveUp(cause error) error {
 	s.discardUnbegun(cause, handled && s.inbox.resume)
 	if handled {
 		s.inbox.engine.do(s.leaveHandled)
+		s.passLeft()
 	} else {
 		s.dropInterest()
 	}
@@ -167,7 +168,9 @@ func (s *Subscription) answered(a session.InterestAnswer) {
 	if isOver {
 		s.refused(err, first)
 		s.dropInterest()
-		if !first {
+		if first {
+			s.passLeft()
+		} else {
 			b.subscriptionEnded(true)
 		}
 	}
@@ -200,7 +203,6 @@ func (s *Subscription) discardUnbegun(err error, resume bool) {
 	b.giveBack(s.number, left[:claimed])
 	if s.kind == kindHandled {
 		b.handBack(s, left[claimed:], resume)
-		s.passLeft()
 		return
 	}
 	dismiss(left[claimed:])

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 
 	"github.com/seed65a45251/mqtt/session"
 )
@@ -18,6 +19,46 @@ func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	err := s.unsubscribe(ctx)
 	s.inbox.subscriptionEnded(true)
 	return err
+}
+
+// Drain unsubscribes and lets the consumers take what the server sends before its
+// answer. Then the Subscription ends. Drain returns when the consumers have taken all,
+// or when ctx ends. The end of ctx leaves the rest to the consumers, or to Unsubscribe
+// to drop. A message in the buffered channel of Messages counts as taken.
+//
+// A QoS 1 or 2 message for which the buffer had no room is not among them: it is dropped
+// when the server sends it again, unless another Subscription wants it, and counts in
+// Stats.Unclaimed.
+func (s *Subscription) Drain(ctx context.Context) error {
+	var err error
+	if s.inbox.startDrain(s) {
+		err = s.unsubscribe(ctx)
+		s.inbox.remove(s)
+		s.queue.finishWhenEmpty(ErrUnsubscribed)
+	}
+	select {
+	case <-s.queue.over:
+		s.inbox.emptied(s)
+		s.inbox.subscriptionEnded(true)
+		if ended := s.Err(); err == nil && ended != nil {
+			err = &requestError{"drain", s.name(), true, ended}
+		}
+		return err
+	case <-ctx.Done():
+		return s.undrained(err, context.Cause(ctx))
+	}
+}
+
+// undrained is the error of a Drain that ended for cause. err is that of unsubscribing,
+// which may have the same cause.
+func (s *Subscription) undrained(err, cause error) error {
+	switch {
+	case err == nil:
+		return &requestError{"drain", s.name(), true, cause}
+	case !errors.Is(err, cause):
+		return &requestError{"drain", s.name(), !NotSent(err), errors.Join(inner{err}, cause)}
+	}
+	return &requestError{"drain", s.name(), !NotSent(err), err}
 }
 
 // unsubscribe makes the server end the filters of s that nobody else wants, and waits

@@ -95,7 +95,7 @@ type queue struct {
 	source  source // that its consumers have; nil: they have none
 	early   bool   // there is more space, because no consumer can receive before Subscribe returns
 
-	progress *progress // of consumers; nil: nobody asks
+	progress *progress // of consumers, once the client is about to end; nil: nobody asks
 
 	ready chan struct{} // one token: there is something to take, or the end
 	space chan struct{} // one token: something was taken
@@ -218,7 +218,6 @@ func (q *queue) pushOwn(items []item) bool {
 			q.losing = false
 		} else {
 			q.firm.add(m.size)
-			q.remote.noteLocked(m)
 		}
 	}
 	q.items = append(q.items, items...)
@@ -270,13 +269,6 @@ func (q *queue) addAllLocked(items []item) int {
 	q.items = append(q.items, items...)
 	if lossy.messages > q.lossy.messages {
 		q.losing = false
-	}
-	if firm.messages > q.firm.messages {
-		for i := range items {
-			if items[i].QoS > AtMostOnce {
-				q.remote.noteLocked(&items[i])
-			}
-		}
 	}
 	q.lossy, q.firm = lossy, firm
 	return len(items)

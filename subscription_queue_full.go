@@ -14,10 +14,6 @@ type remote struct {
 	first    int             // weight of the first of them
 	shared   bool            // further messages, for which others wait, too
 	asked    bool            // for them to be fetched
-	stays    bool            // what was left is for a later process: the client is about to end
-	came     uint64          // QoS 1 and 2 messages that were added
-	owed     bool            // what was left on earlier connections may not all have come again
-	due      bool            // likewise what had been left when awaitLeft began
 	fetch    func()          // has the server send them again; nil: there is no server
 	limit    *atomic.Int64   // of QoS 1 and 2 messages in the queue
 	usual    int             // the limit where the server keeps to it: Config.ReceiveMaximum
@@ -25,18 +21,6 @@ type remote struct {
 
 // any reports whether the server keeps anything.
 func (r *remote) any() bool { return len(r.tokens) > 0 || r.shared }
-
-// forget forgets what was left.
-func (r *remote) forget() { r.tokens, r.shared, r.asked = nil, false, false }
-
-// noteLocked notes that a QoS 1 or 2 message was added. Nothing is while something is left.
-// So one that the server sends for the first time comes after all that it sends again.
-func (r *remote) noteLocked(m *item) {
-	r.came++
-	if !m.Duplicate {
-		r.owed, r.due = false, false
-	}
-}
 
 // fitsLocked says whether the queue may hold so much at QoS 1 and 2.
 func (q *queue) fitsLocked(firm load) bool {
@@ -77,7 +61,6 @@ func (q *queue) addFirmLocked(m item) pushed {
 	if q.fitsLocked(firm) {
 		q.items = append(q.items, m)
 		q.firm = firm
-		q.remote.noteLocked(&m)
 		return pushTaken
 	}
 	if q.remote.any() || q.remote.stuck {
@@ -109,7 +92,7 @@ func (q *queue) noteTakenLocked() (starved bool, fetch func()) {
 	r := &q.remote
 	starved = r.starving
 	r.starving, r.stuck = false, false
-	if r.any() && !r.asked && !r.stays && q.roomyLocked() {
+	if r.any() && !r.asked && q.progress == nil && q.roomyLocked() {
 		r.asked = true
 		fetch = r.fetch
 	}
@@ -137,7 +120,7 @@ func (q *queue) takeOnServer() (tokens []session.Token, shared bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	tokens, shared = q.remote.tokens, q.remote.shared
-	q.remote.forget()
+	q.remote.tokens, q.remote.shared, q.remote.asked = nil, false, false
 	return tokens, shared
 }
 
@@ -167,37 +150,9 @@ func (q *queue) heavy() bool {
 	return q.firm.bytes > q.maxBytes/2
 }
 
-// reconnected forgets what was left on an earlier connection: the server sends it again.
+// reconnected forgets what was left on an earlier connection.
 func (q *queue) reconnected() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := &q.remote
-	r.owed = r.owed || r.any()
-	r.forget()
-	q.progressedLocked()
-}
-
-// leaveRest says that what the server keeps stays there, because the client is about to end.
-func (q *queue) leaveRest() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.remote.stays = true
-}
-
-// awaitLeft begins a wait for what was left with the server, and says whether there is
-// anything to wait for.
-func (q *queue) awaitLeft() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.remote.due = q.remote.any() || q.remote.owed
-	return q.remote.due
-}
-
-// calm says whether there is no QoS 1 or 2 message, neither here nor left with the server,
-// and how many have come so far. all says that everything has come that awaitLeft waits for.
-func (q *queue) calm() (came uint64, all, calm bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	r := &q.remote
-	return r.came, !r.due, !r.any() && q.firm.messages == 0
+	q.remote.tokens, q.remote.shared, q.remote.asked = nil, false, false
 }

@@ -182,6 +182,33 @@ func TestUnsubscribeGivesUpWhatIsLeft(t *testing.T) {
 	})
 }
 
+// Drain does not wait for what had no room. It is counted when it comes again.
+func TestDrainCountsWhatIsLeft(t *testing.T) {
+	Each(t, func(t *testing.T, v wire.Version) {
+		srv := mqtttest.NewServer(t, v)
+		client, conn := Open(t, srv, staying(srv))
+		full := SubscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: Filters("t"), BufferBytes: bigBuffer})
+		for i := range uint16(6) {
+			conn.Send(bulky(i+1, fmt.Sprint(i)))
+		}
+		time.Sleep(2 * time.Second)
+		end := Begin(func() error { return full.Drain(t.Context()) })
+		WantUnsubscribe(t, conn, "t")
+		synctest.Wait()
+		wantBig(t, full, "0", "1", "2", "3")
+		require.NoError(t, end.Wait())
+		conn.Skip()
+		conn = srv.Connected(Resumed())
+		for id := uint16(5); id <= 6; id++ {
+			m := bulky(id, "left")
+			m.Duplicate = true
+			conn.Send(m)
+			conn.Want(Puback(id))
+		}
+		require.EqualValues(t, 2, client.Stats().Unclaimed)
+	})
+}
+
 // A message for two Subscriptions of which one has no room goes to neither: it is
 // acknowledged for both, and QoS 2 must not come twice to one.
 func TestMessageForSeveralIsLeftForAll(t *testing.T) {

@@ -98,31 +98,3 @@ func TestMosquittoTakesRefusalsAndDeadLetters(t *testing.T) {
 		require.NoError(t, again.Unsubscribe(testContext(t)))
 	})
 }
-
-// A worker that cannot keep up drains: what its buffer had no room for comes again first.
-func TestDrainTakesWhatStayedWithMosquitto(t *testing.T) {
-	server := startServer(t, mosquitto.Options{})
-	eachVersion(t, func(t *testing.T, v mqtt.Version) {
-		client := connectTo(t, server.URL(), keeping(v, "draining"))
-		events := client.Watch(testContext(t))
-		sub, err := client.SubscribeWith(testContext(t), mqtt.SubscribeOptions{
-			Filters:     []mqtt.Filter{{Filter: "much", QoS: mqtt.ExactlyOnce}},
-			BufferBytes: 4 << 10,
-		})
-		require.NoError(t, err)
-		other := connectTo(t, server.URL(), mqtt.Config{Version: v})
-		const n = 15 // Mosquitto sends no more at a time
-		for i := range n {
-			publish(t, other, "much", fmt.Sprintf("%1000d", i), mqtt.ExactlyOnce)
-		}
-		await(t, events, "messages stay with the server", func(e mqtt.Event) bool { return errors.Is(e.Err, mqtt.ErrQueueFull) })
-		ctx, cancel := context.WithTimeout(testContext(t), 300*time.Millisecond) // enough for UNSUBACK
-		defer cancel()
-		require.ErrorIs(t, sub.Drain(ctx), context.DeadlineExceeded)
-		for i := range n {
-			require.Equal(t, fmt.Sprintf("%1000d", i), string(receive(t, sub).Payload))
-		}
-		require.NoError(t, sub.Drain(testContext(t)))
-		require.Greater(t, client.Stats().Connections, uint64(1))
-	})
-}

@@ -26,9 +26,9 @@ func (s *Subscription) Unsubscribe(ctx context.Context) error {
 // or when ctx ends. The end of ctx leaves the rest to the consumers, or to Unsubscribe
 // to drop. A message in the buffered channel of Messages counts as taken.
 //
-// A QoS 1 or 2 message for which the buffer had no room is not among them: it is dropped
-// when the server sends it again, unless another Subscription wants it, and counts in
-// Stats.Unclaimed.
+// A QoS 1 or 2 message for which the buffer had no room is not among them. It is for another
+// Subscription when the server sends it again; if none wants it, it is dropped and counts in
+// Stats.Unclaimed. Of a shared filter it waits, unacknowledged, for the next that wants it.
 func (s *Subscription) Drain(ctx context.Context) error {
 	var err error
 	if s.inbox.startDrain(s) {

@@ -38,7 +38,6 @@ func TestStuckConsumerIsBoundedOverLostSessions(t *testing.T) {
 	})
 }
 
-// big is a message of a quarter of the buffer of the tests below.
 // bulky takes a quarter of bigBuffer, with its topic.
 func bulky(id uint16, text string) *wire.Publish {
 	return Pub(id, 1, text+strings.Repeat(" ", 250-len("t")-len(text)))
@@ -209,6 +208,34 @@ func TestDrainCountsWhatIsLeft(t *testing.T) {
 	})
 }
 
+// Of a shared filter, what had no room waits for the next that wants it.
+func TestDrainPassesOnWhatIsLeftOfASharedFilter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServer(t, wire.V5)
+		client, conn := Open(t, srv, staying(srv))
+		const filter = "$share/g/t"
+		full := SubscribeWith(t, client, conn, mqtt.SubscribeOptions{Filters: Filters(filter), BufferBytes: bigBuffer})
+		for i := range uint16(5) {
+			conn.Send(bulky(i+1, fmt.Sprint(i)))
+		}
+		time.Sleep(2 * time.Second)
+		end := Begin(func() error { return full.Drain(t.Context()) })
+		WantUnsubscribe(t, conn, filter)
+		synctest.Wait()
+		wantBig(t, full, "0", "1", "2", "3")
+		require.NoError(t, end.Wait())
+		conn.Skip()
+		conn = srv.Connected(Resumed())
+		left := bulky(5, "left")
+		left.Duplicate = true
+		conn.Send(left)
+		synctest.Wait()
+		require.Zero(t, client.Stats().Unclaimed)
+		wantBig(t, Subscribe(t, client, conn, filter, 1), "left")
+		conn.Want(Puback(5))
+	})
+}
+
 // A message for two Subscriptions of which one has no room goes to neither: it is
 // acknowledged for both, and QoS 2 must not come twice to one.
 func TestMessageForSeveralIsLeftForAll(t *testing.T) {
@@ -348,22 +375,34 @@ func TestWhatIsTooMuchForASubscriptionThatNeverBeginsHoldsNothingUp(t *testing.T
 
 // The messages of a handler are for the next one, those that were too much as well.
 func TestWhatIsTooMuchForAHandlerThatNeverBeginsComesAgain(t *testing.T) {
+	t.Run("context", func(t *testing.T) {
+		neverHandle(t, func(cancel func(), _ *mqtttest.Conn, _ *wire.Subscribe) { cancel() })
+	})
+	t.Run("refused", func(t *testing.T) {
+		neverHandle(t, func(_ func(), conn *mqtttest.Conn, p *wire.Subscribe) {
+			conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.NotAuthorized}})
+		})
+	})
+}
+
+func neverHandle(t *testing.T, end func(cancel func(), conn *mqtttest.Conn, p *wire.Subscribe)) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := Open(t, srv, staying(srv))
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		call := Begin(func() error {
 			return client.Handle(ctx, mqtt.SubscribeOptions{Filters: Filters("t"), BufferBytes: bigBuffer},
 				func(context.Context, *mqtt.Message) error { return nil })
 		})
-		mqtttest.Take[*wire.Subscribe](conn)
+		p := mqtttest.Take[*wire.Subscribe](conn)
 		const fit = 16 * 4
 		for i := range uint16(fit + 1) {
 			conn.Send(bulky(i+1, fmt.Sprint(i)))
 		}
 		time.Sleep(2 * time.Second)
-		cancel()
-		require.ErrorIs(t, call.Wait(), context.Canceled)
+		end(cancel, conn, p)
+		require.Error(t, call.Wait())
 		conn.Skip()
 		conn = srv.Connected(Resumed())
 		left := bulky(fit+1, "left")

@@ -24,7 +24,7 @@ type place struct {
 }
 
 var places = []place{
-	{"packets are well-formed", "what is sent", "session/server_answer.go", []string{"appendFitting"}, "wire/vectors_test.go"},
+	{allPackets, "what is sent", "session/server_answer.go", []string{"appendFitting"}, "wire/vectors_test.go"},
 	{"CONNECT comes first", "the first packet", "session/server_connect.go", []string{"handleFirst"}, "session/server_connect_test.go"},
 	{"protocol name", "CONNECT", "broker/connect.go", []string{"readConnect", "checkConnect"}, "broker/connect_test.go"},
 	{"take-over", "take-over", "broker/connect_enter.go", []string{"takeOverLocked"}, "broker/connect_takeover_test.go"},

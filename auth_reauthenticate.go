@@ -25,6 +25,9 @@ func (c *Client) Reauthenticate(ctx context.Context) error {
 	if c.cfg.Authenticator == nil {
 		return fail(invalid("Config.Authenticator", "is not set"), false)
 	}
+	if ctx.Err() != nil {
+		return fail(context.Cause(ctx), false)
+	}
 	select {
 	case c.reauth.lock <- struct{}{}:
 		defer func() { <-c.reauth.lock }()

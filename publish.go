@@ -58,7 +58,8 @@ func (c *Client) publishMessage(ctx context.Context, o Operation, m *Message) er
 }
 
 // PublishAsync accepts a message for delivery and returns at once. ctx bounds only the
-// wait for space in the queue (see Config.QueueMessages). The message must not be
+// wait for space in the queue (see Config.QueueMessages) and for the Store. A context that
+// has ended before publishes nothing. The message must not be
 // changed until the Delivery is done and, if it failed, Config.Undelivered has returned.
 // Messages of one goroutine reach the wire in the
 // order in which it published them, by whichever method.
@@ -77,6 +78,9 @@ func (c *Client) publishAsync(ctx context.Context, m *Message, added []UserPrope
 	var t terms
 	if err := packetOf(m, p, &t); err != nil {
 		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, &requestError{"publish", p.Topic, false, context.Cause(ctx)}
 	}
 	if err := addOptional(p, added); err != nil {
 		return nil, err

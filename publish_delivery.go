@@ -75,6 +75,11 @@ func (d *Delivery) Wait(ctx context.Context) (Ack, error) {
 	case <-d.Done():
 		return d.result()
 	case <-ctx.Done():
+	}
+	select {
+	case <-d.Done(): // it was there as well
+		return d.result()
+	default:
 		return Ack{}, &requestError{"wait for delivery of", d.out.Publish.Topic, true, context.Cause(ctx)}
 	}
 }

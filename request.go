@@ -215,8 +215,10 @@ func (c *Client) subscribeForResponses(ctx context.Context, topic string) (*Subs
 func skipReceived(s *Subscription) {
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
+	var next [1]item
 	for {
-		if _, err := s.next(now); err != nil {
+		if _, err := s.pop(now, nil, 0, next[:], true); err != nil {
+			s.queue.leftAlone()
 			return
 		}
 		s.inbox.counters.stray.Add(1)

@@ -66,8 +66,8 @@ func (s *Subscription) handedOver(m *Message) {
 	}
 }
 
-// pop waits for the next messages, as many as there are and dst has space for. The
-// other arguments are those of queue.pop.
+// pop waits for the next messages, as many as there are and dst has space for. Under a
+// context that has ended it takes what is there. The other arguments are those of queue.pop.
 func (s *Subscription) pop(ctx context.Context, c *consumer, handedOver int, dst []item, acknowledge bool) (n int, err error) {
 	for ; ; handedOver = 0 {
 		n, from, err := s.queue.pop(c, handedOver, dst, acknowledge)
@@ -93,7 +93,7 @@ func (s *Subscription) pop(ctx context.Context, c *consumer, handedOver int, dst
 
 // Next waits for the next message. After the end of the Subscription it returns what
 // Err returns, or ErrUnsubscribed where that is nil. The end of ctx is returned as its
-// cause.
+// cause, also if there is a message.
 func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 	m, err := s.next(ctx)
 	if s.inbox.consuming != nil && err == nil {
@@ -105,9 +105,21 @@ func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 
 // next is Next without hooks.
 func (s *Subscription) next(ctx context.Context) (*Message, error) {
-	var next [1]item
-	if _, err := s.pop(ctx, nil, 0, next[:], !s.options.ManualAck); err != nil {
+	m, err := s.take(ctx, !s.options.ManualAck)
+	if err != nil {
 		s.queue.leftAlone()
+	}
+	return m, err
+}
+
+// take waits for one message, and takes none under a context that has ended: otherwise a
+// loop would go on as long as there is a message.
+func (s *Subscription) take(ctx context.Context, acknowledge bool) (*Message, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var next [1]item
+	if _, err := s.pop(ctx, nil, 0, next[:], acknowledge); err != nil {
 		return nil, err
 	}
 	return next[0].owned(), nil
@@ -122,8 +134,7 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 		s.queue.beginLoop()
 		defer s.queue.endLoop()
 		for {
-			var next [1]item
-			_, err := s.pop(ctx, nil, 0, next[:], false)
+			m, err := s.take(ctx, false)
 			if errors.Is(err, ErrUnsubscribed) {
 				return
 			}
@@ -131,7 +142,6 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 				yield(nil, err)
 				return
 			}
-			m := next[0].owned()
 			goOn := s.yield(ctx, m, yield)
 			s.handedOver(m)
 			if !goOn {

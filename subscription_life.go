@@ -58,7 +58,9 @@ func (b *inbox) removeLocked(s *Subscription, expected bool) {
 	if !r.hasLocked(s) {
 		return
 	}
-	passOn := s.kind == kindHandled || s.state == draining
+	handled := s.kind == kindHandled
+	expected = expected || handled && s.queue.leavesOnServer()
+	passOn := handled || s.state == draining
 	for _, t := range r.removeLocked(s) {
 		b.unclaimed.noteUnwanted(t.topics, expected || passOn && t.shared())
 	}

@@ -282,8 +282,8 @@ func (w *queueWorld) publish() {
 	}
 	m.size = p.Cost()
 	want := w.queue.publish(m)
-	ctx, cancel := context.WithCancel(w.t.Context())
-	cancel() // who would wait is refused
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Nanosecond) // who would wait is refused
+	defer cancel()
 	d, err := w.client.PublishAsync(ctx, &m.Message)
 	if want != nil {
 		require.ErrorIs(w.t, err, want)

@@ -408,6 +408,7 @@ func neverHandle(t *testing.T, end func(cancel func(), conn *mqtttest.Conn, p *w
 		left := bulky(fit+1, "left")
 		left.Duplicate = true
 		conn.Send(left)
+		conn.WantIdle() // it waits, as those before it do
 		b := beginSubscribeWith(t, client, mqtt.SubscribeOptions{Filters: Filters("t")})
 		Grant(conn)
 		require.NoError(t, b.call.Wait())

@@ -114,7 +114,10 @@ func (c *Client) Route(filter string) (*Subscription, error) {
 // Above AtMostOnce, messages that f has not finished by then stay unacknowledged. The
 // next Handle, Subscription or Route of this client whose filter matches gets them
 // first. Until then they hold up the acknowledgements behind them. The same goes for a
-// panic in the caller's goroutine.
+// panic in the caller's goroutine. Those for which the buffer had no room come again with
+// a new connection: with Config.Resume they wait, within Config.HoldUnclaimed, as those
+// of a shared filter do. Others are for whoever wants them when they come; if nobody
+// does, they are acknowledged and dropped.
 //
 // With Config.Resume the server keeps the subscription too, so that nothing is lost
 // between two processes; Client.Unsubscribe ends it. It does not keep shared filters

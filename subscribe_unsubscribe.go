@@ -49,6 +49,9 @@ func (c *Client) UnsubscribeWith(ctx context.Context, o UnsubscribeOptions) ([]A
 	for _, m := range c.inbox.disclaim(filters) {
 		m.Ack()
 	}
+	if c.inbox.unclaimed.hasSpaceAgain() { // and what had no room may be among them
+		c.inbox.refetch()
+	}
 	filters = slices.Clone(filters)
 	u, err := c.engine.leaveFilters(ctx, filters[0], func(engine *session.Client) *session.Leave {
 		return engine.Subscriptions.Unsubscribe(filters, slices.Clone(o.UserProperties))

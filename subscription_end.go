@@ -38,15 +38,19 @@ func (s *Subscription) Drain(ctx context.Context) error {
 	}
 	select {
 	case <-s.queue.over:
-		s.inbox.emptied(s)
-		s.inbox.subscriptionEnded(true)
-		if ended := s.Err(); err == nil && ended != nil {
-			err = &requestError{"drain", s.name(), true, ended}
-		}
-		return err
 	case <-ctx.Done():
-		return s.undrained(err, context.Cause(ctx))
+		select {
+		case <-s.queue.over: // there was nothing to wait for
+		default:
+			return s.undrained(err, context.Cause(ctx))
+		}
 	}
+	s.inbox.emptied(s)
+	s.inbox.subscriptionEnded(true)
+	if ended := s.Err(); err == nil && ended != nil {
+		err = &requestError{"drain", s.name(), true, ended}
+	}
+	return err
 }
 
 // undrained is the error of a Drain that ended for cause. err is that of unsubscribing,

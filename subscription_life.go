@@ -58,9 +58,7 @@ func (b *inbox) removeLocked(s *Subscription, expected bool) {
 	if !r.hasLocked(s) {
 		return
 	}
-	handled := s.kind == kindHandled
-	expected = expected || handled && s.queue.leavesOnServer()
-	passOn := handled || s.state == draining
+	passOn := s.kind == kindHandled || s.state == draining
 	for _, t := range r.removeLocked(s) {
 		b.unclaimed.noteUnwanted(t.topics, expected || passOn && t.shared())
 	}

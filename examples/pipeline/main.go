@@ -80,7 +80,7 @@ func run(ctx context.Context, out io.Writer, server string, count int) error {
 }
 
 // read is the first stage. All acknowledges a message when the body of the loop is done
-// with it: when the next stage has taken it over.
+// with it: when the next stage has taken it over, or the pipeline ends.
 func read(ctx context.Context, sub *mqtt.Subscription, count int, readings chan<- value) error {
 	taken := 0
 	for msg, err := range sub.All(ctx) {

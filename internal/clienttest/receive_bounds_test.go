@@ -376,16 +376,18 @@ func TestWhatIsTooMuchForASubscriptionThatNeverBeginsHoldsNothingUp(t *testing.T
 // The messages of a handler are for the next one, those that were too much as well.
 func TestWhatIsTooMuchForAHandlerThatNeverBeginsComesAgain(t *testing.T) {
 	t.Run("context", func(t *testing.T) {
-		neverHandle(t, func(cancel func(), _ *mqtttest.Conn, _ *wire.Subscribe) { cancel() })
+		neverHandle(t, true, func(cancel func(), _ *mqtttest.Conn, _ *wire.Subscribe) { cancel() })
 	})
 	t.Run("refused", func(t *testing.T) {
-		neverHandle(t, func(_ func(), conn *mqtttest.Conn, p *wire.Subscribe) {
+		neverHandle(t, false, func(_ func(), conn *mqtttest.Conn, p *wire.Subscribe) {
 			conn.Send(&wire.Suback{PacketID: p.PacketID, ReasonCodes: []wire.ReasonCode{wire.NotAuthorized}})
 		})
 	})
 }
 
-func neverHandle(t *testing.T, end func(cancel func(), conn *mqtttest.Conn, p *wire.Subscribe)) {
+// neverHandle ends a Handle before it begins. waits says that what comes again waits for who
+// wants it: the server has the filter.
+func neverHandle(t *testing.T, waits bool, end func(cancel func(), conn *mqtttest.Conn, p *wire.Subscribe)) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := mqtttest.NewServer(t, wire.V5)
 		client, conn := Open(t, srv, staying(srv))
@@ -407,10 +409,16 @@ func neverHandle(t *testing.T, end func(cancel func(), conn *mqtttest.Conn, p *w
 		conn = srv.Connected(Resumed())
 		left := bulky(fit+1, "left")
 		left.Duplicate = true
-		conn.Send(left)
-		conn.WantIdle() // it waits, as those before it do
+		if waits {
+			conn.Send(left)
+			conn.WantIdle()
+		}
 		b := beginSubscribeWith(t, client, mqtt.SubscribeOptions{Filters: Filters("t")})
-		Grant(conn)
+		p = mqtttest.Take[*wire.Subscribe](conn)
+		if !waits {
+			conn.Send(left)
+		}
+		conn.Send(Suback(p))
 		require.NoError(t, b.call.Wait())
 		for i := range fit {
 			wantBig(t, b.sub, fmt.Sprint(i))
@@ -462,5 +470,33 @@ func TestLargeMessageThatIsLostHoldsUpNoSmallerOne(t *testing.T) {
 			require.Equal(t, want, string(Next(t, sub).Payload))
 		}
 		require.EqualValues(t, 1, sub.Dropped())
+	})
+}
+
+// What had no room is given up with the filter: it would hold up the acknowledgements of
+// all that comes later.
+func TestUnsubscribeGivesUpWhatHadNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := mqtttest.NewServerWith(t, mqtttest.ServerConfig{Version: wire.V5, Buffer: 64 << 20})
+		client, conn := OpenWith(t, srv, staying(srv), Resumed())
+		other := Subscribe(t, client, conn, "o", 1)
+		for i := range uint16(18) {
+			conn.Send(Pub(i+1, 1, strings.Repeat("x", 1<<20-len("t"))))
+		}
+		synctest.Wait()
+		require.Equal(t, 16, client.Stats().HeldUnclaimed.Messages)
+		end := Begin(func() error { return client.Unsubscribe(t.Context(), "t") })
+		for i := range uint16(16) {
+			conn.Want(Puback(i + 1))
+		}
+		conn.Skip()
+		conn = srv.Connected(Resumed())
+		Grant(conn)
+		WantUnsubscribe(t, conn, "t")
+		require.NoError(t, end.Wait())
+		conn.Send(Dup(17, 1, "x"), Dup(18, 1, "x"), To("o", Pub(30, 1, "other")))
+		WantMessages(t, other, "other")
+		conn.Want(Puback(17), Puback(18), Puback(30))
+		conn.WantIdle()
 	})
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { patience = 20, identifiers = 1 << 16, most_filters = 64 };
+enum { patience = 60, identifiers = 1 << 16, most_filters = 64 };
 
 static struct mosquitto *client;
 static char made_for[512]; // what the client was made for

@@ -5,7 +5,7 @@ const readline = require('node:readline')
 const mqtt = require('mqtt')
 const { version: libraryVersion } = require('mqtt/package.json')
 
-const patience = 20_000
+const patience = 60_000 // more than the suites wait
 const say = (line) => process.stdout.write(JSON.stringify(line) + '\n')
 
 class Unsupported extends Error {}
@@ -129,7 +129,7 @@ const optionsOf = (c) => {
     username: c.username ?? undefined,
     password: c.password ?? undefined,
     reconnectPeriod: c.reconnect ? 100 : 0,
-    connectTimeout: 10_000,
+    connectTimeout: patience,
     autoAssignTopicAlias: Boolean(c.autoAlias),
     will: willOf(c),
     ...storesOf(c)

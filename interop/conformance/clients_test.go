@@ -111,6 +111,9 @@ func run(t *testing.T, s subject, r conformance.ClientRun) []conformance.Result 
 	return results
 }
 
+// patience is what the suite has where it takes its time. The drivers have more.
+const patience = 15 * time.Second
+
 // ports are what differs from run to run in the texts of errors.
 var ports = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
@@ -146,7 +149,7 @@ func compare(t *testing.T, s subject, want record) {
 		}
 		if try < 2 {
 			results = run(t, s, conformance.ClientRun{
-				Only: func(s *conformance.Statement) bool { return again[s.Name] }, Parallel: 1, Patience: 15 * time.Second,
+				Only: func(s *conformance.Statement) bool { return again[s.Name] }, Parallel: 1, Patience: patience,
 			})
 		}
 	}
@@ -162,7 +165,7 @@ func recordOf(t *testing.T, s subject) record {
 	require.NoError(t, err)
 	rec := record{Library: c.Hello().Library, Found: []found{}}
 	require.NoError(t, c.Close())
-	anew := conformance.ClientRun{}
+	anew := conformance.ClientRun{Patience: patience}
 	if *some != "" {
 		anew.Only = func(s *conformance.Statement) bool { return slices.Contains(strings.Split(*some, ","), s.Name) }
 		for _, f := range readRecord(t, s).Found {

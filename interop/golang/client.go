@@ -8,9 +8,12 @@ import (
 	"github.com/seed65a45251/mqtt/mqtttest/conformance"
 )
 
-// patience is how long an operation waits for the server: longer than the suites do,
-// which are to see what the library does of itself.
-const patience = time.Minute
+// The suites are to see what a library does of itself, so an operation waits longer than
+// they do.
+const (
+	patience       = time.Minute
+	connectTimeout = 22 * time.Second // between once and twice their longest patience
+)
 
 // library is what a driver does for its library. An operation that the library has no
 // way to do returns an error of type unsupported.
@@ -73,6 +76,8 @@ func (c *client) Do(ctx context.Context, op conformance.Operation) (a conformanc
 	defer cancel()
 	switch op.Op {
 	case "connect":
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
 		a, err = c.connect(ctx, op)
 	case "publish":
 		a.Code, err = c.publish(ctx, op)

@@ -137,7 +137,7 @@ func (p *pahoV5) manage(ctx context.Context, l *life) (a conformance.Answer, err
 		ServerUrls: []*url.URL{u}, KeepAlive: uint16(p.op.KeepAlive),
 		CleanStartOnInitialConnection: p.op.Clean, SessionExpiryInterval: p.op.Expiry,
 		ReconnectBackoff: func(n int) time.Duration { return time.Duration(min(n, 1)) * 100 * time.Millisecond },
-		ConnectTimeout:   patience,
+		ConnectTimeout:   connectTimeout,
 		ConnectPacketBuilder: func(made *paho.Connect, _ *url.URL) (*paho.Connect, error) {
 			c := pahoConnect(p.op)
 			c.CleanStart = made.CleanStart

@@ -55,7 +55,7 @@ func (p *pahoMQTT) options(l *life, op conformance.Operation) *paho.ClientOption
 	opts := paho.NewClientOptions().AddBroker(op.URL).SetClientID(op.ID).
 		SetProtocolVersion(uint(op.Version)).SetCleanSession(op.Clean).SetStore(p.store).
 		SetKeepAlive(time.Duration(op.KeepAlive) * time.Second).
-		SetConnectTimeout(patience).SetAutoReconnect(op.Reconnect).SetMaxReconnectInterval(time.Second)
+		SetConnectTimeout(connectTimeout).SetAutoReconnect(op.Reconnect).SetMaxReconnectInterval(time.Second)
 	if op.KeepAlive > 0 {
 		opts.SetPingTimeout(min(10, time.Duration(op.KeepAlive)) * time.Second)
 	}

@@ -11,17 +11,17 @@ import (
 // keepAlive sends pings and notices a server that does not answer. It also looks after
 // memory that an idle connection does not need, and after the age of the connection.
 func (k *conn) keepAlive(ctx context.Context) error {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(trimInterval) // until tick sets it
 	defer timer.Stop()
 	k.engine.mu.Lock()
 	k.timer = timer
 	k.engine.mu.Unlock()
 	for {
+		if err := k.tick(); err != nil {
+			return err
+		}
 		select {
 		case <-timer.C:
-			if err := k.tick(); err != nil {
-				return err
-			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
